@@ -1,0 +1,207 @@
+//! Which tables are there, and how is each filled?
+//!
+//! One file is one collector with its tables. Adding one is a new file and a line in `collectors!` below. A collector reads
+//! through `source/`, pushes raw rows into a [`Batch`], and returns [`Skip`] when it cannot: it never sleeps, never forks,
+//! and never turns missing into zero. The scheduler measures it and publishes what it did as rows of table `collector`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Demand, Mono, Owners, Row, Rows, State, Status, Table, Text, Timestamp, Value};
+use crate::source::file::Roots;
+
+/// Everything a collector may touch.
+pub struct Cx<'a> {
+    /// The directories to read.
+    pub roots: &'a Roots,
+    /// What readers want beside the ordinary columns.
+    pub wants: &'a Wants,
+    /// Which guest owns what, one sample late.
+    pub owners: &'a Owners,
+    /// Wall clock of this sample.
+    pub time: Timestamp,
+    /// Monotonic clock of this sample.
+    pub mono: Mono,
+}
+
+/// Union of what all readers want.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wants(BTreeMap<String, Want>);
+
+/// What is wanted of one table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Want {
+    /// On-demand columns by name.
+    pub columns: std::collections::BTreeSet<String>,
+    /// For on-demand tables: each reader's values of the required Ids.
+    pub ids: Vec<Vec<Value>>,
+    /// Shortest interval asked for.
+    pub interval: Option<Duration>,
+}
+
+/// Different rows of on-demand tables that are served at once.
+const MAX_IDS: usize = 64;
+
+impl Wants {
+    /// Joins demands.
+    pub fn union<'a>(demands: impl IntoIterator<Item = &'a Demand>) -> Self {
+        let mut wants = Self::default();
+        for demand in demands {
+            let want = wants.0.entry(demand.table.clone()).or_default();
+            want.columns.extend(demand.columns.iter().cloned());
+            if !demand.ids.is_empty() && want.ids.len() < MAX_IDS && !want.ids.contains(&demand.ids) {
+                want.ids.push(demand.ids.clone());
+            }
+            want.interval = match (want.interval, demand.interval) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        wants
+    }
+
+    /// What is wanted of a table, `None` when nobody looks at it.
+    pub fn table(&self, table: &Table) -> Option<&Want> {
+        self.0.get(&*table.name)
+    }
+
+    /// Whether anybody wants an on-demand column.
+    pub fn column(&self, table: &Table, column: &str) -> bool {
+        self.table(table).is_some_and(|want| want.columns.contains(column))
+    }
+}
+
+/// Why a table has no rows.
+#[derive(Debug)]
+pub enum Skip {
+    /// The kernel or daemon does not offer this here.
+    Absent(Reason),
+    /// It does, but not to this user.
+    Denied(Reason),
+    /// It should have worked.
+    Failed(Reason),
+}
+
+/// The reason for a [`Skip`]: an error or a sentence, and what a person can do about it.
+#[derive(Debug)]
+pub struct Reason {
+    /// Operation, object and cause.
+    pub error: Box<dyn std::error::Error + Send + Sync>,
+    /// What to do about it, if anything can be done.
+    pub hint: Option<&'static str>,
+}
+
+impl Skip {
+    /// Not offered here, in words.
+    pub fn absent(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Absent(Reason { error: what.into(), hint: None })
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: &'static str) -> Self {
+        let (Self::Absent(reason) | Self::Denied(reason) | Self::Failed(reason)) = &mut self;
+        reason.hint = Some(hint);
+        self
+    }
+
+    /// State for readers.
+    pub fn status(&self) -> Status {
+        let (state, reason) = match self {
+            Self::Absent(reason) => (State::Absent, reason),
+            Self::Denied(reason) => (State::Denied, reason),
+            Self::Failed(reason) => (State::Failed, reason),
+        };
+        let hint = match (reason.hint, state) {
+            (Some(hint), _) => hint,
+            (None, State::Denied) => "run as root, or grant the capability that the reason names",
+            _ => "",
+        };
+        Status { state, reason: Text::from(reason.error.to_string()), hint: Text::from(hint) }
+    }
+}
+
+impl From<crate::source::Error> for Skip {
+    /// The one place where an errno becomes a verdict.
+    fn from(error: crate::source::Error) -> Self {
+        let (absent, denied) = (error.is_absent(), error.is_denied());
+        let reason = Reason { error: Box::new(error), hint: None };
+        if absent {
+            Self::Absent(reason)
+        } else if denied {
+            Self::Denied(reason)
+        } else {
+            Self::Failed(reason)
+        }
+    }
+}
+
+/// Rows of one table, or why there are none.
+pub type Filled = (&'static Table, Result<Arc<dyn Rows>, Status>);
+
+/// One sample under construction.
+#[derive(Default)]
+pub struct Batch {
+    tables: Vec<Filled>,
+}
+
+impl Batch {
+    /// Adds the rows of a table.
+    pub fn push<R: Row>(&mut self, rows: Vec<R>) {
+        self.tables.push((R::TABLE, Ok(Arc::new(rows))));
+    }
+
+    /// Says why one table of several has no rows; the collector's others are not touched.
+    pub fn skip(&mut self, table: &'static Table, skip: &Skip) {
+        self.tables.push((table, Err(skip.status())));
+    }
+
+    /// What was collected.
+    pub fn into_tables(self) -> Vec<Filled> {
+        self.tables
+    }
+
+    /// Rows of a table, for tests and one-shot commands.
+    pub fn rows(&self, table: &Table) -> Option<&Arc<dyn Rows>> {
+        self.tables.iter().find(|(known, _)| known.name == table.name).and_then(|(_, rows)| rows.as_ref().ok())
+    }
+}
+
+/// A source of one or more tables. It may keep sockets, descriptors and caches between samples.
+pub trait Collect: Send {
+    /// Takes one sample.
+    ///
+    /// # Errors
+    /// [`Skip`] when the whole collector has nothing; one table of several says so with [`Batch::skip`].
+    fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip>;
+}
+
+/// One collector of the registry; each file declares its own as `ENTRY`.
+pub struct Entry {
+    /// Name, the same as its file.
+    pub name: &'static str,
+    /// Tables it may fill.
+    pub tables: &'static [&'static Table],
+    /// How often, if the configuration does not say.
+    pub interval: Duration,
+    /// Whether it may block on something outside the kernel's memory: then it gets a thread of its own.
+    pub blocks: bool,
+    /// Constructor; opens nothing yet.
+    pub make: fn() -> Box<dyn Collect>,
+}
+
+/// Usual interval of a collector.
+pub const EVERY_SECOND: Duration = Duration::from_secs(1);
+
+macro_rules! collectors {
+    ($($module:ident),* $(,)?) => {
+        $( pub mod $module; )*
+        /// All collectors, in the order in which people see their tables.
+        pub static COLLECTORS: &[&Entry] = &[$( &$module::ENTRY ),*];
+    };
+}
+
+collectors! {
+    load,
+}

@@ -1,0 +1,7 @@
+//! netglance: one screen for hosts, guests, firewalls and routers.
+//!
+//! The layers, lowest first, are listed in ARCHITECTURE.md; `tests/layers.rs` keeps them apart.
+
+pub mod collect;
+pub mod model;
+pub mod source;

@@ -1,0 +1,2 @@
+//! The `netglance` command.
+fn main() {}

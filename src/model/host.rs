@@ -1,0 +1,301 @@
+//! What does every reader have in common, whether the host is this machine or far away?
+//!
+//! [`Host`] is all that the dashboard, exports and alerts know. A [`Snapshot`] holds the latest two samples of each table,
+//! so that a reader can pair counters without asking again.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cell::{Cell, Mac, Timestamp, Value};
+use super::table::{Rows, Table};
+use super::text::Text;
+
+/// Nanoseconds on the monotonic clock of the sampling host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// Present of `CLOCK_MONOTONIC`.
+    pub fn now() -> Self {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Self((now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64))
+    }
+
+    /// Seconds from `earlier` to `self`, zero if it is later.
+    pub fn since(self, earlier: Self) -> f64 {
+        self.0.saturating_sub(earlier.0) as f64 / 1e9
+    }
+}
+
+crate::label! {
+    /// How a collector fares.
+    pub enum State {
+        Ok = "ok",
+        Absent = "absent",
+        Denied = "denied" => Careful,
+        Failed = "failed" => Warning,
+        Stale = "stale" => Warning,
+    }
+}
+
+/// State of a table with the reason and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Verdict.
+    pub state: State,
+    /// Operation, object and cause; empty when ok.
+    pub reason: Text,
+    /// What a person can do; empty when there is nothing.
+    pub hint: Text,
+}
+
+impl Status {
+    /// All is well.
+    pub fn ok() -> Self {
+        Self { state: State::Ok, reason: Text::default(), hint: Text::default() }
+    }
+}
+
+/// One table at one moment.
+#[derive(Clone)]
+pub struct Sample {
+    /// The rows, raw.
+    pub rows: Arc<dyn Rows>,
+    /// Wall clock when it was taken.
+    pub time: Timestamp,
+    /// Monotonic clock when it was taken; rates use this one.
+    pub mono: Mono,
+}
+
+/// What is known of one table.
+#[derive(Clone)]
+pub struct TableState {
+    /// Schema.
+    pub table: &'static Table,
+    /// Newest sample; `None` until the first one and for a source that is not there.
+    pub now: Option<Sample>,
+    /// The one before it.
+    pub before: Option<Sample>,
+    /// State of its collector.
+    pub status: Status,
+}
+
+/// The latest of every table of one host. Cheap to clone: samples are shared.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    /// By table name.
+    pub tables: BTreeMap<&'static str, TableState>,
+    /// Grows with every published change.
+    pub generation: u64,
+}
+
+impl Snapshot {
+    /// State of a table.
+    pub fn get(&self, name: &str) -> Option<&TableState> {
+        self.tables.get(name)
+    }
+}
+
+/// What a reader wants now. The union over readers drives collection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Demand {
+    /// Table name.
+    pub table: String,
+    /// Wanted on-demand columns; empty means the ordinary ones.
+    pub columns: Vec<String>,
+    /// For on-demand tables: values of the required Id columns, in schema order.
+    pub ids: Vec<Value>,
+    /// How often; `None` means the collector's own interval.
+    pub interval: Option<Duration>,
+}
+
+impl Demand {
+    /// The ordinary columns of a table at its own interval.
+    pub fn table(name: &str) -> Self {
+        Self { table: name.to_owned(), columns: Vec::new(), ids: Vec::new(), interval: None }
+    }
+}
+
+/// Everything that may be done to a host: a closed list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a signal to exactly this process.
+    Signal {
+        /// Process.
+        pid: u32,
+        /// Start in clock ticks since boot, so that a reused pid is never hit.
+        start: u64,
+        /// Signal number.
+        signal: i32,
+    },
+    /// Change the nice value of exactly this process.
+    Renice {
+        /// Process.
+        pid: u32,
+        /// Start in clock ticks since boot.
+        start: u64,
+        /// New nice value, -20 to 19.
+        nice: i32,
+    },
+}
+
+/// Why an action was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// The process is gone, or its pid belongs to another one now.
+    #[error("process {pid} is gone")]
+    Gone {
+        /// Process.
+        pid: u32,
+    },
+    /// The kernel refused.
+    #[error("{op} process {pid}: {cause}")]
+    Kernel {
+        /// What was attempted.
+        op: &'static str,
+        /// Process.
+        pid: u32,
+        /// Errno.
+        cause: std::io::Error,
+    },
+    /// This host takes no actions.
+    #[error("actions are off on this host")]
+    Off,
+}
+
+/// A question about the past of one numeric column of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryAsk {
+    /// Table name.
+    pub table: String,
+    /// Column name.
+    pub column: String,
+    /// The row.
+    pub key: Key,
+    /// Only points newer than this.
+    pub since: Option<Mono>,
+}
+
+/// Points of a column over time: as readers print it (rate for counters). `NaN` marks a gap.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// Oldest first.
+    pub points: Vec<(Mono, f64)>,
+    /// Points that the memory bound has pushed out.
+    pub evicted: u64,
+}
+
+/// All that a reader knows of a host.
+pub trait Host: Send + Sync {
+    /// Every table it may have.
+    fn schema(&self) -> &'static [&'static Table];
+    /// Replaces what reader `reader` wants.
+    fn demand(&self, reader: u64, wants: Vec<Demand>);
+    /// The newest samples.
+    fn latest(&self) -> Arc<Snapshot>;
+    /// The past of one cell.
+    fn history(&self, ask: &HistoryAsk) -> Option<Series>;
+    /// Does something to the host.
+    ///
+    /// # Errors
+    /// [`ActionError`].
+    fn act(&self, action: &Action) -> Result<(), ActionError>;
+}
+
+/// Which guest owns an address, a MAC or an interface. Published by one collector, handed to the others one sample late.
+#[derive(Clone, Debug, Default)]
+pub struct Owners {
+    /// By IP address.
+    pub addresses: BTreeMap<IpAddr, Text>,
+    /// By Ethernet address.
+    pub macs: BTreeMap<Mac, Text>,
+    /// By interface index.
+    pub links: BTreeMap<u32, Text>,
+}
+
+/// Identity of a row: the encoded cells of its Id columns. Equal keys mean the same row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Key(smallvec::SmallVec<[u8; 24]>);
+
+impl Key {
+    /// Key of a row.
+    pub fn of(rows: &dyn Rows, row: usize) -> Self {
+        let mut key = smallvec::SmallVec::new();
+        for column in rows.table().ids() {
+            encode(&rows.cell(row, column), &mut key);
+        }
+        Self(key)
+    }
+
+    /// Key from values of the Id columns in schema order.
+    pub fn from_cells<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Self {
+        let mut key = smallvec::SmallVec::new();
+        for cell in cells {
+            encode(&cell, &mut key);
+        }
+        Self(key)
+    }
+
+    /// Whether a row has this key, without building another one for single integers.
+    pub fn matches(&self, rows: &dyn Rows, row: usize) -> bool {
+        *self == Self::of(rows, row)
+    }
+
+    /// The encoded bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn encode(cell: &Cell<'_>, key: &mut smallvec::SmallVec<[u8; 24]>) {
+    match cell {
+        Cell::Missing => key.push(0),
+        // signed and unsigned integers of the same value are the same key
+        Cell::U64(v) => tagged(key, 1, &v.to_be_bytes()),
+        Cell::I64(v) => tagged(key, if *v >= 0 { 1 } else { 2 }, &v.to_be_bytes()),
+        Cell::F64(v) | Cell::Duration(v) => tagged(key, 3, &v.to_be_bytes()),
+        Cell::Bool(v) => tagged(key, 4, &[u8::from(*v)]),
+        Cell::Text(v) | Cell::Label(v) => {
+            key.push(5);
+            key.extend_from_slice(&(v.len() as u32).to_be_bytes());
+            key.extend_from_slice(v.as_bytes());
+        }
+        Cell::Ip(IpAddr::V4(v)) => tagged(key, 6, &v.octets()),
+        Cell::Ip(IpAddr::V6(v)) => tagged(key, 7, &v.octets()),
+        Cell::Mac(v) => tagged(key, 8, &v.0),
+        Cell::Timestamp(v) => tagged(key, 9, &v.0.to_be_bytes()),
+    }
+}
+
+fn tagged(key: &mut smallvec::SmallVec<[u8; 24]>, tag: u8, bytes: &[u8]) {
+    key.push(tag);
+    key.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_different_cells_never_meet() {
+        let cells = [
+            Cell::Missing,
+            Cell::U64(0),
+            Cell::U64(1),
+            Cell::I64(-1),
+            Cell::Text(""),
+            Cell::Text("a"),
+            Cell::Bool(false),
+            Cell::F64(0.0),
+        ];
+        for (i, a) in cells.iter().enumerate() {
+            for b in &cells[i + 1..] {
+                assert_ne!(Key::from_cells([*a]), Key::from_cells([*b]));
+            }
+        }
+        let split = Key::from_cells([Cell::Text("ab"), Cell::Text("c")]);
+        assert_ne!(split, Key::from_cells([Cell::Text("a"), Cell::Text("bc")]));
+    }
+}

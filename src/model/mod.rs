@@ -1,0 +1,25 @@
+//! What does netglance know about anything? Rows in self-describing tables, and nothing else.
+//!
+//! Pure data: no input, no output, no kernel. Layer 0, so it imports from no other module.
+
+mod cell;
+mod host;
+mod table;
+pub mod text;
+pub mod unit;
+
+pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
+pub use host::{
+    Action, ActionError, Demand, HistoryAsk, Host, Key, Mono, Owners, Sample, Series, Snapshot, State, Status,
+    TableState,
+};
+pub use table::{Attrs, Column, Fold, History, Kind, Level, Row, Rows, Shape, Table, TableAttrs, position_of};
+pub use text::Text;
+pub use unit::{Style, Unit};
+
+/// What the attribute lists of [`table!`](crate::table!) may name.
+#[doc(hidden)]
+pub mod in_table {
+    pub use super::{AsCell, Attrs, Column, Fold, History, Kind, Shape, Table, TableAttrs, Type, Unit};
+    pub use std::borrow::Cow;
+}

@@ -1,0 +1,157 @@
+//! How is a file of `/proc`, `/sys` or a recorded tree read?
+//!
+//! [`Root`] is a directory; every path is relative to it. A read is cut off with an error above [`MAX_FILE`].
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::{Error, meter};
+
+/// Largest file that is read; what is larger is an error, not a cut.
+pub const MAX_FILE: usize = 16 << 20;
+
+/// The directories that collectors read; each can point at a recorded tree.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    /// `/proc`.
+    pub proc: Root,
+    /// `/sys`.
+    pub sys: Root,
+    /// `/`, for `/etc/os-release` and `/run`.
+    pub host: Root,
+    /// Whether these are the live kernel's: only then may system calls and sockets be asked beside the files.
+    pub live: bool,
+}
+
+impl Roots {
+    /// The running kernel's.
+    pub fn live() -> Self {
+        Self { proc: Root::new("/proc"), sys: Root::new("/sys"), host: Root::new("/"), live: true }
+    }
+
+    /// A recorded tree with `proc`, `sys` and `host` below it.
+    pub fn recorded(path: &Path) -> Self {
+        Self {
+            proc: Root::new(path.join("proc")),
+            sys: Root::new(path.join("sys")),
+            host: Root::new(path.join("host")),
+            live: false,
+        }
+    }
+}
+
+/// A directory below which files are read.
+#[derive(Clone, Debug)]
+pub struct Root(PathBuf);
+
+impl Root {
+    /// A root.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Path of a file below it.
+    pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.0.join(path)
+    }
+
+    /// Reads a whole file into `buffer`, which is cleared first and grows as needed.
+    ///
+    /// # Errors
+    /// The operation that failed with its path; `EFBIG` above [`MAX_FILE`].
+    pub fn read_into(&self, path: impl AsRef<Path>, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        let full = self.0.join(path);
+        let file = rustix::fs::open(&full, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+            .map_err(|cause| Error::new("open", &full, cause))?;
+        read_fd(&file, &full, buffer)
+    }
+
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// As [`Self::read_into`].
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Vec<u8>, Error> {
+        let mut buffer = Vec::new();
+        self.read_into(path, &mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// Reads a whole file of ASCII text; bytes that are not UTF-8 become U+FFFD.
+    ///
+    /// # Errors
+    /// As [`Self::read_into`].
+    pub fn text(&self, path: impl AsRef<Path>) -> Result<String, Error> {
+        let bytes = self.read(path)?;
+        Ok(match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        })
+    }
+
+    /// Reads a file that holds one number, as sysfs has many; `None` when it is not there or does not parse.
+    pub fn number<T: std::str::FromStr>(&self, path: impl AsRef<Path>) -> Option<T> {
+        self.text(path).ok()?.trim().parse().ok()
+    }
+
+    /// Names in a directory, sorted, at most 65,536.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn list(&self, path: impl AsRef<Path>) -> Result<Vec<std::ffi::OsString>, Error> {
+        let full = self.0.join(path);
+        let entries = std::fs::read_dir(&full).map_err(|cause| Error::new("list", &full, cause))?;
+        let mut names: Vec<_> = entries.flatten().take(1 << 16).map(|entry| entry.file_name()).collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Reads an open file from its current position to the end.
+///
+/// # Errors
+/// The read failed, or there is more than [`MAX_FILE`].
+pub fn read_fd(file: impl std::os::fd::AsFd, path: &Path, buffer: &mut Vec<u8>) -> Result<(), Error> {
+    buffer.clear();
+    if buffer.capacity() < 4096 {
+        buffer.reserve(4096);
+    }
+    loop {
+        if buffer.len() == buffer.capacity() {
+            if buffer.len() >= MAX_FILE {
+                return Err(Error::new("read", path, std::io::Error::from_raw_os_error(libc::EFBIG)));
+            }
+            buffer.reserve(buffer.len());
+        }
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(cause) => return Err(Error::new("read", path, cause)),
+        }
+    }
+    meter::add(buffer.len());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_names_itself() {
+        let error = Root::new("/proc").text("no/such/file").unwrap_err();
+        assert!(error.is_absent());
+        assert!(error.to_string().contains("/proc/no/such/file"), "{error}");
+    }
+
+    #[test]
+    fn an_endless_file_is_an_error() {
+        let error = Root::new("/dev").read("zero").unwrap_err();
+        assert_eq!(error.cause.raw_os_error(), Some(libc::EFBIG));
+    }
+}

@@ -1,0 +1,55 @@
+//! How are the kernel and local daemons read?
+//!
+//! Readers return plain structs and know no tables. Every read is bounded, counted ([`meter`]) and rooted at a path, so
+//! that a recorded tree can stand in for `/proc` and `/sys`. Nothing here panics on what the kernel says.
+
+pub mod file;
+pub mod meter;
+
+use std::path::PathBuf;
+
+/// A failed read: operation, object, cause.
+#[derive(Debug, thiserror::Error)]
+#[error("{op} {}: {cause}", object.display())]
+pub struct Error {
+    /// What was attempted.
+    pub op: &'static str,
+    /// On which file, interface or netlink family.
+    pub object: PathBuf,
+    /// The cause, kept whole.
+    #[source]
+    pub cause: std::io::Error,
+}
+
+impl Error {
+    /// A failed operation.
+    pub fn new(op: &'static str, object: impl Into<PathBuf>, cause: impl Into<std::io::Error>) -> Self {
+        Self { op, object: object.into(), cause: cause.into() }
+    }
+
+    /// Content that does not parse.
+    pub fn malformed(object: impl Into<PathBuf>, what: &'static str) -> Self {
+        Self::new("parse", object, std::io::Error::new(std::io::ErrorKind::InvalidData, what))
+    }
+
+    /// Whether the object does not exist here, or vanished while it was read.
+    pub fn is_absent(&self) -> bool {
+        matches!(self.cause.kind(), std::io::ErrorKind::NotFound)
+            || matches!(
+                self.cause.raw_os_error(),
+                Some(
+                    libc::ESRCH
+                        | libc::ENODEV
+                        | libc::ENXIO
+                        | libc::EOPNOTSUPP
+                        | libc::EPROTONOSUPPORT
+                        | libc::EAFNOSUPPORT
+                )
+            )
+    }
+
+    /// Whether this user may not read it.
+    pub fn is_denied(&self) -> bool {
+        self.cause.kind() == std::io::ErrorKind::PermissionDenied
+    }
+}
