@@ -1,0 +1,218 @@
+//! What do the views that know what they show have to say?
+//!
+//! A panel turns samples into a [`Block`]: lines of text, bars and sparklines, or a table to be drawn by the generic table
+//! view. It says what, and `tui/` paints it: a panel knows no color, no cell and no terminal, so it can be tested as data.
+//! This is the only code above `collect/` that names a column, through `col!`.
+
+use std::borrow::Cow;
+
+use crate::model::{Demand, Level};
+
+/// What a piece of text means; the theme decides how it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Ordinary text.
+    Plain,
+    /// Zero, quiet or secondary things.
+    Muted,
+    /// Heading.
+    Title,
+    /// What a number is of.
+    Label,
+    /// A number.
+    Value,
+    /// Something to look at that is not a level.
+    Accent,
+    /// Old data.
+    Stale,
+    /// Something with a level; also gets the level's glyph where there is room.
+    Level(Level),
+}
+
+/// A piece of a line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// Words or numbers, already sanitized.
+    Text(Cow<'static, str>, Role),
+    /// Text in a column of a given width, cut with `…` or padded; `right` aligns numbers.
+    Cell {
+        /// Words or numbers, already sanitized.
+        text: Cow<'static, str>,
+        /// Meaning.
+        role: Role,
+        /// Cells.
+        width: u16,
+        /// Alignment.
+        right: bool,
+    },
+    /// A horizontal bar that takes `width` cells, or what is left when 0.
+    Bar {
+        /// Stacked parts from left, each 0 to 1 with its meaning.
+        parts: Vec<(f64, Role)>,
+        /// Thresholds to mark, 0 to 1.
+        marks: Vec<f64>,
+        /// Cells, 0 for what is left.
+        width: u16,
+    },
+    /// Newest points of a series, oldest first; `NaN` is a gap.
+    Spark {
+        /// The points.
+        points: Vec<f64>,
+        /// Top of the scale; the largest point if none.
+        top: Option<f64>,
+        /// Meaning.
+        role: Role,
+        /// Cells, 0 for what is left.
+        width: u16,
+    },
+    /// Pushes what follows to the right edge.
+    Fill,
+}
+
+/// One line of a block.
+pub type Line = Vec<Item>;
+
+/// Rows of any table, to be drawn by the generic table view, which filters, sorts, scrolls and selects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableSpec {
+    /// Table name.
+    pub table: &'static str,
+    /// Column positions in the order shown; empty means the generic choice.
+    pub columns: Vec<usize>,
+    /// Column to sort by at first and whether the largest comes first; `None` is the table's default order.
+    pub sort: Option<(usize, bool)>,
+    /// Parent and child Id columns when rows can be shown as a tree.
+    pub tree: Option<(usize, usize)>,
+}
+
+/// What a block holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// Lines, painted from the top.
+    Lines(Vec<Line>),
+    /// A table.
+    Table(TableSpec),
+    /// Nothing, and why: state, reason, hint in one line.
+    Empty {
+        /// How bad that is.
+        level: Level,
+        /// One line that says why and what to do.
+        why: String,
+    },
+}
+
+/// One framed panel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// Heading.
+    pub title: Cow<'static, str>,
+    /// Total or worst value, beside the heading.
+    pub note: Line,
+    /// Rows that did not fit and are counted at the right of the frame.
+    pub hidden: usize,
+    /// Age when the data is stale: the block is dimmed.
+    pub stale: Option<f64>,
+    /// Content.
+    pub body: Body,
+}
+
+/// Room that a panel has inside its frame, and how far it is scrolled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Cells across.
+    pub width: u16,
+    /// Lines.
+    pub height: u16,
+    /// First item to show.
+    pub scroll: usize,
+}
+
+/// Size of a node along its parent's axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Exactly so many cells, frame included.
+    Fixed(u16),
+    /// A share of what is left.
+    Weight(u16),
+}
+
+/// Arrangement of panels in a view.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node {
+    /// One below the other.
+    Column(Vec<(Size, Node)>),
+    /// Side by side.
+    Row(Vec<(Size, Node)>),
+    /// A panel by its name.
+    Panel(&'static str),
+}
+
+/// A panel: described once here, found by name in layouts, keys and the configuration.
+pub struct PanelDef {
+    /// Name in the configuration.
+    pub name: &'static str,
+    /// Heading for people.
+    pub title: &'static str,
+    /// Glances' letter that shows and hides it, if it has one.
+    pub key: Option<char>,
+    /// What it needs to be collected.
+    pub demands: fn() -> Vec<Demand>,
+    /// Makes the block for the room there is.
+    pub build: fn(&Cx<'_>, Space) -> Block,
+}
+
+/// A view: a page of the dashboard.
+pub struct ViewDef {
+    /// Name in the configuration and on the command line.
+    pub name: &'static str,
+    /// Heading for people.
+    pub title: &'static str,
+    /// Arrangement for a size; panels that are `hidden` by the user are left out by `tui/`.
+    pub layout: fn(&Cx<'_>, width: u16, height: u16) -> Node,
+}
+
+/// Everything a panel may look at.
+pub struct Cx<'a> {
+    /// The paired views of the newest samples, by table name; in rate mode.
+    pub views: &'a dyn Views,
+    /// Newest samples with the state of their collectors.
+    pub snapshot: &'a crate::model::Snapshot,
+    /// The past.
+    pub host: &'a dyn crate::model::Host,
+    /// Thresholds.
+    pub levels: &'a crate::store::level::Thresholds,
+    /// Bits or bytes, SI or IEC.
+    pub style: crate::model::Style,
+    /// Which rows are shown and under which name.
+    pub settings: &'a Settings,
+    /// Switches that Glances has as letters (`1` per CPU, `U` cumulative, `b` bits ...), by name.
+    pub toggles: &'a std::collections::BTreeSet<&'static str>,
+    /// Wall clock of this frame, for ages.
+    pub now: crate::model::Timestamp,
+}
+
+/// Cache of paired views, so that each table is paired once a frame.
+pub trait Views {
+    /// View of a table, `None` while it has no sample.
+    fn get(&self, table: &str) -> Option<std::sync::Arc<crate::store::rate::View>>;
+}
+
+/// Configuration of what panels show: `[show.TABLE]`.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Settings {
+    /// By table name.
+    pub tables: std::collections::BTreeMap<String, ShowSettings>,
+}
+
+/// Rows of one table: which, and under which name.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShowSettings {
+    /// Regular expression on the row's name: rows that match are left out.
+    pub hide: Option<String>,
+    /// Regular expression on the row's name: only rows that match are shown.
+    pub show: Option<String>,
+    /// Other names for rows.
+    pub alias: std::collections::BTreeMap<String, String>,
+}
