@@ -4,6 +4,10 @@
 //! through `source/`, pushes raw rows into a [`Batch`], and returns [`Skip`] when it cannot: it never sleeps, never forks,
 //! and never turns missing into zero. The scheduler measures it and publishes what it did as rows of table `collector`.
 
+pub mod run;
+pub mod schedule;
+pub mod settings;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

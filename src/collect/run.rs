@@ -1,0 +1,254 @@
+//! What does one run of one collector give, and what did it cost?
+//!
+//! [`Runner`] wraps a collector for the scheduler and for one-shot commands alike: it measures wall clock, CPU and bytes,
+//! turns a panic into a failure of this collector alone, and keeps the totals that become a row of table `collector`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use super::settings::CollectorSettings;
+use super::{Batch, Collect, Cx, Entry, Filled, Skip, Wants};
+use crate::model::{State, Status, Text};
+use crate::source::meter;
+use crate::table;
+
+table! {
+    /// One collector of netglance itself: whether its source is there, and what reading it costs.
+    ///
+    /// Source: netglance's own clocks around each run (`CLOCK_MONOTONIC`, `CLOCK_THREAD_CPUTIME_ID`).
+    pub struct CollectorRow = "collector" { title: Some("Collectors") } {
+        /// The collector.
+        Id(None) name: Text { label: true },
+        /// Whether its source could be read.
+        Text(None) state: State,
+        /// What went wrong, with the operation and the object.
+        Text(None) reason: Text,
+        /// What a person can do about it.
+        Text(None) hint: Text { wide: true },
+        /// How long the last run took.
+        Gauge(Seconds) run_time: Option<f64> { title: Some("run") },
+        /// CPU that all runs used.
+        Counter(Seconds) cpu_time: f64 { title: Some("CPU"), cpu: true },
+        /// Runs so far.
+        Counter(Events) runs: u64 { wide: true },
+        /// Rows of the last run, over all its tables.
+        Gauge(None) rows: u64,
+        /// Data read from the kernel and from daemons.
+        Counter(Bytes) read_bytes: u64 { title: Some("read") },
+        /// Time between runs that was asked for.
+        Gauge(Seconds) interval_asked: f64 { title: Some("asked"), wide: true },
+        /// Time between runs that is kept to, longer when a run costs more than its budget.
+        Gauge(Seconds) interval_used: f64 { title: Some("every") },
+    }
+    derived {
+        /// Share of one core that it costs.
+        cpu(Ratio) = "rate(cpu_time)" { title: Some("CPU%"), top: true },
+    }
+}
+
+/// A collector with its totals.
+pub struct Runner {
+    entry: &'static Entry,
+    collector: Box<dyn Collect>,
+    budget: f64,
+    asked: Duration,
+    used: Duration,
+    row: CollectorRow,
+    /// Smoothed CPU cost of a run, in seconds.
+    cost: Option<f64>,
+}
+
+impl Runner {
+    /// A collector that was not run yet. `tick` is the interval of the reader that drives it.
+    pub fn new(entry: &'static Entry, settings: &CollectorSettings, tick: Duration) -> Self {
+        let asked = match settings.interval {
+            Some(interval) => interval.0,
+            None if entry.interval <= super::EVERY_SECOND => tick,
+            None => entry.interval.max(tick),
+        };
+        let row = CollectorRow {
+            name: Text::from(entry.name),
+            state: State::Ok,
+            reason: Text::default(),
+            hint: Text::default(),
+            run_time: None,
+            cpu_time: 0.0,
+            runs: 0,
+            rows: 0,
+            read_bytes: 0,
+            interval_asked: asked.as_secs_f64(),
+            interval_used: asked.as_secs_f64(),
+        };
+        Self { entry, collector: (entry.make)(), budget: settings.budget, asked, used: asked, row, cost: None }
+    }
+
+    /// Its registry entry.
+    pub fn entry(&self) -> &'static Entry {
+        self.entry
+    }
+
+    /// Time between runs that is kept to.
+    pub fn interval(&self) -> Duration {
+        self.used
+    }
+
+    /// Its row of table `collector`.
+    pub fn row(&self) -> &CollectorRow {
+        &self.row
+    }
+
+    /// Whether a run would fill anything: a collector of on-demand tables only runs while somebody wants one.
+    pub fn is_wanted(&self, wants: &Wants) -> bool {
+        self.entry.tables.iter().any(|table| !table.attrs.demand || wants.table(table).is_some())
+    }
+
+    /// Runs it once. Every table of the collector that it could fill is in the answer; one that failed as a whole gives
+    /// its status for each of its tables.
+    pub fn run(&mut self, cx: &Cx<'_>) -> Vec<Filled> {
+        let mut batch = Batch::default();
+        meter::take();
+        let (wall, cpu) = (Instant::now(), thread_cpu());
+        let result = catch_unwind(AssertUnwindSafe(|| self.collector.collect(cx, &mut batch)));
+        let cpu = (thread_cpu() - cpu).max(0.0);
+        let result = result.unwrap_or_else(|panic| {
+            // its caches may be half changed
+            self.collector = (self.entry.make)();
+            Err(Skip::Failed(super::Reason {
+                error: panic_text(panic.as_ref()).into(),
+                hint: Some("please report this"),
+            }))
+        });
+        self.row.run_time = Some(wall.elapsed().as_secs_f64());
+        self.row.cpu_time += cpu;
+        self.row.runs += 1;
+        self.row.read_bytes += meter::take();
+        self.keep_budget(cpu);
+        let filled = match result {
+            Ok(()) => batch.into_tables(),
+            Err(skip) => {
+                let status = skip.status();
+                self.entry.tables.iter().map(|table| (*table, Err(status.clone()))).collect()
+            }
+        };
+        self.conclude(&filled);
+        filled
+    }
+
+    /// Stretches the interval when a run costs more than its share of a core, and relaxes it again.
+    fn keep_budget(&mut self, cpu: f64) {
+        let cost = self.cost.map_or(cpu, |cost| cost * 0.7 + cpu * 0.3);
+        self.cost = Some(cost);
+        // the first runs open files and sockets that later ones keep
+        if self.row.runs <= 2 || self.budget <= 0.0 {
+            return;
+        }
+        let needed = Duration::try_from_secs_f64(cost / self.budget).unwrap_or(self.asked);
+        self.used = if needed > self.asked { needed.min(self.asked * 60) } else { self.asked };
+        self.row.interval_used = self.used.as_secs_f64();
+    }
+
+    /// Sums up the tables: the worst state with its reason, and all rows.
+    fn conclude(&mut self, filled: &[Filled]) {
+        self.row.rows = filled.iter().filter_map(|(_, rows)| rows.as_ref().ok()).map(|rows| rows.len() as u64).sum();
+        let any_rows = filled.iter().any(|(_, rows)| rows.is_ok());
+        let worst = filled.iter().filter_map(|(_, rows)| rows.as_ref().err()).max_by_key(|status| rank(status.state));
+        let status = match worst {
+            // one absent table of several is the normal state of most hosts
+            Some(status) if !(any_rows && status.state == State::Absent) => status.clone(),
+            _ => Status::ok(),
+        };
+        self.row.state = status.state;
+        self.row.hint = status.hint;
+        self.row.reason = if self.used > self.asked && status.state == State::Ok {
+            Text::from(format!(
+                "runs less often: {} of a core at every {} is over its budget of {}",
+                crate::model::unit::percent(self.cost.unwrap_or(f64::NAN) / self.asked.as_secs_f64()),
+                crate::model::unit::duration(self.asked),
+                crate::model::unit::percent(self.budget),
+            ))
+        } else {
+            status.reason
+        };
+    }
+}
+
+fn rank(state: State) -> u8 {
+    match state {
+        State::Ok => 0,
+        State::Absent => 1,
+        State::Denied => 2,
+        State::Stale => 3,
+        State::Failed => 4,
+    }
+}
+
+/// CPU time of this thread in seconds.
+fn thread_cpu() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    format!("the collector panicked: {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::load::LoadRow;
+    use crate::model::{Mono, Owners, Timestamp};
+    use crate::source::file::Roots;
+
+    struct Broken;
+    impl Collect for Broken {
+        fn collect(&mut self, _: &Cx<'_>, _: &mut Batch) -> Result<(), Skip> {
+            panic!("on purpose")
+        }
+    }
+    static BROKEN: Entry = Entry {
+        name: "broken",
+        tables: &[LoadRow::TABLE],
+        interval: Duration::from_secs(1),
+        blocks: false,
+        make: || Box::new(Broken),
+    };
+
+    fn run(entry: &'static Entry, budget: f64, times: usize) -> (Runner, Vec<Filled>) {
+        let settings = CollectorSettings { budget, ..CollectorSettings::default() };
+        let mut runner = Runner::new(entry, &settings, Duration::from_secs(1));
+        let mut filled = Vec::new();
+        for _ in 0..times {
+            let cx = Cx {
+                roots: &Roots::live(),
+                wants: &Wants::default(),
+                owners: &Owners::default(),
+                time: Timestamp::now(),
+                mono: Mono::now(),
+            };
+            filled = runner.run(&cx);
+        }
+        (runner, filled)
+    }
+
+    #[test]
+    fn a_panic_fails_one_collector_and_says_so() {
+        let (runner, filled) = run(&BROKEN, 1.0, 1);
+        assert_eq!(runner.row().state, State::Failed);
+        assert!(runner.row().reason.contains("on purpose"), "{}", runner.row().reason);
+        assert!(matches!(&filled[..], [(_, Err(status))] if status.state == State::Failed));
+    }
+
+    #[test]
+    fn a_run_over_its_budget_stretches_the_interval_and_says_so() {
+        let (runner, _) = run(&crate::collect::load::ENTRY, 1e-9, 5);
+        assert!(runner.interval() > Duration::from_secs(1));
+        assert!(runner.row().reason.contains("less often"), "{}", runner.row().reason);
+        let (runner, _) = run(&crate::collect::load::ENTRY, 0.9, 5);
+        assert_eq!(runner.interval(), Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,337 @@
+//! When does each collector run, and on which thread?
+//!
+//! One sampler thread runs every collector that only reads kernel memory, on a common grid, so that a tick is one wake-up
+//! and its tables belong to the same moment. A collector that may block has a thread of its own: when it does not come
+//! back in time its tables go stale, and nothing else notices. Both publish through [`Sink`]; nobody waits for a reader.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::run::{CollectorRow, Runner};
+use super::settings::{CollectorSettings, Settings};
+use super::{COLLECTORS, Cx, Filled, Wants};
+use crate::model::{Mono, Owners, Row, State, Status, Text, Timestamp};
+use crate::source::file::Roots;
+
+/// The second sample comes so long after the first, because a rate needs two.
+pub const SECOND_SAMPLE: Duration = Duration::from_millis(250);
+
+/// A collector with its own thread that has not come back for so long makes its tables stale.
+pub const DEADLINE: Duration = Duration::from_secs(3);
+
+/// Takes what was collected.
+pub trait Sink: Send + Sync {
+    /// New rows, or why there are none, of some tables.
+    fn publish(&self, publication: Publication);
+}
+
+/// What one thread collected in one round.
+pub struct Publication {
+    /// Wall clock of the samples.
+    pub time: Timestamp,
+    /// Monotonic clock of the samples.
+    pub mono: Mono,
+    /// The tables.
+    pub filled: Vec<Filled>,
+}
+
+/// How a scheduler starts.
+pub struct Options {
+    /// What is read.
+    pub roots: Roots,
+    /// `[collect]`.
+    pub settings: Settings,
+    /// Interval of collectors that have none of their own.
+    pub tick: Duration,
+}
+
+/// Runs collectors until it is dropped. Dropping waits for no thread, so that a hung source cannot hold up the end.
+pub struct Scheduler {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    roots: Roots,
+    sink: Arc<dyn Sink>,
+    state: Mutex<Live>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Live {
+    stop: bool,
+    wants: Arc<Wants>,
+    rows: BTreeMap<&'static str, CollectorRow>,
+    /// Collectors with their own thread that are in a run now, and since when.
+    running: BTreeMap<&'static str, Instant>,
+}
+
+impl Shared {
+    /// A thread that panicked while holding the lock has left nothing half done: every change is one assignment.
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Scheduler {
+    /// Starts the threads. The first samples are published as soon as they are there.
+    ///
+    /// # Errors
+    /// A thread could not be started.
+    pub fn start(options: Options, sink: Arc<dyn Sink>) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            roots: options.roots,
+            sink,
+            state: Mutex::new(Live::default()),
+            changed: Condvar::new(),
+        });
+        let mut together = Vec::new();
+        let mut disabled = Vec::new();
+        for entry in COLLECTORS {
+            let default = CollectorSettings::default();
+            let settings = options.settings.collectors.get(entry.name).unwrap_or(&default);
+            if !settings.enabled {
+                disabled.extend(entry.tables.iter().map(|table| (*table, Err(off()))));
+                continue;
+            }
+            let runner = Runner::new(entry, settings, options.tick);
+            if entry.blocks {
+                let shared = Arc::clone(&shared);
+                let name = format!("collect-{}", entry.name);
+                std::thread::Builder::new().name(name).spawn(move || Worker::new(shared, vec![runner], true).work())?;
+            } else {
+                together.push(runner);
+            }
+        }
+        shared.sink.publish(Publication { time: Timestamp::now(), mono: Mono::now(), filled: disabled });
+        let sampler = Worker::new(Arc::clone(&shared), together, false);
+        std::thread::Builder::new().name("sampler".to_owned()).spawn(move || sampler.work())?;
+        Ok(Self { shared })
+    }
+
+    /// Replaces the union of what readers want. A table that is new in it is collected at once.
+    pub fn demand(&self, wants: Wants) {
+        let mut live = self.shared.lock();
+        if *live.wants != wants {
+            live.wants = Arc::new(wants);
+            drop(live);
+            self.shared.changed.notify_all();
+        }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+fn off() -> Status {
+    Status {
+        state: State::Absent,
+        reason: Text::from("switched off in the configuration"),
+        hint: Text::from("set `enabled = true` below its [collect] section"),
+    }
+}
+
+/// One thread with its collectors.
+struct Worker {
+    shared: Arc<Shared>,
+    runners: Vec<Planned>,
+    /// Whether this thread has one collector that may block.
+    alone: bool,
+    start: Instant,
+    wants: Arc<Wants>,
+}
+
+struct Planned {
+    runner: Runner,
+    due: Instant,
+    ran: Option<Instant>,
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>, runners: Vec<Runner>, alone: bool) -> Self {
+        let start = Instant::now();
+        let runners = runners.into_iter().map(|runner| Planned { runner, due: start, ran: None }).collect();
+        Self { shared, runners, alone, start, wants: Arc::default() }
+    }
+
+    fn work(mut self) {
+        while self.wait() {
+            let publication = self.round();
+            if !publication.filled.is_empty() {
+                self.shared.sink.publish(publication);
+            }
+        }
+    }
+
+    /// Waits until a collector is due; `false` when the scheduler is gone.
+    fn wait(&mut self) -> bool {
+        let mut live = self.shared.lock();
+        loop {
+            if live.stop {
+                return false;
+            }
+            if !Arc::ptr_eq(&live.wants, &self.wants) {
+                let wants = Arc::clone(&live.wants);
+                advance(&mut self.runners, &self.wants, &wants);
+                self.wants = wants;
+            }
+            let wanted = self.runners.iter().filter(|planned| planned.runner.is_wanted(&self.wants));
+            let now = Instant::now();
+            // nothing is wanted: a change of wants wakes this thread
+            let due = wanted.map(|planned| planned.due).min().unwrap_or(now + Duration::from_mins(1));
+            let Some(left) = due.checked_duration_since(now).filter(|left| !left.is_zero()) else {
+                return true;
+            };
+            live = match self.shared.changed.wait_timeout(live, left) {
+                Ok((live, _)) => live,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    /// Runs what is due.
+    fn round(&mut self) -> Publication {
+        let (time, mono, now) = (Timestamp::now(), Mono::now(), Instant::now());
+        let owners = Owners::default();
+        let cx = Cx { roots: &self.shared.roots, wants: &self.wants, owners: &owners, time, mono };
+        let mut filled = Vec::new();
+        for planned in &mut self.runners {
+            if planned.due > now || !planned.runner.is_wanted(&self.wants) {
+                continue;
+            }
+            let name = planned.runner.entry().name;
+            if self.alone {
+                self.shared.lock().running.insert(name, now);
+            }
+            filled.extend(planned.runner.run(&cx));
+            let interval = planned.runner.interval();
+            let first = planned.ran.replace(now).is_none();
+            planned.due = if first && interval > SECOND_SAMPLE && interval <= Duration::from_secs(5) {
+                self.start + SECOND_SAMPLE
+            } else {
+                next_on_grid(self.start, Instant::now(), interval)
+            };
+            let mut live = self.shared.lock();
+            live.running.remove(name);
+            live.rows.insert(name, planned.runner.row().clone());
+        }
+        if !self.alone {
+            self.own_table(now, &mut filled);
+        }
+        Publication { time, mono, filled }
+    }
+
+    /// Table `collector`, and the tables of collectors that have not come back.
+    fn own_table(&self, now: Instant, filled: &mut Vec<Filled>) {
+        let live = self.shared.lock();
+        let mut rows: Vec<CollectorRow> =
+            COLLECTORS.iter().filter_map(|entry| live.rows.get(entry.name).cloned()).collect();
+        for (name, since) in &live.running {
+            let age = now.saturating_duration_since(*since);
+            if age < DEADLINE {
+                continue;
+            }
+            let status = Status {
+                state: State::Stale,
+                reason: Text::from(format!("no answer for {}", crate::model::unit::span(age.as_secs_f64()))),
+                hint: Text::from("its source hangs; everything else goes on"),
+            };
+            if let Some(row) = rows.iter_mut().find(|row| &*row.name == *name) {
+                (row.state, row.reason, row.hint) = (status.state, status.reason.clone(), status.hint.clone());
+            }
+            if let Some(entry) = COLLECTORS.iter().find(|entry| entry.name == *name) {
+                filled.extend(entry.tables.iter().map(|table| (*table, Err(status.clone()))));
+            }
+        }
+        filled.push((CollectorRow::TABLE, Ok(Arc::new(rows))));
+    }
+}
+
+/// Brings collectors forward whose wants have changed, but never closer than [`SECOND_SAMPLE`] to their last run:
+/// a rate over a few milliseconds says nothing.
+fn advance(runners: &mut [Planned], before: &Wants, now: &Wants) {
+    for planned in runners {
+        let changed = planned.runner.entry().tables.iter().any(|table| {
+            let want = now.table(table);
+            want != before.table(table) && want.is_some_and(|w| table.attrs.demand || !w.columns.is_empty())
+        });
+        if changed {
+            let soonest = planned.ran.map_or_else(Instant::now, |ran| ran + SECOND_SAMPLE);
+            planned.due = planned.due.min(soonest);
+        }
+    }
+}
+
+/// The next multiple of `interval` after `start` that is later than `now`.
+fn next_on_grid(start: Instant, now: Instant, interval: Duration) -> Instant {
+    let step = interval.as_nanos().max(1);
+    let passed = now.saturating_duration_since(start).as_nanos();
+    let left = step - passed % step;
+    now + Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX))
+}
+
+/// Every table of every collector, and `collector` itself, in the order in which people see them.
+pub fn tables() -> &'static [&'static crate::model::Table] {
+    static TABLES: std::sync::OnceLock<Vec<&'static crate::model::Table>> = std::sync::OnceLock::new();
+    TABLES.get_or_init(|| {
+        let collected = COLLECTORS.iter().flat_map(|entry| entry.tables.iter().copied());
+        collected.chain([<CollectorRow as Row>::TABLE]).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    struct Channel(Mutex<mpsc::Sender<Publication>>);
+    impl Sink for Channel {
+        fn publish(&self, publication: Publication) {
+            let _ = self.0.lock().unwrap().send(publication);
+        }
+    }
+
+    fn start(settings: Settings) -> (Scheduler, mpsc::Receiver<Publication>) {
+        let (sender, receiver) = mpsc::channel();
+        let options = Options { roots: Roots::live(), settings, tick: Duration::from_secs(5) };
+        (Scheduler::start(options, Arc::new(Channel(Mutex::new(sender)))).unwrap(), receiver)
+    }
+
+    fn next_with(receiver: &mpsc::Receiver<Publication>, table: &str) -> (Mono, Result<usize, Status>) {
+        loop {
+            let publication = receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+            let found = publication.filled.into_iter().find(|(known, _)| known.name == table);
+            if let Some((_, rows)) = found {
+                return (publication.mono, rows.map(|rows| rows.len()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_second_sample_comes_long_before_the_interval_is_over() {
+        let (_scheduler, receiver) = start(Settings::default());
+        let (first, second) = (next_with(&receiver, "load").0, next_with(&receiver, "load").0);
+        let gap = second.since(first);
+        assert!(gap > 0.2 && gap < 4.0, "{gap}");
+    }
+
+    #[test]
+    fn a_disabled_collector_says_that_it_is_off() {
+        let settings: Settings = toml::from_str("load.enabled = false").unwrap();
+        let (_scheduler, receiver) = start(settings);
+        let (_, rows) = next_with(&receiver, "load");
+        assert!(rows.unwrap_err().reason.contains("switched off"));
+    }
+
+    #[test]
+    fn the_grid_is_kept_after_a_late_run() {
+        let start = Instant::now();
+        let late = start + Duration::from_millis(2700);
+        assert_eq!(next_on_grid(start, late, Duration::from_secs(1)), start + Duration::from_secs(3));
+    }
+}
