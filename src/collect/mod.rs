@@ -208,4 +208,5 @@ macro_rules! collectors {
 
 collectors! {
     load,
+    process,
 }

@@ -5,6 +5,8 @@
 
 pub mod file;
 pub mod meter;
+pub mod process;
+pub mod user;
 
 use std::path::PathBuf;
 
