@@ -3,5 +3,6 @@
 //! The layers, lowest first, are listed in ARCHITECTURE.md; `tests/layers.rs` keeps them apart.
 
 pub mod collect;
+pub mod export;
 pub mod model;
 pub mod source;

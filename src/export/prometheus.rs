@@ -1,0 +1,176 @@
+//! How does a scraper read a sample?
+//!
+//! Text exposition format 0.0.4. The Ids and the label column of a table become labels, numbers become metrics with their
+//! base unit in the name, a column of labels becomes one 0/1 metric for each of its words. Derived columns are left to the
+//! scraper. Only tables whose rows are few and lasting are exported (those with whole history): a table of processes or
+//! flows would make a new series for each of them.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use super::{Selection, json::unix};
+use crate::model::{Cell, Column, History, Kind, Shape, Table, Type, Unit};
+
+/// The Id of the row that sums up the others; a scraper adds them up itself.
+const TOTAL_ROW: &str = "all";
+
+/// Why a table is not for scrapers, `None` if it is.
+pub fn refusal(table: &Table) -> Option<&'static str> {
+    if table.attrs.shape == Shape::Log {
+        Some("it is a log, not a set of measurements")
+    } else if table.attrs.demand || table.columns.iter().any(|column| column.attrs.required) {
+        Some("it is collected on demand only")
+    } else if table.attrs.history != History::Whole {
+        Some("its rows come and go, each would be a new time series")
+    } else {
+        None
+    }
+}
+
+pub(super) fn write(out: &mut dyn Write, what: &Selection<'_>) -> io::Result<()> {
+    let rows: Vec<(usize, String)> =
+        what.rows.iter().filter(|&&row| !sums_up(what, row)).map(|&row| (row, labels(what, row))).collect();
+    for (i, column) in what.named().filter(|(_, column)| is_metric(column)) {
+        let name = metric_name(&what.table.name, column);
+        let kind = if column.kind == Kind::Counter { "counter" } else { "gauge" };
+        let mut text = String::new();
+        for (row, labels) in &rows {
+            sample(&mut text, &name, column, labels, &(what.cell)(*row, i));
+        }
+        if !text.is_empty() {
+            write!(out, "# HELP {name} {}\n# TYPE {name} {kind}\n{text}", help(&column.help))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_metric(column: &Column) -> bool {
+    matches!(column.kind, Kind::Counter | Kind::Gauge | Kind::Text)
+        && !matches!(column.ty, Type::Text | Type::Ip | Type::Mac)
+}
+
+/// Whether the only Id of a row is the text that stands for all rows.
+fn sums_up(what: &Selection<'_>, row: usize) -> bool {
+    let mut ids = what.table.ids();
+    matches!((ids.next(), ids.next()), (Some(id), None) if (what.cell)(row, id) == Cell::Text(TOTAL_ROW))
+}
+
+fn labels(what: &Selection<'_>, row: usize) -> String {
+    let named = what.table.columns.iter().enumerate().filter(|(_, c)| c.kind == Kind::Id || c.attrs.label);
+    let mut text = String::new();
+    for (i, column) in named {
+        let cell = (what.cell)(row, i);
+        let value = match cell {
+            Cell::Missing => continue,
+            Cell::Text(v) | Cell::Label(v) => escaped(v),
+            Cell::Ip(v) => v.to_string(),
+            Cell::Mac(v) => v.to_string(),
+            Cell::U64(v) => v.to_string(),
+            Cell::I64(v) => v.to_string(),
+            Cell::Bool(v) => v.to_string(),
+            Cell::F64(v) | Cell::Duration(v) => v.to_string(),
+            Cell::Timestamp(v) => unix(v),
+        };
+        let _ = write!(text, "{}{}=\"{value}\"", if text.is_empty() { "" } else { "," }, column.name);
+    }
+    text
+}
+
+fn sample(text: &mut String, name: &str, column: &Column, labels: &str, cell: &Cell<'_>) {
+    let braced = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+    let value = match cell {
+        Cell::Missing => return,
+        Cell::Label(word) => {
+            let comma = if labels.is_empty() { "" } else { "," };
+            for label in column.labels.iter() {
+                let is = u8::from(label.name == *word);
+                let _ = writeln!(text, "{name}{{{labels}{comma}{}=\"{}\"}} {is}", column.name, escaped(label.name));
+            }
+            return;
+        }
+        Cell::U64(v) => v.to_string(),
+        Cell::I64(v) => v.to_string(),
+        Cell::Timestamp(v) => unix(*v),
+        _ => match cell.number() {
+            Some(v) => v.to_string(),
+            None => return,
+        },
+    };
+    let _ = writeln!(text, "{name}{braced} {value}");
+}
+
+/// `netglance_disk_read_bytes_total`: prefix, table, column, base unit unless the column ends with it, `_total`.
+fn metric_name(table: &str, column: &Column) -> String {
+    let unit = match (column.ty, column.unit) {
+        (Type::Timestamp, _) => "timestamp_seconds",
+        (Type::Duration, _) => "seconds",
+        (_, Unit::None | Unit::Operations | Unit::Events) => "",
+        (_, unit) => unit.name(),
+    };
+    let mut name = format!("netglance_{table}_{}", column.name);
+    if !unit.is_empty() && column.name != unit && !column.name.ends_with(&format!("_{unit}")) {
+        let _ = write!(name, "_{unit}");
+    }
+    if column.kind == Kind::Counter {
+        name.push_str("_total");
+    }
+    name
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn help(text: &str) -> String {
+    let line: Vec<&str> = text.split_whitespace().collect();
+    line.join(" ").replace('\\', "\\\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::{Format, fixture::written};
+
+    #[test]
+    fn metrics_carry_units_kinds_and_labels() {
+        let text = written(Format::Prometheus, &["a\\\"b", "c"]);
+        for line in [
+            "# HELP netglance_port_rx_bytes_total Data received.",
+            "# TYPE netglance_port_rx_bytes_total counter",
+            r#"netglance_port_rx_bytes_total{index="1",name="a\\\"b"} 18446744073709551615"#,
+            r#"netglance_port_busy_seconds_total{index="2",name="c"} 1.1"#,
+            r#"netglance_port_carrier{index="2",name="c",carrier="up"} 0"#,
+            r#"netglance_port_carrier{index="2",name="c",carrier="down"} 1"#,
+            r#"netglance_port_since_timestamp_seconds{index="1",name="a\\\"b"} 1700000000.25"#,
+            r#"# HELP netglance_port_limit_seconds Time limit with "quotes" and a \\ backslash."#,
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+        }
+        assert!(!text.contains("load"), "a metric without any value is not announced");
+        assert!(!text.contains("address"), "words are not metrics");
+    }
+
+    #[test]
+    fn tables_whose_rows_come_and_go_are_refused() {
+        let mut table = crate::export::fixture::PortRow::TABLE.clone();
+        assert_eq!(refusal(&table), None);
+        table.attrs.history = History::Top;
+        assert!(refusal(&table).is_some());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_name_stays_inside_its_quotes(name in ".*") {
+            let text = written(Format::Prometheus, &[&name]);
+            let line = text.lines().find(|line| line.starts_with("netglance_port_busy")).unwrap();
+            let value = line.split_once("name=\"").unwrap().1.rsplit_once("\"} ").unwrap().0;
+            let mut back = String::new();
+            let mut chars = value.chars();
+            while let Some(ch) = chars.next() {
+                assert_ne!(ch, '"', "{line}");
+                back.push(if ch == '\\' { chars.next().unwrap() } else { ch });
+            }
+            assert_eq!(back, crate::model::Text::from(name.as_str()).as_str());
+        }
+    }
+}
