@@ -8,6 +8,15 @@ use std::borrow::Cow;
 
 use crate::model::{Demand, Level};
 
+mod line;
+mod list;
+mod number;
+mod pick;
+pub mod show;
+pub mod toggle;
+
+pub use toggle::{TOGGLES, Toggle};
+
 /// What a piece of text means; the theme decides how it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -191,6 +200,13 @@ pub struct Cx<'a> {
     pub now: crate::model::Timestamp,
 }
 
+impl Cx<'_> {
+    /// Whether a switch is thrown.
+    pub fn on(&self, toggle: &str) -> bool {
+        self.toggles.contains(toggle)
+    }
+}
+
 /// Cache of paired views, so that each table is paired once a frame.
 pub trait Views {
     /// View of a table, `None` while it has no sample.
@@ -203,6 +219,10 @@ pub trait Views {
 pub struct Settings {
     /// By table name.
     pub tables: std::collections::BTreeMap<String, ShowSettings>,
+    /// Their regular expressions, compiled when first needed.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub compiled: show::Compiled,
 }
 
 /// Rows of one table: which, and under which name.

@@ -1,0 +1,195 @@
+//! How does a table become a list that fits into any room?
+//!
+//! A [`List`] names columns in the order shown with a rank; those of the highest rank go first when room is short. What does
+//! not fit below is counted, and the list scrolls.
+
+use std::borrow::Cow;
+
+use super::line::{self, gap};
+use super::number::{self, NUMBER};
+use super::pick::{self, Pick, Picked};
+use super::{Block, Body, Cx, Line, Role, Space};
+use crate::model::Table;
+
+/// Fewest lines with which a list has headings.
+const HEADED: u16 = 4;
+/// Cells between columns.
+const GAP: u16 = 1;
+
+/// What a column of a list shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Show {
+    /// A rate or value.
+    Of(usize),
+    /// A counter's total.
+    Total(usize),
+    /// Two columns of one unit as one number; totals if said so.
+    Sum(usize, usize, bool),
+    /// A bar of a share; grows into the room that is left.
+    Bar(usize),
+    /// The past of a number, up to a top if there is one; grows into the room that is left.
+    Spark(usize, Option<f64>),
+    /// Words.
+    Words(usize),
+}
+
+/// One column of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Column {
+    /// Heading.
+    pub(super) title: Cow<'static, str>,
+    /// Cells.
+    pub(super) width: u16,
+    /// The highest goes first when room is short; 0 stays.
+    pub(super) rank: u8,
+    /// Content.
+    pub(super) show: Show,
+}
+
+impl Column {
+    /// A number.
+    pub(super) fn number(title: &'static str, rank: u8, show: Show) -> Self {
+        Self { title: title.into(), width: NUMBER, rank, show }
+    }
+
+    /// A bar, a sparkline or words of at least `width` cells.
+    pub(super) fn wide(title: &'static str, width: u16, rank: u8, show: Show) -> Self {
+        Self { title: title.into(), width, rank, show }
+    }
+
+    fn grows(&self) -> bool {
+        matches!(self.show, Show::Bar(_) | Show::Spark(..))
+    }
+}
+
+/// A list of a table's rows.
+pub(super) struct List {
+    /// Heading of the panel.
+    pub(super) title: &'static str,
+    /// Heading of the names.
+    pub(super) names: &'static str,
+    /// The rows' table.
+    pub(super) table: &'static Table,
+    /// Least cells of a name.
+    pub(super) name: u16,
+    /// Columns whose sum says how busy a row is.
+    pub(super) busy: Vec<usize>,
+    /// In the order shown.
+    pub(super) columns: Vec<Column>,
+}
+
+/// The block of a list.
+pub(super) fn block(cx: &Cx<'_>, space: Space, list: List) -> Block {
+    match pick::pick(cx, list.table, &list.busy) {
+        Ok(picked) => filled(cx, space, list, &picked),
+        Err(body) => pick::empty(list.title, body),
+    }
+}
+
+/// The block of a list whose rows are already picked.
+pub(super) fn filled(cx: &Cx<'_>, space: Space, mut list: List, picked: &Pick) -> Block {
+    let longest = picked.rows.iter().map(|row| line::cells(&row.name)).max().unwrap_or(0);
+    let longest = longest.max(line::cells(list.names));
+    let name = fit(&mut list, space.width, longest);
+    let mut lines = Vec::new();
+    if space.height >= HEADED {
+        lines.push(line::clip(heading(&list, name), space.width));
+    }
+    let room = usize::from(space.height).saturating_sub(lines.len());
+    let shown = window(picked.rows.len(), room, space.scroll);
+    for row in picked.rows.get(shown.clone()).unwrap_or_default() {
+        lines.push(line::clip(one(cx, &list, picked, row, name), space.width));
+    }
+    Block {
+        title: list.title.into(),
+        note: vec![line::text(picked.rows.len().to_string(), Role::Muted)],
+        hidden: picked.rows.len() - shown.len(),
+        stale: pick::stale(cx, list.table),
+        body: Body::Lines(lines),
+    }
+}
+
+/// Which of `count` items are shown in `room` lines when scrolled; never empty space while something is hidden above.
+pub(super) fn window(count: usize, room: usize, scroll: usize) -> std::ops::Range<usize> {
+    let first = scroll.min(count.saturating_sub(room));
+    first..first.saturating_add(room).min(count)
+}
+
+/// Lines of a panel that is not a list, scrolled; what does not fit is counted.
+pub(super) fn lines(all: Vec<Line>, space: Space) -> (Vec<Line>, usize) {
+    let count = all.len();
+    let shown = window(count, usize::from(space.height), space.scroll);
+    let hidden = count - shown.len();
+    let lines = all.into_iter().skip(shown.start).take(shown.len()).map(|one| line::clip(one, space.width));
+    (lines.collect(), hidden)
+}
+
+/// Drops columns until the rest fits and hands out what is left; returns the width of names.
+fn fit(list: &mut List, room: u16, longest: u16) -> u16 {
+    let least = longest.min(list.name);
+    let taken = |columns: &[Column]| columns.iter().fold(0_u16, |sum, one| sum.saturating_add(one.width + GAP));
+    while least.saturating_add(taken(&list.columns)) > room {
+        let worst = list.columns.iter().enumerate().filter(|(_, one)| one.rank > 0).max_by_key(|(_, one)| one.rank);
+        let Some(worst) = worst.map(|(at, _)| at) else { break };
+        list.columns.remove(worst);
+    }
+    let mut left = room.saturating_sub(least).saturating_sub(taken(&list.columns));
+    let name = least + left.min(longest.saturating_sub(least));
+    left -= name - least;
+    let growing = list.columns.iter().filter(|one| one.grows()).count() as u16;
+    if growing == 0 {
+        return name.saturating_add(left);
+    }
+    for one in list.columns.iter_mut().filter(|one| one.grows()) {
+        one.width += left / growing;
+    }
+    name.saturating_add(left % growing)
+}
+
+fn heading(list: &List, name: u16) -> Line {
+    let mut out = vec![line::left(list.names, Role::Label, name)];
+    for column in &list.columns {
+        out.push(gap());
+        out.push(match column.show {
+            Show::Words(_) | Show::Bar(_) | Show::Spark(..) => {
+                line::left(column.title.clone(), Role::Label, column.width)
+            }
+            _ => line::right(column.title.clone(), Role::Label, column.width),
+        });
+    }
+    out
+}
+
+fn one(cx: &Cx<'_>, list: &List, picked: &Pick, row: &Picked, name: u16) -> Line {
+    let mut out = vec![line::left(row.name.clone(), row.role(), name)];
+    let view = &picked.view;
+    for column in &list.columns {
+        out.push(gap());
+        out.push(match column.show {
+            Show::Of(at) => number::number(cx, view, row.row, at).cell(column.width),
+            Show::Total(at) => number::total(cx, view, row.row, at).cell(column.width),
+            Show::Sum(a, b, totals) => number::sum(cx, view, row.row, (a, b), totals).cell(column.width),
+            Show::Bar(at) => number::bar(cx, view, row.row, at, column.width),
+            Show::Spark(at, top) => number::spark(cx, view, row.row, at, column.width, top),
+            Show::Words(at) => {
+                let words = number::words(cx, view, row.row, at);
+                line::left(words.words, words.role, column.width)
+            }
+        });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_never_leaves_room_while_something_is_hidden() {
+        assert_eq!(window(10, 4, 0), 0..4);
+        assert_eq!(window(10, 4, 8), 6..10);
+        assert_eq!(window(3, 4, 2), 0..3);
+        assert_eq!(window(10, 0, 5), 5..5);
+        assert_eq!(window(0, 4, 5), 0..0);
+    }
+}

@@ -1,0 +1,171 @@
+//! How is one cell written in a panel?
+//!
+//! Missing is `–`, an unknown rate `?`, zero is muted, and a level is that of the thresholds. What has no unit of time in a
+//! counter is a rate, unless totals are asked for.
+
+use std::borrow::Cow;
+
+use super::{Cx, Item, Line, Role, line};
+use crate::model::{Cell, Column, HistoryAsk, Key, Kind, Level, Style, Unit, unit};
+use crate::store::rate::View;
+
+/// Cells of a number with its suffix.
+pub(super) const NUMBER: u16 = 6;
+
+/// A written number and what it means.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Number {
+    /// As written.
+    pub(super) words: Cow<'static, str>,
+    /// Meaning.
+    pub(super) role: Role,
+}
+
+impl Number {
+    /// Nothing was measured.
+    pub(super) const MISSING: Self = Self { words: Cow::Borrowed("–"), role: Role::Muted };
+    /// A rate that the next sample will know.
+    pub(super) const UNKNOWN: Self = Self { words: Cow::Borrowed("?"), role: Role::Muted };
+
+    /// A number at a level; zero is muted.
+    pub(super) fn new(words: String, value: f64, level: Level) -> Self {
+        let role = match level {
+            Level::Ok if value == 0.0 => Role::Muted,
+            Level::Ok => Role::Value,
+            level => Role::Level(level),
+        };
+        Self { words: Cow::Owned(words), role }
+    }
+
+    /// In a column of `width`, at the right.
+    pub(super) fn cell(self, width: u16) -> Item {
+        line::right(self.words, self.role, width)
+    }
+
+    /// As it is.
+    pub(super) fn text(self) -> Item {
+        line::text(self.words, self.role)
+    }
+}
+
+/// The user's style with the switches applied.
+pub(super) fn style(cx: &Cx<'_>) -> Style {
+    Style { bits: cx.style.bits || cx.on(super::toggle::BITS), ..cx.style }
+}
+
+/// Writes the change per second of a counter, or a value, of a column.
+pub(super) fn written(value: f64, column: &Column, style: Style) -> String {
+    // only traffic is ever read in bits
+    let style = Style { bits: style.bits && column.attrs.traffic, ..style };
+    match (column.kind, column.unit) {
+        (Kind::Counter, _) => unit::rate(value, column.unit, style),
+        (_, Unit::BytesPerSecond) if column.attrs.traffic => unit::rate(value, column.unit, style),
+        _ => unit::quantity(value, column.unit, style),
+    }
+}
+
+/// The cell as the view has it: a counter's rate, any other's value.
+pub(super) fn number(cx: &Cx<'_>, view: &View, row: usize, column: usize) -> Number {
+    match view.cell(row, column).number() {
+        Some(value) => {
+            let Some(about) = view.table().columns.get(column) else { return Number::MISSING };
+            Number::new(written(value, about, style(cx)), value, cx.levels.level(view, row, column))
+        }
+        None if view.unknown(row, column) => Number::UNKNOWN,
+        None => Number::MISSING,
+    }
+}
+
+/// The cell as it was measured: a counter's total.
+pub(super) fn total(cx: &Cx<'_>, view: &View, row: usize, column: usize) -> Number {
+    let Some(value) = view.raw().cell(row, column).number() else { return Number::MISSING };
+    let Some(about) = view.table().columns.get(column) else { return Number::MISSING };
+    let mut words = unit::quantity(if bits(cx, about) { value * 8.0 } else { value }, about.unit, style(cx));
+    if bits(cx, about) {
+        words.push('b');
+    }
+    Number::new(words, value, Level::Ok)
+}
+
+fn bits(cx: &Cx<'_>, column: &Column) -> bool {
+    style(cx).bits && column.attrs.traffic
+}
+
+/// Sum of two columns of one unit, in the place of one number.
+pub(super) fn sum(cx: &Cx<'_>, view: &View, row: usize, columns: (usize, usize), totals: bool) -> Number {
+    let value = |column| if totals { view.raw().cell(row, column).number() } else { view.cell(row, column).number() };
+    let (Some(a), Some(b)) = (value(columns.0), value(columns.1)) else {
+        let unknown = !totals && view.unknown(row, columns.0);
+        return if unknown { Number::UNKNOWN } else { Number::MISSING };
+    };
+    let Some(about) = view.table().columns.get(columns.0) else { return Number::MISSING };
+    if totals {
+        return Number::new(unit::quantity(a + b, about.unit, style(cx)), a + b, Level::Ok);
+    }
+    let level = cx.levels.level(view, row, columns.0).max(cx.levels.level(view, row, columns.1));
+    Number::new(written(a + b, about, style(cx)), a + b, level)
+}
+
+/// Any cell as words: names, labels with their level, addresses, instants as ages, numbers as [`number`] has them.
+pub(super) fn words(cx: &Cx<'_>, view: &View, row: usize, column: usize) -> Number {
+    let level = || cx.levels.level(view, row, column);
+    let plain = |words: String, level: Level| {
+        let role = if level > Level::Ok { Role::Level(level) } else { Role::Plain };
+        Number { words: Cow::Owned(words), role }
+    };
+    match view.cell(row, column) {
+        Cell::Text(words) => plain(words.to_owned(), level()),
+        Cell::Label(word) => {
+            let own = view.table().columns.get(column).map_or(Level::Ok, |about| about.label_level(word));
+            plain(word.to_owned(), own.max(level()))
+        }
+        Cell::Ip(address) => plain(address.to_string(), level()),
+        Cell::Mac(address) => plain(address.to_string(), level()),
+        Cell::Timestamp(at) => plain(unit::span(at.age(cx.now)), level()),
+        Cell::Bool(yes) => plain(if yes { "yes" } else { "no" }.to_owned(), level()),
+        _ => number(cx, view, row, column),
+    }
+}
+
+/// Newest points of a column of a row, at most `count`; empty when nothing is remembered.
+pub(super) fn points(cx: &Cx<'_>, view: &View, key: Key, column: usize, count: u16) -> Vec<f64> {
+    let Some(about) = view.table().columns.get(column) else { return Vec::new() };
+    if cx.on(super::toggle::NO_SPARKLINES) {
+        return Vec::new();
+    }
+    let ask = HistoryAsk {
+        table: view.table().name.clone().into_owned(),
+        column: about.name.clone().into_owned(),
+        key,
+        since: None,
+    };
+    let series = cx.host.history(&ask).unwrap_or_default();
+    let skip = series.points.len().saturating_sub(usize::from(count));
+    series.points.iter().skip(skip).map(|(_, value)| *value).collect()
+}
+
+/// A sparkline with `width` cells, two points a cell, or blanks while nothing is remembered.
+pub(super) fn spark(cx: &Cx<'_>, view: &View, row: usize, column: usize, width: u16, top: Option<f64>) -> Item {
+    let points = points(cx, view, view.key(row), column, width.saturating_mul(2));
+    Item::Spark { points, top, role: Role::Accent, width }
+}
+
+/// A bar of a share with its thresholds marked.
+pub(super) fn bar(cx: &Cx<'_>, view: &View, row: usize, column: usize, width: u16) -> Item {
+    let share = view.cell(row, column).number();
+    let level = cx.levels.level(view, row, column);
+    let role = if level > Level::Ok { Role::Level(level) } else { Role::Value };
+    let parts = share.map(|share| (share.clamp(0.0, 1.0), role)).into_iter().collect();
+    Item::Bar { parts, marks: marks(cx, view, column), width }
+}
+
+/// Thresholds of a column that lie on a bar from 0 to 1.
+pub(super) fn marks(cx: &Cx<'_>, view: &View, column: usize) -> Vec<f64> {
+    let marks = cx.levels.marks(view.table(), column);
+    marks.into_iter().flatten().filter(|mark| (0.0..1.0).contains(mark)).collect()
+}
+
+/// `label value` pairs side by side, the number in its own column.
+pub(super) fn pair(name: &'static str, width: u16, number: Number) -> Line {
+    vec![line::left(name, Role::Label, width), number.cell(NUMBER)]
+}

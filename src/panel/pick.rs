@@ -1,0 +1,161 @@
+//! Which rows of a table does a panel show, in which order, and what does it say when there are none?
+//!
+//! The user's `[show]` decides which, then the worst come first, then the busiest, then names in natural order. How busy a
+//! row is counts in powers of four, so that rows do not change places with every sample.
+
+use std::cmp::{Ordering, Reverse};
+use std::sync::Arc;
+
+use super::{Block, Body, Cx, Line, Role, number};
+use crate::model::{Level, State, Table};
+use crate::store::rate::View;
+
+/// A row to be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Picked {
+    /// Position in the view.
+    pub(super) row: usize,
+    /// Name or alias.
+    pub(super) name: String,
+    /// Worst of the row.
+    pub(super) level: Level,
+    /// Sum of the columns that say how busy it is; `None` while unknown.
+    pub(super) busy: Option<f64>,
+}
+
+impl Picked {
+    /// How the name is written.
+    pub(super) fn role(&self) -> Role {
+        match self.level {
+            Level::Ok if self.busy == Some(0.0) => Role::Muted,
+            Level::Ok => Role::Plain,
+            level => Role::Level(level),
+        }
+    }
+
+    fn rank(&self) -> (Reverse<Level>, Reverse<i32>) {
+        let step = self.busy.filter(|busy| *busy > 0.0).map_or(i32::MIN, |busy| (busy.log2() / 2.0).floor() as i32);
+        (Reverse(self.level), Reverse(step))
+    }
+}
+
+/// Rows to be shown with the view they are in.
+pub(super) struct Pick {
+    /// Paired samples.
+    pub(super) view: Arc<View>,
+    /// In the order shown.
+    pub(super) rows: Vec<Picked>,
+}
+
+/// Picks the rows of a table. `busy` are the columns whose sum says how busy a row is.
+///
+/// # Errors
+/// The body that says why there is nothing.
+pub(super) fn pick(cx: &Cx<'_>, table: &Table, busy: &[usize]) -> Result<Pick, Body> {
+    let view = cx.views.get(&table.name).filter(|view| view.len() > 0).ok_or_else(|| why(cx, table))?;
+    let label = table.label_column();
+    let mut rows = Vec::with_capacity(view.len());
+    for row in 0..view.len() {
+        let own = number::words(cx, &view, row, label).words;
+        let Some(name) = cx.settings.name(&table.name, &own) else { continue };
+        let busy = busy.iter().map(|column| view.cell(row, *column).number()).fold(None, |sum, one| match (sum, one) {
+            (Some(a), Some(b)) => Some(a + b),
+            (one, None) | (None, one) => one,
+        });
+        rows.push(Picked { row, name: name.into_owned(), level: cx.levels.row_level(&view, row), busy });
+    }
+    if rows.is_empty() {
+        let why = format!("all {} are hidden by [show.{}]", view.len(), table.name);
+        return Err(Body::Empty { level: Level::Ok, why });
+    }
+    rows.sort_by(|a, b| a.rank().cmp(&b.rank()).then_with(|| natural(&a.name, &b.name)).then(a.row.cmp(&b.row)));
+    Ok(Pick { view, rows })
+}
+
+/// Compares names as people do: `vnet2` before `vnet10`.
+pub(super) fn natural(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a, b);
+    loop {
+        let (Some(x), Some(y)) = (a.chars().next(), b.chars().next()) else { return a.len().cmp(&b.len()) };
+        if x.is_ascii_digit() && y.is_ascii_digit() {
+            let (left, right) = (digits(&mut a), digits(&mut b));
+            match left.len().cmp(&right.len()).then_with(|| left.cmp(right)) {
+                Ordering::Equal => {}
+                other => return other,
+            }
+        } else if x == y {
+            (a, b) = (a.get(x.len_utf8()..).unwrap_or(""), b.get(y.len_utf8()..).unwrap_or(""));
+        } else {
+            return x.cmp(&y);
+        }
+    }
+}
+
+/// Takes the digits at the front, without leading zeros.
+fn digits<'a>(text: &mut &'a str) -> &'a str {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, rest) = text.split_at(end);
+    *text = rest;
+    number.trim_start_matches('0')
+}
+
+/// Why a table has no rows: state, reason and hint of its collector in one line.
+pub(super) fn why(cx: &Cx<'_>, table: &Table) -> Body {
+    let Some(known) = cx.snapshot.get(&table.name) else {
+        return Body::Empty { level: Level::Ok, why: "waiting for the first sample".to_owned() };
+    };
+    let status = &known.status;
+    let level = match status.state {
+        State::Ok | State::Absent => Level::Ok,
+        State::Denied => Level::Careful,
+        State::Failed | State::Stale => Level::Warning,
+    };
+    let why = match (status.state, &known.now) {
+        (State::Ok, None) => "waiting for the first sample".to_owned(),
+        (State::Ok, Some(_)) => "none".to_owned(),
+        (state, _) => {
+            let mut why = state.name().to_owned();
+            for (before, part, after) in [(": ", &status.reason, ""), (" (", &status.hint, ")")] {
+                if !part.is_empty() {
+                    why.extend([before, part.as_str(), after]);
+                }
+            }
+            why
+        }
+    };
+    Body::Empty { level, why }
+}
+
+/// Age of a table whose collector no longer answers.
+pub(super) fn stale(cx: &Cx<'_>, table: &Table) -> Option<f64> {
+    let known = cx.snapshot.get(&table.name).filter(|known| known.status.state != State::Ok)?;
+    known.now.as_ref().map(|sample| sample.time.age(cx.now).max(0.0))
+}
+
+/// A block that says why it is empty.
+pub(super) fn empty(title: &'static str, body: Body) -> Block {
+    Block { title: title.into(), note: Line::new(), hidden: 0, stale: None, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_numbers_are_in_the_order_of_the_numbers() {
+        let mut names = ["vnet10", "vnet2", "eno1", "vnet", "vnet02", "a1b10", "a1b9"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["a1b9", "a1b10", "eno1", "vnet", "vnet2", "vnet02", "vnet10"]);
+        assert_eq!(natural("9999999999999999999999", "10000000000000000000000"), Ordering::Less);
+    }
+
+    #[test]
+    fn a_row_keeps_its_place_while_it_is_about_as_busy() {
+        let row = |busy| Picked { row: 0, name: String::new(), level: Level::Ok, busy };
+        assert_eq!(row(Some(1000.0)).rank(), row(Some(300.0)).rank());
+        assert!(row(Some(5000.0)).rank() < row(Some(300.0)).rank());
+        assert!(row(Some(0.1)).rank() < row(None).rank());
+        let worse = Picked { level: Level::Warning, ..row(None) };
+        assert!(worse.rank() < row(Some(1e12)).rank());
+    }
+}
