@@ -2,7 +2,9 @@
 //!
 //! The layers, lowest first, are listed in ARCHITECTURE.md; `tests/layers.rs` keeps them apart.
 
+pub mod cli;
 pub mod collect;
+pub mod config;
 pub mod export;
 pub mod model;
 pub mod source;

@@ -1,2 +1,7 @@
 //! The `netglance` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    netglance::cli::run()
+}

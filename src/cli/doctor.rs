@@ -1,0 +1,122 @@
+//! Which collectors work here, what do they cost, and what is to be done about the others?
+
+use std::io::Write;
+use std::time::Instant;
+
+use super::{Failure, args, probe};
+use crate::collect::run::CollectorRow;
+use crate::collect::{COLLECTORS, Entry, Filled, Wants, schedule};
+use crate::export::{self, Format, Selection};
+use crate::model::{Cell, Demand, Row as _, State, Status, Style, Text, Timestamp, Unit, unit};
+
+/// What two runs of a collector have shown.
+struct Finding {
+    entry: &'static Entry,
+    row: CollectorRow,
+    filled: Vec<Filled>,
+}
+
+pub(super) fn run(args: &args::Doctor, out: &mut dyn Write) -> Result<(), Failure> {
+    let findings = examine()?;
+    match args.format {
+        Format::Text => people(out, &findings)?,
+        Format::Prometheus => {
+            return Err(Failure::usage("doctor does not write prometheus", "use --format text, json or csv"));
+        }
+        format => rows(out, format, &findings)?,
+    }
+    let failed: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.row.state == State::Failed)
+        .map(|finding| finding.entry.name)
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Exit { code: 1, message: format!("failed: {}", failed.join(", ")), hint: String::new() })
+}
+
+/// Runs every collector twice, because many keep sockets and caches after their first run.
+fn examine() -> Result<Vec<Finding>, Failure> {
+    let start = Instant::now();
+    let mut findings = Vec::new();
+    for entry in COLLECTORS {
+        let open = entry.tables.iter().filter(|table| !table.columns.iter().any(|column| column.attrs.required));
+        let demands: Vec<Demand> = open.map(|table| Demand::table(&table.name)).collect();
+        let probe = probe::Probe::start(entry, Wants::union(&demands))?;
+        findings.push((entry, probe.take(), probe));
+    }
+    probe::wait(schedule::SECOND_SAMPLE.saturating_sub(start.elapsed()));
+    let second = |(entry, first, probe): (&&'static Entry, Result<probe::Taken, Status>, probe::Probe)| match first
+        .and_then(|_| probe.take())
+    {
+        Ok(taken) => Finding { entry, row: taken.row, filled: taken.filled },
+        Err(status) => Finding { entry, row: unanswered(entry, &status), filled: Vec::new() },
+    };
+    Ok(findings.into_iter().map(second).collect())
+}
+
+fn unanswered(entry: &Entry, status: &Status) -> CollectorRow {
+    CollectorRow {
+        name: Text::from(entry.name),
+        state: status.state,
+        reason: status.reason.clone(),
+        hint: status.hint.clone(),
+        run_time: None,
+        cpu_time: 0.0,
+        runs: 0,
+        rows: 0,
+        read_bytes: 0,
+        interval_asked: entry.interval.as_secs_f64(),
+        interval_used: entry.interval.as_secs_f64(),
+    }
+}
+
+/// The findings as rows of the table that a dashboard shows.
+fn rows(out: &mut dyn Write, format: Format, findings: &[Finding]) -> Result<(), Failure> {
+    let columns: Vec<usize> = (0..CollectorRow::TABLE.columns.len()).collect();
+    let numbers: Vec<usize> = (0..findings.len()).collect();
+    let what = Selection {
+        table: CollectorRow::TABLE,
+        columns: &columns,
+        rows: &numbers,
+        cell: &|row, column| findings.get(row).map_or(Cell::Missing, |finding| finding.row.cell(column)),
+        rate: false,
+        time: Timestamp::now(),
+    };
+    Ok(export::write(out, format, &what, true)?)
+}
+
+fn people(out: &mut dyn Write, findings: &[Finding]) -> Result<(), Failure> {
+    let head = ["COLLECTOR", "STATE", "TIME", "CPU", "ROWS", "READ", "WHY"];
+    let mut lines = vec![head.map(str::to_owned).to_vec()];
+    for finding in findings {
+        let row = &finding.row;
+        let runs = row.runs as f64;
+        lines.push(vec![
+            finding.entry.name.to_owned(),
+            row.state.name().to_owned(),
+            row.run_time.map_or_else(|| "?".to_owned(), unit::span),
+            if row.runs == 0 { "?".to_owned() } else { unit::span(row.cpu_time / runs) },
+            row.rows.to_string(),
+            if row.runs == 0 {
+                "?".to_owned()
+            } else {
+                unit::quantity(row.read_bytes as f64 / runs, Unit::Bytes, Style::default())
+            },
+            why(&row.reason, &row.hint),
+        ]);
+        lines.extend(finding.filled.iter().filter_map(|(table, rows)| {
+            let status = rows.as_ref().err().filter(|status| status.reason != row.reason)?;
+            let mut line = vec![format!("  {}", table.name), status.state.name().to_owned()];
+            line.extend([const { String::new() }; 4]);
+            line.push(why(&status.reason, &status.hint));
+            Some(line)
+        }));
+    }
+    Ok(export::write_aligned(out, &[false, false, true, true, true, true, false], &lines)?)
+}
+
+fn why(reason: &str, hint: &str) -> String {
+    if hint.is_empty() { reason.to_owned() } else { format!("{reason}; {hint}") }
+}

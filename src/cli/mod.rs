@@ -1,0 +1,118 @@
+//! What does each command of the command line do?
+//!
+//! [`run`] parses, dispatches and turns the outcome into an exit code: 0 fine, 1 the source is absent, denied or failed,
+//! 2 usage or configuration, 3 the peer. A reader that closes the pipe early is not an error.
+
+pub mod args;
+mod doctor;
+mod pages;
+mod probe;
+mod schema;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::collect::schedule;
+use crate::model::{Status, Table};
+use args::{Cli, Command};
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub enum Failure {
+    /// The output is gone or full.
+    Output(io::Error),
+    /// Everything else.
+    Exit {
+        /// Exit code.
+        code: u8,
+        /// What is wrong.
+        message: String,
+        /// What to do about it; empty when there is nothing.
+        hint: String,
+    },
+}
+
+impl Failure {
+    /// Wrong use or a wrong configuration.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Exit { code: 2, message: message.into(), hint: hint.into() }
+    }
+
+    /// A table that could not be read.
+    pub fn source(table: &str, status: &Status) -> Self {
+        let message = format!("{table} is {}: {}", status.state.name(), status.reason);
+        Self::Exit { code: 1, message, hint: status.hint.to_string() }
+    }
+
+    /// Says what is wrong on standard error and gives the exit code.
+    fn report(&self) -> ExitCode {
+        let (code, message, hint) = match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Self::Output(error) => (1, format!("write the output: {error}"), ""),
+            Self::Exit { code, message, hint } => (*code, message.clone(), hint.as_str()),
+        };
+        // nobody is left to tell when standard error is gone too
+        let mut err = io::stderr().lock();
+        let _ = writeln!(err, "netglance: {message}");
+        if !hint.is_empty() {
+            let _ = writeln!(err, "hint: {hint}");
+        }
+        ExitCode::from(code)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let outcome = dispatch(&cli, &mut out).and_then(|()| out.flush().map_err(Failure::from));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = out.flush();
+            failure.report()
+        }
+    }
+}
+
+fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
+    let Some(command) = &cli.command else {
+        return Err(Failure::usage("no command", "`netglance --help` lists them"));
+    };
+    match command {
+        Command::Schema(args) => schema::run(args, out),
+        Command::Doctor(args) => doctor::run(args, out),
+        Command::Completions { shell } => pages::completions(*shell, out),
+        Command::Man => pages::manual(out),
+    }
+}
+
+/// The table of a name.
+fn table(name: &str) -> Result<&'static Table, Failure> {
+    let tables = schedule::tables();
+    tables.iter().copied().find(|table| table.name == name).ok_or_else(|| {
+        let known = tables.iter().map(|table| &*table.name);
+        Failure::usage(
+            format!("there is no table `{name}`"),
+            did_you_mean(name, known, "`netglance schema` lists them"),
+        )
+    })
+}
+
+fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>, otherwise: &str) -> String {
+    crate::config::nearest(name, known).map_or_else(|| otherwise.to_owned(), |near| format!("did you mean `{near}`?"))
+}

@@ -1,0 +1,5 @@
+//! What did the user configure?
+
+mod nearest;
+
+pub use nearest::nearest;
