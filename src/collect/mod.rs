@@ -208,5 +208,7 @@ macro_rules! collectors {
 
 collectors! {
     load,
+    disk,
+    mount,
     process,
 }

@@ -5,7 +5,9 @@
 
 pub mod file;
 pub mod meter;
+pub mod mount;
 pub mod process;
+pub mod space;
 pub mod user;
 
 use std::path::PathBuf;
