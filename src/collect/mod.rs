@@ -211,4 +211,5 @@ collectors! {
     disk,
     mount,
     process,
+    process_detail,
 }

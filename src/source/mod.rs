@@ -3,6 +3,7 @@
 //! Readers return plain structs and know no tables. Every read is bounded, counted ([`meter`]) and rooted at a path, so
 //! that a recorded tree can stand in for `/proc` and `/sys`. Nothing here panics on what the kernel says.
 
+pub mod action;
 pub mod file;
 pub mod meter;
 pub mod mount;
