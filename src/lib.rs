@@ -8,3 +8,4 @@ pub mod config;
 pub mod export;
 pub mod model;
 pub mod source;
+pub mod store;

@@ -1,0 +1,15 @@
+//! What does a reader see of what was sampled: rates, order, selections, levels and the past?
+//!
+//! [`rate::View`] is the only place where counters become rates. [`query`] selects and orders rows of a view with the one
+//! expression language in [`expr`]. Everything works over `dyn Rows` and names no column.
+
+mod derived;
+pub mod expr;
+#[cfg(test)]
+pub mod made;
+pub mod order;
+mod pair;
+pub mod query;
+pub mod rate;
+
+pub use derived::mistakes;
