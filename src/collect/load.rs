@@ -1,7 +1,7 @@
 //! How many tasks want to run?
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
-use crate::source::Error;
+use crate::source::{Error, lines};
 use crate::table;
 
 table! {
@@ -43,21 +43,10 @@ impl Collect for LoadCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
         let text = cx.roots.proc.text("loadavg")?;
         let mut row = parse(&text).ok_or_else(|| Error::malformed("/proc/loadavg", "five fields are expected"))?;
-        row.cpus = cx.roots.sys.text("devices/system/cpu/online").ok().and_then(|list| count_list(&list));
+        row.cpus = cx.roots.sys.text("devices/system/cpu/online").ok().and_then(|list| lines::count(&list));
         out.push(vec![row]);
         Ok(())
     }
-}
-
-/// Number of members of a kernel list such as `0-3,7`.
-fn count_list(list: &str) -> Option<u64> {
-    let mut count = 0_u64;
-    for part in list.trim().split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-        count = count.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
-    }
-    Some(count)
 }
 
 fn parse(text: &str) -> Option<LoadRow> {
@@ -65,14 +54,7 @@ fn parse(text: &str) -> Option<LoadRow> {
     let mut average = || fields.next()?.parse::<f64>().ok().filter(|v| v.is_finite());
     let (one, five, fifteen) = (average()?, average()?, average()?);
     let (runnable, tasks) = fields.next()?.split_once('/')?;
-    Some(LoadRow {
-        one,
-        five,
-        fifteen,
-        runnable: runnable.parse().ok()?,
-        tasks: tasks.parse().ok()?,
-        cpus: None,
-    })
+    Some(LoadRow { one, five, fifteen, runnable: runnable.parse().ok()?, tasks: tasks.parse().ok()?, cpus: None })
 }
 
 #[cfg(test)]
@@ -84,12 +66,5 @@ mod tests {
         let row = parse("0.50 1.25 2.75 3/1204 4711\n").unwrap();
         assert_eq!((row.one, row.five, row.fifteen, row.runnable, row.tasks), (0.5, 1.25, 2.75, 3, 1204));
         assert_eq!(parse("0.50 1.25"), None);
-    }
-
-    #[test]
-    fn kernel_lists_are_counted() {
-        assert_eq!(count_list("0-3,7\n"), Some(5));
-        assert_eq!(count_list("0"), Some(1));
-        assert_eq!(count_list("3-0"), None);
     }
 }

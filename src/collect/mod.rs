@@ -15,6 +15,9 @@ use std::time::Duration;
 use crate::model::{Demand, Mono, Owners, Row, Rows, State, Status, Table, Text, Timestamp, Value};
 use crate::source::file::Roots;
 
+#[cfg(test)]
+mod testing;
+
 /// Everything a collector may touch.
 pub struct Cx<'a> {
     /// The directories to read.
@@ -207,7 +210,13 @@ macro_rules! collectors {
 }
 
 collectors! {
+    cpu,
     load,
+    memory,
+    numa_node,
+    pressure,
+    interrupt,
+    softirq,
     disk,
     mount,
     process,

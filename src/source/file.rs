@@ -94,6 +94,15 @@ impl Root {
         })
     }
 
+    /// Reads a whole file of text into `buffer`, which is cleared first.
+    ///
+    /// # Errors
+    /// As [`Self::read_into`], and when it is not UTF-8.
+    pub fn text_into<'b>(&self, path: impl AsRef<Path>, buffer: &'b mut Vec<u8>) -> Result<&'b str, Error> {
+        self.read_into(&path, buffer)?;
+        std::str::from_utf8(buffer).map_err(|_| Error::malformed(self.0.join(path), "text is expected"))
+    }
+
     /// Reads a file that holds one number, as sysfs has many; `None` when it is not there or does not parse.
     pub fn number<T: std::str::FromStr>(&self, path: impl AsRef<Path>) -> Option<T> {
         self.text(path).ok()?.trim().parse().ok()

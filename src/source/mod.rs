@@ -5,10 +5,14 @@
 
 pub mod action;
 pub mod file;
+pub mod lines;
 pub mod meter;
 pub mod mount;
+pub mod pressure;
 pub mod process;
+pub mod softirq;
 pub mod space;
+pub mod stat;
 pub mod user;
 
 use std::path::PathBuf;
