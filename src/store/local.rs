@@ -1,0 +1,194 @@
+//! How does this machine look to a reader?
+//!
+//! [`LocalHost`] implements [`Host`]: it starts the scheduler, keeps the latest two samples of each table and the bounded
+//! past, and joins what its readers want. A reader never waits for a collector: it takes the latest [`Snapshot`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::collect::schedule::{self, Publication, Scheduler, Sink};
+use crate::collect::settings::Settings;
+use crate::collect::{Filled, Wants};
+use crate::model::{
+    Action, ActionError, Demand, HistoryAsk, Host, Mono, Sample, Series, Snapshot, State, Status, Table, TableState,
+    Timestamp,
+};
+use crate::source::file::Roots;
+
+/// How the local host starts.
+pub struct Options {
+    /// What is read.
+    pub roots: Roots,
+    /// `[collect]`.
+    pub settings: Settings,
+    /// Interval of collectors that have none of their own.
+    pub tick: Duration,
+    /// Whether [`Host::act`] does anything.
+    pub actions: bool,
+}
+
+/// Called after each change of the snapshot, from a collector's thread: it must only pass the news on.
+pub type OnChange = Box<dyn Fn() + Send + Sync>;
+
+/// This machine.
+pub struct LocalHost {
+    store: Arc<Store>,
+    scheduler: Mutex<Scheduler>,
+    demands: Mutex<BTreeMap<u64, Vec<Demand>>>,
+    roots: Roots,
+    actions: bool,
+}
+
+struct Store {
+    latest: Mutex<Arc<Snapshot>>,
+    on_change: OnChange,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl LocalHost {
+    /// Starts collecting.
+    ///
+    /// # Errors
+    /// A thread could not be started.
+    pub fn start(options: Options, on_change: OnChange) -> std::io::Result<Arc<Self>> {
+        let store = Arc::new(Store { latest: Mutex::default(), on_change });
+        let scheduler = Scheduler::start(
+            schedule::Options { roots: options.roots.clone(), settings: options.settings, tick: options.tick },
+            Arc::clone(&store) as Arc<dyn Sink>,
+        )?;
+        Ok(Arc::new(Self {
+            store,
+            scheduler: Mutex::new(scheduler),
+            demands: Mutex::default(),
+            roots: options.roots,
+            actions: options.actions,
+        }))
+    }
+
+    /// Takes new settings for collecting; samples and history stay.
+    ///
+    /// # Errors
+    /// A thread could not be started; the old settings stay in force.
+    pub fn reload(&self, settings: Settings, tick: Duration) -> std::io::Result<()> {
+        let options = schedule::Options { roots: self.roots.clone(), settings, tick };
+        let scheduler = Scheduler::start(options, Arc::clone(&self.store) as Arc<dyn Sink>)?;
+        scheduler.demand(self.wants());
+        *lock(&self.scheduler) = scheduler;
+        Ok(())
+    }
+
+    fn wants(&self) -> Wants {
+        Wants::union(lock(&self.demands).values().flatten())
+    }
+}
+
+impl Host for LocalHost {
+    fn schema(&self) -> &'static [&'static Table] {
+        schedule::tables()
+    }
+
+    fn demand(&self, reader: u64, wants: Vec<Demand>) {
+        let changed = {
+            let mut demands = lock(&self.demands);
+            if wants.is_empty() {
+                demands.remove(&reader).is_some()
+            } else {
+                let changed = demands.get(&reader) != Some(&wants);
+                demands.insert(reader, wants);
+                changed
+            }
+        };
+        if changed {
+            let wants = self.wants();
+            lock(&self.scheduler).demand(wants);
+        }
+    }
+
+    fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&lock(&self.store.latest))
+    }
+
+    fn history(&self, _: &HistoryAsk) -> Option<Series> {
+        None
+    }
+
+    fn act(&self, action: &Action) -> Result<(), ActionError> {
+        if self.actions { crate::source::action::act(action) } else { Err(ActionError::Off) }
+    }
+}
+
+impl Sink for Store {
+    fn publish(&self, publication: Publication) {
+        {
+            let mut latest = lock(&self.latest);
+            let mut snapshot = Snapshot::clone(&latest);
+            snapshot.generation += 1;
+            for filled in publication.filled {
+                apply(&mut snapshot, filled, publication.time, publication.mono);
+            }
+            *latest = Arc::new(snapshot);
+        }
+        (self.on_change)();
+    }
+}
+
+/// Puts one table into the snapshot.
+fn apply(snapshot: &mut Snapshot, (table, rows): Filled, time: Timestamp, mono: Mono) {
+    let name: &'static str = match &table.name {
+        std::borrow::Cow::Borrowed(name) => name,
+        std::borrow::Cow::Owned(_) => return,
+    };
+    let state = snapshot.tables.entry(name).or_insert_with(|| TableState {
+        table,
+        now: None,
+        before: None,
+        status: Status::ok(),
+    });
+    match rows {
+        Ok(rows) => {
+            state.before = state.now.replace(Sample { rows, time, mono });
+            state.status = Status::ok();
+        }
+        Err(status) => {
+            // what a source that stopped answering said last is still worth showing, with its age
+            if !matches!(status.state, State::Stale | State::Failed) {
+                (state.now, state.before) = (None, None);
+            }
+            state.status = status;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn two_samples_of_a_table_are_kept_and_readers_are_told() {
+        let (sender, receiver) = mpsc::channel();
+        let sender = Mutex::new(sender);
+        let options = Options {
+            roots: Roots::live(),
+            settings: Settings::default(),
+            tick: Duration::from_secs(1),
+            actions: false,
+        };
+        let host = LocalHost::start(options, Box::new(move || drop(lock(&sender).send(())))).unwrap();
+        loop {
+            receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+            let latest = host.latest();
+            if let Some(before) = latest.get("load").and_then(|state| state.before.clone()) {
+                let now = latest.get("load").and_then(|state| state.now.clone()).unwrap();
+                assert!(now.mono > before.mono);
+                break;
+            }
+        }
+        let action = Action::Signal { pid: 1, start: 0, signal: 0 };
+        assert!(matches!(host.act(&action), Err(ActionError::Off)));
+    }
+}
