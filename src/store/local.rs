@@ -178,7 +178,13 @@ mod tests {
             tick: Duration::from_secs(1),
             actions: false,
         };
-        let host = LocalHost::start(options, Box::new(move || drop(lock(&sender).send(())))).unwrap();
+        let host = LocalHost::start(
+            options,
+            Box::new(move || {
+                let _ = lock(&sender).send(());
+            }),
+        )
+        .unwrap();
         loop {
             receiver.recv_timeout(Duration::from_secs(20)).unwrap();
             let latest = host.latest();
