@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_of_containers_are_left_out_but_a_root_on_one_is_not() {
+    fn layers_of_containers_are_left_out_unless_the_host_lives_on_one() {
         let text = "1 0 0:50 / / rw - overlay overlay rw\n2 0 0:51 / /var/lib/docker/x rw - overlay overlay rw\n";
         assert_eq!(targets(text), ["/"]);
     }

@@ -77,7 +77,7 @@ table! {
         Text(None) name: Text { label: true },
         /// Program with its arguments.
         Text(None) command: Text { wide: true },
-        /// Threads.
+        /// How many threads run in it, its first one included.
         Gauge(None) threads: u64 { title: Some("thr") },
         /// Nice value: -20 gets most, 19 least.
         Gauge(None) nice: i64,

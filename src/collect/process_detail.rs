@@ -111,7 +111,7 @@ table! {
         Id(None) thread: u64,
         /// Start in clock ticks since boot.
         Id(None) start: u64 { wide: true },
-        /// Name.
+        /// What its program calls it, at most 15 bytes.
         Text(None) name: Text { label: true },
         /// What it does now.
         Text(None) state: TaskState,
