@@ -69,7 +69,7 @@ const SINGULAR: &[&str] = &["address", "process", "status", "class", "bus", "acc
 const GOLDEN: &str = "tests/fixtures/schema.txt";
 
 fn tables() -> impl Iterator<Item = &'static Table> {
-    COLLECTORS.iter().flat_map(|entry| entry.tables.iter().copied())
+    netglance::collect::schedule::tables().iter().copied()
 }
 
 fn columns() -> impl Iterator<Item = (&'static Table, &'static Column)> {

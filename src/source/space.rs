@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_agrees_with_statvfs() {
+    fn statvfs_agrees_about_the_root() {
         let mut pool = Pool::default();
         let ticket = pool.ask(b"/".to_vec());
         let answers = pool.answers(ticket, LONG).unwrap();

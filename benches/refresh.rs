@@ -1,0 +1,223 @@
+//! What does one refresh of each collector cost, and how far is that from the floor?
+//!
+//! `cargo bench --bench refresh -- [--processes N] [--links N] [--rounds N]` prints, for each collector of the registry,
+//! its rows and the median wall clock and CPU of one refresh, beside the floor: open, read and close of every
+//! `/proc/PID/stat`. `--processes` adds sleeping children, `--links` adds interfaces in a network namespace of its own
+//! (root). Nothing is judged here: timings depend on the machine. Under `cargo test` it makes one round, so that it runs.
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use netglance::collect::{COLLECTORS, Cx, Entry, Wants};
+use netglance::model::{Mono, Owners, Timestamp};
+use netglance::source::file::{Root, Roots};
+use netglance::source::meter;
+use rustix::time::{ClockId, clock_gettime};
+
+type Failure = Box<dyn Error>;
+
+/// What the command line asks for.
+struct Options {
+    processes: usize,
+    links: usize,
+    rounds: usize,
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Self, Failure> {
+        let number = |name: &str| -> Result<Option<usize>, Failure> {
+            let Some(at) = args.iter().position(|arg| arg == name) else { return Ok(None) };
+            let value = args.get(at + 1).ok_or_else(|| format!("{name} needs a number"))?;
+            Ok(Some(value.parse().map_err(|error| format!("{name} {value}: {error}"))?))
+        };
+        let measured = args.iter().any(|arg| arg == "--bench");
+        Ok(Self {
+            processes: number("--processes")?.unwrap_or(0),
+            links: number("--links")?.unwrap_or(0),
+            rounds: number("--rounds")?.unwrap_or(if measured { 31 } else { 1 }).max(1),
+        })
+    }
+}
+
+/// Children that sleep until they are dropped, or until this process dies.
+struct Sleepers(Vec<libc::pid_t>);
+
+impl Sleepers {
+    fn start(count: usize) -> Result<Self, Failure> {
+        let mut sleepers = Self(Vec::with_capacity(count));
+        for _ in 0..count {
+            // SAFETY: this program has one thread, and the child calls nothing but prctl and pause.
+            match unsafe { libc::fork() } {
+                -1 => return Err(format!("fork: {}", std::io::Error::last_os_error()).into()),
+                // SAFETY: both calls take plain numbers and touch no memory.
+                0 => unsafe {
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                    loop {
+                        libc::pause();
+                    }
+                },
+                pid => sleepers.0.push(pid),
+            }
+        }
+        Ok(sleepers)
+    }
+}
+
+impl Drop for Sleepers {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            // SAFETY: these are children of this process that nobody else waits for, so their pids are still theirs.
+            unsafe { libc::kill(*pid, libc::SIGKILL) };
+        }
+        for pid in &self.0 {
+            // SAFETY: a null status pointer is allowed.
+            unsafe { libc::waitpid(*pid, std::ptr::null_mut(), 0) };
+        }
+    }
+}
+
+/// Moves this process into a network namespace with `count` interfaces and returns the roots that show it.
+fn roots_with_links(count: usize, dir: &std::path::Path) -> Result<Roots, Failure> {
+    let mut roots = Roots::live();
+    if count == 0 {
+        return Ok(roots);
+    }
+    // SAFETY: this program has one thread.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) } != 0 {
+        return Err(format!("unshare (needs root): {}", std::io::Error::last_os_error()).into());
+    }
+    let mut script = Vec::new();
+    for pair in 0..count.div_ceil(2) {
+        writeln!(script, "link add a{pair} type veth peer name b{pair}")?;
+        writeln!(script, "link set a{pair} up\nlink set b{pair} up")?;
+    }
+    feed("ip", &["-batch", "-"], &script)?;
+    // sysfs shows the namespace it was mounted in
+    let sys = dir.display();
+    feed("sh", &["-s"], format!("set -e\nmount --make-rprivate /\nmount -t sysfs sysfs {sys}\n").as_bytes())?;
+    feed("sh", &["-s"], format!("mount --rbind /sys/fs/cgroup {sys}/fs/cgroup\n").as_bytes())?;
+    roots.sys = Root::new(dir);
+    Ok(roots)
+}
+
+fn feed(program: &str, args: &[&str], input: &[u8]) -> Result<(), Failure> {
+    let mut child = Command::new(program).args(args).stdin(Stdio::piped()).spawn()?;
+    child.stdin.take().ok_or("no stdin")?.write_all(input)?;
+    let status = child.wait()?;
+    if status.success() { Ok(()) } else { Err(format!("{program}: {status}").into()) }
+}
+
+/// CPU seconds of this thread.
+fn cpu() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+/// One line of the result.
+struct Line {
+    name: String,
+    rows: String,
+    wall: Vec<f64>,
+    cpu: Vec<f64>,
+    bytes: u64,
+}
+
+impl Line {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), rows: String::new(), wall: Vec::new(), cpu: Vec::new(), bytes: 0 }
+    }
+
+    /// Runs `work` `rounds` times after two that fill caches.
+    fn measure(mut self, rounds: usize, mut work: impl FnMut() -> String) -> Self {
+        for _ in 0..2 {
+            work();
+        }
+        for _ in 0..rounds {
+            meter::take();
+            let (wall, busy) = (Instant::now(), cpu());
+            self.rows = work();
+            self.cpu.push(cpu() - busy);
+            self.wall.push(wall.elapsed().as_secs_f64());
+            self.bytes = meter::take();
+        }
+        self
+    }
+
+    fn print(&mut self, out: &mut impl Write) -> std::io::Result<()> {
+        let (wall, cpu) = (median(&mut self.wall) * 1e6, median(&mut self.cpu) * 1e6);
+        writeln!(out, "{:<16} {:>22} {wall:>12.0} {cpu:>12.0} {:>12}", self.name, self.rows, self.bytes)
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn collector(entry: &Entry, roots: &Roots, rounds: usize) -> Line {
+    let (wants, owners) = (Wants::default(), Owners::default());
+    let mut collector = (entry.make)();
+    Line::new(entry.name).measure(rounds, || {
+        let cx = Cx { roots, wants: &wants, owners: &owners, time: Timestamp::now(), mono: Mono::now() };
+        let mut batch = netglance::collect::Batch::default();
+        match collector.collect(&cx, &mut batch) {
+            Ok(()) => {
+                let filled = batch.into_tables();
+                filled
+                    .iter()
+                    .filter_map(|(_, rows)| rows.as_ref().ok())
+                    .map(|rows| rows.len())
+                    .sum::<usize>()
+                    .to_string()
+            }
+            Err(skip) => skip.status().state.name().to_owned(),
+        }
+    })
+}
+
+/// The least that anything which reads processes from files can do.
+fn floor(rounds: usize) -> Line {
+    let mut buffer = vec![0; 4096];
+    Line::new("(floor)").measure(rounds, || {
+        let Ok(entries) = std::fs::read_dir("/proc") else { return "no /proc".to_owned() };
+        let pids =
+            entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
+        let read = pids.filter_map(|entry| {
+            let mut file = std::fs::File::open(entry.path().join("stat")).ok()?;
+            file.read(&mut buffer).ok()
+        });
+        read.count().to_string()
+    })
+}
+
+fn main() -> Result<(), Failure> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.iter().any(|arg| arg == "--list") {
+        return Ok(());
+    }
+    let options = Options::parse(&args)?;
+    let dir = std::env::temp_dir().join(format!("netglance-bench-{}", std::process::id()));
+    std::fs::create_dir(&dir)?;
+    let roots = roots_with_links(options.links, &dir);
+    let result = roots.and_then(|roots| report(&options, &roots));
+    if options.links > 0 {
+        feed("umount", &["-R", &dir.display().to_string()], b"")?;
+    }
+    std::fs::remove_dir(&dir)?;
+    result
+}
+
+fn report(options: &Options, roots: &Roots) -> Result<(), Failure> {
+    let sleepers = Sleepers::start(options.processes)?;
+    let mut out = std::io::stdout().lock();
+    let (added, links, rounds) = (sleepers.0.len(), options.links, options.rounds);
+    writeln!(out, "one refresh, median of {rounds}; {added} processes and {links} interfaces added")?;
+    writeln!(out, "{:<16} {:>22} {:>12} {:>12} {:>12}", "collector", "rows or state", "wall us", "cpu us", "bytes")?;
+    floor(rounds).print(&mut out)?;
+    for entry in COLLECTORS {
+        collector(entry, roots, rounds).print(&mut out)?;
+    }
+    Ok(())
+}
