@@ -2,29 +2,68 @@
 //!
 //! One tree: the parser, `--help`, the manual page and the completions are all made from it.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::collect::settings::Interval;
 use crate::export::Format;
 
 /// See hosts, guests, firewalls and routers on one screen.
+///
+/// Without a command: the dashboard of this host.
 #[derive(Debug, Parser)]
 #[command(name = "netglance", version, after_help = EXIT_CODES)]
 pub struct Cli {
+    /// Read this configuration instead of searching for one.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Flags of the dashboard.
+    #[command(flatten)]
+    pub dashboard: Dashboard,
     /// What to do instead of showing the dashboard.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 fine; 1 the source is absent, denied or failed; 2 usage or configuration; \
-                          3 the peer.";
+                          3 the peer.\nWithout --config the file is $XDG_CONFIG_HOME/netglance/netglance.toml, else \
+                          /etc/netglance/netglance.toml.\nNETGLANCE__COLLECT__PROCESS__INTERVAL=5s sets collect.process.interval.";
+
+/// Flags of the dashboard. They win over the configuration.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub struct Dashboard {
+    /// Time between samples, such as 500ms or 2s.
+    #[arg(long, value_name = "SPAN")]
+    pub interval: Option<Interval>,
+    /// View to start with.
+    #[arg(long, value_name = "NAME")]
+    pub view: Option<String>,
+    /// Theme to start with.
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+    /// Filter for the processes to start with.
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Offer nothing that changes the host, signals included.
+    #[arg(long, conflicts_with = "allow_actions")]
+    pub read_only: bool,
+    /// Offer everything that changes the host.
+    #[arg(long)]
+    pub allow_actions: bool,
+}
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print the rows of a table.
+    Show(Show),
     /// Print what tables and columns there are.
     Schema(Schema),
     /// Run every collector and say how it fares, what it costs and what to do about it.
     Doctor(Doctor),
+    /// Check a configuration.
+    Check(Check),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -32,6 +71,41 @@ pub enum Command {
     },
     /// Print the manual page in roff.
     Man,
+}
+
+/// Arguments of `show`.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// The table; `netglance schema` lists them.
+    #[arg(value_name = "TABLE")]
+    pub table: String,
+    /// How to write the rows.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Only rows for which this is true, such as 'cpu > 50% and name =~ "qemu"'.
+    #[arg(long = "where", value_name = "EXPR", allow_hyphen_values = true)]
+    pub filter: Option<String>,
+    /// Column to sort by; with - in front the largest first.
+    #[arg(long, value_name = "[-]COLUMN", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Print at most this many rows.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Columns to print, in this order.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Sample twice and print counters as change per second.
+    #[arg(long)]
+    pub rate: bool,
+    /// Print again after every span.
+    #[arg(long, value_name = "SPAN")]
+    pub every: Option<Interval>,
+    /// Print this many times, every second if --every does not say otherwise.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Network namespace: a name, `all` or `host`.
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
 }
 
 /// Arguments of `schema`.
@@ -57,6 +131,19 @@ pub struct Doctor {
     /// How to write the answer.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// Arguments of `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// The file; the one that would be used if not given.
+    pub file: Option<PathBuf>,
+    /// Print the JSON schema of the file.
+    #[arg(long, group = "print")]
+    pub schema: bool,
+    /// Print the file with every key at its default.
+    #[arg(long, group = "print")]
+    pub defaults: bool,
 }
 
 impl ValueEnum for Format {

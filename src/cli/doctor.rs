@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::time::Instant;
 
-use super::{Failure, args, probe};
+use super::probe::{self, Probe};
+use super::{Failure, args};
 use crate::collect::run::CollectorRow;
-use crate::collect::{COLLECTORS, Entry, Filled, Wants, schedule};
+use crate::collect::{Entry, Filled, schedule};
 use crate::export::{self, Format, Selection};
-use crate::model::{Cell, Demand, Row as _, State, Status, Style, Text, Timestamp, Unit, unit};
+use crate::model::{Cell, Row as _, State, Style, Timestamp, Unit, unit};
 
 /// What two runs of a collector have shown.
 struct Finding {
@@ -39,37 +40,17 @@ pub(super) fn run(args: &args::Doctor, out: &mut dyn Write) -> Result<(), Failur
 /// Runs every collector twice, because many keep sockets and caches after their first run.
 fn examine() -> Result<Vec<Finding>, Failure> {
     let start = Instant::now();
-    let mut findings = Vec::new();
-    for entry in COLLECTORS {
-        let open = entry.tables.iter().filter(|table| !table.columns.iter().any(|column| column.attrs.required));
-        let demands: Vec<Demand> = open.map(|table| Demand::table(&table.name)).collect();
-        let probe = probe::Probe::start(entry, Wants::union(&demands))?;
-        findings.push((entry, probe.take(), probe));
+    let probes = Probe::all()?;
+    for probe in &probes {
+        // what it says is said again by the second run
+        drop(probe.take());
     }
     probe::wait(schedule::SECOND_SAMPLE.saturating_sub(start.elapsed()));
-    let second = |(entry, first, probe): (&&'static Entry, Result<probe::Taken, Status>, probe::Probe)| match first
-        .and_then(|_| probe.take())
-    {
-        Ok(taken) => Finding { entry, row: taken.row, filled: taken.filled },
-        Err(status) => Finding { entry, row: unanswered(entry, &status), filled: Vec::new() },
+    let second = |probe: Probe| {
+        let (row, filled) = probe.examine();
+        Finding { entry: probe.entry(), row, filled }
     };
-    Ok(findings.into_iter().map(second).collect())
-}
-
-fn unanswered(entry: &Entry, status: &Status) -> CollectorRow {
-    CollectorRow {
-        name: Text::from(entry.name),
-        state: status.state,
-        reason: status.reason.clone(),
-        hint: status.hint.clone(),
-        run_time: None,
-        cpu_time: 0.0,
-        runs: 0,
-        rows: 0,
-        read_bytes: 0,
-        interval_asked: entry.interval.as_secs_f64(),
-        interval_used: entry.interval.as_secs_f64(),
-    }
+    Ok(probes.into_iter().map(second).collect())
 }
 
 /// The findings as rows of the table that a dashboard shows.

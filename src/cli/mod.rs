@@ -4,10 +4,12 @@
 //! 2 usage or configuration, 3 the peer. A reader that closes the pipe early is not an error.
 
 pub mod args;
+mod check;
 mod doctor;
 mod pages;
 mod probe;
 mod schema;
+mod show;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -15,6 +17,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::collect::schedule;
+use crate::config::{self, Problems};
 use crate::model::{Status, Table};
 use args::{Cli, Command};
 
@@ -69,6 +72,12 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::usage(problems.to_string(), "")
+    }
+}
+
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -91,14 +100,32 @@ pub fn run() -> ExitCode {
 
 fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let Some(command) = &cli.command else {
-        return Err(Failure::usage("no command", "`netglance --help` lists them"));
+        return Err(Failure::usage(
+            "no command",
+            "`netglance show TABLE` prints rows, `netglance --help` lists the commands",
+        ));
     };
+    if cli.dashboard != args::Dashboard::default() {
+        return Err(Failure::usage("flags of the dashboard stand before a command", "leave one of them out"));
+    }
+    let named = cli.config.as_deref();
     match command {
+        Command::Show(args) => show::run(args, &config::load(named)?.config, out),
+        Command::Check(args) => check::run(args, named, out),
         Command::Schema(args) => schema::run(args, out),
         Command::Doctor(args) => doctor::run(args, out),
         Command::Completions { shell } => pages::completions(*shell, out),
         Command::Man => pages::manual(out),
     }
+}
+
+/// Position of a column of a table.
+fn column(table: &Table, name: &str) -> Result<usize, Failure> {
+    table.position(name).ok_or_else(|| {
+        let known = table.columns.iter().map(|column| &*column.name);
+        let otherwise = format!("`netglance schema {}` lists them", table.name);
+        Failure::usage(format!("table {} has no column `{name}`", table.name), did_you_mean(name, known, &otherwise))
+    })
 }
 
 /// The table of a name.
@@ -114,5 +141,5 @@ fn table(name: &str) -> Result<&'static Table, Failure> {
 }
 
 fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>, otherwise: &str) -> String {
-    crate::config::nearest(name, known).map_or_else(|| otherwise.to_owned(), |near| format!("did you mean `{near}`?"))
+    config::nearest(name, known).map_or_else(|| otherwise.to_owned(), |near| format!("did you mean `{near}`?"))
 }

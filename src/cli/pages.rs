@@ -1,6 +1,6 @@
 //! How do a shell and `man` learn what may be written?
 //!
-//! Both are made from the parser's own tree. Completions add what only the registry knows: tables.
+//! Both are made from the parser's own tree. Completions add what only the registry knows: tables, columns, views, themes.
 
 use std::io::Write;
 
@@ -13,6 +13,11 @@ use crate::collect::schedule;
 pub(super) fn completions(shell: clap_complete::Shell, out: &mut dyn Write) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut named(Cli::command()), "netglance", &mut script);
+    if shell == clap_complete::Shell::Fish {
+        // clap's generator for fish leaves out positional arguments
+        let names = tables().join(" ");
+        writeln!(script, "complete -c netglance -n \"__fish_seen_subcommand_from show schema\" -f -a \"{names}\"")?;
+    }
     Ok(out.write_all(&script)?)
 }
 
@@ -34,9 +39,24 @@ pub(super) fn manual(out: &mut dyn Write) -> Result<(), Failure> {
     Ok(out.write_all(&page)?)
 }
 
+fn tables() -> Vec<String> {
+    schedule::tables().iter().map(|table| table.name.to_string()).collect()
+}
+
 /// The tree with every name that the registry knows as a possible value.
 fn named(command: clap::Command) -> clap::Command {
-    let tables = || schedule::tables().iter().map(|table| table.name.to_string()).collect::<Vec<_>>();
+    let mut columns: Vec<String> =
+        schedule::tables().iter().flat_map(|table| table.columns.iter()).map(|c| c.name.to_string()).collect();
+    columns.sort();
+    columns.dedup();
+    let falling = columns.iter().map(|name| format!("-{name}"));
+    let sorts: Vec<String> = columns.iter().cloned().chain(falling).collect();
     let values = |names: Vec<String>| PossibleValuesParser::new(names);
-    command.mut_subcommand("schema", |schema| schema.mut_arg("table", |arg| arg.value_parser(values(tables()))))
+    command
+        .mut_subcommand("show", |show| {
+            show.mut_arg("table", |arg| arg.value_parser(values(tables())))
+                .mut_arg("columns", |arg| arg.value_parser(values(columns)))
+                .mut_arg("sort", |arg| arg.value_parser(values(sorts)))
+        })
+        .mut_subcommand("schema", |schema| schema.mut_arg("table", |arg| arg.value_parser(values(tables()))))
 }

@@ -3,17 +3,20 @@
 //! A [`Probe`] is a thread with one collector that takes a sample when it is asked. A source that does not answer within
 //! [`PATIENCE`] is stale; its thread is left behind and ends with the process.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use super::Failure;
 use crate::collect::run::{CollectorRow, Runner};
 use crate::collect::settings::CollectorSettings;
-use crate::collect::{Cx, Entry, Filled, Wants};
-use crate::model::{Mono, Owners, State, Status, Text, Timestamp};
+use crate::collect::{COLLECTORS, Cx, Entry, Filled, Wants};
+use crate::config::Config;
+use crate::model::{Demand, Mono, Owners, Sample, State, Status, Table, Text, Timestamp};
 use crate::source::file::Roots;
 
 /// Longest wait for one sample.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One sample of a collector.
 pub(super) struct Taken {
@@ -21,10 +24,13 @@ pub(super) struct Taken {
     pub(super) filled: Vec<Filled>,
     /// What it cost so far.
     pub(super) row: CollectorRow,
+    time: Timestamp,
+    mono: Mono,
 }
 
 /// A collector that takes samples on request.
 pub(super) struct Probe {
+    entry: &'static Entry,
     requests: mpsc::Sender<()>,
     answers: mpsc::Receiver<Taken>,
 }
@@ -40,12 +46,27 @@ impl Probe {
             while asked.recv().is_ok() {
                 let (time, mono) = (Timestamp::now(), Mono::now());
                 let filled = runner.run(&Cx { roots: &roots, wants: &wants, owners: &owners, time, mono });
-                if answer.send(Taken { filled, row: runner.row().clone() }).is_err() {
+                if answer.send(Taken { filled, row: runner.row().clone(), time, mono }).is_err() {
                     break;
                 }
             }
         })?;
-        Ok(Self { requests, answers })
+        Ok(Self { entry, requests, answers })
+    }
+
+    /// Probes of every collector, asked for every table that needs no Id.
+    pub(super) fn all() -> std::io::Result<Vec<Self>> {
+        let start = |entry: &&'static Entry| {
+            let open = entry.tables.iter().filter(|table| !table.columns.iter().any(|column| column.attrs.required));
+            let demands: Vec<Demand> = open.map(|table| Demand::table(&table.name)).collect();
+            Self::start(entry, Wants::union(&demands))
+        };
+        COLLECTORS.iter().map(start).collect()
+    }
+
+    /// The collector.
+    pub(super) fn entry(&self) -> &'static Entry {
+        self.entry
     }
 
     /// Takes a sample.
@@ -67,6 +88,69 @@ impl Probe {
                 hint: Text::from("please report this"),
             },
         })
+    }
+
+    /// Takes a sample and gives the row that says how the collector fares, whatever happens.
+    pub(super) fn examine(&self) -> (CollectorRow, Vec<Filled>) {
+        match self.take() {
+            Ok(taken) => (taken.row, taken.filled),
+            Err(status) => {
+                let runner = Runner::new(self.entry, &CollectorSettings::default(), self.entry.interval);
+                let Status { state, reason, hint } = status;
+                (CollectorRow { state, reason, hint, ..runner.row().clone() }, Vec::new())
+            }
+        }
+    }
+}
+
+/// Where the rows of one table come from.
+pub(super) enum Source {
+    /// Its collector.
+    Collector(Probe),
+    /// All collectors: the table about them.
+    Collectors(Vec<Probe>),
+}
+
+impl Source {
+    /// Finds the collector of a table.
+    ///
+    /// # Errors
+    /// The configuration has switched it off; no thread can be started.
+    pub(super) fn start(table: &Table, wants: &Wants, config: &Config) -> Result<Self, Failure> {
+        let fills = |entry: &&&'static Entry| entry.tables.iter().any(|known| known.name == table.name);
+        let Some(entry) = COLLECTORS.iter().find(fills) else {
+            return Ok(Self::Collectors(Probe::all()?));
+        };
+        if config.collect.collectors.get(entry.name).is_some_and(|settings| !settings.enabled) {
+            let message = format!("{} is absent: collector {} is switched off", table.name, entry.name);
+            let hint = format!("set `enabled = true` in [collect.{}] of the configuration", entry.name);
+            return Err(Failure::Exit { code: 1, message, hint });
+        }
+        Ok(Self::Collector(Probe::start(entry, wants.clone())?))
+    }
+
+    /// A sample of a table.
+    ///
+    /// # Errors
+    /// Why it has none.
+    pub(super) fn take(&self, table: &Table) -> Result<Sample, Status> {
+        let probe = match self {
+            Self::Collector(probe) => probe,
+            Self::Collectors(probes) => {
+                let (time, mono) = (Timestamp::now(), Mono::now());
+                let rows: Vec<CollectorRow> = probes.iter().map(|probe| probe.examine().0).collect();
+                return Ok(Sample { rows: Arc::new(rows), time, mono });
+            }
+        };
+        let Taken { filled, time, mono, .. } = probe.take()?;
+        match filled.into_iter().find(|(known, _)| known.name == table.name) {
+            Some((_, rows)) => rows.map(|rows| Sample { rows, time, mono }),
+            None => Err(Status {
+                state: State::Absent,
+                reason: Text::from(format!("collector {} has not filled it", probe.entry.name)),
+                hint: Text::default(),
+            }),
+        }
     }
 }
 

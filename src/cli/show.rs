@@ -1,0 +1,188 @@
+//! Which rows does a table have now?
+//!
+//! Filter, then sort, then limit. The collector of the table runs alone, once or once for each print; nothing is written to
+//! standard output for a table that is not there.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use super::probe::{self, Source};
+use super::{Failure, args, column, table};
+use crate::collect::{EVERY_SECOND, Wants};
+use crate::config::Config;
+use crate::export::{self, Format, Selection};
+use crate::model::{Demand, Sample, Table, Type, Value};
+use crate::store::expr::{ExprError, Filter};
+use crate::store::query::{self, Order, Query};
+use crate::store::rate::{Mode, View};
+
+pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    let table = table(&args.table)?;
+    check_format(args, table)?;
+    let columns = columns(args, table)?;
+    let query = Query { filter: filter(args, table)?, sort: sort(args, table)?, limit: args.limit };
+    let demand = demand(args, table, &columns, &query)?;
+    let source = Source::start(table, &Wants::union([&demand]), config)?;
+    let mode = if args.rate { Mode::Rate } else { Mode::Total };
+    let every = args.every.map_or(EVERY_SECOND, |interval| interval.0);
+    let mut grid = Grid { next: Instant::now(), every };
+    let mut before = None;
+    if args.rate {
+        before = Some(take(&source, table)?);
+        grid.wait();
+    }
+    let prints = match (args.count, args.every) {
+        (Some(count), _) => count,
+        (None, Some(_)) => u64::MAX,
+        (None, None) => 1,
+    };
+    for n in 0..prints {
+        if n > 0 {
+            grid.wait();
+        }
+        let now = take(&source, table)?;
+        let view = View::new(&now, before.as_ref(), mode);
+        let rows = query::run(&view, &query);
+        let what = Selection {
+            table,
+            columns: &columns,
+            rows: &rows,
+            cell: &|row, column| view.cell(row, column),
+            rate: args.rate,
+            time: now.time,
+        };
+        export::write(out, args.format, &what, n == 0)?;
+        out.flush()?;
+        before = Some(now);
+    }
+    Ok(())
+}
+
+/// Moments that do not drift, however long a sample takes.
+struct Grid {
+    next: Instant,
+    every: Duration,
+}
+
+impl Grid {
+    fn wait(&mut self) {
+        self.next += self.every;
+        probe::wait(self.next.saturating_duration_since(Instant::now()));
+    }
+}
+
+fn take(source: &Source, table: &Table) -> Result<Sample, Failure> {
+    source.take(table).map_err(|status| Failure::source(&table.name, &status))
+}
+
+/// What does not go together with the Prometheus format.
+fn check_format(args: &args::Show, table: &Table) -> Result<(), Failure> {
+    if args.format != Format::Prometheus {
+        return Ok(());
+    }
+    let hint = "use --format json";
+    if let Some(why) = export::refusal(table) {
+        return Err(Failure::usage(format!("table {} is not for Prometheus: {why}", table.name), hint));
+    }
+    if args.rate || args.every.is_some() || args.count.is_some() {
+        return Err(Failure::usage("a scraper wants totals once: no --rate, --every or --count", hint));
+    }
+    Ok(())
+}
+
+/// The columns that were named, else all that the format carries.
+fn columns(args: &args::Show, table: &Table) -> Result<Vec<usize>, Failure> {
+    if !args.columns.is_empty() {
+        return args.columns.iter().map(|name| column(table, name)).collect();
+    }
+    let all = table.columns.iter().enumerate();
+    let kept = all.filter(|(_, c)| args.format.is_complete() || !(c.attrs.wide || c.attrs.demand));
+    Ok(kept.map(|(i, _)| i).collect())
+}
+
+fn sort(args: &args::Show, table: &Table) -> Result<Vec<(usize, Order)>, Failure> {
+    let Some(text) = &args.sort else { return Ok(Vec::new()) };
+    let (name, order) = text.strip_prefix('-').map_or((text.as_str(), Order::Ascending), |n| (n, Order::Descending));
+    Ok(vec![(column(table, name)?, order)])
+}
+
+fn filter(args: &args::Show, table: &Table) -> Result<Option<Filter>, Failure> {
+    let parse = |text: &str| Filter::parse(text, table).map_err(|error| bad_expression(&error));
+    let own = args.filter.as_deref().map(parse).transpose()?;
+    let Some(netns) = &args.netns else { return Ok(own) };
+    if table.position(NETNS).is_none() {
+        return Err(Failure::usage(format!("table {} knows no network namespaces", table.name), "leave out --netns"));
+    }
+    if netns == "all" {
+        return Ok(own);
+    }
+    if netns.contains(['"', '\\']) {
+        return Err(Failure::usage(format!("`{netns}` is no name of a network namespace"), ""));
+    }
+    let inside = format!("{NETNS} == \"{netns}\"");
+    parse(&args.filter.as_ref().map_or_else(|| inside.clone(), |text| format!("({text}) and {inside}"))).map(Some)
+}
+
+/// Name of the Id column of every table whose rows belong to a network namespace.
+const NETNS: &str = "netns";
+
+fn bad_expression(error: &ExprError) -> Failure {
+    let message =
+        format!("--where, column {}: {}\n  {}", error.column(), error.message, error.caret().replace('\n', "\n  "));
+    Failure::usage(message, error.hint.clone().unwrap_or_default())
+}
+
+/// What the collector must be asked for: columns that cost extra if they are named anywhere, and required Ids.
+fn demand(args: &args::Show, table: &Table, columns: &[usize], query: &Query) -> Result<Demand, Failure> {
+    let named = if args.columns.is_empty() { &[] } else { columns };
+    let filtered = query.filter.as_ref().map_or(&[][..], Filter::columns);
+    let sorted = query.sort.iter().map(|(column, _)| *column);
+    let mut wanted: Vec<usize> = named.iter().chain(filtered).copied().chain(sorted).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let costly = wanted.iter().filter_map(|i| table.columns.get(*i)).filter(|column| column.attrs.demand);
+    let mut ids = Vec::new();
+    for column in table.columns.iter().filter(|column| column.attrs.required) {
+        let value = args.filter.as_deref().and_then(|text| equality(text, &column.name, column.ty));
+        let example = format!("write --where '{} == ...'", column.name);
+        ids.push(value.ok_or_else(|| {
+            let message = format!("table {} is collected for one `{}` at a time", table.name, column.name);
+            Failure::usage(message, example)
+        })?);
+    }
+    let columns = costly.map(|column| column.name.to_string()).collect();
+    Ok(Demand { table: table.name.to_string(), columns, ids, interval: None })
+}
+
+/// The value that a conjunction demands of a column. The rows are filtered anyway, so this only has to be careful not to
+/// ask for too little: an expression with `or` fixes nothing.
+fn equality(text: &str, name: &str, ty: Type) -> Option<Value> {
+    if text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "or" || word == "not") {
+        return None;
+    }
+    let sides = text.split(" and ").filter_map(|part| part.split_once("=="));
+    let value = sides.map(|(left, right)| (left.trim(), right.trim())).find(|(left, _)| *left == name)?.1;
+    match ty {
+        Type::U64 => value.parse().ok().map(Value::U64),
+        Type::I64 => value.parse().ok().map(Value::I64),
+        Type::Ip => value.parse().ok().map(Value::Ip),
+        Type::Mac => value.parse().ok().map(Value::Mac),
+        Type::Text => Some(Value::Text(crate::model::Text::from(value.trim_matches('"')))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_conjunction_fixes_a_required_id() {
+        let find = |text| equality(text, "pid", Type::U64);
+        assert_eq!(find("pid == 12"), Some(Value::U64(12)));
+        assert_eq!(find("name =~ \"a and b\" and pid==12 and fd > 2"), Some(Value::U64(12)));
+        for open in ["pid > 12", "pid == 1 or pid == 2", "not pid == 1", "pid == x", "ppid == 3", ""] {
+            assert_eq!(find(open), None, "{open}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What does the environment say about the configuration?
+//!
+//! `NETGLANCE__COLLECT__PROCESS__INTERVAL=5s` sets `collect.process.interval`: the rest of the name in lower case, `__`
+//! between the keys. A value is what TOML makes of it, else text.
+
+use std::ffi::OsString;
+
+use toml::{Table, Value};
+
+use super::problem::Problem;
+
+const PREFIX: &str = "NETGLANCE__";
+
+/// One variable: its name, and the readings of its value as a whole configuration, best first.
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) path: Vec<String>,
+    pub(super) readings: Vec<Table>,
+}
+
+/// The variables that are meant for us, by name.
+pub(super) fn variables(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Vec<Variable>, Problem> {
+    let mut found = Vec::new();
+    for (name, value) in all {
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+        let shown = crate::model::Text::from(name.as_os_str()).to_string();
+        let Some(value) = value.to_str() else {
+            return Err(Problem::new(shown, "is not UTF-8", ""));
+        };
+        let path: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();
+        let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok().and_then(|mut t| t.remove("value"));
+        let text = Value::String(value.to_owned());
+        let readings = parsed.into_iter().chain([text]).map(|value| nest(&path, value)).collect();
+        found.push(Variable { name: shown, path, readings });
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// `a.b.c = value` as a table.
+fn nest(path: &[String], value: Value) -> Table {
+    let mut table = Table::new();
+    if let Some((last, above)) = path.split_last() {
+        table.insert(last.clone(), value);
+        for key in above.iter().rev() {
+            let inner = std::mem::take(&mut table);
+            table.insert(key.clone(), Value::Table(inner));
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_a_path_and_a_value() {
+        let all = [("NETGLANCE__COLLECT__A_B__INTERVAL", "5s"), ("NETGLANCE_ALERT_HOST", "x"), ("HOME", "/root")];
+        let found = variables(all.map(|(name, value)| (name.into(), value.into()))).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].readings, [toml::from_str::<Table>("collect.a_b.interval = '5s'").unwrap()]);
+    }
+
+    #[test]
+    fn a_value_is_read_as_toml_before_it_is_text() {
+        let found = variables([("NETGLANCE__THEME".into(), "5".into())]).unwrap();
+        let want = ["theme = 5", "theme = '5'"].map(|text| toml::from_str::<Table>(text).unwrap());
+        assert_eq!(found[0].readings, want);
+    }
+}

@@ -1,0 +1,55 @@
+//! Which file is the configuration, and may it be trusted?
+//!
+//! The named one, else `$XDG_CONFIG_HOME/netglance/netglance.toml`, else `/etc/netglance/netglance.toml`. A file that
+//! somebody else could have written is refused: it decides what is hidden from the person who looks.
+
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy as _;
+
+use super::problem::Problem;
+
+/// Largest configuration that is read.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// Where the configuration is looked for when none is named, best first.
+pub fn candidates() -> Vec<PathBuf> {
+    let own = etcetera::base_strategy::Xdg::new().ok().map(|xdg| xdg.config_dir().join("netglance/netglance.toml"));
+    own.into_iter().chain([PathBuf::from("/etc/netglance/netglance.toml")]).collect()
+}
+
+/// The file to read: the named one whether it is there or not, else the first candidate that is there.
+pub(super) fn find(named: Option<&Path>) -> Option<PathBuf> {
+    match named {
+        Some(path) => Some(path.to_owned()),
+        None => candidates().into_iter().find(|path| path.exists()),
+    }
+}
+
+/// Reads a configuration after checking who could have written it. The check is made on the open file, not on its name.
+pub(super) fn read(path: &Path) -> Result<String, Problem> {
+    let name = crate::model::Text::from(path);
+    let fail = |error: &std::io::Error| Problem::new(&*name, format!("cannot be read: {error}"), "");
+    let file = std::fs::File::open(path).map_err(|error| fail(&error))?;
+    let meta = file.metadata().map_err(|error| fail(&error))?;
+    let me = rustix::process::geteuid().as_raw();
+    if !meta.is_file() {
+        return Err(Problem::new(&*name, "is not a regular file", ""));
+    }
+    if meta.uid() != 0 && meta.uid() != me {
+        let message = format!("belongs to user {}, neither to root nor to you", meta.uid());
+        return Err(Problem::new(&*name, message, format!("chown it, or copy it: somebody else could change {name}")));
+    }
+    if meta.mode() & 0o022 != 0 {
+        let message = format!("can be changed by others (mode {:04o})", meta.mode() & 0o7777);
+        return Err(Problem::new(&*name, message, format!("chmod go-w {name}")));
+    }
+    if meta.len() > MAX_CONFIG {
+        return Err(Problem::new(&*name, "is larger than 1 MiB", ""));
+    }
+    let mut text = String::new();
+    file.take(MAX_CONFIG).read_to_string(&mut text).map_err(|error| fail(&error))?;
+    Ok(text)
+}

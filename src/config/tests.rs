@@ -1,0 +1,74 @@
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::*;
+
+fn problems(text: &str) -> String {
+    match load::compose(Some((Path::new("x.toml"), text)), []) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+fn environment(variables: &[(&str, &str)]) -> Result<Config, Problems> {
+    load::compose(None, variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
+}
+
+#[test]
+fn every_mistake_is_found_at_its_place() {
+    for (text, place, message) in [
+        ("colect = 1", "x.toml:1:1:", "did you mean `collect`?"),
+        ("\n[collect.load]\n  intervall = '1s'", "x.toml:3:3:", "did you mean `interval`?"),
+        ("[collect.load]\ninterval = 5", "x.toml:2:12:", "invalid type: integer"),
+        ("[collect.load]\ninterval = '5GiB'", "x.toml:2:12:", "a duration"),
+        ("[collect.load]\ninterval = '1ms'", "x.toml:2:12:", "between 100ms and 1d"),
+        ("[collect.load]\nenabled = true\nenabled = false", "x.toml:3:1:", "duplicate key"),
+        ("[collect.load]\n[collect.lod]", "x.toml:2:10:", "there is no collector `lod`; did you mean `load`?"),
+        ("[collect.load", "x.toml:1:14:", ""),
+    ] {
+        let found = problems(text);
+        assert!(found.starts_with(place) && found.contains(message), "{text}\n{found}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_reported_together() {
+    assert_eq!(problems("collect.a.enabled = true\ncollect.b.enabled = true").lines().count(), 2);
+}
+
+#[test]
+fn the_installed_file_holds_the_defaults_of_the_code() {
+    assert_eq!(Config::from_table(load::defaults().unwrap()).unwrap(), Config::default());
+    load::check_text(Path::new("config/netglance.toml"), DEFAULTS).unwrap();
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let file = (Path::new("x.toml"), "[collect.load]\ninterval = '5s'\nbudget = 0.5");
+    let variable = (OsString::from("NETGLANCE__COLLECT__LOAD__INTERVAL"), OsString::from("7s"));
+    let config = load::compose(Some(file), [variable]).unwrap();
+    let load = &config.collect.collectors["load"];
+    assert_eq!(load.interval, Some("7s".parse().unwrap()));
+    assert!((load.budget - 0.5).abs() < 1e-9);
+}
+
+#[test]
+fn a_wrong_variable_is_an_error_that_names_it() {
+    for (name, value, message) in [
+        ("NETGLANCE__COLECT__LOAD__INTERVAL", "1s", "did you mean `collect`?"),
+        ("NETGLANCE__COLLECT__LOAD__INTERVALL", "1s", "did you mean `interval`?"),
+        ("NETGLANCE__COLLECT__LOD__INTERVAL", "1s", "did you mean `load`?"),
+        ("NETGLANCE__COLLECT__LOAD__INTERVAL", "soon", "soon"),
+        ("NETGLANCE__COLLECT__LOAD__ENABLED", "perhaps", "invalid type"),
+    ] {
+        let found = environment(&[(name, value)]).unwrap_err().to_string();
+        assert!(found.starts_with(name) && found.contains(message), "{found}");
+    }
+}
+
+#[test]
+fn rules_of_the_user_come_before_the_defaults() {
+    let mut below = toml::from_str("[[rule]]\na = 1\n[other]\nx = 1\ny = 1").unwrap();
+    load::overlay(&mut below, toml::from_str("[[rule]]\na = 2\n[other]\ny = 2").unwrap());
+    assert_eq!(below, toml::from_str::<toml::Table>("rule = [{a=2},{a=1}]\nother = {x=1,y=2}").unwrap());
+}

@@ -1,0 +1,58 @@
+//! When does the configuration change while the program runs?
+//!
+//! The directory is watched, not the file: editors write a new file and rename it over the old one.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher as _};
+
+use super::{Loaded, Problems, file, load};
+
+/// Editors need several steps to save; so long after the last one the file is read.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Watches until it is dropped.
+pub struct Watch {
+    _watcher: notify::RecommendedWatcher,
+}
+
+/// Calls `changed` with the new configuration, or with what is wrong with it, after every change of its file. The caller
+/// keeps the old configuration when the new one is wrong.
+///
+/// # Errors
+/// The kernel refuses the watch.
+pub fn watch(
+    named: Option<PathBuf>,
+    changed: impl Fn(Result<Loaded, Problems>) + Send + 'static,
+) -> Result<Watch, notify::Error> {
+    let files = named.as_ref().map_or_else(file::candidates, |path| vec![path.clone()]);
+    let (events, received) = mpsc::channel();
+    let watched = files.clone();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| matters(&event, &watched)) {
+            // the thread below ends only with this watcher
+            let _ = events.send(());
+        }
+    })?;
+    for directory in files.iter().filter_map(|file| directory(file)).filter(|directory| directory.is_dir()) {
+        watcher.watch(directory, RecursiveMode::NonRecursive)?;
+    }
+    std::thread::Builder::new().name("config".to_owned()).spawn(move || {
+        while received.recv().is_ok() {
+            while received.recv_timeout(SETTLE).is_ok() {}
+            changed(load(named.as_deref()));
+        }
+    })?;
+    Ok(Watch { _watcher: watcher })
+}
+
+fn directory(file: &Path) -> Option<&Path> {
+    file.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+/// Reading a file is an event too, and must not lead to reading it again.
+fn matters(event: &notify::Event, files: &[PathBuf]) -> bool {
+    !event.kind.is_access() && event.paths.iter().any(|path| files.iter().any(|f| f.file_name() == path.file_name()))
+}

@@ -1,0 +1,256 @@
+//! Does the built command keep the contract of the command line: exit codes, formats, hints, configuration?
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The command in an environment of its own: no configuration of the person who runs the tests.
+fn netglance(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netglance"));
+    command.args(args).env_clear().env("XDG_CONFIG_HOME", "/nonexistent").env("HOME", "/nonexistent");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    netglance(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Standard output of a run that must succeed.
+fn ok(args: &[&str]) -> String {
+    let output = run(args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+/// Standard error of a run that must fail and print nothing.
+fn fails(args: &[&str], code: i32) -> String {
+    let output = run(args);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {}", stderr(&output));
+    assert_eq!(stdout(&output), "", "{args:?}");
+    stderr(&output)
+}
+
+fn config(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("netglance.toml");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    (dir, path)
+}
+
+#[test]
+fn show_load_as_json_agrees_with_the_kernel() {
+    let text = ok(&["show", "load", "--format", "json"]);
+    assert_eq!(text.lines().count(), 1);
+    let rows: Value = serde_json::from_str(&text).unwrap();
+    let row = rows[0].as_object().unwrap();
+    let names = ok(&["schema", "--names"]);
+    let columns: Vec<&str> = names.lines().filter_map(|line| line.strip_prefix("load.")).collect();
+    assert_eq!(row.keys().collect::<Vec<_>>(), columns, "keys come in schema order");
+    let kernel = std::fs::read_to_string("/proc/loadavg").unwrap();
+    let fifteen: f64 = kernel.split(' ').nth(2).unwrap().parse().unwrap();
+    assert!((row["fifteen"].as_f64().unwrap() - fifteen).abs() <= 0.5, "{row:?} {kernel}");
+}
+
+#[test]
+fn a_series_prints_one_array_a_line() {
+    for args in [
+        &["show", "load", "--format", "json", "--every", "100ms", "--count", "3"][..],
+        &["show", "load", "--format", "json", "--every", "100ms", "--count", "3", "--rate"],
+    ] {
+        let text = ok(args);
+        let arrays: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(arrays.len(), 3);
+        assert!(arrays.iter().all(|array| array.as_array().unwrap().len() == 1));
+    }
+}
+
+#[test]
+fn csv_has_one_header_for_a_whole_series() {
+    let text = ok(&["show", "load", "--format", "csv", "--columns", "tasks,one", "--every", "100ms", "--count", "2"]);
+    let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert_eq!(lines[0], "tasks,one");
+}
+
+#[test]
+fn a_process_with_a_hostile_name_stays_one_csv_field() {
+    // the kernel cuts a name at 15 bytes
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a,\"b\u{1b}c");
+    std::fs::copy("/bin/sleep", &path).unwrap();
+    let mut child = Command::new(&path).arg("60").spawn().unwrap();
+    let filter = format!("pid == {}", child.id());
+    let text = ok(&["show", "process", "--format", "csv", "--columns", "pid,name", "--where", &filter]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(text, format!("pid,name\r\n{},\"a,\"\"b\\x1bc\"\r\n", child.id()));
+}
+
+#[test]
+fn rows_are_filtered_then_sorted_then_limited() {
+    let filter = format!("pid == {} or pid == 1", std::process::id());
+    let text = ok(&["show", "process", "--where", &filter, "--sort", "-pid", "--columns", "pid", "--format", "csv"]);
+    assert_eq!(text, format!("pid\r\n{}\r\n1\r\n", std::process::id()));
+    let text = ok(&["show", "process", "--where", &filter, "--sort", "pid", "--limit", "1", "--columns", "pid"]);
+    assert_eq!(text, "PID\n  1\n");
+    assert_eq!(ok(&["show", "process", "--where", "pid == 0", "--format", "json"]), "[]\n");
+}
+
+#[test]
+fn mistakes_exit_2_with_a_hint_and_print_nothing() {
+    for (args, message) in [
+        (&["show", "lod"][..], "did you mean `load`?"),
+        (&["show", "load", "--sort", "-fiften"], "did you mean `fifteen`?"),
+        (&["show", "load", "--columns", "one,fiv"], "did you mean `five`?"),
+        (&["show", "load", "--where", "one > and"], "column 7"),
+        (&["show", "load", "--where", "one = 1"], "=="),
+        (&["show", "load", "--every", "soon"], "soon"),
+        (&["show", "load", "--count", "0"], "0"),
+        (&["show", "load", "--netns", "blue"], "network namespaces"),
+        (&["show", "process", "--format", "prometheus"], "time series"),
+        (&["show", "load", "--format", "prometheus", "--rate"], "totals"),
+        (&["show", "process_file"], "--where 'pid == ...'"),
+        (&["show"], "TABLE"),
+        (&["frobnicate"], "frobnicate"),
+        (&["--view", "x", "schema"], "dashboard"),
+        (&["--config", "/nonexistent.toml", "show", "load"], "/nonexistent.toml"),
+    ] {
+        let text = fails(args, 2);
+        assert!(text.contains(message), "{args:?}\n{text}");
+    }
+}
+
+#[test]
+fn the_dashboard_without_a_terminal_points_to_show() {
+    assert!(fails(&[], 2).contains("netglance show"));
+}
+
+#[test]
+fn an_absent_source_exits_1_with_its_hint_and_prints_nothing() {
+    let (_dir, path) = config("[collect.load]\nenabled = false");
+    let text = fails(&["--config", path.to_str().unwrap(), "show", "load", "--format", "json"], 1);
+    assert!(text.contains("switched off") && text.contains("hint:"), "{text}");
+}
+
+#[test]
+fn a_closed_pipe_ends_a_series_in_silence() {
+    let mut child = netglance(&["show", "load", "--every", "100ms", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    reader.read_line(&mut line).unwrap();
+    assert!(line.starts_with("[{"));
+    drop(reader);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!(errors, "");
+}
+
+#[test]
+fn the_schema_is_the_same_in_both_forms() {
+    let schema: Value = serde_json::from_str(&ok(&["schema", "--json"])).unwrap();
+    let mut names = Vec::new();
+    for table in schema["tables"].as_array().unwrap() {
+        assert!(["single", "rows", "log"].contains(&table["shape"].as_str().unwrap()));
+        for column in table["columns"].as_array().unwrap() {
+            let keys: Vec<&String> = column.as_object().unwrap().keys().collect();
+            assert_eq!(keys, ["name", "kind", "unit", "type", "help", "labels", "expr"]);
+            names.push(format!("{}.{}", table["name"].as_str().unwrap(), column["name"].as_str().unwrap()));
+        }
+    }
+    assert_eq!(ok(&["schema", "--names"]).lines().collect::<Vec<_>>(), names);
+}
+
+#[test]
+fn doctor_says_how_every_collector_fares() {
+    let output = run(&["doctor", "--format", "json"]);
+    let rows: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let rows = rows.as_array().unwrap();
+    let known = ok(&["schema", "--collectors"]);
+    assert_eq!(rows.len(), known.lines().count() - 1);
+    assert!(rows.iter().all(|row| row["runs"] == 2 || row["state"] == "stale"), "{rows:?}");
+    let failed = rows.iter().any(|row| row["state"] == "failed");
+    assert_eq!(output.status.code(), Some(i32::from(failed)), "only a failure is one: {rows:?}");
+}
+
+#[test]
+fn completions_know_the_tables_and_columns() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = ok(&["completions", shell]);
+        for name in ["process_file", "fifteen", "netglance"] {
+            assert!(script.contains(name), "{shell} {name}");
+        }
+    }
+}
+
+#[test]
+fn the_manual_describes_every_command() {
+    let page = ok(&["man"]);
+    for word in ["SHOW", "DOCTOR", "CHECK", "Exit codes"] {
+        assert!(page.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn the_defaults_and_the_schema_of_the_configuration_are_printed() {
+    let (_dir, path) = config(&ok(&["check", "--defaults"]));
+    assert!(ok(&["check", path.to_str().unwrap()]).ends_with(": ok\n"));
+    let schema: Value = serde_json::from_str(&ok(&["check", "--schema"])).unwrap();
+    assert!(schema["properties"]["collect"].is_object());
+}
+
+#[test]
+fn a_wrong_configuration_exits_2_with_file_line_and_column() {
+    for (text, place, message) in [
+        ("\n[colect.load]", ":2:2:", "did you mean `collect`?"),
+        ("[collect.load]\nintervall = '1s'", ":2:1:", "did you mean `interval`?"),
+        ("[collect.lod]\nenabled = true", ":1:10:", "did you mean `load`?"),
+        ("[collect.load]\nenabled = 'yes'", ":2:11:", "invalid type"),
+        ("[collect.load]\ninterval = '5GiB'", ":2:12:", "duration"),
+        ("[collect.load]\nbudget = 1\nbudget = 2", ":3:1:", "duplicate"),
+    ] {
+        let (_dir, path) = config(text);
+        let name = path.to_str().unwrap();
+        for args in [&["check", name][..], &["--config", name, "show", "load"]] {
+            let found = fails(args, 2);
+            assert!(found.contains(&format!("{name}{place}")) && found.contains(message), "{text}\n{found}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_others_can_change_is_refused() {
+    let (_dir, path) = config("");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let text = fails(&["check", path.to_str().unwrap()], 2);
+    assert!(text.contains("0666") && text.contains("chmod go-w"), "{text}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_a_wrong_variable_is_an_error() {
+    let (_dir, path) = config("[collect.load]\nenabled = false");
+    let name = path.to_str().unwrap();
+    let shown = |variable: &str, value: &str| {
+        netglance(&["--config", name, "show", "load"]).env(variable, value).output().unwrap()
+    };
+    assert_eq!(shown("NETGLANCE__COLLECT__LOAD__ENABLED", "true").status.code(), Some(0));
+    let wrong = shown("NETGLANCE__COLLECT__LOAD__ENABLE", "true");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("NETGLANCE__COLLECT__LOAD__ENABLE: "), "{}", stderr(&wrong));
+}
