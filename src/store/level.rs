@@ -206,7 +206,7 @@ impl Limits {
             return Level::Ok;
         };
         let reached = |limit: f64| if *low_is_bad { number <= limit } else { number >= limit };
-        let levels = LEVELS.iter().zip(values).rev();
+        let mut levels = LEVELS.iter().zip(values).rev();
         levels.find_map(|((level, _), limit)| limit.filter(|limit| reached(*limit)).map(|_| *level)).unwrap_or_default()
     }
 
