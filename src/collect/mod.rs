@@ -219,6 +219,7 @@ collectors! {
     softirq,
     disk,
     mount,
+    link,
     process,
     process_detail,
 }

@@ -9,6 +9,7 @@ pub mod lines;
 pub mod meter;
 pub mod mount;
 pub mod pressure;
+pub mod netlink;
 pub mod process;
 pub mod softirq;
 pub mod space;

@@ -1,0 +1,290 @@
+//! What do the network interfaces carry?
+//!
+//! Every sample dumps only the 64-bit counters. Names, flags and the rest change rarely, so they are kept and follow the
+//! kernel's notifications; when notifications were lost, or the two disagree, everything is dumped again.
+
+use std::collections::BTreeMap;
+
+use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
+use crate::model::{Mac, Text};
+use crate::source::Error;
+use crate::source::file::Root;
+use crate::source::netlink::route::{self, IfIndex, Link, LinkNews, LinkStats};
+use crate::source::netlink::{Drained, Family, Part, Socket};
+use crate::{label, table};
+
+mod recorded;
+
+label! {
+    /// State of a link.
+    pub enum LinkState {
+        Up = "up",
+        Unknown = "unknown",
+        Disabled = "disabled",
+        Down = "down" => Careful,
+        LowerDown = "lower_down" => Careful,
+        Dormant = "dormant" => Careful,
+        Testing = "testing" => Careful,
+        Absent = "absent" => Careful,
+    }
+}
+
+impl LinkState {
+    /// From `IFF_UP` and the `IF_OPER_*` state.
+    fn of(enabled: bool, operstate: u8) -> Self {
+        match operstate {
+            1 => Self::Absent,
+            _ if !enabled => Self::Disabled,
+            2 => Self::Down,
+            3 => Self::LowerDown,
+            4 => Self::Testing,
+            5 => Self::Dormant,
+            6 => Self::Up,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+table! {
+    /// One network interface of the host. One that is deleted and made again under its name is another row. The speed is
+    /// missing where the driver states none, and for taps and virtual pairs, whose drivers state an invented one.
+    ///
+    /// Source: rtnetlink `RTM_GETSTATS` and `RTM_GETLINK`, `include/uapi/linux/if_link.h`; `/sys/class/net/*/speed`.
+    pub struct LinkRow = "link" { title: Some("Network"), history: History::Whole } {
+        /// Number of the interface, not used again while the host runs.
+        Id(None) index: u32 { wide: true },
+        /// Name of the interface.
+        Text(None) name: Text { label: true, title: Some("interface") },
+        /// Whether it is on and has a carrier; a device without a carrier of its own is unknown.
+        Text(None) state: LinkState,
+        /// Data received.
+        Counter(Bytes) rx_bytes: u64 { title: Some("rx"), traffic: true, top: true, summary: Some(Fold::Sum) },
+        /// Data sent.
+        Counter(Bytes) tx_bytes: u64 { title: Some("tx"), traffic: true, summary: Some(Fold::Sum) },
+        /// Packets received.
+        Counter(Packets) rx_packets: u64 { title: Some("rx pkt") },
+        /// Packets sent.
+        Counter(Packets) tx_packets: u64 { title: Some("tx pkt") },
+        /// Packets that arrived damaged.
+        Counter(Packets) rx_errors: u64 { title: Some("rx err") },
+        /// Packets that could not be sent.
+        Counter(Packets) tx_errors: u64 { title: Some("tx err") },
+        /// Packets thrown away after they arrived, for lack of room or of anybody to take them.
+        Counter(Packets) rx_dropped: u64 { title: Some("rx drop") },
+        /// Packets thrown away before they were sent.
+        Counter(Packets) tx_dropped: u64 { title: Some("tx drop") },
+        /// Packets that the device lost because the host was too slow.
+        Counter(Packets) rx_missed: Option<u64> { title: Some("missed") },
+        /// Multicast packets received.
+        Counter(Packets) multicast: u64 { wide: true },
+        /// Collisions on the medium.
+        Counter(Events) collisions: u64 { wide: true },
+        /// How often the carrier came or went.
+        Counter(Events) carrier_changes: Option<u64> { wide: true },
+        /// Line rate of one direction.
+        Gauge(BytesPerSecond) speed: Option<u64> { traffic: true },
+        /// Largest packet.
+        Gauge(Bytes) mtu: Option<u64>,
+        /// Ethernet address.
+        Text(None) mac: Option<Mac> { wide: true },
+        /// Driver of a virtual device, or the kind of hardware.
+        Text(None) kind: Option<Text>,
+        /// Bridge, bond or routing domain that it belongs to.
+        Text(None) master: Option<Text>,
+        /// Words that the administrator gave it.
+        Text(None) alias: Option<Text> { wide: true },
+    }
+    derived {
+        /// Received data as a share of the line rate.
+        rx_share(Ratio) = "rate(rx_bytes) / speed" { title: Some("rx %"), summary: Some(Fold::Max) },
+        /// Sent data as a share of the line rate.
+        tx_share(Ratio) = "rate(tx_bytes) / speed" { title: Some("tx %"), summary: Some(Fold::Max) },
+    }
+}
+
+/// Registry entry.
+pub const ENTRY: Entry = Entry {
+    name: "link",
+    tables: &[LinkRow::TABLE],
+    interval: EVERY_SECOND,
+    blocks: false,
+    make: || Box::new(LinkCollector::default()),
+};
+
+/// Interfaces whose messages are read; more would be an attack on memory.
+const MAX_LINKS: usize = 1 << 18;
+
+#[derive(Default)]
+struct LinkCollector {
+    /// Dropped after an error, so that the next sample starts with fresh sockets.
+    live: Option<Live>,
+}
+
+impl Collect for LinkCollector {
+    fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+        if !cx.roots.live {
+            out.push(recorded::links(cx.roots)?);
+            return Ok(());
+        }
+        let mut live = match self.live.take() {
+            Some(live) => live,
+            None => Live::open()?,
+        };
+        out.push(live.sample(&cx.roots.sys)?);
+        self.live = Some(live);
+        Ok(())
+    }
+}
+
+/// A link with what is looked up once for it.
+struct Known {
+    link: Link,
+    speed: Option<u64>,
+    kind: Option<Text>,
+}
+
+struct Live {
+    queries: Socket,
+    news: Socket,
+    known: BTreeMap<IfIndex, Known>,
+    /// Notifications were lost, or there was no dump yet.
+    stale: bool,
+    stats: Vec<(IfIndex, LinkStats)>,
+}
+
+impl Live {
+    fn open() -> Result<Self, Error> {
+        // subscribed before the first dump, so that no change falls between the two
+        let news = Socket::subscribe(Family::Route, &[route::GROUP_LINK])?;
+        let queries = Socket::open(Family::Route)?;
+        Ok(Self { queries, news, known: BTreeMap::new(), stale: true, stats: Vec::new() })
+    }
+
+    fn sample(&mut self, sys: &Root) -> Result<Vec<LinkRow>, Error> {
+        self.read_stats()?;
+        self.read_news(sys)?;
+        if self.stale {
+            self.read_links(sys)?;
+        }
+        let mut rows = Vec::with_capacity(self.stats.len());
+        for (index, stats) in &self.stats {
+            // unknown ones were made a moment ago or have just gone
+            match self.known.get(index) {
+                Some(known) => rows.push(self.row(known, stats)),
+                None => self.stale = true,
+            }
+        }
+        Ok(rows)
+    }
+
+    fn read_stats(&mut self) -> Result<(), Error> {
+        let stats = &mut self.stats;
+        self.queries.dump(&route::link_stats(), |part| {
+            match part {
+                Part::Start => stats.clear(),
+                Part::Message(message) => {
+                    if stats.len() < MAX_LINKS {
+                        stats.extend(route::link_stats_of(message)?);
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn read_news(&mut self, sys: &Root) -> Result<(), Error> {
+        let known = &mut self.known;
+        let drained = self.news.drain(|message| {
+            match route::link_news(message)? {
+                Some(LinkNews::Is(link)) => remember(known, sys, link),
+                Some(LinkNews::Gone(index)) => {
+                    known.remove(&index);
+                }
+                None => {}
+            }
+            Ok(())
+        })?;
+        self.stale |= drained == Drained::Lost;
+        Ok(())
+    }
+
+    fn read_links(&mut self, sys: &Root) -> Result<(), Error> {
+        let mut links = Vec::with_capacity(self.stats.len());
+        self.queries.dump(&route::links(), |part| {
+            match part {
+                Part::Start => links.clear(),
+                Part::Message(message) => {
+                    if let Some(LinkNews::Is(link)) = route::link_news(message)?
+                        && links.len() < MAX_LINKS
+                    {
+                        links.push(link);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        self.known.clear();
+        for link in links {
+            remember(&mut self.known, sys, link);
+        }
+        self.stale = false;
+        Ok(())
+    }
+
+    fn row(&self, known: &Known, stats: &LinkStats) -> LinkRow {
+        let link = &known.link;
+        LinkRow {
+            index: link.index.0,
+            name: link.name.clone(),
+            state: LinkState::of(link.enabled, link.operstate),
+            rx_bytes: stats.rx_bytes,
+            tx_bytes: stats.tx_bytes,
+            rx_packets: stats.rx_packets,
+            tx_packets: stats.tx_packets,
+            rx_errors: stats.rx_errors,
+            tx_errors: stats.tx_errors,
+            rx_dropped: stats.rx_dropped,
+            tx_dropped: stats.tx_dropped,
+            rx_missed: Some(stats.rx_missed),
+            multicast: stats.multicast,
+            collisions: stats.collisions,
+            carrier_changes: link.carrier_changes.map(u64::from),
+            speed: known.speed,
+            mtu: Some(u64::from(link.mtu)),
+            mac: link.mac,
+            kind: known.kind.clone(),
+            master: link.master.and_then(|index| self.known.get(&index)).map(|master| master.link.name.clone()),
+            alias: link.alias.clone(),
+        }
+    }
+}
+
+fn remember(known: &mut BTreeMap<IfIndex, Known>, sys: &Root, link: Link) {
+    let speed = speed(sys, &link.name, link.kind.as_deref());
+    let kind = link.kind.clone().or_else(|| hardware(link.hardware));
+    known.insert(link.index, Known { link, speed, kind });
+}
+
+/// Words for the hardware types that are common.
+fn hardware(number: u16) -> Option<Text> {
+    match number {
+        libc::ARPHRD_ETHER => Some(Text::from("ethernet")),
+        libc::ARPHRD_LOOPBACK => Some(Text::from("loopback")),
+        libc::ARPHRD_PPP => Some(Text::from("ppp")),
+        libc::ARPHRD_INFINIBAND => Some(Text::from("infiniband")),
+        _ => None,
+    }
+}
+
+/// Line rate in bytes per second. The file holds Mbit/s, -1 when the driver does not know, and cannot be read while the
+/// link is down. Taps and virtual pairs claim 10 Mbit/s and 10 Gbit/s whatever they carry.
+fn speed(sys: &Root, name: &str, kind: Option<&str>) -> Option<u64> {
+    if matches!(kind, Some("tun" | "veth")) || name.contains('/') {
+        return None;
+    }
+    let megabits: i64 = sys.number(format!("class/net/{name}/speed"))?;
+    u64::try_from(megabits).ok().filter(|megabits| *megabits > 0)?.checked_mul(125_000)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Which sockets are open on this host?
+//!
+//! Dumps of sock_diag. The kernel filters by state, so that a question about listening sockets does not walk connections.
+//!
+//! Source: `include/uapi/linux/inet_diag.h`, `include/uapi/linux/unix_diag.h`.
+
+use std::net::IpAddr;
+
+use super::attr::{Malformed, u32_at};
+use super::route::ip;
+use super::{Message, Part, Request, Socket};
+use crate::source::Error;
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+
+/// A kind of internet socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inet {
+    /// Whether it is the IPv6 kind.
+    pub v6: bool,
+    /// `IPPROTO_*`
+    pub protocol: u8,
+}
+
+/// An internet socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InetSocket {
+    /// `TCP_*` state; UDP sockets are established or closed.
+    pub state: u8,
+    /// Local address.
+    pub address: IpAddr,
+    /// Local port.
+    pub port: u16,
+    /// For a listener: connections that wait to be accepted; otherwise bytes to be read.
+    pub rx_queue: u32,
+    /// For a listener: the limit of `rx_queue`; otherwise bytes not yet acknowledged.
+    pub tx_queue: u32,
+    /// Owner's user id.
+    pub uid: u32,
+    /// Inode; 0 when no process holds it any more.
+    pub inode: u32,
+}
+
+/// Gives every socket of a kind whose state is in the bit mask `states` to `visit`; `None` means start over.
+///
+/// # Errors
+/// As [`Socket::dump`]; absent when the kernel has no such protocol.
+pub fn inet(
+    socket: &mut Socket,
+    kind: Inet,
+    states: u32,
+    mut visit: impl FnMut(Option<InetSocket>),
+) -> Result<(), Error> {
+    socket.dump(&inet_request(kind, states), |part| {
+        match part {
+            Part::Start => visit(None),
+            Part::Message(message) if message.kind == SOCK_DIAG_BY_FAMILY => visit(Some(inet_socket(message)?)),
+            Part::Message(_) => {}
+        }
+        Ok(())
+    })
+}
+
+/// Calls `visit` with (type, state) of every unix socket; `None` means start over.
+///
+/// # Errors
+/// As [`Socket::dump`]; absent when the kernel has no such protocol.
+pub fn unix(socket: &mut Socket, mut visit: impl FnMut(Option<(u8, u8)>)) -> Result<(), Error> {
+    let mut body = vec![0; 24];
+    set(&mut body, 0, &[libc::AF_UNIX as u8]);
+    set(&mut body, 4, &u32::MAX.to_ne_bytes());
+    let request = Request { kind: SOCK_DIAG_BY_FAMILY, body, what: "unix sockets" };
+    socket.dump(&request, |part| {
+        match part {
+            Part::Start => visit(None),
+            Part::Message(Message { kind: SOCK_DIAG_BY_FAMILY, body }) => {
+                let byte = |at: usize| body.get(at).copied().ok_or(Malformed);
+                visit(Some((byte(1)?, byte(2)?)));
+            }
+            Part::Message(_) => {}
+        }
+        Ok(())
+    })
+}
+
+/// `struct inet_diag_req_v2`
+fn inet_request(kind: Inet, states: u32) -> Request {
+    let mut body = vec![0; 56];
+    let family = if kind.v6 { libc::AF_INET6 } else { libc::AF_INET };
+    set(&mut body, 0, &[family as u8, kind.protocol]);
+    set(&mut body, 4, &states.to_ne_bytes());
+    Request { kind: SOCK_DIAG_BY_FAMILY, body, what: "internet sockets" }
+}
+
+fn set(body: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(slot) = body.get_mut(at..at + bytes.len()) {
+        slot.copy_from_slice(bytes);
+    }
+}
+
+/// `struct inet_diag_msg`
+fn inet_socket(message: Message<'_>) -> Result<InetSocket, Malformed> {
+    let body = message.body;
+    let byte = |at: usize| body.get(at).copied().ok_or(Malformed);
+    let length = if i32::from(byte(0)?) == libc::AF_INET6 { 16 } else { 4 };
+    Ok(InetSocket {
+        state: byte(1)?,
+        port: u16::from_be_bytes([byte(4)?, byte(5)?]),
+        address: body.get(8..8 + length).and_then(ip).ok_or(Malformed)?,
+        rx_queue: u32_at(body, 56)?,
+        tx_queue: u32_at(body, 60)?,
+        uid: u32_at(body, 64)?,
+        inode: u32_at(body, 68)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Family;
+    use super::*;
+    use proptest::prelude::*;
+
+    const LISTEN: u32 = 1 << 10;
+
+    #[test]
+    fn a_listening_socket_is_found_with_its_port_and_inode() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut socket = Socket::open(Family::SockDiag).unwrap();
+        let mut found = Vec::new();
+        inet(&mut socket, Inet { v6: false, protocol: libc::IPPROTO_TCP as u8 }, LISTEN, |row| match row {
+            None => found.clear(),
+            Some(row) => found.push(row),
+        })
+        .unwrap();
+        let found = found.iter().find(|row| row.port == port).unwrap();
+        let inode = std::os::unix::fs::MetadataExt::ino(
+            &std::fs::metadata(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&listener))).unwrap(),
+        );
+        assert_eq!((found.state, found.address, u64::from(found.inode)), (10, "127.0.0.1".parse().unwrap(), inode));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_or_refused(body in proptest::collection::vec(any::<u8>(), 0..128)) {
+            let _ = inet_socket(Message { kind: SOCK_DIAG_BY_FAMILY, body: &body });
+        }
+    }
+}
