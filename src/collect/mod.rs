@@ -222,4 +222,5 @@ collectors! {
     link,
     process,
     process_detail,
+    protocol,
 }
