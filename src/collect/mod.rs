@@ -220,7 +220,7 @@ collectors! {
     disk,
     mount,
     link,
+    protocol,
     process,
     process_detail,
-    protocol,
 }
