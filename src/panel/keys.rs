@@ -1,0 +1,91 @@
+//! Which letters sort processes as in Glances, and which process does a row mean?
+//!
+//! `tui/` names no column, so what its keys need of one is said here.
+
+use crate::col;
+use crate::collect::process::ProcessRow;
+use crate::model::{Row, Table};
+use crate::store::rate::View;
+
+/// A letter that sorts a table.
+pub struct Sort {
+    /// Name in the configuration.
+    pub name: &'static str,
+    /// Glances' letter.
+    pub key: char,
+    /// Table.
+    pub table: &'static Table,
+    /// Column; `None` is the table's own order.
+    pub column: Option<usize>,
+    /// Whether the largest comes first.
+    pub descending: bool,
+    /// For the help.
+    pub help: &'static str,
+}
+
+const fn sort(name: &'static str, key: char, column: Option<usize>, descending: bool, help: &'static str) -> Sort {
+    Sort { name, key, table: ProcessRow::TABLE, column, descending, help }
+}
+
+/// Every sort letter, in the order of the help.
+pub static SORTS: &[Sort] = &[
+    sort("auto", 'a', None, true, "sort processes by themselves: busiest first"),
+    sort("cpu", 'c', Some(col!(ProcessRow, cpu)), true, "sort processes by CPU"),
+    sort("memory", 'm', Some(col!(ProcessRow, memory)), true, "sort processes by memory"),
+    sort("io", 'i', Some(col!(ProcessRow, read_bytes)), true, "sort processes by bytes read"),
+    sort("core", 'o', Some(col!(ProcessRow, last_cpu)), false, "sort processes by the CPU they ran on"),
+    sort("name", 'p', Some(col!(ProcessRow, name)), false, "sort processes by name"),
+    sort("time", 't', Some(col!(ProcessRow, cpu_time)), true, "sort processes by CPU time"),
+    sort("user", 'u', Some(col!(ProcessRow, user)), false, "sort processes by user"),
+];
+
+/// A process that an action is for, identified so that a reused pid is never hit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Process.
+    pub pid: u32,
+    /// Start in clock ticks since boot.
+    pub start: u64,
+    /// Name for the question.
+    pub name: String,
+    /// Nice value now.
+    pub nice: Option<i32>,
+}
+
+/// The process that a row of a view means; `None` for other tables and rows that are gone.
+pub fn target(view: &View, row: usize) -> Option<Target> {
+    if view.table().name != ProcessRow::TABLE.name {
+        return None;
+    }
+    let number = |column| view.cell(row, column).number();
+    let pid = number(col!(ProcessRow, pid))? as u32;
+    let start = number(col!(ProcessRow, start))? as u64;
+    let name = view.cell(row, col!(ProcessRow, name)).text()?.to_owned();
+    Some(Target { pid, start, name, nice: number(col!(ProcessRow, nice)).map(|nice| nice as i32) })
+}
+
+/// Parent and child columns of the process tree.
+pub fn tree(table: &str) -> Option<(usize, usize)> {
+    (table == ProcessRow::TABLE.name).then_some((col!(ProcessRow, parent), col!(ProcessRow, pid)))
+}
+
+/// Columns of a table in its own view, the wide ones that people look for last.
+pub fn columns(table: &str) -> Option<Vec<usize>> {
+    (table == ProcessRow::TABLE.name).then(|| {
+        vec![
+            col!(ProcessRow, pid),
+            col!(ProcessRow, user),
+            col!(ProcessRow, cpu),
+            col!(ProcessRow, memory),
+            col!(ProcessRow, rss),
+            col!(ProcessRow, threads),
+            col!(ProcessRow, state),
+            col!(ProcessRow, nice),
+            col!(ProcessRow, read_bytes),
+            col!(ProcessRow, write_bytes),
+            col!(ProcessRow, cpu_time),
+            col!(ProcessRow, name),
+            col!(ProcessRow, command),
+        ]
+    })
+}

@@ -1,0 +1,161 @@
+//! How is one cell of any table written for a person?
+//!
+//! Only kind, unit and attributes of the column decide; no column is known by name.
+
+use crate::model::{Cell, Column, Kind, Level, Style, Timestamp, Type, Unit, unit};
+use crate::panel::Role;
+use crate::store::level::Thresholds;
+use crate::store::rate::{Mode, View};
+
+/// A written cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// Words or digits.
+    pub text: String,
+    /// Meaning, with the level.
+    pub role: Role,
+}
+
+/// What a reader wants of the writing.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// Bits or bytes.
+    pub style: Style,
+    /// Thresholds.
+    pub levels: &'a Thresholds,
+    /// For ages.
+    pub now: Timestamp,
+}
+
+/// Whether a column is aligned at the right.
+pub fn is_right(column: &Column) -> bool {
+    matches!(column.ty, Type::U64 | Type::I64 | Type::F64 | Type::Duration | Type::Timestamp)
+}
+
+/// Cells that a number of a column takes at least, so that it does not dance.
+pub fn least_width(column: &Column) -> usize {
+    match (column.ty, column.kind) {
+        (Type::Timestamp | Type::Duration, _) => 6,
+        (_, Kind::Id) => 3,
+        (Type::U64 | Type::I64 | Type::F64, _) => 5,
+        _ => 3,
+    }
+}
+
+/// Heading of a column: counters that are printed as rates say so.
+pub fn heading(column: &Column, mode: Mode) -> String {
+    let title = column.title();
+    let says = title.contains("/s") || title.contains('%') || column.attrs.cpu;
+    if column.kind == Kind::Counter && mode == Mode::Rate && !says && column.unit != Unit::Seconds {
+        format!("{title}/s")
+    } else {
+        title.to_owned()
+    }
+}
+
+/// Writes a cell of a view.
+pub fn write(view: &View, row: usize, position: usize, reader: &Reader<'_>) -> Written {
+    let Some(column) = view.table().columns.get(position) else {
+        return Written { text: String::new(), role: Role::Plain };
+    };
+    if view.unknown(row, position) {
+        return Written { text: "?".to_owned(), role: Role::Muted };
+    }
+    let cell = view.cell(row, position);
+    let text = words(&cell, column, view.mode(), reader);
+    let level = reader.levels.level(view, row, position);
+    let zero = column.kind != Kind::Id && cell.number() == Some(0.0) && column.ty != Type::Bool;
+    let role = if level != Level::Ok {
+        Role::Level(level)
+    } else if cell.is_missing() || zero {
+        Role::Muted
+    } else {
+        Role::Plain
+    };
+    Written { text, role }
+}
+
+/// Writes a number of a column, for axes and ranges.
+pub fn number(value: f64, column: &Column, mode: Mode, style: Style) -> String {
+    let style = Style { bits: style.bits && column.attrs.traffic, binary: style.binary && !column.attrs.traffic };
+    match (column.kind, mode) {
+        (Kind::Counter, Mode::Rate) => unit::rate(value, column.unit, style),
+        (Kind::Counter, Mode::Total) if column.attrs.cpu => unit::cpu_time(value),
+        (Kind::Derived, _) if column.attrs.traffic => unit::rate(value, column.unit, style),
+        _ => unit::quantity(value, column.unit, style),
+    }
+}
+
+fn words(cell: &Cell<'_>, column: &Column, mode: Mode, reader: &Reader<'_>) -> String {
+    match cell {
+        Cell::Missing => "–".to_owned(),
+        Cell::Bool(true) => "yes".to_owned(),
+        Cell::Bool(false) => "no".to_owned(),
+        Cell::Text(text) | Cell::Label(text) => (*text).to_owned(),
+        Cell::Ip(ip) => ip.to_string(),
+        Cell::Mac(mac) => mac.to_string(),
+        Cell::Timestamp(time) => {
+            let age = time.age(reader.now);
+            if age < 0.0 { format!("in {}", unit::span(-age)) } else { unit::span(age) }
+        }
+        Cell::Duration(seconds) if column.kind != Kind::Counter => unit::span(*seconds),
+        // identities and small bare numbers stay exact
+        Cell::U64(value) if column.kind == Kind::Id || (bare(column) && *value < 100_000) => value.to_string(),
+        Cell::I64(value) if column.kind == Kind::Id || (bare(column) && value.abs() < 100_000) => value.to_string(),
+        number => {
+            number.number().map_or_else(|| "?".to_owned(), |value| self::number(value, column, mode, reader.style))
+        }
+    }
+}
+
+fn bare(column: &Column) -> bool {
+    column.unit == Unit::None && column.kind != Kind::Counter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn column(kind: Kind, unit: Unit, ty: Type) -> Column {
+        Column {
+            name: Cow::Borrowed("x"),
+            kind,
+            unit,
+            ty,
+            optional: true,
+            help: Cow::Borrowed("x"),
+            labels: Cow::Borrowed(&[]),
+            expr: None,
+            attrs: crate::model::Attrs::NONE,
+        }
+    }
+
+    fn written(cell: Cell<'_>, column: &Column, mode: Mode) -> String {
+        let levels = Thresholds::default();
+        let reader = Reader { style: Style::default(), levels: &levels, now: Timestamp(100_000_000_000) };
+        words(&cell, column, mode, &reader)
+    }
+
+    #[test]
+    fn kind_and_unit_decide_how_a_number_is_written() {
+        let bytes = column(Kind::Gauge, Unit::Bytes, Type::U64);
+        assert_eq!(written(Cell::U64(1536), &bytes, Mode::Rate), "1.50K");
+        assert_eq!(written(Cell::Missing, &bytes, Mode::Rate), "–");
+        let cpu = column(Kind::Counter, Unit::Seconds, Type::F64);
+        assert_eq!(written(Cell::F64(0.5), &cpu, Mode::Rate), "50.0%");
+        let pid = column(Kind::Id, Unit::None, Type::U64);
+        assert_eq!(written(Cell::U64(4_194_303), &pid, Mode::Rate), "4194303");
+        let since = column(Kind::Gauge, Unit::None, Type::Timestamp);
+        assert_eq!(written(Cell::Timestamp(Timestamp(58_000_000_000)), &since, Mode::Rate), "42s");
+        assert_eq!(written(Cell::Timestamp(Timestamp(142_000_000_000)), &since, Mode::Rate), "in 42s");
+    }
+
+    #[test]
+    fn only_rates_say_per_second() {
+        let packets = column(Kind::Counter, Unit::Packets, Type::U64);
+        assert_eq!(heading(&packets, Mode::Rate), "x/s");
+        assert_eq!(heading(&packets, Mode::Total), "x");
+        assert_eq!(heading(&column(Kind::Gauge, Unit::Bytes, Type::U64), Mode::Rate), "x");
+    }
+}

@@ -1,0 +1,355 @@
+//! Which key does what?
+//!
+//! [`ACTIONS`] is the one list: dispatch, remapping, the help overlay, the hints and the palette are loops over it. Glances'
+//! letters stay Glances'; the switches come from `panel::TOGGLES` and the sort letters from `panel::SORTS`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use crate::panel::{SORTS, TOGGLES};
+
+/// What a key does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Act {
+    Quit,
+    Suspend,
+    Back,
+    Help,
+    Palette,
+    Filter,
+    EraseFilter,
+    NextView,
+    PreviousView,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Home,
+    End,
+    Left,
+    Right,
+    Enter,
+    SortLeft,
+    SortRight,
+    SortNext,
+    Reverse,
+    Freeze,
+    Earlier,
+    Later,
+    Columns,
+    Graph,
+    Tree,
+    LongCommand,
+    Mouse,
+    Redraw,
+    Copy,
+    Signal,
+    NiceUp,
+    NiceDown,
+    /// A switch, by position in `panel::TOGGLES`.
+    Toggle(usize),
+    /// A sort letter, by position in `panel::SORTS`.
+    Sort(usize),
+}
+
+/// One action of the list.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// What it does.
+    pub act: Act,
+    /// Name in `[keys]` and in the palette.
+    pub name: &'static str,
+    /// Keys unless the configuration says otherwise.
+    pub keys: &'static [&'static str],
+    /// For the help.
+    pub help: &'static str,
+    /// Whether it changes the host, so that `--read-only` removes it.
+    pub changes: bool,
+}
+
+const fn entry(act: Act, name: &'static str, keys: &'static [&'static str], help: &'static str) -> Entry {
+    Entry { act, name, keys, help, changes: false }
+}
+
+const fn change(act: Act, name: &'static str, keys: &'static [&'static str], help: &'static str) -> Entry {
+    Entry { act, name, keys, help, changes: true }
+}
+
+/// Every action beside switches and sort letters, in the order of the help.
+pub static ACTIONS: &[Entry] = &[
+    entry(Act::Quit, "quit", &["q", "ctrl-c"], "quit"),
+    entry(Act::Back, "back", &["esc"], "go back; never quits"),
+    entry(Act::Help, "help", &["?", "h", "f1"], "this help"),
+    entry(Act::Palette, "palette", &[":"], "palette: views, tables, themes, commands"),
+    entry(Act::Filter, "filter", &["/"], "filter: words, or an expression such as cpu > 0.5 and user == \"root\""),
+    entry(Act::EraseFilter, "erase-filter", &["E"], "erase the filter"),
+    entry(Act::NextView, "next-view", &["tab"], "next view"),
+    entry(Act::PreviousView, "previous-view", &["shift-tab"], "previous view"),
+    entry(Act::Up, "up", &["up"], "up one row"),
+    entry(Act::Down, "down", &["down"], "down one row"),
+    entry(Act::PageUp, "page-up", &["pageup"], "up one page"),
+    entry(Act::PageDown, "page-down", &["pagedown"], "down one page"),
+    entry(Act::Home, "first", &["home"], "first row"),
+    entry(Act::End, "last", &["end"], "last row"),
+    entry(Act::Left, "left", &["left"], "scroll to the left"),
+    entry(Act::Right, "right", &["right"], "scroll to the right"),
+    entry(Act::Enter, "open", &["enter"], "details of the selected row"),
+    entry(Act::SortLeft, "sort-left", &["<", "shift-left"], "sort by the column to the left"),
+    entry(Act::SortRight, "sort-right", &[">", "shift-right"], "sort by the column to the right"),
+    entry(Act::SortNext, "sort-next", &["f6"], "sort by the next column"),
+    entry(Act::Reverse, "reverse", &["r"], "reverse the order"),
+    entry(Act::Freeze, "freeze", &["space"], "freeze the screen, and go on"),
+    entry(Act::Earlier, "earlier", &["["], "step back in time"),
+    entry(Act::Later, "later", &["]"], "step forward in time"),
+    entry(Act::Columns, "columns", &["v", "f2"], "choose columns"),
+    entry(Act::Graph, "graph", &["g"], "graph of the sorted column of the selected row"),
+    entry(Act::Tree, "tree", &["f5"], "rows as a tree"),
+    entry(Act::LongCommand, "long", &["\\"], "short or long text in the last column"),
+    entry(Act::Mouse, "mouse", &["M"], "free the mouse for selecting text, and take it"),
+    entry(Act::Redraw, "redraw", &["ctrl-l", "ctrl-r"], "draw everything again"),
+    entry(Act::Copy, "copy", &["y"], "copy the selected row to the clipboard"),
+    entry(Act::Suspend, "suspend", &["ctrl-z"], "stop netglance; fg brings it back"),
+    change(Act::Signal, "signal", &["k"], "send a signal to the selected process"),
+    change(Act::NiceUp, "nice-up", &["+"], "be nicer: raise the nice value of the selected process"),
+    change(Act::NiceDown, "nice-down", &["-"], "be less nice: lower the nice value of the selected process"),
+];
+
+/// A key with the modifiers that matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Press {
+    code: KeyCode,
+    ctrl: bool,
+    alt: bool,
+    shift: bool,
+}
+
+const NAMED: &[(&str, KeyCode)] = &[
+    ("space", KeyCode::Char(' ')),
+    ("tab", KeyCode::Tab),
+    ("enter", KeyCode::Enter),
+    ("esc", KeyCode::Esc),
+    ("up", KeyCode::Up),
+    ("down", KeyCode::Down),
+    ("left", KeyCode::Left),
+    ("right", KeyCode::Right),
+    ("home", KeyCode::Home),
+    ("end", KeyCode::End),
+    ("pageup", KeyCode::PageUp),
+    ("pagedown", KeyCode::PageDown),
+    ("insert", KeyCode::Insert),
+    ("delete", KeyCode::Delete),
+    ("backspace", KeyCode::Backspace),
+];
+
+impl Press {
+    /// From an event of the terminal.
+    pub fn of(event: &KeyEvent) -> Self {
+        let has = |modifier| event.modifiers.contains(modifier);
+        let (code, back) = match event.code {
+            KeyCode::BackTab => (KeyCode::Tab, true),
+            code => (code, false),
+        };
+        // a letter's case already says shift
+        let shift = (has(KeyModifiers::SHIFT) && !matches!(code, KeyCode::Char(_))) || back;
+        Self { code, ctrl: has(KeyModifiers::CONTROL), alt: has(KeyModifiers::ALT), shift }
+    }
+
+    /// From the configuration: `q`, `ctrl-c`, `shift-tab`, `f5`, `space`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut rest = text;
+        let mut press = Self { code: KeyCode::Null, ctrl: false, alt: false, shift: false };
+        while rest.chars().count() > 1 {
+            rest = if let Some(after) = rest.strip_prefix("ctrl-") {
+                press.ctrl = true;
+                after
+            } else if let Some(after) = rest.strip_prefix("alt-") {
+                press.alt = true;
+                after
+            } else if let Some(after) = rest.strip_prefix("shift-") {
+                press.shift = true;
+                after
+            } else {
+                break;
+            };
+        }
+        let mut chars = rest.chars();
+        press.code = match (chars.next(), chars.next()) {
+            (Some(ch), None) if !ch.is_control() && !ch.is_whitespace() => KeyCode::Char(ch),
+            (Some('f'), Some(_)) if rest.get(1..).is_some_and(|number| number.parse::<u8>().is_ok()) => {
+                KeyCode::F(rest.get(1..)?.parse().ok().filter(|number| (1..=24).contains(number))?)
+            }
+            _ => NAMED.iter().find(|(name, _)| *name == rest)?.1,
+        };
+        Some(press)
+    }
+}
+
+impl std::fmt::Display for Press {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (set, prefix) in [(self.ctrl, "ctrl-"), (self.alt, "alt-"), (self.shift, "shift-")] {
+            if set {
+                f.write_str(prefix)?;
+            }
+        }
+        match self.code {
+            KeyCode::F(number) => write!(f, "f{number}"),
+            code => match NAMED.iter().find(|(_, known)| *known == code) {
+                Some((name, _)) => f.write_str(name),
+                None => write!(f, "{code}"),
+            },
+        }
+    }
+}
+
+/// Why `[keys]` was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// No action has that name.
+    #[error("[keys]: no action `{0}`; `?` in the dashboard lists them")]
+    Action(String),
+    /// The key is not understood.
+    #[error("[keys] {action}: `{key}` is no key; write q, ctrl-c, shift-tab, f5, space")]
+    Key {
+        /// Action as written.
+        action: String,
+        /// Key as written.
+        key: String,
+    },
+    /// Two actions want the same key.
+    #[error("[keys]: `{key}` is wanted by `{one}` and by `{other}`")]
+    Duplicate {
+        /// The key.
+        key: String,
+        /// An action.
+        one: String,
+        /// Another.
+        other: String,
+    },
+}
+
+/// A bound action, for help and palette.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// What it does.
+    pub act: Act,
+    /// Name.
+    pub name: String,
+    /// Keys.
+    pub keys: Vec<Press>,
+    /// For the help.
+    pub help: &'static str,
+}
+
+/// Keys as they work now.
+#[derive(Clone, Debug)]
+pub struct Keymap {
+    /// In the order of the help.
+    pub bound: Vec<Bound>,
+    by_key: HashMap<Press, Act>,
+}
+
+impl Keymap {
+    /// Default keys with those of the configuration instead; actions that change the host only without `read_only`.
+    ///
+    /// # Errors
+    /// The first [`KeyError`].
+    pub fn new(settings: &BTreeMap<String, Vec<String>>, read_only: bool) -> Result<Self, KeyError> {
+        let mut bound = Vec::new();
+        let actions = ACTIONS.iter().map(|e| (e.act, e.name.to_owned(), e.keys.to_vec(), e.help, e.changes));
+        for (act, name, keys, help, changes) in actions {
+            let keys = keys.iter().filter_map(|key| Press::parse(key)).collect();
+            bound.push((Bound { act, name, keys, help }, changes));
+        }
+        let letter = |key: char| Press { code: KeyCode::Char(key), ctrl: false, alt: false, shift: false };
+        for (i, sort) in SORTS.iter().enumerate() {
+            let name = format!("sort-{}", sort.name);
+            bound.push((Bound { act: Act::Sort(i), name, keys: vec![letter(sort.key)], help: sort.help }, false));
+        }
+        for (i, toggle) in TOGGLES.iter().enumerate() {
+            let name = format!("toggle-{}", toggle.name);
+            bound.push((Bound { act: Act::Toggle(i), name, keys: vec![letter(toggle.key)], help: toggle.help }, false));
+        }
+        for (action, keys) in settings {
+            let found = bound.iter_mut().find(|(bound, _)| bound.name == *action);
+            let (found, _) = found.ok_or_else(|| KeyError::Action(action.clone()))?;
+            let parse = |key: &String| {
+                Press::parse(key).ok_or_else(|| KeyError::Key { action: action.clone(), key: key.clone() })
+            };
+            found.keys = keys.iter().map(parse).collect::<Result<_, _>>()?;
+        }
+        bound.retain(|(_, changes)| !(*changes && read_only));
+        let bound: Vec<Bound> = bound.into_iter().map(|(bound, _)| bound).collect();
+        let mut by_key = HashMap::new();
+        let mut names: HashMap<Press, &str> = HashMap::new();
+        for one in &bound {
+            for key in &one.keys {
+                if let Some(other) = names.insert(*key, &one.name) {
+                    let (one, other) = (other.to_owned(), one.name.clone());
+                    return Err(KeyError::Duplicate { key: key.to_string(), one, other });
+                }
+                by_key.insert(*key, one.act);
+            }
+        }
+        Ok(Self { bound, by_key })
+    }
+
+    /// What a key does.
+    pub fn get(&self, event: &KeyEvent) -> Option<Act> {
+        self.by_key.get(&Press::of(event)).copied()
+    }
+
+    /// First key of an action, for hints.
+    pub fn key(&self, act: Act) -> Option<String> {
+        self.bound.iter().find(|bound| bound.act == act)?.keys.first().map(ToString::to_string)
+    }
+
+    /// Action by name, for the palette.
+    pub fn named(&self, name: &str) -> Option<Act> {
+        self.bound.iter().find(|bound| bound.name == name).map(|bound| bound.act)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_keys_are_understood_and_unique() {
+        let keymap = Keymap::new(&BTreeMap::new(), false).unwrap();
+        for entry in ACTIONS {
+            for key in entry.keys {
+                assert_eq!(Press::parse(key).unwrap().to_string(), *key);
+            }
+            assert_eq!(keymap.named(entry.name), Some(entry.act));
+        }
+    }
+
+    #[test]
+    fn read_only_removes_every_action_that_changes_the_host() {
+        let keymap = Keymap::new(&BTreeMap::new(), true).unwrap();
+        for entry in ACTIONS.iter().filter(|entry| entry.changes) {
+            assert_eq!(keymap.named(entry.name), None);
+            assert_eq!(keymap.key(entry.act), None);
+        }
+    }
+
+    #[test]
+    fn wrong_keys_are_refused() {
+        let map = |action: &str, key: &str| {
+            Keymap::new(&BTreeMap::from([(action.to_owned(), vec![key.to_owned()])]), false).unwrap_err()
+        };
+        assert!(matches!(map("fly", "x"), KeyError::Action(_)));
+        assert!(matches!(map("quit", "ctrl-"), KeyError::Key { .. }));
+        assert!(matches!(map("quit", "?"), KeyError::Duplicate { .. }));
+    }
+
+    #[test]
+    fn a_key_of_the_configuration_replaces_the_default() {
+        let keymap = Keymap::new(&BTreeMap::from([("quit".to_owned(), vec!["f10".to_owned()])]), false).unwrap();
+        assert_eq!(keymap.get(&KeyEvent::new(KeyCode::F(10), KeyModifiers::NONE)), Some(Act::Quit));
+        assert_eq!(keymap.get(&KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE)), None);
+        let back = KeyEvent::new(KeyCode::BackTab, KeyModifiers::SHIFT);
+        assert_eq!(keymap.get(&back), Some(Act::PreviousView));
+    }
+}

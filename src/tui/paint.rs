@@ -1,0 +1,342 @@
+//! How does a panel's block become cells?
+//!
+//! Frames, lines, bars and sparklines for any size, 0 by 0 included. Nothing here knows what is shown. Everything is drawn
+//! with Unicode; `frame::sweep` replaces it where the terminal has ASCII only.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use super::text::{cut, fit, width};
+use super::theme::Theme;
+use crate::model::{Level, unit};
+use crate::panel::{Block, Body, Item, Line, Role};
+
+const EIGHTHS: [&str; 9] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
+/// Dots of the left and right column of a braille cell, by height from below.
+const LEFT: [u32; 5] = [0, 0x40, 0x44, 0x46, 0x47];
+const RIGHT: [u32; 5] = [0, 0x80, 0xa0, 0xb0, 0xb8];
+
+/// The glyph of a level, empty for `Ok`.
+pub fn glyph(level: Level) -> &'static str {
+    match level {
+        Level::Ok => "",
+        Level::Careful => "•",
+        Level::Warning => "▲",
+        Level::Critical => "✖",
+    }
+}
+
+/// Draws text at a place, cut to `most` cells and to the buffer. Returns the cells taken.
+pub fn put(buffer: &mut Buffer, x: u16, y: u16, most: u16, text: &str, style: Style) -> u16 {
+    let area = buffer.area;
+    if y < area.top() || y >= area.bottom() || x < area.left() || x >= area.right() {
+        return 0;
+    }
+    let most = most.min(area.right() - x);
+    let text = cut(text, usize::from(most));
+    let (end, _) = buffer.set_stringn(x, y, &text, usize::from(most), style);
+    end.saturating_sub(x)
+}
+
+/// Fills an area with a style and blanks.
+pub fn clear(buffer: &mut Buffer, area: Rect, style: Style) {
+    let area = area.intersection(buffer.area);
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            if let Some(cell) = buffer.cell_mut((x, y)) {
+                cell.reset();
+                cell.set_style(style);
+            }
+        }
+    }
+}
+
+/// Lays a style over an area without touching its text.
+pub fn tint(buffer: &mut Buffer, area: Rect, style: Style) {
+    buffer.set_style(area.intersection(buffer.area), style);
+}
+
+/// Draws a frame with words in its upper edge and returns the room inside. An area without room for a frame is all inside.
+pub fn frame(buffer: &mut Buffer, area: Rect, title: &Line, right: &str, theme: &Theme) -> Rect {
+    let area = area.intersection(buffer.area);
+    if area.width < 4 || area.height < 3 {
+        return area;
+    }
+    let style = theme.frame();
+    let (x0, y0, x1, y1) = (area.left(), area.top(), area.right() - 1, area.bottom() - 1);
+    let edge = "─".repeat(usize::from(area.width - 2));
+    put(buffer, x0, y0, area.width, &format!("┌{edge}┐"), style);
+    put(buffer, x0, y1, area.width, &format!("└{edge}┘"), style);
+    for y in y0 + 1..y1 {
+        put(buffer, x0, y, 1, "│", style);
+        put(buffer, x1, y, 1, "│", style);
+    }
+    let reserved = if right.is_empty() { 0 } else { width(right) as u16 + 3 };
+    let room = area.width.saturating_sub(4).saturating_sub(reserved);
+    if room > 0 {
+        let end = line(buffer, Rect::new(x0 + 2, y0, room, 1), title, theme);
+        // a blank on both sides sets the title off
+        put(buffer, x0 + 1, y0, 1, " ", style);
+        put(buffer, end, y0, 1, " ", style);
+    }
+    if reserved > 0 && reserved + 2 < area.width {
+        put(buffer, x1 - reserved + 1, y0, reserved, &format!(" {right} "), theme.role(Role::Muted));
+    }
+    Rect::new(x0 + 1, y0 + 1, area.width - 2, area.height - 2)
+}
+
+/// Room that a block has inside its frame.
+pub fn inside(area: Rect) -> Rect {
+    if area.width < 4 || area.height < 3 {
+        return area;
+    }
+    Rect::new(area.x + 1, area.y + 1, area.width - 2, area.height - 2)
+}
+
+/// Draws a block; for a table returns the room that the table view fills.
+pub fn block(buffer: &mut Buffer, area: Rect, block: &Block, theme: &Theme) -> Rect {
+    let mut title: Line = vec![Item::Text(block.title.clone(), Role::Title)];
+    if !block.note.is_empty() {
+        title.push(Item::Text(" ".into(), Role::Plain));
+        title.extend(block.note.iter().cloned());
+    }
+    let mut right = String::new();
+    if let Some(age) = block.stale {
+        right.push_str(&unit::span(age));
+    }
+    if block.hidden > 0 {
+        let gap = if right.is_empty() { "" } else { " " };
+        right = format!("{right}{gap}+{}", block.hidden);
+    }
+    let inner = frame(buffer, area, &title, &right, theme);
+    match &block.body {
+        Body::Lines(lines) => {
+            for (y, items) in (inner.top()..inner.bottom()).zip(lines) {
+                line(buffer, Rect::new(inner.x, y, inner.width, 1), items, theme);
+            }
+        }
+        Body::Empty { level, why } => empty(buffer, inner, *level, why, theme),
+        Body::Table(_) => {}
+    }
+    if block.stale.is_some() {
+        tint(buffer, inner, theme.role(Role::Stale).add_modifier(Modifier::DIM));
+    }
+    inner
+}
+
+fn empty(buffer: &mut Buffer, area: Rect, level: Level, why: &str, theme: &Theme) {
+    let role = if level == Level::Ok { Role::Muted } else { Role::Level(level) };
+    let words = if level == Level::Ok { why.to_owned() } else { format!("{} {why}", glyph(level)) };
+    let lines = super::text::wrap(&words, usize::from(area.width));
+    for (y, words) in (area.top()..area.bottom()).zip(lines) {
+        put(buffer, area.x, y, area.width, &words, theme.role(role));
+    }
+}
+
+/// Draws one line of items; returns where it ended.
+pub fn line(buffer: &mut Buffer, area: Rect, items: &Line, theme: &Theme) -> u16 {
+    let fixed: usize = items.iter().map(fixed_width).sum();
+    let left = usize::from(area.width).saturating_sub(fixed);
+    let flexible = items.iter().filter(|item| is_flexible(item)).count();
+    let fills = items.iter().filter(|item| matches!(item, Item::Fill)).count();
+    // bars and sparklines grow before gaps do
+    let share = left.checked_div(flexible).unwrap_or(0);
+    let mut spare = if flexible > 0 { left - share * flexible } else { left };
+    let mut x = area.x;
+    for item in items {
+        let room = area.right().saturating_sub(x);
+        if room == 0 {
+            break;
+        }
+        x += match item {
+            Item::Text(text, role) => put(buffer, x, area.y, room, &marked(text, *role), theme.role(*role)),
+            Item::Cell { text, role, width, right } => {
+                let text = fit(text, usize::from(*width), *right);
+                put(buffer, x, area.y, room.min(*width), &text, theme.role(*role))
+            }
+            Item::Bar { parts, marks, width } => {
+                let cells = sized(*width, share, &mut spare).min(room);
+                bar(buffer, Rect::new(x, area.y, cells, 1), parts, marks, theme);
+                cells
+            }
+            Item::Spark { points, top, role, width } => {
+                let cells = sized(*width, share, &mut spare).min(room);
+                spark(buffer, Rect::new(x, area.y, cells, 1), points, *top, theme.bar(*role));
+                cells
+            }
+            Item::Fill if flexible == 0 => {
+                let cells = (left / fills.max(1)) as u16;
+                cells.min(room)
+            }
+            Item::Fill => 0,
+        };
+    }
+    x
+}
+
+fn sized(width: u16, share: usize, spare: &mut usize) -> u16 {
+    if width > 0 {
+        return width;
+    }
+    let extra = usize::from(*spare > 0);
+    *spare -= extra;
+    u16::try_from(share + extra).unwrap_or(u16::MAX)
+}
+
+/// A level's words get its glyph unless the panel has put it there.
+fn marked(text: &str, role: Role) -> std::borrow::Cow<'_, str> {
+    match role {
+        Role::Level(level) if level != Level::Ok && !text.contains(['•', '▲', '✖']) && !text.trim().is_empty() => {
+            format!("{text}{}", glyph(level)).into()
+        }
+        _ => text.into(),
+    }
+}
+
+fn fixed_width(item: &Item) -> usize {
+    match item {
+        Item::Text(text, role) => width(&marked(text, *role)),
+        Item::Cell { width, .. } | Item::Bar { width, .. } | Item::Spark { width, .. } => usize::from(*width),
+        Item::Fill => 0,
+    }
+}
+
+fn is_flexible(item: &Item) -> bool {
+    matches!(item, Item::Bar { width: 0, .. } | Item::Spark { width: 0, .. })
+}
+
+/// Draws a bar of stacked parts in eighths of a cell.
+pub fn bar(buffer: &mut Buffer, area: Rect, parts: &[(f64, Role)], marks: &[f64], theme: &Theme) {
+    let cells = usize::from(area.width);
+    let total = (cells * 8) as f64;
+    let mut sum = 0.0;
+    let mut ends = Vec::with_capacity(parts.len());
+    for (share, role) in parts {
+        sum += if share.is_finite() { share.max(0.0) } else { 0.0 };
+        ends.push(((sum.min(1.0) * total).round() as usize, *role));
+    }
+    let end = ends.last().map_or(0, |(end, _)| *end);
+    for i in 0..cells {
+        let Some(cell) = buffer.cell_mut((area.x + i as u16, area.y)) else { continue };
+        let filled = end.saturating_sub(i * 8).min(8);
+        cell.set_style(theme.bar_back());
+        cell.set_symbol(EIGHTHS.get(filled).copied().unwrap_or("█"));
+        // the part that covers the middle of what is filled
+        let middle = i * 8 + filled / 2;
+        if let Some((_, role)) = ends.iter().find(|(end, _)| *end > middle) {
+            cell.set_style(theme.bar(*role));
+        }
+    }
+    for mark in marks.iter().filter(|mark| (0.0..1.0).contains(*mark)) {
+        let at = (mark * cells as f64) as usize;
+        if at * 8 >= end
+            && let Some(cell) = buffer.cell_mut((area.x + at as u16, area.y))
+        {
+            cell.set_symbol("┊").set_style(theme.role(Role::Muted));
+        }
+    }
+}
+
+/// Draws the newest points in braille, two a cell, at the right end of the area.
+pub fn spark(buffer: &mut Buffer, area: Rect, points: &[f64], top: Option<f64>, style: Style) {
+    let slots = usize::from(area.width) * 2;
+    let shown = points.get(points.len().saturating_sub(slots)..).unwrap_or(points);
+    let top = top.unwrap_or_else(|| shown.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max));
+    let height = |slot: usize| -> usize {
+        let at = (slot + shown.len()).checked_sub(slots);
+        match at.and_then(|at| shown.get(at)) {
+            Some(value) if value.is_finite() && top > 0.0 => 1 + ((value / top).clamp(0.0, 1.0) * 3.0).ceil() as usize,
+            Some(value) if value.is_finite() => 1,
+            _ => 0,
+        }
+    };
+    for i in 0..usize::from(area.width) {
+        let (left, right) = (height(i * 2).min(4), height(i * 2 + 1).min(4));
+        let dots = LEFT.get(left).copied().unwrap_or(0) | RIGHT.get(right).copied().unwrap_or(0);
+        if dots > 0
+            && let Some(ch) = char::from_u32(0x2800 + dots)
+            && let Some(cell) = buffer.cell_mut((area.x + i as u16, area.y))
+        {
+            cell.set_char(ch).set_style(style);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::theme::{Ability, Depth};
+
+    fn theme() -> Theme {
+        Theme::named("default", None, Ability { depth: Depth::True, ascii: false }).unwrap()
+    }
+
+    fn rows(buffer: &Buffer) -> Vec<String> {
+        let width = usize::from(buffer.area.width).max(1);
+        buffer.content.chunks(width).map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect()).collect()
+    }
+
+    fn sample(body: Body) -> Block {
+        Block { title: "CPU".into(), note: vec![], hidden: 9, stale: None, body }
+    }
+
+    #[test]
+    fn a_block_has_title_hidden_count_and_lines() {
+        let body = Body::Lines(vec![vec![
+            Item::Text("user ".into(), Role::Label),
+            Item::Bar { parts: vec![(0.5, Role::Value)], marks: vec![0.75], width: 0 },
+            Item::Cell { text: "50%".into(), role: Role::Value, width: 5, right: true },
+        ]]);
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 22, 3));
+        let area = buffer.area;
+        block(&mut buffer, area, &sample(body), &theme());
+        assert_eq!(
+            rows(&buffer),
+            ["┌ CPU ────────── +9 ─┐", "│user █████  ┊    50%│", "└────────────────────┘"].map(|row| row.to_owned())
+        );
+    }
+
+    #[test]
+    fn every_size_is_drawn_without_panic() {
+        let items = vec![
+            Item::Text("日本語 name".into(), Role::Level(Level::Critical)),
+            Item::Bar {
+                parts: vec![(f64::NAN, Role::Value), (2.0, Role::Muted)],
+                marks: vec![-1.0, 0.5, 7.0],
+                width: 0,
+            },
+            Item::Fill,
+            Item::Spark { points: vec![1.0, f64::NAN, 3.0], top: None, role: Role::Accent, width: 0 },
+        ];
+        for width in 0..24 {
+            for height in 0..5 {
+                let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+                let area = Rect::new(0, 0, width + 3, height + 1);
+                block(&mut buffer, area, &sample(Body::Lines(vec![items.clone(); 4])), &theme());
+                let why = Body::Empty { level: Level::Warning, why: "denied, needs CAP_NET_ADMIN".to_owned() };
+                block(&mut buffer, area, &sample(why), &theme());
+            }
+        }
+    }
+
+    #[test]
+    fn sparklines_end_at_the_right_and_leave_gaps_blank() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 3, 1));
+        let area = buffer.area;
+        spark(&mut buffer, area, &[0.0, 1.0, f64::NAN, 0.5], Some(1.0), Style::new());
+        assert_eq!(rows(&buffer), [" ⣸⢰".to_owned()]);
+    }
+
+    #[test]
+    fn words_with_a_level_carry_its_glyph() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 1));
+        line(
+            &mut buffer,
+            Rect::new(0, 0, 8, 1),
+            &vec![Item::Text("81%".into(), Role::Level(Level::Warning))],
+            &theme(),
+        );
+        assert_eq!(rows(&buffer), ["81%▲    ".to_owned()]);
+    }
+}
