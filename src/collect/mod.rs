@@ -210,6 +210,7 @@ macro_rules! collectors {
 }
 
 collectors! {
+    host,
     cpu,
     load,
     memory,
@@ -221,6 +222,8 @@ collectors! {
     mount,
     link,
     protocol,
+    raid,
+    clock,
     process,
     process_detail,
 }

@@ -4,8 +4,10 @@
 //! that a recorded tree can stand in for `/proc` and `/sys`. Nothing here panics on what the kernel says.
 
 pub mod action;
+pub mod clock;
 pub mod file;
 pub mod lines;
+pub mod mdstat;
 pub mod meter;
 pub mod mount;
 pub mod netlink;
