@@ -222,6 +222,8 @@ collectors! {
     mount,
     link,
     protocol,
+    sensor,
+    gpu,
     raid,
     clock,
     process,

@@ -13,6 +13,7 @@ pub mod mount;
 pub mod netlink;
 pub mod pressure;
 pub mod process;
+pub mod sensor;
 pub mod softirq;
 pub mod space;
 pub mod stat;
