@@ -1,6 +1,6 @@
 //! Which processes run, and what does each use?
 //!
-//! Cheap by construction: who a process is (user, command, cgroup) is read when it appears, when its name changes, and then
+//! Cheap by construction: who a process is (user, command) is read when it appears, when its name changes, and then
 //! about every two minutes; only `stat` is read on each tick, from a kept descriptor; every other file only while somebody
 //! wants a column of it. What is remembered is one entry per process that exists now.
 
@@ -116,9 +116,9 @@ table! {
         /// CPU it last ran on.
         Gauge(None) last_cpu: Option<u64> { wide: true },
         /// Systemd unit or container it belongs to.
-        Text(None) unit: Option<Text> { wide: true },
+        Text(None) unit: Option<Text> { wide: true, demand: true },
         /// Its control group.
-        Text(None) cgroup: Option<Text> { wide: true },
+        Text(None) cgroup: Option<Text> { wide: true, demand: true },
     }
     derived {
         /// CPUs kept busy.
@@ -157,6 +157,13 @@ struct Identity {
     user: Option<Text>,
     name: Text,
     command: Text,
+    /// Read once somebody wants it.
+    place: Option<Place>,
+}
+
+/// Where a process belongs.
+#[derive(Clone, Default)]
+struct Place {
     unit: Option<Text>,
     cgroup: Option<Text>,
 }
@@ -166,6 +173,7 @@ struct Wanted {
     io: bool,
     run_delay: bool,
     swap: bool,
+    place: bool,
     pss: Option<Pids>,
 }
 
@@ -182,6 +190,7 @@ impl Wanted {
             io: column("read_bytes") || column("write_bytes"),
             run_delay: column("run_delay"),
             swap: column("swap"),
+            place: column("unit") || column("cgroup"),
             pss: cx
                 .wants
                 .table(ProcessRow::TABLE)
@@ -294,7 +303,6 @@ impl ProcessCollector {
             scanner.once(stat.pid, "status").ok().and_then(parse::uid)
         };
         let command = if stat.kernel { None } else { scanner.once(stat.pid, "cmdline").ok().and_then(parse::command) };
-        let cgroup = scanner.once(stat.pid, "cgroup").ok().and_then(parse::cgroup);
         Identity {
             user: uid.map(|uid| self.users.name(uid)),
             name: Text::new(stat.comm.as_bytes()),
@@ -302,10 +310,21 @@ impl ProcessCollector {
                 || Text::new(&[b"[".as_slice(), stat.comm.as_bytes(), b"]"].concat()),
                 |command| Text::new(&command),
             ),
-            unit: cgroup.and_then(parse::unit).map(|unit| Text::new(&unit)),
-            cgroup: cgroup.map(Text::new),
+            place: None,
         }
     }
+}
+
+fn place(scanner: &mut Scanner, wanted: &Wanted, known: &mut Known) -> Place {
+    if !wanted.place {
+        return Place::default();
+    }
+    let pid = known.handle.pid();
+    let read = || {
+        let cgroup = scanner.once(pid, "cgroup").ok().and_then(parse::cgroup);
+        Place { unit: cgroup.and_then(parse::unit).map(|unit| Text::new(&unit)), cgroup: cgroup.map(Text::new) }
+    };
+    known.identity.place.get_or_insert_with(read).clone()
 }
 
 /// Moves the remembered boot time only when it is off by more than a second, so that quiet rows stay as they are.
@@ -340,6 +359,7 @@ impl Common {
         let seconds = |ticks: u64| ticks as f64 / self.ticks;
         let io = io(scanner, wanted, known);
         let delay = run_delay(scanner, wanted, known);
+        let place = place(scanner, wanted, known);
         let mut swap = || scanner.once(stat.pid, "status").ok().and_then(|status| parse::kibibytes(status, b"VmSwap:"));
         let started = |boot: Timestamp| Timestamp(boot.0.saturating_add((seconds(stat.start) * 1e9) as i64));
         let who = &known.identity;
@@ -370,8 +390,8 @@ impl Common {
             write_bytes: io.write,
             started: self.boot.map(started),
             last_cpu: stat.last_cpu,
-            unit: who.unit.clone(),
-            cgroup: who.cgroup.clone(),
+            unit: place.unit,
+            cgroup: place.cgroup,
         }
     }
 }
@@ -461,7 +481,7 @@ mod tests {
             ("user", Cell::Text("web")),
             ("name", Cell::Text("a) b")),
             ("command", Cell::Text("web --x\\x1b[2J")),
-            ("unit", Cell::Text("web.service")),
+            ("unit", Cell::Missing),
             ("nice", Cell::I64(-5)),
             ("cpu_time", Cell::F64(2.0)),
             ("memory_total", Cell::U64(1_024_000)),
@@ -480,11 +500,14 @@ mod tests {
     fn a_costly_column_is_read_only_when_wanted() {
         let (_dir, roots) = recorded();
         let mut collector = ProcessCollector::default();
-        let rows = sample(&mut collector, &roots, &wanting(&["read_bytes", "run_delay", "swap"], vec![])).unwrap();
+        let rows =
+            sample(&mut collector, &roots, &wanting(&["read_bytes", "run_delay", "swap", "unit"], vec![])).unwrap();
         assert_eq!(cell(&*rows, 7, "read_bytes"), Cell::U64(70));
         assert_eq!(cell(&*rows, 7, "write_bytes"), Cell::U64(90));
         assert_eq!(cell(&*rows, 7, "run_delay"), Cell::F64(2.5));
         assert_eq!(cell(&*rows, 7, "swap"), Cell::U64(4096));
+        assert_eq!(cell(&*rows, 7, "unit"), Cell::Text("web.service"));
+        assert_eq!(cell(&*rows, 7, "cgroup"), Cell::Text("/system.slice/web.service"));
         assert_eq!(cell(&*rows, 2, "read_bytes"), Cell::Missing, "not readable is not zero");
     }
 
