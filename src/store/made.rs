@@ -68,6 +68,23 @@ table! {
     }
 }
 
+table! {
+    /// A row of many for the tests.
+    ///
+    /// Source: made.
+    pub struct TaskRow = "made_task" { history: History::Top } {
+        /// Number.
+        Id(None) pid: u64,
+        /// Share.
+        Gauge(Ratio) share: f64 { top: true },
+    }
+}
+
+/// A row of the table with many.
+pub fn task(pid: u32, share: f64) -> TaskRow {
+    TaskRow { pid: pid.into(), share }
+}
+
 /// A row of the table with counters.
 pub fn cpu(name: &str, user: f64, ticks: u64) -> CpuRow {
     CpuRow { name: Text::from(name), user, ticks }

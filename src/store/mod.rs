@@ -5,6 +5,7 @@
 
 mod derived;
 pub mod expr;
+pub mod history;
 pub mod level;
 pub mod local;
 #[cfg(test)]

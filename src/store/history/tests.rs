@@ -1,0 +1,120 @@
+use super::*;
+use crate::model::Cell;
+use crate::store::made::{CpuRow, cpu, sample, task};
+use crate::store::rate::Mode;
+
+fn ask(name: &str, column: &str) -> HistoryAsk {
+    let key = Key::from_cells([Cell::Text(name)]);
+    HistoryAsk { table: "made_cpu".into(), column: column.into(), key, since: None }
+}
+
+/// Records `count` seconds of CPUs whose counters grow by one half for each second.
+fn record(history: &mut History, names: &[&str], from: u32, count: u32) {
+    for second in from..from + count {
+        let at = |second: u32| -> Vec<CpuRow> {
+            names.iter().map(|name| cpu(name, f64::from(second) / 2.0, u64::from(second))).collect()
+        };
+        let before = sample(f64::from(second) - 1.0, at(second.saturating_sub(1)));
+        let now = sample(f64::from(second), at(second));
+        history.record(&View::new(&now, (second > from).then_some(&before), Mode::Rate));
+    }
+}
+
+#[test]
+fn rates_are_remembered_and_a_first_sample_is_a_gap() {
+    let mut history = History::default();
+    record(&mut history, &["a"], 0, 5);
+    let series = history.series(&ask("a", "user")).unwrap();
+    assert_eq!(series.points.len(), 5);
+    assert!(series.points[0].1.is_nan());
+    assert!(series.points[1..].iter().all(|(_, value)| (value - 0.5).abs() < 1e-6), "{series:?}");
+    assert!(series.points.is_sorted_by(|a, b| a.0 < b.0));
+    let since = HistoryAsk { since: Some(series.points[2].0), ..ask("a", "user") };
+    assert_eq!(history.series(&since).unwrap().points.len(), 2);
+    assert_eq!(history.series(&ask("b", "user")), None);
+    assert_eq!(history.series(&ask("a", "name")), None);
+}
+
+#[test]
+fn a_sample_counts_once_even_if_it_is_recorded_twice() {
+    let mut history = History::default();
+    record(&mut history, &["a"], 0, 3);
+    record(&mut history, &["a"], 2, 1);
+    assert_eq!(history.series(&ask("a", "ticks")).unwrap().points.len(), 3);
+}
+
+#[test]
+fn ten_minutes_are_fine_and_what_is_older_is_a_mean_of_a_minute() {
+    let mut history = History::default();
+    record(&mut history, &["a"], 0, 3600);
+    let points = history.series(&ask("a", "ticks")).unwrap().points;
+    let newest = points.last().unwrap().0;
+    let fine = points.windows(2).filter(|pair| pair[1].0.since(pair[0].0) < 1.5).count();
+    assert!((600..=601).contains(&(fine + 1)), "{fine}");
+    assert!((3480.0..=3600.0).contains(&newest.since(points[0].0)), "{}", newest.since(points[0].0));
+    assert!(points.len() < 660 && points.iter().all(|(_, value)| value.is_nan() || (value - 1.0).abs() < 1e-6));
+    record(&mut history, &["a"], 90_000, 3);
+    assert!(history.series(&ask("a", "ticks")).unwrap().points.len() <= 3, "a day has passed");
+}
+
+#[test]
+fn a_row_that_was_away_has_a_gap_and_one_that_stays_away_is_forgotten() {
+    let mut history = History::default();
+    record(&mut history, &["a", "b"], 0, 3);
+    record(&mut history, &["b"], 3, 2);
+    record(&mut history, &["a", "b"], 5, 2);
+    let values: Vec<bool> =
+        history.series(&ask("a", "ticks")).unwrap().points.iter().map(|(_, v)| v.is_nan()).collect();
+    assert_eq!(values, [true, false, false, true, true, true, false]);
+    record(&mut history, &["b"], 10, 700);
+    assert_eq!(history.series(&ask("a", "ticks")), None);
+    assert_eq!(history.rows(), 1);
+}
+
+#[test]
+fn the_memory_bound_holds_and_what_it_costs_is_counted() {
+    let limit = 64 << 10;
+    let mut history = History::new(limit);
+    let names: Vec<String> = (0..40).map(|i| format!("cpu{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    record(&mut history, &names, 0, 600);
+    assert!(history.bytes() <= limit, "{}", history.bytes());
+    let series = history.series(&ask("cpu7", "ticks")).unwrap();
+    assert!(history.evicted() > 0 && series.evicted == history.evicted());
+    assert!(!series.points.is_empty());
+    let mut tiny = History::new(1);
+    record(&mut tiny, &names, 0, 3);
+    assert!(tiny.rows() <= 1, "{}", tiny.rows());
+}
+
+#[test]
+fn short_lived_rows_leave_nothing_behind() {
+    let mut history = History::default();
+    let mut most = 0;
+    for second in 0..2000_u32 {
+        let rows = (0..100).map(|i| task(second * 100 + i, f64::from(i))).collect();
+        history.record(&View::new(&sample(f64::from(second), rows), None, Mode::Rate));
+        most = most.max(history.rows());
+    }
+    assert!(most <= MAX_TOP_ROWS && history.bytes() < DEFAULT_LIMIT, "{most} {}", history.bytes());
+}
+
+#[test]
+fn a_row_that_is_asked_for_is_recorded_though_it_is_idle() {
+    let mut history = History::default();
+    let step = |history: &mut History, second: u32| {
+        let rows = (0..100).map(|i| task(i, f64::from(i))).collect();
+        history.record(&View::new(&sample(f64::from(second), rows), None, Mode::Rate));
+    };
+    let key = |pid: u64| HistoryAsk {
+        table: "made_task".into(),
+        column: "share".into(),
+        key: Key::from_cells([Cell::U64(pid)]),
+        since: None,
+    };
+    step(&mut history, 0);
+    assert_eq!(history.rows(), TOP_ROWS);
+    assert!(history.series(&key(99)).is_some() && history.series(&key(3)).is_none());
+    step(&mut history, 1);
+    assert_eq!(history.series(&key(3)).unwrap().points.iter().map(|point| point.1).collect::<Vec<_>>(), [3.0]);
+}
