@@ -221,6 +221,8 @@ collectors! {
     disk,
     mount,
     link,
+    address,
+    socket,
     protocol,
     sensor,
     gpu,

@@ -14,6 +14,7 @@ pub mod netlink;
 pub mod pressure;
 pub mod process;
 pub mod sensor;
+pub mod socket;
 pub mod softirq;
 pub mod space;
 pub mod stat;
