@@ -223,6 +223,7 @@ collectors! {
     link,
     address,
     socket,
+    listener,
     protocol,
     sensor,
     gpu,

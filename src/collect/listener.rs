@@ -1,0 +1,211 @@
+//! Who waits for connections from the network?
+//!
+//! On demand only: the kernel lists the listening sockets in a moment, but which process holds one is found by reading the
+//! descriptors of every process.
+
+use std::collections::HashMap;
+
+use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
+use crate::model::Text;
+use crate::source::Error;
+use crate::source::file::Root;
+use crate::source::netlink::diag::InetSocket;
+use crate::source::netlink::{Family, Socket};
+use crate::source::socket::{INET, InetTable, Sockets};
+use crate::table;
+
+table! {
+    /// One socket that accepts connections or datagrams. The process is missing where its descriptors may not be read,
+    /// and for sockets of the kernel itself. Queue and limit are missing but for TCP.
+    ///
+    /// Source: sock_diag, `include/uapi/linux/inet_diag.h`; `/proc/PID/fd`.
+    pub struct ListenerRow = "listener" { title: Some("Listening"), demand: true } {
+        /// Protocol; a 6 at the end means over IPv6.
+        Id(None) protocol: Text,
+        /// Address that it listens on; all zeros mean every address of the host.
+        Id(None) address: std::net::IpAddr,
+        /// Port that it listens on.
+        Id(None) port: u32 { label: true },
+        /// Number of the socket, which tells those that share a port apart.
+        Id(None) inode: u32 { wide: true },
+        /// First process that holds it.
+        Gauge(None) pid: Option<u32>,
+        /// Name of that process.
+        Text(None) process: Option<Text>,
+        /// Processes that hold it.
+        Gauge(None) holders: Option<u64> { wide: true },
+        /// Numeric user who made it.
+        Gauge(None) uid: u32 { wide: true },
+        /// Connections that wait to be accepted.
+        Gauge(None) queue: Option<u32>,
+        /// Connections that may wait; more are refused.
+        Gauge(None) queue_limit: Option<u32> { title: Some("limit") },
+    }
+    derived {
+        /// How full the queue is.
+        queue_share(Ratio) = "queue / queue_limit" { title: Some("queue %") },
+    }
+}
+
+/// Registry entry.
+pub const ENTRY: Entry = Entry {
+    name: "listener",
+    tables: &[ListenerRow::TABLE],
+    interval: EVERY_SECOND,
+    blocks: false,
+    make: || Box::new(ListenerCollector { socket: None }),
+};
+
+/// `TCP_LISTEN` and, for protocols without connections, `TCP_CLOSE`, as bits.
+const LISTEN: u32 = 1 << 10;
+const CLOSED: u32 = 1 << 7;
+/// Rows that are kept; more would be an attack on memory.
+const MAX_ROWS: usize = 1 << 16;
+
+struct ListenerCollector {
+    /// Dropped after an error, so that the next sample starts with a fresh one.
+    socket: Option<Socket>,
+}
+
+impl Collect for ListenerCollector {
+    fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+        let found = if cx.roots.live {
+            let mut socket = match self.socket.take() {
+                Some(socket) => socket,
+                None => Socket::open(Family::SockDiag)?,
+            };
+            let found = listening(&mut Sockets::Live(&mut socket))?;
+            self.socket = Some(socket);
+            found
+        } else {
+            listening(&mut Sockets::Files(&cx.roots.proc))?
+        };
+        let holders = holders(&cx.roots.proc, found.iter().map(|(_, socket)| socket.inode))?;
+        out.push(found.iter().map(|(table, socket)| row(&cx.roots.proc, *table, socket, &holders)).collect());
+        Ok(())
+    }
+}
+
+fn is_tcp(table: InetTable) -> bool {
+    table.kind.protocol == libc::IPPROTO_TCP as u8
+}
+
+/// Every socket that waits for others to speak first.
+fn listening(sockets: &mut Sockets<'_>) -> Result<Vec<(InetTable, InetSocket)>, Error> {
+    let mut found: Vec<(InetTable, InetSocket)> = Vec::new();
+    for table in INET {
+        let before = found.len();
+        let states = if is_tcp(table) { LISTEN } else { CLOSED };
+        let result = sockets.inet(table, states, |socket| match socket {
+            None => found.truncate(before),
+            // a UDP socket that is not bound cannot be spoken to
+            Some(socket) if socket.port != 0 && found.len() < MAX_ROWS => found.push((table, socket)),
+            Some(_) => {}
+        });
+        match result {
+            // a kernel without IPv6 or raw sockets has the others; its refusal leaves nothing behind in the socket
+            Err(error) if error.is_absent() => {}
+            result => result?,
+        }
+    }
+    Ok(found)
+}
+
+/// Who holds a socket.
+struct Holder {
+    pid: u32,
+    count: u64,
+}
+
+/// Holders of the given sockets by inode. Processes that may not be read are passed over.
+fn holders(proc: &Root, inodes: impl Iterator<Item = u32>) -> Result<HashMap<u32, Holder>, Error> {
+    let wanted: std::collections::HashSet<u32> = inodes.filter(|inode| *inode != 0).collect();
+    let mut holders: HashMap<u32, Holder> = HashMap::with_capacity(wanted.len());
+    let mut pids: Vec<u32> = proc.list("")?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    for pid in pids {
+        // a process that has gone or belongs to somebody else
+        let Ok(entries) = std::fs::read_dir(proc.join(format!("{pid}/fd"))) else { continue };
+        let mut own = Vec::new();
+        for entry in entries.flatten() {
+            let inode = std::fs::read_link(entry.path()).ok().and_then(|target| socket_inode(target.to_str()?));
+            own.extend(inode.filter(|inode| wanted.contains(inode)));
+        }
+        // a process counts once, however many descriptors of the same socket it has
+        own.sort_unstable();
+        own.dedup();
+        for inode in own {
+            holders.entry(inode).or_insert(Holder { pid, count: 0 }).count += 1;
+        }
+    }
+    Ok(holders)
+}
+
+/// Inode in the target of a descriptor's link, such as `socket:[4711]`.
+fn socket_inode(target: &str) -> Option<u32> {
+    target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+fn row(proc: &Root, table: InetTable, socket: &InetSocket, holders: &HashMap<u32, Holder>) -> ListenerRow {
+    let holder = holders.get(&socket.inode);
+    let name = |holder: &Holder| proc.read(format!("{}/comm", holder.pid)).ok();
+    let tcp = is_tcp(table);
+    ListenerRow {
+        protocol: Text::from(table.name),
+        address: socket.address,
+        port: u32::from(socket.port),
+        inode: socket.inode,
+        pid: holder.map(|holder| holder.pid),
+        process: holder.and_then(name).map(|name| Text::new(name.strip_suffix(b"\n").unwrap_or(&name))),
+        holders: holder.map(|holder| holder.count),
+        uid: socket.uid,
+        queue: tcp.then_some(socket.rx_queue),
+        // the file in /proc does not tell the limit and has zero in its place
+        queue_limit: Some(socket.tx_queue).filter(|limit| tcp && *limit != 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<ListenerRow> {
+        let proc = Root::new("/proc");
+        let mut socket = Socket::open(Family::SockDiag).unwrap();
+        let found = listening(&mut Sockets::Live(&mut socket)).unwrap();
+        let holders = holders(&proc, found.iter().map(|(_, socket)| socket.inode)).unwrap();
+        found.iter().map(|(table, socket)| row(&proc, *table, socket, &holders)).collect()
+    }
+
+    #[test]
+    fn a_listener_is_found_with_its_process_and_its_queue() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let rows = rows();
+        let row = rows.iter().find(|row| row.port == u32::from(address.port())).unwrap();
+        assert_eq!((&*row.protocol, row.address, row.pid), ("tcp", address.ip(), Some(std::process::id())));
+        assert_eq!((row.queue, row.queue_limit), (Some(3), Some(128)));
+        let comm = std::fs::read_to_string("/proc/self/comm").unwrap();
+        assert_eq!(row.process.as_deref(), Some(comm.trim_end()));
+        drop(clients);
+    }
+
+    #[test]
+    fn a_udp_socket_waits_until_it_is_connected() {
+        let socket = std::net::UdpSocket::bind("[::1]:0").unwrap();
+        let port = u32::from(socket.local_addr().unwrap().port());
+        let find = || rows().into_iter().find(|row| row.port == port && &*row.protocol == "udp6");
+        assert_eq!(find().map(|row| (row.queue, row.holders.is_some())), Some((None, true)));
+        socket.connect("[::1]:9").unwrap();
+        assert_eq!(find(), None);
+    }
+
+    #[test]
+    fn only_links_to_sockets_have_an_inode() {
+        assert_eq!(socket_inode("socket:[4711]"), Some(4711));
+        for other in ["pipe:[1]", "socket:[x]", "/dev/null", "socket:[5"] {
+            assert_eq!(socket_inode(other), None);
+        }
+    }
+}
