@@ -15,6 +15,8 @@ use crate::model::{
     Timestamp,
 };
 use crate::source::file::Roots;
+use crate::store::history::History;
+use crate::store::rate::{Mode, View};
 
 /// How the local host starts.
 pub struct Options {
@@ -42,6 +44,7 @@ pub struct LocalHost {
 
 struct Store {
     latest: Mutex<Arc<Snapshot>>,
+    history: Mutex<History>,
     on_change: OnChange,
 }
 
@@ -55,7 +58,7 @@ impl LocalHost {
     /// # Errors
     /// A thread could not be started.
     pub fn start(options: Options, on_change: OnChange) -> std::io::Result<Arc<Self>> {
-        let store = Arc::new(Store { latest: Mutex::default(), on_change });
+        let store = Arc::new(Store { latest: Mutex::default(), history: Mutex::default(), on_change });
         let scheduler = Scheduler::start(
             schedule::Options { roots: options.roots.clone(), settings: options.settings, tick: options.tick },
             Arc::clone(&store) as Arc<dyn Sink>,
@@ -112,8 +115,8 @@ impl Host for LocalHost {
         Arc::clone(&lock(&self.store.latest))
     }
 
-    fn history(&self, _: &HistoryAsk) -> Option<Series> {
-        None
+    fn history(&self, ask: &HistoryAsk) -> Option<Series> {
+        lock(&self.store.history).series(ask)
     }
 
     fn act(&self, action: &Action) -> Result<(), ActionError> {
@@ -123,7 +126,8 @@ impl Host for LocalHost {
 
 impl Sink for Store {
     fn publish(&self, publication: Publication) {
-        {
+        let filled: Vec<&'static Table> = publication.filled.iter().map(|(table, _)| *table).collect();
+        let published = {
             let mut latest = lock(&self.latest);
             let mut snapshot = Snapshot::clone(&latest);
             snapshot.generation += 1;
@@ -131,8 +135,22 @@ impl Sink for Store {
                 apply(&mut snapshot, filled, publication.time, publication.mono);
             }
             *latest = Arc::new(snapshot);
-        }
+            Arc::clone(&latest)
+        };
+        self.remember(&published, &filled);
         (self.on_change)();
+    }
+}
+
+impl Store {
+    /// Records the newest samples of tables; readers of the latest values do not wait for it.
+    fn remember(&self, snapshot: &Snapshot, tables: &[&'static Table]) {
+        let mut history = lock(&self.history);
+        for state in tables.iter().filter_map(|table| snapshot.get(&table.name)) {
+            if let Some(now) = &state.now {
+                history.record(&View::new(now, state.before.as_ref(), Mode::Rate));
+            }
+        }
     }
 }
 
@@ -191,6 +209,14 @@ mod tests {
             if let Some(before) = latest.get("load").and_then(|state| state.before.clone()) {
                 let now = latest.get("load").and_then(|state| state.now.clone()).unwrap();
                 assert!(now.mono > before.mono);
+                let ask = HistoryAsk {
+                    table: "load".into(),
+                    column: "one".into(),
+                    key: crate::model::Key::default(),
+                    since: None,
+                };
+                let past = host.history(&ask).unwrap().points;
+                assert!(past.iter().any(|(time, _)| *time == before.mono), "{past:?}");
                 break;
             }
         }

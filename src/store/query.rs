@@ -131,3 +131,6 @@ pub fn fold(view: &View, rows: &[usize], column: usize, how: Fold) -> Option<f64
         Fold::Min => a.min(b),
     })
 }
+
+#[cfg(test)]
+mod tests;
