@@ -7,5 +7,7 @@ pub mod collect;
 pub mod config;
 pub mod export;
 pub mod model;
+pub mod panel;
 pub mod source;
 pub mod store;
+pub mod tui;

@@ -1,5 +1,7 @@
 //! Does the built command keep the contract of the command line: exit codes, formats, hints, configuration?
 
+#![cfg(test)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -200,6 +202,14 @@ fn completions_know_the_tables_and_columns() {
 }
 
 #[test]
+fn reset_leaves_every_mode_of_the_dashboard() {
+    let text = ok(&["reset"]);
+    for sequence in ["\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?2004l", "\x1b[0m"] {
+        assert!(text.contains(sequence), "{sequence:?}");
+    }
+}
+
+#[test]
 fn the_manual_describes_every_command() {
     let page = ok(&["man"]);
     for word in ["SHOW", "DOCTOR", "CHECK", "Exit codes"] {
@@ -223,6 +233,8 @@ fn a_wrong_configuration_exits_2_with_file_line_and_column() {
         ("[collect.lod]\nenabled = true", ":1:10:", "did you mean `load`?"),
         ("[collect.load]\nenabled = 'yes'", ":2:11:", "invalid type"),
         ("[collect.load]\ninterval = '5GiB'", ":2:12:", "duration"),
+        ("theme = 'nrod'", ":1:9:", "did you mean `nord`?"),
+        ("[[threshold]]\ntable = 'load'\ncolumn = 'onee'\ncareful = 1", ":3:10:", "did you mean `one`?"),
         ("[collect.load]\nbudget = 1\nbudget = 2", ":3:1:", "duplicate"),
     ] {
         let (_dir, path) = config(text);

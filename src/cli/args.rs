@@ -71,6 +71,8 @@ pub enum Command {
     },
     /// Print the manual page in roff.
     Man,
+    /// Bring back a terminal that a killed dashboard has left behind.
+    Reset,
 }
 
 /// Arguments of `show`.

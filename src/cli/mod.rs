@@ -8,6 +8,7 @@ mod check;
 mod doctor;
 mod pages;
 mod probe;
+mod reset;
 mod schema;
 mod show;
 
@@ -116,6 +117,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(args, out),
         Command::Completions { shell } => pages::completions(*shell, out),
         Command::Man => pages::manual(out),
+        Command::Reset => reset::run(out),
     }
 }
 

@@ -53,3 +53,8 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
     file.take(MAX_CONFIG).read_to_string(&mut text).map_err(|error| fail(&error))?;
     Ok(text)
 }
+
+/// Where the user's own themes lie.
+pub fn themes() -> Option<PathBuf> {
+    etcetera::base_strategy::Xdg::new().ok().map(|xdg| xdg.config_dir().join("netglance/themes"))
+}

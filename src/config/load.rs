@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
+use super::mistake::Mistake;
 use super::problem::{Problem, Problems, place};
-use super::{Config, DEFAULTS, Mistake, environment, file};
+use super::{Config, DEFAULTS, Refusal, environment, file};
 
 /// A configuration and the file that it came from.
 #[derive(Clone, Debug)]
@@ -40,18 +41,22 @@ pub(super) fn compose(
     let mut table = defaults()?;
     if let Some((path, text)) = file {
         check_text(path, text)?;
-        let own: Table = toml::from_str(text).map_err(|error| Problem::from_toml(path.to_string_lossy(), &error))?;
+        let own: Table = toml::from_str(text).map_err(|error| refused(crate::model::Text::from(path), error.into()))?;
         overlay(&mut table, own);
     }
     for variable in environment::variables(environment)? {
         overlay(&mut table, check_variable(variable)?);
     }
-    Config::from_table(table).map_err(|error| Problem::from_toml("configuration", &error).into())
+    Ok(Config::from_table(&table).map_err(|refusal| refused("configuration", refusal))?)
 }
 
 /// The defaults as a table.
 pub(super) fn defaults() -> Result<Table, Problem> {
-    toml::from_str(DEFAULTS).map_err(|error| Problem::from_toml("built-in defaults", &error))
+    toml::from_str(DEFAULTS).map_err(|error| refused("built-in defaults", error.into()))
+}
+
+fn refused(place: impl std::fmt::Display, refusal: Refusal) -> Problem {
+    Problem::refused(place.to_string(), refusal)
 }
 
 /// Checks a file alone.
@@ -60,9 +65,10 @@ pub(super) fn defaults() -> Result<Table, Problem> {
 /// Every mistake with its line and column.
 pub(super) fn check_text(path: &Path, text: &str) -> Result<(), Problems> {
     let at = |span| place(path, text, span);
-    let root = DeTable::parse(text).map_err(|error| Problem::from_toml(at(error.span()), &error))?;
+    let refused = |refusal: Refusal| Problem::refused(at(refusal.span.clone()), refusal);
+    let root = DeTable::parse(text).map_err(|error| refused(error.into()))?;
     let tree = DeValue::Table(root.get_ref().clone());
-    let config = Config::from_spanned(root).map_err(|error| Problem::from_toml(at(error.span()), &error))?;
+    let config = Config::from_spanned(root).map_err(refused)?;
     let locate = |mistake: Mistake| {
         let keys: Vec<&str> = mistake.path.iter().map(String::as_str).collect();
         Problem::new(at(span_of(&tree, &keys)), mistake.message, mistake.hint)
@@ -75,14 +81,14 @@ pub(super) fn check_text(path: &Path, text: &str) -> Result<(), Problems> {
 fn check_variable(variable: environment::Variable) -> Result<Table, Problems> {
     let mut refused = None;
     for reading in variable.readings {
-        match Config::from_table(reading.clone()) {
+        match Config::from_table(&reading) {
             Ok(config) => {
                 let mistakes = config.mistakes().into_iter();
                 let problems: Vec<Problem> =
                     mistakes.map(|mistake| Problem::new(&variable.name, mistake.message, mistake.hint)).collect();
                 return if problems.is_empty() { Ok(reading) } else { Err(Problems(problems)) };
             }
-            Err(error) => refused = refused.or(Some(Problem::from_toml(&variable.name, &error))),
+            Err(error) => refused = refused.or(Some(Problem::refused(&variable.name, error))),
         }
     }
     let key = variable.path.join(".");

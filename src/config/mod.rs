@@ -6,16 +6,22 @@
 mod environment;
 mod file;
 mod load;
+mod mistake;
 mod problem;
 mod watch;
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
 use toml::de::DeTable;
 
-use crate::collect::{COLLECTORS, settings};
+use crate::collect::settings;
+use crate::store::level;
+use crate::{panel, tui};
 
 pub use crate::store::expr::nearest;
-pub use file::candidates;
+pub use file::{candidates, themes};
 pub use load::{Loaded, load};
 pub use problem::{Problem, Problems};
 pub use watch::{Watch, watch};
@@ -24,50 +30,72 @@ pub use watch::{Watch, watch};
 pub const DEFAULTS: &str = include_str!("../../config/netglance.toml");
 
 /// Everything that can be configured.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Config {
+    /// What the dashboard looks like and how it is used: the keys that are in no section, `[keys]` and `[layout]`.
+    #[serde(flatten)]
+    pub dashboard: tui::settings::Settings,
     /// Whether and how often each collector runs.
     pub collect: settings::Settings,
+    /// Which rows of a table are shown, and under which name.
+    pub show: panel::Settings,
+    /// From where on a value is careful, warning or critical.
+    pub threshold: level::Settings,
 }
 
-/// A setting that parses and still cannot be meant.
-struct Mistake {
-    /// Keys from the top; elements of lists by their number.
-    path: Vec<String>,
+/// The sections that have a file of their own in the program. Serde cannot flatten and deny unknown keys at once, so the
+/// keys are handed out to this and to the dashboard's settings before they are read.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Sections {
+    collect: settings::Settings,
+    show: panel::Settings,
+    threshold: level::Settings,
+}
+
+const SECTIONS: [&str; 3] = ["collect", "show", "threshold"];
+
+/// Why a text is no configuration.
+struct Refusal {
+    span: Option<Range<usize>>,
     message: String,
     hint: String,
 }
 
-impl Mistake {
-    fn unknown<'a>(path: &[&str], what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self {
-            path: path.iter().map(|key| (*key).to_owned()).collect(),
-            message: format!("there is no {what} `{name}`"),
-            hint: nearest(name, known).map(|near| format!("did you mean `{near}`?")).unwrap_or_default(),
-        }
-    }
-}
-
 impl Config {
-    fn from_table(table: toml::Table) -> Result<Self, toml::de::Error> {
-        table.try_into()
+    fn from_spanned(root: Spanned<DeTable<'_>>) -> Result<Self, Refusal> {
+        let schema = schemars::schema_for!(tui::settings::Settings);
+        let properties = schema.get("properties").and_then(serde_json::Value::as_object);
+        let keys: Vec<&str> = properties.into_iter().flat_map(|keys| keys.keys().map(String::as_str)).collect();
+        let span = root.span();
+        let (mut sections, mut dashboard) = (DeTable::new(), DeTable::new());
+        for (key, value) in root.into_inner() {
+            let name = key.get_ref().as_ref();
+            if SECTIONS.contains(&name) {
+                sections.insert(key, value);
+            } else if keys.contains(&name) {
+                dashboard.insert(key, value);
+            } else {
+                let near = nearest(name, keys.iter().copied().chain(SECTIONS));
+                let hint = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
+                return Err(Refusal { span: Some(key.span()), message: format!("unknown key `{name}`"), hint });
+            }
+        }
+        let sections = Sections::deserialize(toml::Deserializer::from(Spanned::new(span.clone(), sections)))?;
+        let dashboard = Deserialize::deserialize(toml::Deserializer::from(Spanned::new(span, dashboard)))?;
+        Ok(Self { dashboard, collect: sections.collect, show: sections.show, threshold: sections.threshold })
     }
 
-    fn from_spanned(root: toml::Spanned<DeTable<'_>>) -> Result<Self, toml::de::Error> {
-        Self::deserialize(toml::Deserializer::from(root))
+    fn from_table(table: &toml::Table) -> Result<Self, Refusal> {
+        let text = table.to_string();
+        Self::from_spanned(DeTable::parse(&text)?)
     }
 
     /// The JSON schema of the file.
     pub fn schema() -> schemars::Schema {
-        schemars::schema_for!(Self)
-    }
-
-    /// What names something that does not exist.
-    fn mistakes(&self) -> Vec<Mistake> {
-        let known = || COLLECTORS.iter().map(|entry| entry.name);
-        let unknown = self.collect.collectors.keys().filter(|name| !known().any(|entry| entry == *name));
-        unknown.map(|name| Mistake::unknown(&["collect", name], "collector", name, known())).collect()
+        let mut schema = schemars::schema_for!(Self);
+        schema.insert("additionalProperties".to_owned(), false.into());
+        schema
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
-use super::nearest;
+use super::{Refusal, nearest};
 
 /// One mistake: its place, what is wrong, and what was probably meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,18 +23,22 @@ impl Problem {
         Self { place: place.into(), message: message.into(), hint: hint.into() }
     }
 
+    pub(super) fn refused(place: impl Into<String>, refusal: Refusal) -> Self {
+        Self::new(place, refusal.message, refusal.hint)
+    }
+}
+
+impl From<toml::de::Error> for Refusal {
     /// What the deserializer did not like. Serde names unknown and known fields only in its message.
-    pub(super) fn from_toml(place: impl Into<String>, error: &toml::de::Error) -> Self {
+    fn from(error: toml::de::Error) -> Self {
         let message = error.message().trim().replace('\n', ": ");
         let mut quoted = message.split('`').skip(1).step_by(2);
         let unknown = (message.starts_with("unknown field") || message.starts_with("unknown variant"))
             .then(|| quoted.next())
             .flatten();
-        let hint = unknown
-            .and_then(|name| nearest(name, quoted))
-            .map(|near| format!("did you mean `{near}`?"))
-            .unwrap_or_default();
-        Self::new(place, message, hint)
+        let near = unknown.and_then(|name| nearest(name, quoted));
+        let hint = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
+        Self { span: error.span(), message, hint }
     }
 }
 

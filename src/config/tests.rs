@@ -24,6 +24,17 @@ fn every_mistake_is_found_at_its_place() {
         ("[collect.load]\ninterval = '1ms'", "x.toml:2:12:", "between 100ms and 1d"),
         ("[collect.load]\nenabled = true\nenabled = false", "x.toml:3:1:", "duplicate key"),
         ("[collect.load]\n[collect.lod]", "x.toml:2:10:", "there is no collector `lod`; did you mean `load`?"),
+        ("mouse = 'no'", "x.toml:1:9:", "invalid type"),
+        ("theme = 'nrod'", "x.toml:1:9:", "there is no theme `nrod`; did you mean `nord`?"),
+        ("ascii = true\nmouze = true", "x.toml:2:1:", "did you mean `mouse`?"),
+        ("interval = 'soon'", "x.toml:1:12:", "soon"),
+        ("[show.loda]\nhide = 'x'", "x.toml:1:7:", "did you mean `load`?"),
+        ("[show.load]\nhide = '('", "x.toml:2:8:", "unclosed"),
+        ("[show.load]\nhid = 'x'", "x.toml:2:1:", "did you mean `hide`?"),
+        ("[[threshold]]\ntable = 'load'\ncolumn = 'onee'\ncareful = 1", "x.toml:3:10:", "did you mean `one`?"),
+        ("[[threshold]]\ntable = 'loda'\ncolumn = 'one'\ncareful = 1", "x.toml:2:9:", "did you mean `load`?"),
+        ("[[threshold]]\ntable = 'load'\ncolumn = 'one'\ncareful = '5s'", "x.toml:4:11:", "a duration"),
+        ("[[threshold]]\ntable = 'load'\ncolumn = 'one'\nrow = '('\ncareful = 1", "x.toml:4:7:", ""),
         ("[collect.load", "x.toml:1:14:", ""),
     ] {
         let found = problems(text);
@@ -38,7 +49,10 @@ fn all_mistakes_of_a_file_are_reported_together() {
 
 #[test]
 fn the_installed_file_holds_the_defaults_of_the_code() {
-    assert_eq!(Config::from_table(load::defaults().unwrap()).unwrap(), Config::default());
+    // thresholds have no other home than the file
+    let config = load::compose(None, []).unwrap();
+    assert!(!config.threshold.is_empty());
+    assert_eq!(Config { threshold: Vec::new(), ..config }, Config::default());
     load::check_text(Path::new("config/netglance.toml"), DEFAULTS).unwrap();
 }
 
@@ -71,4 +85,26 @@ fn rules_of_the_user_come_before_the_defaults() {
     let mut below = toml::from_str("[[rule]]\na = 1\n[other]\nx = 1\ny = 1").unwrap();
     load::overlay(&mut below, toml::from_str("[[rule]]\na = 2\n[other]\ny = 2").unwrap());
     assert_eq!(below, toml::from_str::<toml::Table>("rule = [{a=2},{a=1}]\nother = {x=1,y=2}").unwrap());
+}
+
+#[test]
+fn the_installed_file_names_every_key_there_is() {
+    fn names(value: &serde_json::Value, found: &mut Vec<String>) {
+        if let Some(properties) = value.get("properties").and_then(serde_json::Value::as_object) {
+            found.extend(properties.keys().cloned());
+        }
+        match value {
+            serde_json::Value::Object(map) => map.values().for_each(|value| names(value, found)),
+            serde_json::Value::Array(list) => list.iter().for_each(|value| names(value, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    names(Config::schema().as_value(), &mut found);
+    assert!(found.len() > 15, "{found:?}");
+    for name in found {
+        let starts = [format!("{name} = "), format!("[{name}]"), format!("[{name}."), format!("[[{name}]]")];
+        let is_named = |line: &str| starts.iter().any(|start| line.trim_start_matches("# ").starts_with(start));
+        assert!(DEFAULTS.lines().any(is_named), "config/netglance.toml does not name `{name}`");
+    }
 }

@@ -7,6 +7,7 @@ pub mod cell;
 pub mod frame;
 mod output;
 pub mod paint;
+pub mod settings;
 pub mod terminal;
 pub mod text;
 pub mod theme;

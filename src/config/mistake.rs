@@ -1,0 +1,74 @@
+//! What parses and still cannot be meant?
+//!
+//! Names of collectors, tables, columns and themes are checked against what there is.
+
+use super::{Config, nearest};
+use crate::collect::settings::Interval;
+use crate::collect::{COLLECTORS, schedule};
+use crate::panel::show::ShowError;
+use crate::store::level::Thresholds;
+use crate::tui::theme;
+
+/// A mistake and the keys that lead to it from the top; elements of lists go by their number.
+pub(super) struct Mistake {
+    pub(super) path: Vec<String>,
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+impl Mistake {
+    fn new(path: &[&str], message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let path = path.iter().map(|key| (*key).to_owned()).collect();
+        Self { path, message: message.into(), hint: hint.into() }
+    }
+
+    fn unknown<'a>(path: &[&str], what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let near = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
+        Self::new(path, format!("there is no {what} `{name}`"), near.unwrap_or_default())
+    }
+}
+
+impl Config {
+    /// Everything that names something that does not exist or does not make sense.
+    pub(super) fn mistakes(&self) -> Vec<Mistake> {
+        [self.of_collect(), self.of_show(), self.of_threshold(), self.of_dashboard()].into_iter().flatten().collect()
+    }
+
+    fn of_collect(&self) -> Vec<Mistake> {
+        let known = || COLLECTORS.iter().map(|entry| entry.name);
+        let unknown = self.collect.collectors.keys().filter(|name| !known().any(|entry| entry == *name));
+        unknown.map(|name| Mistake::unknown(&["collect", name], "collector", name, known())).collect()
+    }
+
+    fn of_show(&self) -> Vec<Mistake> {
+        let known = || schedule::tables().iter().map(|table| &*table.name);
+        let mistake = |error: ShowError| match error {
+            ShowError::Table { table } => Mistake::unknown(&["show", &table], "table", &table, known()),
+            ShowError::Pattern { table, key, cause } => Mistake::new(&["show", &table, key], cause, ""),
+        };
+        self.show.check(|name| known().any(|table| table == name)).into_iter().map(mistake).collect()
+    }
+
+    fn of_threshold(&self) -> Vec<Mistake> {
+        let errors = Thresholds::new(&self.threshold, schedule::tables().iter().copied()).err();
+        let mistake = |error: crate::store::level::LevelError| {
+            let path = ["threshold", &error.index.to_string(), error.key];
+            Mistake::new(&path, error.message, error.hint.unwrap_or_default())
+        };
+        errors.into_iter().flatten().map(mistake).collect()
+    }
+
+    fn of_dashboard(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        let dashboard = &self.dashboard;
+        let themes = theme::names(super::themes().as_deref());
+        if !themes.contains(&dashboard.theme) {
+            let known = themes.iter().map(String::as_str);
+            mistakes.push(Mistake::unknown(&["theme"], "theme", &dashboard.theme, known));
+        }
+        if let Some(Err(error)) = dashboard.interval.as_ref().map(|text| text.parse::<Interval>()) {
+            mistakes.push(Mistake::new(&["interval"], error, ""));
+        }
+        mistakes
+    }
+}
