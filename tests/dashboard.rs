@@ -101,7 +101,7 @@ impl Session {
         let fd = self.master.as_ref().unwrap().as_raw_fd().unwrap();
         // SAFETY: the master outlives this call.
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-        let mut buffer = [0; 1 << 16];
+        let mut buffer = [0; 1 << 13];
         if readable(fd, wait)
             && let Ok(count) = rustix::io::read(fd, &mut buffer)
         {

@@ -179,6 +179,7 @@ fn counters_count_something() {
 
 #[test]
 fn units_stand_on_numbers_only() {
+    // an instant is no number of seconds: readers print its age
     let bare = |column: &Column| !column.ty.is_numeric() && column.unit != Unit::None;
     assert_eq!(columns_where(|_, column| bare(column)), [""; 0]);
     let words = |column: &Column| {

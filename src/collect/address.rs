@@ -55,7 +55,7 @@ table! {
         /// Address of the other end.
         Text(None) peer: Option<IpAddr> { wide: true },
         /// When the address ends unless it is renewed.
-        Gauge(Seconds) expires: Option<Timestamp>,
+        Gauge(None) expires: Option<Timestamp>,
     }
 }
 

@@ -37,7 +37,7 @@ table! {
         Gauge(Bytes) memory_total: Option<u64> { title: Some("memory") },
         /// Its memory that is taken.
         Gauge(Bytes) memory: Option<u64> { title: Some("mem used") },
-        /// Temperature.
+        /// How warm it is now.
         Gauge(Celsius) temperature: Option<f64> { title: Some("temp"), summary: Some(Fold::Max) },
         /// Temperature from which it slows down.
         Gauge(Celsius) high: Option<f64> { wide: true },

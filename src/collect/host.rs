@@ -31,7 +31,7 @@ table! {
         /// Maker and model of the machine.
         Text(None) hardware: Option<Text> { wide: true },
         /// When the kernel was started.
-        Gauge(Seconds) boot: Option<Timestamp>,
+        Gauge(None) boot: Option<Timestamp>,
         /// Time since then, suspended time included, when this row was taken.
         Gauge(Seconds) uptime: Option<Duration> { wide: true },
     }

@@ -26,7 +26,7 @@ table! {
         Text(None) name: Text { label: true },
         /// Driver or kind of the device.
         Text(None) chip: Text,
-        /// Temperature.
+        /// How warm it is now.
         Gauge(Celsius) temperature: Option<f64> { title: Some("temp"), summary: Some(Fold::Max) },
         /// Temperature from which the hardware calls it hot.
         Gauge(Celsius) high: Option<f64>,
