@@ -218,7 +218,9 @@ fn shown(mounts: Vec<Mount>) -> Vec<Mount> {
 fn holds_data(mount: &Mount) -> bool {
     // layers of containers show the space of the file system below
     let layer = mount.kind == b"overlay" && mount.target != b"/";
-    !layer && !PSEUDO.iter().any(|pseudo| pseudo.as_bytes() == mount.kind)
+    // what lies below these only holds mount points of the kernel's own
+    let kernel = [b"/proc/".as_slice(), b"/sys/"].iter().any(|place| mount.target.starts_with(place));
+    !layer && !kernel && !PSEUDO.iter().any(|pseudo| pseudo.as_bytes() == mount.kind)
 }
 
 fn row(mount: &Mount, slot: Option<&Slot>, cx: &Cx<'_>) -> MountRow {
@@ -260,7 +262,7 @@ mod tests {
     #[test]
     fn only_file_systems_with_data_are_shown() {
         let text = "1 0 0:21 / /proc rw - proc proc rw\n2 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
-            3 0 0:30 / /run rw - tmpfs tmpfs rw\n4 0 0:31 / /net rw - autofs auto rw\n5 0 7:0 / /snap/x ro - squashfs l ro\n";
+            3 0 0:30 / /run rw - tmpfs tmpfs rw\n6 0 0:33 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n4 0 0:31 / /net rw - autofs auto rw\n5 0 7:0 / /snap/x ro - squashfs l ro\n";
         assert_eq!(targets(text), ["/", "/run"]);
     }
 
