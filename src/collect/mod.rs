@@ -229,6 +229,7 @@ collectors! {
     gpu,
     raid,
     clock,
+    unit,
     process,
     process_detail,
 }

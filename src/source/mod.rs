@@ -18,6 +18,7 @@ pub mod socket;
 pub mod softirq;
 pub mod space;
 pub mod stat;
+pub mod unit;
 pub mod user;
 
 use std::path::PathBuf;
