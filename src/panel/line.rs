@@ -75,7 +75,7 @@ pub(super) fn cut(words: &str, room: u16) -> Cow<'_, str> {
 
 /// Cuts a line to `room` cells: items that do not fit are shortened or left out.
 pub(super) fn clip(line: Line, room: u16) -> Line {
-    if width(&line) <= room && !(room == 0 && !line.is_empty()) {
+    if width(&line) <= room && (room > 0 || line.is_empty()) {
         return line;
     }
     let mut left = room;
@@ -116,7 +116,8 @@ pub(super) fn words(line: &[Item]) -> String {
             Item::Cell { text, width, right, .. } => {
                 let text = cut(text, *width);
                 let pad = " ".repeat(usize::from(width.saturating_sub(cells(&text))));
-                out.push_str(&if *right { format!("{pad}{text}") } else { format!("{text}{pad}") });
+                let (first, last) = if *right { (pad.as_str(), &*text) } else { (&*text, pad.as_str()) };
+                out.extend([first, last]);
             }
             Item::Bar { width, .. } => out.push_str(&"#".repeat(usize::from(*width))),
             Item::Spark { width, .. } => out.push_str(&"~".repeat(usize::from(*width))),

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::line::{self, gap};
-use super::number::{self, NUMBER};
+use super::number::{self, NUMBER, Number};
 use super::pick::{self, Pick, Picked};
 use super::{Block, Body, Cx, Line, Role, Space};
 use crate::model::Table;
@@ -29,6 +29,8 @@ pub(super) enum Show {
     Bar(usize),
     /// The past of a number, up to a top if there is one; grows into the room that is left.
     Spark(usize, Option<f64>),
+    /// The first of several that was measured.
+    First(&'static [usize]),
     /// Words.
     Words(usize),
 }
@@ -169,6 +171,10 @@ fn one(cx: &Cx<'_>, list: &List, picked: &Pick, row: &Picked, name: u16) -> Line
             Show::Of(at) => number::number(cx, view, row.row, at).cell(column.width),
             Show::Total(at) => number::total(cx, view, row.row, at).cell(column.width),
             Show::Sum(a, b, totals) => number::sum(cx, view, row.row, (a, b), totals).cell(column.width),
+            Show::First(several) => {
+                let there = several.iter().copied().find(|at| !view.raw().cell(row.row, *at).is_missing());
+                there.map_or(Number::MISSING, |at| number::number(cx, view, row.row, at)).cell(column.width)
+            }
             Show::Bar(at) => number::bar(cx, view, row.row, at, column.width),
             Show::Spark(at, top) => number::spark(cx, view, row.row, at, column.width, top),
             Show::Words(at) => {

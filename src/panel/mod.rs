@@ -8,14 +8,54 @@ use std::borrow::Cow;
 
 use crate::model::{Demand, Level};
 
+mod alert;
+mod cores;
+mod cpu;
+mod device;
+mod gauge;
+mod header;
+mod kernel;
 mod line;
 mod list;
+mod load;
+mod memory;
+mod network;
 mod number;
 mod pick;
+mod process;
+mod quick;
 pub mod show;
+mod storage;
+#[cfg(test)]
+mod tests;
 pub mod toggle;
+mod view;
 
+pub use header::{demands as header_demands, header};
 pub use toggle::{TOGGLES, Toggle};
+pub use view::VIEWS;
+
+/// Every panel.
+pub static PANELS: &[PanelDef] = &[
+    quick::PANEL,
+    cpu::PANEL,
+    memory::PANEL,
+    load::PANEL,
+    network::PANEL,
+    network::PROTOCOLS,
+    storage::DISKS,
+    storage::MOUNTS,
+    device::SENSORS,
+    device::RAID,
+    device::GPU,
+    alert::PANEL,
+    process::PANEL,
+    cores::PANEL,
+    kernel::INTERRUPTS,
+    kernel::SOFTIRQS,
+    kernel::PRESSURE,
+    kernel::NUMA,
+];
 
 /// What a piece of text means; the theme decides how it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

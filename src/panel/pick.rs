@@ -52,7 +52,7 @@ pub(super) struct Pick {
 /// # Errors
 /// The body that says why there is nothing.
 pub(super) fn pick(cx: &Cx<'_>, table: &Table, busy: &[usize]) -> Result<Pick, Body> {
-    let view = cx.views.get(&table.name).filter(|view| view.len() > 0).ok_or_else(|| why(cx, table))?;
+    let view = cx.views.get(&table.name).filter(|view| !view.is_empty()).ok_or_else(|| why(cx, table))?;
     let label = table.label_column();
     let mut rows = Vec::with_capacity(view.len());
     for row in 0..view.len() {

@@ -1,0 +1,108 @@
+//! What is over a threshold right now, anywhere?
+//!
+//! Every table's rows are asked for their worst cell, so that a new collector appears here unedited; processes have their
+//! own list and are left out.
+
+use super::line::{self, gap};
+use super::number::{self, NUMBER};
+use super::pick::natural;
+use super::{Block, Body, Cx, Line, PanelDef, Role, Space, list};
+use crate::collect::process::ProcessRow;
+use crate::model::{Demand, Kind, Level};
+
+/// The panel.
+pub(super) const PANEL: PanelDef =
+    PanelDef { name: "alerts", title: "Alerts", key: Some('l'), demands: Vec::<Demand>::new, build };
+
+/// Most alerts that are looked for: enough for any screen.
+const MAX_FOUND: usize = 1000;
+
+/// One cell over a threshold.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Alert {
+    /// How bad.
+    pub(super) level: Level,
+    /// Heading of its table.
+    pub(super) table: String,
+    /// The row.
+    pub(super) name: String,
+    /// Heading of the column.
+    pub(super) column: String,
+    /// The cell.
+    pub(super) words: String,
+}
+
+/// Everything over a threshold, worst first.
+pub(super) fn find(cx: &Cx<'_>) -> Vec<Alert> {
+    let mut found = Vec::new();
+    for (name, known) in &cx.snapshot.tables {
+        if *name == ProcessRow::TABLE.name || known.now.as_ref().is_none_or(|sample| sample.rows.is_empty()) {
+            continue;
+        }
+        let Some(view) = cx.views.get(name) else { continue };
+        let table = view.table();
+        for row in 0..view.len() {
+            let level = cx.levels.row_level(&view, row);
+            if level == Level::Ok || found.len() >= MAX_FOUND {
+                continue;
+            }
+            let worst = (0..table.columns.len()).find(|column| cx.levels.level(&view, row, *column) == level);
+            let Some((at, column)) = worst.and_then(|at| table.columns.get(at).map(|column| (at, column))) else {
+                continue;
+            };
+            let label =
+                table.columns.get(table.label_column()).filter(|label| matches!(label.kind, Kind::Id | Kind::Text));
+            let own = label
+                .map_or_else(String::new, |_| number::words(cx, &view, row, table.label_column()).words.into_owned());
+            let Some(shown) = cx.settings.name(name, &own) else { continue };
+            found.push(Alert {
+                level,
+                table: table.title().to_owned(),
+                name: shown.into_owned(),
+                column: column.title().to_owned(),
+                words: number::words(cx, &view, row, at).words.into_owned(),
+            });
+        }
+    }
+    found.sort_by(|a, b| {
+        b.level.cmp(&a.level).then_with(|| a.table.cmp(&b.table)).then_with(|| natural(&a.name, &b.name))
+    });
+    found
+}
+
+/// How many are careful, warning and critical.
+pub(super) fn counts(found: &[Alert]) -> [(Level, usize); 3] {
+    [Level::Careful, Level::Warning, Level::Critical]
+        .map(|level| (level, found.iter().filter(|alert| alert.level == level).count()))
+}
+
+fn build(cx: &Cx<'_>, space: Space) -> Block {
+    let found = find(cx);
+    if found.is_empty() {
+        let why = "nothing is over a threshold".to_owned();
+        return super::pick::empty("Alerts", Body::Empty { level: Level::Ok, why });
+    }
+    let mut note = Line::new();
+    for (level, count) in counts(&found).into_iter().rev().filter(|(_, count)| *count > 0) {
+        note.push(line::text(count.to_string(), Role::Level(level)));
+        note.push(gap());
+    }
+    let longest = |part: fn(&Alert) -> &String| found.iter().map(|one| line::cells(part(one))).max().unwrap_or(0);
+    let (table, name) = (longest(|one| &one.table), longest(|one| &one.name).min(space.width / 3));
+    let column = longest(|one| &one.column).min(space.width / 4);
+    let all = found.iter().map(|one| {
+        let role = Role::Level(one.level);
+        vec![
+            line::left(one.level.name(), role, 9),
+            line::left(one.table.clone(), Role::Label, table),
+            gap(),
+            line::left(one.name.clone(), Role::Plain, name),
+            gap(),
+            line::left(one.column.clone(), Role::Label, column),
+            gap(),
+            line::right(one.words.clone(), role, line::cells(&one.words).max(NUMBER)),
+        ]
+    });
+    let (lines, hidden) = list::lines(all.collect(), space);
+    Block { title: "Alerts".into(), note, hidden, stale: None, body: Body::Lines(lines) }
+}

@@ -1,0 +1,107 @@
+//! How busy is each CPU, on machines of 2 and of 256?
+//!
+//! A bar of kinds of time for each as long as there is room for bars of a useful width; after that one number of percent
+//! for each, in rows of a round number of CPUs, colored by its level.
+
+use super::line::{self, gap};
+use super::number;
+use super::pick::natural;
+use super::{Block, Body, Cx, Line, PanelDef, Role, Space, cpu, gauge, list, pick};
+use crate::col;
+use crate::collect::cpu::CpuRow;
+use crate::model::{Demand, Level, unit};
+use crate::store::rate::View;
+
+/// The panel.
+pub(super) const PANEL: PanelDef = PanelDef { name: "cores", title: "CPUs", key: None, demands, build };
+
+/// Cells of a CPU's number and of its share.
+const NAME: u16 = 4;
+const SHARE: u16 = 6;
+/// Narrowest useful bar with its number and share.
+const NARROWEST: u16 = NAME + 1 + 6 + SHARE;
+/// Cells of a CPU in the map: three digits and a gap.
+const CELL: u16 = 4;
+
+fn demands() -> Vec<Demand> {
+    vec![Demand::table(&CpuRow::TABLE.name)]
+}
+
+fn build(cx: &Cx<'_>, space: Space) -> Block {
+    let view = match gauge::single(cx, CpuRow::TABLE) {
+        Ok(view) => view,
+        Err(body) => return pick::empty("CPUs", body),
+    };
+    let count = view.len() - usize::from(cpu::all(&view).is_some());
+    let note = vec![line::text(count.to_string(), Role::Muted)];
+    let (lines, hidden) = grid(cx, &view, space);
+    Block { title: "CPUs".into(), note, hidden, stale: pick::stale(cx, CpuRow::TABLE), body: Body::Lines(lines) }
+}
+
+/// Every CPU in the room there is, and how many have none.
+pub(super) fn grid(cx: &Cx<'_>, view: &View, space: Space) -> (Vec<Line>, usize) {
+    let name = |row: &usize| view.cell(*row, col!(CpuRow, cpu)).text().unwrap_or("?").to_owned();
+    let all = cpu::all(view);
+    let mut rows: Vec<(usize, String)> =
+        (0..view.len()).filter(|row| Some(*row) != all).map(|row| (row, name(&row))).collect();
+    rows.sort_by(|a, b| natural(&a.1, &b.1));
+    let across = usize::from((space.width + 1) / (NARROWEST + 1));
+    if across > 0 && rows.len().div_ceil(across) <= usize::from(space.height) {
+        return (bars(cx, view, space, &rows), 0);
+    }
+    map(cx, view, space, &rows)
+}
+
+fn bars(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> Vec<Line> {
+    let down = usize::from(space.height).max(1);
+    // as few columns as the height allows, so that bars are long
+    let across = rows.len().div_ceil(down).max(1);
+    let down = rows.len().div_ceil(across).max(1);
+    let each = (space.width + 1) / across as u16;
+    let bar = each.saturating_sub(NAME + 1 + SHARE + 1);
+    let mut lines = vec![Line::new(); down.min(rows.len())];
+    for (i, (row, name)) in rows.iter().enumerate() {
+        let Some(line) = lines.get_mut(i % down) else { continue };
+        if !line.is_empty() {
+            line.push(gap());
+        }
+        line.push(line::right(name.clone(), Role::Label, NAME));
+        line.push(gap());
+        line.push(cpu::bar(cx, view, *row, bar));
+        line.push(number::number(cx, view, *row, col!(CpuRow, used)).cell(SHARE));
+    }
+    lines.into_iter().map(|line| line::clip(line, space.width)).collect()
+}
+
+fn map(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> (Vec<Line>, usize) {
+    let room = usize::from(space.width.saturating_sub(NAME + 1) / CELL).max(1);
+    let across = [64, 32, 20, 16, 10, 8, 4, 2, 1].into_iter().find(|round| *round <= room).unwrap_or(1);
+    let count = rows.len().div_ceil(across);
+    let shown = list::window(count, usize::from(space.height), space.scroll);
+    let lines = rows.chunks(across).skip(shown.start).take(shown.len());
+    let lines: Vec<Line> = lines
+        .map(|chunk| {
+            let first = chunk.first().map_or_else(String::new, |(_, name)| name.clone());
+            let mut out = vec![line::right(first, Role::Label, NAME), gap()];
+            out.extend(chunk.iter().map(|(row, _)| square(cx, view, *row)));
+            line::clip(out, space.width)
+        })
+        .collect();
+    let visible = if space.width == 0 { 0 } else { (shown.end * across).min(rows.len()) - shown.start * across };
+    (lines, rows.len() - visible)
+}
+
+fn square(cx: &Cx<'_>, view: &View, row: usize) -> super::Item {
+    let share = view.cell(row, col!(CpuRow, used)).number();
+    let level = cx.levels.level(view, row, col!(CpuRow, used));
+    let role = match (share, level) {
+        (None, _) => Role::Muted,
+        (Some(share), Level::Ok) if share < 0.005 => Role::Muted,
+        (Some(share), Level::Ok) if share < 0.25 => Role::Plain,
+        (Some(_), Level::Ok) => Role::Value,
+        (Some(_), level) => Role::Level(level),
+    };
+    // whole percents without a sign: the map has no room for more
+    let words = share.map_or_else(|| "?".to_owned(), |share| unit::scaled((share * 100.0).round(), 1000.0));
+    line::right(words, role, CELL)
+}

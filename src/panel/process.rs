@@ -1,0 +1,89 @@
+//! Which processes are there? The generic table view draws them; this says which columns fit.
+
+use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, line, pick};
+use crate::col;
+use crate::collect::process::ProcessRow;
+use crate::model::Demand;
+
+/// The panel.
+pub(super) const PANEL: PanelDef = PanelDef { name: "processes", title: "Processes", key: Some('z'), demands, build };
+
+/// Columns with their cells and rank: the highest go first when room is short.
+const COLUMNS: &[(usize, u16, u8)] = &[
+    (col!(ProcessRow, pid), 8, 0),
+    (col!(ProcessRow, user), 9, 2),
+    (col!(ProcessRow, cpu), 7, 0),
+    (col!(ProcessRow, memory), 7, 0),
+    (col!(ProcessRow, rss), 7, 1),
+    (col!(ProcessRow, virtual_size), 7, 6),
+    (col!(ProcessRow, threads), 5, 5),
+    (col!(ProcessRow, nice), 5, 4),
+    (col!(ProcessRow, state), 9, 3),
+    (col!(ProcessRow, read_bytes), 7, 7),
+    (col!(ProcessRow, write_bytes), 7, 7),
+    (col!(ProcessRow, unit), 22, 9),
+    (col!(ProcessRow, cpu_time), 9, 3),
+    (col!(ProcessRow, last_cpu), 5, 8),
+];
+
+/// Cells that a command should have.
+const COMMAND: u16 = 24;
+
+fn demands() -> Vec<Demand> {
+    let columns = vec!["read_bytes".to_owned(), "write_bytes".to_owned()];
+    vec![Demand { columns, ..Demand::table(&ProcessRow::TABLE.name) }]
+}
+
+fn build(cx: &Cx<'_>, space: Space) -> Block {
+    let Some(view) = cx.views.get(&ProcessRow::TABLE.name).filter(|view| !view.is_empty()) else {
+        return pick::empty("Processes", pick::why(cx, ProcessRow::TABLE));
+    };
+    let spec = TableSpec {
+        table: "process",
+        columns: fitting(space.width),
+        sort: Some((col!(ProcessRow, cpu), true)),
+        tree: Some((col!(ProcessRow, parent), col!(ProcessRow, pid))),
+    };
+    Block {
+        title: "Processes".into(),
+        note: note(&view),
+        hidden: 0,
+        stale: pick::stale(cx, ProcessRow::TABLE),
+        body: Body::Table(spec),
+    }
+}
+
+fn note(view: &crate::store::rate::View) -> Line {
+    let running = (0..view.len()).filter(|row| view.cell(*row, col!(ProcessRow, state)).text() == Some("running"));
+    let threads = (0..view.len()).filter_map(|row| view.cell(row, col!(ProcessRow, threads)).number()).sum::<f64>();
+    let words = format!("{}  {} running  {threads:.0} threads", view.len(), running.count());
+    vec![line::text(words, Role::Muted)]
+}
+
+/// Columns that fit with the command at the end.
+fn fitting(width: u16) -> Vec<usize> {
+    let mut columns = COLUMNS.to_vec();
+    while columns.iter().map(|(_, cells, _)| cells).sum::<u16>() + COMMAND > width {
+        let worst = columns.iter().enumerate().filter(|(_, one)| one.2 > 0).max_by_key(|(_, one)| one.2);
+        let Some((worst, _)) = worst else { break };
+        columns.remove(worst);
+    }
+    columns.iter().map(|(column, ..)| *column).chain([col!(ProcessRow, command)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrow_rooms_keep_the_number_the_shares_and_the_command() {
+        let kept = fitting(40);
+        for column in
+            [col!(ProcessRow, pid), col!(ProcessRow, cpu), col!(ProcessRow, memory), col!(ProcessRow, command)]
+        {
+            assert!(kept.contains(&column));
+        }
+        assert!(fitting(78).contains(&col!(ProcessRow, user)) && fitting(78).contains(&col!(ProcessRow, rss)));
+        assert_eq!(fitting(200).len(), COLUMNS.len() + 1);
+    }
+}

@@ -1,0 +1,240 @@
+//! How are panels arranged on a page, from 80x24 to 300x100?
+//!
+//! A view is a function from the room there is to a tree of panels. Lists get the lines they need as far as there are any,
+//! and what the user has hidden, or has no panel, is left out before the room is shared.
+
+use super::{Cx, Node, PANELS, Size, ViewDef, toggle};
+
+/// Every view, in the order of the tabs.
+pub static VIEWS: &[ViewDef] = &[
+    ViewDef { name: "overview", title: "Overview", layout: overview },
+    ViewDef { name: "processes", title: "Processes", layout: processes },
+    ViewDef { name: "network", title: "Network", layout: network },
+    ViewDef { name: "storage", title: "Storage", layout: storage },
+    ViewDef { name: "cpu", title: "CPU", layout: cpu },
+];
+
+/// Cells of width from which lists stand beside processes instead of above them.
+const WIDE: u16 = 110;
+/// Cells of width from which quick look has a place of its own.
+const QUICK: u16 = 140;
+/// Lines of a frame.
+const FRAME: u16 = 2;
+/// Lines that processes keep: a frame, headings and eight rows.
+const PROCESSES: u16 = FRAME + 9;
+
+fn overview(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let top = match height {
+        0..=13 => 0,
+        14..=30 => 5,
+        31..=45 => 7,
+        _ => 9,
+    };
+    let top = if cx.on(toggle::TOP_ROW) { 0 } else { top };
+    let rest = height - top;
+    let mut parts = Vec::new();
+    if top > 0 {
+        parts.push((Size::Fixed(top), top_row(cx, width)));
+    }
+    let lower = if width >= WIDE { beside(cx, width, rest) } else { stacked(cx, rest) };
+    parts.push((Size::Weight(1), lower));
+    visible(cx, Node::Column(parts))
+}
+
+fn top_row(cx: &Cx<'_>, width: u16) -> Node {
+    let wide = width >= QUICK;
+    let quick = wide != cx.on(toggle::QUICK_LOOK);
+    let details = ["cpu", "memory", "load"];
+    let names: Vec<&'static str> = match (quick, wide) {
+        (true, false) => vec!["quick"],
+        (true, true) => std::iter::once("quick").chain(details).collect(),
+        (false, _) => details.to_vec(),
+    };
+    even(Node::Row, &names)
+}
+
+/// Lists at the left, processes at the right.
+fn beside(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let alerts = FRAME + lines(cx, "alerts").clamp(1, (height / 6).max(1));
+    let right =
+        Node::Column(vec![(Size::Fixed(alerts), Node::Panel("alerts")), (Size::Weight(1), Node::Panel("processes"))]);
+    if cx.on(toggle::LEFT_SIDE) {
+        return right;
+    }
+    let side = (width / 3).clamp(40, 90);
+    let names = with_rows(cx, &["network", "disks", "mounts", "sensors"], &["raid", "gpu"]);
+    Node::Row(vec![(Size::Fixed(side), stack(cx, &names, height)), (Size::Weight(1), right)])
+}
+
+/// Lists in rows above processes.
+fn stacked(cx: &Cx<'_>, height: u16) -> Node {
+    let spare = height.saturating_sub(PROCESSES);
+    let mut parts = Vec::new();
+    let lists = ["network", "disks", "mounts"];
+    let more = with_rows(cx, &["alerts", "sensors"], &["raid", "gpu"]);
+    let second = if spare >= 12 { spare / 3 } else { 0 };
+    let first = tallest(cx, &lists).min(spare - second);
+    if first > FRAME && !cx.on(toggle::LEFT_SIDE) {
+        parts.push((Size::Fixed(first), even(Node::Row, &lists)));
+    }
+    let second = tallest(cx, &more).min(second);
+    if second > FRAME {
+        parts.push((Size::Fixed(second), even(Node::Row, &more)));
+    }
+    parts.push((Size::Weight(1), Node::Panel("processes")));
+    Node::Column(parts)
+}
+
+fn processes(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let mut parts = Vec::new();
+    if height >= 20 && !cx.on(toggle::TOP_ROW) {
+        parts.push((Size::Fixed(5), top_row(cx, width)));
+    }
+    parts.push((Size::Weight(1), Node::Panel("processes")));
+    visible(cx, Node::Column(parts))
+}
+
+fn network(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let lower = height / 2;
+    let links = (Size::Weight(1), Node::Panel("network"));
+    let node = if width >= WIDE {
+        let left = stack(cx, &["addresses", "listeners"], lower);
+        let right = stack(cx, &["sockets", "protocols"], lower);
+        let row = Node::Row(vec![(Size::Weight(1), left), (Size::Weight(1), right)]);
+        Node::Column(vec![links, (Size::Fixed(lower), row)])
+    } else {
+        let row = |names: &[&'static str]| even(Node::Row, names);
+        let half = lower / 2;
+        let (one, two) = (row(&["addresses", "sockets"]), row(&["listeners", "protocols"]));
+        Node::Column(vec![links, (Size::Fixed(lower - half), one), (Size::Fixed(half), two)])
+    };
+    visible(cx, node)
+}
+
+fn storage(cx: &Cx<'_>, _: u16, height: u16) -> Node {
+    visible(cx, stack(cx, &["disks", "mounts", "raid"], height))
+}
+
+fn cpu(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let top = if height >= 16 { if height > 40 { 9 } else { 6 } } else { 0 };
+    let lower = if height >= 20 { (height - top) / 3 } else { 0 };
+    let mut parts = Vec::new();
+    if top > 0 {
+        parts.push((Size::Fixed(top), even(Node::Row, &["cpu", "load"])));
+    }
+    parts.push((Size::Weight(1), Node::Panel("cores")));
+    if lower > FRAME {
+        let names = with_rows(cx, &["softirqs", "pressure"], &["numa"]);
+        let names = if width >= WIDE { [&["interrupts"], names.as_slice()].concat() } else { names };
+        parts.push((Size::Fixed(lower), even(Node::Row, &names)));
+    }
+    visible(cx, Node::Column(parts))
+}
+
+/// Panels of equal size along an axis.
+fn even(axis: fn(Vec<(Size, Node)>) -> Node, names: &[&'static str]) -> Node {
+    axis(names.iter().map(|name| (Size::Weight(1), Node::Panel(name))).collect())
+}
+
+/// `always`, and those of `sometimes` that have rows here.
+fn with_rows(cx: &Cx<'_>, always: &[&'static str], sometimes: &[&'static str]) -> Vec<&'static str> {
+    let some = sometimes.iter().filter(|name| rows(cx, name).is_some_and(|rows| rows > 0));
+    always.iter().chain(some).copied().collect()
+}
+
+/// Panels one below the other, each with the lines it needs as far as they go; the first takes what is left.
+fn stack(cx: &Cx<'_>, names: &[&'static str], height: u16) -> Node {
+    let names: Vec<&'static str> = names.iter().copied().filter(|name| is_shown(cx, name)).collect();
+    let wants: Vec<u16> = names.iter().map(|name| lines(cx, name) + FRAME + 1).collect();
+    let sizes = share(height, &wants);
+    let parts = names.iter().zip(sizes).enumerate().filter(|(_, (_, size))| *size > FRAME);
+    Node::Column(
+        parts
+            .map(|(i, (name, size))| (if i == 0 { Size::Weight(1) } else { Size::Fixed(size) }, Node::Panel(name)))
+            .collect(),
+    )
+}
+
+fn tallest(cx: &Cx<'_>, names: &[&'static str]) -> u16 {
+    let tallest = names.iter().filter(|name| is_shown(cx, name)).map(|name| lines(cx, name)).max().unwrap_or(0);
+    // with headings, and never less than what says that there is nothing
+    if tallest == 0 { 0 } else { (tallest + FRAME + 1).max(FRAME + 3) }
+}
+
+fn is_shown(cx: &Cx<'_>, name: &str) -> bool {
+    !cx.on(name) && PANELS.iter().any(|panel| panel.name == name)
+}
+
+/// Rows that a panel has, if it is a list of a table.
+fn rows(cx: &Cx<'_>, name: &str) -> Option<usize> {
+    let panel = PANELS.iter().find(|panel| panel.name == name)?;
+    let demand = (panel.demands)().into_iter().next()?;
+    Some(cx.snapshot.get(&demand.table)?.now.as_ref()?.rows.len())
+}
+
+/// Lines that a panel's content wants, one at least.
+fn lines(cx: &Cx<'_>, name: &str) -> u16 {
+    let rows = if name == "alerts" { super::alert::find(cx).len() } else { rows(cx, name).unwrap_or(1) };
+    u16::try_from(rows.clamp(1, 1000)).unwrap_or(1000)
+}
+
+/// Shares `room` among `wants`: first the least that shows anything, in order, then line by line what is still wanted.
+fn share(room: u16, wants: &[u16]) -> Vec<u16> {
+    const LEAST: u16 = FRAME + 2;
+    let mut left = room;
+    let mut sizes: Vec<u16> = Vec::with_capacity(wants.len());
+    for want in wants {
+        let size = (*want).min(LEAST);
+        let size = if size <= left { size } else { 0 };
+        left -= size;
+        sizes.push(size);
+    }
+    while left > 0 {
+        let before = left;
+        for (size, want) in sizes.iter_mut().zip(wants) {
+            if *size > 0 && *size < *want && left > 0 {
+                *size += 1;
+                left -= 1;
+            }
+        }
+        if left == before {
+            break;
+        }
+    }
+    if let Some(first) = sizes.first_mut() {
+        *first += left;
+    }
+    sizes
+}
+
+/// The tree without panels that are hidden or not there, and without what is empty then.
+fn visible(cx: &Cx<'_>, node: Node) -> Node {
+    prune(cx, node).unwrap_or_else(|| Node::Column(Vec::new()))
+}
+
+fn prune(cx: &Cx<'_>, node: Node) -> Option<Node> {
+    let keep = |parts: Vec<(Size, Node)>| -> Vec<(Size, Node)> {
+        parts.into_iter().filter_map(|(size, node)| Some((size, prune(cx, node)?))).collect()
+    };
+    match node {
+        Node::Panel(name) => is_shown(cx, name).then_some(Node::Panel(name)),
+        Node::Column(parts) => Some(keep(parts)).filter(|parts| !parts.is_empty()).map(Node::Column),
+        Node::Row(parts) => Some(keep(parts)).filter(|parts| !parts.is_empty()).map(Node::Row),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_shared_fairly_and_never_more_than_there_is() {
+        assert_eq!(share(30, &[5, 5, 5]), [20, 5, 5]);
+        assert_eq!(share(20, &[100, 6, 100]), [7, 6, 7]);
+        assert_eq!(share(10, &[100, 100, 100]), [5, 5, 0]);
+        assert_eq!(share(3, &[9]), [3]);
+        for room in 0..60 {
+            assert!(share(room, &[9, 30, 4, 500]).iter().sum::<u16>() <= room);
+        }
+    }
+}
