@@ -136,8 +136,14 @@ fn the_table_agrees_with_ps() {
     // what did not change from before to after was so while ps looked
     let steady: Vec<_> = before.iter().filter(|(pid, facts)| after.get(pid) == Some(facts)).collect();
     let compared: Vec<_> = steady.iter().filter_map(|(pid, facts)| Some((*pid, *facts, ps.get(pid)?))).collect();
+    // threads and sizes of busy processes go up and come back between two looks; those of a sleeping child do not
+    let lasting = |facts: &str| {
+        let fields: Vec<_> = facts.split(' ').collect();
+        [fields[0], fields[1], fields[4]].join(" ")
+    };
     for (pid, facts, ps) in &compared {
-        assert_eq!(facts, ps, "process {pid}");
+        assert_eq!(lasting(facts), lasting(ps), "process {pid}");
+        assert!(**pid != niced.pid() || facts == ps, "the child: {facts}, ps says {ps}");
     }
     assert!(compared.len() * 2 > ps.len(), "{} of {} were compared", compared.len(), ps.len());
     assert!(compared.iter().any(|(pid, facts, _)| **pid == niced.pid() && facts.contains(" 7 1 ")));
