@@ -111,7 +111,7 @@ struct Slot {
 impl Collect for CpuCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
         let text = cx.roots.proc.text_into("stat", &mut self.buffer)?;
-        let tick = 1.0 / rustix::param::clock_ticks_per_second() as f64;
+        let hertz = rustix::param::clock_ticks_per_second() as f64;
         let mut rows = Vec::with_capacity(self.slots.len() + 1);
         let mut numbers = Vec::with_capacity(self.slots.len());
         for cpu in stat::cpus(text) {
@@ -126,7 +126,7 @@ impl Collect for CpuCollector {
             if slot.name.is_empty() {
                 slot.name = cpu.number.map_or_else(|| Text::from("all"), |number| Text::from(number.to_string()));
             }
-            rows.push(slot.row(&cpu.times, tick));
+            rows.push(slot.row(&cpu.times, hertz));
         }
         if rows.is_empty() {
             return Err(Error::malformed(cx.roots.proc.join("stat"), "no line of CPU time").into());
@@ -210,16 +210,16 @@ const KINDS: [Field; 10] = [
 ];
 
 impl Slot {
-    fn row(&mut self, times: &Times, tick: f64) -> CpuRow {
+    fn row(&mut self, times: &Times, hertz: f64) -> CpuRow {
         let mut ticks = [None; KINDS.len()];
         for ((kind, slot), last) in KINDS.iter().zip(&mut ticks).zip(&mut self.last) {
             *slot = without_guests(times, *kind).map(|now| hold(now, last));
         }
         let [user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice] = ticks;
-        let sum = |kinds: &[Option<u64>]| kinds.iter().flatten().fold(0_u64, |a, b| a.saturating_add(*b)) as f64 * tick;
+        let sum =
+            |kinds: &[Option<u64>]| kinds.iter().flatten().fold(0_u64, |a, b| a.saturating_add(*b)) as f64 / hertz;
         let busy = sum(&[user, nice, system, irq, softirq, steal, guest, guest_nice]);
-        let rest = sum(&[idle, iowait]);
-        let time = |ticks: Option<u64>| ticks.map(|ticks| ticks as f64 * tick);
+        let time = |ticks: Option<u64>| ticks.map(|ticks| ticks as f64 / hertz);
         // the reader of /proc/stat takes no line without these four
         let always = |ticks: Option<u64>| time(ticks).unwrap_or(f64::NAN);
         CpuRow {
@@ -235,7 +235,7 @@ impl Slot {
             guest: time(guest),
             guest_nice: time(guest_nice),
             busy,
-            accounted: busy + rest,
+            accounted: sum(&[idle, iowait, user, nice, system, irq, softirq, steal, guest, guest_nice]),
             frequency: None,
         }
     }
