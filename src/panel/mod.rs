@@ -25,6 +25,7 @@ mod pick;
 mod process;
 mod quick;
 pub mod show;
+mod socket;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,9 @@ pub static PANELS: &[PanelDef] = &[
     load::PANEL,
     network::PANEL,
     network::PROTOCOLS,
+    socket::ADDRESSES,
+    socket::SOCKETS,
+    socket::LISTENERS,
     storage::DISKS,
     storage::MOUNTS,
     device::SENSORS,
