@@ -4,7 +4,7 @@
 
 use crate::col;
 use crate::collect::process::ProcessRow;
-use crate::model::{Row, Table};
+use crate::model::Table;
 use crate::store::rate::View;
 
 /// A letter that sorts a table.

@@ -12,40 +12,75 @@ use crate::panel::{SORTS, TOGGLES};
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Act {
+    /// Quit.
     Quit,
+    /// Stop netglance.
     Suspend,
+    /// Go back.
     Back,
+    /// This help.
     Help,
+    /// Palette.
     Palette,
+    /// Filter.
     Filter,
+    /// Erase the filter.
     EraseFilter,
+    /// Next view.
     NextView,
+    /// Previous view.
     PreviousView,
+    /// Up one row.
     Up,
+    /// Down one row.
     Down,
+    /// Up one page.
     PageUp,
+    /// Down one page.
     PageDown,
+    /// First row.
     Home,
+    /// Last row.
     End,
+    /// Scroll to the left.
     Left,
+    /// Scroll to the right.
     Right,
+    /// Details of the selected row.
     Enter,
+    /// Sort by the column to the left.
     SortLeft,
+    /// Sort by the column to the right.
     SortRight,
+    /// Sort by the next column.
     SortNext,
+    /// Reverse the order.
     Reverse,
+    /// Freeze the screen, and go on.
     Freeze,
+    /// Step back in time.
     Earlier,
+    /// Later.
     Later,
+    /// Choose columns.
     Columns,
+    /// Graph of the sorted column of the selected row.
     Graph,
+    /// Rows as a tree.
     Tree,
+    /// Short or long text in the last column.
     LongCommand,
+    /// Free the mouse for selecting text, and take it.
     Mouse,
+    /// Draw everything again.
     Redraw,
+    /// Copy the selected row to the clipboard.
     Copy,
+    /// Send a signal to the selected process.
     Signal,
+    /// Be nicer.
     NiceUp,
+    /// Be less nice.
     NiceDown,
     /// A switch, by position in `panel::TOGGLES`.
     Toggle(usize),

@@ -3,15 +3,33 @@
 //! [`run`] takes the terminal, draws the views that `panel/` describes and the generic view of any table, and gives the
 //! terminal back on every way out. It reads a [`Host`](crate::model::Host) and nothing else, so a remote host looks the same.
 
+mod app;
+mod cache;
 pub mod cell;
+mod dialog;
+mod event;
 pub mod frame;
+mod graph;
+mod input;
+pub mod keymap;
 mod output;
+mod overlay;
 pub mod paint;
+mod palette;
+mod run;
+mod save;
+mod screen;
 pub mod settings;
+mod table_paint;
+mod table_view;
 pub mod terminal;
 pub mod text;
 pub mod theme;
 
+pub use app::{Config, pages};
+pub use event::{Events, Wake, events};
+pub use run::run;
+pub use settings::{Layout, Settings};
 pub use terminal::RESET;
 
 /// Why the dashboard ended.
@@ -27,5 +45,31 @@ pub enum Error {
         op: &'static str,
         /// Errno.
         cause: std::io::Error,
+    },
+    /// `[keys]` is wrong.
+    #[error(transparent)]
+    Keys(#[from] keymap::KeyError),
+    /// The theme cannot be had.
+    #[error(transparent)]
+    Theme(#[from] theme::ThemeError),
+    /// No view or table has that name.
+    #[error("no view or table `{name}`; views are {known}")]
+    View {
+        /// As asked.
+        name: String,
+        /// All views.
+        known: String,
+    },
+    /// No switch has that name.
+    #[error("no switch `{name}`; `?` in the dashboard lists them")]
+    Toggle {
+        /// As asked.
+        name: String,
+    },
+    /// The filter of the settings is wrong.
+    #[error("filter: {message}")]
+    Filter {
+        /// Position and reason.
+        message: String,
     },
 }

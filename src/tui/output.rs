@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::Error;
 
 /// Called after each block, with the error that ended the output if there was one.
-pub type Written = Box<dyn Fn(Result<(), io::Error>) + Send>;
+pub(super) type Written = Box<dyn Fn(Result<(), io::Error>) + Send>;
 
 /// Most bytes in one write to a description that may block.
 const PIECE: usize = 256;
@@ -23,7 +23,7 @@ const PIECE: usize = 256;
 const QUEUE: usize = 4;
 
 /// Handle of the output thread.
-pub struct Output {
+pub(super) struct Output {
     shared: Arc<Shared>,
 }
 
@@ -53,7 +53,7 @@ impl Output {
     ///
     /// # Errors
     /// [`Error::Terminal`] when no thread can be started.
-    pub fn start(fd: OwnedFd, own: bool, written: Written) -> Result<Self, Error> {
+    pub(super) fn start(fd: OwnedFd, own: bool, written: Written) -> Result<Self, Error> {
         let shared = Arc::new(Shared { fd, own, state: Mutex::default(), changed: Condvar::new() });
         let theirs = Arc::clone(&shared);
         std::thread::Builder::new()
@@ -64,13 +64,13 @@ impl Output {
     }
 
     /// Whether nothing is queued or being written.
-    pub fn ready(&self) -> bool {
+    pub(super) fn ready(&self) -> bool {
         let state = self.shared.lock();
         state.queue.is_empty() && !state.busy
     }
 
     /// Queues a block; dropped when the terminal is so far behind that the next full frame replaces it.
-    pub fn send(&self, bytes: Vec<u8>) {
+    pub(super) fn send(&self, bytes: Vec<u8>) {
         let mut state = self.shared.lock();
         if state.queue.len() < QUEUE {
             state.queue.push_back(bytes);
@@ -79,7 +79,7 @@ impl Output {
     }
 
     /// Waits until all is written, at most `patience`.
-    pub fn drain(&self, patience: Duration) -> bool {
+    pub(super) fn drain(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         let mut state = self.shared.lock();
         while !state.stopped && (state.busy || !state.queue.is_empty()) {
@@ -93,7 +93,7 @@ impl Output {
     }
 
     /// Forgets what is queued and ends the thread at its next step.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         let mut state = self.shared.lock();
         state.stopped = true;
         state.queue.clear();
@@ -101,7 +101,7 @@ impl Output {
     }
 
     /// The descriptor.
-    pub fn fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.shared.fd.as_fd()
     }
 }
@@ -167,7 +167,7 @@ fn writable(fd: BorrowedFd<'_>, millis: i64) -> io::Result<bool> {
 }
 
 /// Writes what fits without waiting for a stalled terminal; for ways out where nothing more can be done.
-pub fn try_write(fd: impl AsFd, mut bytes: &[u8]) {
+pub(super) fn try_write(fd: impl AsFd, mut bytes: &[u8]) {
     while !bytes.is_empty() && writable(fd.as_fd(), 100).unwrap_or(false) {
         match rustix::io::write(&fd, bytes.get(..bytes.len().min(PIECE)).unwrap_or(bytes)) {
             Ok(n) if n > 0 => bytes = bytes.get(n..).unwrap_or_default(),

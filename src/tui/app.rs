@@ -1,0 +1,269 @@
+//! What does the dashboard know at any moment, and what does it ask of the host?
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ratatui::layout::Rect;
+
+use super::Error;
+use super::cache::Cache;
+use super::keymap::Keymap;
+use super::overlay::Overlay;
+use super::settings::Settings;
+use super::table_paint::Placed;
+use super::table_view::TableView;
+use super::theme::{Ability, Theme};
+use crate::model::{Demand, Host, Level, Style, Table, Timestamp};
+use crate::panel::{self, Node, PANELS, PanelDef, TOGGLES, VIEWS, Views as _};
+use crate::store::expr::Filter;
+use crate::store::level::Thresholds;
+
+/// Number by which the host knows this reader.
+const READER: u64 = 1;
+
+/// Everything beside the host that the dashboard is started with.
+#[derive(Default)]
+pub struct Config {
+    /// The dashboard's settings.
+    pub settings: Settings,
+    /// Which rows panels show.
+    pub show: panel::Settings,
+    /// Thresholds.
+    pub levels: Arc<Thresholds>,
+    /// Directory of the user's themes.
+    pub themes: Option<PathBuf>,
+}
+
+/// What fills the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    /// A view by its position.
+    View(usize),
+    /// The list of all tables.
+    Explore,
+    /// One table.
+    Table(&'static str),
+}
+
+/// A table on the screen.
+pub(super) struct Spot {
+    pub(super) key: String,
+    pub(super) table: &'static str,
+    pub(super) area: Rect,
+    pub(super) placed: Vec<Placed>,
+}
+
+pub(super) struct App {
+    pub(super) host: Arc<dyn Host>,
+    pub(super) config: Config,
+    pub(super) keymap: Keymap,
+    pub(super) theme: Theme,
+    pub(super) ability: Ability,
+    pub(super) style: Style,
+    pub(super) toggles: BTreeSet<&'static str>,
+    pub(super) page: Page,
+    pub(super) tables: HashMap<String, TableView>,
+    pub(super) cache: Cache,
+    pub(super) frozen: bool,
+    pub(super) overlay: Overlay,
+    pub(super) message: Option<(String, Level)>,
+    /// Selected line of the list of tables.
+    pub(super) explore: usize,
+    /// Tables as drawn last, the focused one first.
+    pub(super) spots: Vec<Spot>,
+    /// Tabs as drawn last.
+    pub(super) tabs: Vec<(Rect, Page)>,
+    pub(super) size: (u16, u16),
+    pub(super) dirty: bool,
+    pub(super) quit: bool,
+    pub(super) asked: Vec<Demand>,
+    /// Filter that a table begins with.
+    pub(super) first: Option<(&'static str, Filter)>,
+    /// What a dialog has left to be done.
+    pub(super) command: Option<String>,
+}
+
+impl App {
+    pub(super) fn new(host: Arc<dyn Host>, config: Config, mut ability: Ability) -> Result<Self, Error> {
+        ability.ascii |= config.settings.ascii;
+        let keymap = Keymap::new(&config.settings.keys, config.settings.read_only)?;
+        let theme = Theme::named(&config.settings.theme, config.themes.as_deref(), ability)?;
+        let page = match config.settings.view.as_deref() {
+            None => Page::View(0),
+            Some(name) => page_named(host.as_ref(), name)
+                .ok_or_else(|| Error::View { name: name.to_owned(), known: pages().join(", ") })?,
+        };
+        let mut toggles = BTreeSet::new();
+        for name in &config.settings.toggles {
+            let toggle = TOGGLES.iter().find(|toggle| toggle.name == name);
+            toggles.insert(toggle.ok_or_else(|| Error::Toggle { name: name.clone() })?.name);
+        }
+        let mut app = Self {
+            host,
+            keymap,
+            theme,
+            ability,
+            style: Style::default(),
+            toggles,
+            page,
+            tables: HashMap::new(),
+            cache: Cache::default(),
+            frozen: false,
+            overlay: Overlay::None,
+            message: None,
+            explore: 0,
+            spots: Vec::new(),
+            tabs: Vec::new(),
+            size: (0, 0),
+            dirty: true,
+            quit: false,
+            asked: Vec::new(),
+            command: None,
+            first: None,
+            config,
+        };
+        app.samples();
+        app.first_filter()?;
+        Ok(app)
+    }
+
+    /// The filter of the settings belongs to the processes, wherever they are shown.
+    fn first_filter(&mut self) -> Result<(), Error> {
+        let Some(text) = self.config.settings.filter.clone() else { return Ok(()) };
+        let Some(sort) = panel::SORTS.first() else { return Ok(()) };
+        let filter =
+            Filter::parse_prompt(&text, sort.table).map_err(|cause| Error::Filter { message: cause.to_string() })?;
+        self.first = Some((&sort.table.name, filter));
+        Ok(())
+    }
+
+    /// Takes the newest samples unless the screen is frozen.
+    pub(super) fn samples(&mut self) {
+        if !self.frozen {
+            self.cache.set(self.host.latest());
+            self.dirty = true;
+        }
+    }
+
+    pub(super) fn say(&mut self, text: impl Into<String>, level: Level) {
+        self.message = Some((crate::model::Text::from(text.into()).to_string(), level));
+        self.dirty = true;
+    }
+
+    /// Schema of a table.
+    pub(super) fn table(&self, name: &str) -> Option<&'static Table> {
+        self.host.schema().iter().copied().find(|table| table.name == name)
+    }
+
+    /// What panels look at.
+    pub(super) fn cx(&self) -> panel::Cx<'_> {
+        panel::Cx {
+            views: &self.cache,
+            snapshot: self.cache.snapshot(),
+            host: self.host.as_ref(),
+            levels: &self.config.levels,
+            style: self.style,
+            settings: &self.config.show,
+            toggles: &self.toggles,
+            now: Timestamp::now(),
+        }
+    }
+
+    /// Arrangement of the shown view for a size.
+    pub(super) fn layout(&self, width: u16, height: u16) -> Option<Node> {
+        let Page::View(at) = self.page else { return None };
+        let view = VIEWS.get(at)?;
+        let own = &self.config.settings.layout.overview;
+        if at == 0 && !own.is_empty() {
+            let found = own.iter().filter_map(|name| PANELS.iter().find(|panel| panel.name == *name));
+            return Some(Node::Column(found.map(|p| (panel::Size::Weight(1), Node::Panel(p.name))).collect()));
+        }
+        Some((view.layout)(&self.cx(), width, height))
+    }
+
+    /// Tells the host what the screen needs, when that has changed.
+    pub(super) fn ask(&mut self) {
+        let mut wants = Vec::new();
+        if let Some(node) = self.layout(self.size.0, self.size.1.saturating_sub(3)) {
+            let mut names = Vec::new();
+            panels_of(&node, &mut names);
+            for panel in names {
+                wants.extend((panel.demands)());
+            }
+        }
+        let shown = self.spots.iter().map(|spot| (spot.table, spot.key.as_str()));
+        let page = match &self.page {
+            Page::Table(name) => Some((*name, *name)),
+            _ => None,
+        };
+        for (name, key) in shown.chain(page) {
+            let Some(table) = self.table(name) else { continue };
+            let columns = self.tables.get(key).map(|state| state.columns.clone()).unwrap_or_default();
+            let columns = columns.iter().filter_map(|at| table.columns.get(*at)).filter(|c| c.attrs.demand);
+            let columns = columns.map(|column| column.name.to_string()).collect();
+            wants.push(Demand { columns, ..Demand::table(name) });
+        }
+        wants.extend(self.overlay.demand(self));
+        // the host's name stands in the header, whatever is shown
+        wants.push(Demand::table("host"));
+        let interval = self.config.settings.interval.as_deref();
+        let interval = interval.and_then(|text| crate::model::unit::parse_duration(text).ok());
+        for want in &mut wants {
+            want.interval = interval.or(want.interval);
+        }
+        wants.dedup();
+        if wants != self.asked {
+            self.asked.clone_from(&wants);
+            self.host.demand(READER, wants);
+        }
+    }
+
+    /// The table that keys go to, with its view.
+    pub(super) fn focus(&mut self) -> Option<(&'static str, Arc<crate::store::rate::View>, &mut TableView)> {
+        let spot = self.spots.first()?;
+        let view = self.cache.get(spot.table)?;
+        let table = spot.table;
+        Some((table, view, self.tables.get_mut(&spot.key)?))
+    }
+
+    /// The selected process, if the selection is one.
+    pub(super) fn target(&mut self) -> Option<panel::Target> {
+        let (_, view, state) = self.focus()?;
+        let row = state.row(&view)?;
+        panel::target(&view, row)
+    }
+
+    pub(super) fn go(&mut self, page: Page) {
+        self.page = page;
+        self.overlay = Overlay::None;
+        self.message = None;
+        self.spots.clear();
+        self.dirty = true;
+    }
+}
+
+/// Names of all pages.
+pub fn pages() -> Vec<String> {
+    VIEWS.iter().map(|view| view.name.to_owned()).chain(["explore".to_owned()]).collect()
+}
+
+/// A page by the name of a view or a table.
+pub(super) fn page_named(host: &dyn Host, name: &str) -> Option<Page> {
+    if name == "explore" {
+        return Some(Page::Explore);
+    }
+    if let Some(at) = VIEWS.iter().position(|view| view.name == name) {
+        return Some(Page::View(at));
+    }
+    let table = host.schema().iter().copied().find(|table| table.name == name)?;
+    Some(Page::Table(&table.name))
+}
+
+/// The panels of an arrangement.
+fn panels_of(node: &Node, out: &mut Vec<&'static PanelDef>) {
+    match node {
+        Node::Column(parts) | Node::Row(parts) => parts.iter().for_each(|(_, part)| panels_of(part, out)),
+        Node::Panel(name) => out.extend(PANELS.iter().find(|panel| panel.name == *name)),
+    }
+}

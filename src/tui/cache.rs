@@ -1,0 +1,43 @@
+//! How is each table paired only once, however many panels look at it?
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::Snapshot;
+use crate::panel::Views;
+use crate::store::rate::{Mode, View};
+
+/// Paired views of one snapshot.
+#[derive(Default)]
+pub(super) struct Cache {
+    snapshot: Arc<Snapshot>,
+    views: RefCell<HashMap<String, Arc<View>>>,
+}
+
+impl Cache {
+    /// Goes on with another snapshot; views of the same one are kept.
+    pub(super) fn set(&mut self, snapshot: Arc<Snapshot>) {
+        if self.snapshot.generation != snapshot.generation || self.snapshot.tables.len() != snapshot.tables.len() {
+            self.views.get_mut().clear();
+        }
+        self.snapshot = snapshot;
+    }
+
+    /// The snapshot.
+    pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+}
+
+impl Views for Cache {
+    fn get(&self, table: &str) -> Option<Arc<View>> {
+        if let Some(view) = self.views.borrow().get(table) {
+            return Some(Arc::clone(view));
+        }
+        let state = self.snapshot.get(table)?;
+        let view = Arc::new(View::new(state.now.as_ref()?, state.before.as_ref(), Mode::Rate));
+        self.views.borrow_mut().insert(table.to_owned(), Arc::clone(&view));
+        Some(view)
+    }
+}

@@ -1,0 +1,175 @@
+//! What do keys do while something lies over the screen?
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler as _;
+
+use super::app::App;
+use super::input::{leaves, set_filter};
+use super::overlay::{Overlay, SIGNALS, about};
+use super::palette;
+use super::theme::Theme;
+use crate::model::{Action, Level};
+use crate::panel::Target;
+use crate::store::expr::Filter;
+
+/// Longest text that a prompt takes, in bytes.
+const LONGEST: usize = 1024;
+
+/// Gives a key to what lies over the screen; false when nothing does.
+pub(super) fn key(app: &mut App, key: KeyEvent, event: &Event) -> bool {
+    if key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL) {
+        app.quit = true;
+        return true;
+    }
+    let page = usize::from(app.size.1.saturating_sub(6)).max(1);
+    app.overlay = match std::mem::take(&mut app.overlay) {
+        Overlay::None => return false,
+        Overlay::Palette(_, _, before) if leaves(key) => {
+            theme(app, &before);
+            Overlay::None
+        }
+        _ if leaves(key) => Overlay::None,
+        Overlay::Help(_) if matches!(key.code, KeyCode::Char('?' | 'h' | 'q')) => Overlay::None,
+        Overlay::Help(top) => Overlay::Help(moved(top, key.code, page)),
+        Overlay::Filter(input, _) => filter(app, input, key, event),
+        Overlay::Palette(input, chosen, before) => palette_key(app, input, chosen, before, key, event),
+        Overlay::Columns(chosen) => columns(app, chosen, key.code, page),
+        Overlay::Detail { table, key: row, section, top } => {
+            let sections = app.table(table).map_or(1, |schema| about(app, schema).len() + 1);
+            match key.code {
+                KeyCode::Tab => Overlay::Detail { table, key: row, section: (section + 1) % sections, top: 0 },
+                KeyCode::BackTab => {
+                    Overlay::Detail { table, key: row, section: (section + sections - 1) % sections, top: 0 }
+                }
+                code => Overlay::Detail { table, key: row, section, top: moved(top, code, page) },
+            }
+        }
+        Overlay::Graph { table, key: row, column, cursor } => {
+            let cursor = match key.code {
+                KeyCode::Left => cursor + 1,
+                KeyCode::Right => cursor.saturating_sub(1),
+                KeyCode::End => 0,
+                _ => cursor,
+            };
+            Overlay::Graph { table, key: row, column, cursor: cursor.min(10_000) }
+        }
+        Overlay::Signal(target, chosen) => signal(app, target, chosen, key.code),
+    };
+    true
+}
+
+/// Puts pasted text into the prompt that is open; elsewhere it does nothing, so that no paste is taken for keys.
+pub(super) fn paste(app: &mut App, text: &str) {
+    let (Overlay::Filter(input, _) | Overlay::Palette(input, ..)) = &mut app.overlay else { return };
+    let text: String = text.chars().filter(|ch| !ch.is_control()).collect();
+    let mut value = format!("{}{text}", input.value());
+    value.truncate(value.floor_char_boundary(LONGEST));
+    *input = Input::new(value);
+}
+
+fn moved(at: usize, code: KeyCode, page: usize) -> usize {
+    match code {
+        KeyCode::Up => at.saturating_sub(1),
+        KeyCode::Down => (at + 1).min(100_000),
+        KeyCode::PageUp => at.saturating_sub(page),
+        KeyCode::PageDown => (at + page).min(100_000),
+        KeyCode::Home => 0,
+        _ => at,
+    }
+}
+
+fn typed(input: &mut Input, event: &Event) {
+    if input.value().len() < LONGEST || !matches!(event, Event::Key(KeyEvent { code: KeyCode::Char(_), .. })) {
+        input.handle_event(event);
+    }
+}
+
+fn filter(app: &mut App, mut input: Input, key: KeyEvent, event: &Event) -> Overlay {
+    if key.code != KeyCode::Enter {
+        typed(&mut input, event);
+    }
+    let error = app.focus().and_then(|(_, view, _)| {
+        let wrong = Filter::parse_prompt(input.value(), view.table()).err()?;
+        Some(format!("column {}: {}", wrong.column(), wrong.message))
+    });
+    let error = error.filter(|_| !input.value().trim().is_empty());
+    if key.code != KeyCode::Enter {
+        return Overlay::Filter(input, error);
+    }
+    if error.is_some() {
+        return Overlay::Filter(input, error);
+    }
+    set_filter(app, input.value());
+    Overlay::None
+}
+
+fn palette_key(
+    app: &mut App,
+    mut input: Input,
+    mut chosen: usize,
+    before: String,
+    key: KeyEvent,
+    event: &Event,
+) -> Overlay {
+    let matches = palette::matches(app, input.value());
+    match key.code {
+        KeyCode::Up => chosen = chosen.saturating_sub(1),
+        KeyCode::Down => chosen = (chosen + 1).min(matches.len().saturating_sub(1)),
+        KeyCode::Tab => {
+            if let Some(text) = matches.get(chosen) {
+                input = Input::new(text.clone());
+                chosen = 0;
+            }
+        }
+        KeyCode::Enter => {
+            // what takes an argument is run as it was typed
+            let free = ["save ", "filter "].iter().any(|word| input.value().starts_with(word));
+            let text = if free { None } else { matches.get(chosen) };
+            app.command = Some(text.cloned().unwrap_or_else(|| input.value().to_owned()));
+            return Overlay::None;
+        }
+        _ => {
+            typed(&mut input, event);
+            chosen = 0;
+        }
+    }
+    // a theme is shown while it is chosen
+    let matches = palette::matches(app, input.value());
+    let shown = matches.get(chosen).and_then(|text| text.strip_prefix("theme ")).unwrap_or(&before);
+    theme(app, shown);
+    Overlay::Palette(input, chosen, before)
+}
+
+fn theme(app: &mut App, name: &str) {
+    if app.theme.name != name
+        && let Ok(theme) = Theme::named(name, app.config.themes.as_deref(), app.ability)
+    {
+        app.theme = theme;
+    }
+}
+
+fn columns(app: &mut App, chosen: usize, code: KeyCode, page: usize) -> Overlay {
+    let Some((_, view, state)) = app.focus() else { return Overlay::None };
+    if code == KeyCode::Char(' ') {
+        state.toggle_column(chosen);
+    }
+    if code == KeyCode::Enter {
+        return Overlay::None;
+    }
+    Overlay::Columns(moved(chosen, code, page).min(view.table().columns.len().saturating_sub(1)))
+}
+
+fn signal(app: &mut App, target: Target, chosen: usize, code: KeyCode) -> Overlay {
+    if code != KeyCode::Enter {
+        let last = SIGNALS.len().saturating_sub(1);
+        return Overlay::Signal(target, moved(chosen, code, last).min(last));
+    }
+    let Some((number, name)) = SIGNALS.get(chosen) else { return Overlay::None };
+    let word = name.split_whitespace().next().unwrap_or_default();
+    match app.host.act(&Action::Signal { pid: target.pid, start: target.start, signal: *number }) {
+        Ok(()) => app.say(format!("sent {word} to {} (pid {})", target.name, target.pid), Level::Ok),
+        Err(cause) => app.say(format!("{word}: {cause}"), Level::Warning),
+    }
+    Overlay::None
+}

@@ -1,0 +1,321 @@
+//! What does each key, click and command do?
+
+use std::path::PathBuf;
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+use tui_input::Input;
+
+use super::app::{App, Page, page_named};
+use super::keymap::Act;
+use super::overlay::Overlay;
+use super::theme::Theme;
+use crate::model::{Action, Level};
+use crate::panel::{SORTS, TOGGLES, VIEWS, Views as _, toggle};
+use crate::store::expr::Filter;
+use crate::store::query::Order;
+
+/// What remains to be done with the terminal.
+pub(super) enum Outcome {
+    Done,
+    Redraw,
+    Suspend,
+    Mouse,
+    Clipboard(String),
+    SaveScreen(PathBuf),
+}
+
+/// Does what an event asks for.
+pub(super) fn handle(app: &mut App, event: Event) -> Outcome {
+    app.dirty = true;
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => {
+            if super::dialog::key(app, key, &event) {
+                take(app)
+            } else {
+                plain(app, key)
+            }
+        }
+        Event::Paste(text) => {
+            super::dialog::paste(app, &text);
+            Outcome::Done
+        }
+        Event::Mouse(mouse) => {
+            click(app, mouse);
+            Outcome::Done
+        }
+        _ => Outcome::Done,
+    }
+}
+
+/// A command that a dialog has left to be done.
+fn take(app: &mut App) -> Outcome {
+    match app.command.take() {
+        Some(command) => self::command(app, &command),
+        None => Outcome::Done,
+    }
+}
+
+fn plain(app: &mut App, key: KeyEvent) -> Outcome {
+    match app.keymap.get(&key) {
+        Some(act) => self::act(app, act),
+        None => Outcome::Done,
+    }
+}
+
+/// Does one action.
+pub(super) fn act(app: &mut App, act: Act) -> Outcome {
+    app.message = None;
+    match act {
+        Act::Quit => app.quit = true,
+        Act::Suspend => return Outcome::Suspend,
+        Act::Redraw => return Outcome::Redraw,
+        Act::Mouse => return Outcome::Mouse,
+        Act::Copy => return copy(app),
+        Act::Back => back(app),
+        Act::Help => app.overlay = Overlay::Help(0),
+        Act::Palette => app.overlay = Overlay::Palette(Input::default(), 0, app.theme.name.clone()),
+        Act::Filter => {
+            let text =
+                app.focus().and_then(|(_, _, s)| s.filter.as_ref().map(|f| f.text().to_owned())).unwrap_or_default();
+            app.overlay = Overlay::Filter(Input::new(text), None);
+        }
+        Act::EraseFilter => set_filter(app, ""),
+        Act::NextView => turn(app, 1),
+        Act::PreviousView => turn(app, -1),
+        Act::Freeze => {
+            app.frozen = !app.frozen;
+            app.samples();
+        }
+        Act::Earlier | Act::Later => {
+            app.say(
+                "the dashboard keeps numbers of the past, not screens: g graphs the sorted column of a row",
+                Level::Ok,
+            );
+        }
+        Act::Signal => match app.target() {
+            Some(target) => app.overlay = Overlay::Signal(target, 0),
+            None => app.say("select a process first", Level::Careful),
+        },
+        Act::NiceUp => renice(app, 1),
+        Act::NiceDown => renice(app, -1),
+        Act::Toggle(at) => switch(app, at),
+        Act::Sort(at) => letter(app, at),
+        other => return on_table(app, other),
+    }
+    Outcome::Done
+}
+
+fn back(app: &mut App) {
+    if matches!(app.page, Page::Table(_)) {
+        app.go(Page::Explore);
+    } else if let Some((_, _, state)) = app.focus() {
+        state.selected = None;
+    }
+}
+
+fn turn(app: &mut App, by: isize) {
+    let count = VIEWS.len() as isize + 1;
+    let now = match app.page {
+        Page::View(at) => at as isize,
+        _ => count - 1,
+    };
+    let next = (now + by).rem_euclid(count);
+    app.go(if next == count - 1 { Page::Explore } else { Page::View(next as usize) });
+}
+
+fn switch(app: &mut App, at: usize) {
+    let Some(toggle) = TOGGLES.get(at) else { return };
+    if !app.toggles.remove(toggle.name) {
+        app.toggles.insert(toggle.name);
+    }
+    app.style.bits = app.toggles.contains(toggle::BITS);
+    let on = if app.toggles.contains(toggle.name) { "on" } else { "off" };
+    app.say(format!("{}: {on}", toggle.name), Level::Ok);
+}
+
+fn letter(app: &mut App, at: usize) {
+    let Some(sort) = SORTS.get(at) else { return };
+    let Some((table, _, state)) = app.focus() else { return };
+    if table != sort.table.name {
+        return;
+    }
+    let order = if sort.descending { Order::Descending } else { Order::Ascending };
+    state.sort = match sort.column {
+        Some(column) => vec![(column, order)],
+        None => crate::store::query::default_sort(sort.table),
+    };
+}
+
+/// Actions on the focused table, or on the list of tables.
+fn on_table(app: &mut App, act: Act) -> Outcome {
+    if app.page == Page::Explore {
+        explore(app, act);
+        return Outcome::Done;
+    }
+    let Some((table, view, state)) = app.focus() else { return Outcome::Done };
+    let schema = view.table();
+    let page = state.page as isize;
+    match act {
+        Act::Up => state.step(&view, -1),
+        Act::Down => state.step(&view, 1),
+        Act::PageUp => state.step(&view, -page),
+        Act::PageDown => state.step(&view, page),
+        Act::Home => state.select(&view, 0),
+        Act::End => state.select(&view, state.rows.len().saturating_sub(1)),
+        Act::Left => state.left = state.left.saturating_sub(1),
+        Act::Right => state.left = (state.left + 1).min(256),
+        Act::SortLeft => state.sort_beside(schema, -1),
+        Act::SortRight | Act::SortNext => state.sort_beside(schema, 1),
+        Act::Reverse => state.reverse(),
+        Act::LongCommand => (state.long, state.left) = (!state.long, 0),
+        Act::Tree => {
+            state.tree = if state.tree.is_some() { None } else { crate::panel::tree(table) };
+            state.widths.clear();
+        }
+        Act::Columns => app.overlay = Overlay::Columns(0),
+        Act::Enter => match state.selected.clone() {
+            Some(key) => app.overlay = Overlay::Detail { table, key, section: 0, top: 0 },
+            None => state.step(&view, 0),
+        },
+        Act::Graph => {
+            let column = state.sort.first().map_or(0, |(column, _)| *column);
+            match state.selected.clone() {
+                Some(key) => app.overlay = Overlay::Graph { table, key, column, cursor: 0 },
+                None => app.say("select a row first", Level::Careful),
+            }
+        }
+        _ => {}
+    }
+    Outcome::Done
+}
+
+fn explore(app: &mut App, act: Act) {
+    let last = app.host.schema().len().saturating_sub(1);
+    let page = usize::from(app.size.1.saturating_sub(6));
+    app.explore = match act {
+        Act::Up => app.explore.saturating_sub(1),
+        Act::Down => (app.explore + 1).min(last),
+        Act::PageUp => app.explore.saturating_sub(page),
+        Act::PageDown => (app.explore + page).min(last),
+        Act::Home => 0,
+        Act::End => last,
+        _ => app.explore,
+    };
+    if act == Act::Enter
+        && let Some(table) = app.host.schema().get(app.explore)
+    {
+        app.go(Page::Table(&table.name));
+    }
+}
+
+fn renice(app: &mut App, by: i32) {
+    let Some(target) = app.target() else {
+        app.say("select a process first", Level::Careful);
+        return;
+    };
+    let Some(now) = target.nice else { return };
+    let nice = (now + by).clamp(-20, 19);
+    let action = Action::Renice { pid: target.pid, start: target.start, nice };
+    match app.host.act(&action) {
+        Ok(()) => app.say(format!("{} (pid {}): nice {nice}", target.name, target.pid), Level::Ok),
+        Err(cause) => app.say(cause.to_string(), Level::Warning),
+    }
+}
+
+/// Sets the filter of the focused table; false with a message when it is wrong.
+pub(super) fn set_filter(app: &mut App, text: &str) {
+    let Some((_, view, state)) = app.focus() else { return };
+    if text.trim().is_empty() {
+        state.filter = None;
+    } else if let Ok(filter) = Filter::parse_prompt(text, view.table()) {
+        state.filter = Some(filter);
+        state.top = 0;
+    }
+}
+
+fn copy(app: &mut App) -> Outcome {
+    let (levels, style) = (std::sync::Arc::clone(&app.config.levels), app.style);
+    let reader = super::cell::Reader { style, levels: &levels, now: crate::model::Timestamp::now() };
+    let Some((_, view, state)) = app.focus() else { return Outcome::Done };
+    let Some(row) = state.row(&view) else {
+        app.say("select a row first", Level::Careful);
+        return Outcome::Done;
+    };
+    let words: Vec<String> = state.columns.iter().map(|at| super::cell::write(&view, row, *at, &reader).text).collect();
+    app.say("copied, if the terminal allows it", Level::Ok);
+    Outcome::Clipboard(words.join("\t"))
+}
+
+/// Does what was typed after `:`.
+fn command(app: &mut App, text: &str) -> Outcome {
+    let (word, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+    let rest = rest.trim();
+    match word {
+        "view" | "table" => match page_named(app.host.as_ref(), rest) {
+            Some(page) => app.go(page),
+            None => app.say(format!("no view or table {rest}"), Level::Careful),
+        },
+        "theme" => match Theme::named(rest, app.config.themes.as_deref(), app.ability) {
+            Ok(theme) => app.theme = theme,
+            Err(cause) => app.say(cause.to_string(), Level::Careful),
+        },
+        "filter" => set_filter(app, rest),
+        "sort" => {
+            if let Some((_, view, state)) = app.focus()
+                && let Some(column) = view.table().position(rest)
+            {
+                state.sort_by(view.table(), column);
+            }
+        }
+        "save" => return save(app, rest),
+        name => match app.keymap.named(name) {
+            Some(act) => return self::act(app, act),
+            None => app.say(format!("no command {name}"), Level::Careful),
+        },
+    }
+    Outcome::Done
+}
+
+fn save(app: &mut App, rest: &str) -> Outcome {
+    match rest.split_once(' ') {
+        Some(("screen", path)) => return Outcome::SaveScreen(PathBuf::from(path.trim())),
+        Some(("csv", path)) => {
+            let path = PathBuf::from(path.trim());
+            let result = super::save::csv(app, &path);
+            super::save::tell(app, &path, result);
+        }
+        _ => app.say("save screen FILE, or save csv FILE", Level::Careful),
+    }
+    Outcome::Done
+}
+
+fn click(app: &mut App, mouse: MouseEvent) {
+    let at = ratatui::layout::Position { x: mouse.column, y: mouse.row };
+    let by: isize = match mouse.kind {
+        MouseEventKind::ScrollUp => -3,
+        MouseEventKind::ScrollDown => 3,
+        MouseEventKind::Down(MouseButton::Left) => 0,
+        _ => return,
+    };
+    if let Some((_, page)) = app.tabs.iter().find(|(area, _)| area.contains(at)) {
+        let page = page.clone();
+        return app.go(page);
+    }
+    let Some(found) = app.spots.iter().position(|spot| spot.area.contains(at)) else { return };
+    app.spots.swap(0, found);
+    let Some(spot) = app.spots.first() else { return };
+    let line = usize::from(mouse.row - spot.area.y);
+    let column = spot.placed.iter().find(|p| (p.x..=p.x + p.width).contains(&mouse.column)).map(|p| p.column);
+    let Some(view) = app.cache.get(spot.table) else { return };
+    let Some(state) = app.tables.get_mut(&spot.key) else { return };
+    match (by, line.checked_sub(1), column) {
+        (0, None, Some(column)) => state.sort_by(view.table(), column),
+        (0, Some(line), _) => state.select(&view, state.top + line),
+        (by, ..) => state.scroll(by),
+    }
+}
+
+/// Whether a key means to leave a dialog.
+pub(super) fn leaves(key: KeyEvent) -> bool {
+    key.code == KeyCode::Esc
+}

@@ -1,0 +1,30 @@
+//! What can be typed after `:`?
+
+use super::app::App;
+use crate::model::Shape;
+use crate::panel::VIEWS;
+
+/// Commands that fit what is typed, at most as many as a person reads.
+pub(super) fn matches(app: &App, typed: &str) -> Vec<String> {
+    let words: Vec<String> = typed.split_whitespace().map(str::to_lowercase).collect();
+    let mut fits: Vec<String> =
+        commands(app).into_iter().filter(|command| words.iter().all(|word| command.contains(word.as_str()))).collect();
+    // what begins as it is typed comes first
+    fits.sort_by_key(|command| !command.starts_with(typed));
+    fits.truncate(100);
+    fits
+}
+
+fn commands(app: &App) -> Vec<String> {
+    let mut all: Vec<String> = VIEWS.iter().map(|view| format!("view {}", view.name)).collect();
+    all.push("view explore".to_owned());
+    all.extend(super::theme::names(app.config.themes.as_deref()).into_iter().map(|name| format!("theme {name}")));
+    all.extend(app.keymap.bound.iter().map(|bound| bound.name.clone()));
+    if let Some(table) = app.spots.first().and_then(|spot| app.table(spot.table)) {
+        all.extend(table.columns.iter().map(|column| format!("sort {}", column.name)));
+    }
+    let tables = app.host.schema().iter().filter(|table| table.attrs.shape != Shape::Log || !table.name.is_empty());
+    all.extend(tables.map(|table| format!("table {}", table.name)));
+    all.extend(["save screen ", "save csv ", "filter "].map(str::to_owned));
+    all
+}

@@ -1,0 +1,149 @@
+//! In which order do things happen, and when is a frame drawn?
+//!
+//! The loop blocks until something happens or a second is over, takes everything that has come meanwhile, and draws at most
+//! one frame, if anything changed and the terminal has taken the one before.
+
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::app::{App, Config};
+use super::event::{Event, Events, listen};
+use super::terminal::{Terminal, is_terminal, size};
+use super::theme::Ability;
+use super::{Error, frame, input, screen};
+use crate::model::Host;
+
+/// Largest side of the screen that is drawn, in cells.
+const LARGEST: u16 = 1000;
+
+/// Shows a host until the user has enough.
+///
+/// # Errors
+/// [`Error`] when there is no terminal, it is gone, or the settings are wrong.
+#[expect(clippy::needless_pass_by_value, reason = "the receiving end must end with the dashboard")]
+pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<(), Error> {
+    if !is_terminal() {
+        return Err(Error::NoTerminal);
+    }
+    let mut app = App::new(host, config, Ability::of_environment())?;
+    let sender = events.sender.clone();
+    let written = Box::new(move |result| {
+        let _ = sender.send(Event::Written(result));
+    });
+    listen(&events.sender)?;
+    let terminal = Terminal::take(app.config.settings.mouse, written)?;
+    let mut session = Session { terminal, front: Buffer::empty(Rect::ZERO), clear: true };
+    resize(&mut app);
+    while !app.quit {
+        app.ask();
+        session.draw(&mut app);
+        let wait = Duration::from_millis(1000 - u64::from(jiff::Timestamp::now().subsec_millisecond().unsigned_abs()));
+        match events.receiver.recv_timeout(wait) {
+            Ok(event) => session.handle(&mut app, event)?,
+            Err(RecvTimeoutError::Timeout) => app.dirty = true,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        // a burst of resizes or keys is one frame; samples must not keep the loop from drawing
+        let until = Instant::now() + Duration::from_millis(20);
+        while !app.quit
+            && Instant::now() < until
+            && let Ok(event) = events.receiver.try_recv()
+        {
+            session.handle(&mut app, event)?;
+        }
+    }
+    Ok(())
+}
+
+struct Session {
+    terminal: Terminal,
+    /// What the terminal shows once it has taken all bytes.
+    front: Buffer,
+    clear: bool,
+}
+
+impl Session {
+    fn draw(&mut self, app: &mut App) {
+        if !app.dirty || !self.terminal.ready() {
+            return;
+        }
+        app.dirty = false;
+        let mut back = screen::draw(app);
+        frame::sweep(&mut back, app.ability.ascii);
+        if let Some(bytes) = frame::encode(&self.front, &back, self.clear) {
+            self.terminal.send(bytes);
+        }
+        self.front = back;
+        self.clear = false;
+    }
+
+    fn handle(&mut self, app: &mut App, event: Event) -> Result<(), Error> {
+        use signal_hook::consts::{SIGCONT, SIGTSTP};
+        match event {
+            Event::Input(crossterm::event::Event::Resize(..)) => {
+                resize(app);
+                self.clear = true;
+            }
+            Event::Input(event) => {
+                let outcome = input::handle(app, event);
+                self.outcome(app, outcome)?;
+            }
+            Event::Samples => app.samples(),
+            Event::Written(Ok(())) => {}
+            Event::Written(Err(cause)) => return Err(Error::Terminal { op: "write to", cause }),
+            Event::Signal(SIGTSTP) => self.suspend(app)?,
+            Event::Signal(SIGCONT) => self.resume(app)?,
+            Event::Gone | Event::Signal(_) => app.quit = true,
+        }
+        Ok(())
+    }
+
+    fn outcome(&mut self, app: &mut App, outcome: input::Outcome) -> Result<(), Error> {
+        match outcome {
+            input::Outcome::Done => {}
+            input::Outcome::Redraw => self.clear = true,
+            input::Outcome::Suspend => self.suspend(app)?,
+            input::Outcome::Mouse => {
+                let on = !self.terminal.mouse();
+                self.terminal.set_mouse(on);
+                app.say(if on { "the mouse is ours" } else { "the mouse is free" }, crate::model::Level::Ok);
+            }
+            // the clipboard sequence carries base64 only
+            input::Outcome::Clipboard(text) => {
+                use base64::Engine as _;
+                let data = base64::engine::general_purpose::STANDARD.encode(text);
+                self.terminal.send(format!("\x1b]52;c;{data}\x07").into_bytes());
+            }
+            input::Outcome::SaveScreen(path) => {
+                let result = super::save::screen(&self.front, &path);
+                super::save::tell(app, &path, result);
+            }
+        }
+        Ok(())
+    }
+
+    fn suspend(&mut self, app: &mut App) -> Result<(), Error> {
+        self.terminal.leave();
+        let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
+        self.resume(app)
+    }
+
+    fn resume(&mut self, app: &mut App) -> Result<(), Error> {
+        self.terminal.enter()?;
+        resize(app);
+        self.clear = true;
+        app.samples();
+        app.dirty = true;
+        Ok(())
+    }
+}
+
+fn resize(app: &mut App) {
+    let (width, height) = size();
+    app.size = (width.min(LARGEST), height.min(LARGEST));
+    app.dirty = true;
+}

@@ -1,0 +1,273 @@
+//! What stands where on the screen?
+//!
+//! Row 1 says who and where, row 2 lists the views, the last row says which keys work now; a strip above it carries a message.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+
+use super::app::{App, Page, Spot};
+use super::cell::Reader;
+use super::keymap::Act;
+use super::paint::{self, put};
+use super::table_paint;
+use super::table_view::TableView;
+use super::text::width;
+use crate::model::{Level, State, Timestamp, unit};
+use crate::panel::{Body, Item, Node, PANELS, Role, Size, Space, TableSpec, VIEWS, Views as _};
+
+/// Draws everything into a fresh buffer of the app's size.
+pub(super) fn draw(app: &mut App) -> Buffer {
+    let area = Rect::new(0, 0, app.size.0, app.size.1);
+    let mut buffer = Buffer::empty(area);
+    buffer.set_style(area, app.theme.base());
+    app.spots.clear();
+    app.tabs.clear();
+    let mut body = area;
+    if area.height >= 6 {
+        header(app, &mut buffer, Rect { height: 1, ..area });
+        tabs(app, &mut buffer, Rect { y: 1, height: 1, ..area });
+        hints(app, &mut buffer, Rect { y: area.bottom() - 1, height: 1, ..area });
+        body = Rect { y: 2, height: area.height - 3, ..area };
+        if let Some((text, level)) = &app.message {
+            body.height -= 1;
+            let words = format!(" {} {text}", paint::glyph(*level));
+            put(&mut buffer, 0, body.bottom(), area.width, &words, app.theme.level(*level));
+        }
+    }
+    match app.page.clone() {
+        Page::View(_) => {
+            if let Some(node) = app.layout(body.width, body.height) {
+                arrange(app, &mut buffer, body, &node);
+            }
+        }
+        Page::Explore => explore(app, &mut buffer, body),
+        Page::Table(name) => {
+            let spec = TableSpec { table: name, columns: Vec::new(), sort: None, tree: None };
+            let title = app.table(name).map_or(name.to_owned(), |table| table.title().to_owned());
+            framed_table(app, &mut buffer, body, &spec, name.to_owned(), &title);
+        }
+    }
+    super::overlay::draw(app, &mut buffer, body);
+    buffer
+}
+
+fn header(app: &App, buffer: &mut Buffer, area: Rect) {
+    let theme = &app.theme;
+    let mut left = String::from(" netglance");
+    if let Some(view) = app.cache.get("host") {
+        let reader = Reader { style: app.style, levels: &app.config.levels, now: Timestamp::now() };
+        let columns = super::table_view::usual(view.table());
+        let words: Vec<String> = columns
+            .iter()
+            .map(|column| super::cell::write(&view, 0, *column, &reader).text)
+            .filter(|text| text != "–" && !text.is_empty())
+            .collect();
+        left = format!(" {}", words.join(" · "));
+    }
+    let mut right = String::new();
+    for level in [Level::Careful, Level::Warning, Level::Critical] {
+        let count = worst(app).iter().filter(|one| **one == level).count();
+        if count > 0 {
+            right = format!("{right}{} {count}  ", paint::glyph(level));
+        }
+    }
+    if app.frozen {
+        right.push_str("FROZEN  ");
+    }
+    right.push_str(&clock());
+    right.push(' ');
+    let room = area.width.saturating_sub(width(&right) as u16 + 1);
+    put(buffer, area.x, area.y, room, &left, theme.role(Role::Title));
+    let x = area.right().saturating_sub(width(&right) as u16);
+    let style = if app.frozen { theme.level(Level::Warning) } else { theme.role(Role::Value) };
+    put(buffer, x, area.y, area.width, &right, style);
+}
+
+/// Worst level of each table that the screen has paired.
+fn worst(app: &App) -> Vec<Level> {
+    let names = app.asked.iter().map(|want| want.table.as_str());
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names.iter().filter_map(|name| app.cache.get(name)).map(|view| app.config.levels.worst(&view)).collect()
+}
+
+fn clock() -> String {
+    let now = jiff::Zoned::now();
+    format!("{:02}:{:02}:{:02}", now.hour(), now.minute(), now.second())
+}
+
+fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect) {
+    let mut x = area.x + 1;
+    let views = VIEWS.iter().enumerate().map(|(i, view)| (view.title, Page::View(i)));
+    for (title, page) in views.chain([("Explore", Page::Explore)]) {
+        let on = page == app.page || (page == Page::Explore && matches!(app.page, Page::Table(_)));
+        let style = if on {
+            app.theme.role(Role::Accent).add_modifier(Modifier::BOLD | Modifier::REVERSED)
+        } else {
+            app.theme.role(Role::Label)
+        };
+        let text = format!(" {title} ");
+        let cells = put(buffer, x, area.y, area.right().saturating_sub(x), &text, style);
+        app.tabs.push((Rect { x, y: area.y, width: cells, height: 1 }, page));
+        x += cells;
+    }
+}
+
+fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
+    let wanted = [
+        (Act::NextView, "views"),
+        (Act::Filter, "filter"),
+        (Act::Palette, "palette"),
+        (Act::SortRight, "sort"),
+        (Act::Enter, "details"),
+        (Act::Freeze, "freeze"),
+        (Act::Signal, "signal"),
+        (Act::Help, "help"),
+        (Act::Quit, "quit"),
+    ];
+    let mut x = area.x + 1;
+    for (act, word) in wanted {
+        let Some(key) = app.keymap.key(act) else { continue };
+        x += put(buffer, x, area.y, area.right().saturating_sub(x), &key, app.theme.role(Role::Accent));
+        let word = format!(":{word}  ");
+        x += put(buffer, x, area.y, area.right().saturating_sub(x), &word, app.theme.role(Role::Muted));
+    }
+}
+
+fn arrange(app: &mut App, buffer: &mut Buffer, area: Rect, node: &Node) {
+    match node {
+        Node::Panel(name) => panel(app, buffer, area, name),
+        Node::Column(parts) => {
+            let mut y = area.y;
+            for (size, (_, part)) in share(area.height, parts).into_iter().zip(parts) {
+                arrange(app, buffer, Rect { y, height: size, ..area }, part);
+                y += size;
+            }
+        }
+        Node::Row(parts) => {
+            let mut x = area.x;
+            for (size, (_, part)) in share(area.width, parts).into_iter().zip(parts) {
+                arrange(app, buffer, Rect { x, width: size, ..area }, part);
+                x += size;
+            }
+        }
+    }
+}
+
+/// Cells of each part: fixed sizes first, what is left by weight, the last weight takes the rest.
+pub(super) fn share(room: u16, parts: &[(Size, Node)]) -> Vec<u16> {
+    let fixed: u32 = parts.iter().map(|(size, _)| if let Size::Fixed(n) = size { u32::from(*n) } else { 0 }).sum();
+    let weights: u32 = parts.iter().map(|(size, _)| if let Size::Weight(n) = size { u32::from(*n) } else { 0 }).sum();
+    let (spare, mut left) = (u32::from(room).saturating_sub(fixed), room);
+    let (mut given, mut seen) = (0, 0);
+    let mut sizes = Vec::with_capacity(parts.len());
+    for (size, _) in parts {
+        let cells = match size {
+            Size::Fixed(n) => *n,
+            Size::Weight(n) => {
+                seen += u32::from(*n);
+                let until = (spare * seen).checked_div(weights).unwrap_or(0);
+                let cells = until - given;
+                given = until;
+                cells as u16
+            }
+        };
+        let cells = cells.min(left);
+        left -= cells;
+        sizes.push(cells);
+    }
+    sizes
+}
+
+fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
+    let Some(def) = PANELS.iter().find(|panel| panel.name == name) else { return };
+    if area.width == 0 || area.height == 0 {
+        return;
+    }
+    let room = paint::inside(area);
+    let block = (def.build)(&app.cx(), Space { width: room.width, height: room.height, scroll: 0 });
+    if let Body::Table(spec) = &block.body {
+        framed_table(app, buffer, area, spec, def.name.to_owned(), &block.title);
+    } else {
+        paint::block(buffer, area, &block, &app.theme);
+    }
+}
+
+fn framed_table(app: &mut App, buffer: &mut Buffer, area: Rect, spec: &TableSpec, key: String, title: &str) {
+    let Some(table) = app.table(spec.table) else { return };
+    let mut line = vec![Item::Text(title.to_owned().into(), Role::Title)];
+    let Some(view) = app.cache.get(spec.table) else {
+        let inner = paint::frame(buffer, area, &line, "", &app.theme);
+        let status = app.cache.snapshot().get(spec.table).map(|state| state.status.clone());
+        let (words, level) = match status {
+            Some(status) if status.state != State::Ok => {
+                (format!("{}: {} {}", status.state.name(), status.reason, status.hint), Level::Careful)
+            }
+            _ => ("not sampled yet".to_owned(), Level::Ok),
+        };
+        put(buffer, inner.x, inner.y, inner.width, &words, app.theme.level(level));
+        return;
+    };
+    let initial = || {
+        let columns = if spec.columns.is_empty() {
+            crate::panel::columns(spec.table).unwrap_or_default()
+        } else {
+            spec.columns.clone()
+        };
+        let filter = app.first.as_ref().filter(|(name, _)| *name == spec.table).map(|(_, filter)| filter.clone());
+        TableView { filter, ..TableView::new(table, columns, spec.sort) }
+    };
+    let mut state = app.tables.get(&key).cloned().unwrap_or_else(initial);
+    state.refresh(&view);
+    let total = view.len();
+    let kept = state.rows.len();
+    line.push(Item::Text(format!(" {kept}").into(), Role::Value));
+    if let Some(filter) = &state.filter {
+        line.push(Item::Text(format!(" of {total}, filter {}", filter.text()).into(), Role::Accent));
+    }
+    let page = usize::from(paint::inside(area).height.saturating_sub(1));
+    let hidden = kept.saturating_sub(page);
+    let mut right = if hidden > 0 { format!("+{hidden}") } else { String::new() };
+    if let Some(seen) = app.cache.snapshot().get(spec.table).filter(|one| one.status.state == State::Stale)
+        && let Some(now) = &seen.now
+    {
+        right = format!("{} {right}", unit::span(now.time.age(Timestamp::now())));
+    }
+    let inner = paint::frame(buffer, area, &line, right.trim(), &app.theme);
+    let reader = Reader { style: app.style, levels: &app.config.levels, now: Timestamp::now() };
+    let placed = table_paint::draw(buffer, inner, &view, &mut state, &reader, &app.theme);
+    app.tables.insert(key.clone(), state);
+    app.spots.push(Spot { key, table: spec.table, area: inner, placed });
+}
+
+fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
+    let tables = app.host.schema();
+    let title =
+        vec![Item::Text("Tables".into(), Role::Title), Item::Text(format!(" {}", tables.len()).into(), Role::Value)];
+    let inner = paint::frame(buffer, area, &title, "", &app.theme);
+    app.explore = app.explore.min(tables.len().saturating_sub(1));
+    let page = usize::from(inner.height);
+    let top = (app.explore + 1).saturating_sub(page);
+    for (i, table) in tables.iter().enumerate().skip(top).take(page) {
+        let y = inner.y + (i - top) as u16;
+        let state = app.cache.snapshot().get(&table.name);
+        let rows =
+            state.and_then(|state| state.now.as_ref()).map_or("–".to_owned(), |now| now.rows.len().to_string());
+        let word = state.map_or("not asked", |state| state.status.state.name());
+        let bad = state.is_some_and(|state| !matches!(state.status.state, State::Ok | State::Absent));
+        let role = if bad { Role::Level(Level::Warning) } else { Role::Muted };
+        let text = |text: String, role, width, right| Item::Cell { text: text.into(), role, width, right };
+        let line = vec![
+            text(format!(" {}", table.name), Role::Value, 24, false),
+            text(rows, Role::Value, 8, true),
+            text(format!("  {word}"), role, 12, false),
+            Item::Text(table.summary().replace('\n', " ").into(), Role::Label),
+        ];
+        paint::line(buffer, Rect { y, height: 1, ..inner }, &line, &app.theme);
+        if i == app.explore {
+            paint::tint(buffer, Rect { y, height: 1, ..inner }, app.theme.selected());
+        }
+    }
+}

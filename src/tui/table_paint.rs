@@ -1,0 +1,166 @@
+//! How is the visible part of a table drawn?
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+
+use super::cell::{Reader, Written, heading, is_right, least_width, write};
+use super::paint::{glyph, put, tint};
+use super::table_view::TableView;
+use super::text::{cut, fit, from_cell, width};
+use super::theme::Theme;
+use crate::model::Level;
+use crate::panel::Role;
+use crate::store::query::Order;
+use crate::store::rate::View;
+
+/// Widest a column of words gets while there is another behind it.
+const WORDS: usize = 24;
+
+/// Where a column is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Column of the table.
+    pub column: usize,
+    /// First cell.
+    pub x: u16,
+    /// Cells.
+    pub width: u16,
+}
+
+/// Draws headings and rows; returns where the columns are, for the mouse.
+pub fn draw(
+    buffer: &mut Buffer,
+    area: Rect,
+    view: &View,
+    state: &mut TableView,
+    reader: &Reader<'_>,
+    theme: &Theme,
+) -> Vec<Placed> {
+    let area = area.intersection(buffer.area);
+    if area.width == 0 || area.height == 0 {
+        return Vec::new();
+    }
+    state.page = usize::from(area.height.saturating_sub(1)).max(1);
+    state.clamp();
+    let bottom = (state.top + state.page).min(state.rows.len());
+    let visible: Vec<usize> = state.rows.get(state.top..bottom).unwrap_or_default().to_vec();
+    let written: Vec<Vec<Written>> = visible
+        .iter()
+        .map(|row| state.columns.iter().map(|column| write(view, *row, *column, reader)).collect())
+        .collect();
+    measure(view, state, &written);
+    let placed = place(area, view, state);
+    headings(buffer, area, view, state, &placed, theme);
+    let selected = state.position(view);
+    for (i, (row, cells)) in visible.iter().zip(&written).enumerate() {
+        let y = area.y + 1 + i as u16;
+        if y >= area.bottom() {
+            break;
+        }
+        let line = Rect::new(area.x, y, area.width, 1);
+        let level = reader.levels.row_level(view, *row);
+        if level != Level::Ok {
+            put(buffer, area.x, y, 1, glyph(level), theme.level(level));
+        }
+        let depth = state.depth.get(state.top + i).copied().unwrap_or(0);
+        for one in &placed {
+            let Some(cell) = state.columns.iter().position(|c| *c == one.column).and_then(|at| cells.get(at)) else {
+                continue;
+            };
+            draw_cell(buffer, y, view, *one, cell, (state, depth), theme);
+        }
+        if selected == Some(state.top + i) {
+            tint(buffer, line, theme.selected());
+        }
+    }
+    placed
+}
+
+fn draw_cell(
+    buffer: &mut Buffer,
+    y: u16,
+    view: &View,
+    placed: Placed,
+    cell: &Written,
+    (state, depth): (&TableView, usize),
+    theme: &Theme,
+) {
+    let Some(column) = view.table().columns.get(placed.column) else { return };
+    let mut text = std::borrow::Cow::Borrowed(cell.text.as_str());
+    if state.tree.is_some() && depth > 0 && placed.column == view.table().label_column() {
+        text = format!("{}└ {text}", "  ".repeat((depth - 1).min(12))).into();
+    }
+    if state.long && state.columns.last() == Some(&placed.column) {
+        text = from_cell(&text, state.left * 16).to_owned().into();
+    }
+    let text = fit(&text, usize::from(placed.width), is_right(column));
+    put(buffer, placed.x, y, placed.width, &text, theme.role(cell.role));
+}
+
+fn measure(view: &View, state: &mut TableView, written: &[Vec<Written>]) {
+    let table = view.table();
+    for (at, position) in state.columns.iter().enumerate() {
+        let Some(column) = table.columns.get(*position) else { continue };
+        // the sort indicator takes a cell
+        let least = least_width(column).max(width(&heading(column, view.mode())) + 1);
+        let widest = written.iter().filter_map(|row| row.get(at)).map(|cell| width(&cell.text)).max().unwrap_or(0);
+        let cap = if is_right(column) { 12 } else { WORDS };
+        let tree = if state.tree.is_some() && *position == table.label_column() { WORDS } else { 0 };
+        let now = state.widths.entry(*position).or_insert(0);
+        *now = (*now).max(least).max(widest.min(cap)).max(tree);
+    }
+}
+
+fn place(area: Rect, view: &View, state: &TableView) -> Vec<Placed> {
+    let mut placed = Vec::new();
+    // a cell for the row's glyph
+    let mut x = area.x + 1;
+    let last = state.columns.len().saturating_sub(1);
+    let scrolled = if state.long { 0 } else { state.left.min(last) };
+    for (at, column) in state.columns.iter().enumerate() {
+        // the first column stays, so that a row can be told
+        if at > 0 && at <= scrolled {
+            continue;
+        }
+        let room = area.right().saturating_sub(x);
+        if room == 0 {
+            break;
+        }
+        let wanted = state.widths.get(column).copied().unwrap_or(1) as u16;
+        let words = view.table().columns.get(*column).is_some_and(|column| !is_right(column));
+        // half a number is worse than none
+        if !words && wanted > room {
+            break;
+        }
+        let width = if at == last && words { room } else { wanted.min(room) };
+        placed.push(Placed { column: *column, x, width });
+        x = x.saturating_add(width).saturating_add(1);
+    }
+    placed
+}
+
+fn headings(buffer: &mut Buffer, area: Rect, view: &View, state: &TableView, placed: &[Placed], theme: &Theme) {
+    let sorted = state.sort.first();
+    for one in placed {
+        let Some(column) = view.table().columns.get(one.column) else { continue };
+        let mut text = heading(column, view.mode());
+        let mut style = theme.role(Role::Label);
+        if let Some((_, order)) = sorted.filter(|(column, _)| *column == one.column) {
+            text = cut(&text, usize::from(one.width).saturating_sub(1)).into_owned();
+            text.push(if *order == Order::Descending { '▼' } else { '▲' });
+            style = theme.role(Role::Accent).add_modifier(Modifier::BOLD);
+        }
+        let text = fit(&text, usize::from(one.width), is_right(column));
+        put(buffer, one.x, area.y, one.width, &text, style);
+    }
+    let shown = placed.len() + if state.long { 0 } else { state.left };
+    let hidden = state.columns.len().saturating_sub(shown);
+    if hidden > 0 {
+        let text = format!(" +{hidden}▸");
+        let cells = width(&text) as u16;
+        if cells < area.width {
+            put(buffer, area.right() - cells, area.y, cells, &text, theme.role(Role::Muted));
+        }
+    }
+}

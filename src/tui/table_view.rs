@@ -1,0 +1,186 @@
+//! Which rows and columns of a table are on the screen, and which one is selected?
+//!
+//! The selection is a row's key, so it stays on the row whatever the order does, and its line stays where it is. Only
+//! visible rows are ever written.
+
+use std::collections::HashMap;
+
+use crate::model::{Key, Table};
+use crate::store::expr::Filter;
+use crate::store::query::{Order, Query, default_sort, run};
+use crate::store::rate::View;
+
+/// What a person has made of a table.
+#[derive(Clone, Debug, Default)]
+pub struct TableView {
+    /// Columns shown, in order.
+    pub columns: Vec<usize>,
+    /// Order, most significant first.
+    pub sort: Vec<(usize, Order)>,
+    /// What is kept.
+    pub filter: Option<Filter>,
+    /// The selected row.
+    pub selected: Option<Key>,
+    /// First visible row.
+    pub top: usize,
+    /// Columns scrolled away at the left, after the first.
+    pub left: usize,
+    /// Parent and child columns while shown as a tree.
+    pub tree: Option<(usize, usize)>,
+    /// Whether the last column is written from its start in full.
+    pub long: bool,
+    /// Widths so far; they only grow, so that columns do not dance.
+    pub widths: HashMap<usize, usize>,
+    /// Rows in order.
+    pub rows: Vec<usize>,
+    /// Depth of each in the tree.
+    pub depth: Vec<usize>,
+    /// Lines for rows when last drawn.
+    pub page: usize,
+}
+
+impl TableView {
+    /// The table as it is at first.
+    pub fn new(table: &Table, columns: Vec<usize>, sort: Option<(usize, bool)>) -> Self {
+        let columns = if columns.is_empty() { usual(table) } else { columns };
+        let order = |largest| if largest { Order::Descending } else { Order::Ascending };
+        let sort = sort.map_or_else(|| default_sort(table), |(column, largest)| vec![(column, order(largest))]);
+        Self { columns, sort, page: 1, ..Self::default() }
+    }
+
+    /// Selects and orders the rows of a view and keeps the selected one on its line.
+    pub fn refresh(&mut self, view: &View) {
+        let line = self.position(view).map(|at| at.saturating_sub(self.top));
+        let query = Query { filter: self.filter.clone(), sort: self.sort.clone(), limit: None };
+        self.rows = run(view, &query);
+        self.depth.clear();
+        if let Some((parent, child)) = self.tree {
+            self.as_tree(view, parent, child);
+        }
+        match (self.position(view), line) {
+            (Some(at), Some(line)) if line < self.page => self.top = at.saturating_sub(line),
+            _ => {}
+        }
+        self.clamp();
+    }
+
+    /// Line of the selected row among all rows.
+    pub fn position(&self, view: &View) -> Option<usize> {
+        let row = view.find(self.selected.as_ref()?)?;
+        self.rows.iter().position(|one| *one == row)
+    }
+
+    /// The selected row of the view.
+    pub fn row(&self, view: &View) -> Option<usize> {
+        view.find(self.selected.as_ref()?)
+    }
+
+    /// Moves the selection; at first onto a visible row.
+    pub fn step(&mut self, view: &View, by: isize) {
+        let last = self.rows.len().saturating_sub(1);
+        let at = match self.position(view) {
+            Some(at) => at.saturating_add_signed(by).min(last),
+            None if by.unsigned_abs() <= 1 => self.top.min(last),
+            None => self.top.saturating_add_signed(by).min(last),
+        };
+        self.select(view, at);
+    }
+
+    /// Selects a row by its line among all rows and scrolls to it.
+    pub fn select(&mut self, view: &View, at: usize) {
+        let Some(row) = self.rows.get(at) else { return };
+        self.selected = Some(view.key(*row));
+        if at < self.top {
+            self.top = at;
+        } else if at >= self.top + self.page {
+            self.top = (at + 1).saturating_sub(self.page);
+        }
+    }
+
+    /// Scrolls without selecting.
+    pub fn scroll(&mut self, by: isize) {
+        self.top = self.top.saturating_add_signed(by);
+        self.clamp();
+    }
+
+    /// Keeps the last page full.
+    pub fn clamp(&mut self) {
+        self.top = self.top.min(self.rows.len().saturating_sub(self.page.max(1)));
+    }
+
+    /// Sorts by a column; by the same one again turns the order round.
+    pub fn sort_by(&mut self, table: &Table, column: usize) {
+        match self.sort.first_mut() {
+            Some((now, order)) if *now == column => *order = order.reversed(),
+            _ => {
+                let numeric = table.columns.get(column).is_some_and(crate::model::Column::is_numeric);
+                self.sort = vec![(column, if numeric { Order::Descending } else { Order::Ascending })];
+            }
+        }
+    }
+
+    /// Sorts by the column that stands `by` places beside the sorted one.
+    pub fn sort_beside(&mut self, table: &Table, by: isize) {
+        let now = self.sort.first().and_then(|(column, _)| self.columns.iter().position(|one| one == column));
+        let count = self.columns.len() as isize;
+        if count == 0 {
+            return;
+        }
+        let next = now.map_or(0, |at| (at as isize + by).rem_euclid(count));
+        if let Some(column) = self.columns.get(next as usize).copied() {
+            self.sort.clear();
+            self.sort_by(table, column);
+        }
+    }
+
+    /// Turns the order round.
+    pub fn reverse(&mut self) {
+        for (_, order) in &mut self.sort {
+            *order = order.reversed();
+        }
+    }
+
+    /// Shows or hides a column, at its place in the schema.
+    pub fn toggle_column(&mut self, column: usize) {
+        if let Some(at) = self.columns.iter().position(|one| *one == column) {
+            if self.columns.len() > 1 {
+                self.columns.remove(at);
+            }
+        } else {
+            let at = self.columns.iter().position(|one| *one > column).unwrap_or(self.columns.len());
+            self.columns.insert(at, column);
+        }
+        self.widths.clear();
+    }
+
+    /// Children under their parents, siblings in the order of the rows. A loop among parents ends at the row it began with.
+    fn as_tree(&mut self, view: &View, parent: usize, child: usize) {
+        let id = |row: usize, column: usize| Key::from_cells([view.cell(row, column)]);
+        let present: HashMap<Key, usize> = self.rows.iter().map(|row| (id(*row, child), *row)).collect();
+        let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut stack = Vec::new();
+        for row in &self.rows {
+            match present.get(&id(*row, parent)).filter(|above| *above != row) {
+                Some(above) => children.entry(*above).or_default().push(*row),
+                None => stack.push((*row, 0)),
+            }
+        }
+        stack.reverse();
+        let mut order = Vec::with_capacity(self.rows.len());
+        while let Some((row, depth)) = stack.pop() {
+            order.push(row);
+            self.depth.push(depth);
+            for below in children.remove(&row).unwrap_or_default().into_iter().rev() {
+                stack.push((below, depth + 1));
+            }
+        }
+        self.rows = order;
+    }
+}
+
+/// Columns that are shown unless somebody chooses others: neither wide nor on demand.
+pub fn usual(table: &Table) -> Vec<usize> {
+    let usual: Vec<usize> =
+        table.columns.iter().enumerate().filter(|(_, c)| !c.attrs.wide && !c.attrs.demand).map(|(i, _)| i).collect();
+    if usual.is_empty() { (0..table.columns.len()).collect() } else { usual }
+}
