@@ -15,6 +15,7 @@ mod device;
 mod gauge;
 mod header;
 mod kernel;
+mod keys;
 mod line;
 mod list;
 mod load;
@@ -33,6 +34,7 @@ pub mod toggle;
 mod view;
 
 pub use header::{demands as header_demands, header};
+pub use keys::{SORTS, Sort, Target, columns, target, tree};
 pub use toggle::{TOGGLES, Toggle};
 pub use view::VIEWS;
 

@@ -205,8 +205,7 @@ impl App {
             wants.push(Demand { columns, ..Demand::table(name) });
         }
         wants.extend(self.overlay.demand(self));
-        // the host's name stands in the header, whatever is shown
-        wants.push(Demand::table("host"));
+        wants.extend(panel::header_demands());
         let interval = self.config.settings.interval.as_deref();
         let interval = interval.and_then(|text| crate::model::unit::parse_duration(text).ok());
         for want in &mut wants {

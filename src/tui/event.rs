@@ -9,7 +9,7 @@ use super::Error;
 
 /// Something that happened.
 #[derive(Debug)]
-pub enum Event {
+pub(super) enum Event {
     /// A key, the mouse, a paste or a new size.
     Input(crossterm::event::Event),
     /// Input has ended.

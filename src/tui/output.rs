@@ -200,7 +200,9 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let (tx, rx) = mpsc::channel();
         let tx = Mutex::new(tx);
-        let done = Box::new(move |result: io::Result<()>| drop(tx.lock().unwrap().send(result.is_ok())));
+        let done = Box::new(move |result: io::Result<()>| {
+            let _ = tx.lock().unwrap().send(result.is_ok());
+        });
         let output = Output::start(writer.into(), false, done).unwrap();
         output.send(b"one ".to_vec());
         output.send(b"two".to_vec());
@@ -216,7 +218,9 @@ mod tests {
         drop(reader);
         let (tx, rx) = mpsc::channel();
         let tx = Mutex::new(tx);
-        let done = Box::new(move |result: io::Result<()>| drop(tx.lock().unwrap().send(result.is_err())));
+        let done = Box::new(move |result: io::Result<()>| {
+            let _ = tx.lock().unwrap().send(result.is_err());
+        });
         let output = Output::start(writer.into(), false, done).unwrap();
         output.send(b"x".to_vec());
         assert!(rx.recv().unwrap());

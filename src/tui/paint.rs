@@ -293,7 +293,7 @@ mod tests {
         block(&mut buffer, area, &sample(body), &theme());
         assert_eq!(
             rows(&buffer),
-            ["┌ CPU ────────── +9 ─┐", "│user █████  ┊    50%│", "└────────────────────┘"].map(|row| row.to_owned())
+            ["┌ CPU ─────────── +9 ┐", "│user █████  ┊    50%│", "└────────────────────┘"].map(str::to_owned)
         );
     }
 

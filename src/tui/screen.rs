@@ -54,43 +54,16 @@ pub(super) fn draw(app: &mut App) -> Buffer {
 
 fn header(app: &App, buffer: &mut Buffer, area: Rect) {
     let theme = &app.theme;
-    let mut left = String::from(" netglance");
-    if let Some(view) = app.cache.get("host") {
-        let reader = Reader { style: app.style, levels: &app.config.levels, now: Timestamp::now() };
-        let columns = super::table_view::usual(view.table());
-        let words: Vec<String> = columns
-            .iter()
-            .map(|column| super::cell::write(&view, 0, *column, &reader).text)
-            .filter(|text| text != "–" && !text.is_empty())
-            .collect();
-        left = format!(" {}", words.join(" · "));
-    }
-    let mut right = String::new();
-    for level in [Level::Careful, Level::Warning, Level::Critical] {
-        let count = worst(app).iter().filter(|one| **one == level).count();
-        if count > 0 {
-            right = format!("{right}{} {count}  ", paint::glyph(level));
-        }
-    }
-    if app.frozen {
-        right.push_str("FROZEN  ");
-    }
+    let mut right = if app.frozen { "FROZEN  ".to_owned() } else { String::new() };
     right.push_str(&clock());
     right.push(' ');
     let room = area.width.saturating_sub(width(&right) as u16 + 1);
-    put(buffer, area.x, area.y, room, &left, theme.role(Role::Title));
+    let mut line = vec![Item::Text(" ".into(), Role::Plain)];
+    line.extend(crate::panel::header(&app.cx(), room.saturating_sub(1)));
+    paint::line(buffer, Rect { width: room, ..area }, &line, theme);
     let x = area.right().saturating_sub(width(&right) as u16);
     let style = if app.frozen { theme.level(Level::Warning) } else { theme.role(Role::Value) };
     put(buffer, x, area.y, area.width, &right, style);
-}
-
-/// Worst level of each table that the screen has paired.
-fn worst(app: &App) -> Vec<Level> {
-    let names = app.asked.iter().map(|want| want.table.as_str());
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    names.iter().filter_map(|name| app.cache.get(name)).map(|view| app.config.levels.worst(&view)).collect()
 }
 
 fn clock() -> String {
