@@ -244,3 +244,51 @@ fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::collect::load::LoadRow;
+    use crate::model::{Action, ActionError, Demand, HistoryAsk, Host, Series, Snapshot, Table};
+    use crate::tui::app::Config;
+    use crate::tui::theme::{Ability, Depth};
+
+    struct Quiet;
+
+    impl Host for Quiet {
+        fn schema(&self) -> &'static [&'static Table] {
+            static TABLES: &[&Table] = &[LoadRow::TABLE];
+            TABLES
+        }
+        fn demand(&self, _: u64, _: Vec<Demand>) {}
+        fn latest(&self) -> Arc<Snapshot> {
+            Arc::default()
+        }
+        fn history(&self, _: &HistoryAsk) -> Option<Series> {
+            None
+        }
+        fn act(&self, _: &Action) -> Result<(), ActionError> {
+            Err(ActionError::Off)
+        }
+    }
+
+    #[test]
+    fn every_page_is_drawn_at_every_size_before_the_first_sample() {
+        let ability = Ability { depth: Depth::True, ascii: false };
+        let mut app = App::new(Arc::new(Quiet), Config::default(), ability).unwrap();
+        let views = (0..VIEWS.len()).map(Page::View);
+        for page in views.chain([Page::Explore, Page::Table("load")]) {
+            app.go(page);
+            for size in [(0, 0), (1, 1), (3, 7), (80, 24), (120, 40), (200, 60)] {
+                app.size = size;
+                app.ask();
+                let buffer = draw(&mut app);
+                assert_eq!((buffer.area.width, buffer.area.height), size);
+            }
+            let text: String = draw(&mut app).content.iter().map(ratatui::buffer::Cell::symbol).collect();
+            assert!(text.contains("Explore") && text.contains("quit"));
+        }
+    }
+}
