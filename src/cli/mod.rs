@@ -5,6 +5,7 @@
 
 pub mod args;
 mod check;
+mod dashboard;
 mod doctor;
 mod pages;
 mod probe;
@@ -67,6 +68,15 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Output(error) => error.fmt(f),
+            Self::Exit { message, .. } => f.write_str(message),
+        }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
@@ -101,10 +111,7 @@ pub fn run() -> ExitCode {
 
 fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let Some(command) = &cli.command else {
-        return Err(Failure::usage(
-            "no command",
-            "`netglance show TABLE` prints rows, `netglance --help` lists the commands",
-        ));
+        return dashboard::run(&cli.dashboard, cli.config.clone());
     };
     if cli.dashboard != args::Dashboard::default() {
         return Err(Failure::usage("flags of the dashboard stand before a command", "leave one of them out"));

@@ -146,6 +146,15 @@ impl App {
         }
     }
 
+    /// Takes another configuration; on an error everything stays as it is. The page and the switches stay in any case.
+    pub(super) fn configure(&mut self, config: Config) -> Result<(), Error> {
+        let keymap = Keymap::new(&config.settings.keys, config.settings.read_only)?;
+        let theme = Theme::named(&config.settings.theme, config.themes.as_deref(), self.ability)?;
+        (self.keymap, self.theme, self.config) = (keymap, theme, config);
+        self.say("the configuration was read again", Level::Ok);
+        Ok(())
+    }
+
     pub(super) fn say(&mut self, text: impl Into<String>, level: Level) {
         self.message = Some((crate::model::Text::from(text.into()).to_string(), level));
         self.dirty = true;

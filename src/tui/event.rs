@@ -8,7 +8,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::Error;
 
 /// Something that happened.
-#[derive(Debug)]
 pub(super) enum Event {
     /// A key, the mouse, a paste or a new size.
     Input(crossterm::event::Event),
@@ -16,6 +15,10 @@ pub(super) enum Event {
     Gone,
     /// The host has new samples.
     Samples,
+    /// The configuration has changed.
+    Config(Box<super::Config>),
+    /// Something to tell the user: the configuration could not be used.
+    Message(String),
     /// A signal.
     Signal(i32),
     /// The terminal took a frame, or will take no more.
@@ -30,6 +33,16 @@ impl Wake {
     /// There are new samples.
     pub fn samples(&self) {
         let _ = self.0.send(Event::Samples);
+    }
+
+    /// There is another configuration.
+    pub fn config(&self, config: super::Config) {
+        let _ = self.0.send(Event::Config(Box::new(config)));
+    }
+
+    /// There is something to tell the user.
+    pub fn message(&self, text: &str) {
+        let _ = self.0.send(Event::Message(text.to_owned()));
     }
 }
 

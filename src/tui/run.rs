@@ -97,6 +97,12 @@ impl Session {
             Event::Written(Err(cause)) => return Err(Error::Terminal { op: "write to", cause }),
             Event::Signal(SIGTSTP) => self.suspend(app)?,
             Event::Signal(SIGCONT) => self.resume(app)?,
+            Event::Config(config) => {
+                if let Err(error) = app.configure(*config) {
+                    app.say(format!("the new configuration was not taken: {error}"), crate::model::Level::Warning);
+                }
+            }
+            Event::Message(text) => app.say(text, crate::model::Level::Warning),
             Event::Gone | Event::Signal(_) => app.quit = true,
         }
         Ok(())

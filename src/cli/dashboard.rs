@@ -1,0 +1,122 @@
+//! How does the dashboard of this host start, and how does it follow its configuration?
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Failure;
+use super::args::Dashboard;
+use crate::collect::settings::Interval;
+use crate::config::{self, Config, Problems};
+use crate::model::Host;
+use crate::source::file::Roots;
+use crate::store::level::Thresholds;
+use crate::store::local::{LocalHost, Options};
+use crate::tui;
+
+/// Shows this host until the user has enough.
+///
+/// # Errors
+/// [`Failure`] with exit code 2 without a terminal or with wrong settings, 1 when the terminal is lost.
+pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failure> {
+    let mut config = config::load(named.as_deref())?.config;
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        return Err(Failure::usage(
+            "the dashboard needs a terminal on standard input and output",
+            "`netglance show TABLE` prints rows without one, `netglance --help` lists the commands",
+        ));
+    }
+    apply(args, &mut config);
+    let tick = tick(&config)?;
+    let (wake, events) = tui::events();
+    let options =
+        Options { roots: Roots::live(), settings: config.collect.clone(), tick, actions: !config.dashboard.read_only };
+    let samples = wake.clone();
+    let host = LocalHost::start(options, Box::new(move || samples.samples())).map_err(Failure::Output)?;
+    let dashboard = parts(&host, config)?;
+    let watch = watch(&host, named, args.clone(), wake);
+    let outcome = tui::run(host, events, dashboard);
+    drop(watch);
+    outcome.map_err(|error| match error {
+        tui::Error::Terminal { .. } => Failure::Exit { code: 1, message: error.to_string(), hint: String::new() },
+        _ => Failure::usage(error.to_string(), ""),
+    })
+}
+
+/// Flags win over the file.
+fn apply(args: &Dashboard, config: &mut Config) {
+    let settings = &mut config.dashboard;
+    if let Some(interval) = args.interval {
+        settings.interval = Some(crate::model::unit::duration(interval.0));
+    }
+    for (flag, setting) in [(&args.view, &mut settings.view), (&args.filter, &mut settings.filter)] {
+        if flag.is_some() {
+            setting.clone_from(flag);
+        }
+    }
+    if let Some(theme) = &args.theme {
+        settings.theme.clone_from(theme);
+    }
+    settings.read_only = (settings.read_only || args.read_only) && !args.allow_actions;
+}
+
+fn tick(config: &Config) -> Result<Duration, Failure> {
+    let Some(text) = &config.dashboard.interval else { return Ok(crate::collect::EVERY_SECOND) };
+    let interval: Interval = text.parse().map_err(|error: String| Failure::usage(error, "for example 2s"))?;
+    Ok(interval.0)
+}
+
+/// The dashboard's part of a configuration that was checked.
+fn parts(host: &Arc<LocalHost>, config: Config) -> Result<tui::Config, Failure> {
+    let levels = Thresholds::new(&config.threshold, host.schema().iter().copied()).map_err(|errors| {
+        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::usage(text.join("\n"), "`netglance check` names the places")
+    })?;
+    Ok(tui::Config {
+        settings: config.dashboard,
+        show: config.show,
+        levels: Arc::new(levels),
+        themes: config::themes(),
+    })
+}
+
+/// Follows the configuration file. A wrong one changes nothing and is shown as a message.
+fn watch(host: &Arc<LocalHost>, named: Option<PathBuf>, args: Dashboard, wake: tui::Wake) -> Option<config::Watch> {
+    let host = Arc::clone(host);
+    let changed = move |loaded: Result<config::Loaded, Problems>| {
+        let reloaded = loaded.map_err(Failure::from).and_then(|loaded| {
+            let mut config = loaded.config;
+            apply(&args, &mut config);
+            host.reload(config.collect.clone(), tick(&config)?).map_err(Failure::Output)?;
+            parts(&host, config)
+        });
+        match reloaded {
+            Ok(config) => wake.config(config),
+            Err(failure) => wake.message(&failure.to_string()),
+        }
+    };
+    // a kernel without inotify watches left still has a dashboard
+    config::watch(named, changed).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_configuration() {
+        let mut config = Config::default();
+        config.dashboard.view = Some("cpu".to_owned());
+        let flags = Dashboard {
+            theme: Some("nord".to_owned()),
+            interval: "1m".parse().ok(),
+            read_only: true,
+            ..Dashboard::default()
+        };
+        apply(&flags, &mut config);
+        let settings = config.dashboard;
+        assert_eq!((settings.theme.as_str(), settings.view.as_deref()), ("nord", Some("cpu")));
+        assert_eq!((settings.interval.as_deref(), settings.read_only), (Some("1m"), true));
+    }
+}
