@@ -9,6 +9,8 @@ use clap::builder::PossibleValuesParser;
 
 use super::{Failure, args::Cli};
 use crate::collect::schedule;
+use crate::panel::VIEWS;
+use crate::tui::theme;
 
 pub(super) fn completions(shell: clap_complete::Shell, out: &mut dyn Write) -> Result<(), Failure> {
     let mut script = Vec::new();
@@ -52,7 +54,10 @@ fn named(command: clap::Command) -> clap::Command {
     let falling = columns.iter().map(|name| format!("-{name}"));
     let sorts: Vec<String> = columns.iter().cloned().chain(falling).collect();
     let values = |names: Vec<String>| PossibleValuesParser::new(names);
+    let views = VIEWS.iter().map(|view| view.name.to_owned()).collect();
     command
+        .mut_arg("view", |arg| arg.value_parser(values(views)))
+        .mut_arg("theme", |arg| arg.value_parser(values(theme::names(crate::config::themes().as_deref()))))
         .mut_subcommand("show", |show| {
             show.mut_arg("table", |arg| arg.value_parser(values(tables())))
                 .mut_arg("columns", |arg| arg.value_parser(values(columns)))

@@ -1,11 +1,12 @@
 //! What parses and still cannot be meant?
 //!
-//! Names of collectors, tables, columns and themes are checked against what there is.
+//! Names of collectors, tables, columns, themes and panels are checked against what there is.
 
 use super::{Config, nearest};
 use crate::collect::settings::Interval;
 use crate::collect::{COLLECTORS, schedule};
 use crate::panel::show::ShowError;
+use crate::panel::{PANELS, VIEWS};
 use crate::store::level::Thresholds;
 use crate::tui::theme;
 
@@ -65,6 +66,20 @@ impl Config {
         if !themes.contains(&dashboard.theme) {
             let known = themes.iter().map(String::as_str);
             mistakes.push(Mistake::unknown(&["theme"], "theme", &dashboard.theme, known));
+        }
+        if let Some(view) = &dashboard.view {
+            // any table is a view too, and the explorer is the list of all tables
+            let views = VIEWS.iter().map(|view| view.name).chain(["explore"]);
+            let known = || views.clone().chain(schedule::tables().iter().map(|table| &*table.name));
+            if !known().any(|name| name == view) {
+                mistakes.push(Mistake::unknown(&["view"], "view", view, known()));
+            }
+        }
+        for (n, name) in dashboard.layout.overview.iter().enumerate() {
+            let known = || PANELS.iter().map(|panel| panel.name);
+            if !known().any(|panel| panel == name) {
+                mistakes.push(Mistake::unknown(&["layout", "overview", &n.to_string()], "panel", name, known()));
+            }
         }
         if let Some(Err(error)) = dashboard.interval.as_ref().map(|text| text.parse::<Interval>()) {
             mistakes.push(Mistake::new(&["interval"], error, ""));

@@ -34,7 +34,7 @@ pub const DEFAULTS: &str = include_str!("../../config/netglance.toml");
 pub struct Config {
     /// What the dashboard looks like and how it is used: the keys that are in no section, `[keys]` and `[layout]`.
     #[serde(flatten)]
-    pub dashboard: tui::settings::Settings,
+    pub dashboard: tui::Settings,
     /// Whether and how often each collector runs.
     pub collect: settings::Settings,
     /// Which rows of a table are shown, and under which name.
@@ -64,7 +64,7 @@ struct Refusal {
 
 impl Config {
     fn from_spanned(root: Spanned<DeTable<'_>>) -> Result<Self, Refusal> {
-        let schema = schemars::schema_for!(tui::settings::Settings);
+        let schema = schemars::schema_for!(tui::Settings);
         let properties = schema.get("properties").and_then(serde_json::Value::as_object);
         let keys: Vec<&str> = properties.into_iter().flat_map(|keys| keys.keys().map(String::as_str)).collect();
         let span = root.span();

@@ -27,6 +27,8 @@ fn every_mistake_is_found_at_its_place() {
         ("mouse = 'no'", "x.toml:1:9:", "invalid type"),
         ("theme = 'nrod'", "x.toml:1:9:", "there is no theme `nrod`; did you mean `nord`?"),
         ("ascii = true\nmouze = true", "x.toml:2:1:", "did you mean `mouse`?"),
+        ("view = 'overvew'", "x.toml:1:8:", "did you mean `overview`?"),
+        ("[layout]\noverview = ['cpu', 'proces']", "x.toml:2:20:", "there is no panel `proces`"),
         ("interval = 'soon'", "x.toml:1:12:", "soon"),
         ("[show.loda]\nhide = 'x'", "x.toml:1:7:", "did you mean `load`?"),
         ("[show.load]\nhide = '('", "x.toml:2:8:", "unclosed"),
