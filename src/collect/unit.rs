@@ -45,7 +45,7 @@ table! {
         Gauge(Bytes) anon: Option<u64> { wide: true },
         /// Most memory that it may have.
         Gauge(Bytes) memory_max: Option<u64> { wide: true },
-        /// Swap.
+        /// Memory of its processes that was moved to swap.
         Gauge(Bytes) swap: Option<u64> { wide: true },
         /// Processes and threads, or processes alone where the kernel counts no threads.
         Gauge(None) tasks: Option<u64>,

@@ -109,7 +109,8 @@ fn clock(now: crate::model::Timestamp) -> String {
 fn interval(cx: &Cx<'_>) -> Option<String> {
     let view = cx.views.get(&CollectorRow::TABLE.name)?;
     let row = (0..view.len()).find(|row| view.cell(*row, col!(CollectorRow, name)).text() == Some("load"))?;
-    view.cell(row, col!(CollectorRow, interval_used)).number().map(unit::span)
+    let seconds = view.cell(row, col!(CollectorRow, interval_used)).number()?;
+    std::time::Duration::try_from_secs_f64(seconds).ok().map(unit::duration)
 }
 
 #[cfg(test)]

@@ -54,21 +54,14 @@ pub(super) fn draw(app: &mut App) -> Buffer {
 
 fn header(app: &App, buffer: &mut Buffer, area: Rect) {
     let theme = &app.theme;
-    let mut right = if app.frozen { "FROZEN  ".to_owned() } else { String::new() };
-    right.push_str(&clock());
-    right.push(' ');
-    let room = area.width.saturating_sub(width(&right) as u16 + 1);
+    let right = if app.frozen { " FROZEN " } else { " " };
+    let room = area.width.saturating_sub(width(right) as u16);
     let mut line = vec![Item::Text(" ".into(), Role::Plain)];
     line.extend(crate::panel::header(&app.cx(), room.saturating_sub(1)));
     paint::line(buffer, Rect { width: room, ..area }, &line, theme);
-    let x = area.right().saturating_sub(width(&right) as u16);
+    let x = area.right().saturating_sub(width(right) as u16);
     let style = if app.frozen { theme.level(Level::Warning) } else { theme.role(Role::Value) };
-    put(buffer, x, area.y, area.width, &right, style);
-}
-
-fn clock() -> String {
-    let now = jiff::Zoned::now();
-    format!("{:02}:{:02}:{:02}", now.hour(), now.minute(), now.second())
+    put(buffer, x, area.y, area.width, right, style);
 }
 
 fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect) {
