@@ -110,6 +110,15 @@ impl Session {
         }
     }
 
+    /// Sends Esc alone: right before a character it would be the Alt key to every terminal program.
+    fn escape(&mut self) {
+        self.send("\x1b");
+        let end = Instant::now() + Duration::from_millis(300);
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            self.pump(left);
+        }
+    }
+
     fn screen(&self) -> String {
         self.emulator.screen().contents()
     }
@@ -275,14 +284,12 @@ fn escape_closes_help_and_never_quits() {
     assert!(before > 0);
     session.send("?");
     session.wait_for("help", |screen| screen.to_lowercase().contains("reverse"));
-    session.send("\x1b");
+    session.escape();
     session.wait_for("the overview again", |screen| !screen.to_lowercase().contains("reverse"));
-    session.send("\x1b");
-    // an escape right before a character is the Alt key to every terminal program
-    session.pump(Duration::from_millis(300));
+    session.escape();
     session.send("?");
     session.wait_for("help again", |screen| screen.to_lowercase().contains("reverse"));
-    session.send("\x1b");
+    session.escape();
     session.wait_for("the overview again", |screen| !screen.to_lowercase().contains("reverse"));
     session.send("q");
     assert_eq!(session.end(), 0);
@@ -315,10 +322,11 @@ fn hostile_names_are_seen_and_not_obeyed() {
     let mut session = Session::ready(200, 60, &["--view", "processes"]);
     session.send("/evil\r");
     session.wait_for("the name, made visible", |screen| screen.contains("\\x1b"));
-    for keys in ["\t", "\t", "\x1b[Z", "\x1b[Z", "\r", "\x1b"] {
+    for keys in ["\t", "\t", "\x1b[Z", "\x1b[Z", "\r"] {
         session.send(keys);
         session.pump(Duration::from_millis(200));
     }
+    session.escape();
     session.send("q");
     session.end();
     assert_eq!(first_forbidden(&session.raw), None);
