@@ -6,8 +6,9 @@ use super::{Config, nearest};
 use crate::collect::settings::Interval;
 use crate::collect::{COLLECTORS, schedule};
 use crate::panel::show::ShowError;
-use crate::panel::{PANELS, VIEWS};
+use crate::panel::{PANELS, TOGGLES, VIEWS};
 use crate::store::level::Thresholds;
+use crate::tui::keymap::{self, KeyError, Keymap};
 use crate::tui::theme;
 
 /// A mistake and the keys that lead to it from the top; elements of lists go by their number.
@@ -32,7 +33,8 @@ impl Mistake {
 impl Config {
     /// Everything that names something that does not exist or does not make sense.
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
-        [self.of_collect(), self.of_show(), self.of_threshold(), self.of_dashboard()].into_iter().flatten().collect()
+        let parts = [self.of_collect(), self.of_show(), self.of_threshold(), self.of_dashboard(), self.of_keys()];
+        parts.into_iter().flatten().collect()
     }
 
     fn of_collect(&self) -> Vec<Mistake> {
@@ -84,6 +86,47 @@ impl Config {
         if let Some(Err(error)) = dashboard.interval.as_ref().map(|text| text.parse::<Interval>()) {
             mistakes.push(Mistake::new(&["interval"], error, ""));
         }
+        for (n, name) in dashboard.toggles.iter().enumerate() {
+            let known = || TOGGLES.iter().map(|toggle| toggle.name);
+            if !known().any(|toggle| toggle == name) {
+                mistakes.push(Mistake::unknown(&["toggles", &n.to_string()], "switch", name, known()));
+            }
+        }
         mistakes
+    }
+
+    fn of_keys(&self) -> Vec<Mistake> {
+        let keys = &self.dashboard.keys;
+        let place = |action: &str, key: &str| {
+            let written = keys.get(action).into_iter().flatten();
+            written.enumerate().filter(|(_, one)| one.as_str() == key).last().map(|(n, _)| n.to_string())
+        };
+        let at = |action: &str, key: &str, message: String, hint: String| match place(action, key) {
+            Some(n) => Mistake::new(&["keys", action, &n], message, hint),
+            None => Mistake::new(&["keys", action], message, hint),
+        };
+        let mistake = |error: KeyError| {
+            let message = error.to_string();
+            match error {
+                KeyError::Action(name) => {
+                    let names = keymap::actions();
+                    Mistake::unknown(&["keys", &name], "action", &name, names.iter().map(String::as_str))
+                }
+                KeyError::Key { action, key } => {
+                    let plain = key.rsplit('-').next().unwrap_or(&key);
+                    let near = nearest(plain, keymap::key_names()).map(|near| format!("did you mean `{near}`?"));
+                    let hint =
+                        near.unwrap_or_else(|| "keys are written like q, ctrl-c, shift-tab, f5, space".to_owned());
+                    at(&action, &key, message, hint)
+                }
+                // that of the file is the one that can be changed
+                KeyError::Duplicate { key, one, other } => {
+                    let action = if keys.contains_key(&other) { &other } else { &one };
+                    let hint = "give one of them another key, or none: []".to_owned();
+                    at(action, &key, message, hint)
+                }
+            }
+        };
+        Keymap::mistakes(keys).into_iter().map(mistake).collect()
     }
 }

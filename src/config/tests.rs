@@ -38,6 +38,13 @@ fn every_mistake_is_found_at_its_place() {
         ("[[threshold]]\ntable = 'load'\ncolumn = 'one'\ncareful = '5s'", "x.toml:4:11:", "a duration"),
         ("[[threshold]]\ntable = 'load'\ncolumn = 'one'\nrow = '('\ncareful = 1", "x.toml:4:7:", ""),
         ("[collect.load", "x.toml:1:14:", ""),
+        ("[keys]\nqit = ['q']", "x.toml:2:7:", "there is no action `qit`; did you mean `quit`?"),
+        ("[keys]\nquit = ['q', 'hoem']", "x.toml:2:14:", "`hoem` is no key for `quit`; did you mean `home`?"),
+        ("[keys]\nquit = ['f99']", "x.toml:2:9:", "written like"),
+        ("[keys]\nquit = ['f12', '?']", "x.toml:2:16:", "`?` is wanted by `quit` and by `help`"),
+        ("[keys]\nquit = 'q'", "x.toml:2:8:", "invalid type"),
+        ("read_only = true\n[keys]\nquit = ['k']", "x.toml:3:9:", "`k` is wanted by `quit` and by `signal`"),
+        ("toggles = ['bits', 'netwrk']", "x.toml:1:20:", "there is no switch `netwrk`; did you mean `network`?"),
     ] {
         let found = problems(text);
         assert!(found.starts_with(place) && found.contains(message), "{text}\n{found}");

@@ -237,14 +237,14 @@ impl std::fmt::Display for Press {
     }
 }
 
-/// Why `[keys]` was refused.
+/// Why `[keys]` was refused. The words name no file: a configuration adds the place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// No action has that name.
-    #[error("[keys]: no action `{0}`; `?` in the dashboard lists them")]
+    #[error("there is no action `{0}`")]
     Action(String),
     /// The key is not understood.
-    #[error("[keys] {action}: `{key}` is no key; write q, ctrl-c, shift-tab, f5, space")]
+    #[error("`{key}` is no key for `{action}`")]
     Key {
         /// Action as written.
         action: String,
@@ -252,7 +252,7 @@ pub enum KeyError {
         key: String,
     },
     /// Two actions want the same key.
-    #[error("[keys]: `{key}` is wanted by `{one}` and by `{other}`")]
+    #[error("`{key}` is wanted by `{one}` and by `{other}`")]
     Duplicate {
         /// The key.
         key: String,
@@ -276,6 +276,35 @@ pub struct Bound {
     pub help: &'static str,
 }
 
+/// Every action with its default keys, and whether it changes the host.
+fn defaults() -> Vec<(Bound, bool)> {
+    let mut bound = Vec::new();
+    for entry in ACTIONS {
+        let keys = entry.keys.iter().filter_map(|key| Press::parse(key)).collect();
+        bound.push((Bound { act: entry.act, name: entry.name.to_owned(), keys, help: entry.help }, entry.changes));
+    }
+    let letter = |key: char| Press { code: KeyCode::Char(key), ctrl: false, alt: false, shift: false };
+    for (i, sort) in SORTS.iter().enumerate() {
+        let name = format!("sort-{}", sort.name);
+        bound.push((Bound { act: Act::Sort(i), name, keys: vec![letter(sort.key)], help: sort.help }, false));
+    }
+    for (i, toggle) in TOGGLES.iter().enumerate() {
+        let name = format!("toggle-{}", toggle.name);
+        bound.push((Bound { act: Act::Toggle(i), name, keys: vec![letter(toggle.key)], help: toggle.help }, false));
+    }
+    bound
+}
+
+/// Names of all actions, as `[keys]` takes them.
+pub fn actions() -> Vec<String> {
+    defaults().into_iter().map(|(bound, _)| bound.name).collect()
+}
+
+/// Names of the keys that are no single character, without modifiers.
+pub fn key_names() -> impl Iterator<Item = &'static str> {
+    NAMED.iter().map(|(name, _)| *name)
+}
+
 /// Keys as they work now.
 #[derive(Clone, Debug)]
 pub struct Keymap {
@@ -290,28 +319,30 @@ impl Keymap {
     /// # Errors
     /// The first [`KeyError`].
     pub fn new(settings: &BTreeMap<String, Vec<String>>, read_only: bool) -> Result<Self, KeyError> {
-        let mut bound = Vec::new();
-        let actions = ACTIONS.iter().map(|e| (e.act, e.name.to_owned(), e.keys.to_vec(), e.help, e.changes));
-        for (act, name, keys, help, changes) in actions {
-            let keys = keys.iter().filter_map(|key| Press::parse(key)).collect();
-            bound.push((Bound { act, name, keys, help }, changes));
-        }
-        let letter = |key: char| Press { code: KeyCode::Char(key), ctrl: false, alt: false, shift: false };
-        for (i, sort) in SORTS.iter().enumerate() {
-            let name = format!("sort-{}", sort.name);
-            bound.push((Bound { act: Act::Sort(i), name, keys: vec![letter(sort.key)], help: sort.help }, false));
-        }
-        for (i, toggle) in TOGGLES.iter().enumerate() {
-            let name = format!("toggle-{}", toggle.name);
-            bound.push((Bound { act: Act::Toggle(i), name, keys: vec![letter(toggle.key)], help: toggle.help }, false));
-        }
+        let (keymap, errors) = Self::build(settings, read_only);
+        errors.into_iter().next().map_or(Ok(keymap), Err)
+    }
+
+    /// Everything that is wrong with `[keys]`, whatever flags say about actions.
+    pub fn mistakes(settings: &BTreeMap<String, Vec<String>>) -> Vec<KeyError> {
+        Self::build(settings, false).1
+    }
+
+    fn build(settings: &BTreeMap<String, Vec<String>>, read_only: bool) -> (Self, Vec<KeyError>) {
+        let mut errors = Vec::new();
+        let mut bound = defaults();
         for (action, keys) in settings {
-            let found = bound.iter_mut().find(|(bound, _)| bound.name == *action);
-            let (found, _) = found.ok_or_else(|| KeyError::Action(action.clone()))?;
-            let parse = |key: &String| {
-                Press::parse(key).ok_or_else(|| KeyError::Key { action: action.clone(), key: key.clone() })
+            let Some((found, _)) = bound.iter_mut().find(|(bound, _)| bound.name == *action) else {
+                errors.push(KeyError::Action(action.clone()));
+                continue;
             };
-            found.keys = keys.iter().map(parse).collect::<Result<_, _>>()?;
+            found.keys.clear();
+            for key in keys {
+                match Press::parse(key) {
+                    Some(press) => found.keys.push(press),
+                    None => errors.push(KeyError::Key { action: action.clone(), key: key.clone() }),
+                }
+            }
         }
         bound.retain(|(_, changes)| !(*changes && read_only));
         let bound: Vec<Bound> = bound.into_iter().map(|(bound, _)| bound).collect();
@@ -321,12 +352,12 @@ impl Keymap {
             for key in &one.keys {
                 if let Some(other) = names.insert(*key, &one.name) {
                     let (one, other) = (other.to_owned(), one.name.clone());
-                    return Err(KeyError::Duplicate { key: key.to_string(), one, other });
+                    errors.push(KeyError::Duplicate { key: key.to_string(), one, other });
                 }
                 by_key.insert(*key, one.act);
             }
         }
-        Ok(Self { bound, by_key })
+        (Self { bound, by_key }, errors)
     }
 
     /// What a key does.
