@@ -192,6 +192,22 @@ fn doctor_says_how_every_collector_fares() {
 }
 
 #[test]
+fn a_collector_that_is_switched_off_is_named_and_not_run() {
+    let (_dir, path) = config("[collect.load]\nenabled = false");
+    let name = path.to_str().unwrap();
+    for args in [
+        &["--config", name, "doctor", "--format", "json"][..],
+        &["--config", name, "show", "collector", "--format", "json"],
+    ] {
+        let rows: Value = serde_json::from_str(&stdout(&run(args))).unwrap();
+        let row = rows.as_array().unwrap().iter().find(|row| row["name"] == "load").unwrap();
+        assert_eq!((&row["state"], &row["runs"]), (&Value::from("absent"), &Value::from(0)), "{args:?}");
+        assert!(row["reason"].as_str().unwrap().contains("switched off"), "{row}");
+    }
+    assert!(stdout(&run(&["--config", name, "doctor"])).contains("[collect.load]"));
+}
+
+#[test]
 fn completions_know_the_tables_and_columns() {
     for shell in ["bash", "zsh", "fish"] {
         let script = ok(&["completions", shell]);

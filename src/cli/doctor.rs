@@ -7,6 +7,7 @@ use super::probe::{self, Probe};
 use super::{Failure, args};
 use crate::collect::run::CollectorRow;
 use crate::collect::{Entry, Filled, schedule};
+use crate::config::Config;
 use crate::export::{self, Format, Selection};
 use crate::model::{Cell, Row as _, State, Style, Timestamp, Unit, unit};
 
@@ -17,13 +18,13 @@ struct Finding {
     filled: Vec<Filled>,
 }
 
-pub(super) fn run(args: &args::Doctor, out: &mut dyn Write) -> Result<(), Failure> {
-    let findings = examine()?;
+pub(super) fn run(args: &args::Doctor, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    if args.format == Format::Prometheus {
+        return Err(Failure::usage("doctor does not write prometheus", "use --format text, json or csv"));
+    }
+    let findings = examine(config)?;
     match args.format {
         Format::Text => people(out, &findings)?,
-        Format::Prometheus => {
-            return Err(Failure::usage("doctor does not write prometheus", "use --format text, json or csv"));
-        }
         format => rows(out, format, &findings)?,
     }
     let failed: Vec<&str> = findings
@@ -37,10 +38,11 @@ pub(super) fn run(args: &args::Doctor, out: &mut dyn Write) -> Result<(), Failur
     Err(Failure::Exit { code: 1, message: format!("failed: {}", failed.join(", ")), hint: String::new() })
 }
 
-/// Runs every collector twice, because many keep sockets and caches after their first run.
-fn examine() -> Result<Vec<Finding>, Failure> {
+/// Runs every collector twice, because many keep sockets and caches after their first run. One that is switched off is
+/// named and left alone.
+fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
     let start = Instant::now();
-    let probes = Probe::all()?;
+    let probes = Probe::all(config)?;
     for probe in &probes {
         // what it says is said again by the second run
         drop(probe.take());

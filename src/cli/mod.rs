@@ -121,7 +121,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Show(args) => show::run(args, &config::load(named)?.config, out),
         Command::Check(args) => check::run(args, named, out),
         Command::Schema(args) => schema::run(args, out),
-        Command::Doctor(args) => doctor::run(args, out),
+        Command::Doctor(args) => doctor::run(args, &config::load(named)?.config, out),
         Command::Completions { shell } => pages::completions(*shell, out),
         Command::Man => pages::manual(out),
         Command::Reset => reset::run(out),

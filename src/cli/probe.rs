@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::Failure;
 use crate::collect::run::{CollectorRow, Runner};
 use crate::collect::settings::CollectorSettings;
-use crate::collect::{COLLECTORS, Cx, Entry, Filled, Wants};
+use crate::collect::{COLLECTORS, Cx, Entry, Filled, Wants, schedule};
 use crate::config::Config;
 use crate::model::{Demand, Mono, Owners, Sample, State, Status, Table, Text, Timestamp};
 use crate::source::file::Roots;
@@ -31,17 +30,29 @@ pub(super) struct Taken {
 /// A collector that takes samples on request.
 pub(super) struct Probe {
     entry: &'static Entry,
+    settings: CollectorSettings,
+    /// `None` for a collector that the configuration has switched off.
+    thread: Option<Line>,
+}
+
+/// How a probe talks to its thread.
+struct Line {
     requests: mpsc::Sender<()>,
     answers: mpsc::Receiver<Taken>,
 }
 
 impl Probe {
-    /// Starts the thread; nothing is read yet.
-    pub(super) fn start(entry: &'static Entry, wants: Wants) -> std::io::Result<Self> {
+    /// Starts the thread, unless the collector is switched off; nothing is read yet.
+    pub(super) fn start(entry: &'static Entry, wants: Wants, config: &Config) -> std::io::Result<Self> {
+        let settings = config.collect.collectors.get(entry.name).cloned().unwrap_or_default();
+        if !settings.enabled {
+            return Ok(Self { entry, settings, thread: None });
+        }
         let (requests, asked) = mpsc::channel::<()>();
         let (answer, answers) = mpsc::channel();
+        let own = settings.clone();
         std::thread::Builder::new().name(format!("probe-{}", entry.name)).spawn(move || {
-            let mut runner = Runner::new(entry, &CollectorSettings::default(), entry.interval);
+            let mut runner = Runner::new(entry, &own, entry.interval);
             let (roots, owners) = (Roots::live(), Owners::default());
             while asked.recv().is_ok() {
                 let (time, mono) = (Timestamp::now(), Mono::now());
@@ -51,15 +62,15 @@ impl Probe {
                 }
             }
         })?;
-        Ok(Self { entry, requests, answers })
+        Ok(Self { entry, settings, thread: Some(Line { requests, answers }) })
     }
 
     /// Probes of every collector, asked for every table that needs no Id.
-    pub(super) fn all() -> std::io::Result<Vec<Self>> {
+    pub(super) fn all(config: &Config) -> std::io::Result<Vec<Self>> {
         let start = |entry: &&'static Entry| {
             let open = entry.tables.iter().filter(|table| !table.columns.iter().any(|column| column.attrs.required));
             let demands: Vec<Demand> = open.map(|table| Demand::table(&table.name)).collect();
-            Self::start(entry, Wants::union(&demands))
+            Self::start(entry, Wants::union(&demands), config)
         };
         COLLECTORS.iter().map(start).collect()
     }
@@ -72,11 +83,12 @@ impl Probe {
     /// Takes a sample.
     ///
     /// # Errors
-    /// The status of a source that does not answer.
+    /// The status of a source that does not answer or is switched off.
     pub(super) fn take(&self) -> Result<Taken, Status> {
+        let line = self.thread.as_ref().ok_or_else(|| schedule::off(self.entry))?;
         // a thread that is gone shows in the answer
-        let _ = self.requests.send(());
-        self.answers.recv_timeout(PATIENCE).map_err(|error| match error {
+        let _ = line.requests.send(());
+        line.answers.recv_timeout(PATIENCE).map_err(|error| match error {
             RecvTimeoutError::Timeout => Status {
                 state: State::Stale,
                 reason: Text::from(format!("no answer within {}", crate::model::unit::duration(PATIENCE))),
@@ -95,7 +107,7 @@ impl Probe {
         match self.take() {
             Ok(taken) => (taken.row, taken.filled),
             Err(status) => {
-                let runner = Runner::new(self.entry, &CollectorSettings::default(), self.entry.interval);
+                let runner = Runner::new(self.entry, &self.settings, self.entry.interval);
                 let Status { state, reason, hint } = status;
                 (CollectorRow { state, reason, hint, ..runner.row().clone() }, Vec::new())
             }
@@ -115,18 +127,13 @@ impl Source {
     /// Finds the collector of a table.
     ///
     /// # Errors
-    /// The configuration has switched it off; no thread can be started.
-    pub(super) fn start(table: &Table, wants: &Wants, config: &Config) -> Result<Self, Failure> {
+    /// No thread can be started.
+    pub(super) fn start(table: &Table, wants: &Wants, config: &Config) -> std::io::Result<Self> {
         let fills = |entry: &&&'static Entry| entry.tables.iter().any(|known| known.name == table.name);
-        let Some(entry) = COLLECTORS.iter().find(fills) else {
-            return Ok(Self::Collectors(Probe::all()?));
-        };
-        if config.collect.collectors.get(entry.name).is_some_and(|settings| !settings.enabled) {
-            let message = format!("{} is absent: collector {} is switched off", table.name, entry.name);
-            let hint = format!("set `enabled = true` in [collect.{}] of the configuration", entry.name);
-            return Err(Failure::Exit { code: 1, message, hint });
+        match COLLECTORS.iter().find(fills) {
+            Some(entry) => Ok(Self::Collector(Probe::start(entry, wants.clone(), config)?)),
+            None => Ok(Self::Collectors(Probe::all(config)?)),
         }
-        Ok(Self::Collector(Probe::start(entry, wants.clone())?))
     }
 
     /// A sample of a table.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::run::{CollectorRow, Runner};
 use super::settings::{CollectorSettings, Settings};
-use super::{COLLECTORS, Cx, Filled, Wants};
+use super::{COLLECTORS, Cx, Entry, Filled, Wants};
 use crate::model::{Mono, Owners, Row, State, Status, Text, Timestamp};
 use crate::source::file::Roots;
 
@@ -92,7 +92,7 @@ impl Scheduler {
             let default = CollectorSettings::default();
             let settings = options.settings.collectors.get(entry.name).unwrap_or(&default);
             if !settings.enabled {
-                disabled.extend(entry.tables.iter().map(|table| (*table, Err(off()))));
+                disabled.extend(entry.tables.iter().map(|table| (*table, Err(off(entry)))));
                 continue;
             }
             let runner = Runner::new(entry, settings, options.tick);
@@ -128,11 +128,12 @@ impl Drop for Scheduler {
     }
 }
 
-fn off() -> Status {
+/// What is said of a collector that the configuration has switched off.
+pub fn off(entry: &Entry) -> Status {
     Status {
         state: State::Absent,
-        reason: Text::from("switched off in the configuration"),
-        hint: Text::from("set `enabled = true` below its [collect] section"),
+        reason: Text::from(format!("collector {} is switched off", entry.name)),
+        hint: Text::from(format!("set `enabled = true` in [collect.{}] of the configuration", entry.name)),
     }
 }
 

@@ -6,7 +6,8 @@ use super::{Config, nearest};
 use crate::collect::settings::Interval;
 use crate::collect::{COLLECTORS, schedule};
 use crate::panel::show::ShowError;
-use crate::panel::{PANELS, TOGGLES, VIEWS};
+use crate::panel::{PANELS, SORTS, TOGGLES, VIEWS};
+use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::tui::keymap::{self, KeyError, Keymap};
 use crate::tui::theme;
@@ -85,6 +86,12 @@ impl Config {
         }
         if let Some(Err(error)) = dashboard.interval.as_ref().map(|text| text.parse::<Interval>()) {
             mistakes.push(Mistake::new(&["interval"], error, ""));
+        }
+        // the sort letters are those of the processes, and so is the filter
+        if let Some((text, sort)) = dashboard.filter.as_ref().zip(SORTS.first())
+            && let Err(error) = Filter::parse_prompt(text, sort.table)
+        {
+            mistakes.push(Mistake::new(&["filter"], error.to_string(), ""));
         }
         for (n, name) in dashboard.toggles.iter().enumerate() {
             let known = || TOGGLES.iter().map(|toggle| toggle.name);

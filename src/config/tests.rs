@@ -30,6 +30,7 @@ fn every_mistake_is_found_at_its_place() {
         ("view = 'overvew'", "x.toml:1:8:", "did you mean `overview`?"),
         ("[layout]\noverview = ['cpu', 'proces']", "x.toml:2:20:", "there is no panel `proces`"),
         ("interval = 'soon'", "x.toml:1:12:", "soon"),
+        ("filter = 'cpuu > 1%'", "x.toml:1:10:", "did you mean `cpu`?"),
         ("[show.loda]\nhide = 'x'", "x.toml:1:7:", "did you mean `load`?"),
         ("[show.load]\nhide = '('", "x.toml:2:8:", "unclosed"),
         ("[show.load]\nhid = 'x'", "x.toml:2:1:", "did you mean `hide`?"),
