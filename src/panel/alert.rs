@@ -84,8 +84,10 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
     }
     let mut note = Line::new();
     for (level, count) in counts(&found).into_iter().rev().filter(|(_, count)| *count > 0) {
+        if !note.is_empty() {
+            note.push(gap());
+        }
         note.push(line::text(count.to_string(), Role::Level(level)));
-        note.push(gap());
     }
     let longest = |part: fn(&Alert) -> &String| found.iter().map(|one| line::cells(part(one))).max().unwrap_or(0);
     let (table, name) = (longest(|one| &one.table), longest(|one| &one.name).min(space.width / 3));
@@ -103,6 +105,5 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
             line::right(one.words.clone(), role, line::cells(&one.words).max(NUMBER)),
         ]
     });
-    let (lines, hidden) = list::lines(all.collect(), space);
-    Block { title: "Alerts".into(), note, hidden, stale: None, body: Body::Lines(lines) }
+    list::lines(all.collect(), space).block("Alerts", note, None)
 }

@@ -4,9 +4,10 @@
 //! for each, in rows of a round number of CPUs, colored by its level.
 
 use super::line::{self, gap};
+use super::list::Shown;
 use super::number;
 use super::pick::natural;
-use super::{Block, Body, Cx, Line, PanelDef, Role, Space, cpu, gauge, list, pick};
+use super::{Block, Cx, Line, PanelDef, Role, Space, cpu, gauge, list, pick};
 use crate::col;
 use crate::collect::cpu::CpuRow;
 use crate::model::{Demand, Level, unit};
@@ -34,12 +35,11 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
     };
     let count = view.len() - usize::from(cpu::all(&view).is_some());
     let note = vec![line::text(count.to_string(), Role::Muted)];
-    let (lines, hidden) = grid(cx, &view, space);
-    Block { title: "CPUs".into(), note, hidden, stale: pick::stale(cx, CpuRow::TABLE), body: Body::Lines(lines) }
+    grid(cx, &view, space).block("CPUs", note, pick::stale(cx, CpuRow::TABLE))
 }
 
 /// Every CPU in the room there is, and how many have none.
-pub(super) fn grid(cx: &Cx<'_>, view: &View, space: Space) -> (Vec<Line>, usize) {
+pub(super) fn grid(cx: &Cx<'_>, view: &View, space: Space) -> Shown {
     let name = |row: &usize| view.cell(*row, col!(CpuRow, cpu)).text().unwrap_or("?").to_owned();
     let all = cpu::all(view);
     let mut rows: Vec<(usize, String)> =
@@ -47,7 +47,7 @@ pub(super) fn grid(cx: &Cx<'_>, view: &View, space: Space) -> (Vec<Line>, usize)
     rows.sort_by(|a, b| natural(&a.1, &b.1));
     let across = usize::from((space.width + 1) / (NARROWEST + 1));
     if across > 0 && rows.len().div_ceil(across) <= usize::from(space.height) {
-        return (bars(cx, view, space, &rows), 0);
+        return Shown { lines: bars(cx, view, space, &rows), hidden: 0, scrolled: 0 };
     }
     map(cx, view, space, &rows)
 }
@@ -73,7 +73,7 @@ fn bars(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> Vec
     lines.into_iter().map(|line| line::clip(line, space.width)).collect()
 }
 
-fn map(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> (Vec<Line>, usize) {
+fn map(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> Shown {
     let room = usize::from(space.width.saturating_sub(NAME + 1) / CELL).max(1);
     let across = [64, 32, 20, 16, 10, 8, 4, 2, 1].into_iter().find(|round| *round <= room).unwrap_or(1);
     let count = rows.len().div_ceil(across);
@@ -88,7 +88,7 @@ fn map(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> (Vec
         })
         .collect();
     let visible = if space.width == 0 { 0 } else { (shown.end * across).min(rows.len()) - shown.start * across };
-    (lines, rows.len() - visible)
+    Shown { lines, hidden: rows.len() - visible, scrolled: shown.start }
 }
 
 fn square(cx: &Cx<'_>, view: &View, row: usize) -> super::Item {

@@ -67,8 +67,7 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
     let note = vec![used(cx, &view).text()];
     let Some(row) = all(&view) else { return gauge::block(cx, space, "CPU", (CpuRow::TABLE, note), Vec::new()) };
     if cx.on(toggle::PER_CPU) {
-        let (lines, hidden) = cores::grid(cx, &view, space);
-        return Block { hidden, ..gauge::block(cx, space, "CPU", (CpuRow::TABLE, note), lines) };
+        return cores::grid(cx, &view, space).block("CPU", note, pick::stale(cx, CpuRow::TABLE));
     }
     let mut lines = vec![vec![bar(cx, &view, row, 0), used(cx, &view).cell(NUMBER)]];
     let shares = KINDS.iter().map(|(name, column, _)| (*name, number::number(cx, &view, row, *column)));

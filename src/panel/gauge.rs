@@ -60,8 +60,7 @@ pub(super) fn grid(pairs: Vec<(&'static str, Number)>, width: u16) -> Vec<Line> 
 
 /// A block of lines with what stands beside its heading.
 pub(super) fn block(cx: &Cx<'_>, space: Space, title: &'static str, about: (&Table, Line), all: Vec<Line>) -> Block {
-    let (lines, hidden) = list::lines(all, space);
-    Block { title: title.into(), note: about.1, hidden, stale: pick::stale(cx, about.0), body: Body::Lines(lines) }
+    list::lines(all, space).block(title, about.1, pick::stale(cx, about.0))
 }
 
 /// The role of a share in a stacked bar.

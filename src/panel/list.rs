@@ -80,6 +80,23 @@ pub(super) struct List {
     pub(super) columns: Vec<Column>,
 }
 
+/// The part of a panel that fits its room.
+pub(super) struct Shown {
+    pub(super) lines: Vec<Line>,
+    /// Items that did not fit.
+    pub(super) hidden: usize,
+    /// First item shown.
+    pub(super) scrolled: usize,
+}
+
+impl Shown {
+    /// As a block.
+    pub(super) fn block(self, title: &'static str, note: Line, stale: Option<f64>) -> Block {
+        let Self { lines, hidden, scrolled } = self;
+        Block { title: title.into(), note, hidden, scrolled, stale, body: Body::Lines(lines) }
+    }
+}
+
 /// The block of a list.
 pub(super) fn block(cx: &Cx<'_>, space: Space, list: List) -> Block {
     match pick::pick(cx, list.table, &list.busy) {
@@ -94,7 +111,8 @@ pub(super) fn filled(cx: &Cx<'_>, space: Space, mut list: List, picked: &Pick) -
     let longest = longest.max(line::cells(list.names));
     let name = fit(&mut list, space.width, longest);
     let mut lines = Vec::new();
-    if space.height >= HEADED {
+    // few rows leave room for headings in little room, too
+    if space.height >= HEADED || usize::from(space.height) > picked.rows.len().max(1) {
         lines.push(line::clip(heading(&list, name), space.width));
     }
     let room = usize::from(space.height).saturating_sub(lines.len());
@@ -102,13 +120,9 @@ pub(super) fn filled(cx: &Cx<'_>, space: Space, mut list: List, picked: &Pick) -
     for row in picked.rows.get(shown.clone()).unwrap_or_default() {
         lines.push(line::clip(one(cx, &list, picked, row, name), space.width));
     }
-    Block {
-        title: list.title.into(),
-        note: vec![line::text(picked.rows.len().to_string(), Role::Muted)],
-        hidden: picked.rows.len() - shown.len(),
-        stale: pick::stale(cx, list.table),
-        body: Body::Lines(lines),
-    }
+    let note = vec![line::text(picked.rows.len().to_string(), Role::Muted)];
+    let shown = Shown { lines, hidden: picked.rows.len() - shown.len(), scrolled: shown.start };
+    shown.block(list.title, note, pick::stale(cx, list.table))
 }
 
 /// Which of `count` items are shown in `room` lines when scrolled; never empty space while something is hidden above.
@@ -118,12 +132,12 @@ pub(super) fn window(count: usize, room: usize, scroll: usize) -> std::ops::Rang
 }
 
 /// Lines of a panel that is not a list, scrolled; what does not fit is counted.
-pub(super) fn lines(all: Vec<Line>, space: Space) -> (Vec<Line>, usize) {
+pub(super) fn lines(all: Vec<Line>, space: Space) -> Shown {
     let count = all.len();
     let shown = window(count, usize::from(space.height), space.scroll);
     let hidden = count - shown.len();
     let lines = all.into_iter().skip(shown.start).take(shown.len()).map(|one| line::clip(one, space.width));
-    (lines.collect(), hidden)
+    Shown { lines: lines.collect(), hidden, scrolled: shown.start }
 }
 
 /// Drops columns until the rest fits and hands out what is left; returns the width of names.

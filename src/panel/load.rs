@@ -8,7 +8,7 @@ use crate::col;
 use crate::collect::interrupt::InterruptRow;
 use crate::collect::load::LoadRow;
 use crate::collect::pressure::PressureRow;
-use crate::model::{Demand, Level, unit};
+use crate::model::{Demand, unit};
 use crate::store::rate::View;
 
 /// The panel.
@@ -104,13 +104,20 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
     if space.height > 7 && !cx.on(toggle::NO_SPARKLINES) {
         lines.insert(1, gauge::past(cx, &view, 0, col!(LoadRow, one), space.width, None));
     }
-    let cpus = view.cell(0, col!(LoadRow, cpus)).number();
-    let note = cpus.map(|cpus| {
-        let share = number::number(cx, &view, 0, col!(LoadRow, per_cpu));
-        let role = if cx.levels.level(&view, 0, col!(LoadRow, per_cpu)) > Level::Ok { share.role } else { Role::Muted };
-        vec![line::text(format!("{cpus:.0} CPUs"), role)]
-    });
-    gauge::block(cx, space, "Load", (LoadRow::TABLE, note.unwrap_or_default()), lines)
+    gauge::block(cx, space, "Load", (LoadRow::TABLE, note(cx, &view)), lines)
+}
+
+/// The load of the last minute with its level, and how many CPUs share it.
+fn note(cx: &Cx<'_>, view: &View) -> Line {
+    let level = cx.levels.level(view, 0, col!(LoadRow, per_cpu));
+    let mut out = Line::new();
+    if let Some(one) = view.cell(0, col!(LoadRow, one)).number() {
+        out.push(Number::new(unit::scaled(one, 1000.0), one, level).text());
+    }
+    if let Some(cpus) = view.cell(0, col!(LoadRow, cpus)).number() {
+        out.push(line::text(format!(" {cpus:.0} CPUs"), Role::Muted));
+    }
+    out
 }
 
 fn why(body: super::Body) -> String {

@@ -165,6 +165,8 @@ pub struct Block {
     pub note: Line,
     /// Rows that did not fit and are counted at the right of the frame.
     pub hidden: usize,
+    /// First item shown: how far it is scrolled, which is never further than there is something to see.
+    pub scrolled: usize,
     /// Age when the data is stale: the block is dimmed.
     pub stale: Option<f64>,
     /// Content.

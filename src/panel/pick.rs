@@ -134,7 +134,7 @@ pub(super) fn stale(cx: &Cx<'_>, table: &Table) -> Option<f64> {
 
 /// A block that says why it is empty.
 pub(super) fn empty(title: &'static str, body: Body) -> Block {
-    Block { title: title.into(), note: Line::new(), hidden: 0, stale: None, body }
+    Block { title: title.into(), note: Line::new(), hidden: 0, scrolled: 0, stale: None, body }
 }
 
 #[cfg(test)]

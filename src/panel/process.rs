@@ -48,6 +48,7 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
         title: "Processes".into(),
         note: note(&view),
         hidden: 0,
+        scrolled: 0,
         stale: pick::stale(cx, ProcessRow::TABLE),
         body: Body::Table(spec),
     }

@@ -10,6 +10,7 @@ use super::Error;
 use super::cache::Cache;
 use super::keymap::Keymap;
 use super::overlay::Overlay;
+use super::pane::Pane;
 use super::settings::Settings;
 use super::table_paint::Placed;
 use super::table_view::TableView;
@@ -72,6 +73,14 @@ pub(super) struct App {
     pub(super) explore: usize,
     /// Tables as drawn last, the focused one first.
     pub(super) spots: Vec<Spot>,
+    /// Panels as drawn last.
+    pub(super) panes: Vec<Pane>,
+    /// The panel that the arrows go to, if it is not the table.
+    pub(super) focused: Option<&'static str>,
+    /// First item shown of each panel that is scrolled.
+    pub(super) scrolls: HashMap<&'static str, usize>,
+    /// Where Esc goes back to.
+    pub(super) came: Option<Page>,
     /// Tabs as drawn last.
     pub(super) tabs: Vec<(Rect, Page)>,
     pub(super) size: (u16, u16),
@@ -114,6 +123,10 @@ impl App {
             message: None,
             explore: 0,
             spots: Vec::new(),
+            panes: Vec::new(),
+            focused: None,
+            scrolls: HashMap::new(),
+            came: None,
             tabs: Vec::new(),
             size: (0, 0),
             dirty: true,
@@ -243,7 +256,15 @@ impl App {
     }
 
     pub(super) fn go(&mut self, page: Page) {
+        // what was opened goes back to where it was opened; a step to the side does not
+        self.came = match (&page, &self.page) {
+            (Page::Table(_), Page::Table(_)) => self.came.take(),
+            (Page::Table(_), from) => Some(from.clone()),
+            _ => None,
+        };
         self.page = page;
+        self.focused = None;
+        self.panes.clear();
         self.overlay = Overlay::None;
         self.message = None;
         self.spots.clear();

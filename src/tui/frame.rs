@@ -36,7 +36,9 @@ pub fn sweep(buffer: &mut Buffer, ascii: bool) {
 fn plain(symbol: &str, cells: usize) -> &'static str {
     let Some(first) = symbol.chars().next() else { return "?" };
     match first {
-        '─' | '━' | '–' | '—' | '╌' => "-",
+        '━' => "=",
+        '┏' | '┓' | '┗' | '┛' => "#",
+        '─' | '–' | '—' | '╌' => "-",
         '│' | '┃' | '┊' | '┆' | '▏' => "|",
         '┌' | '┐' | '└' | '┘' | '├' | '┤' | '┬' | '┴' | '┼' | '╭' | '╮' | '╰' | '╯' => "+",
         '█' | '▉' | '▊' | '▋' => "#",

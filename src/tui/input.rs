@@ -8,6 +8,7 @@ use tui_input::Input;
 use super::app::{App, Page, page_named};
 use super::keymap::Act;
 use super::overlay::Overlay;
+use super::pane;
 use super::theme::Theme;
 use crate::model::{Action, Level};
 use crate::panel::{SORTS, TOGGLES, VIEWS, Views as _, toggle};
@@ -100,14 +101,20 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         Act::NiceDown => renice(app, -1),
         Act::Toggle(at) => switch(app, at),
         Act::Sort(at) => letter(app, at),
+        Act::NextPanel => pane::turn(app, 1),
+        Act::PreviousPanel => pane::turn(app, -1),
+        other if pane::key(app, other) => {}
         other => return on_table(app, other),
     }
     Outcome::Done
 }
 
 fn back(app: &mut App) {
-    if matches!(app.page, Page::Table(_)) {
-        app.go(Page::Explore);
+    if app.focused.take().is_some() {
+        // back to the table
+    } else if matches!(app.page, Page::Table(_)) {
+        let back = app.came.take().unwrap_or(Page::Explore);
+        app.go(back);
     } else if let Some((_, _, state)) = app.focus() {
         state.selected = None;
     }
@@ -301,9 +308,12 @@ fn click(app: &mut App, mouse: MouseEvent) {
         let page = page.clone();
         return app.go(page);
     }
-    let Some(found) = app.spots.iter().position(|spot| spot.area.contains(at)) else { return };
-    app.spots.swap(0, found);
-    let Some(spot) = app.spots.first() else { return };
+    if by == 0 {
+        pane::click(app, at);
+    } else {
+        pane::wheel(app, at, by);
+    }
+    let Some(spot) = app.spots.iter().find(|spot| spot.area.contains(at)) else { return };
     let line = usize::from(mouse.row - spot.area.y);
     let column = spot.placed.iter().find(|p| (p.x..=p.x + p.width).contains(&mouse.column)).map(|p| p.column);
     let Some(view) = app.cache.get(spot.table) else { return };

@@ -30,6 +30,10 @@ pub enum Act {
     NextView,
     /// Previous view.
     PreviousView,
+    /// Focus on the next panel.
+    NextPanel,
+    /// Focus on the panel before.
+    PreviousPanel,
     /// Up one row.
     Up,
     /// Down one row.
@@ -121,6 +125,8 @@ pub static ACTIONS: &[Entry] = &[
     entry(Act::EraseFilter, "erase-filter", &["E"], "erase the filter"),
     entry(Act::NextView, "next-view", &["tab"], "next view"),
     entry(Act::PreviousView, "previous-view", &["shift-tab"], "previous view"),
+    entry(Act::NextPanel, "next-panel", &["."], "focus on the next panel: arrows scroll it, enter opens its table"),
+    entry(Act::PreviousPanel, "previous-panel", &[","], "focus on the panel before"),
     entry(Act::Up, "up", &["up"], "up one row"),
     entry(Act::Down, "down", &["down"], "down one row"),
     entry(Act::PageUp, "page-up", &["pageup"], "up one page"),

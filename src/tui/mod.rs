@@ -16,6 +16,7 @@ mod output;
 mod overlay;
 pub mod paint;
 mod palette;
+mod pane;
 mod run;
 mod save;
 mod screen;

@@ -86,6 +86,33 @@ pub fn frame(buffer: &mut Buffer, area: Rect, title: &Line, right: &str, theme: 
     Rect::new(x0 + 1, y0 + 1, area.width - 2, area.height - 2)
 }
 
+/// How many are hidden, and whether some of them are above.
+pub fn rest(above: usize, hidden: usize) -> String {
+    match (above, hidden) {
+        (_, 0) => String::new(),
+        (0, hidden) => format!("+{hidden}"),
+        (_, hidden) => format!("↑ +{hidden}"),
+    }
+}
+
+/// Makes the frame of an area stand out, with and without color.
+pub fn emphasize(buffer: &mut Buffer, area: Rect, theme: &Theme) {
+    const HEAVY: [(&str, &str); 6] = [("┌", "┏"), ("┐", "┓"), ("└", "┗"), ("┘", "┛"), ("─", "━"), ("│", "┃")];
+    let area = area.intersection(buffer.area);
+    let style = theme.role(Role::Accent);
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            let edge = y == area.top() || y + 1 == area.bottom() || x == area.left() || x + 1 == area.right();
+            if edge
+                && let Some(cell) = buffer.cell_mut((x, y))
+                && let Some((_, heavy)) = HEAVY.iter().find(|(light, _)| *light == cell.symbol())
+            {
+                cell.set_symbol(heavy).set_style(style);
+            }
+        }
+    }
+}
+
 /// Room that a block has inside its frame.
 pub fn inside(area: Rect) -> Rect {
     if area.width < 4 || area.height < 3 {
@@ -107,7 +134,7 @@ pub fn block(buffer: &mut Buffer, area: Rect, block: &Block, theme: &Theme) -> R
     }
     if block.hidden > 0 {
         let gap = if right.is_empty() { "" } else { " " };
-        right = format!("{right}{gap}+{}", block.hidden);
+        right = format!("{right}{gap}{}", rest(block.scrolled, block.hidden));
     }
     let inner = frame(buffer, area, &title, &right, theme);
     match &block.body {
@@ -278,7 +305,7 @@ mod tests {
     }
 
     fn sample(body: Body) -> Block {
-        Block { title: "CPU".into(), note: vec![], hidden: 9, stale: None, body }
+        Block { title: "CPU".into(), note: vec![], hidden: 9, scrolled: 0, stale: None, body }
     }
 
     #[test]

@@ -10,11 +10,12 @@ use super::app::{App, Page, Spot};
 use super::cell::Reader;
 use super::keymap::Act;
 use super::paint::{self, put};
+use super::pane::{self, Pane};
 use super::table_paint;
 use super::table_view::TableView;
 use super::text::width;
 use crate::model::{Level, State, Timestamp, unit};
-use crate::panel::{Body, Item, Node, PANELS, Role, Size, Space, TableSpec, VIEWS, Views as _};
+use crate::panel::{Body, Item, Node, Role, Size, Space, TableSpec, VIEWS, Views as _};
 
 /// Draws everything into a fresh buffer of the app's size.
 pub(super) fn draw(app: &mut App) -> Buffer {
@@ -22,6 +23,7 @@ pub(super) fn draw(app: &mut App) -> Buffer {
     let mut buffer = Buffer::empty(area);
     buffer.set_style(area, app.theme.base());
     app.spots.clear();
+    app.panes.clear();
     app.tabs.clear();
     let mut body = area;
     if area.height >= 6 {
@@ -81,24 +83,42 @@ fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect) {
     }
 }
 
+/// The keys that work now; those that help when lost are never left out, the rest goes from the right.
 fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
-    let wanted = [
-        (Act::NextView, "views"),
-        (Act::Filter, "filter"),
-        (Act::Palette, "palette"),
+    let last = [(Act::Help, "help"), (Act::Quit, "quit")];
+    let mut wanted = Vec::new();
+    if pane::focused(app).is_some() {
+        wanted.extend([(Act::Down, "scroll"), (Act::Enter, "open"), (Act::NextPanel, "panel"), (Act::Back, "back")]);
+    } else if matches!(app.page, Page::Table(_)) {
+        wanted.push((Act::Back, "back"));
+    }
+    wanted.extend([(Act::NextView, "views"), (Act::Filter, "filter"), (Act::Palette, "palette")]);
+    wanted.extend([(Act::Freeze, if app.frozen { "go on" } else { "freeze" }), (Act::Enter, "details")]);
+    wanted.extend([
         (Act::SortRight, "sort"),
-        (Act::Enter, "details"),
-        (Act::Freeze, "freeze"),
         (Act::Signal, "signal"),
-        (Act::Help, "help"),
-        (Act::Quit, "quit"),
-    ];
+        (Act::NextPanel, "panel"),
+        (Act::Graph, "graph"),
+    ]);
+    wanted.extend([(Act::Columns, "columns"), (Act::Tree, "tree")]);
+    let mut seen = Vec::new();
+    wanted.retain(|(act, _)| {
+        !seen.contains(act) && {
+            seen.push(*act);
+            true
+        }
+    });
+    let hint = |(act, word): &(Act, &'static str)| Some((app.keymap.key(*act)?, format!(":{word}  ")));
+    let mut shown: Vec<(String, String)> = wanted.iter().filter_map(hint).collect();
+    let last: Vec<(String, String)> = last.iter().filter_map(hint).collect();
+    let cells = |hints: &[(String, String)]| hints.iter().map(|(key, word)| width(key) + width(word)).sum::<usize>();
+    while !shown.is_empty() && cells(&shown) + cells(&last) > usize::from(area.width) + 1 {
+        shown.pop();
+    }
     let mut x = area.x + 1;
-    for (act, word) in wanted {
-        let Some(key) = app.keymap.key(act) else { continue };
+    for (key, word) in shown.into_iter().chain(last) {
         x += put(buffer, x, area.y, area.right().saturating_sub(x), &key, app.theme.role(Role::Accent));
-        let word = format!(":{word}  ");
-        x += put(buffer, x, area.y, area.right().saturating_sub(x), &word, app.theme.role(Role::Muted));
+        x += put(buffer, x, area.y, area.right().saturating_sub(x), word.trim_end(), app.theme.role(Role::Muted)) + 2;
     }
 }
 
@@ -148,17 +168,25 @@ pub(super) fn share(room: u16, parts: &[(Size, Node)]) -> Vec<u16> {
 }
 
 fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
-    let Some(def) = PANELS.iter().find(|panel| panel.name == name) else { return };
+    let Some(def) = pane::find(name) else { return };
     if area.width == 0 || area.height == 0 {
         return;
     }
     let room = paint::inside(area);
-    let block = (def.build)(&app.cx(), Space { width: room.width, height: room.height, scroll: 0 });
+    let scroll = app.scrolls.get(def.name).copied().unwrap_or(0);
+    let block = (def.build)(&app.cx(), Space { width: room.width, height: room.height, scroll });
+    let table = matches!(block.body, Body::Table(_));
     if let Body::Table(spec) = &block.body {
         framed_table(app, buffer, area, spec, def.name.to_owned(), &block.title);
     } else {
         paint::block(buffer, area, &block, &app.theme);
+        app.scrolls.insert(def.name, block.scrolled);
     }
+    if app.focused == Some(def.name) {
+        paint::emphasize(buffer, area, &app.theme);
+    }
+    let page = usize::from(room.height);
+    app.panes.push(Pane { name: def.name, area, page, hidden: block.hidden, table });
 }
 
 fn framed_table(app: &mut App, buffer: &mut Buffer, area: Rect, spec: &TableSpec, key: String, title: &str) {
@@ -195,7 +223,7 @@ fn framed_table(app: &mut App, buffer: &mut Buffer, area: Rect, spec: &TableSpec
     }
     let page = usize::from(paint::inside(area).height.saturating_sub(1));
     let hidden = kept.saturating_sub(page);
-    let mut right = if hidden > 0 { format!("+{hidden}") } else { String::new() };
+    let mut right = paint::rest(state.top, hidden);
     if let Some(seen) = app.cache.snapshot().get(spec.table).filter(|one| one.status.state == State::Stale)
         && let Some(now) = &seen.now
     {

@@ -1,0 +1,91 @@
+//! Which panel do the arrows go to, and how far is each one scrolled?
+//!
+//! The panels of a view as drawn last are the panes. One of them may have the focus: a click or a key gives it, Esc takes it
+//! away, and then the keys go to the table of the view.
+
+use ratatui::layout::{Position, Rect};
+
+use super::app::{App, Page};
+use super::keymap::Act;
+use crate::panel::{PANELS, PanelDef};
+
+/// A panel on the screen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pane {
+    pub(super) name: &'static str,
+    pub(super) area: Rect,
+    /// Lines inside.
+    pub(super) page: usize,
+    /// Items that did not fit.
+    pub(super) hidden: usize,
+    /// Whether it is a table, which scrolls by its selection.
+    pub(super) table: bool,
+}
+
+/// The pane with the focus if it is not a table.
+pub(super) fn focused(app: &App) -> Option<Pane> {
+    let name = app.focused?;
+    app.panes.iter().copied().find(|pane| pane.name == name && !pane.table)
+}
+
+/// Gives the focus to the pane that lies `by` places beside the one that has it.
+pub(super) fn turn(app: &mut App, by: isize) {
+    let count = app.panes.len() as isize;
+    if count == 0 {
+        return;
+    }
+    let now = app.focused.and_then(|name| app.panes.iter().position(|pane| pane.name == name));
+    let next = match now {
+        Some(at) => (at as isize + by).rem_euclid(count),
+        None if by > 0 => 0,
+        None => count - 1,
+    };
+    app.focused = app.panes.get(next as usize).map(|pane| pane.name);
+}
+
+/// A key of movement on the pane with the focus; false when it is for the table.
+pub(super) fn key(app: &mut App, act: Act) -> bool {
+    let Some(pane) = focused(app) else { return false };
+    let now = app.scrolls.get(pane.name).copied().unwrap_or(0);
+    let page = pane.page.saturating_sub(1).max(1);
+    let to = match act {
+        Act::Up => now.saturating_sub(1),
+        Act::Down => now.saturating_add(1),
+        Act::PageUp => now.saturating_sub(page),
+        Act::PageDown => now.saturating_add(page),
+        Act::Home => 0,
+        Act::End => now.saturating_add(pane.hidden),
+        Act::Enter => {
+            open(app, pane.name);
+            return true;
+        }
+        _ => return false,
+    };
+    app.scrolls.insert(pane.name, to);
+    true
+}
+
+/// Opens the table that a panel shows.
+fn open(app: &mut App, name: &str) {
+    let Some(def) = find(name) else { return };
+    let Some(table) = (def.demands)().into_iter().find_map(|demand| app.table(&demand.table)) else { return };
+    app.go(Page::Table(&table.name));
+}
+
+/// The wheel over a pane that is not a table.
+pub(super) fn wheel(app: &mut App, at: Position, by: isize) {
+    if let Some(pane) = app.panes.iter().find(|pane| pane.area.contains(at) && !pane.table) {
+        let scroll = app.scrolls.entry(pane.name).or_insert(0);
+        *scroll = scroll.saturating_add_signed(by);
+    }
+}
+
+/// A click gives the focus.
+pub(super) fn click(app: &mut App, at: Position) {
+    app.focused = app.panes.iter().find(|pane| pane.area.contains(at)).map(|pane| pane.name);
+}
+
+/// A panel by its name.
+pub(super) fn find(name: &str) -> Option<&'static PanelDef> {
+    PANELS.iter().find(|panel| panel.name == name)
+}
