@@ -2,10 +2,6 @@
 
 #![cfg(test)]
 
-use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,43 +9,12 @@ use netglance::collect::mount::{ENTRY, MountRow};
 use netglance::collect::{Batch, Collect, Cx, Wants};
 use netglance::model::{Cell, Mono, Owners, Rows, Timestamp};
 use netglance::source::file::Roots;
+use rustix::thread::UnshareFlags;
 
-/// Mounts something; `kind` and `options` as `mount(2)` has them.
-fn mount(source: &str, target: &Path, kind: &str, flags: libc::c_ulong, options: &str) {
-    let [source, kind, options] = [source, kind, options].map(|text| CString::new(text).unwrap());
-    let target = CString::new(target.as_os_str().as_bytes()).unwrap();
-    // SAFETY: all are terminated strings that live until the call returns.
-    let done = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, options.as_ptr().cast()) };
-    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
-}
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
 
-fn unmount(target: &Path) {
-    let target = CString::new(target.as_os_str().as_bytes()).unwrap();
-    // SAFETY: a terminated string that lives until the call returns.
-    assert_eq!(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }, 0, "{}", std::io::Error::last_os_error());
-}
-
-/// Mounts a FUSE file system whose daemon is this test, which reads no request and so answers none.
-fn mount_fuse(target: &Path) -> OwnedFd {
-    let device = rustix::fs::open("/dev/fuse", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()).unwrap();
-    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", device.as_raw_fd());
-    mount("silent", target, "fuse", libc::MS_NOSUID, &options);
-    device
-}
-
-/// Runs on a thread with mounts of its own, so that nobody else on this machine meets what hangs.
-fn with_own_mounts<T: Send>(run: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            // SAFETY: the thread has its own mounts and working directory from here on, and shares all else.
-            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }
-                .expect("this test needs root");
-            mount("none", Path::new("/"), "none", libc::MS_PRIVATE | libc::MS_REC, "");
-            run()
-        });
-        thread.join().unwrap()
-    })
-}
+use support::space::{mount, mount_fuse, unmount, within};
 
 /// Takes the sample of second `second`; the collector may not hold its caller for long.
 fn sample(collector: &mut dyn Collect, second: u64) -> Arc<dyn Rows> {
@@ -74,7 +39,7 @@ fn cell<'a>(rows: &'a dyn Rows, target: &str, column: &str) -> Cell<'a> {
 fn root_a_hung_mount_is_stalled_within_three_seconds_and_holds_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().to_str().unwrap();
-    with_own_mounts(|| {
+    within(UnshareFlags::NEWNS, || {
         let mut collector = (ENTRY.make)();
         sample(&mut *collector, 0);
         let device = mount_fuse(dir.path());
@@ -99,7 +64,7 @@ fn root_a_hung_mount_is_stalled_within_three_seconds_and_holds_nobody() {
 fn root_a_mount_whose_daemon_died_is_failed_and_one_that_is_gone_is_no_row() {
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().to_str().unwrap();
-    with_own_mounts(|| {
+    within(UnshareFlags::NEWNS, || {
         drop(mount_fuse(dir.path()));
         let mut collector = (ENTRY.make)();
         let rows = sample(&mut *collector, 0);
@@ -116,7 +81,7 @@ fn root_space_is_that_of_the_file_system() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("with space\n");
     std::fs::create_dir(&place).unwrap();
-    with_own_mounts(|| {
+    within(UnshareFlags::NEWNS, || {
         mount("mine", &place, "tmpfs", libc::MS_RDONLY, "size=1m,nr_inodes=100");
         let shown = format!("{}/with space\\x0a", dir.path().display());
         let rows = sample(&mut *(ENTRY.make)(), 0);

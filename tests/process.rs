@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use netglance::collect::process::{ENTRY, ProcessRow};
@@ -13,28 +13,13 @@ use netglance::model::{Action, ActionError, Cell, Demand, Mono, Owners, Rows, Ti
 use netglance::source::action::act;
 use netglance::source::file::{Root, Roots};
 
-/// A child that is killed and reaped however the test ends.
-struct Guard(Child);
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
 
-impl Guard {
-    fn start(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
-    }
+use support::process::Guard;
 
-    fn sleep() -> Self {
-        Self::start(Command::new("sleep").arg("1000"))
-    }
-
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn sleeping() -> Guard {
+    Guard::start(Command::new("sleep").arg("1000"))
 }
 
 /// A collector with the roots and demands that it is asked with.
@@ -175,7 +160,7 @@ fn cpu_time_is_what_the_kernel_charges() {
 
 #[test]
 fn renice_reaches_the_process_and_is_shown() {
-    let child = Guard::sleep();
+    let child = sleeping();
     let mut live = Live::new();
     let rows = live.until(child.pid(), "name", |name| name.text() == Some("sleep"));
     let start = number(&*rows, child.pid(), "start");
@@ -237,7 +222,7 @@ fn child_with_number(pid: u32) -> u32 {
 
 #[test]
 fn root_a_reused_number_is_another_process_and_is_not_hit() {
-    let mut first = Guard::sleep();
+    let mut first = sleeping();
     let pid = first.pid();
     let mut live = Live::new();
     let rows = live.until(pid, "name", |name| name.text() == Some("sleep"));
@@ -289,7 +274,7 @@ fn as_nobody<T: Send>(prepare: impl FnOnce() + Send, run: impl FnOnce() -> T + S
 #[test]
 fn root_without_rights_all_processes_are_shown_and_what_is_denied_is_missing() {
     let mine = Guard::start(Command::new("sleep").arg("1000").uid(65534).gid(65534));
-    let others = Guard::sleep();
+    let others = sleeping();
     let (rows, signal) = as_nobody(
         || (),
         || {

@@ -1,0 +1,142 @@
+//! Processes that tests start: strangers with names of our choice, storms, and what the kernel says of one.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+
+/// A child that is killed and reaped however the test ends.
+pub(crate) struct Guard(pub(crate) Child);
+
+impl Guard {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process that sleeps under a name of our choice, and ends with its owner.
+pub(crate) struct Sleeper {
+    pub(crate) guard: Guard,
+    _dir: tempfile::TempDir,
+}
+
+impl Sleeper {
+    pub(crate) fn start(name: impl AsRef<OsStr>, argument: impl AsRef<OsStr>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join(name.as_ref());
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let guard = Guard::start(Command::new(&program).arg0(argument).arg("600"));
+        Self { guard, _dir: dir }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.guard.pid()
+    }
+}
+
+/// Children that come and go: at most `alive` of them are there at any time.
+pub(crate) struct Storm {
+    alive: usize,
+    children: VecDeque<libc::pid_t>,
+}
+
+impl Storm {
+    pub(crate) fn new(alive: usize) -> Self {
+        Self { alive, children: VecDeque::new() }
+    }
+
+    /// Starts so many children; for each beyond the limit the oldest one ends.
+    pub(crate) fn blow(&mut self, count: usize) {
+        for _ in 0..count {
+            // SAFETY: the child only calls `pause`, which is async-signal-safe, so that locks held by other threads at the
+            // time of the fork do not matter.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                loop {
+                    // SAFETY: has no arguments.
+                    unsafe { libc::pause() };
+                }
+            }
+            assert!(pid > 0, "{}", std::io::Error::last_os_error());
+            self.children.push_back(pid);
+            if self.children.len() > self.alive {
+                self.end_oldest();
+            }
+        }
+    }
+
+    fn end_oldest(&mut self) {
+        let Some(pid) = self.children.pop_front() else { return };
+        // SAFETY: the child is ours and not reaped yet, so that its number is its own.
+        unsafe {
+            libc::kill(pid, libc::SIGKILL);
+            libc::waitpid(pid, std::ptr::null_mut(), 0);
+        }
+    }
+
+    /// Ends all that are left.
+    pub(crate) fn calm(&mut self) {
+        while !self.children.is_empty() {
+            self.end_oldest();
+        }
+    }
+}
+
+impl Drop for Storm {
+    fn drop(&mut self) {
+        self.calm();
+    }
+}
+
+/// What the kernel counts for one process.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Usage {
+    pub(crate) descriptors: usize,
+    pub(crate) threads: usize,
+    pub(crate) rss: u64,
+    /// CPU seconds.
+    pub(crate) cpu: f64,
+}
+
+/// What a process holds now; `None` when it is gone.
+pub(crate) fn usage(pid: u32) -> Option<Usage> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<u64> =
+        text.rsplit_once(") ")?.1.split(' ').skip(1).map(|field| field.trim().parse().unwrap_or(0)).collect();
+    let ticks = rustix::param::clock_ticks_per_second() as f64;
+    Some(Usage {
+        descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
+        threads: std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.count(),
+        rss: fields.get(20)? * rustix::param::page_size() as u64,
+        cpu: (fields.get(10)? + fields.get(11)?) as f64 / ticks,
+    })
+}
+
+/// Takes every right from the process that a command starts, and makes it nobody.
+pub(crate) fn as_nobody(command: &mut Command) {
+    // the supplementary groups go with it; without root and without file capabilities none is left
+    command.uid(65534).gid(65534);
+}
+
+/// Bounds the descriptors of the process that a command starts.
+pub(crate) fn with_descriptors(command: &mut Command, most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: a plain system call with plain data.
+    unsafe {
+        command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
+    }
+}
