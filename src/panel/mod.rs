@@ -35,6 +35,7 @@ mod view;
 
 pub use header::{demands as header_demands, header};
 pub use keys::{SORTS, Sort, Target, columns, target, tree};
+pub use pick::why;
 pub use toggle::{TOGGLES, Toggle};
 pub use view::VIEWS;
 

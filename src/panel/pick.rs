@@ -100,7 +100,7 @@ fn digits<'a>(text: &mut &'a str) -> &'a str {
 }
 
 /// Why a table has no rows: state, reason and hint of its collector in one line.
-pub(super) fn why(cx: &Cx<'_>, table: &Table) -> Body {
+pub fn why(cx: &Cx<'_>, table: &Table) -> Body {
     let Some(known) = cx.snapshot.get(&table.name) else {
         return Body::Empty { level: Level::Ok, why: "waiting for the first sample".to_owned() };
     };

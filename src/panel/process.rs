@@ -35,9 +35,6 @@ fn demands() -> Vec<Demand> {
 }
 
 fn build(cx: &Cx<'_>, space: Space) -> Block {
-    let Some(view) = cx.views.get(&ProcessRow::TABLE.name).filter(|view| !view.is_empty()) else {
-        return pick::empty("Processes", pick::why(cx, ProcessRow::TABLE));
-    };
     let spec = TableSpec {
         table: "process",
         columns: fitting(space.width),
@@ -46,7 +43,7 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
     };
     Block {
         title: "Processes".into(),
-        note: note(&view),
+        note: cx.views.get(&ProcessRow::TABLE.name).map_or_else(Line::new, |view| note(&view)),
         hidden: 0,
         scrolled: 0,
         stale: pick::stale(cx, ProcessRow::TABLE),

@@ -271,7 +271,8 @@ fn few_cpus_have_bars() {
 #[test]
 fn an_empty_panel_says_why_and_what_to_do() {
     let mut fake = Fake::empty();
-    for panel in PANELS.iter().filter(|panel| panel.name != "alerts") {
+    // the table view says it of tables
+    for panel in PANELS.iter().filter(|panel| !matches!(panel.name, "alerts" | "processes")) {
         let block = (panel.build)(&fake.cx(), Space { width: 80, height: 24, scroll: 0 });
         assert_eq!(why(&block), "waiting for the first sample", "{}", panel.name);
     }

@@ -240,7 +240,14 @@ impl App {
         }
     }
 
-    /// The table that keys go to, with its view.
+    /// The table that keys go to, which may have no sample yet.
+    pub(super) fn focused_table(&mut self) -> Option<(&'static Table, &mut TableView)> {
+        let spot = self.spots.first()?;
+        let table = self.host.schema().iter().copied().find(|table| table.name == spot.table)?;
+        Some((table, self.tables.get_mut(&spot.key)?))
+    }
+
+    /// The table that keys go to, with its rows.
     pub(super) fn focus(&mut self) -> Option<(&'static str, Arc<crate::store::rate::View>, &mut TableView)> {
         let spot = self.spots.first()?;
         let view = self.cache.get(spot.table)?;

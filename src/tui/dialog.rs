@@ -89,8 +89,8 @@ fn filter(app: &mut App, mut input: Input, key: KeyEvent, event: &Event) -> Over
     if key.code != KeyCode::Enter {
         typed(&mut input, event);
     }
-    let error = app.focus().and_then(|(_, view, _)| {
-        let wrong = Filter::parse_prompt(input.value(), view.table()).err()?;
+    let error = app.focused_table().and_then(|(table, _)| {
+        let wrong = Filter::parse_prompt(input.value(), table).err()?;
         Some(format!("column {}: {}", wrong.column(), wrong.message))
     });
     let error = error.filter(|_| !input.value().trim().is_empty());
@@ -150,14 +150,14 @@ fn theme(app: &mut App, name: &str) {
 }
 
 fn columns(app: &mut App, chosen: usize, code: KeyCode, page: usize) -> Overlay {
-    let Some((_, view, state)) = app.focus() else { return Overlay::None };
+    let Some((table, state)) = app.focused_table() else { return Overlay::None };
     if code == KeyCode::Char(' ') {
         state.toggle_column(chosen);
     }
     if code == KeyCode::Enter {
         return Overlay::None;
     }
-    Overlay::Columns(moved(chosen, code, page).min(view.table().columns.len().saturating_sub(1)))
+    Overlay::Columns(moved(chosen, code, page).min(table.columns.len().saturating_sub(1)))
 }
 
 fn signal(app: &mut App, target: Target, chosen: usize, code: KeyCode) -> Overlay {

@@ -76,8 +76,10 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         Act::Help => app.overlay = Overlay::Help(0),
         Act::Palette => app.overlay = Overlay::Palette(Input::default(), 0, app.theme.name.clone()),
         Act::Filter => {
-            let text =
-                app.focus().and_then(|(_, _, s)| s.filter.as_ref().map(|f| f.text().to_owned())).unwrap_or_default();
+            let text = app
+                .focused_table()
+                .and_then(|(_, s)| s.filter.as_ref().map(|f| f.text().to_owned()))
+                .unwrap_or_default();
             app.overlay = Overlay::Filter(Input::new(text), None);
         }
         Act::EraseFilter => set_filter(app, ""),
@@ -115,7 +117,7 @@ fn back(app: &mut App) {
     } else if matches!(app.page, Page::Table(_)) {
         let back = app.came.take().unwrap_or(Page::Explore);
         app.go(back);
-    } else if let Some((_, _, state)) = app.focus() {
+    } else if let Some((_, state)) = app.focused_table() {
         state.selected = None;
     }
 }
@@ -142,8 +144,8 @@ fn switch(app: &mut App, at: usize) {
 
 fn letter(app: &mut App, at: usize) {
     let Some(sort) = SORTS.get(at) else { return };
-    let Some((table, _, state)) = app.focus() else { return };
-    if table != sort.table.name {
+    let Some((table, state)) = app.focused_table() else { return };
+    if table.name != sort.table.name {
         return;
     }
     let order = if sort.descending { Order::Descending } else { Order::Ascending };
@@ -229,12 +231,12 @@ fn renice(app: &mut App, by: i32) {
     }
 }
 
-/// Sets the filter of the focused table; false with a message when it is wrong.
+/// Sets the filter of the focused table, which need not have been sampled; a wrong one changes nothing.
 pub(super) fn set_filter(app: &mut App, text: &str) {
-    let Some((_, view, state)) = app.focus() else { return };
+    let Some((table, state)) = app.focused_table() else { return };
     if text.trim().is_empty() {
         state.filter = None;
-    } else if let Ok(filter) = Filter::parse_prompt(text, view.table()) {
+    } else if let Ok(filter) = Filter::parse_prompt(text, table) {
         state.filter = Some(filter);
         state.top = 0;
     }
@@ -268,10 +270,10 @@ fn command(app: &mut App, text: &str) -> Outcome {
         },
         "filter" => set_filter(app, rest),
         "sort" => {
-            if let Some((_, view, state)) = app.focus()
-                && let Some(column) = view.table().position(rest)
+            if let Some((table, state)) = app.focused_table()
+                && let Some(column) = table.position(rest)
             {
-                state.sort_by(view.table(), column);
+                state.sort_by(table, column);
             }
         }
         "save" => return save(app, rest),

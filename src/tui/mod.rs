@@ -24,6 +24,10 @@ pub mod settings;
 pub mod table_paint;
 pub mod table_view;
 pub mod terminal;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod theme;
 

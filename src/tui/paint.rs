@@ -137,7 +137,16 @@ pub fn block(buffer: &mut Buffer, area: Rect, block: &Block, theme: &Theme) -> R
         right = format!("{right}{gap}{}", rest(block.scrolled, block.hidden));
     }
     let inner = frame(buffer, area, &title, &right, theme);
-    match &block.body {
+    body(buffer, inner, &block.body, theme);
+    if block.stale.is_some() {
+        tint(buffer, inner, theme.role(Role::Stale).add_modifier(Modifier::DIM));
+    }
+    inner
+}
+
+/// Draws what is inside a frame, unless it is a table.
+pub fn body(buffer: &mut Buffer, inner: Rect, body: &Body, theme: &Theme) {
+    match body {
         Body::Lines(lines) => {
             for (y, items) in (inner.top()..inner.bottom()).zip(lines) {
                 line(buffer, Rect::new(inner.x, y, inner.width, 1), items, theme);
@@ -146,10 +155,6 @@ pub fn block(buffer: &mut Buffer, area: Rect, block: &Block, theme: &Theme) -> R
         Body::Empty { level, why } => empty(buffer, inner, *level, why, theme),
         Body::Table(_) => {}
     }
-    if block.stale.is_some() {
-        tint(buffer, inner, theme.role(Role::Stale).add_modifier(Modifier::DIM));
-    }
-    inner
 }
 
 fn empty(buffer: &mut Buffer, area: Rect, level: Level, why: &str, theme: &Theme) {

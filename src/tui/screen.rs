@@ -14,7 +14,7 @@ use super::pane::{self, Pane};
 use super::table_paint;
 use super::table_view::TableView;
 use super::text::width;
-use crate::model::{Level, State, Timestamp, unit};
+use crate::model::{Level, State, Table, Timestamp, unit};
 use crate::panel::{Body, Item, Node, Role, Size, Space, TableSpec, VIEWS, Views as _};
 
 /// Draws everything into a fresh buffer of the app's size.
@@ -191,38 +191,19 @@ fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
 
 fn framed_table(app: &mut App, buffer: &mut Buffer, area: Rect, spec: &TableSpec, key: String, title: &str) {
     let Some(table) = app.table(spec.table) else { return };
+    let mut state = app.tables.remove(&key).unwrap_or_else(|| first_state(app, table, spec));
     let mut line = vec![Item::Text(title.to_owned().into(), Role::Title)];
-    let Some(view) = app.cache.get(spec.table) else {
-        let inner = paint::frame(buffer, area, &line, "", &app.theme);
-        let status = app.cache.snapshot().get(spec.table).map(|state| state.status.clone());
-        let (words, level) = match status {
-            Some(status) if status.state != State::Ok => {
-                (format!("{}: {} {}", status.state.name(), status.reason, status.hint), Level::Careful)
-            }
-            _ => ("not sampled yet".to_owned(), Level::Ok),
-        };
-        put(buffer, inner.x, inner.y, inner.width, &words, app.theme.level(level));
-        return;
-    };
-    let initial = || {
-        let columns = if spec.columns.is_empty() {
-            crate::panel::columns(spec.table).unwrap_or_default()
-        } else {
-            spec.columns.clone()
-        };
-        let filter = app.first.as_ref().filter(|(name, _)| *name == spec.table).map(|(_, filter)| filter.clone());
-        TableView { filter, ..TableView::new(table, columns, spec.sort) }
-    };
-    let mut state = app.tables.get(&key).cloned().unwrap_or_else(initial);
-    state.refresh(&view);
-    let total = view.len();
-    let kept = state.rows.len();
-    line.push(Item::Text(format!(" {kept}").into(), Role::Value));
+    let view = app.cache.get(spec.table).filter(|view| !view.is_empty());
+    if let Some(view) = &view {
+        state.refresh(view);
+        line.push(Item::Text(format!(" {}", state.rows.len()).into(), Role::Value));
+    }
     if let Some(filter) = &state.filter {
-        line.push(Item::Text(format!(" of {total}, filter {}", filter.text()).into(), Role::Accent));
+        let of = view.as_ref().map_or(String::new(), |view| format!(" of {}", view.len()));
+        line.push(Item::Text(format!("{of}, filter {}", filter.text()).into(), Role::Accent));
     }
     let page = usize::from(paint::inside(area).height.saturating_sub(1));
-    let hidden = kept.saturating_sub(page);
+    let hidden = state.rows.len().saturating_sub(page);
     let mut right = paint::rest(state.top, hidden);
     if let Some(seen) = app.cache.snapshot().get(spec.table).filter(|one| one.status.state == State::Stale)
         && let Some(now) = &seen.now
@@ -230,10 +211,27 @@ fn framed_table(app: &mut App, buffer: &mut Buffer, area: Rect, spec: &TableSpec
         right = format!("{} {right}", unit::span(now.time.age(Timestamp::now())));
     }
     let inner = paint::frame(buffer, area, &line, right.trim(), &app.theme);
-    let reader = Reader { style: app.style, levels: &app.config.levels, now: Timestamp::now() };
-    let placed = table_paint::draw(buffer, inner, &view, &mut state, &reader, &app.theme);
+    let placed = if let Some(view) = view {
+        let reader = Reader { style: app.style, levels: &app.config.levels, now: Timestamp::now() };
+        table_paint::draw(buffer, inner, &view, &mut state, &reader, &app.theme)
+    } else {
+        state.rows.clear();
+        paint::body(buffer, inner, &crate::panel::why(&app.cx(), table), &app.theme);
+        Vec::new()
+    };
     app.tables.insert(key.clone(), state);
     app.spots.push(Spot { key, table: spec.table, area: inner, placed });
+}
+
+/// A table that nobody has made anything of yet.
+fn first_state(app: &App, table: &Table, spec: &TableSpec) -> TableView {
+    let columns = if spec.columns.is_empty() {
+        crate::panel::columns(spec.table).unwrap_or_default()
+    } else {
+        spec.columns.clone()
+    };
+    let filter = app.first.as_ref().filter(|(name, _)| *name == spec.table).map(|(_, filter)| filter.clone());
+    TableView { filter, ..TableView::new(table, columns, spec.sort) }
 }
 
 fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
@@ -268,37 +266,12 @@ fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::collect::load::LoadRow;
-    use crate::model::{Action, ActionError, Demand, HistoryAsk, Host, Series, Snapshot, Table};
     use crate::tui::app::Config;
-    use crate::tui::theme::{Ability, Depth};
-
-    struct Quiet;
-
-    impl Host for Quiet {
-        fn schema(&self) -> &'static [&'static Table] {
-            static TABLES: &[&Table] = &[LoadRow::TABLE];
-            TABLES
-        }
-        fn demand(&self, _: u64, _: Vec<Demand>) {}
-        fn latest(&self) -> Arc<Snapshot> {
-            Arc::default()
-        }
-        fn history(&self, _: &HistoryAsk) -> Option<Series> {
-            None
-        }
-        fn act(&self, _: &Action) -> Result<(), ActionError> {
-            Err(ActionError::Off)
-        }
-    }
 
     #[test]
     fn every_page_is_drawn_at_every_size_before_the_first_sample() {
-        let ability = Ability { depth: Depth::True, ascii: false };
-        let mut app = App::new(Arc::new(Quiet), Config::default(), ability).unwrap();
+        let (_, mut app) = crate::tui::testing::app(Config::default());
         let views = (0..VIEWS.len()).map(Page::View);
         for page in views.chain([Page::Explore, Page::Table("load")]) {
             app.go(page);

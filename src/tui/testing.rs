@@ -1,0 +1,154 @@
+//! What host, and which hands, do the tests of the dashboard have?
+
+use std::sync::{Arc, Mutex};
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+
+use super::app::{App, Config};
+use super::theme::{Ability, Depth};
+use super::{input, screen};
+use crate::collect::load::LoadRow;
+use crate::collect::memory::MemoryRow;
+use crate::collect::mount::MountRow;
+use crate::collect::process::ProcessRow;
+use crate::collect::process_detail::{ProcessEnvironmentRow, ProcessFileRow};
+use crate::model::{
+    Action, ActionError, Cell, Demand, HistoryAsk, Host, Kind, Mono, Rows, Sample, Series, Shape, Snapshot, Status,
+    Table, TableState, Text, Timestamp, Type, Value,
+};
+
+/// A host whose samples a test gives, and that writes down what is done to it.
+#[derive(Default)]
+pub(super) struct Fake {
+    pub(super) snapshot: Mutex<Arc<Snapshot>>,
+    pub(super) acts: Mutex<Vec<Action>>,
+    pub(super) wants: Mutex<Vec<Demand>>,
+}
+
+impl Host for Fake {
+    fn schema(&self) -> &'static [&'static Table] {
+        static TABLES: &[&Table] = &[
+            LoadRow::TABLE,
+            MemoryRow::TABLE,
+            MountRow::TABLE,
+            ProcessRow::TABLE,
+            ProcessFileRow::TABLE,
+            ProcessEnvironmentRow::TABLE,
+        ];
+        TABLES
+    }
+    fn demand(&self, _: u64, wants: Vec<Demand>) {
+        *self.wants.lock().unwrap() = wants;
+    }
+    fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.lock().unwrap())
+    }
+    fn history(&self, _: &HistoryAsk) -> Option<Series> {
+        Some(Series { points: (0..60).map(|i| (Mono(i * 1_000_000_000), i as f64)).collect(), evicted: 0 })
+    }
+    fn act(&self, action: &Action) -> Result<(), ActionError> {
+        self.acts.lock().unwrap().push(action.clone());
+        Ok(())
+    }
+}
+
+impl Fake {
+    /// Publishes rows of a table as taken at a second.
+    pub(super) fn publish(&self, rows: Made, second: u64) {
+        let mut latest = self.snapshot.lock().unwrap();
+        let mut snapshot = Snapshot::clone(&latest);
+        let table = rows.table;
+        let time = Timestamp::from_seconds(1.8e9 + second as f64);
+        let sample = Sample { rows: Arc::new(rows), time, mono: Mono(second * 1_000_000_000) };
+        let before = snapshot.tables.remove(&*table.name).and_then(|state| state.now);
+        let state = TableState { table, now: Some(sample), before, status: Status::ok() };
+        snapshot.tables.insert(&table.name, state);
+        snapshot.generation += 1;
+        *latest = Arc::new(snapshot);
+    }
+}
+
+/// Rows of any table.
+#[derive(Clone)]
+pub(super) struct Made {
+    pub(super) table: &'static Table,
+    cells: Vec<Vec<Value>>,
+}
+
+impl Made {
+    /// Rows that differ in every Id, with values that fit each column; text is the name with the row's number.
+    pub(super) fn new(table: &'static Table, count: usize, name: &str) -> Self {
+        let count = if table.attrs.shape == Shape::Single { 1 } else { count };
+        let cell = |row: usize, column: &crate::model::Column| match (column.ty, column.kind) {
+            (_, Kind::Derived) => Value::Missing,
+            (Type::U64, Kind::Id) => Value::U64(row as u64 + 1000),
+            (Type::U64, _) => Value::U64(row as u64 + 1),
+            (Type::I64, _) => Value::I64(row as i64),
+            (Type::F64, _) => Value::F64(row as f64),
+            (Type::Text, _) => Value::Text(Text::from(format!("{name}{row}"))),
+            (Type::Timestamp, _) => Value::Timestamp(Timestamp::from_seconds(1.7e9)),
+            (Type::Label, _) => column.labels.first().map_or(Value::Missing, |l| Value::Label(Text::from(l.name))),
+            _ => Value::Missing,
+        };
+        let cells = (0..count).map(|row| table.columns.iter().map(|column| cell(row, column)).collect()).collect();
+        Self { table, cells }
+    }
+}
+
+impl Rows for Made {
+    fn table(&self) -> &Table {
+        self.table
+    }
+    fn len(&self) -> usize {
+        self.cells.len()
+    }
+    fn cell(&self, row: usize, column: usize) -> Cell<'_> {
+        self.cells[row].get(column).map_or(Cell::Missing, Value::as_cell)
+    }
+}
+
+/// A dashboard on a host that has not been sampled.
+pub(super) fn app(config: Config) -> (Arc<Fake>, App) {
+    let host = Arc::new(Fake::default());
+    let ability = Ability { depth: Depth::True, ascii: false };
+    let mut app = App::new(Arc::clone(&host) as Arc<dyn Host>, config, ability).unwrap();
+    app.size = (100, 30);
+    (host, app)
+}
+
+/// The screen as lines.
+pub(super) fn screen(app: &mut App) -> String {
+    app.ask();
+    let buffer = screen::draw(app);
+    let width = usize::from(buffer.area.width).max(1);
+    let rows =
+        buffer.content.chunks(width).map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>());
+    rows.map(|row| row.trim_end().to_owned() + "\n").collect()
+}
+
+/// Presses keys named as in the configuration, drawing before each.
+pub(super) fn press(app: &mut App, keys: &[&str]) {
+    for key in keys {
+        screen(app);
+        let (code, modifiers) = match *key {
+            "enter" => (KeyCode::Enter, KeyModifiers::NONE),
+            "esc" => (KeyCode::Esc, KeyModifiers::NONE),
+            "tab" => (KeyCode::Tab, KeyModifiers::NONE),
+            "up" => (KeyCode::Up, KeyModifiers::NONE),
+            "down" => (KeyCode::Down, KeyModifiers::NONE),
+            "left" => (KeyCode::Left, KeyModifiers::NONE),
+            "right" => (KeyCode::Right, KeyModifiers::NONE),
+            "space" => (KeyCode::Char(' '), KeyModifiers::NONE),
+            "f5" => (KeyCode::F(5), KeyModifiers::NONE),
+            one => (KeyCode::Char(one.chars().next().unwrap()), KeyModifiers::NONE),
+        };
+        let _ = input::handle(app, Event::Key(KeyEvent::new(code, modifiers)));
+    }
+}
+
+/// Types text.
+pub(super) fn type_text(app: &mut App, text: &str) {
+    for ch in text.chars() {
+        let _ = input::handle(app, Event::Key(KeyEvent::new(KeyCode::Char(ch), KeyModifiers::NONE)));
+    }
+}
