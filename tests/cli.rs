@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -108,6 +109,67 @@ fn rows_are_filtered_then_sorted_then_limited() {
     let text = ok(&["show", "process", "--where", &filter, "--sort", "pid", "--limit", "1", "--columns", "pid"]);
     assert_eq!(text, "PID\n  1\n");
     assert_eq!(ok(&["show", "process", "--where", "pid == 0", "--format", "json"]), "[]\n");
+}
+
+/// What a command prints on a terminal of so many columns.
+fn on_a_terminal(columns: u16, args: &[&str]) -> String {
+    let size = portable_pty::PtySize { rows: 24, cols: columns, pixel_width: 0, pixel_height: 0 };
+    let pair = portable_pty::native_pty_system().openpty(size).unwrap();
+    let mut command = portable_pty::CommandBuilder::new(env!("CARGO_BIN_EXE_netglance"));
+    command.args(args);
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let mut text = Vec::new();
+    let mut reader = pair.master.try_clone_reader().unwrap();
+    let mut chunk = [0; 4096];
+    // the end of a terminal is an error
+    while let Ok(read @ 1..) = reader.read(&mut chunk) {
+        text.extend_from_slice(&chunk[..read]);
+    }
+    assert!(child.wait().unwrap().success());
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn processes_fit_a_terminal_and_a_pipe_gets_the_whole_command() {
+    let long = "x".repeat(300);
+    let mut child = Command::new("/bin/sleep").arg0(&long).arg("600").spawn().unwrap();
+    let filter = format!("pid == {}", child.id());
+    let args = ["show", "process", "--where", &filter, "--sort", "-cpu", "--rate", "--every", "100ms", "--limit", "5"];
+    let once: Vec<&str> = args.iter().copied().chain(["--count", "1"]).collect();
+    let piped = ok(&once);
+    let (narrow, wide) = (on_a_terminal(80, &once), on_a_terminal(200, &once));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let heading: Vec<&str> = piped.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(heading, ["PID", "USER", "STATE", "CPU_TIME", "RSS", "CPU", "MEMORY", "COMMAND"]);
+    assert!(piped.contains(&long) && piped.contains(" 600"), "{piped}");
+    for (text, columns) in [(narrow, 80), (wide, 200)] {
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), heading);
+        assert_eq!(lines[1].chars().count(), columns, "{text}");
+        assert!(lines[1].ends_with("xxx…"), "{text}");
+    }
+}
+
+#[test]
+fn an_order_by_what_a_single_sample_cannot_know_is_warned_of() {
+    let output = run(&["show", "process", "--sort", "-cpu", "--limit", "1"]);
+    assert_eq!((output.status.code(), stdout(&output).lines().count()), (Some(0), 2));
+    assert!(stderr(&output).contains("`cpu`") && stderr(&output).contains("--rate"), "{}", stderr(&output));
+    assert_eq!(stderr(&run(&["show", "process", "--sort", "-rss", "--filter", "pid == 1"])), "");
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_every_command() {
+    for args in [&["show", "load"][..], &["schema"], &["man"], &["check", "--defaults"], &["--help"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = netglance(args).stdin(Stdio::null()).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(stderr(&output).contains("No space left"), "{args:?} {}", stderr(&output));
+    }
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub struct Show {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// Only rows for which this is true, such as 'cpu > 50% and name =~ "qemu"'.
-    #[arg(long = "where", value_name = "EXPR", allow_hyphen_values = true)]
+    #[arg(long = "where", visible_alias = "filter", value_name = "EXPR", allow_hyphen_values = true)]
     pub filter: Option<String>,
     /// Column to sort by; with - in front the largest first.
     #[arg(long, value_name = "[-]COLUMN", allow_hyphen_values = true)]

@@ -94,8 +94,11 @@ pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return match error.print() {
+                _ if error.use_stderr() => ExitCode::from(2),
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => Failure::Output(error).report(),
+            };
         }
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -114,7 +117,9 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         return dashboard::run(&cli.dashboard, cli.config.clone());
     };
     if cli.dashboard != args::Dashboard::default() {
-        return Err(Failure::usage("flags of the dashboard stand before a command", "leave one of them out"));
+        let message = "--interval, --view, --theme, --filter, --read-only and --allow-actions before a command are for the \
+                       dashboard, which no command shows";
+        return Err(Failure::usage(message, "write flags of a command behind it"));
     }
     let named = cli.config.as_deref();
     match command {
@@ -125,6 +130,16 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Completions { shell } => pages::completions(*shell, out),
         Command::Man => pages::manual(out),
         Command::Reset => reset::run(out),
+    }
+}
+
+/// Says on standard error what does not keep a command from its answer.
+fn warn(message: &str, hint: &str) {
+    let mut err = io::stderr().lock();
+    // nobody is left to tell when standard error is gone
+    let _ = writeln!(err, "netglance: warning: {message}");
+    if !hint.is_empty() {
+        let _ = writeln!(err, "hint: {hint}");
     }
 }
 

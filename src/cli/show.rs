@@ -3,7 +3,8 @@
 //! Filter, then sort, then limit. The collector of the table runs alone, once or once for each print; nothing is written to
 //! standard output for a table that is not there.
 
-use std::io::Write;
+use std::collections::BTreeSet;
+use std::io::{IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
 use super::probe::{self, Source};
@@ -11,7 +12,7 @@ use super::{Failure, args, column, table};
 use crate::collect::{EVERY_SECOND, Wants};
 use crate::config::Config;
 use crate::export::{self, Format, Selection};
-use crate::model::{Demand, Sample, Table, Type, Value};
+use crate::model::{Demand, Kind, Sample, Table, Type, Value};
 use crate::store::expr::{ExprError, Filter};
 use crate::store::query::{self, Order, Query};
 use crate::store::rate::{Mode, View};
@@ -51,11 +52,42 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
             rate: args.rate,
             time: now.time,
         };
-        export::write(out, args.format, &what, n == 0)?;
+        match room(args.format) {
+            Some(room) => export::write_fitting(out, &what, n == 0, room, !args.columns.is_empty())?,
+            None => export::write(out, args.format, &what, n == 0)?,
+        }
         out.flush()?;
+        if n == 0 && before.is_none() {
+            warn_unknown(&view, &query);
+        }
         before = Some(now);
     }
     Ok(())
+}
+
+/// Cells of a line when the output is a terminal, on which wrapped rows would be unreadable.
+fn room(format: Format) -> Option<usize> {
+    let stdout = std::io::stdout();
+    if format != Format::Text || !stdout.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(stdout).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Says that an order or a filter had nothing to go by, because what it names is known from the second sample on.
+fn warn_unknown(view: &View, query: &Query) {
+    let sorted = query.sort.iter().map(|(column, _)| *column);
+    let filtered = query.filter.as_ref().map_or(&[][..], Filter::columns).iter().copied();
+    for column in sorted.chain(filtered).collect::<BTreeSet<_>>() {
+        let known = (0..view.len()).any(|row| !view.cell(row, column).is_missing());
+        if let Some(column) = view.table().columns.get(column)
+            && !known
+            && column.kind == Kind::Derived
+        {
+            super::warn(&format!("`{}` is unknown in a single sample", column.name), "add --rate");
+        }
+    }
 }
 
 /// Moments that do not drift, however long a sample takes.
@@ -95,9 +127,7 @@ fn columns(args: &args::Show, table: &Table) -> Result<Vec<usize>, Failure> {
     if !args.columns.is_empty() {
         return args.columns.iter().map(|name| column(table, name)).collect();
     }
-    let all = table.columns.iter().enumerate();
-    let kept = all.filter(|(_, c)| args.format.is_complete() || !(c.attrs.wide || c.attrs.demand));
-    Ok(kept.map(|(i, _)| i).collect())
+    Ok(if args.format.is_complete() { (0..table.columns.len()).collect() } else { table.usual() })
 }
 
 fn sort(args: &args::Show, table: &Table) -> Result<Vec<(usize, Order)>, Failure> {

@@ -74,13 +74,13 @@ table! {
         /// What it does now.
         Text(None) state: TaskState,
         /// Name, at most 15 bytes.
-        Text(None) name: Text { label: true },
+        Text(None) name: Text { label: true, wide: true },
         /// Program with its arguments.
-        Text(None) command: Text { wide: true },
+        Text(None) command: Text { last: true },
         /// How many threads run in it, its first one included.
-        Gauge(None) threads: u64 { title: Some("thr") },
+        Gauge(None) threads: u64 { title: Some("thr"), wide: true },
         /// Nice value: -20 gets most, 19 least.
-        Gauge(None) nice: i64,
+        Gauge(None) nice: i64 { wide: true },
         /// Priority as the scheduler has it.
         Gauge(None) priority: i64 { title: Some("pri"), wide: true },
         /// CPU time used in user mode and in the kernel.

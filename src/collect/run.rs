@@ -22,7 +22,7 @@ table! {
         /// Whether its source could be read.
         Text(None) state: State,
         /// What went wrong, with the operation and the object.
-        Text(None) reason: Text,
+        Text(None) reason: Text { last: true },
         /// What a person can do about it.
         Text(None) hint: Text { wide: true },
         /// How long the last run took.

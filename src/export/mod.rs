@@ -84,6 +84,21 @@ pub fn write(out: &mut dyn Write, format: Format, what: &Selection<'_>, first: b
     }
 }
 
+/// Writes a selection as text into a terminal of `room` cells: what does not fit is cut or left out, and named below.
+/// Columns that somebody `chose` are never left out.
+///
+/// # Errors
+/// What `out` says.
+pub fn write_fitting(
+    out: &mut dyn Write,
+    what: &Selection<'_>,
+    first: bool,
+    room: usize,
+    chosen: bool,
+) -> io::Result<()> {
+    text::fitting(out, what, first, room, chosen)
+}
+
 /// Writes columns of words so that they line up, right-aligned where `right` says so: for lists that are not tables.
 ///
 /// # Errors

@@ -139,6 +139,8 @@ pub struct Attrs {
     pub cpu: bool,
     /// Traffic or data rate where people may want bits.
     pub traffic: bool,
+    /// Words without end: people read them behind all else, where a terminal may cut them.
+    pub last: bool,
 }
 
 impl Attrs {
@@ -154,6 +156,7 @@ impl Attrs {
         summary: None,
         cpu: false,
         traffic: false,
+        last: false,
     };
 }
 
@@ -247,6 +250,17 @@ impl Table {
     /// Positions of the Id columns.
     pub fn ids(&self) -> impl Iterator<Item = usize> + '_ {
         self.columns.iter().enumerate().filter(|(_, column)| column.kind == Kind::Id).map(|(i, _)| i)
+    }
+
+    /// Positions of the columns that people see unless they choose others: neither wide nor on demand, endless words last.
+    pub fn usual(&self) -> Vec<usize> {
+        let usual = |column: &Column| !column.attrs.wide && !column.attrs.demand;
+        let mut positions: Vec<usize> = (0..self.columns.len()).collect();
+        if self.columns.iter().any(usual) {
+            positions.retain(|i| self.columns.get(*i).is_some_and(usual));
+        }
+        positions.sort_by_key(|i| self.columns.get(*i).is_some_and(|column| column.attrs.last));
+        positions
     }
 
     /// The column that a person knows a row by: the one marked `label`, else the first Id, else the first.

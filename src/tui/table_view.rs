@@ -42,7 +42,7 @@ pub struct TableView {
 impl TableView {
     /// The table as it is at first.
     pub fn new(table: &Table, columns: Vec<usize>, sort: Option<(usize, bool)>) -> Self {
-        let columns = if columns.is_empty() { usual(table) } else { columns };
+        let columns = if columns.is_empty() { table.usual() } else { columns };
         let order = |largest| if largest { Order::Descending } else { Order::Ascending };
         let sort = sort.map_or_else(|| default_sort(table), |(column, largest)| vec![(column, order(largest))]);
         Self { columns, sort, page: 1, ..Self::default() }
@@ -176,11 +176,4 @@ impl TableView {
         }
         self.rows = order;
     }
-}
-
-/// Columns that are shown unless somebody chooses others: neither wide nor on demand.
-pub fn usual(table: &Table) -> Vec<usize> {
-    let usual: Vec<usize> =
-        table.columns.iter().enumerate().filter(|(_, c)| !c.attrs.wide && !c.attrs.demand).map(|(i, _)| i).collect();
-    if usual.is_empty() { (0..table.columns.len()).collect() } else { usual }
 }
