@@ -1,8 +1,10 @@
 //! When does each collector run, and on which thread?
 //!
-//! One sampler thread runs every collector that only reads kernel memory, on a common grid, so that a tick is one wake-up
-//! and its tables belong to the same moment. A collector that may block has a thread of its own: when it does not come
-//! back in time its tables go stale, and nothing else notices. Both publish through [`Sink`]; nobody waits for a reader.
+//! One sampler thread runs every collector that only reads kernel memory, so that a tick is one wake-up and its tables
+//! belong to the same moment. A collector that may block has a thread of its own: when it does not come back in time its
+//! tables go stale, and nothing else notices. All threads keep to one grid that begins with a full second of the wall
+//! clock, so that a reader has everything new at once and draws once. They publish through [`Sink`]; nobody waits for a
+//! reader.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -86,6 +88,7 @@ impl Scheduler {
             state: Mutex::new(Live::default()),
             changed: Condvar::new(),
         });
+        let start = second_began();
         let mut together = Vec::new();
         let mut disabled = Vec::new();
         for entry in COLLECTORS {
@@ -99,13 +102,13 @@ impl Scheduler {
             if entry.blocks {
                 let shared = Arc::clone(&shared);
                 let name = format!("collect-{}", entry.name);
-                std::thread::Builder::new().name(name).spawn(move || Worker::new(shared, vec![runner], true).work())?;
+                std::thread::Builder::new().name(name).spawn(move || Worker::new(shared, vec![runner], true, start).work())?;
             } else {
                 together.push(runner);
             }
         }
         shared.sink.publish(Publication { time: Timestamp::now(), mono: Mono::now(), filled: disabled });
-        let sampler = Worker::new(Arc::clone(&shared), together, false);
+        let sampler = Worker::new(Arc::clone(&shared), together, false, start);
         std::thread::Builder::new().name("sampler".to_owned()).spawn(move || sampler.work())?;
         Ok(Self { shared })
     }
@@ -143,7 +146,8 @@ struct Worker {
     runners: Vec<Planned>,
     /// Whether this thread has one collector that may block.
     alone: bool,
-    start: Instant,
+    /// A point of the grid that all threads keep to.
+    grid: Instant,
     wants: Arc<Wants>,
 }
 
@@ -154,10 +158,10 @@ struct Planned {
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, runners: Vec<Runner>, alone: bool) -> Self {
-        let start = Instant::now();
-        let runners = runners.into_iter().map(|runner| Planned { runner, due: start, ran: None }).collect();
-        Self { shared, runners, alone, start, wants: Arc::default() }
+    fn new(shared: Arc<Shared>, runners: Vec<Runner>, alone: bool, grid: Instant) -> Self {
+        let now = Instant::now();
+        let runners = runners.into_iter().map(|runner| Planned { runner, due: now, ran: None }).collect();
+        Self { shared, runners, alone, grid, wants: Arc::default() }
     }
 
     fn work(mut self) {
@@ -213,9 +217,9 @@ impl Worker {
             let interval = planned.runner.interval();
             let first = planned.ran.replace(now).is_none();
             planned.due = if first && interval > SECOND_SAMPLE && interval <= Duration::from_secs(5) {
-                self.start + SECOND_SAMPLE
+                now + SECOND_SAMPLE
             } else {
-                next_on_grid(self.start, Instant::now(), interval)
+                next_on_grid(self.grid, Instant::now(), interval)
             };
             let mut live = self.shared.lock();
             live.running.remove(name);
@@ -268,12 +272,20 @@ fn advance(runners: &mut [Planned], before: &Wants, now: &Wants) {
     }
 }
 
-/// The next multiple of `interval` after `start` that is later than `now`.
-fn next_on_grid(start: Instant, now: Instant, interval: Duration) -> Instant {
+/// The next multiple of `interval` after `grid` that is not so close that a rate until then says nothing.
+fn next_on_grid(grid: Instant, now: Instant, interval: Duration) -> Instant {
+    let soonest = now + SECOND_SAMPLE.min(interval / 4);
     let step = interval.as_nanos().max(1);
-    let passed = now.saturating_duration_since(start).as_nanos();
+    let passed = soonest.saturating_duration_since(grid).as_nanos();
     let left = step - passed % step;
-    now + Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX))
+    soonest + Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX))
+}
+
+/// When the current second of the wall clock began.
+fn second_began() -> Instant {
+    let passed = Duration::from_nanos(Timestamp::now().0.rem_euclid(1_000_000_000).unsigned_abs());
+    let now = Instant::now();
+    now.checked_sub(passed).unwrap_or(now)
 }
 
 /// Every table of every collector, and `collector` itself, in the order in which people see them.
@@ -334,5 +346,7 @@ mod tests {
         let start = Instant::now();
         let late = start + Duration::from_millis(2700);
         assert_eq!(next_on_grid(start, late, Duration::from_secs(1)), start + Duration::from_secs(3));
+        let late = start + Duration::from_millis(2900);
+        assert_eq!(next_on_grid(start, late, Duration::from_secs(1)), start + Duration::from_secs(4));
     }
 }

@@ -1,7 +1,8 @@
 //! In which order do things happen, and when is a frame drawn?
 //!
 //! The loop blocks until something happens or a second is over, takes everything that has come meanwhile, and draws at most
-//! one frame, if anything changed and the terminal has taken the one before.
+//! one frame, if anything changed and the terminal has taken the one before. Keys are answered at once; samples and the
+//! clock wait a moment for each other, because all collectors keep to one grid and one frame can show what they all have.
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -20,6 +21,9 @@ use crate::model::Host;
 /// Largest side of the screen that is drawn, in cells.
 const LARGEST: u16 = 1000;
 
+/// New samples and a new second are drawn so long after the first of them came.
+const GATHER: Duration = Duration::from_millis(40);
+
 /// Shows a host until the user has enough.
 ///
 /// # Errors
@@ -36,15 +40,15 @@ pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<(), Er
     });
     listen(&events.sender)?;
     let terminal = Terminal::take(app.config.settings.mouse, written)?;
-    let mut session = Session { terminal, front: Buffer::empty(Rect::ZERO), clear: true };
+    let mut session = Session { terminal, front: Buffer::empty(Rect::ZERO), clear: true, news: None };
     resize(&mut app);
     while !app.quit {
+        session.take_news(&mut app);
         app.ask();
         session.draw(&mut app);
-        let wait = Duration::from_millis(1000 - u64::from(jiff::Timestamp::now().subsec_millisecond().unsigned_abs()));
-        match events.receiver.recv_timeout(wait) {
+        match events.receiver.recv_timeout(session.wait()) {
             Ok(event) => session.handle(&mut app, event)?,
-            Err(RecvTimeoutError::Timeout) => app.dirty = true,
+            Err(RecvTimeoutError::Timeout) => session.expect_news(),
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
         // a burst of resizes or keys is one frame; samples must not keep the loop from drawing
@@ -64,9 +68,31 @@ struct Session {
     /// What the terminal shows once it has taken all bytes.
     front: Buffer,
     clear: bool,
+    /// When samples and the clock that have moved on are to be drawn.
+    news: Option<Instant>,
 }
 
 impl Session {
+    /// Until there is something to do: news are due, or a second is over.
+    fn wait(&self) -> Duration {
+        let second = 1_000_000_000 - jiff::Timestamp::now().subsec_nanosecond().unsigned_abs();
+        let second = Duration::from_nanos(u64::from(second));
+        self.news.map_or(second, |due| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Takes the news when they are due.
+    fn take_news(&mut self, app: &mut App) {
+        if self.news.is_some_and(|due| due <= Instant::now()) {
+            self.news = None;
+            app.samples();
+            app.dirty = true;
+        }
+    }
+
+    fn expect_news(&mut self) {
+        self.news.get_or_insert_with(|| Instant::now() + GATHER);
+    }
+
     fn draw(&mut self, app: &mut App) {
         if !app.dirty || !self.terminal.ready() {
             return;
@@ -92,7 +118,7 @@ impl Session {
                 let outcome = input::handle(app, event);
                 self.outcome(app, outcome)?;
             }
-            Event::Samples => app.samples(),
+            Event::Samples => self.expect_news(),
             Event::Written(Ok(())) => {}
             Event::Written(Err(cause)) => return Err(Error::Terminal { op: "write to", cause }),
             Event::Signal(SIGTSTP) => self.suspend(app)?,
