@@ -372,7 +372,9 @@ fn declared(text: &str) -> BTreeSet<String> {
 fn unreached(root: &Path, files: &BTreeMap<PathBuf, String>) -> Vec<PathBuf> {
     let names_itself =
         |file: &Path| matches!(file.file_stem().and_then(|stem| stem.to_str()), Some("mod" | "lib" | "main"));
-    let roots = files.keys().filter(|file| file.parent() == Some(root));
+    // cargo takes `tests/name.rs` and `tests/name/main.rs` for tests
+    let is_main = |file: &Path| file.ends_with("main.rs") && file.parent().and_then(Path::parent) == Some(root);
+    let roots = files.keys().filter(|file| file.parent() == Some(root) || is_main(file));
     let mut todo: Vec<PathBuf> = if root == Path::new("src") {
         vec!["src/lib.rs".into(), "src/main.rs".into()]
     } else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Batch, Collect, Cx, Entry, Skip};
 use crate::model::{Mono, Text, Timestamp};
 use crate::source::file::Roots;
+use crate::source::hypervisor::named_by_cpu;
 use crate::source::stat;
 use crate::table;
 
@@ -12,7 +13,7 @@ table! {
     /// The machine itself. What the platform does not say is missing.
     ///
     /// Source: `Documentation/admin-guide/sysctl/kernel.rst`, `/proc/cpuinfo`, `/proc/stat`, `/sys/class/dmi/id`,
-    /// `/sys/hypervisor`, os-release(5).
+    /// `/sys/hypervisor`, CPUID, os-release(5).
     pub struct HostRow = "host" { shape: Shape::Single, title: Some("Host") } {
         /// Name that the machine has given itself.
         Text(None) hostname: Text { label: true },
@@ -103,11 +104,12 @@ fn look(roots: &Roots) -> Fixed {
         .or_else(|| roots.live.then(|| rustix::system::uname().machine().to_string_lossy().into_owned()));
     let release = roots.host.text("etc/os-release").or_else(|_| roots.host.text("usr/lib/os-release")).ok();
     let hypervisor = line(roots.sys.text("hypervisor/type").ok());
+    let cpu = || if roots.live { named_by_cpu() } else { None };
     Fixed {
         distribution: release.as_deref().and_then(distribution),
         architecture: architecture.map(Text::from),
         cpu_model: info.and_then(cpu_model),
-        virtualization: virtualization(hypervisor, maker.as_deref(), model.as_deref(), info),
+        virtualization: virtualization(hypervisor, maker.as_deref(), model.as_deref(), info, cpu),
         container: container(roots),
         hardware: match (maker, model) {
             (Some(maker), Some(model)) => Some(Text::from(format!("{maker} {model}"))),
@@ -176,6 +178,7 @@ fn virtualization(
     maker: Option<&str>,
     model: Option<&str>,
     info: Option<&str>,
+    cpu: impl FnOnce() -> Option<&'static str>,
 ) -> Option<Text> {
     if let Some(hypervisor) = hypervisor {
         return Some(Text::from(hypervisor));
@@ -183,11 +186,13 @@ fn virtualization(
     let flags = info.and_then(|info| field(info, "flags"));
     let guest = flags.map(|flags| flags.split_ascii_whitespace().any(|flag| flag == "hypervisor"));
     let by_name = HYPERVISORS.iter().find(|(word, _)| [maker, model].iter().flatten().any(|name| name.contains(word)));
+    let by_name = by_name.map(|(_, name)| *name);
     match (guest, by_name) {
         // a cloud's bare metal carries the cloud's name as well
         (Some(false), _) => Some(Text::from("none")),
-        (_, Some((_, name))) => Some(Text::from(*name)),
-        (Some(true), None) => Some(Text::from("unknown hypervisor")),
+        // QEMU's firmware names QEMU with and without KVM; a microVM has no firmware
+        (Some(true), None | Some("kvm")) => Some(Text::from(cpu().or(by_name).unwrap_or("unknown hypervisor"))),
+        (_, Some(name)) => Some(Text::from(name)),
         // other architectures have no such flag
         (None, None) => None,
     }
@@ -216,12 +221,16 @@ mod tests {
 
     #[test]
     fn a_guest_a_host_and_a_machine_that_does_not_say_differ() {
-        let of = |maker, info| virtualization(None, maker, None, info).map(|name| name.to_string());
+        let of = |maker, info| virtualization(None, maker, None, info, || None).map(|name| name.to_string());
         assert_eq!(of(Some("QEMU"), Some("flags\t: fpu hypervisor")).as_deref(), Some("kvm"));
         assert_eq!(of(None, Some("flags\t: fpu hypervisor")).as_deref(), Some("unknown hypervisor"));
         assert_eq!(of(Some("Amazon EC2"), Some("flags\t: fpu")).as_deref(), Some("none"));
         assert_eq!(of(None, Some("Features\t: fp asimd")), None);
-        assert_eq!(virtualization(Some("xen".to_owned()), None, None, None).as_deref(), Some("xen"));
+        assert_eq!(virtualization(Some("xen".to_owned()), None, None, None, || None).as_deref(), Some("xen"));
+        let by_cpu = |maker| virtualization(None, maker, None, Some("flags\t: hypervisor"), || Some("qemu"));
+        assert_eq!(by_cpu(None).as_deref(), Some("qemu"));
+        assert_eq!(by_cpu(Some("QEMU")).as_deref(), Some("qemu"), "without KVM");
+        assert_eq!(by_cpu(Some("Amazon EC2")).as_deref(), Some("amazon"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod action;
 pub mod clock;
 pub mod file;
+pub mod hypervisor;
 pub mod lines;
 pub mod mdstat;
 pub mod meter;

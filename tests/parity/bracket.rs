@@ -1,0 +1,186 @@
+//! When do a table and its second source agree?
+//!
+//! The second source is read before and after the collector. A counter only rises, so it must lie between the two in every
+//! round. A gauge may go up and come back in between, so it must lie between the two in one of [`ROUNDS`]; a text must be
+//! the same three times in one of them. A wrong column, unit or row does so in none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use netglance::collect::{Batch, COLLECTORS, Cx, Entry, Skip, Wants};
+use netglance::model::{Cell, Kind, Mono, Owners, Rows, State, Table, Timestamp};
+use netglance::source::file::Roots;
+
+const ROUNDS: usize = 40;
+
+/// Rounds after which a fact that never held is wrong: rows that come and go may be seen too seldom to tell.
+const ENOUGH: usize = 20;
+
+/// What a second source says of a cell.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fact {
+    /// A number between two bounds; a source that does not round has them equal.
+    Number(f64, f64),
+    Text(String),
+    Missing,
+}
+
+/// What a second source says, by row and column.
+#[derive(Default)]
+pub(crate) struct Facts(BTreeMap<(String, String), Fact>);
+
+impl Facts {
+    pub(crate) fn number(&mut self, row: &str, column: &str, value: f64) {
+        self.between(row, column, value, value);
+    }
+
+    pub(crate) fn between(&mut self, row: &str, column: &str, low: f64, high: f64) {
+        self.put(row, column, Fact::Number(low, high));
+    }
+
+    pub(crate) fn text(&mut self, row: &str, column: &str, value: &str) {
+        self.put(row, column, Fact::Text(value.to_owned()));
+    }
+
+    pub(crate) fn missing(&mut self, row: &str, column: &str) {
+        self.put(row, column, Fact::Missing);
+    }
+
+    fn put(&mut self, row: &str, column: &str, fact: Fact) {
+        self.0.insert((row.to_owned(), column.to_owned()), fact);
+    }
+}
+
+/// Text of a cell that is no number.
+fn words(cell: &Cell<'_>) -> String {
+    match cell {
+        Cell::Text(text) | Cell::Label(text) => (*text).to_owned(),
+        Cell::Ip(address) => address.to_string(),
+        Cell::Mac(address) => address.to_string(),
+        Cell::Bool(yes) => yes.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Whether a cell lies between what was said before and after.
+fn holds(before: &Fact, cell: &Cell<'_>, after: &Fact) -> bool {
+    match (before, after) {
+        (Fact::Missing, Fact::Missing) => cell.is_missing(),
+        (Fact::Number(low, high), Fact::Number(low2, high2)) => {
+            // a tick of rounding in the last digit of a float is no difference
+            let slack = 1e-9 * high.abs().max(high2.abs());
+            cell.number().is_some_and(|now| now >= low.min(*low2) - slack && now <= high.max(*high2) + slack)
+        }
+        (Fact::Text(text), Fact::Text(text2)) => text == text2 && words(cell) == *text,
+        _ => false,
+    }
+}
+
+/// One table with the comparisons that it has passed.
+pub(crate) struct Parity {
+    entry: &'static Entry,
+    table: &'static Table,
+    key: Vec<usize>,
+    wants: Wants,
+    compared: BTreeSet<String>,
+}
+
+#[derive(Default)]
+struct Record {
+    seen: usize,
+    held: bool,
+    last: String,
+}
+
+impl Parity {
+    /// Compares rows of `table` that are told apart by the columns `key`, joined with a blank.
+    pub(crate) fn of(table: &str, key: &[&str]) -> Self {
+        let has = |entry: &&&Entry| entry.tables.iter().any(|known| known.name == table);
+        let entry = COLLECTORS.iter().find(has).unwrap();
+        let table = entry.tables.iter().find(|known| known.name == table).unwrap();
+        let key = key.iter().map(|column| table.position(column).unwrap()).collect();
+        Self { entry, table, key, wants: Wants::default(), compared: BTreeSet::new() }
+    }
+
+    fn try_rows(&self) -> Result<Arc<dyn Rows>, Skip> {
+        let (roots, owners) = (Roots::live(), Owners::default());
+        let (time, mono) = (Timestamp::now(), Mono::now());
+        let cx = Cx { roots: &roots, wants: &self.wants, owners: &owners, time, mono };
+        let mut batch = Batch::default();
+        (self.entry.make)().collect(&cx, &mut batch)?;
+        Ok(Arc::clone(batch.rows(self.table).unwrap()))
+    }
+
+    /// A fresh sample.
+    pub(crate) fn rows(&self) -> Arc<dyn Rows> {
+        self.try_rows().unwrap_or_else(|skip| panic!("{}: {:?}", self.table.name, skip.status()))
+    }
+
+    /// Fails unless the table is absent here.
+    pub(crate) fn absent(&self) {
+        let status = self.try_rows().map(|rows| rows.len()).map_err(|skip| skip.status().state);
+        assert_eq!(status, Err(State::Absent), "{}", self.table.name);
+    }
+
+    /// Keys of the rows of a sample.
+    pub(crate) fn keys(&self) -> BTreeSet<String> {
+        self.index(&*self.rows()).into_keys().collect()
+    }
+
+    fn index(&self, rows: &dyn Rows) -> BTreeMap<String, usize> {
+        let name = |row: usize| {
+            let part = |column: &usize| {
+                let cell = rows.cell(row, *column);
+                if let Cell::U64(number) = cell { number.to_string() } else { words(&cell) }
+            };
+            self.key.iter().map(part).collect::<Vec<_>>().join(" ")
+        };
+        (0..rows.len()).map(|row| (name(row), row)).collect()
+    }
+
+    /// Compares with a second source until all that it says has held, as the head of this file says.
+    pub(crate) fn agrees(&mut self, mut theirs: impl FnMut() -> Facts) {
+        let mut records: BTreeMap<(String, String), Record> = BTreeMap::new();
+        for round in 0..ROUNDS {
+            let before = theirs();
+            let rows = self.rows();
+            let after = theirs();
+            assert!(round > 0 || !before.0.is_empty(), "the second source of {} says nothing", self.table.name);
+            let index = self.index(&*rows);
+            let mut open = false;
+            for (key, first) in &before.0 {
+                let Some(second) = after.0.get(key) else { continue };
+                let (column, about) = self.table.column(&key.1).unwrap_or_else(|| panic!("no column {}", key.1));
+                let cell = index.get(&key.0).map(|row| rows.cell(*row, column));
+                let held = cell.as_ref().is_some_and(|cell| holds(first, cell, second));
+                let record = records.entry(key.clone()).or_default();
+                record.seen += 1;
+                record.held |= held;
+                if !held {
+                    record.last = format!("{first:?} <= {cell:?} <= {second:?}");
+                    let rises = about.kind == Kind::Counter && cell.is_some();
+                    assert!(!rises, "{} {key:?}: {}", self.table.name, record.last);
+                }
+                open |= !record.held;
+                self.compared.insert(key.1.clone());
+            }
+            if !open {
+                return;
+            }
+        }
+        let never = records.iter().filter(|(_, record)| !record.held && record.seen >= ENOUGH);
+        let wrong: Vec<_> = never.map(|(key, record)| format!("{key:?}: {}", record.last)).collect();
+        assert!(wrong.is_empty(), "{}:\n{}", self.table.name, wrong.join("\n"));
+    }
+
+    /// Fails unless exactly these columns, Derived ones aside, were not compared.
+    pub(crate) fn left_out(&self, columns: &[&str]) {
+        let collected = self.table.columns.iter().filter(|column| column.kind != Kind::Derived);
+        let left: BTreeSet<&str> = collected.map(|column| &*column.name).collect();
+        let compared = self.compared.iter().map(String::as_str).collect();
+        let left: Vec<_> = left.difference(&compared).copied().collect();
+        let mut named = columns.to_vec();
+        named.sort_unstable();
+        assert_eq!(left, named, "columns of {} without a second source", self.table.name);
+    }
+}
