@@ -42,7 +42,8 @@ struct LoadCollector;
 impl Collect for LoadCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
         let text = cx.roots.proc.text("loadavg")?;
-        let mut row = parse(&text).ok_or_else(|| Error::malformed("/proc/loadavg", "five fields are expected"))?;
+        let mut row =
+            parse(&text).ok_or_else(|| Error::malformed(cx.roots.proc.join("loadavg"), "five fields are expected"))?;
         row.cpus = cx.roots.sys.text("devices/system/cpu/online").ok().and_then(|list| lines::count(&list));
         out.push(vec![row]);
         Ok(())

@@ -41,7 +41,7 @@ table! {
         Text(None) source: Text { wide: true },
         /// Type of the file system.
         Text(None) kind: Text { title: Some("type") },
-        /// Whether it answers; missing on a recorded tree.
+        /// Whether it answers; missing until it has for the first time, and on a recorded tree.
         Text(None) state: Option<MountState>,
         /// When it was asked the question that it has not answered.
         Gauge(None) stalled_since: Option<Timestamp> { wide: true },
@@ -163,8 +163,9 @@ impl MountCollector {
     /// Drops what is remembered of mounts that are gone or have another device now.
     fn forget(&mut self) {
         let (mounts, pool) = (&self.mounts, &mut self.pool);
+        let devices: BTreeMap<_, _> = mounts.iter().map(|mount| (&mount.target, mount.device)).collect();
         self.slots.retain(|target, slot| {
-            let stays = mounts.iter().any(|mount| mount.target == *target && mount.device == slot.device);
+            let stays = devices.get(target) == Some(&slot.device);
             if let (false, Some((ticket, ..))) = (stays, slot.asked) {
                 pool.forget(ticket);
             }

@@ -185,6 +185,20 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_read_that_would_wake_a_sleeping_device() {
+        let tree = Tree::new(&[
+            ("sys/class/hwmon/hwmon0/name", "amdgpu\n"),
+            ("sys/class/hwmon/hwmon0/temp1_input", "45500\n"),
+            ("sys/class/hwmon/hwmon0/temp1_crit", "90000\n"),
+            ("sys/class/hwmon/hwmon0/temp1_alarm", "0\n"),
+            ("sys/class/hwmon/hwmon0/device/power/runtime_status", "suspended\n"),
+        ]);
+        crate::source::meter::take();
+        tree.collect(&ENTRY).unwrap();
+        assert_eq!(crate::source::meter::take(), "amdgpu\nsuspended\n".len() as u64);
+    }
+
+    #[test]
     fn a_guest_without_sensors_is_absent() {
         assert_eq!(Tree::new(&[]).status(&ENTRY).state, State::Absent);
     }

@@ -57,6 +57,9 @@ pub const ENTRY: Entry = Entry {
     make: || Box::<SoftirqCollector>::default(),
 };
 
+/// CPU numbers whose names are kept.
+const MAX_NAMES: u64 = 1 << 16;
+
 #[derive(Default)]
 struct SoftirqCollector {
     buffer: Vec<u8>,
@@ -88,6 +91,9 @@ impl Collect for SoftirqCollector {
 
 impl SoftirqCollector {
     fn name(&mut self, cpu: u64) -> Text {
+        if cpu >= MAX_NAMES {
+            return Text::from(cpu.to_string());
+        }
         while self.names.len() as u64 <= cpu {
             self.names.push(Text::from(self.names.len().to_string()));
         }
@@ -138,5 +144,14 @@ mod tests {
             "cpu=0 net_rx=4 net_tx=1 processed=10 dropped=1 time_squeeze=2 received_rps=0\n\
              cpu=2 net_rx=6 net_tx=3 processed=255 dropped=3 time_squeeze=4 received_rps=0\n"
         );
+    }
+
+    #[test]
+    fn an_absurd_number_of_a_cpu_costs_no_memory() {
+        let tree = Tree::new(&[
+            ("proc/softirqs", "     CPU0\n NET_RX: 4\n"),
+            ("sys/devices/system/cpu/online", "18446744073709551614\n"),
+        ]);
+        assert_eq!(tree.table(&ENTRY, SoftirqRow::TABLE), "cpu=18446744073709551614\n");
     }
 }

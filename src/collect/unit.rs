@@ -91,15 +91,15 @@ impl Collect for UnitCollector {
             let tree = cx.roots.sys.join("fs/cgroup");
             return Err(Skip::absent(format!("list {}: no unit of systemd", tree.display())));
         }
-        out.push(units.into_iter().map(|(name, kind, path, usage)| row(&name, kind, &path, &usage)).collect());
+        out.push(units.into_iter().map(|(name, kind, path, usage)| row(name, kind, path, &usage)).collect());
         Ok(())
     }
 }
 
-fn row(name: &str, kind: Kind, path: &str, usage: &Usage) -> UnitRow {
+fn row(name: Text, kind: Kind, cgroup: Text, usage: &Usage) -> UnitRow {
     UnitRow {
-        cgroup: Text::from(path),
-        name: Text::from(name),
+        cgroup,
+        name,
         kind: kind.into(),
         cpu: usage.cpu,
         memory: usage.memory,
@@ -164,6 +164,21 @@ mod tests {
         assert_eq!(
             tree.table(&ENTRY, UnitRow::TABLE),
             "cgroup=/system.slice/cron.service name=cron.service kind=service cpu=1.5 memory=4096 tasks=2\n"
+        );
+    }
+
+    #[test]
+    fn names_that_are_not_text_are_shown_and_differ() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let tree = Tree::new(&[("sys/fs/cgroup/cgroup.controllers", "cpu\n")]);
+        for name in [b"a\xff.service".as_slice(), b"a\xfe.service"] {
+            let slice = tree.path().join("sys/fs/cgroup/user.slice");
+            std::fs::create_dir_all(slice.join(std::ffi::OsStr::from_bytes(name))).unwrap();
+        }
+        assert_eq!(
+            tree.table(&ENTRY, UnitRow::TABLE),
+            "cgroup=/user.slice/a\\xfe.service name=a\\xfe.service kind=service\n\
+             cgroup=/user.slice/a\\xff.service name=a\\xff.service kind=service\n"
         );
     }
 

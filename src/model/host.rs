@@ -238,7 +238,7 @@ impl Key {
         Self(key)
     }
 
-    /// Whether a row has this key, without building another one for single integers.
+    /// Whether a row has this key.
     pub fn matches(&self, rows: &dyn Rows, row: usize) -> bool {
         *self == Self::of(rows, row)
     }

@@ -8,29 +8,27 @@ use std::fmt::Write as _;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Bytes of foreign text that are kept; what is longer is cut and marked with `…`.
+/// Bytes of a text, escapes included; what is longer is cut and marked with `…`.
 pub const MAX_TEXT: usize = 4096;
 
-/// Text that is safe to print: sanitized, valid UTF-8 and at most a little over [`MAX_TEXT`] bytes long.
+/// Text that is safe to print: sanitized, valid UTF-8 and at most [`MAX_TEXT`] bytes and the mark long.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Arc<str>);
 
 impl Text {
     /// Sanitizes bytes from the kernel, a daemon, a peer or a file.
     pub fn new(bytes: &[u8]) -> Self {
-        let cut = bytes.len() > MAX_TEXT;
-        let bytes = if cut { &bytes[..char_floor(bytes, MAX_TEXT)] } else { bytes };
-        match std::str::from_utf8(bytes) {
-            Ok(text) if !cut && !text.chars().any(is_hostile) => Self(Arc::from(text)),
-            _ => {
-                let mut out = String::with_capacity(bytes.len() + 16);
-                sanitize_into(bytes, &mut out);
-                if cut {
-                    out.push('…');
-                }
-                Self(Arc::from(out))
-            }
+        if bytes.len() <= MAX_TEXT
+            && let Ok(text) = std::str::from_utf8(bytes)
+            && !text.chars().any(is_hostile)
+        {
+            return Self(Arc::from(text));
         }
+        let mut out = String::with_capacity(bytes.len().min(MAX_TEXT) + 16);
+        if !append(bytes, &mut out, MAX_TEXT) {
+            out.push('…');
+        }
+        Self(Arc::from(out))
     }
 
     /// The sanitized text.
@@ -39,19 +37,16 @@ impl Text {
     }
 }
 
-/// Largest index up to `max` that does not split a UTF-8 sequence.
-fn char_floor(bytes: &[u8], max: usize) -> usize {
-    let mut end = max.min(bytes.len());
-    while end > max.saturating_sub(4) && bytes.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
-        end -= 1;
-    }
-    end
-}
-
 /// Appends `bytes` to `out` with everything unprintable made visible.
 pub fn sanitize_into(bytes: &[u8], out: &mut String) {
+    append(bytes, out, usize::MAX);
+}
+
+/// Appends what fits into `limit` bytes of `out`, no escape in part; false when something was left out.
+fn append(bytes: &[u8], out: &mut String, limit: usize) -> bool {
     for chunk in bytes.utf8_chunks() {
         for ch in chunk.valid().chars() {
+            let before = out.len();
             if !is_hostile(ch) {
                 out.push(ch);
             } else if (ch as u32) < 0x100 {
@@ -59,19 +54,28 @@ pub fn sanitize_into(bytes: &[u8], out: &mut String) {
             } else {
                 let _ = write!(out, "\\u{{{:x}}}", ch as u32);
             }
+            if out.len() > limit {
+                out.truncate(before);
+                return false;
+            }
         }
         for byte in chunk.invalid() {
+            if out.len() + 4 > limit {
+                return false;
+            }
             let _ = write!(out, "\\x{byte:02x}");
         }
     }
+    true
 }
 
 /// Whether a character could move the cursor, reorder a line, hide itself or start an escape sequence.
 pub fn is_hostile(ch: char) -> bool {
     matches!(ch,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}'
-        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl Default for Text {
@@ -144,5 +148,34 @@ mod tests {
     fn long_text_is_cut_and_marked() {
         let text = Text::new("é".repeat(MAX_TEXT).as_bytes());
         assert!(text.ends_with('…') && text.len() <= MAX_TEXT + 4, "{}", text.len());
+    }
+
+    #[test]
+    fn escapes_count_as_well_and_none_is_cut_in_part() {
+        for hostile in [b"\x01".as_slice(), b"\xff", "\u{202e}".as_bytes(), "a\u{e0001}".as_bytes()] {
+            let text = Text::new(&hostile.repeat(MAX_TEXT));
+            assert!(text.ends_with('…') && text.len() <= MAX_TEXT + '…'.len_utf8(), "{}", text.len());
+            let mut whole = String::new();
+            sanitize_into(&hostile.repeat(MAX_TEXT), &mut whole);
+            let rest = whole.strip_prefix(text.trim_end_matches('…')).unwrap();
+            assert!(rest.starts_with(['\\', 'a']), "{}", &rest[..20]);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_sanitized_text_is_not_changed_again(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40), times in 1..400_usize) {
+            let text = Text::new(&bytes.repeat(times));
+            proptest::prop_assert!(text.len() <= MAX_TEXT + '…'.len_utf8() && !text.chars().any(is_hostile));
+            proptest::prop_assert_eq!(&Text::from(text.as_str()), &text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_made_visible() {
+        for hidden in ["\u{34f}", "\u{115f}", "\u{180b}", "\u{200b}", "\u{3164}", "\u{ffa0}", "\u{1d173}", "\u{e0100}"]
+        {
+            assert!(Text::from(hidden).starts_with("\\u{"), "{}", hidden.escape_unicode());
+        }
     }
 }

@@ -11,6 +11,9 @@ use super::{Error, meter};
 /// Largest file that is read; what is larger is an error, not a cut.
 pub const MAX_FILE: usize = 16 << 20;
 
+/// Most names in a directory that is listed; more is an error, not a cut.
+pub const MAX_ENTRIES: usize = 1 << 20;
+
 /// The directories that collectors read; each can point at a recorded tree.
 #[derive(Clone, Debug)]
 pub struct Roots {
@@ -108,14 +111,20 @@ impl Root {
         self.text(path).ok()?.trim().parse().ok()
     }
 
-    /// Names in a directory, sorted, at most 65,536.
+    /// Names in a directory, sorted.
     ///
     /// # Errors
-    /// The directory cannot be read.
+    /// The directory cannot be read to its end; `EFBIG` above [`MAX_ENTRIES`].
     pub fn list(&self, path: impl AsRef<Path>) -> Result<Vec<std::ffi::OsString>, Error> {
         let full = self.0.join(path);
-        let entries = std::fs::read_dir(&full).map_err(|cause| Error::new("list", &full, cause))?;
-        let mut names: Vec<_> = entries.flatten().take(1 << 16).map(|entry| entry.file_name()).collect();
+        let fail = |cause| Error::new("list", &full, cause);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&full).map_err(fail)? {
+            if names.len() == MAX_ENTRIES {
+                return Err(fail(std::io::Error::from_raw_os_error(libc::EFBIG)));
+            }
+            names.push(entry.map_err(fail)?.file_name());
+        }
         names.sort();
         Ok(names)
     }

@@ -101,7 +101,11 @@ impl MountReader {
             Some(file) => {
                 let mut wait = [PollFd::new(&file, PollFlags::PRI)];
                 let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-                let events = rustix::event::poll(&mut wait, Some(&at_once)).map_err(|cause| fail("poll", cause))?;
+                let events = match rustix::event::poll(&mut wait, Some(&at_once)) {
+                    // a signal came in between; the next sample asks again
+                    Err(rustix::io::Errno::INTR) => 0,
+                    events => events.map_err(|cause| fail("poll", cause))?,
+                };
                 if events == 0 {
                     self.file = Some(file);
                     return Ok(None);

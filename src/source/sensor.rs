@@ -82,8 +82,11 @@ pub fn hwmon(class: &Root) -> Vec<Reading> {
 fn reading(dir: &Root, device: &str, chip: &str, input: &str, about: (Quantity, f64), asleep: bool) -> Reading {
     let (quantity, scale) = about;
     let value = |suffix: &str| {
+        if asleep {
+            return None;
+        }
         let number = dir.number::<f64>(format!("{input}_{suffix}")).filter(|number| number.is_finite());
-        number.filter(|_| !asleep).map(|number| number / scale)
+        number.map(|number| number / scale)
     };
     let alarm = |suffix: &str| dir.number::<u8>(format!("{input}_{suffix}")).map(|bit| bit != 0);
     let alarms = if asleep { [None; 3] } else { [alarm("alarm"), alarm("crit_alarm"), alarm("fault")] };

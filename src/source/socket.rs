@@ -76,7 +76,10 @@ impl Sockets<'_> {
             Self::Files(proc) => {
                 visit(None);
                 each_line(proc, "unix", |line| {
-                    visit(Some(unix_line(line)?));
+                    // a socket's path may hold a line end, and what follows it is no socket
+                    if let Some(state) = unix_line(line) {
+                        visit(Some(state));
+                    }
                     Some(())
                 })
             }
@@ -175,6 +178,17 @@ mod tests {
         assert_eq!(unix_line("0000: 00000002 00000000 00010000 0001 01 47 /run/x"), Some(10));
         assert_eq!(unix_line("0000: 00000003 00000000 00000000 0001 03 48"), Some(1));
         assert_eq!(unix_line("0000: 00000002 00000000 00000000 0002 01 49 @a"), Some(7));
+    }
+
+    #[test]
+    fn a_path_with_a_line_end_hides_no_socket() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir(tree.path().join("net")).unwrap();
+        let line = "0000: 00000002 00000000 00010000 0001 01 47 /run/";
+        std::fs::write(tree.path().join("net/unix"), format!("head\n{line}a\nb\n{line}c\n")).unwrap();
+        let mut states = Vec::new();
+        Sockets::Files(&Root::new(tree.path())).unix(|state| states.extend(state)).unwrap();
+        assert_eq!(states, [10, 10]);
     }
 
     proptest! {

@@ -3,16 +3,19 @@
 //! Version 2 has one tree; in version 1 each controller has its own and the tree of name `systemd` holds the units; hybrid
 //! hosts have both. A file that is not there means that systemd does not account this, and the value is missing.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::file::Root;
 use super::{Error, lines, pressure};
+use crate::model::Text;
 
 /// Deepest slice that is walked.
 const MAX_DEPTH: usize = 12;
 
-/// Most units that are read.
-const MAX_UNITS: usize = 4096;
+/// Most units that are read; more is an error, not a cut.
+const MAX_UNITS: usize = 16 << 10;
 
 /// A limit of version 1 above this means none.
 const NO_LIMIT: u64 = 1 << 60;
@@ -58,7 +61,7 @@ pub struct Usage {
 }
 
 /// Name, kind, path in the tree and usage of a unit.
-pub type Unit = (String, Kind, String, Usage);
+pub type Unit = (Text, Kind, Text, Usage);
 
 /// Reads the units again and again with one buffer.
 #[derive(Debug, Default)]
@@ -82,18 +85,17 @@ impl UnitReader {
     /// Every unit with its usage, ordered by path.
     ///
     /// # Errors
-    /// There is no tree of control groups.
+    /// There is no tree of control groups, or it cannot be read.
     pub fn read(&mut self, sys: &Root) -> Result<Vec<Unit>, Error> {
         let layout = layout(&Root::new(sys.join("fs/cgroup")))?;
         let mut found = Vec::new();
-        walk(&layout.units, Path::new(""), 0, &mut found);
-        Ok(found
-            .into_iter()
-            .map(|(name, kind, path)| {
-                let usage = self.usage(&layout, &path);
-                (name, kind, format!("/{}", path.to_string_lossy()), usage)
-            })
-            .collect())
+        walk(&layout.units, Path::new(""), 0, &mut found)?;
+        let mut unit = |(kind, path): (Kind, PathBuf)| {
+            let name = path.file_name().map_or_else(Text::default, Text::from);
+            let usage = self.usage(&layout, &path);
+            (name, kind, Text::from(Path::new("/").join(path).as_path()), usage)
+        };
+        Ok(found.into_iter().map(&mut unit).collect())
     }
 
     fn usage(&mut self, layout: &Layout, path: &Path) -> Usage {
@@ -167,25 +169,28 @@ fn layout(cgroup: &Root) -> Result<Layout, Error> {
     Ok(Layout { units, unified, cpu, memory: below("memory"), pids: below("pids") })
 }
 
-fn walk(tree: &Root, path: &Path, depth: usize, found: &mut Vec<(String, Kind, PathBuf)>) {
-    // a group that vanishes while it is walked has nothing below it any more
-    for name in tree.list(path).into_iter().flatten() {
+fn walk(tree: &Root, path: &Path, depth: usize, found: &mut Vec<(Kind, PathBuf)>) -> Result<(), Error> {
+    let names = match tree.list(path) {
+        // a group that vanishes while it is walked has nothing below it any more
+        Err(error) if depth > 0 && error.is_absent() => return Ok(()),
+        names => names?,
+    };
+    for name in names {
         if found.len() >= MAX_UNITS {
-            return;
+            let cause = std::io::Error::from_raw_os_error(libc::EFBIG);
+            return Err(Error::new("list the units below", tree.path(), cause));
         }
         let below = path.join(&name);
-        let Some(name) = name.to_str() else { continue };
-        match name.rsplit_once('.') {
-            Some((_, "slice")) if depth < MAX_DEPTH => walk(tree, &below, depth + 1, found),
+        match (Path::new(&name).extension().map(OsStr::as_bytes), depth < MAX_DEPTH) {
+            (Some(b"slice"), true) => walk(tree, &below, depth + 1, found)?,
             // a user's own systemd runs units inside its service
-            Some((stem, "service")) if stem.starts_with("user@") && depth < MAX_DEPTH => {
-                walk(tree, &below, depth + 1, found);
-            }
-            Some((_, "service")) => found.push((name.to_owned(), Kind::Service, below)),
-            Some((_, "scope")) => found.push((name.to_owned(), Kind::Scope, below)),
+            (Some(b"service"), true) if name.as_bytes().starts_with(b"user@") => walk(tree, &below, depth + 1, found)?,
+            (Some(b"service"), _) => found.push((Kind::Service, below)),
+            (Some(b"scope"), _) => found.push((Kind::Scope, below)),
             _ => {}
         }
     }
+    Ok(())
 }
 
 fn number(tree: &Root, path: &Path, buffer: &mut Vec<u8>) -> Option<u64> {

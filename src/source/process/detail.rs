@@ -8,8 +8,8 @@ use super::parse::{self, Stat};
 use crate::source::Error;
 use crate::source::file::Root;
 
-/// Open files, variables and threads that are read of one process at most.
-pub const MAX_ENTRIES: usize = 16 << 10;
+/// Open files, variables and threads that are read of one process at most; more is an error, not a cut.
+pub const MAX_ENTRIES: usize = 128 << 10;
 
 /// An open file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +41,15 @@ pub fn files(proc: &Root, pid: u32) -> Result<Vec<OpenFile>, Error> {
     Ok(files)
 }
 
-/// Numbers that a directory lists, sorted, at most [`MAX_ENTRIES`].
+/// Numbers that a directory lists, sorted.
 fn numbers(proc: &Root, path: &str) -> Result<Vec<u32>, Error> {
     let names = proc.list(path)?;
     let parsed = names.iter().filter_map(|name| u32::try_from(parse::number(name.as_bytes())?).ok());
     let mut numbers: Vec<_> = parsed.collect();
     numbers.sort_unstable();
-    numbers.truncate(MAX_ENTRIES);
+    if numbers.len() > MAX_ENTRIES {
+        return Err(Error::new("list", proc.join(path), std::io::Error::from_raw_os_error(libc::EFBIG)));
+    }
     Ok(numbers)
 }
 

@@ -218,9 +218,11 @@ pub fn cgroup(text: &[u8]) -> Option<&[u8]> {
     if unified.is_some_and(|path| path != b"/") {
         return unified;
     }
+    // a path may hold the words as well: only the second field counts
     let named = text.split(|byte| *byte == b'\n').find_map(|line| {
-        let at = line.windows(14).position(|part| part == b":name=systemd:")?;
-        line.get(at + 14..)
+        let mut fields = line.splitn(3, |byte| *byte == b':');
+        fields.nth(1).filter(|controllers| *controllers == b"name=systemd")?;
+        fields.next()
     });
     named.or(unified)
 }
@@ -295,6 +297,8 @@ mod tests {
         assert_eq!(cgroup(b"0::/system.slice/cron.service\n"), Some(b"/system.slice/cron.service".as_slice()));
         assert_eq!(cgroup(b"9:name=systemd:/a.service\n1:cpu:/\n0::/\n"), Some(b"/a.service".as_slice()));
         assert_eq!(cgroup(b"0::/\n"), Some(b"/".as_slice()));
+        let hostile = b"4:memory:/me/:name=systemd:/system.slice/ssh.service\n1:name=systemd:/me.scope\n";
+        assert_eq!(cgroup(hostile), Some(b"/me.scope".as_slice()));
         assert_eq!(cgroup(b""), None);
     }
 

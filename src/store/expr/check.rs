@@ -61,7 +61,12 @@ pub(super) struct Checker<'a> {
     pub(super) table: &'a Table,
     /// Columns that were named, for readers that must demand them.
     pub(super) used: Vec<usize>,
+    /// Patterns so far: the memory of each is bounded, so their number must be as well.
+    pub(super) patterns: usize,
 }
+
+/// Patterns in one expression at most.
+const MAX_PATTERNS: usize = 16;
 
 impl Checker<'_> {
     pub(super) fn error(&self, span: Span, message: impl Into<String>) -> ExprError {
@@ -70,6 +75,15 @@ impl Checker<'_> {
 
     pub(super) fn slice(&self, span: Span) -> &str {
         self.text.get(span.at..span.end).unwrap_or_default()
+    }
+
+    /// The text of a side without brackets around it, so that `(time-wait)` is a word as well.
+    pub(super) fn bare(&self, span: Span) -> &str {
+        let mut text = self.slice(span);
+        while let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
+            text = inner.trim();
+        }
+        text
     }
 
     pub(super) fn column(&self, column: usize) -> Option<&Column> {
@@ -257,7 +271,7 @@ impl Checker<'_> {
         let Some((position, column)) = self.table.column(self.slice(left.span)) else {
             return Ok(None);
         };
-        let word = self.slice(right.span);
+        let word = self.bare(right.span);
         if column.ty != Type::Label || !column.labels.iter().any(|label| label.name == word) {
             return Ok(None);
         }
@@ -354,6 +368,11 @@ impl Checker<'_> {
         let Side::Quoted(pattern) = b else {
             return Err(self.error(right.span, "a pattern is expected").hint("write it in quotes"));
         };
+        self.patterns += 1;
+        if self.patterns > MAX_PATTERNS {
+            let error = self.error(right.span, format!("the expression has more than {MAX_PATTERNS} patterns"));
+            return Err(error.hint("join them with `|`"));
+        }
         let regex = literal::regex(pattern).map_err(|cause| self.error(right.span, cause))?;
         let test = Test::Matches(column, regex);
         Ok(if mark == "=~" { test } else { Test::Not(Box::new(test)) })

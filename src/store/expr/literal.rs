@@ -81,7 +81,7 @@ pub(super) fn one_of(checker: &Checker<'_>, column: usize, list: &[Ast], nets: b
 
 /// Reads text in quotes, or a word of a label column that may go without.
 pub(super) fn word(checker: &Checker<'_>, column: usize, ast: &Ast) -> Result<Box<str>, ExprError> {
-    let raw = checker.slice(ast.span);
+    let raw = checker.bare(ast.span);
     let labels = checker.column(column).map(|c| c.labels.as_ref()).unwrap_or_default();
     let known = |word: &str| labels.iter().any(|label| label.name == word);
     if let Syntax::Quoted(text) = &ast.node {

@@ -63,7 +63,7 @@ impl Expr {
         check: impl FnOnce(&mut Checker<'_>, &parse::Ast) -> Result<Root, ExprError>,
     ) -> Result<Self, ExprError> {
         let ast = parse::parse(text)?;
-        let mut checker = Checker { text, table, used: Vec::new() };
+        let mut checker = Checker { text, table, used: Vec::new(), patterns: 0 };
         let root = check(&mut checker, &ast)?;
         let mut columns = checker.used;
         columns.sort_unstable();

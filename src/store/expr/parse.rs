@@ -34,6 +34,12 @@ pub(super) enum Syntax {
     Quoted(String),
 }
 
+impl Syntax {
+    fn is_leaf(&self) -> bool {
+        matches!(self, Self::Word | Self::Quantity | Self::Address | Self::Quoted(_))
+    }
+}
+
 /// Reads an expression.
 pub(super) fn parse(text: &str) -> Result<Ast, ExprError> {
     let tokens = tokens(text)?;
@@ -255,7 +261,10 @@ impl Parser<'_> {
                     return Err(self.unexpected("`)`"));
                 }
                 self.next += 1;
-                inner.span = span.to(close);
+                // a name or value is looked up by its own text, which has no brackets
+                if !inner.node.is_leaf() {
+                    inner.span = span.to(close);
+                }
                 return Ok(inner);
             }
             Token::Word if matches!(self.slice(span), "and" | "or" | "not" | "in") => {

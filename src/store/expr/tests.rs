@@ -76,6 +76,12 @@ fn conditions_are_answered() {
         ("pid in (1, 18446744073709551615)", Some(true)),
         ("-share < 0 and 1 + 2 * 3 == 7 and (1 + 2) * 3 == 9", Some(true)),
         ("half == 0.5Ki", Some(true)),
+        ("not (up)", Some(false)),
+        ("((share)) > (10%) and (pid) in (1, (2), (18446744073709551615))", Some(true)),
+        ("(phase) == (time-wait)", Some(true)),
+        ("(phase != (running))", Some(true)),
+        ("(address) == (10.1.2.3) and (name) == ('qemu-kvm')", Some(true)),
+        ("(since) < (5m)", Some(true)),
     ] {
         assert_eq!(answer(text), want, "{text}");
     }
@@ -141,6 +147,7 @@ fn mistakes_are_pointed_at() {
         ("name == 'ü' § up", 13, 2, "means nothing", ""),
         ("", 0, 0, "missing at the end", ""),
         ("rss > \"5\"", 6, 3, "", ""),
+        ("not (upp)", 5, 3, "no column `upp`", "did you mean `up`?"),
         ("name > share", 7, 5, "", ""),
     ] {
         let error = Expr::parse(text, SampleRow::TABLE).expect_err(text);
@@ -164,6 +171,8 @@ fn nesting_and_length_are_bounded() {
     for text in ["(".repeat(4000), "not ".repeat(1000), "-".repeat(1000), "1+".repeat(400) + "1", "a".repeat(10_000)] {
         assert!(Expr::parse(&text, SampleRow::TABLE).is_err());
     }
+    assert!(Expr::parse(&vec!["name =~ 'a'"; 17].join(" or "), SampleRow::TABLE).is_err());
+    assert_eq!(answer(&vec!["name =~ 'qemu'"; 16].join(" and ")), Some(true));
     let long = vec!["up"; 400].join(" and ");
     assert_eq!(answer(&long), Some(true));
     assert_eq!(answer(&format!("{}1 == 61", "1+".repeat(60))), Some(true));
