@@ -5,6 +5,9 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
 use super::Error;
 
 /// Something that happened.
@@ -58,37 +61,63 @@ pub fn events() -> (Wake, Events) {
     (Wake(sender.clone()), Events { sender, receiver })
 }
 
-/// Starts the threads that read keys and signals.
+/// Signals that end the dashboard as `q` does. The default of all of them would leave the terminal as it is.
+const ENDS: [i32; 12] = [
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGXCPU,
+];
+
+/// Starts the threads that read keys and signals, and wait for the end of the input.
 ///
 /// # Errors
 /// [`Error::Terminal`] when they cannot be started.
 pub(super) fn listen(sender: &Sender<Event>) -> Result<(), Error> {
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
-    let fail = |op| move |cause| Error::Terminal { op, cause };
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT])
-        .map_err(fail("watch signals of"))?;
+    let watched = ENDS.iter().chain(&[libc::SIGTSTP, libc::SIGCONT]);
+    let mut signals = signal_hook::iterator::Signals::new(watched)
+        .map_err(|cause| Error::Terminal { op: "watch signals of", cause })?;
     let theirs = sender.clone();
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for signal in signals.forever() {
-                if theirs.send(Event::Signal(signal)).is_err() {
-                    return;
-                }
+    thread("signals", "watch signals of", move || {
+        for signal in signals.forever() {
+            if theirs.send(Event::Signal(signal)).is_err() {
+                return;
             }
-        })
-        .map_err(fail("watch signals of"))?;
+        }
+    })?;
     let theirs = sender.clone();
-    std::thread::Builder::new()
-        .name("input".to_owned())
-        .spawn(move || {
-            while let Ok(event) = crossterm::event::read() {
-                if theirs.send(Event::Input(event)).is_err() {
-                    return;
-                }
+    thread("input", "read keys from", move || {
+        while let Ok(event) = crossterm::event::read() {
+            if theirs.send(Event::Input(event)).is_err() {
+                return;
             }
-            let _ = theirs.send(Event::Gone);
-        })
-        .map_err(fail("read keys from"))?;
-    Ok(())
+        }
+        let _ = theirs.send(Event::Gone);
+    })?;
+    let theirs = sender.clone();
+    // a reader of keys cannot tell a terminal that is gone from one that is silent, and would ask it for ever
+    thread("hangup", "watch the end of", move || {
+        hung_up();
+        let _ = theirs.send(Event::Gone);
+    })
+}
+
+fn thread(name: &str, op: &'static str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    started.map(drop).map_err(|cause| Error::Terminal { op, cause })
+}
+
+/// Waits until nothing more can come from standard input.
+fn hung_up() {
+    // without anything asked for, the kernel still tells of a hangup
+    let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::empty())];
+    while matches!(poll(&mut fds, None), Err(Errno::INTR | Errno::NOMEM)) {}
 }

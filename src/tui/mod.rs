@@ -6,6 +6,7 @@
 mod app;
 mod cache;
 pub mod cell;
+mod crash;
 mod dialog;
 mod event;
 pub mod frame;

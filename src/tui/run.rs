@@ -13,7 +13,7 @@ use ratatui::layout::Rect;
 
 use super::app::{App, Config};
 use super::event::{Event, Events, listen};
-use super::terminal::{Terminal, is_terminal, size};
+use super::terminal::{Terminal, is_terminal, size, stop};
 use super::theme::Ability;
 use super::{Error, frame, input, screen};
 use crate::model::Host;
@@ -121,7 +121,7 @@ impl Session {
             Event::Samples => self.expect_news(),
             Event::Written(Ok(())) => {}
             Event::Written(Err(cause)) => return Err(Error::Terminal { op: "write to", cause }),
-            Event::Signal(SIGTSTP) => self.suspend(app)?,
+            Event::Signal(SIGTSTP) => self.suspend(app, false)?,
             Event::Signal(SIGCONT) => self.resume(app)?,
             Event::Config(config) => {
                 if let Err(error) = app.configure(*config) {
@@ -138,7 +138,7 @@ impl Session {
         match outcome {
             input::Outcome::Done => {}
             input::Outcome::Redraw => self.clear = true,
-            input::Outcome::Suspend => self.suspend(app)?,
+            input::Outcome::Suspend => self.suspend(app, true)?,
             input::Outcome::Mouse => {
                 let on = !self.terminal.mouse();
                 self.terminal.set_mouse(on);
@@ -158,9 +158,9 @@ impl Session {
         Ok(())
     }
 
-    fn suspend(&mut self, app: &mut App) -> Result<(), Error> {
+    fn suspend(&mut self, app: &mut App, group: bool) -> Result<(), Error> {
         self.terminal.leave();
-        let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
+        stop(group);
         self.resume(app)
     }
 

@@ -1,7 +1,7 @@
 //! How is the terminal taken, and how is it given back on every way out?
 //!
 //! [`Terminal`] enters the alternate screen and raw mode and leaves them when it is dropped, when the program is stopped
-//! and from the panic hook, which restores before it prints. Bytes go through [`Output`], so a terminal that takes
+//! and from the panic hook, which restores before it prints; [`crash`](super::crash) sees to faults. Bytes go through [`Output`], so a terminal that takes
 //! none delays nothing here for longer than [`PATIENCE`].
 
 use std::io;
@@ -57,6 +57,7 @@ impl Terminal {
             *owner = Some(std::thread::current().id());
         }
         install_hook();
+        super::crash::guard(&TAKEN);
         let mut terminal = Self { output, mouse };
         terminal.enter()?;
         Ok(terminal)
@@ -126,6 +127,28 @@ impl Drop for Terminal {
                 try_write(rustix::stdio::stderr(), message.as_bytes());
             }
         }
+    }
+}
+
+/// Stops this process, or all of its `group` as the terminal itself would, until somebody continues it. In a session
+/// without a shell that could, the kernel ignores this, unlike `SIGSTOP`.
+pub(super) fn stop(group: bool) {
+    // SAFETY: plain data and plain integers. The handler of before comes back before anybody can need it: a signal that a
+    // thread sends to itself is taken before the call returns.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        let mut before: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = libc::SIG_IGN;
+        if libc::sigaction(libc::SIGTSTP, &raw const action, &raw mut before) != 0 {
+            return;
+        }
+        if group {
+            libc::kill(0, libc::SIGTSTP);
+        }
+        action.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(libc::SIGTSTP, &raw const action, std::ptr::null_mut());
+        libc::raise(libc::SIGTSTP);
+        libc::sigaction(libc::SIGTSTP, &raw const before, std::ptr::null_mut());
     }
 }
 

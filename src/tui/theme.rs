@@ -38,8 +38,10 @@ impl Ability {
     pub fn new(get: impl Fn(&str) -> Option<String>) -> Self {
         let get = |name: &str| get(name).filter(|value| !value.is_empty());
         let term = get("TERM").unwrap_or_default();
-        let depth = if get("NO_COLOR").is_some() || term == "dumb" || term.starts_with("vt1") || term.starts_with("vt2")
-        {
+        // a terminal without a name is one of which nothing is known
+        let plain =
+            matches!(term.as_str(), "" | "dumb" | "unknown") || term.starts_with("vt1") || term.starts_with("vt2");
+        let depth = if get("NO_COLOR").is_some() || plain {
             Depth::Mono
         } else if get("COLORTERM").is_some_and(|value| value == "truecolor" || value == "24bit")
             || term.ends_with("-direct")

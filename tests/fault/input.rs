@@ -1,0 +1,1 @@
+//! Does whatever arrives as input do no harm?

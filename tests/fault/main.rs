@@ -1,0 +1,12 @@
+//! Does the program live through what goes wrong around it, say so, and leave everything as it was?
+//!
+//! Real kernels, real terminals, real faults: namespaces of our own keep them away from everybody else.
+
+#![cfg(test)]
+
+#[expect(dead_code, reason = "each test program uses its part")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod input;
+mod terminal;
