@@ -163,6 +163,35 @@ fn an_order_by_what_a_single_sample_cannot_know_is_warned_of() {
 }
 
 #[test]
+fn root_what_a_plain_user_may_not_read_is_a_warning_beside_the_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("netglance");
+    std::fs::copy(env!("CARGO_BIN_EXE_netglance"), &program).unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let nobody = |args: &[&str]| {
+        let drop = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];
+        let mut command = Command::new("setpriv");
+        command.args(drop).arg(&program).args(args).current_dir("/").stdin(Stdio::null());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", "/nonexistent");
+        command.output().unwrap()
+    };
+    // number 1 is root's wherever this runs
+    let io = nobody(&["show", "process", "--where", "pid == 1", "--columns", "pid,read_bytes", "--format", "json"]);
+    assert_eq!((io.status.code(), stdout(&io).as_str()), (Some(0), "[{\"pid\":1,\"read_bytes\":null}]\n"));
+    assert!(stderr(&io).contains("partly denied: read /proc/1/io") && stderr(&io).contains("CAP_SYS_PTRACE"));
+    let plain = nobody(&["show", "process", "--where", "pid == 1"]);
+    assert_eq!((plain.status.code(), stderr(&plain).as_str()), (Some(0), ""), "nothing denied was asked for");
+    let whole = nobody(&["show", "process_environment", "--where", "pid == 1", "--format", "json"]);
+    assert_eq!((whole.status.code(), stdout(&whole).as_str()), (Some(1), ""));
+    assert!(stderr(&whole).contains("denied") && stderr(&whole).contains("hint: "), "{}", stderr(&whole));
+    let doctor = nobody(&["doctor"]);
+    let text = stdout(&doctor);
+    let line = text.lines().find(|line| line.starts_with("process ")).unwrap();
+    assert!(line.contains("partly denied") && line.contains("CAP_SYS_PTRACE"), "{text}");
+    assert_eq!(doctor.status.code(), Some(0), "{text}{}", stderr(&doctor));
+}
+
+#[test]
 fn a_full_disk_is_an_error_of_every_command() {
     for args in [&["show", "load"][..], &["schema"], &["man"], &["check", "--defaults"], &["--help"]] {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

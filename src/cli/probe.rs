@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use crate::collect::run::{CollectorRow, Runner};
 use crate::collect::settings::CollectorSettings;
-use crate::collect::{COLLECTORS, Cx, Entry, Filled, Wants, schedule};
+use crate::collect::{COLLECTORS, Cx, Entry, Filled, Partly, Wants, schedule};
 use crate::config::Config;
 use crate::model::{Demand, Mono, Owners, Sample, State, Status, Table, Text, Timestamp};
+use crate::panel::PANELS;
 use crate::source::file::Roots;
 
 /// Longest wait for one sample.
@@ -21,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Taken {
     /// Its tables.
     pub(super) filled: Vec<Filled>,
+    /// Why cells of their rows are missing.
+    pub(super) partly: Vec<Partly>,
     /// What it cost so far.
     pub(super) row: CollectorRow,
     time: Timestamp,
@@ -57,7 +60,8 @@ impl Probe {
             while asked.recv().is_ok() {
                 let (time, mono) = (Timestamp::now(), Mono::now());
                 let filled = runner.run(&Cx { roots: &roots, wants: &wants, owners: &owners, time, mono });
-                if answer.send(Taken { filled, row: runner.row().clone(), time, mono }).is_err() {
+                let (partly, row) = (runner.partly().to_vec(), runner.row().clone());
+                if answer.send(Taken { filled, partly, row, time, mono }).is_err() {
                     break;
                 }
             }
@@ -65,12 +69,13 @@ impl Probe {
         Ok(Self { entry, settings, thread: Some(Line { requests, answers }) })
     }
 
-    /// Probes of every collector, asked for every table that needs no Id.
+    /// Probes of every collector, asked for every table that needs no Id, and for what a dashboard would want of it.
     pub(super) fn all(config: &Config) -> std::io::Result<Vec<Self>> {
+        let panels: Vec<Demand> = PANELS.iter().flat_map(|panel| (panel.demands)()).collect();
         let start = |entry: &&'static Entry| {
             let open = entry.tables.iter().filter(|table| !table.columns.iter().any(|column| column.attrs.required));
             let demands: Vec<Demand> = open.map(|table| Demand::table(&table.name)).collect();
-            Self::start(entry, Wants::union(&demands), config)
+            Self::start(entry, Wants::union(demands.iter().chain(&panels)), config)
         };
         COLLECTORS.iter().map(start).collect()
     }
@@ -136,22 +141,23 @@ impl Source {
         }
     }
 
-    /// A sample of a table.
+    /// A sample of a table, and why cells of it are missing.
     ///
     /// # Errors
     /// Why it has none.
-    pub(super) fn take(&self, table: &Table) -> Result<Sample, Status> {
+    pub(super) fn take(&self, table: &Table) -> Result<(Sample, Option<Status>), Status> {
         let probe = match self {
             Self::Collector(probe) => probe,
             Self::Collectors(probes) => {
                 let (time, mono) = (Timestamp::now(), Mono::now());
                 let rows: Vec<CollectorRow> = probes.iter().map(|probe| probe.examine().0).collect();
-                return Ok(Sample { rows: Arc::new(rows), time, mono });
+                return Ok((Sample { rows: Arc::new(rows), time, mono }, None));
             }
         };
-        let Taken { filled, time, mono, .. } = probe.take()?;
+        let Taken { filled, partly, time, mono, .. } = probe.take()?;
+        let part = partly.into_iter().find(|(known, _)| known.name == table.name).map(|(_, status)| status);
         match filled.into_iter().find(|(known, _)| known.name == table.name) {
-            Some((_, rows)) => rows.map(|rows| Sample { rows, time, mono }),
+            Some((_, rows)) => rows.map(|rows| (Sample { rows, time, mono }, part)),
             None => Err(Status {
                 state: State::Absent,
                 reason: Text::from(format!("collector {} has not filled it", probe.entry.name)),

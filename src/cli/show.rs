@@ -12,7 +12,7 @@ use super::{Failure, args, column, table};
 use crate::collect::{EVERY_SECOND, Wants};
 use crate::config::Config;
 use crate::export::{self, Format, Selection};
-use crate::model::{Demand, Kind, Sample, Table, Type, Value};
+use crate::model::{Demand, Kind, Sample, Status, Table, Type, Value};
 use crate::store::expr::{ExprError, Filter};
 use crate::store::query::{self, Order, Query};
 use crate::store::rate::{Mode, View};
@@ -29,7 +29,7 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
     let mut grid = Grid { next: Instant::now(), every };
     let mut before = None;
     if args.rate {
-        before = Some(take(&source, table)?);
+        before = Some(take(&source, table)?.0);
         grid.wait();
     }
     let prints = match (args.count, args.every) {
@@ -41,7 +41,10 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
         if n > 0 {
             grid.wait();
         }
-        let now = take(&source, table)?;
+        let (now, part) = take(&source, table)?;
+        if let Some(part) = part.filter(|_| n == 0) {
+            super::warn(&format!("{} is partly {}: {}", table.name, part.state.name(), part.reason), &part.hint);
+        }
         let view = View::new(&now, before.as_ref(), mode);
         let rows = query::run(&view, &query);
         let what = Selection {
@@ -103,7 +106,7 @@ impl Grid {
     }
 }
 
-fn take(source: &Source, table: &Table) -> Result<Sample, Failure> {
+fn take(source: &Source, table: &Table) -> Result<(Sample, Option<Status>), Failure> {
     source.take(table).map_err(|status| Failure::source(&table.name, &status))
 }
 

@@ -81,6 +81,12 @@ impl Collect for ListenerCollector {
             listening(&mut Sockets::Files(&cx.roots.proc))?
         };
         let holders = holders(&cx.roots.proc, found.iter().map(|(_, socket)| socket.inode))?;
+        let Holders { by_inode: holders, denied } = holders;
+        let unknown = |(_, socket): &(InetTable, InetSocket)| socket.inode != 0 && !holders.contains_key(&socket.inode);
+        if let Some(error) = denied.filter(|_| found.iter().any(unknown)) {
+            let hint = "processes of other users: run as root, or grant CAP_SYS_PTRACE";
+            out.partly(ListenerRow::TABLE, &Skip::from(error).hint(hint));
+        }
         out.push(found.iter().map(|(table, socket)| row(&cx.roots.proc, *table, socket, &holders)).collect());
         Ok(())
     }
@@ -117,19 +123,41 @@ struct Holder {
     count: u64,
 }
 
+/// Who holds which socket, and the first process that may not be read.
+struct Holders {
+    by_inode: HashMap<u32, Holder>,
+    denied: Option<Error>,
+}
+
 /// Holders of the given sockets by inode. Processes that may not be read are passed over.
-fn holders(proc: &Root, inodes: impl Iterator<Item = u32>) -> Result<HashMap<u32, Holder>, Error> {
+fn holders(proc: &Root, inodes: impl Iterator<Item = u32>) -> Result<Holders, Error> {
     let wanted: std::collections::HashSet<u32> = inodes.filter(|inode| *inode != 0).collect();
     let mut holders: HashMap<u32, Holder> = HashMap::with_capacity(wanted.len());
     let mut pids: Vec<u32> = proc.list("")?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
     pids.sort_unstable();
+    let mut denied = None;
+    let mut refused = |path: &std::path::Path, cause: std::io::Error| {
+        let error = Error::new("read", path, cause);
+        if error.is_denied() {
+            denied.get_or_insert(error);
+        }
+    };
     for pid in pids {
+        let path = proc.join(format!("{pid}/fd"));
         // a process that has gone or belongs to somebody else
-        let Ok(entries) = std::fs::read_dir(proc.join(format!("{pid}/fd"))) else { continue };
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(cause) => {
+                refused(&path, cause);
+                continue;
+            }
+        };
         let mut own = Vec::new();
         for entry in entries.flatten() {
-            let inode = std::fs::read_link(entry.path()).ok().and_then(|target| socket_inode(target.to_str()?));
-            own.extend(inode.filter(|inode| wanted.contains(inode)));
+            match std::fs::read_link(entry.path()) {
+                Ok(target) => own.extend(target.to_str().and_then(socket_inode).filter(|inode| wanted.contains(inode))),
+                Err(cause) => refused(&path, cause),
+            }
         }
         // a process counts once, however many descriptors of the same socket it has
         own.sort_unstable();
@@ -138,7 +166,7 @@ fn holders(proc: &Root, inodes: impl Iterator<Item = u32>) -> Result<HashMap<u32
             holders.entry(inode).or_insert(Holder { pid, count: 0 }).count += 1;
         }
     }
-    Ok(holders)
+    Ok(Holders { by_inode: holders, denied })
 }
 
 /// Inode in the target of a descriptor's link, such as `socket:[4711]`.
@@ -173,7 +201,7 @@ mod tests {
         let proc = Root::new("/proc");
         let mut socket = Socket::open(Family::SockDiag).unwrap();
         let found = listening(&mut Sockets::Live(&mut socket)).unwrap();
-        let holders = holders(&proc, found.iter().map(|(_, socket)| socket.inode)).unwrap();
+        let holders = holders(&proc, found.iter().map(|(_, socket)| socket.inode)).unwrap().by_inode;
         found.iter().map(|(table, socket)| row(&proc, *table, socket, &holders)).collect()
     }
 

@@ -105,6 +105,11 @@ impl Skip {
         Self::Absent(Reason { error: what.into(), hint: None })
     }
 
+    /// Not for this user, in words.
+    pub fn denied(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Denied(Reason { error: what.into(), hint: None })
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: &'static str) -> Self {
@@ -147,10 +152,14 @@ impl From<crate::source::Error> for Skip {
 /// Rows of one table, or why there are none.
 pub type Filled = (&'static Table, Result<Arc<dyn Rows>, Status>);
 
+/// Why some cells of a table that has rows are missing.
+pub type Partly = (&'static Table, Status);
+
 /// One sample under construction.
 #[derive(Default)]
 pub struct Batch {
     tables: Vec<Filled>,
+    partly: Vec<Partly>,
 }
 
 impl Batch {
@@ -162,6 +171,16 @@ impl Batch {
     /// Says why one table of several has no rows; the collector's others are not touched.
     pub fn skip(&mut self, table: &'static Table, skip: &Skip) {
         self.tables.push((table, Err(skip.status())));
+    }
+
+    /// Says why some cells of a table are missing that another user would see; its rows are pushed all the same.
+    pub fn partly(&mut self, table: &'static Table, skip: &Skip) {
+        self.partly.push((table, skip.status()));
+    }
+
+    /// Takes out what was said of cells that are missing.
+    pub fn take_partly(&mut self) -> Vec<Partly> {
+        std::mem::take(&mut self.partly)
     }
 
     /// What was collected.

@@ -6,6 +6,7 @@
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip, Want};
 use crate::model::{Text, Timestamp, Value};
+use crate::source::Error;
 use crate::source::file::Roots;
 use crate::source::process::{Comm, File, Handle, Io, Scanner, Stat, boot_time, detail, parse};
 use crate::source::user::Users;
@@ -249,12 +250,13 @@ impl Collect for ProcessCollector {
         let first_scan = self.known.is_empty();
         let mut before = std::mem::take(&mut self.known).into_iter().peekable();
         let mut rows = Vec::with_capacity(self.pids.len());
+        let mut refused = Refused::default();
         self.known.reserve(self.pids.len());
         for pid in self.pids.iter().copied() {
             while before.next_if(|known| known.handle.pid() < pid).is_some() {}
             let old = before.next_if(|known| known.handle.pid() == pid);
             let Some((mut known, stat)) = self.look(&mut scanner, cx, pid, old, first_scan) else { continue };
-            rows.push(common.row(&mut scanner, &wanted, &mut known, &stat));
+            rows.push(common.row(&mut scanner, &wanted, &mut known, &stat, &mut refused));
             self.known.push(known);
         }
         self.scanner = Some(scanner);
@@ -262,6 +264,9 @@ impl Collect for ProcessCollector {
             return Err(Skip::absent("no processes are listed"));
         }
         out.push(rows);
+        if let Some(skip) = refused.skip() {
+            out.partly(ProcessRow::TABLE, &skip);
+        }
         Ok(())
     }
 }
@@ -335,6 +340,38 @@ fn rebase(boot: &mut Option<Timestamp>, now: Option<Timestamp>) {
     }
 }
 
+/// Processes of which something may not be read.
+#[derive(Default)]
+struct Refused {
+    first: Option<Error>,
+    processes: u64,
+    last: u32,
+}
+
+impl Refused {
+    fn note(&mut self, pid: u32, error: Error) {
+        if error.is_denied() {
+            self.processes += u64::from(self.last != pid);
+            self.last = pid;
+            self.first.get_or_insert(error);
+        }
+    }
+
+    fn skip(self) -> Option<Skip> {
+        let refusal = Refusal { first: self.first?, others: self.processes.saturating_sub(1) };
+        Some(Skip::denied(refusal).hint("processes of other users: run as root, or grant CAP_SYS_PTRACE"))
+    }
+}
+
+/// One process that may not be read, and how many more.
+#[derive(Debug, thiserror::Error)]
+#[error("{first}, and {others} more processes")]
+struct Refusal {
+    #[source]
+    first: Error,
+    others: u64,
+}
+
 /// What is the same for all rows of a sample.
 struct Common {
     proc: crate::source::file::Root,
@@ -355,9 +392,24 @@ impl Common {
         }
     }
 
-    fn row(&self, scanner: &mut Scanner, wanted: &Wanted, known: &mut Known, stat: &Stat) -> ProcessRow {
+    fn row(
+        &self,
+        scanner: &mut Scanner,
+        wanted: &Wanted,
+        known: &mut Known,
+        stat: &Stat,
+        refused: &mut Refused,
+    ) -> ProcessRow {
         let seconds = |ticks: u64| ticks as f64 / self.ticks;
-        let io = io(scanner, wanted, known);
+        let io = io(scanner, wanted, known).unwrap_or_else(|errno| {
+            refused.note(stat.pid, Error::new("read", self.proc.join(format!("{}/io", stat.pid)), errno));
+            Io::default()
+        });
+        let pss = if wanted.pss(stat.pid) { detail::proportional(&self.proc, stat.pid) } else { Ok(None) };
+        let pss = pss.unwrap_or_else(|error| {
+            refused.note(stat.pid, error);
+            None
+        });
         let delay = run_delay(scanner, wanted, known);
         let place = place(scanner, wanted, known);
         let mut swap = || scanner.once(stat.pid, "status").ok().and_then(|status| parse::kibibytes(status, b"VmSwap:"));
@@ -382,7 +434,7 @@ impl Common {
             rss: stat.resident.saturating_mul(self.page),
             virtual_size: stat.virtual_size,
             swap: if wanted.swap { swap() } else { None },
-            pss: if wanted.pss(stat.pid) { detail::proportional(&self.proc, stat.pid).ok().flatten() } else { None },
+            pss,
             memory_total: self.memory_total,
             minor_faults: stat.minor_faults,
             major_faults: stat.major_faults,
@@ -396,12 +448,12 @@ impl Common {
     }
 }
 
-fn io(scanner: &mut Scanner, wanted: &Wanted, known: &mut Known) -> Io {
+fn io(scanner: &mut Scanner, wanted: &Wanted, known: &mut Known) -> Result<Io, rustix::io::Errno> {
     if !wanted.io {
         known.handle.close(File::Io);
-        return Io::default();
+        return Ok(Io::default());
     }
-    scanner.every_tick(&mut known.handle, File::Io).map(parse::io).unwrap_or_default()
+    scanner.every_tick(&mut known.handle, File::Io).map(parse::io)
 }
 
 fn run_delay(scanner: &mut Scanner, wanted: &Wanted, known: &mut Known) -> Option<f64> {

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::settings::CollectorSettings;
-use super::{Batch, Collect, Cx, Entry, Filled, Skip, Wants};
+use super::{Batch, Collect, Cx, Entry, Filled, Partly, Skip, Wants};
 use crate::model::{State, Status, Text};
 use crate::source::meter;
 use crate::table;
@@ -54,6 +54,8 @@ pub struct Runner {
     asked: Duration,
     used: Duration,
     row: CollectorRow,
+    /// What the last run said of cells that are missing.
+    partly: Vec<Partly>,
     /// Smoothed CPU cost of a run, in seconds.
     cost: Option<f64>,
 }
@@ -79,7 +81,16 @@ impl Runner {
             interval_asked: asked.as_secs_f64(),
             interval_used: asked.as_secs_f64(),
         };
-        Self { entry, collector: (entry.make)(), budget: settings.budget, asked, used: asked, row, cost: None }
+        Self {
+            entry,
+            collector: (entry.make)(),
+            budget: settings.budget,
+            asked,
+            used: asked,
+            row,
+            partly: Vec::new(),
+            cost: None,
+        }
     }
 
     /// Its registry entry.
@@ -95,6 +106,11 @@ impl Runner {
     /// Its row of table `collector`.
     pub fn row(&self) -> &CollectorRow {
         &self.row
+    }
+
+    /// Why cells of the last run's rows are missing.
+    pub fn partly(&self) -> &[Partly] {
+        &self.partly
     }
 
     /// Whether a run would fill anything: a collector of on-demand tables only runs while somebody wants one.
@@ -123,6 +139,7 @@ impl Runner {
         self.row.runs += 1;
         self.row.read_bytes += meter::take();
         self.keep_budget(cpu);
+        self.partly = batch.take_partly();
         let filled = match result {
             Ok(()) => batch.into_tables(),
             Err(skip) => {
@@ -155,7 +172,11 @@ impl Runner {
         let status = match worst {
             // one absent table of several is the normal state of most hosts
             Some(status) if !(any_rows && status.state == State::Absent) => status.clone(),
-            _ => Status::ok(),
+            _ => self.partly.first().map_or_else(Status::ok, |(_, part)| Status {
+                state: State::Ok,
+                reason: Text::from(format!("partly {}: {}", part.state.name(), part.reason)),
+                hint: part.hint.clone(),
+            }),
         };
         self.row.state = status.state;
         self.row.hint = status.hint;

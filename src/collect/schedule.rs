@@ -102,7 +102,9 @@ impl Scheduler {
             if entry.blocks {
                 let shared = Arc::clone(&shared);
                 let name = format!("collect-{}", entry.name);
-                std::thread::Builder::new().name(name).spawn(move || Worker::new(shared, vec![runner], true, start).work())?;
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || Worker::new(shared, vec![runner], true, start).work())?;
             } else {
                 together.push(runner);
             }

@@ -31,8 +31,14 @@ pub struct OpenFile {
 pub fn files(proc: &Root, pid: u32) -> Result<Vec<OpenFile>, Error> {
     let mut files = Vec::new();
     for fd in numbers(proc, &format!("{pid}/fd"))? {
-        // closed since it was listed
-        let Ok(target) = std::fs::read_link(proc.join(format!("{pid}/fd/{fd}"))) else { continue };
+        let link = proc.join(format!("{pid}/fd/{fd}"));
+        let target = match std::fs::read_link(&link).map_err(|cause| Error::new("read", link, cause)) {
+            Ok(target) => target,
+            // root without CAP_SYS_PTRACE may list them and no more
+            Err(error) if error.is_denied() => return Err(error),
+            // closed since it was listed
+            Err(_) => continue,
+        };
         let info = proc.read(format!("{pid}/fdinfo/{fd}")).ok();
         let flags = info.as_deref().and_then(|info| octal(parse::field(info, b"flags:")?));
         let position = info.as_deref().and_then(|info| parse::number(parse::field(info, b"pos:")?));
