@@ -9,7 +9,7 @@ use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Mac, Text};
 use crate::source::Error;
 use crate::source::file::Root;
-use crate::source::netlink::route::{self, IfIndex, Link, LinkNews, LinkStats};
+use crate::source::netlink::route::{self, FLAG_UP, IfIndex, Link, LinkNews, LinkStats};
 use crate::source::netlink::{Drained, Family, Part, Socket};
 use crate::{label, table};
 
@@ -30,11 +30,11 @@ label! {
 }
 
 impl LinkState {
-    /// From `IFF_UP` and the `IF_OPER_*` state.
-    fn of(enabled: bool, operstate: u8) -> Self {
+    /// From the `IFF_*` flags and the `IF_OPER_*` state.
+    fn of(flags: u32, operstate: u8) -> Self {
         match operstate {
             1 => Self::Absent,
-            _ if !enabled => Self::Disabled,
+            _ if flags & FLAG_UP == 0 => Self::Disabled,
             2 => Self::Down,
             3 => Self::LowerDown,
             4 => Self::Testing,
@@ -91,6 +91,8 @@ table! {
         Text(None) kind: Option<Text>,
         /// Bridge, bond or routing domain that it belongs to.
         Text(None) master: Option<Text>,
+        /// What it can do and is doing, such as `running` and `promisc`.
+        Text(None) flags: Option<Text> { wide: true },
         /// Words that the administrator gave it.
         Text(None) alias: Option<Text> { wide: true },
     }
@@ -141,6 +143,7 @@ struct Known {
     link: Link,
     speed: Option<u64>,
     kind: Option<Text>,
+    flags: Text,
 }
 
 struct Live {
@@ -236,7 +239,7 @@ impl Live {
         LinkRow {
             index: link.index.0,
             name: link.name.clone(),
-            state: LinkState::of(link.enabled, link.operstate),
+            state: LinkState::of(link.flags, link.operstate),
             rx_bytes: stats.rx_bytes,
             tx_bytes: stats.tx_bytes,
             rx_packets: stats.rx_packets,
@@ -254,6 +257,7 @@ impl Live {
             mac: link.mac,
             kind: known.kind.clone(),
             master: link.master.and_then(|index| self.known.get(&index)).map(|master| master.link.name.clone()),
+            flags: Some(known.flags.clone()),
             alias: link.alias.clone(),
         }
     }
@@ -262,7 +266,36 @@ impl Live {
 fn remember(known: &mut BTreeMap<IfIndex, Known>, sys: &Root, link: Link) {
     let speed = speed(sys, &link.name, link.kind.as_deref());
     let kind = link.kind.clone().or_else(|| hardware(link.hardware));
-    known.insert(link.index, Known { link, speed, kind });
+    let flags = flag_words(link.flags);
+    known.insert(link.index, Known { link, speed, kind, flags });
+}
+
+/// Words for the bits of `IFF_*` in `include/uapi/linux/if.h`, lowest first.
+const FLAGS: [&str; 19] = [
+    "up",
+    "broadcast",
+    "debug",
+    "loopback",
+    "pointopoint",
+    "notrailers",
+    "running",
+    "noarp",
+    "promisc",
+    "allmulti",
+    "master",
+    "slave",
+    "multicast",
+    "portsel",
+    "automedia",
+    "dynamic",
+    "lower_up",
+    "dormant",
+    "echo",
+];
+
+fn flag_words(flags: u32) -> Text {
+    let set = FLAGS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1);
+    Text::from(set.map(|(_, word)| *word).collect::<Vec<_>>().join(","))
 }
 
 /// Words for the hardware types that are common.

@@ -8,6 +8,7 @@
 
 mod bracket;
 mod memory;
+mod network;
 mod storage;
 mod system;
 

@@ -3,7 +3,7 @@
 //! Sockets answer for this host only, so a recorded tree is read from `class/net` below its `/sys`, with the counters of
 //! `/proc/net/dev` where the tree has no `statistics`.
 
-use super::{LinkRow, LinkState, hardware, speed};
+use super::{FLAG_UP, LinkRow, LinkState, flag_words, hardware, speed};
 use crate::model::Text;
 use crate::source::Error;
 use crate::source::file::{Root, Roots};
@@ -42,7 +42,7 @@ fn row(sys: &Root, name: &str, index: u32, counters: [u64; 16]) -> LinkRow {
     let file = |file: &str| sys.text(format!("class/net/{name}/{file}")).ok();
     let text = |path: &str| file(path).map(|text| Text::from(text.trim_end())).filter(|text| !text.is_empty());
     let counter = |path: &str| sys.number(format!("class/net/{name}/statistics/{path}"));
-    let enabled = file("flags").and_then(|flags| u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).ok());
+    let flags = file("flags").and_then(|flags| u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).ok());
     let tap = file("tun_flags").map(|_| Text::from("tun"));
     let kind = tap.or_else(|| device_type(file("uevent").as_deref()));
     let [rx_bytes, rx_packets, rx_errors, rx_dropped, _, _, _, multicast, tx_bytes, tx_packets, tx_errors, ..] =
@@ -54,7 +54,7 @@ fn row(sys: &Root, name: &str, index: u32, counters: [u64; 16]) -> LinkRow {
     LinkRow {
         index,
         name: Text::from(name),
-        state: LinkState::of(enabled.is_none_or(|flags| flags & 1 != 0), operstate(file("operstate").as_deref())),
+        state: LinkState::of(flags.unwrap_or(FLAG_UP), operstate(file("operstate").as_deref())),
         rx_bytes,
         tx_bytes,
         rx_packets,
@@ -75,6 +75,7 @@ fn row(sys: &Root, name: &str, index: u32, counters: [u64; 16]) -> LinkRow {
             .text(format!("class/net/{name}/master/uevent"))
             .ok()
             .and_then(|uevent| Some(Text::from(value(&uevent, "INTERFACE")?))),
+        flags: flags.map(flag_words),
         alias: text("ifalias"),
     }
 }
@@ -135,6 +136,7 @@ mod tests {
         assert_eq!(row.kind.as_deref(), Some("ethernet"));
         assert_eq!(row.master.as_deref(), Some("br0"));
         assert_eq!(row.alias.as_deref(), Some("up\\x1blink"));
+        assert_eq!(row.flags.as_deref(), Some("up,broadcast,multicast"));
     }
 
     #[test]

@@ -115,15 +115,15 @@ fn root_five_hundred_interfaces_agree_with_ip() {
 
 #[test]
 fn states_of_the_kernel_become_words() {
-    for (enabled, operstate, want) in [
-        (true, 6, LinkState::Up),
-        (true, 2, LinkState::Down),
-        (false, 2, LinkState::Disabled),
-        (true, 0, LinkState::Unknown),
-        (false, 1, LinkState::Absent),
-        (true, 200, LinkState::Unknown),
+    for (flags, operstate, want) in [
+        (1, 6, LinkState::Up),
+        (1, 2, LinkState::Down),
+        (0, 2, LinkState::Disabled),
+        (1, 0, LinkState::Unknown),
+        (0, 1, LinkState::Absent),
+        (1, 200, LinkState::Unknown),
     ] {
-        assert_eq!(LinkState::of(enabled, operstate), want);
+        assert_eq!(LinkState::of(flags, operstate), want);
     }
 }
 

@@ -29,7 +29,7 @@ pub const GROUP_ADDRESS4: u32 = 5;
 pub const GROUP_ADDRESS6: u32 = 9;
 
 /// `IFF_UP`: switched on by the administrator.
-const FLAG_UP: u32 = 0x1;
+pub const FLAG_UP: u32 = 0x1;
 
 /// Number of an interface in its network namespace, never reused while it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,8 +86,8 @@ pub struct Link {
     pub mtu: u32,
     /// Ethernet address.
     pub mac: Option<Mac>,
-    /// Whether the administrator switched it on.
-    pub enabled: bool,
+    /// `IFF_*`, [`FLAG_UP`] among them.
+    pub flags: u32,
     /// Operational state of RFC 2863, `IF_OPER_*`.
     pub operstate: u8,
     /// Changes of the carrier since it was made.
@@ -130,7 +130,7 @@ fn link(index: IfIndex, message: Message<'_>) -> Result<Option<Link>, Malformed>
         master: None,
         mtu: 0,
         mac: None,
-        enabled: u32_at(message.body, 8)? & FLAG_UP != 0,
+        flags: u32_at(message.body, 8)?,
         operstate: 0,
         carrier_changes: None,
     };
