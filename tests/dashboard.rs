@@ -93,6 +93,28 @@ fn a_filter_leaves_the_process_that_it_names() {
 }
 
 #[test]
+fn a_frozen_screen_stands_still_and_steps_back_in_time() {
+    let mut session = Session::ready(80, 24, &[]);
+    let clock = |screen: &str| screen.lines().next().unwrap_or_default().to_owned();
+    for _ in 0..4 {
+        let before = clock(&session.screen());
+        session.wait_for("another second", |screen| clock(screen) != before);
+    }
+    session.send(" ");
+    session.wait_for("the mark of a frozen screen", |screen| screen.matches("paused").count() > 3);
+    let frozen = session.screen();
+    session.pump(Duration::from_millis(1500));
+    assert_eq!(session.screen(), frozen);
+    session.send("[");
+    session.wait_for("an earlier screen", |screen| screen.matches("paused -").count() > 3);
+    assert_ne!(clock(&session.screen()), clock(&frozen));
+    session.send("]");
+    session.wait_for("the newest again", |screen| screen == frozen);
+    session.send(" ");
+    session.wait_for("the screen to go on", |screen| !screen.contains("paused"));
+}
+
+#[test]
 fn hostile_names_are_seen_and_not_obeyed() {
     let _sleeper = Sleeper::start("\x1b[2Jevil\u{9b}m", "evil\x1b]0;owned\x07\u{202e}\u{9b}31m\x1bc\n");
     let mut session = Session::ready(200, 60, &["--view", "processes"]);

@@ -299,6 +299,10 @@ pub trait Rows: Send + Sync {
     }
     /// Raw cell; Missing when out of range or Derived.
     fn cell(&self, row: usize, column: usize) -> Cell<'_>;
+    /// Memory of the rows, about: text is shared between samples and not counted.
+    fn bytes(&self) -> usize {
+        self.len() * self.table().columns.len() * size_of::<Cell<'static>>()
+    }
 }
 
 impl<R: Row> Rows for Vec<R> {
@@ -310,6 +314,9 @@ impl<R: Row> Rows for Vec<R> {
     }
     fn cell(&self, row: usize, column: usize) -> Cell<'_> {
         self.get(row).map_or(Cell::Missing, |row| row.cell(column))
+    }
+    fn bytes(&self) -> usize {
+        self.capacity() * size_of::<R>()
     }
 }
 

@@ -11,11 +11,12 @@ use super::cache::Cache;
 use super::keymap::Keymap;
 use super::overlay::Overlay;
 use super::pane::Pane;
+use super::past::{Past, Then};
 use super::settings::Settings;
 use super::table_paint::Placed;
 use super::table_view::TableView;
 use super::theme::{Ability, Theme};
-use crate::model::{Demand, Host, Level, Style, Table, Timestamp};
+use crate::model::{Demand, Host, Level, Style, Table, Timestamp, unit};
 use crate::panel::{self, Node, PANELS, PanelDef, TOGGLES, VIEWS, Views as _};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
@@ -66,7 +67,10 @@ pub(super) struct App {
     pub(super) page: Page,
     pub(super) tables: HashMap<String, TableView>,
     pub(super) cache: Cache,
-    pub(super) frozen: bool,
+    /// What was shown before.
+    pub(super) past: Past,
+    /// The host as a frozen screen sees it.
+    then: Option<Then>,
     pub(super) overlay: Overlay,
     pub(super) message: Option<(String, Level)>,
     /// Selected line of the list of tables.
@@ -118,7 +122,8 @@ impl App {
             page,
             tables: HashMap::new(),
             cache: Cache::default(),
-            frozen: false,
+            past: Past::default(),
+            then: None,
             overlay: Overlay::None,
             message: None,
             explore: 0,
@@ -151,12 +156,50 @@ impl App {
         Ok(())
     }
 
-    /// Takes the newest samples unless the screen is frozen.
+    /// Takes the newest samples; of a frozen screen only what it asked for later.
     pub(super) fn samples(&mut self) {
-        if !self.frozen {
-            self.cache.set(self.host.latest());
+        let latest = self.host.latest();
+        if self.past.is_frozen() {
+            if self.past.join(&latest, &self.asked, self.host.schema()) {
+                self.rewind();
+            }
+        } else {
+            self.past.keep(&latest);
+            self.cache.set(latest);
             self.dirty = true;
         }
+    }
+
+    /// Shows what the past says should be shown: a moment of it, or the newest.
+    pub(super) fn rewind(&mut self) {
+        let shown = self.past.shown().map(|(snapshot, time)| (Arc::clone(snapshot), time));
+        self.then = shown.as_ref().map(|(_, time)| Then::new(Arc::clone(&self.host), *time));
+        match shown {
+            Some((snapshot, _)) => self.cache.set(snapshot),
+            None => self.samples(),
+        }
+        self.dirty = true;
+    }
+
+    /// Wall clock of what is shown.
+    pub(super) fn now(&self) -> Timestamp {
+        let shown = self.past.shown().and_then(|(snapshot, _)| super::past::taken(snapshot));
+        shown.unwrap_or_else(Timestamp::now)
+    }
+
+    /// The host whose past is shown.
+    pub(super) fn reader(&self) -> &dyn Host {
+        self.then.as_ref().map_or(self.host.as_ref(), |then| then)
+    }
+
+    /// How the frame of a frozen screen is marked.
+    pub(super) fn mark(&self) -> Option<String> {
+        let age = self.past.age()?.round().max(1.0);
+        Some(match age {
+            _ if self.past.is_newest() => "paused".to_owned(),
+            ..60.0 => format!("paused -{age:.0}s"),
+            age => format!("paused -{}", unit::span(age)),
+        })
     }
 
     /// Takes another configuration; on an error everything stays as it is. The page and the switches stay in any case.
@@ -183,12 +226,12 @@ impl App {
         panel::Cx {
             views: &self.cache,
             snapshot: self.cache.snapshot(),
-            host: self.host.as_ref(),
+            host: self.reader(),
             levels: &self.config.levels,
             style: self.style,
             settings: &self.config.show,
             toggles: &self.toggles,
-            now: Timestamp::now(),
+            now: self.now(),
         }
     }
 
@@ -229,7 +272,7 @@ impl App {
         wants.extend(self.overlay.demand(self));
         wants.extend(panel::header_demands());
         let interval = self.config.settings.interval.as_deref();
-        let interval = interval.and_then(|text| crate::model::unit::parse_duration(text).ok());
+        let interval = interval.and_then(|text| unit::parse_duration(text).ok());
         for want in &mut wants {
             want.interval = interval.or(want.interval);
         }

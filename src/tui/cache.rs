@@ -8,7 +8,7 @@ use crate::model::Snapshot;
 use crate::panel::Views;
 use crate::store::rate::{Mode, View};
 
-/// Paired views of one snapshot.
+/// Paired views of a snapshot.
 #[derive(Default)]
 pub(super) struct Cache {
     snapshot: Arc<Snapshot>,
@@ -16,11 +16,12 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// Goes on with another snapshot; views of the same one are kept.
+    /// Goes on with another snapshot; views of rows that are the same are kept.
     pub(super) fn set(&mut self, snapshot: Arc<Snapshot>) {
-        if self.snapshot.generation != snapshot.generation || self.snapshot.tables.len() != snapshot.tables.len() {
-            self.views.get_mut().clear();
-        }
+        self.views.get_mut().retain(|table, view| {
+            let now = snapshot.get(table).and_then(|state| state.now.as_ref());
+            now.is_some_and(|now| Arc::ptr_eq(&now.rows, &view.sample().rows))
+        });
         self.snapshot = snapshot;
     }
 

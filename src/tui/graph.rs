@@ -35,7 +35,7 @@ pub(super) fn draw(
     let title = format!("{} {} {}", schema.title(), name.unwrap_or_default(), description.title());
     let inner = frame(buffer, area, &plain(title, Role::Title), "", &app.theme);
     let muted = app.theme.role(Role::Muted);
-    let points = app.host.history(&ask).map(|series| series.points).unwrap_or_default();
+    let points = app.reader().history(&ask).map(|series| series.points).unwrap_or_default();
     let finite = || points.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
     if finite().next().is_none() || inner.height < 4 || inner.width < 16 {
         put(buffer, inner.x, inner.y, inner.width, "no history of this column is kept, or there is none yet", muted);

@@ -86,15 +86,11 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         Act::NextView => turn(app, 1),
         Act::PreviousView => turn(app, -1),
         Act::Freeze => {
-            app.frozen = !app.frozen;
-            app.samples();
+            app.past.freeze();
+            app.rewind();
         }
-        Act::Earlier | Act::Later => {
-            app.say(
-                "the dashboard keeps numbers of the past, not screens: g graphs the sorted column of a row",
-                Level::Ok,
-            );
-        }
+        Act::Earlier => step(app, 1, "nothing older is kept"),
+        Act::Later => step(app, -1, "this is the newest"),
         Act::Signal => match app.target() {
             Some(target) => app.overlay = Overlay::Signal(target, 0),
             None => app.say("select a process first", Level::Careful),
@@ -109,6 +105,15 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         other => return on_table(app, other),
     }
     Outcome::Done
+}
+
+/// Steps through the past.
+fn step(app: &mut App, by: isize, otherwise: &str) {
+    if app.past.step(by) {
+        app.rewind();
+    } else {
+        app.say(otherwise, Level::Ok);
+    }
 }
 
 fn back(app: &mut App) {
@@ -244,7 +249,7 @@ pub(super) fn set_filter(app: &mut App, text: &str) {
 
 fn copy(app: &mut App) -> Outcome {
     let (levels, style) = (std::sync::Arc::clone(&app.config.levels), app.style);
-    let reader = super::cell::Reader { style, levels: &levels, now: crate::model::Timestamp::now() };
+    let reader = super::cell::Reader { style, levels: &levels, now: app.now() };
     let Some((_, view, state)) = app.focus() else { return Outcome::Done };
     let Some(row) = state.row(&view) else {
         app.say("select a row first", Level::Careful);

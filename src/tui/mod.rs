@@ -18,6 +18,7 @@ mod overlay;
 pub mod paint;
 mod palette;
 mod pane;
+mod past;
 mod run;
 mod save;
 mod screen;

@@ -113,6 +113,14 @@ pub fn emphasize(buffer: &mut Buffer, area: Rect, theme: &Theme) {
     }
 }
 
+/// Puts words into the lower edge of a frame.
+pub fn mark(buffer: &mut Buffer, area: Rect, words: &str, style: Style) {
+    let cells = width(words) as u16 + 2;
+    if area.height >= 3 && cells + 4 <= area.width {
+        put(buffer, area.right() - cells - 1, area.bottom() - 1, cells, &format!(" {words} "), style);
+    }
+}
+
 /// Room that a block has inside its frame.
 pub fn inside(area: Rect) -> Rect {
     if area.width < 4 || area.height < 3 {

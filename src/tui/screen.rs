@@ -14,7 +14,7 @@ use super::pane::{self, Pane};
 use super::table_paint;
 use super::table_view::TableView;
 use super::text::width;
-use crate::model::{Level, State, Table, Timestamp, unit};
+use crate::model::{Level, State, Table, unit};
 use crate::panel::{Body, Item, Node, Role, Size, Space, TableSpec, VIEWS, Views as _};
 
 /// Draws everything into a fresh buffer of the app's size.
@@ -50,20 +50,27 @@ pub(super) fn draw(app: &mut App) -> Buffer {
             framed_table(app, &mut buffer, body, &spec, name.to_owned(), &title);
         }
     }
+    if let Some(mark) = app.mark() {
+        let panes = app.panes.iter().map(|pane| pane.area);
+        for area in if app.panes.is_empty() { vec![body] } else { panes.collect() } {
+            paint::mark(&mut buffer, area, &mark, app.theme.level(Level::Warning));
+        }
+    }
     super::overlay::draw(app, &mut buffer, body);
     buffer
 }
 
 fn header(app: &App, buffer: &mut Buffer, area: Rect) {
     let theme = &app.theme;
-    let right = if app.frozen { " FROZEN " } else { " " };
-    let room = area.width.saturating_sub(width(right) as u16);
+    let mark = app.mark();
+    let right = mark.as_ref().map_or(" ".to_owned(), |mark| format!(" {mark} "));
+    let room = area.width.saturating_sub(width(&right) as u16);
     let mut line = vec![Item::Text(" ".into(), Role::Plain)];
     line.extend(crate::panel::header(&app.cx(), room.saturating_sub(1)));
     paint::line(buffer, Rect { width: room, ..area }, &line, theme);
-    let x = area.right().saturating_sub(width(right) as u16);
-    let style = if app.frozen { theme.level(Level::Warning) } else { theme.role(Role::Value) };
-    put(buffer, x, area.y, area.width, right, style);
+    let x = area.right().saturating_sub(width(&right) as u16);
+    let style = if mark.is_some() { theme.level(Level::Warning) } else { theme.role(Role::Value) };
+    put(buffer, x, area.y, area.width, &right, style);
 }
 
 fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect) {
@@ -93,7 +100,7 @@ fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
         wanted.push((Act::Back, "back"));
     }
     wanted.extend([(Act::NextView, "views"), (Act::Filter, "filter"), (Act::Palette, "palette")]);
-    wanted.extend([(Act::Freeze, if app.frozen { "go on" } else { "freeze" }), (Act::Enter, "details")]);
+    wanted.extend([(Act::Freeze, if app.past.is_frozen() { "go on" } else { "freeze" }), (Act::Enter, "details")]);
     wanted.extend([
         (Act::SortRight, "sort"),
         (Act::Signal, "signal"),
@@ -208,11 +215,11 @@ fn framed_table(app: &mut App, buffer: &mut Buffer, area: Rect, spec: &TableSpec
     if let Some(seen) = app.cache.snapshot().get(spec.table).filter(|one| one.status.state == State::Stale)
         && let Some(now) = &seen.now
     {
-        right = format!("{} {right}", unit::span(now.time.age(Timestamp::now())));
+        right = format!("{} {right}", unit::span(now.time.age(app.now())));
     }
     let inner = paint::frame(buffer, area, &line, right.trim(), &app.theme);
     let placed = if let Some(view) = view {
-        let reader = Reader { style: app.style, levels: &app.config.levels, now: Timestamp::now() };
+        let reader = Reader { style: app.style, levels: &app.config.levels, now: app.now() };
         table_paint::draw(buffer, inner, &view, &mut state, &reader, &app.theme)
     } else {
         state.rows.clear();

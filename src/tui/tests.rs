@@ -27,3 +27,29 @@ fn a_filter_that_was_typed_before_the_first_sample_is_kept() {
     assert!(screen.contains(" 1003 ") && !screen.contains(" 1004 "), "{screen}");
     assert!(screen.contains("1 of 9, filter proc3"), "{screen}");
 }
+
+#[test]
+fn a_frozen_screen_steps_through_the_past_and_goes_on() {
+    let (host, mut app) = app(at("processes"));
+    for second in 1..=5_u64 {
+        host.publish(processes(second as usize), second);
+        app.samples();
+    }
+    assert!(!screen(&mut app).contains("paused"));
+    press(&mut app, &["space"]);
+    host.publish(processes(9), 6);
+    app.samples();
+    let now = screen(&mut app);
+    assert!(now.contains("Processes 5 ") && now.matches(" paused ").count() > 1, "{now}");
+    press(&mut app, &["[", "["]);
+    let then = screen(&mut app);
+    assert!(then.contains("Processes 3 ") && then.matches(" paused -2s ").count() > 1, "{then}");
+    press(&mut app, &["]"]);
+    assert!(screen(&mut app).contains("Processes 4 "));
+    press(&mut app, &["[", "[", "[", "["]);
+    let oldest = screen(&mut app);
+    assert!(oldest.contains("Processes 1 ") && oldest.contains("nothing older is kept"), "{oldest}");
+    press(&mut app, &["space"]);
+    let live = screen(&mut app);
+    assert!(live.contains("Processes 9 ") && !live.contains("paused"), "{live}");
+}
