@@ -60,6 +60,9 @@ pub struct Runner {
     cost: Option<f64>,
 }
 
+/// A source that is absent is looked for again after so long.
+const ABSENT: Duration = Duration::from_secs(30);
+
 impl Runner {
     /// A collector that was not run yet. `tick` is the interval of the reader that drives it.
     pub fn new(entry: &'static Entry, settings: &CollectorSettings, tick: Duration) -> Self {
@@ -98,9 +101,9 @@ impl Runner {
         self.entry
     }
 
-    /// Time between runs that is kept to.
+    /// Time between runs that is kept to. What is not there is looked for less often: it seldom comes.
     pub fn interval(&self) -> Duration {
-        self.used
+        if self.row.state == State::Absent { self.used.max(ABSENT) } else { self.used }
     }
 
     /// Its row of table `collector`.
@@ -161,7 +164,6 @@ impl Runner {
         }
         let needed = Duration::try_from_secs_f64(cost / self.budget).unwrap_or(self.asked);
         self.used = if needed > self.asked { needed.min(self.asked * 60) } else { self.asked };
-        self.row.interval_used = self.used.as_secs_f64();
     }
 
     /// Sums up the tables: the worst state with its reason, and all rows.
@@ -179,6 +181,7 @@ impl Runner {
             }),
         };
         self.row.state = status.state;
+        self.row.interval_used = self.interval().as_secs_f64();
         self.row.hint = status.hint;
         self.row.reason = if self.used > self.asked && status.state == State::Ok {
             Text::from(format!(

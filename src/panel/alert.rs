@@ -3,6 +3,8 @@
 //! Every table's rows are asked for their worst cell, so that a new collector appears here unedited; processes have their
 //! own list and are left out.
 
+use std::rc::Rc;
+
 use super::line::{self, gap};
 use super::number::{self, NUMBER};
 use super::pick::natural;
@@ -19,21 +21,25 @@ const MAX_FOUND: usize = 1000;
 
 /// One cell over a threshold.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Alert {
+pub struct Alert {
     /// How bad.
-    pub(super) level: Level,
+    pub level: Level,
     /// Heading of its table.
-    pub(super) table: String,
+    pub table: String,
     /// The row.
-    pub(super) name: String,
+    pub name: String,
     /// Heading of the column.
-    pub(super) column: String,
+    pub column: String,
     /// The cell.
-    pub(super) words: String,
+    pub words: String,
 }
 
 /// Everything over a threshold, worst first.
-pub(super) fn find(cx: &Cx<'_>) -> Vec<Alert> {
+pub(super) fn all(cx: &Cx<'_>) -> Rc<[Alert]> {
+    cx.views.alerts(&|| find(cx))
+}
+
+fn find(cx: &Cx<'_>) -> Vec<Alert> {
     let mut found = Vec::new();
     for (name, known) in &cx.snapshot.tables {
         if *name == ProcessRow::TABLE.name || known.now.as_ref().is_none_or(|sample| sample.rows.is_empty()) {
@@ -77,7 +83,7 @@ pub(super) fn counts(found: &[Alert]) -> [(Level, usize); 3] {
 }
 
 fn build(cx: &Cx<'_>, space: Space) -> Block {
-    let found = find(cx);
+    let found = all(cx);
     if found.is_empty() {
         let why = "nothing is over a threshold".to_owned();
         return super::pick::empty("Alerts", Body::Empty { level: Level::Ok, why });

@@ -87,7 +87,7 @@ fn uptime(cx: &Cx<'_>, host: &View) -> Option<String> {
 /// Alerts by level, the clock, the interval.
 fn state(cx: &Cx<'_>) -> Line {
     let mut out = Line::new();
-    for (level, count) in alert::counts(&alert::find(cx)).into_iter().filter(|(_, count)| *count > 0) {
+    for (level, count) in alert::counts(&alert::all(cx)).into_iter().filter(|(_, count)| *count > 0) {
         out.push(line::text(count.to_string(), Role::Level(level)));
         out.push(gap());
     }

@@ -33,6 +33,7 @@ mod tests;
 pub mod toggle;
 mod view;
 
+pub use alert::Alert;
 pub use header::{demands as header_demands, header};
 pub use keys::{SORTS, Sort, Target, columns, target, tree};
 pub use pick::why;
@@ -260,6 +261,9 @@ impl Cx<'_> {
 pub trait Views {
     /// View of a table, `None` while it has no sample.
     fn get(&self, table: &str) -> Option<std::sync::Arc<crate::store::rate::View>>;
+
+    /// What is over a threshold: `find` is asked once for each snapshot.
+    fn alerts(&self, find: &dyn Fn() -> Vec<Alert>) -> std::rc::Rc<[Alert]>;
 }
 
 /// Configuration of what panels show: `[show.TABLE]`.

@@ -30,8 +30,7 @@ const COLUMNS: &[(usize, u16, u8)] = &[
 const COMMAND: u16 = 24;
 
 fn demands() -> Vec<Demand> {
-    let columns = vec!["read_bytes".to_owned(), "write_bytes".to_owned()];
-    vec![Demand { columns, ..Demand::table(&ProcessRow::TABLE.name) }]
+    vec![Demand::table(&ProcessRow::TABLE.name)]
 }
 
 fn build(cx: &Cx<'_>, space: Space) -> Block {

@@ -174,7 +174,7 @@ fn rows(cx: &Cx<'_>, name: &str) -> Option<usize> {
 
 /// Lines that a panel's content wants, one at least.
 fn lines(cx: &Cx<'_>, name: &str) -> u16 {
-    let rows = if name == "alerts" { super::alert::find(cx).len() } else { rows(cx, name).unwrap_or(1) };
+    let rows = if name == "alerts" { super::alert::all(cx).len() } else { rows(cx, name).unwrap_or(1) };
     u16::try_from(rows.clamp(1, 1000)).unwrap_or(1000)
 }
 

@@ -1,6 +1,6 @@
 //! What do the Derived columns of a table compute? Each expression is read once for each schema.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -46,6 +46,22 @@ pub(super) fn of(table: &Table) -> Arc<Derived> {
 
 fn read(table: &Table) -> impl Iterator<Item = Result<Expr, ExprError>> + '_ {
     table.columns.iter().map(|column| Expr::numeric(column.expr.as_deref().unwrap_or_default(), table))
+}
+
+/// Collected columns that a column is made of: itself, or what its expression reads through other Derived columns.
+pub fn inputs(table: &Table, column: usize) -> BTreeSet<usize> {
+    let derived = of(table);
+    let (mut inputs, mut seen, mut left) = (BTreeSet::new(), BTreeSet::new(), vec![column]);
+    while let Some(column) = left.pop() {
+        match derived.expr(column) {
+            Some(expr) if seen.insert(column) => left.extend(expr.columns()),
+            Some(_) => {}
+            None => {
+                inputs.insert(column);
+            }
+        }
+    }
+    inputs
 }
 
 /// Mistakes in the Derived columns of a table, each with its column's name.

@@ -138,9 +138,13 @@ impl Thresholds {
             let listed = limits.and_then(|limits| limits.word(word));
             return listed.unwrap_or_else(|| schema.label_level(word));
         }
+        // most columns have none, and rates and Derived cells cost
+        let Some(limits) = limits else {
+            return Level::Ok;
+        };
         let number =
             if schema.kind == Kind::Counter { view.rate(row, column) } else { view.cell(row, column).number() };
-        number.and_then(|number| Some(limits?.number(number))).unwrap_or_default()
+        number.map(|number| limits.number(number)).unwrap_or_default()
     }
 
     /// Worst level of a row's cells.

@@ -3,7 +3,7 @@
 //! [`rate::View`] is the only place where counters become rates. [`query`] selects and orders rows of a view with the one
 //! expression language in [`expr`]. Everything works over `dyn Rows` and names no column.
 
-mod derived;
+pub mod derived;
 pub mod expr;
 pub mod history;
 pub mod level;

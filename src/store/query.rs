@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use super::expr::Filter;
 use super::order;
 use super::rate::View;
-use crate::model::{Cell, Fold, Kind, Table, Value};
+use crate::model::{Cell, Column, Fold, Kind, Table, Type, Value};
 
 /// Direction of a sort.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,17 +52,36 @@ pub fn run(view: &View, query: &Query) -> Vec<usize> {
     let keeps = |row: &usize| query.filter.as_ref().is_none_or(|filter| filter.keeps(&view.scope(*row)));
     let kept: Vec<usize> = (0..view.len()).filter(keeps).collect();
     let limit = query.limit.unwrap_or(usize::MAX);
+    // most collectors give their rows in the order of their keys, and most rows are idle: ties are the usual case
+    let ordered = kept.is_sorted_by(|a, b| order::rows(view.raw(), *a, *b).is_lt());
+    let by_key = |a: usize, b: usize| if ordered { a.cmp(&b) } else { order::rows(view.raw(), a, b) };
     let Some((first, rest)) = query.sort.split_first() else {
-        return take(kept, limit, |a, b| order::rows(view.raw(), *a, *b));
+        return take(kept, limit, |a, b| by_key(*a, *b));
     };
+    let ties = |a: usize, b: usize| by_columns(view, rest, a, b).then_with(|| by_key(a, b));
     // rates and Derived cells cost, so each row's most significant one is computed once
+    let is_number = view.table().columns.get(first.0).is_some_and(is_float);
+    if is_number {
+        let sign = if first.1 == Order::Descending { -1.0 } else { 1.0 };
+        let place = |row: usize| view.cell(row, first.0).number().filter(|number| number.is_finite());
+        // the missing come last in both directions
+        let cells =
+            kept.into_iter().map(|row| (place(row).map_or(f64::INFINITY, |number| sign * number), row)).collect();
+        let sorted = take(cells, limit, |a: &(f64, usize), b: &(f64, usize)| {
+            a.0.partial_cmp(&b.0).unwrap_or(Ordering::Equal).then_with(|| ties(a.1, b.1))
+        });
+        return sorted.into_iter().map(|(_, row)| row).collect();
+    }
     let cells = kept.into_iter().map(|row| (view.cell(row, first.0), row)).collect();
     let sorted = take(cells, limit, |a: &(Cell<'_>, usize), b: &(Cell<'_>, usize)| {
-        directed(view, *first, &a.0, &b.0)
-            .then_with(|| by_columns(view, rest, a.1, b.1))
-            .then_with(|| order::rows(view.raw(), a.1, b.1))
+        directed(view, *first, &a.0, &b.0).then_with(|| ties(a.1, b.1))
     });
     sorted.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Whether a column's cells are floating numbers as a reader of rates sees them.
+fn is_float(column: &Column) -> bool {
+    column.kind == Kind::Derived || matches!(column.ty, Type::F64 | Type::Duration)
 }
 
 /// The first `limit` items in order, without sorting those that are cut.

@@ -207,6 +207,7 @@ impl App {
         let keymap = Keymap::new(&config.settings.keys, config.settings.read_only)?;
         let theme = Theme::named(&config.settings.theme, config.themes.as_deref(), self.ability)?;
         (self.keymap, self.theme, self.config) = (keymap, theme, config);
+        self.cache.forget();
         self.say("the configuration was read again", Level::Ok);
         Ok(())
     }
@@ -247,6 +248,21 @@ impl App {
         Some((view.layout)(&self.cx(), width, height))
     }
 
+    /// What a table on the screen needs: the columns that found room, and those that order and filter it.
+    fn shown(&self, spot: &Spot) -> Option<Demand> {
+        let table = self.table(spot.table)?;
+        let mut columns: BTreeSet<usize> = spot.placed.iter().map(|placed| placed.column).collect();
+        if let Some(state) = self.tables.get(&spot.key) {
+            columns.extend(state.sort.iter().map(|(column, _)| *column));
+            columns.extend(state.filter.iter().flat_map(Filter::columns));
+        }
+        let inputs: BTreeSet<usize> =
+            columns.into_iter().flat_map(|at| crate::store::derived::inputs(table, at)).collect();
+        let wanted = inputs.into_iter().filter_map(|at| table.columns.get(at)).filter(|column| column.attrs.demand);
+        let columns = wanted.map(|column| column.name.to_string()).collect();
+        Some(Demand { columns, ..Demand::table(spot.table) })
+    }
+
     /// Tells the host what the screen needs, when that has changed.
     pub(super) fn ask(&mut self) {
         let mut wants = Vec::new();
@@ -257,17 +273,11 @@ impl App {
                 wants.extend((panel.demands)());
             }
         }
-        let shown = self.spots.iter().map(|spot| (spot.table, spot.key.as_str()));
-        let page = match &self.page {
-            Page::Table(name) => Some((*name, *name)),
-            _ => None,
-        };
-        for (name, key) in shown.chain(page) {
-            let Some(table) = self.table(name) else { continue };
-            let columns = self.tables.get(key).map(|state| state.columns.clone()).unwrap_or_default();
-            let columns = columns.iter().filter_map(|at| table.columns.get(*at)).filter(|c| c.attrs.demand);
-            let columns = columns.map(|column| column.name.to_string()).collect();
-            wants.push(Demand { columns, ..Demand::table(name) });
+        wants.extend(self.spots.iter().filter_map(|spot| self.shown(spot)));
+        if let Page::Table(name) = &self.page
+            && self.spots.is_empty()
+        {
+            wants.push(Demand::table(name));
         }
         wants.extend(self.overlay.demand(self));
         wants.extend(panel::header_demands());

@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::model::Snapshot;
-use crate::panel::Views;
+use crate::panel::{Alert, Views};
 use crate::store::rate::{Mode, View};
 
 /// Paired views of a snapshot.
@@ -13,6 +14,7 @@ use crate::store::rate::{Mode, View};
 pub(super) struct Cache {
     snapshot: Arc<Snapshot>,
     views: RefCell<HashMap<String, Arc<View>>>,
+    alerts: RefCell<Option<Rc<[Alert]>>>,
 }
 
 impl Cache {
@@ -22,7 +24,14 @@ impl Cache {
             let now = snapshot.get(table).and_then(|state| state.now.as_ref());
             now.is_some_and(|now| Arc::ptr_eq(&now.rows, &view.sample().rows))
         });
+        *self.alerts.get_mut() = None;
         self.snapshot = snapshot;
+    }
+
+    /// What was made of the snapshot is made anew: the thresholds are others.
+    pub(super) fn forget(&mut self) {
+        self.views.get_mut().clear();
+        *self.alerts.get_mut() = None;
     }
 
     /// The snapshot.
@@ -40,5 +49,14 @@ impl Views for Cache {
         let view = Arc::new(View::new(state.now.as_ref()?, state.before.as_ref(), Mode::Rate));
         self.views.borrow_mut().insert(table.to_owned(), Arc::clone(&view));
         Some(view)
+    }
+
+    fn alerts(&self, find: &dyn Fn() -> Vec<Alert>) -> Rc<[Alert]> {
+        if let Some(known) = &*self.alerts.borrow() {
+            return Rc::clone(known);
+        }
+        let found: Rc<[Alert]> = find().into();
+        *self.alerts.borrow_mut() = Some(Rc::clone(&found));
+        found
     }
 }
