@@ -64,7 +64,8 @@ pub const ENTRY: Entry = Entry {
     name: "address",
     tables: &[AddressRow::TABLE],
     interval: EVERY_SECOND,
-    blocks: false,
+    // as for links: the lock of the network configuration may be held for seconds
+    blocks: true,
     make: || Box::new(AddressCollector::default()),
 };
 

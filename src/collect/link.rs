@@ -109,7 +109,8 @@ pub const ENTRY: Entry = Entry {
     name: "link",
     tables: &[LinkRow::TABLE],
     interval: EVERY_SECOND,
-    blocks: false,
+    // the kernel may hold the lock of its network configuration for seconds, for example while a driver starts anew
+    blocks: true,
     make: || Box::new(LinkCollector::default()),
 };
 

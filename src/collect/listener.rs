@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
-use crate::model::Text;
+use crate::model::{Mono, Text};
 use crate::source::Error;
 use crate::source::file::Root;
 use crate::source::netlink::diag::InetSocket;
 use crate::source::netlink::{Family, Socket};
-use crate::source::socket::{INET, InetTable, Sockets};
+use crate::source::socket::{Absent, INET, InetTable, Sockets};
 use crate::table;
 
 table! {
@@ -52,8 +52,9 @@ pub const ENTRY: Entry = Entry {
     name: "listener",
     tables: &[ListenerRow::TABLE],
     interval: EVERY_SECOND,
-    blocks: false,
-    make: || Box::new(ListenerCollector { socket: None }),
+    // the descriptors of every process are read
+    blocks: true,
+    make: || Box::<ListenerCollector>::default(),
 };
 
 /// `TCP_LISTEN` and, for protocols without connections, `TCP_CLOSE`, as bits.
@@ -62,9 +63,11 @@ const CLOSED: u32 = 1 << 7;
 /// Rows that are kept; more would be an attack on memory.
 const MAX_ROWS: usize = 1 << 16;
 
+#[derive(Default)]
 struct ListenerCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one.
     socket: Option<Socket>,
+    absent: Absent,
 }
 
 impl Collect for ListenerCollector {
@@ -74,11 +77,11 @@ impl Collect for ListenerCollector {
                 Some(socket) => socket,
                 None => Socket::open(Family::SockDiag)?,
             };
-            let found = listening(&mut Sockets::Live(&mut socket))?;
+            let found = listening(&mut Sockets::Live(&mut socket), &mut self.absent, cx.mono)?;
             self.socket = Some(socket);
             found
         } else {
-            listening(&mut Sockets::Files(&cx.roots.proc))?
+            listening(&mut Sockets::Files(&cx.roots.proc), &mut self.absent, cx.mono)?
         };
         let holders = holders(&cx.roots.proc, found.iter().map(|(_, socket)| socket.inode))?;
         let Holders { by_inode: holders, denied } = holders;
@@ -97,9 +100,12 @@ fn is_tcp(table: InetTable) -> bool {
 }
 
 /// Every socket that waits for others to speak first.
-fn listening(sockets: &mut Sockets<'_>) -> Result<Vec<(InetTable, InetSocket)>, Error> {
+fn listening(sockets: &mut Sockets<'_>, absent: &mut Absent, now: Mono) -> Result<Vec<(InetTable, InetSocket)>, Error> {
     let mut found: Vec<(InetTable, InetSocket)> = Vec::new();
     for table in INET {
+        if absent.has(table.name, now) {
+            continue;
+        }
         let before = found.len();
         let states = if is_tcp(table) { LISTEN } else { CLOSED };
         let result = sockets.inet(table, states, |socket| match socket {
@@ -110,7 +116,7 @@ fn listening(sockets: &mut Sockets<'_>) -> Result<Vec<(InetTable, InetSocket)>, 
         });
         match result {
             // a kernel without IPv6 or raw sockets has the others; its refusal leaves nothing behind in the socket
-            Err(error) if error.is_absent() => {}
+            Err(error) if error.is_absent() => absent.add(table.name, now),
             result => result?,
         }
     }
@@ -200,7 +206,7 @@ mod tests {
     fn rows() -> Vec<ListenerRow> {
         let proc = Root::new("/proc");
         let mut socket = Socket::open(Family::SockDiag).unwrap();
-        let found = listening(&mut Sockets::Live(&mut socket)).unwrap();
+        let found = listening(&mut Sockets::Live(&mut socket), &mut Absent::default(), Mono::now()).unwrap();
         let holders = holders(&proc, found.iter().map(|(_, socket)| socket.inode)).unwrap().by_inode;
         found.iter().map(|(table, socket)| row(&proc, *table, socket, &holders)).collect()
     }

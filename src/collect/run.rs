@@ -46,11 +46,18 @@ table! {
     }
 }
 
+/// Shortest interval that a reader can ask for.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// A collector with its totals.
 pub struct Runner {
     entry: &'static Entry,
     collector: Box<dyn Collect>,
     budget: f64,
+    /// What the configuration says of this collector.
+    fixed: Option<Duration>,
+    /// Interval of the reader that drives it.
+    tick: Duration,
     asked: Duration,
     used: Duration,
     row: CollectorRow,
@@ -66,11 +73,8 @@ const ABSENT: Duration = Duration::from_secs(30);
 impl Runner {
     /// A collector that was not run yet. `tick` is the interval of the reader that drives it.
     pub fn new(entry: &'static Entry, settings: &CollectorSettings, tick: Duration) -> Self {
-        let asked = match settings.interval {
-            Some(interval) => interval.0,
-            None if entry.interval <= super::EVERY_SECOND => tick,
-            None => entry.interval.max(tick),
-        };
+        let fixed = settings.interval.map(|interval| interval.0);
+        let asked = asked(entry, fixed, tick);
         let row = CollectorRow {
             name: Text::from(entry.name),
             state: State::Ok,
@@ -84,16 +88,8 @@ impl Runner {
             interval_asked: asked.as_secs_f64(),
             interval_used: asked.as_secs_f64(),
         };
-        Self {
-            entry,
-            collector: (entry.make)(),
-            budget: settings.budget,
-            asked,
-            used: asked,
-            row,
-            partly: Vec::new(),
-            cost: None,
-        }
+        let (collector, budget) = ((entry.make)(), settings.budget);
+        Self { entry, collector, budget, fixed, tick, asked, used: asked, row, partly: Vec::new(), cost: None }
     }
 
     /// Its registry entry.
@@ -104,6 +100,14 @@ impl Runner {
     /// Time between runs that is kept to. What is not there is looked for less often: it seldom comes.
     pub fn interval(&self) -> Duration {
         if self.row.state == State::Absent { self.used.max(ABSENT) } else { self.used }
+    }
+
+    /// Time between runs that is asked for while this is wanted. A reader may want the tables of a collector that has no
+    /// interval of its own more often than others do.
+    pub fn asked_by(&self, wants: &Wants) -> Duration {
+        let wanted = self.entry.tables.iter().filter_map(|table| wants.table(table)?.interval);
+        let tick = wanted.map(|interval| interval.max(SHORTEST)).fold(self.tick, Duration::min);
+        asked(self.entry, self.fixed, tick)
     }
 
     /// Its row of table `collector`.
@@ -125,6 +129,7 @@ impl Runner {
     /// its status for each of its tables.
     pub fn run(&mut self, cx: &Cx<'_>) -> Vec<Filled> {
         let mut batch = Batch::default();
+        self.asked = self.asked_by(cx.wants);
         meter::take();
         let (wall, cpu) = (Instant::now(), thread_cpu());
         let result = catch_unwind(AssertUnwindSafe(|| self.collector.collect(cx, &mut batch)));
@@ -159,11 +164,9 @@ impl Runner {
         let cost = self.cost.map_or(cpu, |cost| cost * 0.7 + cpu * 0.3);
         self.cost = Some(cost);
         // the first runs open files and sockets that later ones keep
-        if self.row.runs <= 2 || self.budget <= 0.0 {
-            return;
-        }
-        let needed = Duration::try_from_secs_f64(cost / self.budget).unwrap_or(self.asked);
-        self.used = if needed > self.asked { needed.min(self.asked * 60) } else { self.asked };
+        let judged = self.row.runs > 2 && self.budget > 0.0;
+        let needed = Duration::try_from_secs_f64(cost / self.budget).ok().filter(|_| judged);
+        self.used = needed.map_or(self.asked, |needed| needed.clamp(self.asked, self.asked * 60));
     }
 
     /// Sums up the tables: the worst state with its reason, and all rows.
@@ -181,6 +184,7 @@ impl Runner {
             }),
         };
         self.row.state = status.state;
+        self.row.interval_asked = self.asked.as_secs_f64();
         self.row.interval_used = self.interval().as_secs_f64();
         self.row.hint = status.hint;
         self.row.reason = if self.used > self.asked && status.state == State::Ok {
@@ -194,6 +198,12 @@ impl Runner {
             status.reason
         };
     }
+}
+
+/// The configuration decides; else a collector has the reader's interval, unless its own is longer than a second.
+fn asked(entry: &Entry, fixed: Option<Duration>, tick: Duration) -> Duration {
+    let own = if entry.interval <= super::EVERY_SECOND { tick } else { entry.interval.max(tick) };
+    fixed.unwrap_or(own)
 }
 
 fn rank(state: State) -> u8 {
@@ -234,7 +244,7 @@ mod tests {
             panic!("on purpose")
         }
     }
-    static BROKEN: Entry = Entry {
+    const BROKEN: Entry = Entry {
         name: "broken",
         tables: &[LoadRow::TABLE],
         interval: Duration::from_secs(1),
@@ -242,14 +252,26 @@ mod tests {
         make: || Box::new(Broken),
     };
 
+    struct Nowhere;
+    impl Collect for Nowhere {
+        fn collect(&mut self, _: &Cx<'_>, _: &mut Batch) -> Result<(), Skip> {
+            Err(Skip::absent("not here"))
+        }
+    }
+    static NOWHERE: Entry = Entry { name: "nowhere", make: || Box::new(Nowhere), ..BROKEN };
+
     fn run(entry: &'static Entry, budget: f64, times: usize) -> (Runner, Vec<Filled>) {
+        wanted(entry, budget, times, &Wants::default())
+    }
+
+    fn wanted(entry: &'static Entry, budget: f64, times: usize, wants: &Wants) -> (Runner, Vec<Filled>) {
         let settings = CollectorSettings { budget, ..CollectorSettings::default() };
         let mut runner = Runner::new(entry, &settings, Duration::from_secs(1));
         let mut filled = Vec::new();
         for _ in 0..times {
             let cx = Cx {
                 roots: &Roots::live(),
-                wants: &Wants::default(),
+                wants,
                 owners: &Owners::default(),
                 time: Timestamp::now(),
                 mono: Mono::now(),
@@ -274,5 +296,29 @@ mod tests {
         assert!(runner.row().reason.contains("less often"), "{}", runner.row().reason);
         let (runner, _) = run(&crate::collect::load::ENTRY, 0.9, 5);
         assert_eq!(runner.interval(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_source_that_is_not_there_is_seldom_looked_for() {
+        let (runner, _) = run(&NOWHERE, 0.9, 1);
+        assert_eq!((runner.interval(), runner.row().interval_used), (ABSENT, ABSENT.as_secs_f64()));
+        assert_eq!((runner.row().state, runner.row().interval_asked), (State::Absent, 1.0));
+    }
+
+    #[test]
+    fn a_reader_may_want_a_table_more_often_but_not_less() {
+        use crate::model::Demand;
+        let interval = |table: &str, entry: &'static Entry, millis: u64| {
+            let interval = Some(Duration::from_millis(millis));
+            let demand = Demand { interval, ..Demand::table(table) };
+            wanted(entry, 0.9, 1, &Wants::union([&demand])).0.interval()
+        };
+        let load = &crate::collect::load::ENTRY;
+        assert_eq!(interval("load", load, 500), Duration::from_millis(500));
+        assert_eq!(interval("load", load, 1), SHORTEST);
+        assert_eq!(interval("load", load, 9000), Duration::from_secs(1));
+        assert_eq!(interval("memory", load, 500), Duration::from_secs(1));
+        let host = &crate::collect::host::ENTRY;
+        assert_eq!(interval("host", host, 500), host.interval, "it has an interval of its own");
     }
 }

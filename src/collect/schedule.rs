@@ -54,6 +54,9 @@ pub struct Scheduler {
 }
 
 struct Shared {
+    entries: &'static [&'static Entry],
+    /// A point of the grid that all threads keep to.
+    grid: Instant,
     roots: Roots,
     sink: Arc<dyn Sink>,
     state: Mutex<Live>,
@@ -82,16 +85,23 @@ impl Scheduler {
     /// # Errors
     /// A thread could not be started.
     pub fn start(options: Options, sink: Arc<dyn Sink>) -> std::io::Result<Self> {
+        Self::start_with(COLLECTORS, options, sink)
+    }
+
+    fn start_with(entries: &'static [&'static Entry], options: Options, sink: Arc<dyn Sink>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
+            entries,
+            grid: second_began(),
             roots: options.roots,
             sink,
             state: Mutex::new(Live::default()),
             changed: Condvar::new(),
         });
-        let start = second_began();
+        // from here on an early return ends the threads that were started
+        let scheduler = Self { shared: Arc::clone(&shared) };
         let mut together = Vec::new();
         let mut disabled = Vec::new();
-        for entry in COLLECTORS {
+        for entry in entries {
             let default = CollectorSettings::default();
             let settings = options.settings.collectors.get(entry.name).unwrap_or(&default);
             if !settings.enabled {
@@ -102,17 +112,15 @@ impl Scheduler {
             if entry.blocks {
                 let shared = Arc::clone(&shared);
                 let name = format!("collect-{}", entry.name);
-                std::thread::Builder::new()
-                    .name(name)
-                    .spawn(move || Worker::new(shared, vec![runner], true, start).work())?;
+                std::thread::Builder::new().name(name).spawn(move || Worker::new(shared, vec![runner], true).work())?;
             } else {
                 together.push(runner);
             }
         }
         shared.sink.publish(Publication { time: Timestamp::now(), mono: Mono::now(), filled: disabled });
-        let sampler = Worker::new(Arc::clone(&shared), together, false, start);
+        let sampler = Worker::new(Arc::clone(&shared), together, false);
         std::thread::Builder::new().name("sampler".to_owned()).spawn(move || sampler.work())?;
-        Ok(Self { shared })
+        Ok(scheduler)
     }
 
     /// Replaces the union of what readers want. A table that is new in it is collected at once.
@@ -148,8 +156,6 @@ struct Worker {
     runners: Vec<Planned>,
     /// Whether this thread has one collector that may block.
     alone: bool,
-    /// A point of the grid that all threads keep to.
-    grid: Instant,
     wants: Arc<Wants>,
 }
 
@@ -160,17 +166,24 @@ struct Planned {
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, runners: Vec<Runner>, alone: bool, grid: Instant) -> Self {
+    fn new(shared: Arc<Shared>, runners: Vec<Runner>, alone: bool) -> Self {
         let now = Instant::now();
         let runners = runners.into_iter().map(|runner| Planned { runner, due: now, ran: None }).collect();
-        Self { shared, runners, alone, grid, wants: Arc::default() }
+        Self { shared, runners, alone, wants: Arc::default() }
     }
 
     fn work(mut self) {
         while self.wait() {
             let publication = self.round();
+            // what was still running when the scheduler went away is too late
+            if self.shared.lock().stop {
+                return;
+            }
             if !publication.filled.is_empty() {
                 self.shared.sink.publish(publication);
+            }
+            if !self.alone {
+                self.publish_stale();
             }
         }
     }
@@ -213,7 +226,10 @@ impl Worker {
             }
             let name = planned.runner.entry().name;
             if self.alone {
-                self.shared.lock().running.insert(name, now);
+                let mut live = self.shared.lock();
+                live.running.insert(name, now);
+                // the first run may be the one that hangs
+                live.rows.entry(name).or_insert_with(|| planned.runner.row().clone());
             }
             filled.extend(planned.runner.run(&cx));
             let interval = planned.runner.interval();
@@ -221,42 +237,56 @@ impl Worker {
             planned.due = if first && interval > SECOND_SAMPLE && interval <= Duration::from_secs(5) {
                 now + SECOND_SAMPLE
             } else {
-                next_on_grid(self.grid, Instant::now(), interval)
+                next_on_grid(self.shared.grid, Instant::now(), interval)
             };
             let mut live = self.shared.lock();
             live.running.remove(name);
             live.rows.insert(name, planned.runner.row().clone());
         }
         if !self.alone {
-            self.own_table(now, &mut filled);
+            filled.push((CollectorRow::TABLE, Ok(Arc::new(self.own_rows(now)))));
         }
         Publication { time, mono, filled }
     }
 
-    /// Table `collector`, and the tables of collectors that have not come back.
-    fn own_table(&self, now: Instant, filled: &mut Vec<Filled>) {
+    /// Rows of table `collector`.
+    fn own_rows(&self, now: Instant) -> Vec<CollectorRow> {
         let live = self.shared.lock();
-        let mut rows: Vec<CollectorRow> =
-            COLLECTORS.iter().filter_map(|entry| live.rows.get(entry.name).cloned()).collect();
-        for (name, since) in &live.running {
-            let age = now.saturating_duration_since(*since);
-            if age < DEADLINE {
-                continue;
-            }
-            let status = Status {
-                state: State::Stale,
-                reason: Text::from(format!("no answer for {}", crate::model::unit::span(age.as_secs_f64()))),
-                hint: Text::from("its source hangs; everything else goes on"),
-            };
-            if let Some(row) = rows.iter_mut().find(|row| &*row.name == *name) {
-                (row.state, row.reason, row.hint) = (status.state, status.reason.clone(), status.hint.clone());
-            }
-            if let Some(entry) = COLLECTORS.iter().find(|entry| entry.name == *name) {
+        let row = |entry: &&'static Entry| {
+            let row = live.rows.get(entry.name)?.clone();
+            Some(match live.running.get(entry.name).and_then(|since| stale(*since, now)) {
+                Some(Status { state, reason, hint }) => CollectorRow { state, reason, hint, ..row },
+                None => row,
+            })
+        };
+        self.shared.entries.iter().filter_map(row).collect()
+    }
+
+    /// Says of collectors that have not come back that their tables are stale.
+    fn publish_stale(&self) {
+        let (time, mono, now) = (Timestamp::now(), Mono::now(), Instant::now());
+        // held until it is published: a collector that comes back in this moment must have the last word
+        let live = self.shared.lock();
+        let mut filled: Vec<Filled> = Vec::new();
+        for entry in self.shared.entries {
+            if let Some(status) = live.running.get(entry.name).and_then(|since| stale(*since, now)) {
                 filled.extend(entry.tables.iter().map(|table| (*table, Err(status.clone()))));
             }
         }
-        filled.push((CollectorRow::TABLE, Ok(Arc::new(rows))));
+        if !filled.is_empty() {
+            self.shared.sink.publish(Publication { time, mono, filled });
+        }
     }
+}
+
+/// The verdict on a collector that has been running since a moment, once it is overdue.
+fn stale(since: Instant, now: Instant) -> Option<Status> {
+    let age = now.saturating_duration_since(since);
+    (age >= DEADLINE).then(|| Status {
+        state: State::Stale,
+        reason: Text::from(format!("no answer for {}", crate::model::unit::span(age.as_secs_f64()))),
+        hint: Text::from("its source hangs; everything else goes on"),
+    })
 }
 
 /// Brings collectors forward whose wants have changed, but never closer than [`SECOND_SAMPLE`] to their last run:
@@ -267,9 +297,13 @@ fn advance(runners: &mut [Planned], before: &Wants, now: &Wants) {
             let want = now.table(table);
             want != before.table(table) && want.is_some_and(|w| table.attrs.demand || !w.columns.is_empty())
         });
+        let soonest = |after: Duration| planned.ran.map_or_else(Instant::now, |ran| ran + after);
         if changed {
-            let soonest = planned.ran.map_or_else(Instant::now, |ran| ran + SECOND_SAMPLE);
-            planned.due = planned.due.min(soonest);
+            planned.due = planned.due.min(soonest(SECOND_SAMPLE));
+        }
+        let interval = planned.runner.asked_by(now);
+        if interval < planned.runner.asked_by(before) {
+            planned.due = planned.due.min(soonest(interval));
         }
     }
 }
@@ -302,6 +336,9 @@ pub fn tables() -> &'static [&'static crate::model::Table] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collect::clock::ClockRow;
+    use crate::collect::load::LoadRow;
+    use crate::collect::{Batch, Collect, Skip};
     use std::sync::mpsc;
 
     struct Channel(Mutex<mpsc::Sender<Publication>>);
@@ -315,6 +352,55 @@ mod tests {
         let (sender, receiver) = mpsc::channel();
         let options = Options { roots: Roots::live(), settings, tick: Duration::from_secs(5) };
         (Scheduler::start(options, Arc::new(Channel(Mutex::new(sender)))).unwrap(), receiver)
+    }
+
+    struct Hangs;
+    impl Collect for Hangs {
+        fn collect(&mut self, _: &Cx<'_>, _: &mut Batch) -> Result<(), Skip> {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
+    struct Fine;
+    impl Collect for Fine {
+        fn collect(&mut self, _: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+            out.push(Vec::<ClockRow>::new());
+            Ok(())
+        }
+    }
+
+    static HANGS: Entry = Entry {
+        name: "hangs",
+        tables: &[LoadRow::TABLE],
+        interval: Duration::from_secs(1),
+        blocks: true,
+        make: || Box::new(Hangs),
+    };
+    static FINE: Entry = Entry {
+        name: "fine",
+        tables: &[ClockRow::TABLE],
+        interval: Duration::from_secs(1),
+        blocks: false,
+        make: || Box::new(Fine),
+    };
+
+    static BOTH: [&Entry; 2] = [&HANGS, &FINE];
+
+    #[test]
+    fn a_collector_that_hangs_in_its_first_run_is_stale_alone_and_has_a_row() {
+        let (sender, receiver) = mpsc::channel();
+        let tick = Duration::from_secs(1);
+        let options = Options { roots: Roots::live(), settings: Settings::default(), tick };
+        let sink = Arc::new(Channel(Mutex::new(sender)));
+        let _scheduler = Scheduler::start_with(&BOTH, options, sink).unwrap();
+        let (_, rows) = next_with(&receiver, "load");
+        assert_eq!(rows.unwrap_err().state, State::Stale);
+        let (at, rows) = next_with(&receiver, "collector");
+        assert_eq!(rows, Ok(2));
+        let (later, rows) = next_with(&receiver, "clock");
+        assert!(rows.is_ok() && later >= at);
     }
 
     fn next_with(receiver: &mpsc::Receiver<Publication>, table: &str) -> (Mono, Result<usize, Status>) {

@@ -9,7 +9,7 @@ use super::{Batch, Collect, Cx, Entry, Skip};
 use crate::model::Text;
 use crate::source::Error;
 use crate::source::netlink::{Family, Socket};
-use crate::source::socket::{INET, InetTable, Sockets};
+use crate::source::socket::{Absent, INET, InetTable, Sockets};
 use crate::{label, table};
 
 label! {
@@ -66,13 +66,16 @@ pub const ENTRY: Entry = Entry {
     name: "socket",
     tables: &[SocketRow::TABLE],
     interval: Duration::from_secs(5),
-    blocks: false,
-    make: || Box::new(SocketCollector { socket: None }),
+    // the kernel walks every connection, and there may be a million
+    blocks: true,
+    make: || Box::<SocketCollector>::default(),
 };
 
+#[derive(Default)]
 struct SocketCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one.
     socket: Option<Socket>,
+    absent: Absent,
 }
 
 impl Collect for SocketCollector {
@@ -80,22 +83,26 @@ impl Collect for SocketCollector {
         let mut rows = Vec::new();
         let mut absent = None;
         for list in LISTS {
+            if self.absent.has(list.name(), cx.mono) {
+                continue;
+            }
             let counted =
                 if cx.roots.live { self.count_live(list) } else { count(&mut Sockets::Files(&cx.roots.proc), list) };
             match counted {
                 Ok(counts) => rows.extend(rows_of(list, &counts)),
                 // a kernel without IPv6 or raw sockets still has the others
-                Err(error) if error.is_absent() => absent = Some(error),
+                Err(error) if error.is_absent() => {
+                    self.absent.add(list.name(), cx.mono);
+                    absent = Some(error);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        match absent {
-            Some(error) if rows.is_empty() => Err(error.into()),
-            _ => {
-                out.push(rows);
-                Ok(())
-            }
+        if rows.is_empty() {
+            return Err(absent.map_or_else(|| Skip::absent("this kernel lists no sockets"), Skip::from));
         }
+        out.push(rows);
+        Ok(())
     }
 }
 
@@ -118,6 +125,15 @@ type Counts = [u64; STATES.len()];
 enum List {
     Inet(InetTable),
     Unix,
+}
+
+impl List {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Inet(table) => table.name,
+            Self::Unix => "unix",
+        }
+    }
 }
 
 const LISTS: [List; 7] = [
@@ -150,12 +166,12 @@ fn count(sockets: &mut Sockets<'_>, list: List) -> Result<Counts, Error> {
 }
 
 fn rows_of(list: List, counts: &Counts) -> Vec<SocketRow> {
-    let (name, states): (&str, &[SocketState]) = match list {
-        List::Unix => ("unix", &[SocketState::Established, SocketState::Listen, SocketState::Closed]),
-        List::Inet(table) if table.kind.protocol == libc::IPPROTO_TCP as u8 => (table.name, &STATES),
-        List::Inet(table) => (table.name, &[SocketState::Established, SocketState::Closed]),
+    let states: &[SocketState] = match list {
+        List::Unix => &[SocketState::Established, SocketState::Listen, SocketState::Closed],
+        List::Inet(table) if table.kind.protocol == libc::IPPROTO_TCP as u8 => &STATES,
+        List::Inet(_) => &[SocketState::Established, SocketState::Closed],
     };
-    let protocol = Text::from(name);
+    let protocol = Text::from(list.name());
     let counted = STATES.iter().zip(counts).filter(|(state, _)| states.contains(state));
     counted.map(|(state, count)| SocketRow { protocol: protocol.clone(), state: *state, count: *count }).collect()
 }
@@ -167,7 +183,7 @@ mod tests {
     use crate::source::netlink::testing::{in_own_network, run};
 
     fn live(list: List) -> Counts {
-        SocketCollector { socket: None }.count_live(list).unwrap()
+        SocketCollector::default().count_live(list).unwrap()
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub struct Demand {
     pub columns: Vec<String>,
     /// For on-demand tables: values of the required Id columns, in schema order.
     pub ids: Vec<Value>,
-    /// How often; `None` means the collector's own interval.
+    /// How often, where the collector has no interval of its own; `None` means as often as the host samples anyway.
     pub interval: Option<Duration>,
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Two sources with one answer: sock_diag of the running kernel, and the tables of `/proc/net` where there is no kernel to ask.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::Error;
 use super::file::Root;
 use super::netlink::Socket;
 use super::netlink::diag::{self, Inet, InetSocket};
+use crate::model::Mono;
 
 /// A table of internet sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,25 @@ pub const INET: [InetTable; 6] = [
     table("raw", false, libc::IPPROTO_RAW),
     table("raw6", true, libc::IPPROTO_RAW),
 ];
+
+/// How long a kernel that has no such sockets is not asked again.
+const ABSENT: f64 = 300.0;
+
+/// Lists that the kernel does not have. Each question about one makes it look for a module, and that starts a program.
+#[derive(Debug, Default)]
+pub struct Absent(BTreeMap<&'static str, Mono>);
+
+impl Absent {
+    /// Whether a list is known not to be there.
+    pub fn has(&self, list: &str, now: Mono) -> bool {
+        self.0.get(list).is_some_and(|found| now.since(*found) < ABSENT)
+    }
+
+    /// Remembers that a list is not there.
+    pub fn add(&mut self, list: &'static str, now: Mono) {
+        self.0.insert(list, now);
+    }
+}
 
 /// Where sockets are listed.
 pub enum Sockets<'a> {
@@ -178,6 +199,15 @@ mod tests {
         assert_eq!(unix_line("0000: 00000002 00000000 00010000 0001 01 47 /run/x"), Some(10));
         assert_eq!(unix_line("0000: 00000003 00000000 00000000 0001 03 48"), Some(1));
         assert_eq!(unix_line("0000: 00000002 00000000 00000000 0002 01 49 @a"), Some(7));
+    }
+
+    #[test]
+    fn a_list_that_is_not_there_is_asked_for_again_after_minutes() {
+        let mut absent = Absent::default();
+        let at = |seconds: u64| Mono(seconds * 1_000_000_000);
+        assert!(!absent.has("raw", at(10)));
+        absent.add("raw", at(10));
+        assert!(absent.has("raw", at(309)) && !absent.has("raw", at(310)) && !absent.has("tcp", at(11)));
     }
 
     #[test]

@@ -43,9 +43,23 @@ pub struct LocalHost {
 }
 
 struct Store {
-    latest: Mutex<Arc<Snapshot>>,
+    latest: Mutex<Latest>,
     history: Mutex<History>,
     on_change: OnChange,
+}
+
+#[derive(Default)]
+struct Latest {
+    snapshot: Arc<Snapshot>,
+    /// Number of the scheduler that is listened to; those before it may still be at work.
+    scheduler: u64,
+    wants: Wants,
+}
+
+/// What one scheduler publishes into.
+struct Feed {
+    store: Arc<Store>,
+    scheduler: u64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,7 +75,7 @@ impl LocalHost {
         let store = Arc::new(Store { latest: Mutex::default(), history: Mutex::default(), on_change });
         let scheduler = Scheduler::start(
             schedule::Options { roots: options.roots.clone(), settings: options.settings, tick: options.tick },
-            Arc::clone(&store) as Arc<dyn Sink>,
+            Arc::new(Feed { store: Arc::clone(&store), scheduler: 0 }),
         )?;
         Ok(Arc::new(Self {
             store,
@@ -78,9 +92,15 @@ impl LocalHost {
     /// A thread could not be started; the old settings stay in force.
     pub fn reload(&self, settings: Settings, tick: Duration) -> std::io::Result<()> {
         let options = schedule::Options { roots: self.roots.clone(), settings, tick };
-        let scheduler = Scheduler::start(options, Arc::clone(&self.store) as Arc<dyn Sink>)?;
+        // held to the end, so that what readers demand meanwhile reaches the new one
+        let mut current = lock(&self.scheduler);
+        let number = self.store.listen_to(|number| number + 1);
+        let feed = Feed { store: Arc::clone(&self.store), scheduler: number };
+        let scheduler = Scheduler::start(options, Arc::new(feed)).inspect_err(|_| {
+            self.store.listen_to(|number| number - 1);
+        })?;
         scheduler.demand(self.wants());
-        *lock(&self.scheduler) = scheduler;
+        *current = scheduler;
         Ok(())
     }
 
@@ -95,6 +115,8 @@ impl Host for LocalHost {
     }
 
     fn demand(&self, reader: u64, wants: Vec<Demand>) {
+        // taken first: of two readers who change their minds at once the later union must win
+        let scheduler = lock(&self.scheduler);
         let changed = {
             let mut demands = lock(&self.demands);
             if wants.is_empty() {
@@ -107,12 +129,13 @@ impl Host for LocalHost {
         };
         if changed {
             let wants = self.wants();
-            lock(&self.scheduler).demand(wants);
+            self.store.want(wants.clone());
+            scheduler.demand(wants);
         }
     }
 
     fn latest(&self) -> Arc<Snapshot> {
-        Arc::clone(&lock(&self.store.latest))
+        Arc::clone(&lock(&self.store.latest).snapshot)
     }
 
     fn history(&self, ask: &HistoryAsk) -> Option<Series> {
@@ -124,25 +147,56 @@ impl Host for LocalHost {
     }
 }
 
-impl Sink for Store {
+impl Sink for Feed {
     fn publish(&self, publication: Publication) {
         let filled: Vec<&'static Table> = publication.filled.iter().map(|(table, _)| *table).collect();
         let published = {
-            let mut latest = lock(&self.latest);
-            let mut snapshot = Snapshot::clone(&latest);
-            snapshot.generation += 1;
-            for filled in publication.filled {
-                apply(&mut snapshot, filled, publication.time, publication.mono);
+            let mut latest = lock(&self.store.latest);
+            if latest.scheduler != self.scheduler {
+                return;
             }
-            *latest = Arc::new(snapshot);
-            Arc::clone(&latest)
+            let mut snapshot = Snapshot::clone(&latest.snapshot);
+            snapshot.generation += 1;
+            for (table, rows) in publication.filled {
+                if rows.is_err() || latest.is_wanted(table) {
+                    apply(&mut snapshot, (table, rows), publication.time, publication.mono);
+                }
+            }
+            latest.snapshot = Arc::new(snapshot);
+            Arc::clone(&latest.snapshot)
         };
-        self.remember(&published, &filled);
-        (self.on_change)();
+        self.store.remember(&published, &filled);
+        (self.store.on_change)();
+    }
+}
+
+impl Latest {
+    /// Rows that were collected on demand are not kept when nobody wants them any more.
+    fn is_wanted(&self, table: &Table) -> bool {
+        !table.attrs.demand || self.wants.table(table).is_some()
     }
 }
 
 impl Store {
+    /// Changes the number of the scheduler that is listened to and returns it.
+    fn listen_to(&self, change: impl FnOnce(u64) -> u64) -> u64 {
+        let mut latest = lock(&self.latest);
+        latest.scheduler = change(latest.scheduler);
+        latest.scheduler
+    }
+
+    /// Takes new wants and drops the rows that nobody wants any more.
+    fn want(&self, wants: Wants) {
+        let mut latest = lock(&self.latest);
+        latest.wants = wants;
+        if latest.snapshot.tables.values().any(|state| !latest.is_wanted(state.table)) {
+            let mut snapshot = Snapshot::clone(&latest.snapshot);
+            snapshot.generation += 1;
+            snapshot.tables.retain(|_, state| latest.is_wanted(state.table));
+            latest.snapshot = Arc::new(snapshot);
+        }
+    }
+
     /// Records the newest samples of tables; readers of the latest values do not wait for it.
     fn remember(&self, snapshot: &Snapshot, tables: &[&'static Table]) {
         let mut history = lock(&self.history);
@@ -222,5 +276,44 @@ mod tests {
         }
         let action = Action::Signal { pid: 1, start: 0, signal: 0 };
         assert!(matches!(host.act(&action), Err(ActionError::Off)));
+    }
+
+    fn feed(scheduler: u64) -> Feed {
+        let store = Store { latest: Mutex::default(), history: Mutex::default(), on_change: Box::new(|| {}) };
+        Feed { store: Arc::new(store), scheduler }
+    }
+
+    fn tasks(table: &'static Table) -> Publication {
+        let rows: Arc<dyn crate::model::Rows> = Arc::new(vec![crate::store::made::task(1, 0.5)]);
+        Publication { time: Timestamp::now(), mono: Mono::now(), filled: vec![(table, Ok(rows))] }
+    }
+
+    #[test]
+    fn a_scheduler_that_was_replaced_is_not_heard_any_more() {
+        let old = feed(0);
+        let new = Feed { store: Arc::clone(&old.store), scheduler: 1 };
+        let generation = || lock(&old.store.latest).snapshot.generation;
+        old.publish(tasks(crate::store::made::TaskRow::TABLE));
+        new.publish(tasks(crate::store::made::TaskRow::TABLE));
+        assert_eq!(generation(), 1);
+        old.store.listen_to(|number| number + 1);
+        old.publish(tasks(crate::store::made::TaskRow::TABLE));
+        assert_eq!(generation(), 1);
+        new.publish(tasks(crate::store::made::TaskRow::TABLE));
+        assert_eq!(generation(), 2);
+    }
+
+    #[test]
+    fn rows_on_demand_are_dropped_with_the_last_demand() {
+        let table = crate::collect::process_detail::ProcessEnvironmentRow::TABLE;
+        let feed = feed(0);
+        let rows = || lock(&feed.store.latest).snapshot.get(&table.name).map(|state| state.now.is_some());
+        feed.publish(tasks(table));
+        assert_eq!(rows(), None, "nobody wants it");
+        feed.store.want(Wants::union([&Demand::table(&table.name)]));
+        feed.publish(tasks(table));
+        assert_eq!(rows(), Some(true));
+        feed.store.want(Wants::default());
+        assert_eq!(rows(), None);
     }
 }
