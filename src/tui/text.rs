@@ -4,12 +4,13 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Cells that a text takes.
 pub fn width(text: &str) -> usize {
-    text.width()
+    // almost everything is ASCII, and a command may have thousands of letters
+    if text.is_ascii() { text.len() } else { text.width() }
 }
 
 /// The text cut to `most` cells; what is cut ends with `…`.
 pub fn cut(text: &str, most: usize) -> std::borrow::Cow<'_, str> {
-    if text.width() <= most {
+    if width(text) <= most {
         return text.into();
     }
     let Some(room) = most.checked_sub(1) else { return "".into() };
@@ -41,7 +42,7 @@ pub fn from_cell(text: &str, skip: usize) -> &str {
 /// The text in exactly `cells` cells, cut or padded.
 pub fn fit(text: &str, cells: usize, right: bool) -> String {
     let text = cut(text, cells);
-    let pad = " ".repeat(cells.saturating_sub(text.width()));
+    let pad = " ".repeat(cells.saturating_sub(width(&text)));
     if right { format!("{pad}{text}") } else { format!("{text}{pad}") }
 }
 
