@@ -25,7 +25,7 @@ table! {
         Text(None) architecture: Option<Text>,
         /// Model of the first CPU.
         Text(None) cpu_model: Option<Text> { title: Some("CPU") },
-        /// Hypervisor that this machine is a guest of, or `none`.
+        /// Hypervisor that this machine is a guest of; `vm-other` if that does not name itself, `none` if there is none.
         Text(None) virtualization: Option<Text>,
         /// Manager of the container that this runs in.
         Text(None) container: Option<Text> { wide: true },
@@ -191,7 +191,7 @@ fn virtualization(
         // a cloud's bare metal carries the cloud's name as well
         (Some(false), _) => Some(Text::from("none")),
         // QEMU's firmware names QEMU with and without KVM; a microVM has no firmware
-        (Some(true), None | Some("kvm")) => Some(Text::from(cpu().or(by_name).unwrap_or("unknown hypervisor"))),
+        (Some(true), None | Some("kvm")) => Some(Text::from(cpu().or(by_name).unwrap_or("vm-other"))),
         (_, Some(name)) => Some(Text::from(name)),
         // other architectures have no such flag
         (None, None) => None,
@@ -223,7 +223,7 @@ mod tests {
     fn a_guest_a_host_and_a_machine_that_does_not_say_differ() {
         let of = |maker, info| virtualization(None, maker, None, info, || None).map(|name| name.to_string());
         assert_eq!(of(Some("QEMU"), Some("flags\t: fpu hypervisor")).as_deref(), Some("kvm"));
-        assert_eq!(of(None, Some("flags\t: fpu hypervisor")).as_deref(), Some("unknown hypervisor"));
+        assert_eq!(of(None, Some("flags\t: fpu hypervisor")).as_deref(), Some("vm-other"));
         assert_eq!(of(Some("Amazon EC2"), Some("flags\t: fpu")).as_deref(), Some("none"));
         assert_eq!(of(None, Some("Features\t: fp asimd")), None);
         assert_eq!(virtualization(Some("xen".to_owned()), None, None, None, || None).as_deref(), Some("xen"));

@@ -77,7 +77,7 @@ table! {
         /// Name, at most 15 bytes.
         Text(None) name: Text { label: true, wide: true },
         /// Program with its arguments.
-        Text(None) command: Text { last: true },
+        Text(None) command: Text { last: true, program: true },
         /// How many threads run in it, its first one included.
         Gauge(None) threads: u64 { title: Some("thr"), wide: true },
         /// Nice value: -20 gets most, 19 least.
@@ -85,7 +85,7 @@ table! {
         /// Priority as the scheduler has it.
         Gauge(None) priority: i64 { title: Some("pri"), wide: true },
         /// CPU time used in user mode and in the kernel.
-        Counter(Seconds) cpu_time: f64 { title: Some("time+"), cpu: true },
+        Counter(Seconds) cpu_time: f64 { title: Some("time+"), total: true, cpu: true },
         /// CPU time used in user mode, that of guests included.
         Counter(Seconds) user_time: f64 { cpu: true, wide: true },
         /// CPU time used in the kernel.
@@ -115,7 +115,7 @@ table! {
         /// When it started.
         Gauge(None) started: Option<Timestamp> { wide: true },
         /// CPU it last ran on.
-        Gauge(None) last_cpu: Option<u64> { wide: true },
+        Gauge(None) last_cpu: Option<u64> { title: Some("on"), wide: true },
         /// Systemd unit or container it belongs to.
         Text(None) unit: Option<Text> { wide: true, demand: true },
         /// Its control group.

@@ -69,7 +69,9 @@ struct RaidCollector {
 
 impl Collect for RaidCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
-        let text = cx.roots.proc.text_into("mdstat", &mut self.buffer)?;
+        let text = cx.roots.proc.text_into("mdstat", &mut self.buffer).map_err(|error| {
+            if error.is_absent() { Skip::absent("open /proc/mdstat: no software RAID") } else { error.into() }
+        })?;
         out.push(mdstat::parse(text).into_iter().map(row).collect());
         Ok(())
     }

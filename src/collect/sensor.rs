@@ -76,8 +76,8 @@ impl Collect for SensorCollector {
         rows.extend(sensor::batteries(&class("power_supply")).into_iter().map(battery));
         if rows.is_empty() {
             let sys = cx.roots.sys.path().display();
-            return Err(Skip::absent(format!("list {sys}/class/hwmon: no sensor"))
-                .hint("load the driver of the board's monitor chip; guests seldom have one"));
+            return Err(Skip::absent(format!("list {sys}/class/hwmon: none"))
+                .hint("guests seldom have one; elsewhere load the board's driver"));
         }
         out.push(rows);
         Ok(())

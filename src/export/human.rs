@@ -7,7 +7,7 @@ use crate::model::{Cell, Column, Kind, Style, Timestamp, Unit, unit};
 /// Writes a cell for people: `-` for missing, `?` for a rate or another derived number that is not known, ages for instants,
 /// shares of a core for rates of CPU time.
 pub fn human(column: &Column, cell: &Cell<'_>, rate: bool, style: Style, now: Timestamp) -> String {
-    let per_second = rate && column.kind == Kind::Counter;
+    let per_second = rate && column.kind == Kind::Counter && !column.attrs.total;
     match *cell {
         Cell::Missing => if per_second || column.kind == Kind::Derived { "?" } else { "-" }.to_owned(),
         Cell::Text(v) | Cell::Label(v) => v.to_owned(),

@@ -135,6 +135,10 @@ pub struct Attrs {
     pub label: bool,
     /// How the summary row of browse folds it.
     pub summary: Option<Fold>,
+    /// Counter that says more as it is than as a rate: readers print it as it was measured.
+    pub total: bool,
+    /// Command line: the directory of its program is left out where room is short.
+    pub program: bool,
     /// CPU time: people read minutes and hundredths, rates are shares of a core.
     pub cpu: bool,
     /// Traffic or data rate where people may want bits.
@@ -154,6 +158,8 @@ impl Attrs {
         top: false,
         label: false,
         summary: None,
+        total: false,
+        program: false,
         cpu: false,
         traffic: false,
         last: false,

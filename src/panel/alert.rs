@@ -8,7 +8,8 @@ use std::rc::Rc;
 use super::line::{self, gap};
 use super::number::{self, NUMBER};
 use super::pick::natural;
-use super::{Block, Body, Cx, Line, PanelDef, Role, Space, list};
+use super::{Block, Body, Cx, Line, PanelDef, Role, Space, cpu, list};
+use crate::collect::cpu::CpuRow;
 use crate::collect::process::ProcessRow;
 use crate::model::{Demand, Kind, Level};
 
@@ -16,6 +17,8 @@ use crate::model::{Demand, Kind, Level};
 pub(super) const PANEL: PanelDef =
     PanelDef { name: "alerts", title: "Alerts", key: Some('l'), demands: Vec::<Demand>::new, build };
 
+/// Cells of width from which levels are words beside their glyphs.
+const WORDS: u16 = 50;
 /// Most alerts that are looked for: enough for any screen.
 const MAX_FOUND: usize = 1000;
 
@@ -47,7 +50,9 @@ fn find(cx: &Cx<'_>) -> Vec<Alert> {
         }
         let Some(view) = cx.views.get(name) else { continue };
         let table = view.table();
-        for row in 0..view.len() {
+        // one busy CPU is a thread that works; all of them together are what matters
+        let only = (*name == CpuRow::TABLE.name).then(|| cpu::all(&view)).flatten();
+        for row in (0..view.len()).filter(|row| only.is_none_or(|only| only == *row)) {
             let level = cx.levels.row_level(&view, row);
             if level == Level::Ok || found.len() >= MAX_FOUND {
                 continue;
@@ -61,6 +66,8 @@ fn find(cx: &Cx<'_>) -> Vec<Alert> {
             let own = label
                 .map_or_else(String::new, |_| number::words(cx, &view, row, table.label_column()).words.into_owned());
             let Some(shown) = cx.settings.name(name, &own) else { continue };
+            // a row that is known by what is wrong with it needs that only once
+            let shown = if at == table.label_column() { "".into() } else { shown };
             found.push(Alert {
                 level,
                 table: table.title().to_owned(),
@@ -82,33 +89,54 @@ pub(super) fn counts(found: &[Alert]) -> [(Level, usize); 3] {
         .map(|level| (level, found.iter().filter(|alert| alert.level == level).count()))
 }
 
+/// How many there are of each level, the worst first, with their glyphs.
+pub(super) fn summary(found: &[Alert]) -> Line {
+    let mut out = Line::new();
+    for (level, count) in counts(found).into_iter().rev().filter(|(_, count)| *count > 0) {
+        if !out.is_empty() {
+            out.push(line::text("  ", Role::Plain));
+        }
+        out.push(line::text(format!("{} {count}", glyph(level)), Role::Level(level)));
+    }
+    out
+}
+
+fn glyph(level: Level) -> &'static str {
+    match level {
+        Level::Ok => "",
+        Level::Careful => "•",
+        Level::Warning => "▲",
+        Level::Critical => "✖",
+    }
+}
+
 fn build(cx: &Cx<'_>, space: Space) -> Block {
     let found = all(cx);
     if found.is_empty() {
         let why = "nothing is over a threshold".to_owned();
         return super::pick::empty("Alerts", Body::Empty { level: Level::Ok, why });
     }
-    let mut note = Line::new();
-    for (level, count) in counts(&found).into_iter().rev().filter(|(_, count)| *count > 0) {
-        if !note.is_empty() {
-            note.push(gap());
-        }
-        note.push(line::text(count.to_string(), Role::Level(level)));
-    }
+    let note = summary(&found);
+    let words = if space.width >= WORDS { 9 } else { 2 };
     let longest = |part: fn(&Alert) -> &String| found.iter().map(|one| line::cells(part(one))).max().unwrap_or(0);
     let (table, name) = (longest(|one| &one.table), longest(|one| &one.name).min(space.width / 3));
     let column = longest(|one| &one.column).min(space.width / 4);
     let all = found.iter().map(|one| {
         let role = Role::Level(one.level);
         vec![
-            line::left(one.level.name(), role, 9),
+            line::left(if space.width >= WORDS { one.level.name() } else { glyph(one.level) }, role, words),
             line::left(one.table.clone(), Role::Label, table),
             gap(),
             line::left(one.name.clone(), Role::Plain, name),
             gap(),
             line::left(one.column.clone(), Role::Label, column),
             gap(),
-            line::right(one.words.clone(), role, line::cells(&one.words).max(NUMBER)),
+            // its line has the glyph
+            line::left(
+                format!("{:>cells$}", one.words, cells = usize::from(NUMBER)),
+                role,
+                line::cells(&one.words).max(NUMBER),
+            ),
         ]
     });
     list::lines(all.collect(), space).block("Alerts", note, None)

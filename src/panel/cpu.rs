@@ -1,26 +1,26 @@
 //! How busy are the CPUs, and with what?
 
-use super::gauge::{self, LABEL};
-use super::number::{self, NUMBER, Number};
-use super::{Block, Cx, Item, Line, PanelDef, Role, Space, cores, line, pick, toggle};
+use super::gauge::{self, Name, Named};
+use super::number::{self, Number, Top};
+use super::{Block, Cx, Item, Line, PanelDef, Role, Space, cores, pick, toggle};
 use crate::col;
 use crate::collect::cpu::CpuRow;
-use crate::model::Demand;
+use crate::model::{Demand, Level, unit};
 use crate::store::rate::View;
 
 /// The panel.
 pub(super) const PANEL: PanelDef = PanelDef { name: "cpu", title: "CPU", key: None, demands, build };
 
 /// Kinds of CPU time as shares, the most telling first, with what they look like in the bar.
-const KINDS: &[(&str, usize, Role)] = &[
-    ("user", col!(CpuRow, user_share), Role::Value),
-    ("sys", col!(CpuRow, system_share), Role::Accent),
-    ("wait", col!(CpuRow, iowait_share), Role::Muted),
-    ("steal", col!(CpuRow, steal_share), Role::Title),
-    ("guest", col!(CpuRow, guest_share), Role::Label),
-    ("soft", col!(CpuRow, softirq_share), Role::Accent),
-    ("irq", col!(CpuRow, irq_share), Role::Accent),
-    ("nice", col!(CpuRow, nice_share), Role::Value),
+const KINDS: &[(Name, usize, Role)] = &[
+    (("user", "user"), col!(CpuRow, user_share), Role::Value),
+    (("sys", "system"), col!(CpuRow, system_share), Role::Accent),
+    (("wait", "iowait"), col!(CpuRow, iowait_share), Role::Muted),
+    (("steal", "steal"), col!(CpuRow, steal_share), Role::Stale),
+    (("guest", "guest"), col!(CpuRow, guest_share), Role::Title),
+    (("soft", "softirq"), col!(CpuRow, softirq_share), Role::Label),
+    (("irq", "irq"), col!(CpuRow, irq_share), Role::Label),
+    (("nice", "nice"), col!(CpuRow, nice_share), Role::Value),
 ];
 
 /// What cannot be seen in a bar of busy time.
@@ -49,14 +49,9 @@ pub(super) fn bar(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Item {
 }
 
 /// Bar of all CPUs with its number, for quick look.
-pub(super) fn line(cx: &Cx<'_>, view: &View, width: u16) -> Line {
+pub(super) fn line(cx: &Cx<'_>, view: &View, label: u16, width: u16) -> Line {
     let Some(row) = all(view) else { return Line::new() };
-    let mut out = vec![line::left("CPU", Role::Label, LABEL), bar(cx, view, row, 0), used(cx, view).cell(NUMBER)];
-    if width >= 44 {
-        out.push(line::gap());
-        out.push(number::spark(cx, view, row, col!(CpuRow, used), width / 4, Some(1.0)));
-    }
-    out
+    gauge::with_past(cx, view, (row, col!(CpuRow, used)), (("CPU", label), bar(cx, view, row, 0)), width)
 }
 
 fn build(cx: &Cx<'_>, space: Space) -> Block {
@@ -69,17 +64,23 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
     if cx.on(toggle::PER_CPU) {
         return cores::grid(cx, &view, space).block("CPU", note, pick::stale(cx, CpuRow::TABLE));
     }
-    let mut lines = vec![vec![bar(cx, &view, row, 0), used(cx, &view).cell(NUMBER)]];
-    let shares = KINDS.iter().map(|(name, column, _)| (*name, number::number(cx, &view, row, *column)));
-    let mut pairs: Vec<(&'static str, Number)> = shares.collect();
-    pairs.push(("freq", number::number(cx, &view, row, col!(CpuRow, frequency))));
-    let grid = gauge::grid(pairs, space.width);
-    // the past has a line of its own as soon as the four kinds that matter most have theirs
-    let important = 4 * grid.len() / KINDS.len().max(1) + 1;
-    let spare = usize::from(space.height) > important + 1 && !cx.on(toggle::NO_SPARKLINES);
-    if spare {
-        lines.push(gauge::past(cx, &view, row, col!(CpuRow, used), space.width, Some(1.0)));
-    }
+    let grid = gauge::grid(numbers(cx, &view, row), space.width);
+    let mut lines = vec![vec![bar(cx, &view, row, 0)]];
+    lines.extend(gauge::past(cx, &view, (row, col!(CpuRow, used)), space, (1 + grid.len(), 3), Top::At(1.0)));
     lines.extend(grid);
     gauge::block(cx, space, "CPU", (CpuRow::TABLE, note), lines)
+}
+
+fn numbers(cx: &Cx<'_>, view: &View, row: usize) -> Vec<Named> {
+    let one = |(name, column, role): &(Name, usize, Role)| Named {
+        part: (*column != IDLE).then_some(*role),
+        ..Named::new(*name, number::number(cx, view, row, *column))
+    };
+    let mut named: Vec<Named> = KINDS.iter().map(one).collect();
+    if let Some(hertz) = view.cell(row, col!(CpuRow, frequency)).number() {
+        // the unit stands in the name, the number keeps to its cells
+        let number = Number::new(unit::scaled(hertz, 1000.0), hertz, Level::Ok);
+        named.push(Named::new(("Hz", "hertz"), number));
+    }
+    named
 }

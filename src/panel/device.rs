@@ -44,7 +44,8 @@ fn sensors(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("chip", 10, 4, Show::Words(col!(SensorRow, chip))),
     ];
     let busy = vec![col!(SensorRow, heat)];
-    let list = List { title: "Sensors", names: "sensor", table: SensorRow::TABLE, name: 10, busy, columns };
+    let list =
+        List { title: "Sensors", names: "sensor", table: SensorRow::TABLE, name: 10, busy, columns, graphs: &[] };
     list::block(cx, space, list)
 }
 
@@ -69,7 +70,11 @@ fn gpu(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("procs", 4, Show::Of(col!(GpuRow, processes))),
     ];
     let busy = vec![col!(GpuRow, used)];
-    list::block(cx, space, List { title: "GPUs", names: "model", table: GpuRow::TABLE, name: 8, busy, columns })
+    list::block(
+        cx,
+        space,
+        List { title: "GPUs", names: "model", table: GpuRow::TABLE, name: 8, busy, columns, graphs: &[] },
+    )
 }
 
 fn raid(cx: &Cx<'_>, space: Space) -> Block {
@@ -86,6 +91,6 @@ fn raid(cx: &Cx<'_>, space: Space) -> Block {
     list::block(
         cx,
         space,
-        List { title: "RAID", names: "array", table: RaidRow::TABLE, name: 6, busy: Vec::new(), columns },
+        List { title: "RAID", names: "array", table: RaidRow::TABLE, name: 6, busy: Vec::new(), columns, graphs: &[] },
     )
 }

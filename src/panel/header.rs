@@ -29,7 +29,7 @@ pub fn header(cx: &Cx<'_>, width: u16) -> Line {
         let Some(least) = left.iter().enumerate().max_by_key(|(_, (rank, _))| *rank).map(|(at, _)| at) else { break };
         left.remove(least);
     }
-    let mut out = vec![gap()];
+    let mut out = Line::new();
     for (i, (_, item)) in left.into_iter().enumerate() {
         match i {
             0 => {}
@@ -87,9 +87,9 @@ fn uptime(cx: &Cx<'_>, host: &View) -> Option<String> {
 /// Alerts by level, the clock, the interval.
 fn state(cx: &Cx<'_>) -> Line {
     let mut out = Line::new();
-    for (level, count) in alert::counts(&alert::all(cx)).into_iter().filter(|(_, count)| *count > 0) {
-        out.push(line::text(count.to_string(), Role::Level(level)));
-        out.push(gap());
+    out.extend(alert::summary(&alert::all(cx)));
+    if !out.is_empty() {
+        out.push(line::text("  ", Role::Plain));
     }
     out.push(line::text(clock(cx.now), Role::Value));
     if let Some(interval) = interval(cx) {

@@ -1,8 +1,8 @@
 //! What does the kernel do beside running programs: interrupts, soft interrupts, pressure, NUMA?
 
-use super::gauge;
+use super::gauge::{self, Name, Named};
 use super::list::{self, Column, List, Show};
-use super::number;
+use super::number::{self, Top};
 use super::{Block, Cx, Line, PanelDef, Space, pick};
 use crate::col;
 use crate::collect::interrupt::InterruptRow;
@@ -52,17 +52,18 @@ fn interrupts(cx: &Cx<'_>, space: Space) -> Block {
         Ok(view) => view,
         Err(body) => return pick::empty("Interrupts", body),
     };
-    let all: [(&'static str, usize); 6] = [
-        ("int/s", col!(InterruptRow, interrupts)),
-        ("sft/s", col!(InterruptRow, softirqs)),
-        ("ctx/s", col!(InterruptRow, context_switches)),
-        ("frk/s", col!(InterruptRow, forks)),
-        ("run", col!(InterruptRow, running)),
-        ("block", col!(InterruptRow, blocked)),
+    let all: [(Name, usize); 6] = [
+        (("int/s", "interrupts/s"), col!(InterruptRow, interrupts)),
+        (("sft/s", "soft/s"), col!(InterruptRow, softirqs)),
+        (("ctx/s", "switches/s"), col!(InterruptRow, context_switches)),
+        (("frk/s", "forks/s"), col!(InterruptRow, forks)),
+        (("run", "running"), col!(InterruptRow, running)),
+        (("block", "blocked"), col!(InterruptRow, blocked)),
     ];
-    let pairs = all.map(|(name, column)| (name, number::number(cx, &view, 0, column))).to_vec();
-    let mut lines = gauge::grid(pairs, space.width);
-    lines.push(gauge::past(cx, &view, 0, col!(InterruptRow, context_switches), space.width, None));
+    let named = all.map(|(name, column)| Named::new(name, number::number(cx, &view, 0, column)));
+    let mut lines = gauge::grid(named.into(), space.width);
+    let at = (0, col!(InterruptRow, context_switches));
+    lines.extend(gauge::past(cx, &view, at, space, (lines.len(), usize::MAX), Top::Least(1.0)));
     gauge::block(cx, space, "Interrupts", (InterruptRow::TABLE, Line::new()), lines)
 }
 
@@ -77,7 +78,8 @@ fn softirqs(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("sqz/s", 1, Show::Of(col!(SoftirqRow, time_squeeze))),
     ];
     let busy = vec![col!(SoftirqRow, net_rx), col!(SoftirqRow, net_tx)];
-    let list = List { title: "Soft interrupts", names: "CPU", table: SoftirqRow::TABLE, name: 4, busy, columns };
+    let list =
+        List { title: "Soft interrupts", names: "CPU", table: SoftirqRow::TABLE, name: 4, busy, columns, graphs: &[] };
     list::block(cx, space, list)
 }
 
@@ -90,7 +92,8 @@ fn pressure(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("past", 4, 3, Show::Spark(col!(PressureRow, some_avg10), Some(1.0))),
     ];
     let busy = vec![col!(PressureRow, some_avg10)];
-    let list = List { title: "Pressure", names: "waits for", table: PressureRow::TABLE, name: 6, busy, columns };
+    let list =
+        List { title: "Pressure", names: "waits for", table: PressureRow::TABLE, name: 6, busy, columns, graphs: &[] };
     list::block(cx, space, list)
 }
 
@@ -104,6 +107,7 @@ fn numa(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("remote", 3, Show::Of(col!(NumaNodeRow, remote_share))),
     ];
     let busy = vec![col!(NumaNodeRow, used)];
-    let list = List { title: "NUMA nodes", names: "node", table: NumaNodeRow::TABLE, name: 4, busy, columns };
+    let list =
+        List { title: "NUMA nodes", names: "node", table: NumaNodeRow::TABLE, name: 4, busy, columns, graphs: &[] };
     list::block(cx, space, list)
 }

@@ -42,7 +42,9 @@ pub(super) fn cells(words: &str) -> u16 {
 pub(super) fn item_width(item: &Item) -> u16 {
     match item {
         Item::Text(words, _) => cells(words),
-        Item::Cell { width, .. } | Item::Bar { width, .. } | Item::Spark { width, .. } => *width,
+        Item::Cell { width, .. } | Item::Bar { width, .. } | Item::Spark { width, .. } | Item::Graph { width, .. } => {
+            *width
+        }
         Item::Fill => 0,
     }
 }
@@ -70,6 +72,28 @@ pub(super) fn cut(words: &str, room: u16) -> Cow<'_, str> {
     if room > 0 {
         out.push('…');
     }
+    Cow::Owned(out)
+}
+
+/// Cuts a path to `room` cells at its start, because its end tells more.
+pub(super) fn cut_path(path: &str, room: u16) -> Cow<'_, str> {
+    if cells(path) <= room || !path.starts_with('/') {
+        return cut(path, room);
+    }
+    let mut used = 1;
+    let mut from = path.len();
+    for (at, ch) in path.char_indices().rev() {
+        used += u16::try_from(ch.width().unwrap_or(0)).unwrap_or(0);
+        if used > room {
+            break;
+        }
+        from = at;
+    }
+    let mut out = String::new();
+    if room > 0 {
+        out.push('…');
+    }
+    out.push_str(path.get(from..).unwrap_or_default());
     Cow::Owned(out)
 }
 
@@ -102,6 +126,7 @@ fn narrow(item: Item, room: u16) -> Item {
         }
         Item::Bar { parts, marks, .. } => Item::Bar { parts, marks, width: room },
         Item::Spark { points, top, role, .. } => Item::Spark { points, top, role, width: room },
+        Item::Graph { graph, line, .. } => Item::Graph { graph, line, width: room },
         Item::Fill => Item::Fill,
     }
 }
@@ -120,7 +145,7 @@ pub(super) fn words(line: &[Item]) -> String {
                 out.extend([first, last]);
             }
             Item::Bar { width, .. } => out.push_str(&"#".repeat(usize::from(*width))),
-            Item::Spark { width, .. } => out.push_str(&"~".repeat(usize::from(*width))),
+            Item::Spark { width, .. } | Item::Graph { width, .. } => out.push_str(&"~".repeat(usize::from(*width))),
             Item::Fill => out.push_str(" … "),
         }
     }
@@ -160,5 +185,11 @@ mod tests {
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("名前", 3), "名…");
         assert_eq!(cut("名前", 0), "");
+        assert_eq!(cut_path("/srv/backup/daily", 8), "…p/daily");
+        assert_eq!(cut_path("/srv/名前", 4), "…前");
+        assert_eq!(
+            (cut_path("/srv", 4), cut_path("/srv", 0), cut_path("vm-images", 4)),
+            ("/srv".into(), "".into(), "vm-…".into())
+        );
     }
 }

@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 use super::line::{self, gap};
-use super::number::{self, NUMBER, Number};
+use super::number::{self, NUMBER, Number, Top};
 use super::pick::{self, Pick, Picked};
-use super::{Block, Body, Cx, Line, Role, Space};
+use super::{Block, Body, Cx, Line, Role, Space, toggle};
 use crate::model::Table;
+use crate::store::rate::View;
 
 /// Fewest lines with which a list has headings.
 const HEADED: u16 = 4;
@@ -78,6 +79,8 @@ pub(super) struct List {
     pub(super) busy: Vec<usize>,
     /// In the order shown.
     pub(super) columns: Vec<Column>,
+    /// What graphs below the list show of the busiest rows where there is room, side by side.
+    pub(super) graphs: &'static [(&'static str, usize)],
 }
 
 /// The part of a panel that fits its room.
@@ -107,6 +110,7 @@ pub(super) fn block(cx: &Cx<'_>, space: Space, list: List) -> Block {
 
 /// The block of a list whose rows are already picked.
 pub(super) fn filled(cx: &Cx<'_>, space: Space, mut list: List, picked: &Pick) -> Block {
+    list.columns.retain(|column| column.rank == 0 || picked.rows.iter().any(|row| says(&picked.view, row.row, column)));
     let longest = picked.rows.iter().map(|row| line::cells(&row.name)).max().unwrap_or(0);
     let longest = longest.max(line::cells(list.names));
     let name = fit(&mut list, space.width, longest);
@@ -120,9 +124,70 @@ pub(super) fn filled(cx: &Cx<'_>, space: Space, mut list: List, picked: &Pick) -
     for row in picked.rows.get(shown.clone()).unwrap_or_default() {
         lines.push(line::clip(one(cx, &list, picked, row, name), space.width));
     }
+    if shown.len() == picked.rows.len() {
+        let left = usize::from(space.height).saturating_sub(lines.len());
+        lines.extend(graphs(cx, &list, picked, space.width, left as u16));
+    }
     let note = vec![line::text(picked.rows.len().to_string(), Role::Muted)];
     let shown = Shown { lines, hidden: picked.rows.len() - shown.len(), scrolled: shown.start };
     shown.block(list.title, note, pick::stale(cx, list.table))
+}
+
+/// Whether a column tells anything of a row.
+fn says(view: &View, row: usize, column: &Column) -> bool {
+    let there = |at: usize| !view.cell(row, at).is_missing() || view.unknown(row, at);
+    match column.show {
+        Show::Of(at) | Show::Bar(at) | Show::Spark(at, _) | Show::Words(at) => there(at),
+        Show::Total(at) => !view.raw().cell(row, at).is_missing(),
+        Show::Sum(a, b, _) => there(a) || there(b) || !view.raw().cell(row, a).is_missing(),
+        Show::First(several) => several.iter().any(|at| there(*at)),
+    }
+}
+
+/// Fewest lines of a graph with its heading and the line above.
+const GRAPH: u16 = 6;
+/// Most lines of it.
+const TALLEST: u16 = 14;
+
+/// Graphs of the busiest rows in the lines that a short list leaves.
+fn graphs(cx: &Cx<'_>, list: &List, picked: &Pick, width: u16, left: u16) -> Vec<Line> {
+    let mut busiest: Vec<&Picked> = picked.rows.iter().filter(|row| row.busy.is_some_and(|busy| busy > 0.0)).collect();
+    busiest.sort_by(|a, b| b.step().cmp(&a.step()).then_with(|| pick::natural(&a.name, &b.name)));
+    let count = usize::from(left / GRAPH).min(busiest.len().max(1));
+    let across = list.graphs.len() as u16;
+    if count == 0 || across == 0 || cx.on(toggle::NO_SPARKLINES) {
+        return Vec::new();
+    }
+    let first = picked.rows.first().filter(|_| busiest.is_empty());
+    let each = (left / count as u16).min(TALLEST) - 2;
+    let half = (width + 2) / across - 2;
+    let mut lines = Vec::new();
+    for row in busiest.into_iter().chain(first).take(count) {
+        let mut block = vec![Line::new(); usize::from(each) + 1];
+        for (i, (title, column)) in list.graphs.iter().enumerate() {
+            let number = number::number(cx, &picked.view, row.row, *column);
+            let name = line::cut(&row.name, half.saturating_sub(NUMBER + line::cells(title) + 2)).into_owned();
+            let heading = vec![
+                line::text(name.clone(), Role::Title),
+                line::text(format!(" {title} "), Role::Label),
+                number.clone().text(),
+            ];
+            let taken = line::width(&heading);
+            let role = if i == 0 { Role::Value } else { Role::Accent };
+            let graph = number::graph(cx, &picked.view, (row.row, *column), (half, each), Top::Least(0.0), role);
+            let pad = line::text(" ".repeat(usize::from(half.saturating_sub(taken))), Role::Plain);
+            let parts = std::iter::once(heading.into_iter().chain([pad]).collect()).chain(graph);
+            for (line, part) in block.iter_mut().zip(parts) {
+                if i > 0 {
+                    line.push(line::text("  ", Role::Plain));
+                }
+                line.extend::<Line>(part);
+            }
+        }
+        lines.push(Line::new());
+        lines.extend(block.into_iter().map(|one| line::clip(one, width)));
+    }
+    lines
 }
 
 /// Which of `count` items are shown in `room` lines when scrolled; never empty space while something is hidden above.
@@ -177,7 +242,7 @@ fn heading(list: &List, name: u16) -> Line {
 }
 
 fn one(cx: &Cx<'_>, list: &List, picked: &Pick, row: &Picked, name: u16) -> Line {
-    let mut out = vec![line::left(row.name.clone(), row.role(), name)];
+    let mut out = vec![line::left(line::cut_path(&row.name, name).into_owned(), row.role(), name)];
     let view = &picked.view;
     for column in &list.columns {
         out.push(gap());

@@ -5,6 +5,7 @@
 //! This is the only code above `collect/` that names a column, through `col!`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::model::{Demand, Level};
 
@@ -122,8 +123,32 @@ pub enum Item {
         /// Cells, 0 for what is left.
         width: u16,
     },
+    /// One line of a graph that is several lines high.
+    Graph {
+        /// What is drawn.
+        graph: Arc<Graph>,
+        /// Which line, 0 for the uppermost.
+        line: u16,
+        /// Cells, 0 for what is left.
+        width: u16,
+    },
     /// Pushes what follows to the right edge.
     Fill,
+}
+
+/// A graph over several lines: the newest points at the right, two a cell, four steps a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graph {
+    /// The points, oldest first; `NaN` is a gap.
+    pub points: Vec<f64>,
+    /// Top of the scale, above zero; the bottom is zero.
+    pub top: f64,
+    /// From where on upwards something has a level.
+    pub marks: Vec<(f64, Level)>,
+    /// Meaning of what is below all marks.
+    pub role: Role,
+    /// Lines of the whole graph.
+    pub lines: u16,
 }
 
 /// One line of a block.
@@ -136,8 +161,9 @@ pub struct TableSpec {
     pub table: &'static str,
     /// Column positions in the order shown; empty means the generic choice.
     pub columns: Vec<usize>,
-    /// Column to sort by at first and whether the largest comes first; `None` is the table's default order.
-    pub sort: Option<(usize, bool)>,
+    /// Columns to sort by at first, most significant first, and whether the largest comes first; none is the table's
+    /// default order.
+    pub sort: Vec<(usize, bool)>,
     /// Parent and child Id columns when rows can be shown as a tree.
     pub tree: Option<(usize, usize)>,
 }
@@ -260,7 +286,7 @@ impl Cx<'_> {
 /// Cache of paired views, so that each table is paired once a frame.
 pub trait Views {
     /// View of a table, `None` while it has no sample.
-    fn get(&self, table: &str) -> Option<std::sync::Arc<crate::store::rate::View>>;
+    fn get(&self, table: &str) -> Option<Arc<crate::store::rate::View>>;
 
     /// What is over a threshold: `find` is asked once for each snapshot.
     fn alerts(&self, find: &dyn Fn() -> Vec<Alert>) -> std::rc::Rc<[Alert]>;

@@ -1,8 +1,9 @@
 //! What goes over which interface, and how do the protocols fare?
 
+use super::gauge::{self, Name, Named};
 use super::list::{self, Column, List, Show};
-use super::number::{self, Number};
-use super::{Block, Cx, Line, PanelDef, Role, Space, gauge, line, pick, toggle};
+use super::number;
+use super::{Block, Cx, Line, PanelDef, Role, Space, line, pick, toggle};
 use crate::col;
 use crate::collect::link::LinkRow;
 use crate::collect::protocol::{IpRow, TcpRow, UdpRow};
@@ -30,6 +31,9 @@ pub(super) const PROTOCOLS: PanelDef = PanelDef {
 const RECEIVED: usize = col!(LinkRow, rx_bytes);
 const SENT: usize = col!(LinkRow, tx_bytes);
 
+/// Below a short list.
+const GRAPHS: &[(&str, usize)] = &[("↓/s", RECEIVED), ("↑/s", SENT)];
+
 fn build(cx: &Cx<'_>, space: Space) -> Block {
     let totals = cx.on(toggle::CUMULATIVE);
     let mut columns = if cx.on(toggle::COMBINED) {
@@ -54,7 +58,11 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("master", 10, 9, Show::Words(col!(LinkRow, master))),
     ]);
     let busy = vec![RECEIVED, SENT];
-    list::block(cx, space, List { title: "Network", names: "interface", table: LinkRow::TABLE, name: 8, busy, columns })
+    list::block(
+        cx,
+        space,
+        List { title: "Network", names: "interface", table: LinkRow::TABLE, name: 9, busy, columns, graphs: GRAPHS },
+    )
 }
 
 fn protocols(cx: &Cx<'_>, space: Space) -> Block {
@@ -72,47 +80,46 @@ fn protocols(cx: &Cx<'_>, space: Space) -> Block {
 }
 
 /// A protocol's name and its numbers in a grid below it.
-fn numbers(cx: &Cx<'_>, view: &View, name: &'static str, columns: &[(&'static str, usize)], width: u16) -> Vec<Line> {
-    let pairs: Vec<(&'static str, Number)> =
-        columns.iter().map(|(name, column)| (*name, number::number(cx, view, 0, *column))).collect();
+fn numbers(cx: &Cx<'_>, view: &View, name: &'static str, columns: &[(Name, usize)], width: u16) -> Vec<Line> {
+    let one = |(name, column): &(Name, usize)| Named::new(*name, number::number(cx, view, 0, *column));
     let mut lines = vec![vec![line::text(name, Role::Title)]];
-    lines.extend(gauge::grid(pairs, width));
+    lines.extend(gauge::grid(columns.iter().map(one).collect(), width));
     lines
 }
 
 /// What tells most about TCP; all but the first are per second.
-const TCP: &[(&str, usize)] = &[
-    ("estab", col!(TcpRow, established)),
-    ("rtx", col!(TcpRow, retransmits)),
-    ("rtx%", col!(TcpRow, retransmit_share)),
-    ("ovfl", col!(TcpRow, listen_overflows)),
-    ("ldrop", col!(TcpRow, listen_drops)),
-    ("open", col!(TcpRow, active_opens)),
-    ("accpt", col!(TcpRow, passive_opens)),
-    ("fail", col!(TcpRow, failed_attempts)),
-    ("reset", col!(TcpRow, tx_resets)),
-    ("cooki", col!(TcpRow, cookies_sent)),
-    ("bdrop", col!(TcpRow, backlog_drops)),
-    ("seg↓", col!(TcpRow, rx_segments)),
-    ("seg↑", col!(TcpRow, tx_segments)),
+const TCP: &[(Name, usize)] = &[
+    (("estab", "established"), col!(TcpRow, established)),
+    (("rtx", "retransmits"), col!(TcpRow, retransmits)),
+    (("rtx%", "retransmit %"), col!(TcpRow, retransmit_share)),
+    (("ovfl", "overflows"), col!(TcpRow, listen_overflows)),
+    (("ldrop", "listen drops"), col!(TcpRow, listen_drops)),
+    (("open", "opened"), col!(TcpRow, active_opens)),
+    (("accpt", "accepted"), col!(TcpRow, passive_opens)),
+    (("fail", "failed"), col!(TcpRow, failed_attempts)),
+    (("reset", "resets sent"), col!(TcpRow, tx_resets)),
+    (("cooki", "SYN cookies"), col!(TcpRow, cookies_sent)),
+    (("bdrop", "backlog drop"), col!(TcpRow, backlog_drops)),
+    (("seg↓", "segments ↓"), col!(TcpRow, rx_segments)),
+    (("seg↑", "segments ↑"), col!(TcpRow, tx_segments)),
 ];
 
 /// What tells most about UDP, per second.
-const UDP: &[(&str, usize)] = &[
-    ("pkt↓", col!(UdpRow, rx_packets)),
-    ("pkt↑", col!(UdpRow, tx_packets)),
-    ("full", col!(UdpRow, rx_buffer_errors)),
-    ("err", col!(UdpRow, rx_errors)),
-    ("noprt", col!(UdpRow, no_ports)),
+const UDP: &[(Name, usize)] = &[
+    (("pkt↓", "packets ↓"), col!(UdpRow, rx_packets)),
+    (("pkt↑", "packets ↑"), col!(UdpRow, tx_packets)),
+    (("full", "buffer full"), col!(UdpRow, rx_buffer_errors)),
+    (("err", "errors"), col!(UdpRow, rx_errors)),
+    (("noprt", "no port"), col!(UdpRow, no_ports)),
 ];
 
 /// What tells most about IP, per second.
-const IP: &[(&str, usize)] = &[
-    ("pkt↓", col!(IpRow, rx_packets)),
-    ("pkt↑", col!(IpRow, tx_packets)),
-    ("fwd", col!(IpRow, forwarded)),
-    ("fwd6", col!(IpRow, forwarded6)),
-    ("rpf", col!(IpRow, reverse_path_drops)),
-    ("nort", col!(IpRow, rx_no_routes)),
-    ("frag", col!(IpRow, reassembly_failures)),
+const IP: &[(Name, usize)] = &[
+    (("pkt↓", "packets ↓"), col!(IpRow, rx_packets)),
+    (("pkt↑", "packets ↑"), col!(IpRow, tx_packets)),
+    (("fwd", "forwarded"), col!(IpRow, forwarded)),
+    (("fwd6", "forwarded 6"), col!(IpRow, forwarded6)),
+    (("rpf", "rp filter"), col!(IpRow, reverse_path_drops)),
+    (("nort", "no route"), col!(IpRow, rx_no_routes)),
+    (("frag", "reassembly"), col!(IpRow, reassembly_failures)),
 ];

@@ -4,8 +4,9 @@
 //! counter is a rate, unless totals are asked for.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use super::{Cx, Item, Line, Role, line};
+use super::{Cx, Graph, Item, Line, Role, line};
 use crate::model::{Cell, Column, HistoryAsk, Key, Kind, Level, Style, Unit, unit};
 use crate::store::rate::View;
 
@@ -58,6 +59,8 @@ pub(super) fn written(value: f64, column: &Column, style: Style) -> String {
     // only traffic is ever read in bits
     let style = Style { bits: style.bits && column.attrs.traffic, ..style };
     match (column.kind, column.unit) {
+        (Kind::Counter, _) if column.attrs.total && column.attrs.cpu => unit::cpu_time(value),
+        (Kind::Counter, _) if column.attrs.total => unit::quantity(value, column.unit, style),
         (Kind::Counter, _) => unit::rate(value, column.unit, style),
         (_, Unit::BytesPerSecond) if column.attrs.traffic => unit::rate(value, column.unit, style),
         _ => unit::quantity(value, column.unit, style),
@@ -122,6 +125,10 @@ pub(super) fn words(cx: &Cx<'_>, view: &View, row: usize, column: usize) -> Numb
         Cell::Ip(address) => plain(address.to_string(), level()),
         Cell::Mac(address) => plain(address.to_string(), level()),
         Cell::Timestamp(at) => plain(unit::span(at.age(cx.now)), level()),
+        // an identity stays exact
+        Cell::U64(value) if view.table().columns.get(column).is_some_and(|about| about.kind == Kind::Id) => {
+            plain(value.to_string(), level())
+        }
         Cell::Bool(yes) => plain(if yes { "yes" } else { "no" }.to_owned(), level()),
         _ => number(cx, view, row, column),
     }
@@ -150,6 +157,55 @@ pub(super) fn spark(cx: &Cx<'_>, view: &View, row: usize, column: usize, width: 
     Item::Spark { points, top, role: Role::Accent, width }
 }
 
+/// Where the scale of a graph ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Top {
+    /// Always there.
+    At(f64),
+    /// At the largest point, and not below this.
+    Least(f64),
+}
+
+/// Cells of the numbers beside a graph.
+const AXIS: u16 = 6;
+
+/// A graph of a number's past over `lines` lines with the ends of its scale where there is room for them.
+pub(super) fn graph(
+    cx: &Cx<'_>,
+    view: &View,
+    (row, column): (usize, usize),
+    (width, lines): (u16, u16),
+    top: Top,
+    role: Role,
+) -> Vec<Line> {
+    let axis = if width >= 5 * AXIS && lines > 1 { AXIS } else { 0 };
+    let points = points(cx, view, view.key(row), column, width.saturating_sub(axis).saturating_mul(2));
+    let most = points.iter().copied().filter(|point| point.is_finite()).fold(0.0, f64::max);
+    let top = match top {
+        Top::At(top) => top,
+        Top::Least(least) => most.max(least),
+    };
+    let top = if top > 0.0 { top } else { 1.0 };
+    let levels = [Level::Careful, Level::Warning, Level::Critical];
+    let marks = cx.levels.marks(view.table(), column).into_iter().flat_map(|marks| marks.into_iter().zip(levels));
+    let graph = Arc::new(Graph { points, top, marks: marks.collect(), role, lines });
+    let about = view.table().columns.get(column);
+    let end = |line: u16| match about.filter(|_| axis > 0) {
+        Some(about) if line == 0 => written(top, about, style(cx)),
+        Some(about) if line + 1 == lines => written(0.0, about, style(cx)),
+        _ => String::new(),
+    };
+    let one = |line: u16| {
+        let mut out = Line::new();
+        if axis > 0 {
+            out.extend([line::right(end(line), Role::Muted, axis - 1), line::gap()]);
+        }
+        out.push(Item::Graph { graph: Arc::clone(&graph), line, width: width.saturating_sub(axis) });
+        out
+    };
+    (0..lines).map(one).collect()
+}
+
 /// A bar of a share with its thresholds marked.
 pub(super) fn bar(cx: &Cx<'_>, view: &View, row: usize, column: usize, width: u16) -> Item {
     let share = view.cell(row, column).number();
@@ -163,9 +219,4 @@ pub(super) fn bar(cx: &Cx<'_>, view: &View, row: usize, column: usize, width: u1
 pub(super) fn marks(cx: &Cx<'_>, view: &View, column: usize) -> Vec<f64> {
     let marks = cx.levels.marks(view.table(), column);
     marks.into_iter().flatten().filter(|mark| (0.0..1.0).contains(mark)).collect()
-}
-
-/// `label value` pairs side by side, the number in its own column.
-pub(super) fn pair(name: &'static str, width: u16, number: Number) -> Line {
-    vec![line::left(name, Role::Label, width), number.cell(NUMBER)]
 }

@@ -33,9 +33,13 @@ impl Picked {
         }
     }
 
+    /// How busy it is, in powers of four.
+    pub(super) fn step(&self) -> i32 {
+        self.busy.filter(|busy| *busy > 0.0).map_or(i32::MIN, |busy| (busy.log2() / 2.0).floor() as i32)
+    }
+
     fn rank(&self) -> (Reverse<Level>, Reverse<i32>) {
-        let step = self.busy.filter(|busy| *busy > 0.0).map_or(i32::MIN, |busy| (busy.log2() / 2.0).floor() as i32);
-        (Reverse(self.level), Reverse(step))
+        (Reverse(self.level), Reverse(self.step()))
     }
 }
 

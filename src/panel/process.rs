@@ -37,7 +37,8 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
     let spec = TableSpec {
         table: "process",
         columns: fitting(space.width),
-        sort: Some((col!(ProcessRow, cpu), true)),
+        // what is idle is told apart by its memory
+        sort: vec![(col!(ProcessRow, cpu), true), (col!(ProcessRow, rss), true)],
         tree: Some((col!(ProcessRow, parent), col!(ProcessRow, pid))),
     };
     Block {
@@ -53,7 +54,7 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
 fn note(view: &crate::store::rate::View) -> Line {
     let running = (0..view.len()).filter(|row| view.cell(*row, col!(ProcessRow, state)).text() == Some("running"));
     let threads = (0..view.len()).filter_map(|row| view.cell(row, col!(ProcessRow, threads)).number()).sum::<f64>();
-    let words = format!("{}  {} running  {threads:.0} threads", view.len(), running.count());
+    let words = format!("{} running  {threads:.0} threads", running.count());
     vec![line::text(words, Role::Muted)]
 }
 

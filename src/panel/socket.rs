@@ -43,7 +43,11 @@ fn addresses(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("state", 10, 1, Show::Words(col!(AddressRow, state))),
     ];
     let table = AddressRow::TABLE;
-    list::block(cx, space, List { title: "Addresses", names: "address", table, name: 15, busy: Vec::new(), columns })
+    list::block(
+        cx,
+        space,
+        List { title: "Addresses", names: "address", table, name: 15, busy: Vec::new(), columns, graphs: &[] },
+    )
 }
 
 fn sockets(cx: &Cx<'_>, space: Space) -> Block {
@@ -54,7 +58,7 @@ fn sockets(cx: &Cx<'_>, space: Space) -> Block {
     ];
     let busy = vec![col!(SocketRow, count)];
     let table = SocketRow::TABLE;
-    list::block(cx, space, List { title: "Sockets", names: "protocol", table, name: 6, busy, columns })
+    list::block(cx, space, List { title: "Sockets", names: "protocol", table, name: 6, busy, columns, graphs: &[] })
 }
 
 fn listeners(cx: &Cx<'_>, space: Space) -> Block {
@@ -69,6 +73,6 @@ fn listeners(cx: &Cx<'_>, space: Space) -> Block {
     list::block(
         cx,
         space,
-        List { title: "Listening", names: "port", table: ListenerRow::TABLE, name: 5, busy, columns },
+        List { title: "Listening", names: "port", table: ListenerRow::TABLE, name: 5, busy, columns, graphs: &[] },
     )
 }

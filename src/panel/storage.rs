@@ -25,6 +25,9 @@ pub(super) const MOUNTS: PanelDef = PanelDef {
     build: mounts,
 };
 
+/// Below a short list.
+const GRAPHS: &[(&str, usize)] = &[("R/s", col!(DiskRow, read_bytes)), ("W/s", col!(DiskRow, write_bytes))];
+
 fn disks(cx: &Cx<'_>, space: Space) -> Block {
     let bytes = [("R/s", Show::Of(col!(DiskRow, read_bytes))), ("W/s", Show::Of(col!(DiskRow, write_bytes)))];
     let operations = [("Rop/s", Show::Of(col!(DiskRow, reads))), ("Wop/s", Show::Of(col!(DiskRow, writes)))];
@@ -50,7 +53,11 @@ fn disks(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("model", 16, 8, Show::Words(col!(DiskRow, model))),
     ]);
     let busy = vec![col!(DiskRow, read_bytes), col!(DiskRow, write_bytes)];
-    list::block(cx, space, List { title: "Disks", names: "disk", table: DiskRow::TABLE, name: 8, busy, columns })
+    list::block(
+        cx,
+        space,
+        List { title: "Disks", names: "disk", table: DiskRow::TABLE, name: 8, busy, columns, graphs: GRAPHS },
+    )
 }
 
 fn mounts(cx: &Cx<'_>, space: Space) -> Block {
@@ -64,13 +71,21 @@ fn mounts(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("", 6, 4, Show::Bar(col!(MountRow, used_share))),
         Column::number("full", 0, Show::Of(col!(MountRow, used_share))),
         room,
-        Column::number("size", 3, Show::Of(col!(MountRow, size))),
-        Column::wide("state", 8, 5, Show::Words(col!(MountRow, state))),
-        Column::wide("type", 7, 6, Show::Words(col!(MountRow, kind))),
-        Column::number("inodes", 7, Show::Of(col!(MountRow, inodes_share))),
+        Column::number("size", 5, Show::Of(col!(MountRow, size))),
+        Column::wide("state", 8, 6, Show::Words(col!(MountRow, state))),
+        Column::wide("type", 7, 7, Show::Words(col!(MountRow, kind))),
+        Column::number("inodes", 8, Show::Of(col!(MountRow, inodes_share))),
         Column::wide("source", 18, 8, Show::Words(col!(MountRow, source))),
     ];
     let busy = vec![col!(MountRow, used_share)];
-    let list = List { title: "File systems", names: "mounted at", table: MountRow::TABLE, name: 8, busy, columns };
+    let list = List {
+        title: "File systems",
+        names: "mounted at",
+        table: MountRow::TABLE,
+        name: 10,
+        busy,
+        columns,
+        graphs: &[],
+    };
     list::block(cx, space, list)
 }

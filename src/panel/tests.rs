@@ -325,7 +325,7 @@ fn an_unknown_rate_is_a_question_mark_and_missing_a_dash() {
     let now = fake.snapshot.tables["disk"].now.clone().unwrap();
     fake.views.insert("disk", Arc::new(View::new(&now, None, Mode::Rate)));
     let block = build(&fake, "disks", 80, 24, 0);
-    let words: Vec<String> = lines(&block)[1..].iter().map(|line| line::words(line)).collect();
+    let words: Vec<String> = lines(&block)[1..5].iter().map(|line| line::words(line)).collect();
     assert!(words.iter().all(|words| words.contains('?')), "{words:?}");
     let block = build(&fake, "mounts", 120, 24, 0);
     assert!(lines(&block).iter().any(|line| line::words(line).contains('–')));

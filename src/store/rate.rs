@@ -97,11 +97,11 @@ impl View {
         RowScope { view: self, row }
     }
 
-    /// The cell as this reader prints it: counters per second in [`Mode::Rate`], raw in [`Mode::Total`]; Derived columns
-    /// evaluated; Missing where it is missing or unknown.
+    /// The cell as this reader prints it: counters per second in [`Mode::Rate`] unless they are read as totals, raw in
+    /// [`Mode::Total`]; Derived columns evaluated; Missing where it is missing or unknown.
     pub fn cell(&self, row: usize, column: usize) -> Cell<'_> {
         match self.kind(column) {
-            Some(Kind::Counter) if self.mode == Mode::Rate => float(self.rate(row, column)),
+            Some(Kind::Counter) if self.is_rate(column) => float(self.rate(row, column)),
             Some(Kind::Derived) => float(self.derive(row, column, 0)),
             _ => self.raw().cell(row, column),
         }
@@ -112,9 +112,7 @@ impl View {
     pub fn unknown(&self, row: usize, column: usize) -> bool {
         match self.kind(column) {
             Some(Kind::Counter) => {
-                self.mode == Mode::Rate
-                    && !self.raw().cell(row, column).is_missing()
-                    && self.rate(row, column).is_none()
+                self.is_rate(column) && !self.raw().cell(row, column).is_missing() && self.rate(row, column).is_none()
             }
             Some(Kind::Derived) => self.derive(row, column, 0).is_none() && self.waits(row, column),
             _ => false,
@@ -133,9 +131,14 @@ impl View {
         grown(&self.raw().cell(row, column), &before.rows.cell(earlier, column))
     }
 
-    /// Change of a counter per second.
+    /// Change of a counter per second, also of one that is read as a total.
     pub fn rate(&self, row: usize, column: usize) -> Option<f64> {
         Some(self.delta(row, column)? / self.elapsed?).filter(|rate| rate.is_finite())
+    }
+
+    /// Whether a counter is printed as a rate.
+    fn is_rate(&self, column: usize) -> bool {
+        self.mode == Mode::Rate && self.table().columns.get(column).is_some_and(|column| !column.attrs.total)
     }
 
     fn kind(&self, column: usize) -> Option<Kind> {

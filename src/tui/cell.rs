@@ -45,7 +45,7 @@ pub fn least_width(column: &Column) -> usize {
 /// Heading of a column: counters that are printed as rates say so.
 pub fn heading(column: &Column, mode: Mode) -> String {
     let title = column.title();
-    let says = title.contains("/s") || title.contains('%') || column.attrs.cpu;
+    let says = title.contains("/s") || title.contains('%') || column.attrs.cpu || column.attrs.total;
     if column.kind == Kind::Counter && mode == Mode::Rate && !says && column.unit != Unit::Seconds {
         format!("{title}/s")
     } else {
@@ -78,6 +78,7 @@ pub fn write(view: &View, row: usize, position: usize, reader: &Reader<'_>) -> W
 /// Writes a number of a column, for axes and ranges.
 pub fn number(value: f64, column: &Column, mode: Mode, style: Style) -> String {
     let style = Style { bits: style.bits && column.attrs.traffic, binary: style.binary && !column.attrs.traffic };
+    let mode = if column.attrs.total { Mode::Total } else { mode };
     match (column.kind, mode) {
         (Kind::Counter, Mode::Rate) => unit::rate(value, column.unit, style),
         (Kind::Counter, Mode::Total) if column.attrs.cpu => unit::cpu_time(value),

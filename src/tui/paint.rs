@@ -12,6 +12,8 @@ use super::theme::Theme;
 use crate::model::{Level, unit};
 use crate::panel::{Block, Body, Item, Line, Role};
 
+/// Narrowest frame with a cell between itself and what it holds.
+const PADDED: u16 = 16;
 const EIGHTHS: [&str; 9] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
 /// Dots of the left and right column of a braille cell, by height from below.
 const LEFT: [u32; 5] = [0, 0x40, 0x44, 0x46, 0x47];
@@ -66,8 +68,8 @@ pub fn frame(buffer: &mut Buffer, area: Rect, title: &Line, right: &str, theme: 
     let style = theme.frame();
     let (x0, y0, x1, y1) = (area.left(), area.top(), area.right() - 1, area.bottom() - 1);
     let edge = "─".repeat(usize::from(area.width - 2));
-    put(buffer, x0, y0, area.width, &format!("┌{edge}┐"), style);
-    put(buffer, x0, y1, area.width, &format!("└{edge}┘"), style);
+    put(buffer, x0, y0, area.width, &format!("╭{edge}╮"), style);
+    put(buffer, x0, y1, area.width, &format!("╰{edge}╯"), style);
     for y in y0 + 1..y1 {
         put(buffer, x0, y, 1, "│", style);
         put(buffer, x1, y, 1, "│", style);
@@ -97,7 +99,7 @@ pub fn rest(above: usize, hidden: usize) -> String {
 
 /// Makes the frame of an area stand out, with and without color.
 pub fn emphasize(buffer: &mut Buffer, area: Rect, theme: &Theme) {
-    const HEAVY: [(&str, &str); 6] = [("┌", "┏"), ("┐", "┓"), ("└", "┗"), ("┘", "┛"), ("─", "━"), ("│", "┃")];
+    const HEAVY: [(&str, &str); 6] = [("╭", "┏"), ("╮", "┓"), ("╰", "┗"), ("╯", "┛"), ("─", "━"), ("│", "┃")];
     let area = area.intersection(buffer.area);
     let style = theme.role(Role::Accent);
     for y in area.top()..area.bottom() {
@@ -121,12 +123,13 @@ pub fn mark(buffer: &mut Buffer, area: Rect, words: &str, style: Style) {
     }
 }
 
-/// Room that a block has inside its frame.
+/// Room that a block has inside its frame, with a cell at both sides where there is room for it: glyphs of levels go there.
 pub fn inside(area: Rect) -> Rect {
     if area.width < 4 || area.height < 3 {
         return area;
     }
-    Rect::new(area.x + 1, area.y + 1, area.width - 2, area.height - 2)
+    let pad = u16::from(area.width >= PADDED);
+    Rect::new(area.x + 1 + pad, area.y + 1, area.width - 2 - 2 * pad, area.height - 2)
 }
 
 /// Draws a block; for a table returns the room that the table view fills.
@@ -144,7 +147,8 @@ pub fn block(buffer: &mut Buffer, area: Rect, block: &Block, theme: &Theme) -> R
         let gap = if right.is_empty() { "" } else { " " };
         right = format!("{right}{gap}{}", rest(block.scrolled, block.hidden));
     }
-    let inner = frame(buffer, area, &title, &right, theme);
+    frame(buffer, area, &title, &right, theme);
+    let inner = inside(area.intersection(buffer.area));
     body(buffer, inner, &block.body, theme);
     if block.stale.is_some() {
         tint(buffer, inner, theme.role(Role::Stale).add_modifier(Modifier::DIM));
@@ -184,11 +188,19 @@ pub fn line(buffer: &mut Buffer, area: Rect, items: &Line, theme: &Theme) -> u16
     let share = left.checked_div(flexible).unwrap_or(0);
     let mut spare = if flexible > 0 { left - share * flexible } else { left };
     let mut x = area.x;
+    let mut level = Level::Ok;
+    if let Some(Item::Cell { role: Role::Level(level), right: false, .. }) = items.first()
+        && area.width > 0
+        && area.x > 0
+    {
+        sign(buffer, area.x - 1, area.y, *level, theme);
+    }
     for item in items {
         let room = area.right().saturating_sub(x);
         if room == 0 {
             break;
         }
+        let (at, before) = (x, std::mem::replace(&mut level, worth_a_sign(item)));
         x += match item {
             Item::Text(text, role) => put(buffer, x, area.y, room, &marked(text, *role), theme.role(*role)),
             Item::Cell { text, role, width, right } => {
@@ -205,14 +217,36 @@ pub fn line(buffer: &mut Buffer, area: Rect, items: &Line, theme: &Theme) -> u16
                 spark(buffer, Rect::new(x, area.y, cells, 1), points, *top, theme.bar(*role));
                 cells
             }
+            Item::Graph { graph, line, width } => {
+                let cells = sized(*width, share, &mut spare).min(room);
+                super::graph::strip(buffer, Rect::new(x, area.y, cells, 1), graph, *line, theme);
+                cells
+            }
             Item::Fill if flexible == 0 => {
                 let cells = (left / fills.max(1)) as u16;
                 cells.min(room)
             }
             Item::Fill => 0,
         };
+        sign(buffer, at, area.y, before, theme);
     }
+    sign(buffer, x, area.y, level, theme);
     x
+}
+
+/// The level of a number in a column, whose glyph stands in the gap behind it.
+fn worth_a_sign(item: &Item) -> Level {
+    match item {
+        Item::Cell { text, role: Role::Level(level), right: true, .. } if !text.trim().is_empty() => *level,
+        _ => Level::Ok,
+    }
+}
+
+/// Puts the glyph of a level into a cell that is empty.
+pub(super) fn sign(buffer: &mut Buffer, x: u16, y: u16, level: Level, theme: &Theme) {
+    if level != Level::Ok && buffer.cell((x, y)).is_some_and(|cell| cell.symbol() == " ") {
+        put(buffer, x, y, 1, glyph(level), theme.level(level));
+    }
 }
 
 fn sized(width: u16, share: usize, spare: &mut usize) -> u16 {
@@ -237,13 +271,15 @@ fn marked(text: &str, role: Role) -> std::borrow::Cow<'_, str> {
 fn fixed_width(item: &Item) -> usize {
     match item {
         Item::Text(text, role) => width(&marked(text, *role)),
-        Item::Cell { width, .. } | Item::Bar { width, .. } | Item::Spark { width, .. } => usize::from(*width),
+        Item::Cell { width, .. } | Item::Bar { width, .. } | Item::Spark { width, .. } | Item::Graph { width, .. } => {
+            usize::from(*width)
+        }
         Item::Fill => 0,
     }
 }
 
 fn is_flexible(item: &Item) -> bool {
-    matches!(item, Item::Bar { width: 0, .. } | Item::Spark { width: 0, .. })
+    matches!(item, Item::Bar { width: 0, .. } | Item::Spark { width: 0, .. } | Item::Graph { width: 0, .. })
 }
 
 /// Draws a bar of stacked parts in eighths of a cell.
@@ -333,7 +369,7 @@ mod tests {
         block(&mut buffer, area, &sample(body), &theme());
         assert_eq!(
             rows(&buffer),
-            ["┌ CPU ─────────── +9 ┐", "│user █████  ┊    50%│", "└────────────────────┘"].map(str::to_owned)
+            ["╭ CPU ─────────── +9 ╮", "│ user ████  ┊   50% │", "╰────────────────────╯"].map(str::to_owned)
         );
     }
 
@@ -366,6 +402,17 @@ mod tests {
         let area = buffer.area;
         spark(&mut buffer, area, &[0.0, 1.0, f64::NAN, 0.5], Some(1.0), Style::new());
         assert_eq!(rows(&buffer), [" ⣸⢰".to_owned()]);
+    }
+
+    #[test]
+    fn a_number_with_a_level_has_its_glyph_in_the_gap_behind_it() {
+        let cell = |text: &'static str, role, right| Item::Cell { text: text.into(), role, width: 4, right };
+        let (bad, gap) = (Role::Level(Level::Critical), Item::Text(" ".into(), Role::Plain));
+        let items = vec![cell("sda", bad, false), gap.clone(), cell("99%", bad, true), gap, cell("1%", bad, true)];
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 18, 3));
+        let area = buffer.area;
+        block(&mut buffer, area, &sample(Body::Lines(vec![items])), &theme());
+        assert_eq!(rows(&buffer)[1], "│✖sda   99%✖  1%✖│".to_owned());
     }
 
     #[test]

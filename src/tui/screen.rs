@@ -15,7 +15,7 @@ use super::table_paint;
 use super::table_view::TableView;
 use super::text::width;
 use crate::model::{Level, State, Table, unit};
-use crate::panel::{Body, Item, Node, Role, Size, Space, TableSpec, VIEWS, Views as _};
+use crate::panel::{Body, Item, Line, Node, Role, Size, Space, TableSpec, VIEWS, Views as _};
 
 /// Draws everything into a fresh buffer of the app's size.
 pub(super) fn draw(app: &mut App) -> Buffer {
@@ -45,9 +45,9 @@ pub(super) fn draw(app: &mut App) -> Buffer {
         }
         Page::Explore => explore(app, &mut buffer, body),
         Page::Table(name) => {
-            let spec = TableSpec { table: name, columns: Vec::new(), sort: None, tree: None };
+            let spec = TableSpec { table: name, columns: Vec::new(), sort: Vec::new(), tree: None };
             let title = app.table(name).map_or(name.to_owned(), |table| table.title().to_owned());
-            framed_table(app, &mut buffer, body, &spec, name.to_owned(), &title);
+            framed_table(app, &mut buffer, body, &spec, name.to_owned(), (&title, &Line::new()));
         }
     }
     if let Some(mark) = app.mark() {
@@ -184,7 +184,7 @@ fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
     let block = (def.build)(&app.cx(), Space { width: room.width, height: room.height, scroll });
     let table = matches!(block.body, Body::Table(_));
     if let Body::Table(spec) = &block.body {
-        framed_table(app, buffer, area, spec, def.name.to_owned(), &block.title);
+        framed_table(app, buffer, area, spec, def.name.to_owned(), (&block.title, &block.note));
     } else {
         paint::block(buffer, area, &block, &app.theme);
         app.scrolls.insert(def.name, block.scrolled);
@@ -196,11 +196,22 @@ fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
     app.panes.push(Pane { name: def.name, area, page, hidden: block.hidden, table });
 }
 
-fn framed_table(app: &mut App, buffer: &mut Buffer, area: Rect, spec: &TableSpec, key: String, title: &str) {
+fn framed_table(
+    app: &mut App,
+    buffer: &mut Buffer,
+    area: Rect,
+    spec: &TableSpec,
+    key: String,
+    (title, note): (&str, &Line),
+) {
     let Some(table) = app.table(spec.table) else { return };
     let mut state = app.tables.remove(&key).unwrap_or_else(|| first_state(app, table, spec));
     let mut line = vec![Item::Text(title.to_owned().into(), Role::Title)];
     let view = app.cache.get(spec.table).filter(|view| !view.is_empty());
+    if !state.chosen && !spec.columns.is_empty() && state.columns != spec.columns {
+        // another size has room for other columns
+        state.columns.clone_from(&spec.columns);
+    }
     if let Some(view) = &view {
         state.refresh(view);
         line.push(Item::Text(format!(" {}", state.rows.len()).into(), Role::Value));
@@ -209,23 +220,33 @@ fn framed_table(app: &mut App, buffer: &mut Buffer, area: Rect, spec: &TableSpec
         let of = view.as_ref().map_or(String::new(), |view| format!(" of {}", view.len()));
         line.push(Item::Text(format!("{of}, filter {}", filter.text()).into(), Role::Accent));
     }
+    if view.is_some() && !note.is_empty() {
+        line.push(Item::Text("  ".into(), Role::Plain));
+        line.extend(note.iter().cloned());
+    }
     let page = usize::from(paint::inside(area).height.saturating_sub(1));
     let hidden = state.rows.len().saturating_sub(page);
     let mut right = paint::rest(state.top, hidden);
-    if let Some(seen) = app.cache.snapshot().get(spec.table).filter(|one| one.status.state == State::Stale)
-        && let Some(now) = &seen.now
-    {
-        right = format!("{} {right}", unit::span(now.time.age(app.now())));
+    let known = app.cache.snapshot().get(spec.table).filter(|one| one.status.state == State::Stale);
+    let age = known.and_then(|known| Some(known.now.as_ref()?.time.age(app.now())));
+    if let Some(age) = age {
+        right = format!("{} {right}", unit::span(age));
     }
-    let inner = paint::frame(buffer, area, &line, right.trim(), &app.theme);
+    let mut inner = paint::frame(buffer, area, &line, right.trim(), &app.theme);
+    let padded = paint::inside(area.intersection(buffer.area));
+    // the first column has the row's glyph, the last keeps away from the frame
+    inner.width = padded.right().saturating_sub(inner.x);
     let placed = if let Some(view) = view {
         let reader = Reader { style: app.style, levels: &app.config.levels, now: app.now() };
         table_paint::draw(buffer, inner, &view, &mut state, &reader, &app.theme)
     } else {
         state.rows.clear();
-        paint::body(buffer, inner, &crate::panel::why(&app.cx(), table), &app.theme);
+        paint::body(buffer, padded, &crate::panel::why(&app.cx(), table), &app.theme);
         Vec::new()
     };
+    if age.is_some() {
+        paint::tint(buffer, inner, app.theme.role(Role::Stale).add_modifier(Modifier::DIM));
+    }
     app.tables.insert(key.clone(), state);
     app.spots.push(Spot { key, table: spec.table, area: inner, placed });
 }
@@ -238,7 +259,7 @@ fn first_state(app: &App, table: &Table, spec: &TableSpec) -> TableView {
         spec.columns.clone()
     };
     let filter = app.first.as_ref().filter(|(name, _)| *name == spec.table).map(|(_, filter)| filter.clone());
-    TableView { filter, ..TableView::new(table, columns, spec.sort) }
+    TableView { filter, ..TableView::new(table, columns, &spec.sort) }
 }
 
 fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {

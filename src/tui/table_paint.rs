@@ -88,6 +88,9 @@ fn draw_cell(
 ) {
     let Some(column) = view.table().columns.get(placed.column) else { return };
     let mut text = std::borrow::Cow::Borrowed(cell.text.as_str());
+    if column.attrs.program && !state.long {
+        text = program(&text).to_owned().into();
+    }
     if state.tree.is_some() && depth > 0 && placed.column == view.table().label_column() {
         text = format!("{}└ {text}", "  ".repeat((depth - 1).min(12))).into();
     }
@@ -96,6 +99,20 @@ fn draw_cell(
     }
     let text = fit(&text, usize::from(placed.width), is_right(column));
     put(buffer, placed.x, y, placed.width, &text, theme.role(cell.role));
+    if let Role::Level(level) = cell.role
+        && is_right(column)
+    {
+        super::paint::sign(buffer, placed.x + placed.width, y, level, theme);
+    }
+}
+
+/// A command line without the directory of its program.
+fn program(command: &str) -> &str {
+    let end = command.find(' ').unwrap_or(command.len());
+    match command.get(..end).filter(|first| first.starts_with('/')).and_then(|first| first.rfind('/')) {
+        Some(slash) if slash + 1 < end => command.get(slash + 1..).unwrap_or(command),
+        _ => command,
+    }
 }
 
 fn measure(view: &View, state: &mut TableView, written: &[Vec<Written>]) {
@@ -162,5 +179,35 @@ fn headings(buffer: &mut Buffer, area: Rect, view: &View, state: &TableView, pla
         if cells < area.width {
             put(buffer, area.right() - cells, area.y, cells, &text, theme.role(Role::Muted));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::program;
+    use crate::collect::process::ProcessRow;
+    use crate::tui::app::Config;
+    use crate::tui::settings::Settings;
+    use crate::tui::testing::{Made, app, screen};
+
+    #[test]
+    fn time_of_processes_is_a_total_beside_rates() {
+        let settings = Settings { view: Some("processes".to_owned()), ..Settings::default() };
+        let (host, mut app) = app(Config { settings, ..Config::default() });
+        for second in 1..3 {
+            host.publish(Made::new(ProcessRow::TABLE, 80, "proc"), second);
+        }
+        app.samples();
+        app.size = (160, 100);
+        let screen = screen(&mut app);
+        assert!(screen.contains("time+ ") && screen.contains(" 1:15.00 "), "{screen}");
+    }
+
+    #[test]
+    fn a_program_is_known_without_its_directory() {
+        assert_eq!(program("/usr/bin/qemu-system-x86_64 -name db/1"), "qemu-system-x86_64 -name db/1");
+        assert_eq!(program("[kworker/0:1]"), "[kworker/0:1]");
+        assert_eq!(program("sh /etc/init.d/x"), "sh /etc/init.d/x");
+        assert_eq!((program("/"), program("/bin/ x"), program("")), ("/", "/bin/ x", ""));
     }
 }

@@ -15,6 +15,8 @@ use crate::store::rate::View;
 pub struct TableView {
     /// Columns shown, in order.
     pub columns: Vec<usize>,
+    /// Whether the columns are a person's choice.
+    pub chosen: bool,
     /// Order, most significant first.
     pub sort: Vec<(usize, Order)>,
     /// What is kept.
@@ -41,10 +43,11 @@ pub struct TableView {
 
 impl TableView {
     /// The table as it is at first.
-    pub fn new(table: &Table, columns: Vec<usize>, sort: Option<(usize, bool)>) -> Self {
+    pub fn new(table: &Table, columns: Vec<usize>, sort: &[(usize, bool)]) -> Self {
         let columns = if columns.is_empty() { table.usual() } else { columns };
-        let order = |largest| if largest { Order::Descending } else { Order::Ascending };
-        let sort = sort.map_or_else(|| default_sort(table), |(column, largest)| vec![(column, order(largest))]);
+        let order =
+            |(column, largest): &(usize, bool)| (*column, if *largest { Order::Descending } else { Order::Ascending });
+        let sort = if sort.is_empty() { default_sort(table) } else { sort.iter().map(order).collect() };
         Self { columns, sort, page: 1, ..Self::default() }
     }
 
@@ -142,6 +145,7 @@ impl TableView {
 
     /// Shows or hides a column, at its place in the schema.
     pub fn toggle_column(&mut self, column: usize) {
+        self.chosen = true;
         if let Some(at) = self.columns.iter().position(|one| *one == column) {
             if self.columns.len() > 1 {
                 self.columns.remove(at);

@@ -416,6 +416,18 @@ mod tests {
     }
 
     #[test]
+    fn the_accent_is_taken_for_no_level() {
+        for name in names(None) {
+            let theme = Theme::named(&name, None, TRUE).unwrap();
+            let Some(colors) = theme.colors else { continue };
+            let accent = colors.accent.0.unwrap();
+            for level in [colors.ok, colors.careful, colors.warning, colors.critical, colors.bar] {
+                assert!(distance(accent, level.0.unwrap()) > 50 * 50, "{name}: {level:?}");
+            }
+        }
+    }
+
+    #[test]
     fn colors_are_reduced_to_the_nearest() {
         assert_eq!(indexed(255, 0, 0), 196);
         assert_eq!(indexed(128, 128, 128), 244);
