@@ -259,7 +259,9 @@ impl Collect for ProcessCollector {
             rows.push(common.row(&mut scanner, &wanted, &mut known, &stat, &mut refused));
             self.known.push(known);
         }
+        let complete = scanner.complete();
         self.scanner = Some(scanner);
+        complete?;
         if rows.is_empty() {
             return Err(Skip::absent("no processes are listed"));
         }
@@ -598,6 +600,31 @@ mod tests {
         let pss = ProcessRow::TABLE.position("pss").unwrap();
         assert!(matches!(cell(&*rows, me, "pss"), Cell::U64(1..)));
         assert_eq!((0..rows.len()).filter(|row| !rows.cell(*row, pss).is_missing()).count(), 1);
+    }
+
+    #[test]
+    fn without_descriptors_the_list_fails_and_is_not_short() {
+        let with_own_descriptors = || {
+            // SAFETY: from here on this thread has a copy of the descriptors; what others open or close it does not see
+            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }.unwrap();
+            let mut collector = ProcessCollector::default();
+            sample(&mut collector, &Roots::live(), &[]).unwrap();
+            let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+            let file = std::fs::File::open("/dev/null").unwrap();
+            let mut taken = Vec::new();
+            while let Ok(copy) = file.try_clone() {
+                taken.push(copy);
+            }
+            let short = sample(&mut collector, &Roots::live(), &[]);
+            drop(taken);
+            let whole = sample(&mut collector, &Roots::live(), &[]).unwrap();
+            let found = cell(&*whole, child.id(), "name");
+            assert!(!found.is_missing());
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert!(matches!(short, Err(Skip::Failed(_))));
+        };
+        std::thread::scope(|scope| scope.spawn(with_own_descriptors).join().unwrap());
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub struct CollectorSettings {
     /// How often it runs; its own interval if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
-    /// Share of one core that it may cost; above that it runs less often.
+    /// Share of one core that it may cost; above that it runs less often. Zero means that it may cost anything.
+    #[serde(deserialize_with = "budget")]
     pub budget: f64,
 }
 
@@ -38,6 +39,14 @@ impl Default for CollectorSettings {
     fn default() -> Self {
         Self { enabled: true, interval: None, budget: BUDGET }
     }
+}
+
+fn budget<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let budget = f64::deserialize(deserializer)?;
+    if budget.is_finite() && budget >= 0.0 {
+        return Ok(budget);
+    }
+    Err(serde::de::Error::custom(format!("budget `{budget}` is not a share of a core")))
 }
 
 /// A span between samples, written like `500ms`, `2s` or `1m 30s`.
@@ -83,6 +92,16 @@ impl schemars::JsonSchema for Interval {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budget_is_a_share_and_not_less_than_nothing() {
+        let read = |text: &str| toml::from_str::<CollectorSettings>(text);
+        assert_eq!(read("budget = 0.5").map(|settings| settings.budget), Ok(0.5));
+        assert_eq!(read("budget = 1").map(|settings| settings.budget), Ok(1.0));
+        for bad in ["-0.1", "nan", "inf"] {
+            assert!(read(&format!("budget = {bad}")).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn intervals_outside_their_limits_are_refused() {

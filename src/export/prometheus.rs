@@ -5,6 +5,7 @@
 //! scraper. Only tables whose rows are few and lasting are exported (those with whole history): a table of processes or
 //! flows would make a new series for each of them.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -28,13 +29,18 @@ pub fn refusal(table: &Table) -> Option<&'static str> {
 }
 
 pub(super) fn write(out: &mut dyn Write, what: &Selection<'_>) -> io::Result<()> {
+    let mut known = HashSet::new();
     let rows: Vec<(usize, String)> =
         what.rows.iter().filter(|&&row| !sums_up(what, row)).map(|&row| (row, labels(what, row))).collect();
+    // one series twice makes a scraper refuse everything; which of the rows is meant nobody knows
+    let twice: HashSet<&str> =
+        rows.iter().map(|(_, labels)| labels.as_str()).filter(|labels| !known.insert(*labels)).collect();
+    let rows: Vec<&(usize, String)> = rows.iter().filter(|(_, labels)| !twice.contains(labels.as_str())).collect();
     for (i, column) in what.named().filter(|(_, column)| is_metric(column)) {
         let name = metric_name(&what.table.name, column);
         let kind = if column.kind == Kind::Counter { "counter" } else { "gauge" };
         let mut text = String::new();
-        for (row, labels) in &rows {
+        for (row, labels) in rows.iter().copied() {
             sample(&mut text, &name, column, labels, &(what.cell)(*row, i));
         }
         if !text.is_empty() {
@@ -56,7 +62,9 @@ fn sums_up(what: &Selection<'_>, row: usize) -> bool {
 }
 
 fn labels(what: &Selection<'_>, row: usize) -> String {
-    let named = what.table.columns.iter().enumerate().filter(|(_, c)| c.kind == Kind::Id || c.attrs.label);
+    // words are a metric of their own, which has them as a label already
+    let is_named = |c: &Column| c.kind == Kind::Id || (c.attrs.label && c.ty != Type::Label);
+    let named = what.table.columns.iter().enumerate().filter(|(_, column)| is_named(column));
     let mut text = String::new();
     for (i, column) in named {
         let cell = (what.cell)(row, i);
@@ -129,7 +137,7 @@ fn help(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::{Format, fixture::written};
+    use crate::export::{Format, fixture::PortRow, fixture::written};
 
     #[test]
     fn metrics_carry_units_kinds_and_labels() {
@@ -150,9 +158,45 @@ mod tests {
         assert!(!text.contains("address"), "words are not metrics");
     }
 
+    fn exported(table: &Table, rows: &[PortRow]) -> String {
+        let (columns, numbers): (Vec<usize>, Vec<usize>) =
+            ((0..table.columns.len()).collect(), (0..rows.len()).collect());
+        let what = Selection {
+            table,
+            columns: &columns,
+            rows: &numbers,
+            cell: &|row, column| crate::model::Row::cell(&rows[row], column),
+            rate: false,
+            time: crate::model::Timestamp(0),
+        };
+        let mut out = Vec::new();
+        write(&mut out, &what).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn rows_with_the_same_labels_are_left_out_because_a_scraper_would_refuse_all() {
+        let rows = crate::export::fixture::rows(&["a", "b", "b", "c"]);
+        let rows: Vec<_> = rows.into_iter().map(|row| PortRow { index: row.name.len() as u32, ..row }).collect();
+        let text = exported(PortRow::TABLE, &rows);
+        let series: Vec<&str> = text.lines().filter(|line| line.starts_with("netglance_port_busy")).collect();
+        assert_eq!(series.len(), 2, "{text}");
+        assert!(series.iter().all(|line| !line.contains("name=\"b\"")));
+    }
+
+    #[test]
+    fn a_column_of_words_that_names_the_rows_is_one_label_and_not_two() {
+        let mut table = PortRow::TABLE.clone();
+        for column in table.columns.to_mut() {
+            column.attrs.label = column.name == "carrier";
+        }
+        let text = exported(&table, &crate::export::fixture::rows(&["a"]));
+        assert!(text.contains("netglance_port_carrier{index=\"1\",carrier=\"up\"} 1"), "{text}");
+    }
+
     #[test]
     fn tables_whose_rows_come_and_go_are_refused() {
-        let mut table = crate::export::fixture::PortRow::TABLE.clone();
+        let mut table = PortRow::TABLE.clone();
         assert_eq!(refusal(&table), None);
         table.attrs.history = History::Top;
         assert!(refusal(&table).is_some());

@@ -86,8 +86,8 @@ fn body(line: &str, array: &mut Array) {
     }
     // `[=>....]  recovery = 12.6% (37043392/292945152) finish=127.5min speed=33440K/sec`, or `resync=DELAYED`
     for (i, word) in words.iter().enumerate() {
-        if let [action, "=", share] = words.get(i..i + 3).unwrap_or(&[]) {
-            array.action = Some(Text::from(*action));
+        if let Some((action, share)) = progress(words.get(i..).unwrap_or(&[])) {
+            array.action = Some(Text::from(action));
             array.progress = share.trim_end_matches('%').parse::<f64>().ok().map(|share| share / 100.0);
         } else if let Some(speed) = word.strip_prefix("speed=") {
             let number = speed.strip_suffix("K/sec").and_then(|number| number.parse::<u64>().ok());
@@ -95,6 +95,15 @@ fn body(line: &str, array: &mut Array) {
         } else if let Some((action, "DELAYED" | "PENDING" | "REMOTE")) = word.split_once('=') {
             array.action = Some(Text::from(action));
         }
+    }
+}
+
+/// `recovery = 12.6%`; at `recovery =100.0%` there is no room for the space.
+fn progress<'a>(words: &[&'a str]) -> Option<(&'a str, &'a str)> {
+    match words {
+        [action, "=", share, ..] => Some((action, share)),
+        [action, share, ..] => Some((*action, share.strip_prefix('=')?)).filter(|(_, share)| share.ends_with('%')),
+        _ => None,
     }
 }
 
@@ -131,6 +140,15 @@ mod tests {
         assert_eq!(arrays[1].action.as_deref(), Some("resync"));
         assert_eq!((arrays[2].active, arrays[2].level.clone(), arrays[2].spares), (false, None, 1));
         assert_eq!((arrays[3].members, arrays[3].level.as_deref()), (None, Some("raid0")));
+    }
+
+    #[test]
+    fn an_action_that_is_all_but_done_is_read() {
+        let text = "md1 : active raid1 sdb1[1] sda1[0]\n      100 blocks [2/2] [UU]\n      \
+            [====================>]  resync =100.0% (100/100) finish=0.0min speed=100K/sec\n";
+        let array = &parse(text)[0];
+        assert_eq!((array.action.as_deref(), array.progress), (Some("resync"), Some(1.0)));
+        assert_eq!(array.speed, Some(100 * 1024));
     }
 
     #[test]

@@ -224,7 +224,7 @@ impl Socket {
     fn send(&mut self, request: &Request) -> Result<(), Error> {
         self.sequence = self.sequence.wrapping_add(1).max(1);
         let message = encode(request, self.sequence);
-        match rustix::net::send(&self.inner, &message, SendFlags::empty()) {
+        match rustix::io::retry_on_intr(|| rustix::net::send(&self.inner, &message, SendFlags::empty())) {
             Ok(sent) if sent == message.len() => Ok(()),
             Ok(_) => Err(self.error(request, Errno::MSGSIZE)),
             Err(cause) => Err(self.error(request, cause)),

@@ -87,6 +87,8 @@ pub struct Scanner {
     path: String,
     budget: usize,
     kept: usize,
+    /// Why some file could not be opened though its process may well be there.
+    exhausted: Option<Errno>,
 }
 
 impl Scanner {
@@ -106,6 +108,7 @@ impl Scanner {
             path: String::new(),
             budget: if live { descriptor_budget() } else { 0 },
             kept: 0,
+            exhausted: None,
         })
     }
 
@@ -186,11 +189,21 @@ impl Scanner {
         let _ = write!(self.path, "{pid}/{name}");
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let opened = rustix::fs::openat(&self.dir, self.path.as_str(), flags, Mode::empty());
-        if matches!(opened, Err(Errno::MFILE | Errno::NFILE)) {
+        if let Err(cause @ (Errno::MFILE | Errno::NFILE)) = opened {
             // somebody else needs descriptors: let half of ours go on the next tick
             self.budget = self.kept / 2;
+            self.exhausted = Some(cause);
         }
         opened
+    }
+
+    /// Whether every process could be looked at since the last call.
+    ///
+    /// # Errors
+    /// There were no descriptors left, so that processes that exist are missing.
+    pub fn complete(&mut self) -> Result<(), Error> {
+        let fail = |cause| Err(Error::new("open the files of processes below", &self.root, cause));
+        self.exhausted.take().map_or(Ok(()), fail)
     }
 }
 
