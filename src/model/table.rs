@@ -99,7 +99,7 @@ impl Shape {
 pub enum History {
     /// None.
     Off,
-    /// Every row.
+    /// Every row, as far as the memory for the past goes.
     Whole,
     /// The busiest rows by default order, at most 50, and pinned ones.
     Top,

@@ -21,8 +21,8 @@ const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 /// Full resolution goes back so far.
 const FINE_SPAN: u64 = 10 * MINUTE;
-/// Ten minutes at four samples a second.
-const FINE_POINTS: usize = 2400;
+/// Ten minutes at the shortest interval there is, ten samples a second.
+const FINE_POINTS: usize = 6000;
 /// Means of a minute go back so far.
 const COARSE_SPAN: u64 = 24 * 60 * MINUTE;
 const COARSE_POINTS: usize = 1440;
@@ -276,7 +276,8 @@ impl Past {
     }
 
     fn bytes(&self) -> usize {
-        let rows = self.rows.values().map(RowPast::bytes).sum::<usize>();
+        // a name may be long, and a key keeps it outside of the map
+        let rows = self.rows.iter().map(|(key, row)| row.bytes() + key.as_bytes().len()).sum::<usize>();
         rows + self.fine.bytes() + self.coarse.bytes()
     }
 

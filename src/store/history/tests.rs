@@ -88,6 +88,26 @@ fn the_memory_bound_holds_and_what_it_costs_is_counted() {
 }
 
 #[test]
+fn long_names_count_against_the_bound() {
+    let limit = 64 << 10;
+    let mut history = History::new(limit);
+    let names: Vec<String> = (0..100).map(|i| format!("{i:04000}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    record(&mut history, &names, 0, 2);
+    assert!(history.bytes() <= limit && history.rows() <= limit / 4000, "{} rows", history.rows());
+}
+
+#[test]
+fn ten_minutes_are_kept_at_the_shortest_interval() {
+    let mut history = History::default();
+    for tenth in 0..6000_u32 {
+        let at = f64::from(tenth) / 10.0;
+        history.record(&View::new(&sample(at, vec![cpu("a", at, u64::from(tenth))]), None, Mode::Rate));
+    }
+    assert_eq!(history.series(&ask("a", "busy")).unwrap().points.len(), 6000);
+}
+
+#[test]
 fn short_lived_rows_leave_nothing_behind() {
     let mut history = History::default();
     let mut most = 0;
