@@ -330,6 +330,7 @@ fn the_defaults_and_the_schema_of_the_configuration_are_printed() {
     assert!(ok(&["check", path.to_str().unwrap()]).ends_with(": ok\n"));
     let schema: Value = serde_json::from_str(&ok(&["check", "--schema"])).unwrap();
     assert!(schema["properties"]["collect"].is_object());
+    assert_eq!(ok(&["check", "--defaults"]), std::fs::read_to_string("config/netglance.toml").unwrap());
 }
 
 #[test]
@@ -351,6 +352,37 @@ fn a_wrong_configuration_exits_2_with_file_line_and_column() {
             assert!(found.contains(&format!("{name}{place}")) && found.contains(message), "{text}\n{found}");
         }
     }
+}
+
+#[test]
+fn what_is_no_configuration_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(path(name), bytes).unwrap();
+    write("large", &b"# x\n".repeat(1 << 18));
+    write("latin", b"mouse = true\ntheme = \"b\xe4r\"\n");
+    write("nul", b"theme = \"a\0b\"\n");
+    std::fs::create_dir(path("dir")).unwrap();
+    std::os::unix::fs::symlink(path("loop"), path("loop")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", path("zero")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), rustix::fs::Mode::RUSR).unwrap();
+    for (name, message) in [
+        ("large", "larger than"),
+        ("latin", ":2:11: is not UTF-8"),
+        ("nul", ":1:11: "),
+        ("dir", "not a regular file"),
+        ("loop", "Too many levels"),
+        ("zero", "not a regular file"),
+        ("fifo", "not a regular file"),
+        ("missing", "No such file"),
+    ] {
+        let text = fails(&["check", &path(name)], 2);
+        assert!(text.starts_with(&format!("netglance: {}", path(name))) && text.contains(message), "{text}");
+    }
+    write("bom", b"\xef\xbb\xbftheme = \"nord\"\r\n[collect.load]\r\nenabled = true\r\n");
+    ok(&["check", &path("bom")]);
+    write("crlf", b"theme = \"nord\"\r\n[collect.load]\r\nenable = true\r\n");
+    assert!(fails(&["check", &path("crlf")], 2).contains(":3:1: "));
 }
 
 #[test]

@@ -9,7 +9,6 @@ use clap::builder::PossibleValuesParser;
 
 use super::{Failure, args::Cli};
 use crate::collect::schedule;
-use crate::panel::VIEWS;
 use crate::tui::theme;
 
 pub(super) fn completions(shell: clap_complete::Shell, out: &mut dyn Write) -> Result<(), Failure> {
@@ -54,7 +53,7 @@ fn named(command: clap::Command) -> clap::Command {
     let falling = columns.iter().map(|name| format!("-{name}"));
     let sorts: Vec<String> = columns.iter().cloned().chain(falling).collect();
     let values = |names: Vec<String>| PossibleValuesParser::new(names);
-    let views = VIEWS.iter().map(|view| view.name.to_owned()).collect();
+    let views = crate::config::views().map(str::to_owned).collect();
     command
         .mut_arg("view", |arg| arg.value_parser(values(views)))
         .mut_arg("theme", |arg| arg.value_parser(values(theme::names(crate::config::themes().as_deref()))))

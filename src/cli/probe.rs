@@ -11,8 +11,7 @@ use crate::collect::run::{CollectorRow, Runner};
 use crate::collect::settings::CollectorSettings;
 use crate::collect::{COLLECTORS, Cx, Entry, Filled, Partly, Wants, schedule};
 use crate::config::Config;
-use crate::model::{Demand, Mono, Owners, Sample, State, Status, Table, Text, Timestamp};
-use crate::panel::PANELS;
+use crate::model::{Column, Demand, Mono, Owners, Sample, State, Status, Table, Text, Timestamp};
 use crate::source::file::Roots;
 
 /// Longest wait for one sample.
@@ -69,13 +68,17 @@ impl Probe {
         Ok(Self { entry, settings, thread: Some(Line { requests, answers }) })
     }
 
-    /// Probes of every collector, asked for every table that needs no Id, and for what a dashboard would want of it.
+    /// Probes of every collector, asked for every table that needs no Id, with the columns that people show.
     pub(super) fn all(config: &Config) -> std::io::Result<Vec<Self>> {
-        let panels: Vec<Demand> = PANELS.iter().flat_map(|panel| (panel.demands)()).collect();
+        let shown = |column: &&Column| column.attrs.demand && !column.attrs.wide;
+        let demand = |table: &&'static Table| {
+            let columns = table.columns.iter().filter(shown).map(|column| column.name.to_string()).collect();
+            Demand { columns, ..Demand::table(&table.name) }
+        };
         let start = |entry: &&'static Entry| {
             let open = entry.tables.iter().filter(|table| !table.columns.iter().any(|column| column.attrs.required));
-            let demands: Vec<Demand> = open.map(|table| Demand::table(&table.name)).collect();
-            Self::start(entry, Wants::union(demands.iter().chain(&panels)), config)
+            let demands: Vec<Demand> = open.map(demand).collect();
+            Self::start(entry, Wants::union(&demands), config)
         };
         COLLECTORS.iter().map(start).collect()
     }

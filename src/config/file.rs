@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 
-use super::problem::Problem;
+use rustix::fs::OFlags;
+
+use super::problem::{Problem, place};
 
 /// Largest configuration that is read.
-const MAX_CONFIG: u64 = 1 << 20;
+const MAX_CONFIG: u64 = 256 << 10;
 
 /// Where the configuration is looked for when none is named, best first.
 pub fn candidates() -> Vec<PathBuf> {
@@ -32,7 +34,10 @@ pub(super) fn find(named: Option<&Path>) -> Option<PathBuf> {
 pub(super) fn read(path: &Path) -> Result<String, Problem> {
     let name = crate::model::Text::from(path);
     let fail = |error: &std::io::Error| Problem::new(&*name, format!("cannot be read: {error}"), "");
-    let file = std::fs::File::open(path).map_err(|error| fail(&error))?;
+    // a pipe must not be waited for, and a terminal must not become ours
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(|error| fail(&error.into()))?;
+    let file = std::fs::File::from(file);
     let meta = file.metadata().map_err(|error| fail(&error))?;
     let me = rustix::process::geteuid().as_raw();
     if !meta.is_file() {
@@ -47,11 +52,15 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
         return Err(Problem::new(&*name, message, format!("chmod go-w {name}")));
     }
     if meta.len() > MAX_CONFIG {
-        return Err(Problem::new(&*name, "is larger than 1 MiB", ""));
+        return Err(Problem::new(&*name, "is larger than 256 KiB", ""));
     }
-    let mut text = String::new();
-    file.take(MAX_CONFIG).read_to_string(&mut text).map_err(|error| fail(&error))?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.take(MAX_CONFIG).read_to_end(&mut bytes).map_err(|error| fail(&error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let end = error.utf8_error().valid_up_to();
+        let valid = String::from_utf8_lossy(error.as_bytes().get(..end).unwrap_or_default());
+        Problem::new(place(path, &valid, Some(end..end)), "is not UTF-8", "save it as UTF-8")
+    })
 }
 
 /// Where the user's own themes lie.

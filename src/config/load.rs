@@ -2,15 +2,12 @@
 //!
 //! Each source is read alone first, so that a mistake is reported at its own place; then they are laid over each other.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::mistake::Mistake;
 use super::problem::{Problem, Problems, place};
-use super::{Config, DEFAULTS, Refusal, environment, file};
+use super::{Config, DEFAULTS, Refusal, environment, file, reading};
 
 /// A configuration and the file that it came from.
 #[derive(Clone, Debug)]
@@ -64,16 +61,14 @@ fn refused(place: impl std::fmt::Display, refusal: Refusal) -> Problem {
 /// # Errors
 /// Every mistake with its line and column.
 pub(super) fn check_text(path: &Path, text: &str) -> Result<(), Problems> {
-    let at = |span| place(path, text, span);
-    let refused = |refusal: Refusal| Problem::refused(at(refusal.span.clone()), refusal);
-    let root = DeTable::parse(text).map_err(|error| refused(error.into()))?;
-    let tree = DeValue::Table(root.get_ref().clone());
-    let config = Config::from_spanned(root).map_err(refused)?;
-    let locate = |mistake: Mistake| {
-        let keys: Vec<&str> = mistake.path.iter().map(String::as_str).collect();
-        Problem::new(at(span_of(&tree, &keys)), mistake.message, mistake.hint)
-    };
-    let problems: Vec<Problem> = config.mistakes().into_iter().map(locate).collect();
+    let found = reading::refusals(text);
+    let more = found.len() > reading::MAX_MISTAKES;
+    let shown = found.into_iter().take(reading::MAX_MISTAKES);
+    let mut problems: Vec<Problem> =
+        shown.map(|refusal| Problem::refused(place(path, text, refusal.span.clone()), refusal)).collect();
+    if more {
+        problems.push(Problem::new(crate::model::Text::from(path).as_str(), "there are more mistakes", ""));
+    }
     if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
 }
 
@@ -93,25 +88,6 @@ fn check_variable(variable: environment::Variable) -> Result<Table, Problems> {
     }
     let key = variable.path.join(".");
     Err(refused.unwrap_or_else(|| Problem::new(&variable.name, format!("`{key}` cannot be set"), "")).into())
-}
-
-/// Where a key or an element of an array stands; the nearest thing above it that exists if it does not.
-fn span_of(tree: &DeValue<'_>, path: &[&str]) -> Option<Range<usize>> {
-    let (first, rest) = path.split_first()?;
-    let (span, inner) = match tree {
-        DeValue::Table(table) => {
-            let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
-            // a value says more than its key, but a section has no place of its own
-            let span = if rest.is_empty() && !value.get_ref().is_table() { value.span() } else { key.span() };
-            (span, value.get_ref())
-        }
-        DeValue::Array(array) => {
-            let value = array.get(first.parse::<usize>().ok()?)?;
-            (value.span(), value.get_ref())
-        }
-        _ => return None,
-    };
-    Some(span_of(inner, rest).unwrap_or(span))
 }
 
 /// Lays `above` over `below`: tables key by key, lists of tables in front of what was there, anything else replaced.

@@ -2,11 +2,11 @@
 //!
 //! Names of collectors, tables, columns, themes and panels are checked against what there is.
 
-use super::{Config, nearest};
+use super::{Config, names, nearest};
+use crate::collect::schedule;
 use crate::collect::settings::Interval;
-use crate::collect::{COLLECTORS, schedule};
+use crate::panel::SORTS;
 use crate::panel::show::ShowError;
-use crate::panel::{PANELS, SORTS, TOGGLES, VIEWS};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::tui::keymap::{self, KeyError, Keymap};
@@ -39,13 +39,21 @@ impl Config {
     }
 
     fn of_collect(&self) -> Vec<Mistake> {
-        let known = || COLLECTORS.iter().map(|entry| entry.name);
+        let known = names::collectors;
         let unknown = self.collect.collectors.keys().filter(|name| !known().any(|entry| entry == *name));
-        unknown.map(|name| Mistake::unknown(&["collect", name], "collector", name, known())).collect()
+        let mut mistakes: Vec<Mistake> =
+            unknown.map(|name| Mistake::unknown(&["collect", name], "collector", name, known())).collect();
+        for (name, settings) in &self.collect.collectors {
+            if !(settings.budget.is_finite() && settings.budget >= 0.0) {
+                let message = format!("a budget of {} is no share of a core", settings.budget);
+                mistakes.push(Mistake::new(&["collect", name, "budget"], message, "for example 0.05; 0 is no limit"));
+            }
+        }
+        mistakes
     }
 
     fn of_show(&self) -> Vec<Mistake> {
-        let known = || schedule::tables().iter().map(|table| &*table.name);
+        let known = names::tables;
         let mistake = |error: ShowError| match error {
             ShowError::Table { table } => Mistake::unknown(&["show", &table], "table", &table, known()),
             ShowError::Pattern { table, key, cause } => Mistake::new(&["show", &table, key], cause, ""),
@@ -71,15 +79,13 @@ impl Config {
             mistakes.push(Mistake::unknown(&["theme"], "theme", &dashboard.theme, known));
         }
         if let Some(view) = &dashboard.view {
-            // any table is a view too, and the explorer is the list of all tables
-            let views = VIEWS.iter().map(|view| view.name).chain(["explore"]);
-            let known = || views.clone().chain(schedule::tables().iter().map(|table| &*table.name));
+            let known = names::views;
             if !known().any(|name| name == view) {
                 mistakes.push(Mistake::unknown(&["view"], "view", view, known()));
             }
         }
         for (n, name) in dashboard.layout.overview.iter().enumerate() {
-            let known = || PANELS.iter().map(|panel| panel.name);
+            let known = names::panels;
             if !known().any(|panel| panel == name) {
                 mistakes.push(Mistake::unknown(&["layout", "overview", &n.to_string()], "panel", name, known()));
             }
@@ -94,7 +100,7 @@ impl Config {
             mistakes.push(Mistake::new(&["filter"], error.to_string(), ""));
         }
         for (n, name) in dashboard.toggles.iter().enumerate() {
-            let known = || TOGGLES.iter().map(|toggle| toggle.name);
+            let known = names::toggles;
             if !known().any(|toggle| toggle == name) {
                 mistakes.push(Mistake::unknown(&["toggles", &n.to_string()], "switch", name, known()));
             }
@@ -116,7 +122,7 @@ impl Config {
             let message = error.to_string();
             match error {
                 KeyError::Action(name) => {
-                    let names = keymap::actions();
+                    let names = names::actions();
                     Mistake::unknown(&["keys", &name], "action", &name, names.iter().map(String::as_str))
                 }
                 KeyError::Key { action, key } => {

@@ -7,7 +7,10 @@ mod environment;
 mod file;
 mod load;
 mod mistake;
+mod names;
 mod problem;
+mod reading;
+mod schema;
 mod watch;
 
 use std::ops::Range;
@@ -23,6 +26,7 @@ use crate::{panel, tui};
 pub use crate::store::expr::nearest;
 pub use file::{candidates, themes};
 pub use load::{Loaded, load};
+pub use names::views;
 pub use problem::{Problem, Problems};
 pub use watch::{Watch, watch};
 
@@ -53,6 +57,13 @@ struct Sections {
     threshold: level::Settings,
 }
 
+/// Keys of the dashboard's settings, which stand in no section.
+fn dashboard_keys() -> Vec<String> {
+    let schema = schemars::schema_for!(tui::Settings);
+    let properties = schema.get("properties").and_then(serde_json::Value::as_object);
+    properties.into_iter().flat_map(|keys| keys.keys().cloned()).collect()
+}
+
 const SECTIONS: [&str; 3] = ["collect", "show", "threshold"];
 
 /// Why a text is no configuration.
@@ -64,19 +75,17 @@ struct Refusal {
 
 impl Config {
     fn from_spanned(root: Spanned<DeTable<'_>>) -> Result<Self, Refusal> {
-        let schema = schemars::schema_for!(tui::Settings);
-        let properties = schema.get("properties").and_then(serde_json::Value::as_object);
-        let keys: Vec<&str> = properties.into_iter().flat_map(|keys| keys.keys().map(String::as_str)).collect();
+        let keys = dashboard_keys();
         let span = root.span();
         let (mut sections, mut dashboard) = (DeTable::new(), DeTable::new());
         for (key, value) in root.into_inner() {
             let name = key.get_ref().as_ref();
             if SECTIONS.contains(&name) {
                 sections.insert(key, value);
-            } else if keys.contains(&name) {
+            } else if keys.iter().any(|known| known == name) {
                 dashboard.insert(key, value);
             } else {
-                let near = nearest(name, keys.iter().copied().chain(SECTIONS));
+                let near = nearest(name, keys.iter().map(String::as_str).chain(SECTIONS));
                 let hint = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
                 return Err(Refusal { span: Some(key.span()), message: format!("unknown key `{name}`"), hint });
             }
@@ -92,10 +101,8 @@ impl Config {
     }
 
     /// The JSON schema of the file.
-    pub fn schema() -> schemars::Schema {
-        let mut schema = schemars::schema_for!(Self);
-        schema.insert("additionalProperties".to_owned(), false.into());
-        schema
+    pub fn schema() -> serde_json::Value {
+        schema::of_file()
     }
 }
 

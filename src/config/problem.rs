@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::{Refusal, nearest};
+use crate::model::Text;
 
 /// One mistake: its place, what is wrong, and what was probably meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +19,10 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A mistake.
-    pub fn new(place: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { place: place.into(), message: message.into(), hint: hint.into() }
+    /// A mistake. What it quotes was written by a stranger as likely as by the user.
+    pub fn new(place: impl Into<String>, message: impl AsRef<str>, hint: impl AsRef<str>) -> Self {
+        let clean = |text: &str| text.lines().map(|line| Text::from(line).to_string()).collect::<Vec<_>>().join("\n");
+        Self { place: place.into(), message: clean(message.as_ref()), hint: clean(hint.as_ref()) }
     }
 
     pub(super) fn refused(place: impl Into<String>, refusal: Refusal) -> Self {
@@ -28,10 +30,25 @@ impl Problem {
     }
 }
 
+impl Refusal {
+    /// Where it is in the text; the start when nobody knows.
+    pub(super) fn start(&self) -> usize {
+        self.span.as_ref().map_or(0, |span| span.start)
+    }
+
+    /// Whether a key that must be there is not.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.message.starts_with("missing field")
+    }
+}
+
 impl From<toml::de::Error> for Refusal {
     /// What the deserializer did not like. Serde names unknown and known fields only in its message.
     fn from(error: toml::de::Error) -> Self {
-        let message = error.message().trim().replace('\n', ": ");
+        let message = match error.message().trim() {
+            "recursion limit" => "keys are nested too deeply".to_owned(),
+            message => message.replace('\n', ": "),
+        };
         let mut quoted = message.split('`').skip(1).step_by(2);
         let unknown = (message.starts_with("unknown field") || message.starts_with("unknown variant"))
             .then(|| quoted.next())
@@ -72,7 +89,7 @@ impl From<Problem> for Problems {
 
 /// `file:line:column` of a part of its text, both counted from 1, columns in characters.
 pub(super) fn place(file: &Path, text: &str, span: Option<Range<usize>>) -> String {
-    let name = crate::model::Text::from(file);
+    let name = Text::from(file);
     let Some(before) = span.and_then(|span| text.get(..span.start.min(text.len()))) else {
         return name.to_string();
     };

@@ -53,8 +53,127 @@ fn every_mistake_is_found_at_its_place() {
 }
 
 #[test]
-fn all_mistakes_of_a_file_are_reported_together() {
-    assert_eq!(problems("collect.a.enabled = true\ncollect.b.enabled = true").lines().count(), 2);
+fn all_mistakes_of_a_file_are_reported_together_in_its_order() {
+    let text = "theme = 'nrod'\nmouze = true\ninterval = 'soon'\n[collect.lod]\nenabled = true\n[collect.load]\n\
+                interval = 5\nbudgett = 1\nbudget = -1\n[show.link]\nhide = '('\n[[threshold]]\ntabel = 'load'\n\
+                column = 'one'\n[[threshold]]\ntable = 'loda'\ncolumn = 'one'\ncareful = 1\n[layout]\noverview = 1";
+    let found = problems(text);
+    let lines: Vec<&str> = found.lines().map(|line| line.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["1", "2", "3", "4", "7", "8", "9", "11", "13", "16", "20"], "{found}");
+    let found = problems("theme = \nmouse = maybe\nascii = true\nascii = true\n[collect.load\n");
+    assert_eq!(found.lines().count(), 4, "{found}");
+}
+
+#[test]
+fn more_mistakes_than_anybody_reads_are_counted_off() {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for n in 0..2000 {
+        writeln!(text, "[collect.c{n}]").unwrap();
+    }
+    let found = problems(&text);
+    assert_eq!(found.lines().count(), reading::MAX_MISTAKES + 1, "{found}");
+    assert!(found.ends_with("there are more mistakes"), "{found}");
+}
+
+#[test]
+fn a_mistake_quotes_nothing_that_a_terminal_would_obey() {
+    let found = problems("theme = \"\\u001b[31m\\u202e\"\n\"\\u001b]0;x\\u0007\" = 1");
+    assert!(found.contains("\\x1b[31m\\u{202e}") && found.contains("\\x1b]0;x\\x07"), "{found}");
+    assert!(!found.chars().any(|ch| ch.is_control() && ch != '\n'), "{found:?}");
+}
+
+#[test]
+fn a_nest_without_an_end_is_an_error() {
+    for text in ["[".repeat(10_000), "a.".repeat(10_000) + "a = 1", "a = ".to_owned() + &"[".repeat(10_000)] {
+        let found = problems(&text);
+        assert!(found.starts_with("x.toml") && found.len() < 1000, "{}", found.len());
+    }
+}
+
+/// Whether a value fits a schema, for the words that ours uses; an unknown word fails.
+fn fits(root: &serde_json::Value, schema: &serde_json::Value, value: &serde_json::Value) -> bool {
+    let inside = |schema: &serde_json::Value, value: &serde_json::Value| fits(root, schema, value);
+    let Some(words) = schema.as_object() else { return schema.as_bool().unwrap() };
+    words.iter().all(|(word, rule)| match word.as_str() {
+        "$schema" | "$defs" | "title" | "description" | "default" | "examples" | "format" | "then" => true,
+        "$ref" => inside(root.pointer(&rule.as_str().unwrap()[1..]).unwrap(), value),
+        "type" => match rule.as_str().unwrap() {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "number" => value.is_number(),
+            other => panic!("{other}"),
+        },
+        "enum" => rule.as_array().unwrap().contains(value),
+        "const" => rule == value,
+        "pattern" => {
+            value.as_str().is_none_or(|text| regex::Regex::new(rule.as_str().unwrap()).unwrap().is_match(text))
+        }
+        "anyOf" => rule.as_array().unwrap().iter().any(|one| inside(one, value)),
+        "allOf" => rule.as_array().unwrap().iter().all(|one| inside(one, value)),
+        "if" => !inside(rule, value) || inside(&words["then"], value),
+        "items" => value.as_array().is_none_or(|list| list.iter().all(|one| inside(rule, one))),
+        "required" => rule.as_array().unwrap().iter().all(|key| value.get(key.as_str().unwrap()).is_some()),
+        "properties" => {
+            let known = rule.as_object().unwrap();
+            value.as_object().is_none_or(|map| map.iter().all(|(k, v)| known.get(k).is_none_or(|rule| inside(rule, v))))
+        }
+        "additionalProperties" => {
+            let known = words.get("properties").and_then(serde_json::Value::as_object);
+            let named = |key: &String| known.is_some_and(|known| known.contains_key(key));
+            value.as_object().is_none_or(|map| map.iter().all(|(k, v)| named(k) || inside(rule, v)))
+        }
+        other => panic!("{other}"),
+    })
+}
+
+#[test]
+fn the_json_schema_takes_what_the_program_takes() {
+    let schema = Config::schema();
+    let good = |text: &str| {
+        let value = serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap();
+        let (fits, problems) = (fits(&schema, &schema, &value), problems(text));
+        assert_eq!(fits, problems.is_empty(), "{text}\n{problems}");
+        fits
+    };
+    for text in [
+        DEFAULTS,
+        "",
+        "theme = 'nord'\nview = 'load'\ninterval = '1m 30s'\ntoggles = ['bits']\nfilter = 'cpu > 1%'",
+        "[collect.load]\ninterval = '500ms'\nenabled = false\nbudget = 0.5",
+        "[show.link]\nhide = 'x'\nalias = { a = 'b' }",
+        "[[threshold]]\ntable = 'load'\ncolumn = 'one'\nrow = 'x'\ncareful = 1\nwarning = 2.5",
+        "[[threshold]]\ntable = 'link'\ncolumn = 'state'\ncritical = ['down']",
+        "[keys]\nquit = ['f12']\n[layout]\noverview = ['cpu']",
+    ] {
+        assert!(good(text), "{text}");
+    }
+    for text in [
+        "colect = 1",
+        "theme = 5",
+        "view = 'cppu'",
+        "interval = 2",
+        "interval = 'soon'",
+        "toggles = ['bitts']",
+        "mouse = 'yes'",
+        "[collect.lod]\nenabled = true",
+        "[collect.load]\nintervall = '1s'",
+        "[collect.load]\ninterval = '5GiB'",
+        "[collect.load]\nbudget = '5%'",
+        "[show.lnk]\nhide = 'x'",
+        "[show.link]\nhid = 'x'",
+        "[[threshold]]\ntable = 'load'\ncareful = 1",
+        "[[threshold]]\ntable = 'load'\ncolumn = 'onee'\ncareful = 1",
+        "[[threshold]]\ntable = 'loda'\ncolumn = 'one'\ncareful = 1",
+        "[keys]\nquit = 'q'",
+        "[keys]\nqiut = ['q']",
+        "[layout]\noverview = ['cppu']",
+        "[layout]\novervie = []",
+    ] {
+        assert!(!good(text), "{text}");
+    }
 }
 
 #[test]
@@ -110,7 +229,7 @@ fn the_installed_file_names_every_key_there_is() {
         }
     }
     let mut found = Vec::new();
-    names(Config::schema().as_value(), &mut found);
+    names(schemars::schema_for!(Config).as_value(), &mut found);
     assert!(found.len() > 15, "{found:?}");
     for name in found {
         let starts = [format!("{name} = "), format!("[{name}]"), format!("[{name}."), format!("[[{name}]]")];
