@@ -11,7 +11,7 @@ use super::pick::natural;
 use super::{Block, Body, Cx, Line, PanelDef, Role, Space, cpu, list};
 use crate::collect::cpu::CpuRow;
 use crate::collect::process::ProcessRow;
-use crate::model::{Demand, Kind, Level};
+use crate::model::{Demand, Key, Kind, Level};
 
 /// The panel.
 pub(super) const PANEL: PanelDef =
@@ -22,11 +22,15 @@ const WORDS: u16 = 50;
 /// Most alerts that are looked for: enough for any screen.
 const MAX_FOUND: usize = 1000;
 
-/// One cell over a threshold.
+/// One cell over a threshold: the worst of its row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
     /// How bad.
     pub level: Level,
+    /// Name of its table.
+    pub of: &'static str,
+    /// Identity of the row.
+    pub key: Key,
     /// Heading of its table.
     pub table: String,
     /// The row.
@@ -38,7 +42,7 @@ pub struct Alert {
 }
 
 /// Everything over a threshold, worst first.
-pub(super) fn all(cx: &Cx<'_>) -> Rc<[Alert]> {
+pub fn all(cx: &Cx<'_>) -> Rc<[Alert]> {
     cx.views.alerts(&|| find(cx))
 }
 
@@ -70,6 +74,8 @@ fn find(cx: &Cx<'_>) -> Vec<Alert> {
             let shown = if at == table.label_column() { "".into() } else { shown };
             found.push(Alert {
                 level,
+                of: name,
+                key: view.key(row),
                 table: table.title().to_owned(),
                 name: shown.into_owned(),
                 column: column.title().to_owned(),

@@ -99,7 +99,8 @@ fn state(cx: &Cx<'_>) -> Line {
     out
 }
 
-fn clock(now: crate::model::Timestamp) -> String {
+/// Time of day.
+pub fn clock(now: crate::model::Timestamp) -> String {
     let zoned = jiff::Timestamp::from_second(now.0.div_euclid(1_000_000_000))
         .map(|instant| instant.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string());
     zoned.unwrap_or_else(|_| "?".to_owned())

@@ -34,8 +34,8 @@ mod tests;
 pub mod toggle;
 mod view;
 
-pub use alert::Alert;
-pub use header::{demands as header_demands, header};
+pub use alert::{Alert, all as alerts};
+pub use header::{clock, demands as header_demands, header};
 pub use keys::{SORTS, Sort, Target, columns, target, tree};
 pub use pick::why;
 pub use toggle::{TOGGLES, Toggle};

@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 use super::Error;
 use super::cache::Cache;
 use super::keymap::Keymap;
+use super::notice::Notices;
 use super::overlay::Overlay;
 use super::pane::Pane;
 use super::past::{Past, Then};
@@ -71,6 +72,8 @@ pub(super) struct App {
     pub(super) past: Past,
     /// The host as a frozen screen sees it.
     then: Option<Then>,
+    /// Changes of levels that nobody has acknowledged.
+    pub(super) notices: Notices,
     pub(super) overlay: Overlay,
     pub(super) message: Option<(String, Level)>,
     /// Selected line of the list of tables.
@@ -124,6 +127,7 @@ impl App {
             cache: Cache::default(),
             past: Past::default(),
             then: None,
+            notices: Notices::default(),
             overlay: Overlay::None,
             message: None,
             explore: 0,
@@ -166,6 +170,9 @@ impl App {
         } else {
             self.past.keep(&latest);
             self.cache.set(latest);
+            let mut notices = std::mem::take(&mut self.notices);
+            notices.update(&self.cx());
+            self.notices = notices;
             self.dirty = true;
         }
     }

@@ -91,6 +91,7 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         }
         Act::Earlier => step(app, 1, "nothing older is kept"),
         Act::Later => step(app, -1, "this is the newest"),
+        Act::Acknowledge => app.notices.acknowledge(),
         Act::Signal => match app.target() {
             Some(target) => app.overlay = Overlay::Signal(target, 0),
             None => app.say("select a process first", Level::Careful),

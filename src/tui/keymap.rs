@@ -66,6 +66,8 @@ pub enum Act {
     Earlier,
     /// Later.
     Later,
+    /// Acknowledge the newest change of a level.
+    Acknowledge,
     /// Choose columns.
     Columns,
     /// Graph of the sorted column of the selected row.
@@ -143,6 +145,7 @@ pub static ACTIONS: &[Entry] = &[
     entry(Act::Freeze, "freeze", &["space"], "freeze the screen, and go on"),
     entry(Act::Earlier, "earlier", &["["], "step back in time"),
     entry(Act::Later, "later", &["]"], "step forward in time"),
+    entry(Act::Acknowledge, "acknowledge", &["A"], "acknowledge the alert above the last row"),
     entry(Act::Columns, "columns", &["v", "f2"], "choose columns"),
     entry(Act::Graph, "graph", &["g"], "graph of the sorted column of the selected row"),
     entry(Act::Tree, "tree", &["f5"], "rows as a tree"),

@@ -13,6 +13,7 @@ pub mod frame;
 mod graph;
 mod input;
 pub mod keymap;
+mod notice;
 mod output;
 mod overlay;
 pub mod paint;

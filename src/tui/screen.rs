@@ -35,6 +35,9 @@ pub(super) fn draw(app: &mut App) -> Buffer {
             body.height -= 1;
             let words = format!(" {} {text}", paint::glyph(*level));
             put(&mut buffer, 0, body.bottom(), area.width, &words, app.theme.level(*level));
+        } else if app.notices.newest().is_some() {
+            body.height -= 1;
+            notice(app, &mut buffer, Rect { y: body.bottom(), height: 1, ..area });
         }
     }
     match app.page.clone() {
@@ -58,6 +61,31 @@ pub(super) fn draw(app: &mut App) -> Buffer {
     }
     super::overlay::draw(app, &mut buffer, body);
     buffer
+}
+
+/// The newest change of a level that nobody has acknowledged.
+fn notice(app: &App, buffer: &mut Buffer, area: Rect) {
+    let Some((newest, more)) = app.notices.newest() else { return };
+    let alert = &newest.alert;
+    let begun = crate::panel::clock(newest.begun);
+    let when = match newest.over {
+        Some(over) => format!("{} from {begun} to {}", alert.level.name(), crate::panel::clock(over)),
+        None => format!("{} since {begun}", alert.level.name()),
+    };
+    let key = app.keymap.key(Act::Acknowledge).map_or(String::new(), |key| format!("  {key}:ack "));
+    let right = if more > 0 { format!("  +{more}{key}") } else { key };
+    let words = format!(
+        " {} {} {} {} {}  {when}",
+        paint::glyph(alert.level),
+        alert.table,
+        alert.name,
+        alert.column,
+        alert.words
+    );
+    let room = area.width.saturating_sub(width(&right) as u16);
+    let level = if newest.over.is_some() { app.theme.role(Role::Muted) } else { app.theme.level(alert.level) };
+    put(buffer, area.x, area.y, room, &words, level);
+    put(buffer, area.x + room, area.y, area.width - room, &right, app.theme.role(Role::Accent));
 }
 
 fn header(app: &App, buffer: &mut Buffer, area: Rect) {

@@ -93,6 +93,12 @@ impl Made {
         let cells = (0..count).map(|row| table.columns.iter().map(|column| cell(row, column)).collect()).collect();
         Self { table, cells }
     }
+
+    /// The same with another value in one cell.
+    pub(super) fn with(mut self, row: usize, column: usize, value: Value) -> Self {
+        self.cells[row][column] = value;
+        self
+    }
 }
 
 impl Rows for Made {
