@@ -2,7 +2,9 @@
 //!
 //! `tui/` names no column, so what its keys need of one is said here.
 
+use super::{Cx, toggle};
 use crate::col;
+use crate::collect::load::LoadRow;
 use crate::collect::process::ProcessRow;
 use crate::model::Table;
 use crate::store::rate::View;
@@ -63,6 +65,67 @@ pub fn target(view: &View, row: usize) -> Option<Target> {
     let name = view.cell(row, col!(ProcessRow, name)).text()?.to_owned();
     Some(Target { pid, start, name, nice: number(col!(ProcessRow, nice)).map(|nice| nice as i32) })
 }
+
+/// How rows of a table become lines that stand for several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grouping {
+    /// Rows with one value in this column are one line.
+    pub by: usize,
+    /// Columns that add up.
+    pub sums: &'static [usize],
+}
+
+/// Programs: processes of one name.
+pub fn grouping(table: &str) -> Option<Grouping> {
+    static SUMS: &[usize] = &[
+        col!(ProcessRow, threads),
+        col!(ProcessRow, cpu_time),
+        col!(ProcessRow, user_time),
+        col!(ProcessRow, system_time),
+        col!(ProcessRow, guest_time),
+        col!(ProcessRow, run_delay),
+        col!(ProcessRow, rss),
+        col!(ProcessRow, swap),
+        col!(ProcessRow, pss),
+        col!(ProcessRow, minor_faults),
+        col!(ProcessRow, major_faults),
+        col!(ProcessRow, read_bytes),
+        col!(ProcessRow, write_bytes),
+        col!(ProcessRow, cpu),
+        col!(ProcessRow, memory),
+    ];
+    (table == ProcessRow::TABLE.name).then_some(Grouping { by: col!(ProcessRow, name), sums: SUMS })
+}
+
+/// A column whose numbers are shown as a part of something larger.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// Table.
+    pub table: &'static str,
+    /// Column.
+    pub column: usize,
+    /// What numbers are multiplied with.
+    pub factor: f64,
+}
+
+/// CPU use of processes as a share of all CPUs, if it is shown so and their number is known.
+pub fn scale(cx: &Cx<'_>) -> Option<Scale> {
+    let load = cx.views.get(&LoadRow::TABLE.name).filter(|view| cx.on(toggle::SHARE_OF_ALL) && !view.is_empty())?;
+    let cpus = load.cell(0, col!(LoadRow, cpus)).number().filter(|cpus| *cpus >= 1.0)?;
+    Some(Scale { table: "process", column: col!(ProcessRow, cpu), factor: 1.0 / cpus })
+}
+
+/// Glances' letters of what no table tells yet, with what that is.
+pub static LATER: &[(char, &str, &str)] = &[
+    ('6', "mean-gpu", "mean of all GPUs"),
+    ('7', "npu", "NPUs"),
+    ('8', "mpp", "media processors"),
+    ('C', "cloud", "cloud instance"),
+    ('D', "containers", "containers"),
+    ('P', "ports", "probes of ports"),
+    ('V', "guests", "virtual machines"),
+    ('W', "wifi", "Wi-Fi"),
+];
 
 /// Parent and child columns of the process tree.
 pub fn tree(table: &str) -> Option<(usize, usize)> {

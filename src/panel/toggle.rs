@@ -18,6 +18,10 @@ pub struct Toggle {
 pub const LEFT_SIDE: &str = "left-side";
 /// Leaves out the CPU panel's bars.
 pub const QUICK_LOOK: &str = "quick-look";
+/// Quick look alone in the top row.
+pub const FULL_QUICK_LOOK: &str = "full-quick-look";
+/// CPU use of processes as a share of all CPUs.
+pub const SHARE_OF_ALL: &str = "share-of-all";
 /// Leaves out the top row.
 pub const TOP_ROW: &str = "top-row";
 /// One line for each CPU.
@@ -53,8 +57,10 @@ pub static TOGGLES: &[Toggle] = &[
     Toggle { name: "clock", key: 'N', help: "show or hide the clock's synchronization" },
     Toggle { name: LEFT_SIDE, key: '2', help: "show or hide the left side" },
     Toggle { name: QUICK_LOOK, key: '3', help: "show or hide quick look" },
+    Toggle { name: FULL_QUICK_LOOK, key: '4', help: "quick look alone in the top row" },
     Toggle { name: TOP_ROW, key: '5', help: "show or hide the top row" },
     Toggle { name: PER_CPU, key: '1', help: "one line for each CPU" },
+    Toggle { name: SHARE_OF_ALL, key: '0', help: "CPU% of processes: of all CPUs or of one" },
     Toggle { name: BITS, key: 'b', help: "traffic in bits or bytes" },
     Toggle { name: COMBINED, key: 'T', help: "received and sent as one number" },
     Toggle { name: CUMULATIVE, key: 'U', help: "totals or rates of traffic" },

@@ -45,6 +45,9 @@ fn top_row(cx: &Cx<'_>, width: u16) -> Node {
     let wide = width >= QUICK;
     let quick = wide != cx.on(toggle::QUICK_LOOK);
     let details = ["cpu", "memory", "load"];
+    if cx.on(toggle::FULL_QUICK_LOOK) {
+        return even(Node::Row, &["quick"]);
+    }
     let names: Vec<&'static str> = match (quick, wide) {
         (true, false) => vec!["quick"],
         (true, true) => std::iter::once("quick").chain(details).collect(),

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 
 use super::Error;
 use super::cache::Cache;
+use super::cell::Reader;
 use super::keymap::Keymap;
 use super::notice::Notices;
 use super::overlay::Overlay;
@@ -194,6 +195,12 @@ impl App {
         shown.unwrap_or_else(Timestamp::now)
     }
 
+    /// How cells are written.
+    pub(super) fn writing(&self) -> Reader<'_> {
+        let scale = panel::scale(&self.cx());
+        Reader { style: self.style, levels: &self.config.levels, now: self.now(), scale }
+    }
+
     /// The host whose past is shown.
     pub(super) fn reader(&self) -> &dyn Host {
         self.then.as_ref().map_or(self.host.as_ref(), |then| then)
@@ -318,7 +325,7 @@ impl App {
     /// The selected process, if the selection is one.
     pub(super) fn target(&mut self) -> Option<panel::Target> {
         let (_, view, state) = self.focus()?;
-        let row = state.row(&view)?;
+        let row = state.row(&view).filter(|row| !state.is_many(*row))?;
         panel::target(&view, row)
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Only kind, unit and attributes of the column decide; no column is known by name.
 
+use super::table_view::TableView;
 use crate::model::{Cell, Column, Kind, Level, Style, Timestamp, Type, Unit, unit};
-use crate::panel::Role;
+use crate::panel::{Role, Scale};
 use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
 
@@ -25,6 +26,15 @@ pub struct Reader<'a> {
     pub levels: &'a Thresholds,
     /// For ages.
     pub now: Timestamp,
+    /// A column that is shown as a part of something larger.
+    pub scale: Option<Scale>,
+}
+
+impl Reader<'_> {
+    /// What numbers of a column are multiplied with.
+    pub fn factor(&self, table: &str, column: usize) -> Option<f64> {
+        self.scale.filter(|scale| scale.table == table && scale.column == column).map(|scale| scale.factor)
+    }
 }
 
 /// Whether a column is aligned at the right.
@@ -61,9 +71,35 @@ pub fn write(view: &View, row: usize, position: usize, reader: &Reader<'_>) -> W
     if view.unknown(row, position) {
         return Written { text: "?".to_owned(), role: Role::Muted };
     }
-    let cell = view.cell(row, position);
-    let text = words(&cell, column, view.mode(), reader);
     let level = reader.levels.level(view, row, position);
+    write_cell(view, position, column, view.cell(row, position), level, reader)
+}
+
+/// Writes a cell of a line that may stand for several rows.
+pub fn write_line(view: &View, state: &TableView, row: usize, position: usize, reader: &Reader<'_>) -> Written {
+    let Some(column) = view.table().columns.get(position).filter(|_| state.is_many(row)) else {
+        return write(view, row, position, reader);
+    };
+    if state.grouping.is_some_and(|grouping| grouping.by == position) {
+        let name = view.cell(row, position).text().unwrap_or_default().to_owned();
+        return Written { text: format!("{name} ×{}", state.count(row)), role: Role::Plain };
+    }
+    write_cell(view, position, column, state.cell(view, row, position), Level::Ok, reader)
+}
+
+fn write_cell(
+    view: &View,
+    position: usize,
+    column: &Column,
+    cell: Cell<'_>,
+    level: Level,
+    reader: &Reader<'_>,
+) -> Written {
+    let cell = match (reader.factor(&view.table().name, position), cell.number()) {
+        (Some(factor), Some(number)) => Cell::F64(number * factor),
+        _ => cell,
+    };
+    let text = words(&cell, column, view.mode(), reader);
     let zero = column.kind != Kind::Id && cell.number() == Some(0.0) && column.ty != Type::Bool;
     let role = if level != Level::Ok {
         Role::Level(level)
@@ -134,7 +170,7 @@ mod tests {
 
     fn written(cell: Cell<'_>, column: &Column, mode: Mode) -> String {
         let levels = Thresholds::default();
-        let reader = Reader { style: Style::default(), levels: &levels, now: Timestamp(100_000_000_000) };
+        let reader = Reader { style: Style::default(), levels: &levels, now: Timestamp(100_000_000_000), scale: None };
         words(&cell, column, mode, &reader)
     }
 

@@ -11,9 +11,12 @@ use super::overlay::Overlay;
 use super::pane;
 use super::theme::Theme;
 use crate::model::{Action, Level};
-use crate::panel::{SORTS, TOGGLES, VIEWS, Views as _, toggle};
+use crate::panel::{LATER, SORTS, TOGGLES, Target, VIEWS, Views as _, toggle};
 use crate::store::expr::Filter;
 use crate::store::query::Order;
+
+/// What is said where one row is meant and several are selected.
+const MANY: &str = "these are several processes: select one of them, j shows each";
 
 /// What remains to be done with the terminal.
 pub(super) enum Outcome {
@@ -92,10 +95,17 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         Act::Earlier => step(app, 1, "nothing older is kept"),
         Act::Later => step(app, -1, "this is the newest"),
         Act::Acknowledge => app.notices.acknowledge(),
-        Act::Signal => match app.target() {
-            Some(target) => app.overlay = Overlay::Signal(target, 0),
-            None => app.say("select a process first", Level::Careful),
-        },
+        Act::AcknowledgeAll => app.notices.acknowledge_all(),
+        Act::Signal => {
+            if let Some(target) = target(app) {
+                app.overlay = Overlay::Signal(target, 0);
+            }
+        }
+        Act::NotYet(at) => {
+            if let Some((_, _, what)) = LATER.get(at) {
+                app.say(format!("{what}: no table tells it yet, a later version will"), Level::Ok);
+            }
+        }
         Act::NiceUp => renice(app, 1),
         Act::NiceDown => renice(app, -1),
         Act::Toggle(at) => switch(app, at),
@@ -150,10 +160,11 @@ fn switch(app: &mut App, at: usize) {
 
 fn letter(app: &mut App, at: usize) {
     let Some(sort) = SORTS.get(at) else { return };
-    let Some((table, state)) = app.focused_table() else { return };
-    if table.name != sort.table.name {
+    let focused = app.focused_table().filter(|(table, _)| table.name == sort.table.name);
+    let Some((_, state)) = focused else {
+        app.say(format!("{}, and there are none here", sort.help), Level::Ok);
         return;
-    }
+    };
     let order = if sort.descending { Order::Descending } else { Order::Ascending };
     state.sort = match sort.column {
         Some(column) => vec![(column, order)],
@@ -167,7 +178,13 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
         explore(app, act);
         return Outcome::Done;
     }
-    let Some((table, view, state)) = app.focus() else { return Outcome::Done };
+    let Some((table, view, state)) = app.focus() else {
+        let moves = [Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::Home, Act::End, Act::Left, Act::Right];
+        if !moves.contains(&act) {
+            app.say("there are no rows here to do that with", Level::Ok);
+        }
+        return Outcome::Done;
+    };
     let schema = view.table();
     let page = state.page as isize;
     match act {
@@ -185,13 +202,16 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
         Act::LongCommand => (state.long, state.left) = (!state.long, 0),
         Act::Tree => {
             state.tree = if state.tree.is_some() { None } else { crate::panel::tree(table) };
+            state.grouping = None;
+            state.widths.clear();
+        }
+        Act::Programs => {
+            state.grouping = if state.grouping.is_some() { None } else { crate::panel::grouping(table) };
+            state.tree = None;
             state.widths.clear();
         }
         Act::Columns => app.overlay = Overlay::Columns(0),
-        Act::Enter => match state.selected.clone() {
-            Some(key) => app.overlay = Overlay::Detail { table, key, section: 0, top: 0 },
-            None => state.step(&view, 0),
-        },
+        Act::Enter | Act::Extended => return open(app, act),
         Act::Graph => {
             let column = state.sort.first().map_or(0, |(column, _)| *column);
             match state.selected.clone() {
@@ -200,6 +220,23 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
             }
         }
         _ => {}
+    }
+    Outcome::Done
+}
+
+/// Opens what is known of the selected row; of a process at the top when none is selected.
+fn open(app: &mut App, act: Act) -> Outcome {
+    let Some((table, view, state)) = app.focus() else { return Outcome::Done };
+    if state.selected.is_none() {
+        state.step(&view, 0);
+        if act == Act::Enter {
+            return Outcome::Done;
+        }
+    }
+    if state.row(&view).is_some_and(|row| state.is_many(row)) {
+        app.say(MANY, Level::Careful);
+    } else if let Some(key) = state.selected.clone() {
+        app.overlay = Overlay::Detail { table, key, section: 0, top: 0 };
     }
     Outcome::Done
 }
@@ -223,11 +260,18 @@ fn explore(app: &mut App, act: Act) {
     }
 }
 
+/// The selected process; otherwise says what to do.
+fn target(app: &mut App) -> Option<Target> {
+    let target = app.target();
+    if target.is_none() {
+        let many = app.focus().is_some_and(|(_, view, state)| state.row(&view).is_some_and(|row| state.is_many(row)));
+        app.say(if many { MANY } else { "select a process first" }, Level::Careful);
+    }
+    target
+}
+
 fn renice(app: &mut App, by: i32) {
-    let Some(target) = app.target() else {
-        app.say("select a process first", Level::Careful);
-        return;
-    };
+    let Some(target) = target(app) else { return };
     let Some(now) = target.nice else { return };
     let nice = (now + by).clamp(-20, 19);
     let action = Action::Renice { pid: target.pid, start: target.start, nice };
@@ -237,28 +281,33 @@ fn renice(app: &mut App, by: i32) {
     }
 }
 
-/// Sets the filter of the focused table, which need not have been sampled; a wrong one changes nothing.
+/// Sets the filter of the focused table, which need not have been sampled; a wrong one leaves the old one.
 pub(super) fn set_filter(app: &mut App, text: &str) {
-    let Some((table, state)) = app.focused_table() else { return };
+    let Some((table, state)) = app.focused_table() else {
+        app.say("there is no table here to filter", Level::Ok);
+        return;
+    };
     if text.trim().is_empty() {
         state.filter = None;
-    } else if let Ok(filter) = Filter::parse_prompt(text, table) {
-        state.filter = Some(filter);
-        state.top = 0;
+        return;
+    }
+    match Filter::parse_prompt(text, table) {
+        Ok(filter) => (state.filter, state.top) = (Some(filter), 0),
+        Err(wrong) => app.say(format!("filter: column {}: {}", wrong.column(), wrong.message), Level::Careful),
     }
 }
 
 fn copy(app: &mut App) -> Outcome {
-    let (levels, style) = (std::sync::Arc::clone(&app.config.levels), app.style);
-    let reader = super::cell::Reader { style, levels: &levels, now: app.now() };
-    let Some((_, view, state)) = app.focus() else { return Outcome::Done };
-    let Some(row) = state.row(&view) else {
+    let state = app.spots.first().and_then(|spot| Some((app.cache.get(spot.table)?, app.tables.get(&spot.key)?)));
+    let Some((row, view, state)) = state.and_then(|(view, state)| Some((state.row(&view)?, view, state))) else {
         app.say("select a row first", Level::Careful);
         return Outcome::Done;
     };
-    let words: Vec<String> = state.columns.iter().map(|at| super::cell::write(&view, row, *at, &reader).text).collect();
+    let reader = app.writing();
+    let words = state.columns.iter().map(|at| super::cell::write_line(&view, state, row, *at, &reader).text);
+    let words = words.collect::<Vec<String>>().join("\t");
     app.say("copied, if the terminal allows it", Level::Ok);
-    Outcome::Clipboard(words.join("\t"))
+    Outcome::Clipboard(words)
 }
 
 /// Does what was typed after `:`.
@@ -276,10 +325,10 @@ fn command(app: &mut App, text: &str) -> Outcome {
         },
         "filter" => set_filter(app, rest),
         "sort" => {
-            if let Some((table, state)) = app.focused_table()
-                && let Some(column) = table.position(rest)
-            {
-                state.sort_by(table, column);
+            let focused = app.focused_table().and_then(|(table, state)| Some((table, table.position(rest)?, state)));
+            match focused {
+                Some((table, column, state)) => state.sort_by(table, column),
+                None => app.say(format!("no column {rest} here"), Level::Careful),
             }
         }
         "save" => return save(app, rest),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::panel::{SORTS, TOGGLES};
+use crate::panel::{LATER, SORTS, TOGGLES};
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,12 +68,18 @@ pub enum Act {
     Later,
     /// Acknowledge the newest change of a level.
     Acknowledge,
+    /// Acknowledge all of them.
+    AcknowledgeAll,
     /// Choose columns.
     Columns,
     /// Graph of the sorted column of the selected row.
     Graph,
     /// Rows as a tree.
     Tree,
+    /// Processes of one name as one line.
+    Programs,
+    /// Everything about the selected process.
+    Extended,
     /// Short or long text in the last column.
     LongCommand,
     /// Free the mouse for selecting text, and take it.
@@ -92,6 +98,8 @@ pub enum Act {
     Toggle(usize),
     /// A sort letter, by position in `panel::SORTS`.
     Sort(usize),
+    /// Something that no table tells yet, by position in `panel::LATER`.
+    NotYet(usize),
 }
 
 /// One action of the list.
@@ -146,9 +154,17 @@ pub static ACTIONS: &[Entry] = &[
     entry(Act::Earlier, "earlier", &["["], "step back in time"),
     entry(Act::Later, "later", &["]"], "step forward in time"),
     entry(Act::Acknowledge, "acknowledge", &["A"], "acknowledge the alert above the last row"),
+    entry(Act::AcknowledgeAll, "acknowledge-all", &["w", "x"], "acknowledge all alerts"),
     entry(Act::Columns, "columns", &["v", "f2"], "choose columns"),
     entry(Act::Graph, "graph", &["g"], "graph of the sorted column of the selected row"),
     entry(Act::Tree, "tree", &["f5"], "rows as a tree"),
+    entry(Act::Programs, "programs", &["j"], "processes of one name as one line, or each of them"),
+    entry(
+        Act::Extended,
+        "extended",
+        &["e"],
+        "everything about the selected or first process; tab: files, limits, threads",
+    ),
     entry(Act::LongCommand, "long", &["\\"], "short or long text in the last column"),
     entry(Act::Mouse, "mouse", &["M"], "free the mouse for selecting text, and take it"),
     entry(Act::Redraw, "redraw", &["ctrl-l", "ctrl-r"], "draw everything again"),
@@ -300,6 +316,10 @@ fn defaults() -> Vec<(Bound, bool)> {
     for (i, toggle) in TOGGLES.iter().enumerate() {
         let name = format!("toggle-{}", toggle.name);
         bound.push((Bound { act: Act::Toggle(i), name, keys: vec![letter(toggle.key)], help: toggle.help }, false));
+    }
+    for (i, (key, name, _)) in LATER.iter().enumerate() {
+        let help = "as in Glances; there is no table of it yet";
+        bound.push((Bound { act: Act::NotYet(i), name: (*name).to_owned(), keys: vec![letter(*key)], help }, false));
     }
     bound
 }

@@ -11,6 +11,7 @@ mod dialog;
 mod event;
 pub mod frame;
 mod graph;
+pub mod group;
 mod input;
 pub mod keymap;
 mod notice;

@@ -120,6 +120,11 @@ impl Notices {
         self.waiting.front().map(|newest| (newest, self.waiting.len() - 1))
     }
 
+    /// Acknowledges all.
+    pub(super) fn acknowledge_all(&mut self) {
+        self.waiting.clear();
+    }
+
     /// Acknowledges the newest.
     pub(super) fn acknowledge(&mut self) {
         self.waiting.pop_front();

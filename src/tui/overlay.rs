@@ -206,7 +206,7 @@ fn detail(app: &App, buffer: &mut Buffer, area: Rect, (table, key): (&str, &Key)
         popup(app, buffer, area, &title, &[plain("this row is gone".to_owned(), Role::Stale)], 0, None);
         return;
     };
-    let reader = Reader { style: app.style, levels: &app.config.levels, now: app.now() };
+    let reader = app.writing();
     let lines = match section.checked_sub(1).and_then(|at| about.get(at)) {
         None => fields(&view, row, &reader, true, app),
         Some(other) => match app.cache.get(&other.name) {

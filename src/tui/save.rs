@@ -29,7 +29,7 @@ pub(super) fn csv(app: &mut App, path: &Path) -> io::Result<()> {
         table: view.table(),
         columns: &state.columns,
         rows: &state.rows,
-        cell: &|row, column| view.cell(row, column),
+        cell: &|row, column| state.cell(&view, row, column),
         rate: true,
         time: Timestamp::now(),
     };

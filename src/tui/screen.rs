@@ -7,7 +7,6 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use super::app::{App, Page, Spot};
-use super::cell::Reader;
 use super::keymap::Act;
 use super::paint::{self, put};
 use super::pane::{self, Pane};
@@ -265,8 +264,7 @@ fn framed_table(
     // the first column has the row's glyph, the last keeps away from the frame
     inner.width = padded.right().saturating_sub(inner.x);
     let placed = if let Some(view) = view {
-        let reader = Reader { style: app.style, levels: &app.config.levels, now: app.now() };
-        table_paint::draw(buffer, inner, &view, &mut state, &reader, &app.theme)
+        table_paint::draw(buffer, inner, &view, &mut state, &app.writing(), &app.theme)
     } else {
         state.rows.clear();
         paint::body(buffer, padded, &crate::panel::why(&app.cx(), table), &app.theme);

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use super::cell::{Reader, Written, heading, is_right, least_width, write};
+use super::cell::{Reader, Written, heading, is_right, least_width, write_line};
 use super::paint::{glyph, put, tint};
 use super::table_view::TableView;
 use super::text::{cut, fit, from_cell, width};
@@ -47,7 +47,7 @@ pub fn draw(
     let visible: Vec<usize> = state.rows.get(state.top..bottom).unwrap_or_default().to_vec();
     let written: Vec<Vec<Written>> = visible
         .iter()
-        .map(|row| state.columns.iter().map(|column| write(view, *row, *column, reader)).collect())
+        .map(|row| state.columns.iter().map(|column| write_line(view, state, *row, *column, reader)).collect())
         .collect();
     measure(view, state, &written);
     let placed = place(area, view, state);

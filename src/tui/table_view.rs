@@ -29,6 +29,10 @@ pub struct TableView {
     pub left: usize,
     /// Parent and child columns while shown as a tree.
     pub tree: Option<(usize, usize)>,
+    /// How rows are grouped while they are.
+    pub grouping: Option<crate::panel::Grouping>,
+    /// Rows behind lines that stand for several.
+    pub members: super::group::Members,
     /// Whether the last column is written from its start in full.
     pub long: bool,
     /// Widths so far; they only grow, so that columns do not dance.
@@ -57,7 +61,10 @@ impl TableView {
         let query = Query { filter: self.filter.clone(), sort: self.sort.clone(), limit: None };
         self.rows = run(view, &query);
         self.depth.clear();
-        if let Some((parent, child)) = self.tree {
+        self.members.clear();
+        if let Some(grouping) = self.grouping {
+            self.group(view, grouping);
+        } else if let Some((parent, child)) = self.tree {
             self.as_tree(view, parent, child);
         }
         match (self.position(view), line) {
