@@ -62,7 +62,7 @@ table! {
     /// Traffic to storage, swap and shared memory are missing for processes of other users. A kernel thread's command is its
     /// name in brackets.
     ///
-    /// Source: `Documentation/filesystems/proc.rst`, `/proc/PID/{stat,cmdline,cgroup,io,schedstat,status,smaps_rollup}`.
+    /// Source: `Documentation/filesystems/proc.rst`, `/proc/PID/{stat,statm,cmdline,cgroup,io,schedstat,status,smaps_rollup}`.
     pub struct ProcessRow = "process" { title: Some("Processes"), history: History::Top } {
         /// Number of the process.
         Id(None) pid: u64,
@@ -150,6 +150,8 @@ struct Known {
     identity: Identity,
     /// Seen once only: it may still be between `fork` and `exec`.
     fresh: bool,
+    /// Resident pages, and the counts of `stat` that they belong to.
+    resident: Option<([u64; 4], u64)>,
 }
 
 /// Who a process is.
@@ -292,12 +294,15 @@ impl ProcessCollector {
             let mut handle = Handle::new(pid);
             let stat = scanner.stat(&mut handle)?;
             let identity = self.identify(scanner, cx, &stat);
-            return Some((Known { handle, start: stat.start, comm: stat.comm, identity, fresh: !first_scan }, stat));
+            let known =
+                Known { handle, start: stat.start, comm: stat.comm, identity, fresh: !first_scan, resident: None };
+            return Some((known, stat));
         };
         if known.fresh || known.comm != stat.comm || pid.wrapping_add(self.turn).is_multiple_of(IDENTITY_TURNS) {
             known.identity = self.identify(scanner, cx, &stat);
             known.comm = stat.comm;
             known.fresh = false;
+            known.resident = None;
         }
         Some((known, stat))
     }
@@ -414,6 +419,7 @@ impl Common {
         });
         let delay = run_delay(scanner, wanted, known);
         let place = place(scanner, wanted, known);
+        let resident = resident(scanner, known, stat);
         let mut swap = || scanner.once(stat.pid, "status").ok().and_then(|status| parse::kibibytes(status, b"VmSwap:"));
         let started = |boot: Timestamp| Timestamp(boot.0.saturating_add((seconds(stat.start) * 1e9) as i64));
         let who = &known.identity;
@@ -433,7 +439,7 @@ impl Common {
             system_time: seconds(stat.system),
             guest_time: stat.guest.map(seconds),
             run_delay: delay,
-            rss: stat.resident.saturating_mul(self.page),
+            rss: resident.saturating_mul(self.page),
             virtual_size: stat.virtual_size,
             swap: if wanted.swap { swap() } else { None },
             pss,
@@ -456,6 +462,25 @@ fn io(scanner: &mut Scanner, wanted: &Wanted, known: &mut Known) -> Result<Io, r
         return Ok(Io::default());
     }
     scanner.every_tick(&mut known.handle, File::Io).map(parse::io)
+}
+
+/// Resident pages. Those of `stat` are summed up from each CPU's share only now and then, so they are off by megabytes on
+/// hosts with many CPUs; the exact ones cost a file more, which is read only when the process may have changed.
+fn resident(scanner: &mut Scanner, known: &mut Known, stat: &Stat) -> u64 {
+    // a thread of the kernel has none
+    if stat.resident == 0 && stat.virtual_size == 0 {
+        return 0;
+    }
+    let busy = stat.user.saturating_add(stat.system);
+    let marks = [busy, stat.minor_faults, stat.major_faults, stat.resident];
+    match known.resident {
+        Some((old, pages)) if old == marks => pages,
+        _ => {
+            let pages = scanner.once(stat.pid, "statm").ok().and_then(parse::resident);
+            known.resident = pages.map(|pages| (marks, pages));
+            pages.unwrap_or(stat.resident)
+        }
+    }
 }
 
 fn run_delay(scanner: &mut Scanner, wanted: &Wanted, known: &mut Known) -> Option<f64> {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use netglance::collect::{Batch, COLLECTORS, Cx, Entry, Skip, Wants};
-use netglance::model::{Cell, Kind, Mono, Owners, Rows, State, Table, Timestamp};
+use netglance::model::{Cell, Demand, Kind, Mono, Owners, Rows, State, Table, Timestamp, Value};
 use netglance::source::file::Roots;
 
 const ROUNDS: usize = 40;
@@ -44,6 +44,11 @@ impl Facts {
 
     pub(crate) fn missing(&mut self, row: &str, column: &str) {
         self.put(row, column, Fact::Missing);
+    }
+
+    /// How many rows it says something about.
+    pub(crate) fn rows(&self) -> usize {
+        self.0.keys().map(|(row, _)| row).collect::<BTreeSet<_>>().len()
     }
 
     fn put(&mut self, row: &str, column: &str, fact: Fact) {
@@ -100,6 +105,13 @@ impl Parity {
         let table = entry.tables.iter().find(|known| known.name == table).unwrap();
         let key = key.iter().map(|column| table.position(column).unwrap()).collect();
         Self { entry, table, key, wants: Wants::default(), compared: BTreeSet::new() }
+    }
+
+    /// Demands columns that are collected only on demand, and names the rows of a table that is.
+    pub(crate) fn wanting(mut self, columns: &[&str], ids: &[Value]) -> Self {
+        let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+        self.wants = Wants::union(&[Demand { columns, ids: ids.to_vec(), ..Demand::table(&self.table.name) }]);
+        self
     }
 
     fn try_rows(&self) -> Result<Arc<dyn Rows>, Skip> {

@@ -9,8 +9,10 @@
 mod bracket;
 mod memory;
 mod network;
+mod process;
 mod storage;
 mod system;
+mod work;
 
 use std::process::Command;
 

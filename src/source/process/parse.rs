@@ -188,6 +188,13 @@ pub fn run_delay(text: &[u8]) -> Option<u64> {
     fields.unsigned()
 }
 
+/// Resident pages: the second number of `/proc/PID/statm`.
+pub fn resident(text: &[u8]) -> Option<u64> {
+    let mut fields = Fields(text);
+    fields.skip(1)?;
+    fields.unsigned()
+}
+
 /// Trimmed value of the first line that starts with `name`, as `status`, `io` and `smaps_rollup` have them.
 pub fn field<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name)).map(<[u8]>::trim_ascii)
