@@ -4,6 +4,7 @@
 //! between the keys. A value is what TOML makes of it, else text.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 
 use toml::{Table, Value};
 
@@ -18,14 +19,15 @@ pub(super) struct Variable {
     pub(super) readings: Vec<Table>,
 }
 
-/// The variables that are meant for us, by name.
-pub(super) fn variables(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Vec<Variable>, Problem> {
-    let mut found = Vec::new();
-    for (name, value) in all {
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+/// The variables that are meant for us, by name, and those among them that nobody can read.
+pub(super) fn variables(all: impl IntoIterator<Item = (OsString, OsString)>) -> (Vec<Variable>, Vec<Problem>) {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for (name, value) in all.into_iter().filter(|(name, _)| name.as_bytes().starts_with(PREFIX.as_bytes())) {
         let shown = crate::model::Text::from(name.as_os_str()).to_string();
-        let Some(value) = value.to_str() else {
-            return Err(Problem::new(shown, "is not UTF-8", ""));
+        let rest = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        let Some((rest, value)) = rest.zip(value.to_str()) else {
+            problems.push(Problem::new(shown, "is not UTF-8", ""));
+            continue;
         };
         let path: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();
         let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok().and_then(|mut t| t.remove("value"));
@@ -34,7 +36,7 @@ pub(super) fn variables(all: impl IntoIterator<Item = (OsString, OsString)>) -> 
         found.push(Variable { name: shown, path, readings });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
+    (found, problems)
 }
 
 /// `a.b.c = value` as a table.
@@ -57,14 +59,14 @@ mod tests {
     #[test]
     fn a_variable_is_a_path_and_a_value() {
         let all = [("NETGLANCE__COLLECT__A_B__INTERVAL", "5s"), ("NETGLANCE_ALERT_HOST", "x"), ("HOME", "/root")];
-        let found = variables(all.map(|(name, value)| (name.into(), value.into()))).unwrap();
+        let (found, _) = variables(all.map(|(name, value)| (name.into(), value.into())));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].readings, [toml::from_str::<Table>("collect.a_b.interval = '5s'").unwrap()]);
     }
 
     #[test]
     fn a_value_is_read_as_toml_before_it_is_text() {
-        let found = variables([("NETGLANCE__THEME".into(), "5".into())]).unwrap();
+        let (found, _) = variables([("NETGLANCE__THEME".into(), "5".into())]);
         let want = ["theme = 5", "theme = '5'"].map(|text| toml::from_str::<Table>(text).unwrap());
         assert_eq!(found[0].readings, want);
     }

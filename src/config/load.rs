@@ -36,16 +36,33 @@ pub(super) fn compose(
     environment: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
 ) -> Result<Config, Problems> {
     let mut table = defaults()?;
+    let mut problems = Vec::new();
+    let mut lay = |result: Result<Table, Problems>| match result {
+        Ok(above) => overlay(&mut table, above),
+        Err(Problems(found)) => problems.extend(found),
+    };
     if let Some((path, text)) = file {
-        check_text(path, text)?;
-        let own: Table = toml::from_str(text).map_err(|error| refused(crate::model::Text::from(path), error.into()))?;
-        overlay(&mut table, own);
+        let parse =
+            || toml::from_str(text).map_err(|error| refused(crate::model::Text::from(path), error.into()).into());
+        lay(check_text(path, text).and_then(|()| parse()));
     }
-    for variable in environment::variables(environment)? {
-        overlay(&mut table, check_variable(variable)?);
+    let (variables, unreadable) = environment::variables(environment);
+    for variable in variables {
+        lay(check_variable(variable));
     }
-    Ok(Config::from_table(&table).map_err(|refusal| refused("configuration", refusal))?)
+    problems.extend(unreadable);
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    let config = Config::from_table(&table).map_err(|refusal| refused(TOGETHER, refusal))?;
+    // each source is right by itself, but two of them may want the same key
+    let mistakes = config.mistakes().into_iter();
+    let problems: Vec<Problem> = mistakes.map(|one| Problem::new(TOGETHER, one.message, one.hint)).collect();
+    if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
 }
+
+/// Place of a mistake that no source makes alone.
+const TOGETHER: &str = "file and environment together";
 
 /// The defaults as a table.
 pub(super) fn defaults() -> Result<Table, Problem> {

@@ -42,12 +42,27 @@ impl Refusal {
     }
 }
 
+/// Serde's words for what a person writes.
+fn plain(message: &str) -> String {
+    if message.starts_with("data did not match any variant of untagged enum Limit") {
+        return "a limit is a number, a quantity such as `80%`, or a list of words".to_owned();
+    }
+    let Some((before, wanted)) = message.split_once("expected ") else { return message.to_owned() };
+    let wanted = match wanted {
+        "a sequence" => "a list",
+        "a map" => "a section",
+        words if words.starts_with("struct ") => "a section",
+        words => words,
+    };
+    format!("{before}expected {wanted}")
+}
+
 impl From<toml::de::Error> for Refusal {
     /// What the deserializer did not like. Serde names unknown and known fields only in its message.
     fn from(error: toml::de::Error) -> Self {
         let message = match error.message().trim() {
             "recursion limit" => "keys are nested too deeply".to_owned(),
-            message => message.replace('\n', ": "),
+            message => plain(&message.replace('\n', ": ")),
         };
         let mut quoted = message.split('`').skip(1).step_by(2);
         let unknown = (message.starts_with("unknown field") || message.starts_with("unknown variant"))

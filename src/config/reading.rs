@@ -29,7 +29,9 @@ pub(super) fn refusals(text: &str) -> Vec<Refusal> {
     while found.len() < MAX_MISTAKES {
         match Config::from_spanned(root.clone()) {
             Ok(config) => {
-                found.extend(meant(&config, root.into_inner()));
+                // an element that lost a key for its own mistake does not miss it
+                let own = |one: &Refusal| one.span.as_ref().is_none_or(|span| !torn.contains(span));
+                found.extend(meant(&config, root.into_inner()).into_iter().filter(own));
                 break;
             }
             Err(refusal) => {

@@ -60,6 +60,9 @@ fn all_mistakes_of_a_file_are_reported_together_in_its_order() {
     let found = problems(text);
     let lines: Vec<&str> = found.lines().map(|line| line.split(':').nth(1).unwrap()).collect();
     assert_eq!(lines, ["1", "2", "3", "4", "7", "8", "9", "11", "13", "16", "20"], "{found}");
+    let found = problems("[[threshold]]\ntable = 'load'\ncolumn = 'one'\ncareful = { a = 1 }\n[collect]\nload = 1");
+    assert_eq!(found.lines().count(), 2, "{found}");
+    assert!(found.contains("x.toml:4:11: a limit is") && found.contains("x.toml:6:8: "), "{found}");
     let found = problems("theme = \nmouse = maybe\nascii = true\nascii = true\n[collect.load\n");
     assert_eq!(found.lines().count(), 4, "{found}");
 }
@@ -207,6 +210,24 @@ fn a_wrong_variable_is_an_error_that_names_it() {
         let found = environment(&[(name, value)]).unwrap_err().to_string();
         assert!(found.starts_with(name) && found.contains(message), "{found}");
     }
+}
+
+#[test]
+fn all_wrong_variables_are_reported_and_so_are_two_that_want_the_same_key() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let bytes = OsString::from_vec(b"NETGLANCE__\xff".to_vec());
+    let file = (Path::new("x.toml"), "mouze = true");
+    let all = [("NETGLANCE__THEME", "nrod"), ("NETGLANCE__COLLECT__LOAD", "1")];
+    let all =
+        all.map(|(name, value)| (OsString::from(name), OsString::from(value))).into_iter().chain([(bytes, "1".into())]);
+    let found = load::compose(Some(file), all).unwrap_err().to_string();
+    let places: Vec<&str> = found.lines().map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(places, ["x.toml", "NETGLANCE__COLLECT__LOAD", "NETGLANCE__THEME", "NETGLANCE__\\xff"], "{found}");
+    assert!(found.contains("expected a section"), "{found}");
+    let file = (Path::new("x.toml"), "[keys]\nquit = ['f11']");
+    let variable = (OsString::from("NETGLANCE__KEYS__HELP"), OsString::from("['f11']"));
+    let found = load::compose(Some(file), [variable]).unwrap_err().to_string();
+    assert!(found.contains("`f11` is wanted by"), "{found}");
 }
 
 #[test]
