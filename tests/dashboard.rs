@@ -20,10 +20,21 @@ use support::watchman::first_forbidden;
 
 #[test]
 fn the_watchman_finds_what_a_terminal_must_not_get() {
-    for bad in ["\x1b]0;title\x07", "\x1b[6n", "a\u{9b}31m", "\u{202e}x", "\x1bc", "\x1b[?1h", "\x07", "\x1b[>c"] {
+    for bad in [
+        "\x1b]0;title\x07",
+        "\x1b[6n",
+        "a\u{9b}31m",
+        "\u{202e}x",
+        "\x1bc",
+        "\x1b[?1h",
+        "\x07",
+        "\x1b[>c",
+        "\x1b]52;c;a\x1b[c",
+    ] {
         assert!(first_forbidden(bad.as_bytes()).is_some(), "{bad:?}");
     }
-    for good in ["\x1b[?1049h\x1b[2J\x1b[1;1Hx", "\x1b[38;2;1;2;3m│", "\x1b[?2026$p", "größe\r\n"] {
+    for good in ["\x1b[?1049h\x1b[2J\x1b[1;1Hx", "\x1b[38;2;1;2;3m│", "\x1b[?2026$p", "größe\r\n", "\x1b]52;c;aGk=\x07"]
+    {
         assert_eq!(first_forbidden(good.as_bytes()), None, "{good:?}");
     }
 }

@@ -3,6 +3,7 @@
 //! Everything arrives on one channel: keys from a reading thread, samples from the host, signals, and the output thread
 //! when the terminal has caught up. The loop blocks on it, so an idle dashboard costs nothing.
 
+use std::panic::catch_unwind;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -12,7 +13,7 @@ use super::Error;
 
 /// Something that happened.
 pub(super) enum Event {
-    /// A key, the mouse, a paste or a new size.
+    /// A key, the mouse or a paste; a new size comes as a signal.
     Input(crossterm::event::Event),
     /// Input has ended.
     Gone,
@@ -82,7 +83,7 @@ const ENDS: [i32; 12] = [
 /// # Errors
 /// [`Error::Terminal`] when they cannot be started.
 pub(super) fn listen(sender: &Sender<Event>) -> Result<(), Error> {
-    let watched = ENDS.iter().chain(&[libc::SIGTSTP, libc::SIGCONT]);
+    let watched = ENDS.iter().chain(&[libc::SIGTSTP, libc::SIGCONT, libc::SIGWINCH]);
     let mut signals = signal_hook::iterator::Signals::new(watched)
         .map_err(|cause| Error::Terminal { op: "watch signals of", cause })?;
     let theirs = sender.clone();
@@ -95,9 +96,16 @@ pub(super) fn listen(sender: &Sender<Event>) -> Result<(), Error> {
     })?;
     let theirs = sender.clone();
     thread("input", "read keys from", move || {
-        while let Ok(event) = crossterm::event::read() {
-            if theirs.send(Event::Input(event)).is_err() {
-                return;
+        loop {
+            // input comes from strangers: a parser that stumbles over it must not make the dashboard deaf
+            match catch_unwind(crossterm::event::read) {
+                Ok(Ok(event)) => {
+                    if theirs.send(Event::Input(event)).is_err() {
+                        return;
+                    }
+                }
+                Ok(Err(_)) => break,
+                Err(_) => {}
             }
         }
         let _ = theirs.send(Event::Gone);

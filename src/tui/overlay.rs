@@ -89,7 +89,15 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect) {
                 super::palette::matches(app, input.value()).into_iter().map(|text| plain(text, Role::Plain)).collect();
             let height = (lines.len() as u16 + 2).min(area.height.saturating_sub(1)).min(16);
             let list = Rect { y: area.bottom().saturating_sub(height + 1), height, ..area };
-            popup(app, buffer, list, "Palette", &lines, chosen.saturating_sub(usize::from(height) - 3), Some(*chosen));
+            popup(
+                app,
+                buffer,
+                list,
+                "Palette",
+                &lines,
+                chosen.saturating_sub(usize::from(height).saturating_sub(3)),
+                Some(*chosen),
+            );
             prompt(app, buffer, area, ":", input, None);
         }
         Overlay::Columns(chosen) => {

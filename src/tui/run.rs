@@ -108,9 +108,11 @@ impl Session {
     }
 
     fn handle(&mut self, app: &mut App, event: Event) -> Result<(), Error> {
-        use signal_hook::consts::{SIGCONT, SIGTSTP};
+        use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
         match event {
-            Event::Input(crossterm::event::Event::Resize(..)) => {
+            // a thread that waits for the rest of a key would tell of a new size after it
+            Event::Input(crossterm::event::Event::Resize(..)) => {}
+            Event::Signal(SIGWINCH) => {
                 resize(app);
                 self.clear = true;
             }

@@ -3,7 +3,6 @@
 //! [`Session`] starts a command in a pseudo-terminal, feeds what it writes to a terminal emulator, sends keys, and waits for
 //! conditions; nothing sleeps.
 
-use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{MasterPty, PtySize, SlavePty};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::termios::{Termios, tcgetattr};
 
@@ -24,7 +24,6 @@ pub(crate) const LEAVE: Duration = Duration::from_secs(3);
 /// A command in its terminal.
 pub(crate) struct Session {
     pub(crate) master: Option<Box<dyn MasterPty + Send>>,
-    pub(crate) keys: Option<Box<dyn Write + Send>>,
     child: Child,
     pub(crate) pidfd: OwnedFd,
     /// Kept open, so that the terminal can be asked for its modes after the end.
@@ -103,8 +102,7 @@ impl Session {
         }
         let child = command.spawn().unwrap();
         let pid = Pid::from_child(&child);
-        Self {
-            keys: Some(pair.master.take_writer().unwrap()),
+        let session = Self {
             pidfd: pidfd_open(pid, PidfdFlags::empty()).unwrap(),
             master: Some(pair.master),
             child,
@@ -114,7 +112,9 @@ impl Session {
             emulator: emulator(columns, rows),
             raw: Vec::new(),
             home: None,
-        }
+        };
+        rustix::fs::fcntl_setfl(session.master(), rustix::fs::OFlags::NONBLOCK).unwrap();
+        session
     }
 
     /// Starts the dashboard.
@@ -145,12 +145,9 @@ impl Session {
 
     /// Takes what the program has written, waiting for it at most so long.
     pub(crate) fn pump(&mut self, wait: Duration) {
-        let fd = self.master.as_ref().unwrap().as_raw_fd().unwrap();
-        // SAFETY: the master outlives this call.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
         let mut buffer = [0; 1 << 13];
-        if readable(fd, wait)
-            && let Ok(count) = rustix::io::read(fd, &mut buffer)
+        if readable(self.master(), wait)
+            && let Ok(count) = rustix::io::read(self.master(), &mut buffer)
         {
             self.raw.extend_from_slice(&buffer[..count]);
             self.emulator.process(&buffer[..count]);
@@ -189,10 +186,29 @@ impl Session {
         }
     }
 
+    /// Sends input, and takes what comes back meanwhile, for longer than [`PATIENT`] only while some is taken.
     pub(crate) fn send(&mut self, keys: impl AsRef<[u8]>) {
-        let writer = self.keys.as_mut().unwrap();
-        writer.write_all(keys.as_ref()).unwrap();
-        writer.flush().unwrap();
+        let mut keys = keys.as_ref();
+        let mut end = Instant::now() + PATIENT;
+        while !keys.is_empty() && !self.is_gone() {
+            match rustix::io::write(self.master(), &keys[..keys.len().min(4096)]) {
+                Ok(count) => {
+                    keys = &keys[count..];
+                    end = Instant::now() + PATIENT;
+                }
+                Err(Errno::AGAIN) => {
+                    assert!(Instant::now() < end, "nobody takes the input any more:\n{}", self.screen());
+                    self.pump(Duration::from_millis(2));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn master(&self) -> BorrowedFd<'_> {
+        let fd = self.master.as_ref().unwrap().as_raw_fd().unwrap();
+        // SAFETY: the master outlives what is borrowed from this.
+        unsafe { BorrowedFd::borrow_raw(fd) }
     }
 
     pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
@@ -203,7 +219,6 @@ impl Session {
     /// Takes the terminal away.
     pub(crate) fn hang_up(&mut self) {
         self.slave = None;
-        self.keys = None;
         self.master = None;
     }
 

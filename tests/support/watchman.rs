@@ -33,6 +33,11 @@ pub(crate) fn first_forbidden(raw: &[u8]) -> Option<String> {
 
 /// Length of the sequence at the start of `rest`, 0 when it is not allowed, `None` when the output ends inside it.
 fn allowed_sequence(rest: &str) -> Option<usize> {
+    // what a person copies goes to the clipboard as letters and digits
+    if let Some(data) = rest.strip_prefix("\x1b]52;c;") {
+        let end = data.find(|ch: char| !(ch.is_ascii_alphanumeric() || matches!(ch, '+' | '/' | '=')))?;
+        return Some(if data[end..].starts_with('\x07') { rest.len() - data.len() + end + 1 } else { 0 });
+    }
     let Some(body) = rest.strip_prefix("\x1b[") else { return (rest.len() > 1).then_some(0) };
     let end = body.find(|ch: char| ('@'..='~').contains(&ch))?;
     let (parameters, last) = (&body[..end], body.as_bytes()[end]);
