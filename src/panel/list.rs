@@ -159,8 +159,11 @@ fn graphs(cx: &Cx<'_>, list: &List, picked: &Pick, width: u16, left: u16) -> Vec
         return Vec::new();
     }
     let first = picked.rows.first().filter(|_| busiest.is_empty());
-    let each = (left / count as u16).min(TALLEST) - 2;
-    let half = (width + 2) / across - 2;
+    let each = (left / count as u16).min(TALLEST).saturating_sub(2);
+    let half = (width.saturating_add(2) / across).saturating_sub(2);
+    if half == 0 {
+        return Vec::new();
+    }
     let mut lines = Vec::new();
     for row in busiest.into_iter().chain(first).take(count) {
         let mut block = vec![Line::new(); usize::from(each) + 1];
