@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Failure;
 use super::args::Dashboard;
-use crate::collect::settings::Interval;
+use crate::collect::settings::{Interval, IntervalError};
 use crate::config::{self, Config, Problems};
 use crate::model::Host;
 use crate::source::file::Roots;
@@ -63,7 +63,8 @@ fn apply(args: &Dashboard, config: &mut Config) {
 
 fn tick(config: &Config) -> Result<Duration, Failure> {
     let Some(text) = &config.dashboard.interval else { return Ok(crate::collect::EVERY_SECOND) };
-    let interval: Interval = text.parse().map_err(|error: String| Failure::usage(error, "for example 2s"))?;
+    let interval: Interval =
+        text.parse().map_err(|error: IntervalError| Failure::usage(error.to_string(), "for example 2s"))?;
     Ok(interval.0)
 }
 

@@ -606,6 +606,14 @@ mod tests {
     }
 
     #[test]
+    fn a_command_that_is_cut_says_so() {
+        let (dir, roots) = recorded();
+        write(dir.path(), "proc/7/cmdline", &[b'a'; 5000]);
+        let rows = sample(&mut ProcessCollector::default(), &roots, &[]).unwrap();
+        assert_eq!(cell(&*rows, 7, "command"), Cell::Text(&format!("{}…", "a".repeat(4096))));
+    }
+
+    #[test]
     fn a_changed_name_means_a_new_command() {
         let (dir, roots) = recorded();
         let mut collector = ProcessCollector::default();

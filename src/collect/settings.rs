@@ -56,12 +56,30 @@ pub struct Interval(pub Duration);
 /// Shortest and longest interval that makes sense.
 const LIMITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_hours(24));
 
+/// A text that is no interval.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IntervalError {
+    /// It is no duration.
+    #[error("interval `{text}`: {cause}")]
+    Duration {
+        /// As written.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        cause: unit::QuantityError,
+    },
+    /// It is too short or too long.
+    #[error("interval `{0}` is not between 100ms and 1d")]
+    Limits(String),
+}
+
 impl std::str::FromStr for Interval {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let duration = unit::parse_duration(text).map_err(|error| format!("interval `{text}`: {error}"))?;
+    type Err = IntervalError;
+    fn from_str(text: &str) -> Result<Self, IntervalError> {
+        let duration =
+            unit::parse_duration(text).map_err(|cause| IntervalError::Duration { text: text.to_owned(), cause })?;
         if duration < LIMITS.0 || duration > LIMITS.1 {
-            return Err(format!("interval `{text}` is not between 100ms and 1d"));
+            return Err(IntervalError::Limits(text.to_owned()));
         }
         Ok(Self(duration))
     }

@@ -91,7 +91,7 @@ impl Config {
             }
         }
         if let Some(Err(error)) = dashboard.interval.as_ref().map(|text| text.parse::<Interval>()) {
-            mistakes.push(Mistake::new(&["interval"], error, ""));
+            mistakes.push(Mistake::new(&["interval"], error.to_string(), ""));
         }
         // the sort letters are those of the processes, and so is the filter
         if let Some((text, sort)) = dashboard.filter.as_ref().zip(SORTS.first())

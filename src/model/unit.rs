@@ -278,7 +278,7 @@ impl Dimension {
 /// `m` alone is minutes, `M` is mega. Returns the value in base units (bytes, seconds, 0..1) and its dimension.
 ///
 /// # Errors
-/// [`QuantityError::Number`] and [`QuantityError::Suffix`].
+/// [`QuantityError::Number`], for a number that is too large as well, and [`QuantityError::Suffix`].
 pub fn parse(text: &str) -> Result<(f64, Dimension), QuantityError> {
     let text = text.trim();
     let end = text
@@ -289,7 +289,8 @@ pub fn parse(text: &str) -> Result<(f64, Dimension), QuantityError> {
     let number: f64 = digits.parse().map_err(|_| QuantityError::Number(text.to_owned()))?;
     let suffix = suffix.trim();
     let (factor, dimension) = suffix_factor(suffix).ok_or_else(|| QuantityError::Suffix(suffix.to_owned()))?;
-    Ok((number * factor, dimension))
+    let value = number * factor;
+    if value.is_finite() { Ok((value, dimension)) } else { Err(QuantityError::Number(text.to_owned())) }
 }
 
 /// Reads a quantity for a unit, checking that the suffix fits.
@@ -468,6 +469,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).map(|(value, _)| value), Ok(want), "{text}");
         }
+        assert!(parse(&"9".repeat(400)).is_err() && parse(&format!("{}P", "9".repeat(300))).is_err());
         assert!(parse("2Qi").is_err() && parse("x").is_err() && parse("").is_err() && parse("1/s").is_err());
     }
 

@@ -58,7 +58,7 @@ fn line(line: &[u8]) -> Option<Mount> {
         options: options.to_vec(),
         kind: unescape(fields.next()?),
         source: unescape(fields.next()?),
-        super_options: fields.next().unwrap_or_default().to_vec(),
+        super_options: fields.next()?.to_vec(),
     })
 }
 
@@ -143,6 +143,7 @@ mod tests {
     fn lines_that_are_cut_are_left_out() {
         assert_eq!(parse(b""), []);
         assert_eq!(parse(b"36 35 98:0 / /mnt rw shared:1\n36 35 98 / /x rw - a b c\n"), []);
+        assert_eq!(parse(b"36 35 98:0 / /mnt rw - ext4 /dev/sda1\n"), [], "whether it is read-only is not known");
         assert_eq!(unescape(b"a\\04"), b"a\\04");
         assert_eq!(unescape(b"\\400"), b"\\400");
     }

@@ -89,11 +89,14 @@ fn value<'a>(uevent: &'a str, key: &str) -> Option<&'a str> {
     uevent.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
 }
 
+/// `IF_OPER_UNKNOWN`
+const UNKNOWN: u8 = 0;
+
 /// `IF_OPER_*` of the word in sysfs.
 fn operstate(word: Option<&str>) -> u8 {
     let words = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"];
     let at = word.and_then(|word| words.iter().position(|known| *known == word.trim()));
-    at.and_then(|at| u8::try_from(at).ok()).unwrap_or(0)
+    at.and_then(|at| u8::try_from(at).ok()).unwrap_or(UNKNOWN)
 }
 
 #[cfg(test)]

@@ -260,6 +260,7 @@ impl Socket {
                 Ok(false) => {}
                 Err(Refusal::Malformed(cause)) => return Err(self.malformed(request, cause)),
                 Err(Refusal::Kernel { errno, words }) => {
+                    let words = words.map_or_else(String::new, |words| format!(" ({words})"));
                     let what = format!("{} {}{words}", self.family.name(), request.what);
                     return Err(Error::new("dump", what, std::io::Error::from_raw_os_error(errno)));
                 }
@@ -279,10 +280,10 @@ impl Socket {
 
 enum Refusal {
     Malformed(Malformed),
-    /// Negative status with the kernel's words for it in parentheses, empty if it has none.
+    /// Negative status with the kernel's words for it.
     Kernel {
         errno: i32,
-        words: String,
+        words: Option<crate::model::Text>,
     },
 }
 
@@ -368,11 +369,11 @@ fn status(message: Framed<'_>) -> Result<(), Refusal> {
     if errno >= 0 {
         return Ok(());
     }
-    Err(Refusal::Kernel { errno: errno.saturating_neg(), words: words(message).unwrap_or_default() })
+    Err(Refusal::Kernel { errno: errno.saturating_neg(), words: words(message) })
 }
 
-/// The kernel's explanation of an error, in parentheses.
-fn words(message: Framed<'_>) -> Option<String> {
+/// The kernel's explanation of an error.
+fn words(message: Framed<'_>) -> Option<crate::model::Text> {
     if message.flags & NLM_F_ACK_TLVS == 0 {
         return None;
     }
@@ -383,7 +384,7 @@ fn words(message: Framed<'_>) -> Option<String> {
         offset += if message.flags & NLM_F_CAPPED != 0 { HEADER } else { attr::align(request) };
     }
     let attribute = attributes(message.body.get(offset..)?).flatten().find(|a| a.kind == NLMSGERR_ATTR_MSG)?;
-    Some(format!(" ({})", crate::model::Text::new(attribute.string())))
+    Some(crate::model::Text::new(attribute.string()))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn the_words_of_the_kernel_are_found_behind_the_request_it_repeats() {
         }
         match read(&framed(NLMSG_ERROR, flags, 1, &body), 1).0 {
             Err(Refusal::Kernel { errno, words }) => {
-                assert_eq!((errno, words.as_str()), (libc::EINVAL, " (bad \\x1b mask)"));
+                assert_eq!((errno, words.as_deref()), (libc::EINVAL, Some("bad \\x1b mask")));
             }
             _ => panic!("an error is expected"),
         }

@@ -247,7 +247,7 @@ pub fn unit(path: &[u8]) -> Option<Vec<u8>> {
         if let Some(name) = part.strip_suffix(b".scope") {
             return Some(short_id(name).unwrap_or_else(|| part.to_vec()));
         }
-        let above = parts.peek().copied().unwrap_or_default();
+        let above = parts.peek().copied().unwrap_or(b"");
         if above == b"docker" || above.starts_with(b"kubepods") || above.starts_with(b"pod") {
             if let Some(id) = short_id(part) {
                 return Some(id);

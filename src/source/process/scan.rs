@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::process::Resource;
 
 use super::parse::{self, Stat};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, text::MAX_TEXT};
 use crate::source::file::{Root, Roots};
 use crate::source::{Error, meter};
 
@@ -104,7 +104,8 @@ impl Scanner {
             root: root.path().to_owned(),
             dir,
             names: vec![MaybeUninit::uninit(); 32 << 10].into_boxed_slice(),
-            buffer: Vec::with_capacity(4096),
+            // a byte more than a text may have, so that a longer command is marked as cut
+            buffer: Vec::with_capacity(MAX_TEXT + 1),
             path: String::new(),
             budget: if live { descriptor_budget() } else { 0 },
             kept: 0,
@@ -159,7 +160,7 @@ impl Scanner {
         Ok(&self.buffer)
     }
 
-    /// Reads the first 4 KiB of a file of a process.
+    /// Reads the first 4 KiB of a file of a process, and one byte more if there is more.
     ///
     /// # Errors
     /// As [`Self::every_tick`].
