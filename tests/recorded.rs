@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use netglance::collect::{Batch, COLLECTORS, Cx, Entry, Wants};
-use netglance::model::{Cell, Mono, Owners, Rows, Timestamp};
+use netglance::model::{Cell, Demand, Mono, Owners, Rows, Timestamp, Value};
 use netglance::source::file::Roots;
 
 fn fixtures() -> PathBuf {
@@ -45,9 +45,29 @@ fn rendered(rows: &dyn Rows) -> String {
     out
 }
 
+/// Everything that is collected on demand only: of a table its columns, and the details of the processes whose environment
+/// the tree has.
+fn wants(entry: &Entry, tree: &Path) -> Wants {
+    let pids: Vec<u64> =
+        names(&tree.join("proc")).unwrap_or_default().iter().filter_map(|name| name.parse().ok()).collect();
+    let detailed = pids.into_iter().filter(|pid| tree.join(format!("proc/{pid}/environ")).exists());
+    let detailed: Vec<u64> = detailed.collect();
+    let mut demands = Vec::new();
+    for table in entry.tables {
+        let columns = table.columns.iter().filter(|column| column.attrs.demand).map(|column| column.name.to_string());
+        let demand = Demand { columns: columns.collect(), ..Demand::table(&table.name) };
+        if table.columns.iter().any(|column| column.attrs.required) {
+            demands.extend(detailed.iter().map(|pid| Demand { ids: vec![Value::U64(*pid)], ..demand.clone() }));
+        } else {
+            demands.push(demand);
+        }
+    }
+    Wants::union(&demands)
+}
+
 /// What a collector makes of a tree: table name, text, and whether there are rows.
 fn collected(entry: &Entry, tree: &Path) -> Vec<(String, String, bool)> {
-    let (wants, owners) = (Wants::default(), Owners::default());
+    let (wants, owners) = (wants(entry, tree), Owners::default());
     let roots = Roots::recorded(tree);
     let time = Timestamp::from_seconds(1_800_000_000.0);
     let cx = Cx { roots: &roots, wants: &wants, owners: &owners, time, mono: Mono(1_000_000_000_000) };

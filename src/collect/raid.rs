@@ -12,6 +12,7 @@ label! {
     pub enum RaidState {
         Whole = "whole",
         Degraded = "degraded" => Critical,
+        Broken = "broken" => Critical,
         Inactive = "inactive" => Warning,
     }
 }
@@ -81,6 +82,7 @@ fn row(array: Array) -> RaidRow {
     let whole = array.members.zip(array.working).is_none_or(|(members, working)| working >= members);
     RaidRow {
         state: match (array.active, whole && array.failed == 0) {
+            _ if array.broken => RaidState::Broken,
             (false, _) => RaidState::Inactive,
             (true, true) => RaidState::Whole,
             (true, false) => RaidState::Degraded,

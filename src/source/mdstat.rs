@@ -12,6 +12,8 @@ pub struct Array {
     pub name: Text,
     /// Whether it runs.
     pub active: bool,
+    /// Whether too many members have gone for it to answer.
+    pub broken: bool,
     /// Whether it cannot be written.
     pub read_only: bool,
     /// Level, unknown while it does not run.
@@ -59,6 +61,7 @@ fn head(name: &str, rest: &str) -> Array {
     for word in rest.split_ascii_whitespace() {
         match word {
             "active" => array.active = true,
+            "broken" => (array.active, array.broken) = (true, true),
             "inactive" => {}
             "(read-only)" | "(auto-read-only)" => array.read_only = true,
             _ if word.contains('[') => {

@@ -104,7 +104,7 @@ fn reading(dir: &Root, device: &str, chip: &str, input: &str, about: (Quantity, 
     }
 }
 
-/// Inputs of a chip in the order of their names.
+/// Inputs of a chip in the order of their names and numbers.
 fn inputs(dir: &Root) -> Vec<(String, Quantity, f64)> {
     let names = dir.list("").into_iter().flatten().take(MAX_FILES);
     let mut found: Vec<(String, Quantity, f64)> = Vec::new();
@@ -119,7 +119,13 @@ fn inputs(dir: &Root) -> Vec<(String, Quantity, f64)> {
             found.push((input.to_owned(), *quantity, *scale));
         }
     }
+    found.sort_by_cached_key(|(input, ..)| in_order(input));
     found
+}
+
+/// Sorts `temp2` before `temp10`.
+fn in_order(name: &str) -> (String, usize, String) {
+    (name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned(), name.len(), name.to_owned())
 }
 
 /// Most trip points of a thermal zone; the kernel's own limit was twelve.
@@ -202,8 +208,7 @@ pub fn batteries(class: &Root) -> Vec<Battery> {
 fn devices(class: &Root) -> Vec<String> {
     let names = class.list("").into_iter().flatten().take(MAX_DEVICES);
     let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
-    names
-        .sort_by_key(|name| (name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned(), name.len(), name.clone()));
+    names.sort_by_cached_key(|name| in_order(name));
     names
 }
 
