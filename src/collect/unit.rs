@@ -161,10 +161,27 @@ mod tests {
             ("sys/fs/cgroup/cpu,cpuacct/system.slice/cron.service/cpuacct.usage", "1500000000\n"),
             ("sys/fs/cgroup/memory/system.slice/cron.service/memory.usage_in_bytes", "4096\n"),
             ("sys/fs/cgroup/memory/system.slice/cron.service/memory.limit_in_bytes", "9223372036854771712\n"),
+            (
+                "sys/fs/cgroup/memory/system.slice/cron.service/memory.stat",
+                "rss 1\nswap 2\ntotal_rss 2048\ntotal_swap 512\n",
+            ),
+            (
+                "sys/fs/cgroup/memory/system.slice/cron.service/memory.oom_control",
+                "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
+            ),
+            (
+                "sys/fs/cgroup/cpu,cpuacct/system.slice/cron.service/cpu.stat",
+                "nr_periods 9\nthrottled_time 250000000\n",
+            ),
+            (
+                "sys/fs/cgroup/blkio/system.slice/cron.service/blkio.throttle.io_service_bytes",
+                "8:0 Read 100\n8:0 Write 20\n8:0 Total 120\n8:16 Read 1\n8:16 Write 2\nTotal 123\n",
+            ),
         ]);
         assert_eq!(
             tree.table(&ENTRY, UnitRow::TABLE),
-            "cgroup=/system.slice/cron.service name=cron.service kind=service cpu=1.5 memory=4096 tasks=2\n"
+            "cgroup=/system.slice/cron.service name=cron.service kind=service cpu=1.5 memory=4096 anon=2048 swap=512 tasks=2 \
+             read_bytes=101 written_bytes=22 throttled=0.25 oom_kills=3\n"
         );
     }
 

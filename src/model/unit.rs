@@ -131,7 +131,7 @@ pub fn percent(ratio: f64) -> String {
     if value == 0.0 || value.abs() >= 99.95 { format!("{value:.0}%") } else { format!("{value:.1}%") }
 }
 
-/// Writes a span in at most six cells, two units at most: `850us`, `12ms`, `1.25s`, `42s`, `3m12s`, `4h05m`, `41d03h`.
+/// Writes a span in at most seven cells, two units at most: `850us`, `12ms`, `1.25s`, `42s`, `3m12s`, `4h05m`, `41d03h`.
 pub fn span(seconds: f64) -> String {
     if !seconds.is_finite() {
         return "?".to_owned();

@@ -79,6 +79,7 @@ struct Layout {
     cpu: Option<Root>,
     memory: Option<Root>,
     pids: Option<Root>,
+    blkio: Option<Root>,
 }
 
 impl UnitReader {
@@ -145,9 +146,29 @@ impl UnitReader {
         if let (None, Some(tree)) = (usage.cpu, &layout.cpu) {
             usage.cpu = number(tree, &path.join("cpuacct.usage"), buffer).map(|nanos| nanos as f64 / 1e9);
         }
+        if let (None, Some(tree)) = (usage.throttled, &layout.cpu)
+            && let Ok(text) = tree.text_into(path.join("cpu.stat"), buffer)
+        {
+            usage.throttled = lines::number(text, "throttled_time").map(|nanos| nanos as f64 / 1e9);
+        }
         if let (None, Some(tree)) = (usage.memory, &layout.memory) {
             usage.memory = number(tree, &path.join("memory.usage_in_bytes"), buffer);
             usage.memory_max = number(tree, &path.join("memory.limit_in_bytes"), buffer).filter(|max| *max < NO_LIMIT);
+            if let Ok(text) = tree.text_into(path.join("memory.stat"), buffer) {
+                (usage.anon, usage.swap) = (lines::number(text, "total_rss"), lines::number(text, "total_swap"));
+            }
+            if let Ok(text) = tree.text_into(path.join("memory.oom_control"), buffer) {
+                usage.oom_kills = lines::number(text, "oom_kill");
+            }
+        }
+        if let (None, None, Some(tree)) = (usage.read, usage.written, &layout.blkio) {
+            // groups below are counted since 4.17
+            for file in ["blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes"] {
+                if let Ok(text) = tree.text_into(path.join(file), buffer) {
+                    (usage.read, usage.written) = (operations(text, "Read"), operations(text, "Write"));
+                    break;
+                }
+            }
         }
         if let (None, Some(tree)) = (usage.tasks, &layout.pids) {
             usage.tasks = number(tree, &path.join("pids.current"), buffer);
@@ -159,14 +180,14 @@ fn layout(cgroup: &Root) -> Result<Layout, Error> {
     let below = |name: &str| Some(Root::new(cgroup.join(name))).filter(|root| root.path().is_dir());
     if cgroup.join("cgroup.controllers").exists() {
         let (units, unified) = (cgroup.clone(), Some(cgroup.clone()));
-        return Ok(Layout { units, unified, cpu: None, memory: None, pids: None });
+        return Ok(Layout { units, unified, cpu: None, memory: None, pids: None, blkio: None });
     }
     let unified = below("unified");
     let units = below("systemd").or_else(|| unified.clone()).ok_or_else(|| {
         Error::new("find", cgroup.path().join("cgroup.controllers"), std::io::Error::from_raw_os_error(libc::ENOENT))
     })?;
     let cpu = below("cpu,cpuacct").or_else(|| below("cpuacct"));
-    Ok(Layout { units, unified, cpu, memory: below("memory"), pids: below("pids") })
+    Ok(Layout { units, unified, cpu, memory: below("memory"), pids: below("pids"), blkio: below("blkio") })
 }
 
 fn walk(tree: &Root, path: &Path, depth: usize, found: &mut Vec<(Kind, PathBuf)>) -> Result<(), Error> {
@@ -204,4 +225,14 @@ fn sum(text: &str, field: &str) -> Option<u64> {
         .filter(|(name, _)| *name == field)
         .filter_map(|(_, value)| value.parse::<u64>().ok())
         .reduce(u64::saturating_add)
+}
+
+/// Sum over the devices of version 1, each with lines such as `8:0 Read 4096`; `None` when no device has one.
+fn operations(text: &str, kind: &str) -> Option<u64> {
+    let count = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        words.nth(1).filter(|word| *word == kind)?;
+        words.next()?.parse::<u64>().ok()
+    };
+    text.lines().filter_map(count).reduce(u64::saturating_add)
 }
