@@ -6,6 +6,8 @@
 #![cfg(test)]
 
 use std::os::fd::AsFd as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -123,6 +125,103 @@ fn a_frozen_screen_stands_still_and_steps_back_in_time() {
     session.wait_for("the newest again", |screen| screen == frozen);
     session.send(" ");
     session.wait_for("the screen to go on", |screen| !screen.contains("paused"));
+}
+
+/// A dashboard of processes with one of them selected, of which every row is one.
+fn at_process(sleeper: &Sleeper, args: &[&str]) -> Session {
+    let pid = sleeper.pid().to_string();
+    let mut session = Session::ready(120, 40, &[&["--view", "processes"], args].concat());
+    session.send(format!("/pid == {pid}\r"));
+    session.wait_for("the one process", |screen| screen.contains("Processes 1 of"));
+    session.send("\x1b[B");
+    session
+}
+
+#[test]
+fn a_signal_ends_the_process_that_was_named() {
+    let mut sleeper = Sleeper::start("ng-doomed", "ng-doomed-argument");
+    let pid = sleeper.pid();
+    let mut session = at_process(&sleeper, &[]);
+    session.send("k");
+    session.wait_for("the question", |screen| screen.contains(&format!("(pid {pid})")) && screen.contains("TERM"));
+    session.escape();
+    session.wait_for("no question", |screen| !screen.contains("TERM"));
+    session.send("k\r");
+    session.wait_for("the answer", |screen| screen.contains("sent TERM"));
+    assert_eq!(sleeper.guard.0.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
+}
+
+#[test]
+fn a_read_only_dashboard_signals_nobody() {
+    let sleeper = Sleeper::start("ng-spared", "ng-spared-argument");
+    let mut session = at_process(&sleeper, &["--read-only"]);
+    session.send("k+");
+    session.send("?");
+    session.wait_for("help", |screen| screen.contains("reverse the order"));
+    assert!(!session.screen().contains("signal"), "{}", session.screen());
+    assert!(Path::new(&format!("/proc/{}", sleeper.pid())).exists());
+}
+
+#[test]
+fn details_of_a_process_show_its_files_and_on_request_its_environment() {
+    let sleeper = Sleeper::start("ng-open", "ng-open-argument");
+    let mut session = at_process(&sleeper, &[]);
+    session.send("\r");
+    session.wait_for("sections", |screen| screen.contains("▸All") && screen.contains("Environment"));
+    session.send("\t");
+    session.wait_for("open files", |screen| screen.contains("▸Open files") && screen.contains("/dev/null"));
+    session.send("\t");
+    session.wait_for("threads", |screen| screen.contains("▸Threads") && screen.contains("ng-open"));
+    session.send("\t");
+    session.wait_for("limits", |screen| screen.contains("▸Limits") && screen.to_lowercase().contains("stack"));
+    session.send("\t");
+    session.wait_for("environment", |screen| screen.contains("▸Environment") && screen.contains("PATH"));
+    session.escape();
+    session.wait_for("the same row", |screen| screen.contains("Processes 1 of") && !screen.contains("▸"));
+}
+
+#[test]
+fn a_copied_row_goes_to_the_clipboard_of_the_terminal() {
+    let sleeper = Sleeper::start("ng-copied", "ng-copied-argument");
+    let mut session = at_process(&sleeper, &[]);
+    session.send("y");
+    session.wait_for("the message", |screen| screen.contains("copied, if"));
+    let raw = String::from_utf8_lossy(&session.raw).into_owned();
+    let sent = raw.split("\x1b]52;c;").nth(1).and_then(|rest| rest.split('\x07').next()).expect("nothing was copied");
+    let text = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, sent).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with(&format!("{}\t", sleeper.pid())) && text.contains("ng-copied-argument"), "{text}");
+}
+
+#[test]
+fn the_screen_is_saved_as_it_is_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("screen.txt");
+    let mut session = Session::ready(100, 30, &[]);
+    session.send(" ");
+    session.wait_for("a frozen screen", |screen| screen.contains("paused"));
+    session.send(format!(":save screen {}\r", path.display()));
+    session.wait_for("the message", |screen| screen.contains("saved"));
+    let saved = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(saved.lines().count(), 30);
+    assert!(saved.contains(&hostname()) && saved.contains("paused") && !saved.contains('\x1b'), "{saved}");
+}
+
+#[test]
+fn the_mouse_is_taken_and_freed() {
+    let mut session = Session::ready(100, 30, &[]);
+    let mode = |session: &Session| session.emulator.screen().mouse_protocol_mode();
+    assert_ne!(mode(&session), vt100::MouseProtocolMode::None);
+    session.wait_for("processes", |screen| screen.contains("pid user"));
+    // a click on the second tab
+    session.send("\x1b[<0;16;2M\x1b[<0;16;2m");
+    session.wait_for("the view of processes", |screen| !screen.contains("Disks"));
+    session.send("M");
+    session.wait_for("the message", |screen| screen.contains("mouse is free"));
+    assert_eq!(mode(&session), vt100::MouseProtocolMode::None);
+    session.send("M");
+    session.wait_for("the message", |screen| screen.contains("mouse is ours"));
+    assert_ne!(mode(&session), vt100::MouseProtocolMode::None);
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub(super) struct App {
     pub(super) notices: Notices,
     pub(super) overlay: Overlay,
     pub(super) message: Option<(String, Level)>,
+    /// How far what lies over the screen can be scrolled, as drawn last.
+    pub(super) reach: std::cell::Cell<usize>,
     /// Selected line of the list of tables.
     pub(super) explore: usize,
     /// Tables as drawn last, the focused one first.
@@ -131,6 +133,7 @@ impl App {
             notices: Notices::default(),
             overlay: Overlay::None,
             message: None,
+            reach: std::cell::Cell::new(0),
             explore: 0,
             spots: Vec::new(),
             panes: Vec::new(),

@@ -80,11 +80,15 @@ pub fn write_line(view: &View, state: &TableView, row: usize, position: usize, r
     let Some(column) = view.table().columns.get(position).filter(|_| state.is_many(row)) else {
         return write(view, row, position, reader);
     };
-    if state.grouping.is_some_and(|grouping| grouping.by == position) {
-        let name = view.cell(row, position).text().unwrap_or_default().to_owned();
-        return Written { text: format!("{name} ×{}", state.count(row)), role: Role::Plain };
+    if view.table().ids().next() == Some(position) {
+        return Written { text: format!("×{}", state.count(row)), role: Role::Muted };
     }
-    write_cell(view, position, column, state.cell(view, row, position), Level::Ok, reader)
+    let cell = state.cell(view, row, position);
+    let by = state.grouping.map(|grouping| grouping.by).filter(|_| column.attrs.last && cell.is_missing());
+    if let Some(by) = by {
+        return write(view, row, by, reader);
+    }
+    write_cell(view, position, column, cell, Level::Ok, reader)
 }
 
 fn write_cell(

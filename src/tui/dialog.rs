@@ -6,7 +6,7 @@ use tui_input::backend::crossterm::EventHandler as _;
 
 use super::app::App;
 use super::input::{leaves, set_filter};
-use super::overlay::{Overlay, SIGNALS, about};
+use super::overlay::{Overlay, SIGNALS};
 use super::palette;
 use super::theme::Theme;
 use crate::model::{Action, Level};
@@ -23,6 +23,7 @@ pub(super) fn key(app: &mut App, key: KeyEvent, event: &Event) -> bool {
         return true;
     }
     let page = usize::from(app.size.1.saturating_sub(6)).max(1);
+    let reach = app.reach.get();
     app.overlay = match std::mem::take(&mut app.overlay) {
         Overlay::None => return false,
         Overlay::Palette(_, _, before) if leaves(key) => {
@@ -31,18 +32,18 @@ pub(super) fn key(app: &mut App, key: KeyEvent, event: &Event) -> bool {
         }
         _ if leaves(key) => Overlay::None,
         Overlay::Help(_) if matches!(key.code, KeyCode::Char('?' | 'h' | 'q')) => Overlay::None,
-        Overlay::Help(top) => Overlay::Help(moved(top, key.code, page)),
+        Overlay::Help(top) => Overlay::Help(moved(top, key.code, page, reach)),
         Overlay::Filter(input, _) => filter(app, input, key, event),
         Overlay::Palette(input, chosen, before) => palette_key(app, input, chosen, before, key, event),
         Overlay::Columns(chosen) => columns(app, chosen, key.code, page),
         Overlay::Detail { table, key: row, section, top } => {
-            let sections = app.table(table).map_or(1, |schema| about(app, schema).len() + 1);
+            let sections = super::detail::sections(app, table);
             match key.code {
                 KeyCode::Tab => Overlay::Detail { table, key: row, section: (section + 1) % sections, top: 0 },
                 KeyCode::BackTab => {
                     Overlay::Detail { table, key: row, section: (section + sections - 1) % sections, top: 0 }
                 }
-                code => Overlay::Detail { table, key: row, section, top: moved(top, code, page) },
+                code => Overlay::Detail { table, key: row, section, top: moved(top, code, page, reach) },
             }
         }
         Overlay::Graph { table, key: row, column, cursor } => {
@@ -52,6 +53,12 @@ pub(super) fn key(app: &mut App, key: KeyEvent, event: &Event) -> bool {
                 KeyCode::End => 0,
                 _ => cursor,
             };
+            let by = match key.code {
+                KeyCode::Up => -1,
+                KeyCode::Down => 1,
+                _ => 0,
+            };
+            let column = app.table(table).map_or(column, |schema| super::graph::beside(schema, column, by));
             Overlay::Graph { table, key: row, column, cursor: cursor.min(10_000) }
         }
         Overlay::Signal(target, chosen) => signal(app, target, chosen, key.code),
@@ -68,15 +75,31 @@ pub(super) fn paste(app: &mut App, text: &str) {
     *input = Input::new(value);
 }
 
-fn moved(at: usize, code: KeyCode, page: usize) -> usize {
-    match code {
+/// Where a key moves to, no further than `last`.
+fn moved(at: usize, code: KeyCode, page: usize, last: usize) -> usize {
+    let to = match code {
         KeyCode::Up => at.saturating_sub(1),
-        KeyCode::Down => (at + 1).min(100_000),
+        KeyCode::Down => at.saturating_add(1),
         KeyCode::PageUp => at.saturating_sub(page),
-        KeyCode::PageDown => (at + page).min(100_000),
+        KeyCode::PageDown => at.saturating_add(page),
         KeyCode::Home => 0,
+        KeyCode::End => last,
         _ => at,
+    };
+    to.min(last)
+}
+
+/// The wheel over what lies over the screen; false when nothing does.
+pub(super) fn wheel(app: &mut App, by: isize) -> bool {
+    if matches!(app.overlay, Overlay::None) {
+        return false;
     }
+    let code = if by < 0 { KeyCode::Up } else { KeyCode::Down };
+    for _ in 0..by.unsigned_abs() {
+        let key = KeyEvent::new(code, KeyModifiers::NONE);
+        self::key(app, key, &Event::Key(key));
+    }
+    true
 }
 
 fn typed(input: &mut Input, event: &Event) {
@@ -91,7 +114,7 @@ fn filter(app: &mut App, mut input: Input, key: KeyEvent, event: &Event) -> Over
     }
     let error = app.focused_table().and_then(|(table, _)| {
         let wrong = Filter::parse_prompt(input.value(), table).err()?;
-        Some(format!("column {}: {}", wrong.column(), wrong.message))
+        Some((wrong.column() - 1, wrong.to_string()))
     });
     let error = error.filter(|_| !input.value().trim().is_empty());
     if key.code != KeyCode::Enter {
@@ -157,13 +180,13 @@ fn columns(app: &mut App, chosen: usize, code: KeyCode, page: usize) -> Overlay 
     if code == KeyCode::Enter {
         return Overlay::None;
     }
-    Overlay::Columns(moved(chosen, code, page).min(table.columns.len().saturating_sub(1)))
+    Overlay::Columns(moved(chosen, code, page, table.columns.len().saturating_sub(1)))
 }
 
 fn signal(app: &mut App, target: Target, chosen: usize, code: KeyCode) -> Overlay {
     if code != KeyCode::Enter {
         let last = SIGNALS.len().saturating_sub(1);
-        return Overlay::Signal(target, moved(chosen, code, last).min(last));
+        return Overlay::Signal(target, moved(chosen, code, last, last));
     }
     let Some((number, name)) = SIGNALS.get(chosen) else { return Overlay::None };
     let word = name.split_whitespace().next().unwrap_or_default();

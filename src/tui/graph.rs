@@ -13,7 +13,7 @@ use super::overlay::plain;
 use super::paint::{clear, frame, glyph, put, tint};
 use super::text::{fit, width};
 use super::theme::Theme;
-use crate::model::{Column, HistoryAsk, Key, Level, Mono, unit};
+use crate::model::{Column, HistoryAsk, Key, Kind, Level, Mono, Table, unit};
 use crate::panel::{Graph, Item, Role, Views as _};
 use crate::store::rate::Mode;
 
@@ -68,6 +68,22 @@ fn threshold(graph: &Graph, below: u16) -> bool {
     graph.marks.iter().take(shown).any(|(mark, _)| at(*mark) == i64::from(below))
 }
 
+/// Columns whose past is kept.
+fn columns(schema: &Table) -> impl Iterator<Item = usize> + '_ {
+    let kept = |column: &Column| column.is_numeric() && column.kind != Kind::Id && !column.attrs.demand;
+    schema.columns.iter().enumerate().filter(move |(_, column)| kept(column)).map(|(at, _)| at)
+}
+
+/// The column with a past that stands `by` places beside one; the first if that has none.
+pub(super) fn beside(schema: &Table, column: usize, by: isize) -> usize {
+    let columns: Vec<usize> = columns(schema).collect();
+    let Some(at) = columns.iter().position(|one| *one == column) else {
+        return columns.first().copied().unwrap_or(column);
+    };
+    let next = (at as isize + by).rem_euclid(columns.len() as isize);
+    columns.get(next as usize).copied().unwrap_or(column)
+}
+
 /// What is drawn of a cell's past.
 struct Past {
     points: Vec<(Mono, f64)>,
@@ -76,11 +92,16 @@ struct Past {
     marks: Vec<(f64, Level)>,
 }
 
-fn past(app: &App, schema: &crate::model::Table, key: &Key, at: usize) -> Option<Past> {
+fn past(app: &App, schema: &Table, key: &Key, at: usize) -> Option<Past> {
     let column = schema.columns.get(at)?;
     let name = column.name.to_string();
     let ask = HistoryAsk { table: schema.name.to_string(), column: name, key: key.clone(), since: None };
-    let points = app.reader().history(&ask)?.points;
+    let mut points = app.reader().history(&ask)?.points;
+    if let Some(factor) = app.writing().factor(&schema.name, at) {
+        for (_, value) in &mut points {
+            *value *= factor;
+        }
+    }
     let finite = || points.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
     finite().next()?;
     let (low, high) = finite().fold((0.0_f64, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
@@ -142,7 +163,6 @@ pub(super) fn draw(
         let line = Rect::new(inner.x, inner.bottom() - 1, inner.width, 1);
         let mut words = plain(format!(" {value}"), Role::Title);
         words.push(Item::Text(format!("  {} ago", unit::span(last.since(*time))).into(), Role::Plain));
-        words.push(Item::Text("    left, right: move the cursor".into(), Role::Muted));
         super::paint::line(buffer, line, &words, &app.theme);
     }
 }

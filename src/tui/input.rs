@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use tui_input::Input;
 
 use super::app::{App, Page, page_named};
@@ -33,7 +33,11 @@ pub(super) fn handle(app: &mut App, event: Event) -> Outcome {
     app.dirty = true;
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => {
-            if super::dialog::key(app, key, &event) {
+            // to stop and to draw again is never part of a text
+            let always = matches!(app.keymap.get(&key), Some(Act::Suspend | Act::Redraw));
+            if always && key.modifiers.contains(KeyModifiers::CONTROL) {
+                plain(app, key)
+            } else if super::dialog::key(app, key, &event) {
                 take(app)
             } else {
                 plain(app, key)
@@ -214,6 +218,7 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
         Act::Enter | Act::Extended => return open(app, act),
         Act::Graph => {
             let column = state.sort.first().map_or(0, |(column, _)| *column);
+            let column = super::graph::beside(schema, column, 0);
             match state.selected.clone() {
                 Some(key) => app.overlay = Overlay::Graph { table, key, column, cursor: 0 },
                 None => app.say("select a row first", Level::Careful),
@@ -361,6 +366,9 @@ fn click(app: &mut App, mouse: MouseEvent) {
         MouseEventKind::Down(MouseButton::Left) => 0,
         _ => return,
     };
+    if super::dialog::wheel(app, by) {
+        return;
+    }
     if let Some((_, page)) = app.tabs.iter().find(|(area, _)| area.contains(at)) {
         let page = page.clone();
         return app.go(page);

@@ -7,6 +7,7 @@ mod app;
 mod cache;
 pub mod cell;
 mod crash;
+mod detail;
 mod dialog;
 mod event;
 pub mod frame;

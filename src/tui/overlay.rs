@@ -5,11 +5,10 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::app::App;
-use super::cell::{Reader, write};
 use super::paint::{clear, frame, line, put, tint};
 use super::text::wrap;
-use crate::model::{Demand, Key, Level, Table, Value};
-use crate::panel::{Item, Line, Role, Target, Views as _};
+use crate::model::{Demand, Key, Level};
+use crate::panel::{Item, Line, Role, Target};
 
 /// What lies over the screen.
 #[derive(Debug, Default)]
@@ -19,8 +18,8 @@ pub(super) enum Overlay {
     None,
     /// Keys and tables, from a line on.
     Help(usize),
-    /// The filter as it is typed, with what is wrong with it.
-    Filter(Input, Option<String>),
+    /// The filter as it is typed, with what is wrong with it and from which character on.
+    Filter(Input, Option<(usize, String)>),
     /// A command as it is typed, and the chosen completion.
     Palette(Input, usize, String),
     /// Columns of the focused table.
@@ -48,31 +47,24 @@ pub(super) const SIGNALS: &[(i32, &str)] = &[
 
 impl Overlay {
     /// What it needs beside what the screen needs.
-    pub(super) fn demand(&self, app: &App) -> Vec<Demand> {
-        let Self::Detail { table, key, section, .. } = self else { return Vec::new() };
-        let Some(at) = section.checked_sub(1) else { return Vec::new() };
-        let Some(view) = app.cache.get(table) else { return Vec::new() };
-        let Some(row) = view.find(key) else { return Vec::new() };
-        let about = about(app, view.table());
-        let Some(wanted) = about.get(at) else { return Vec::new() };
-        let ids = required(wanted).filter_map(|name| view.table().position(name));
-        let ids: Vec<Value> = ids.map(|column| view.cell(row, column).to_value()).collect();
-        vec![Demand { ids, ..Demand::table(&wanted.name) }]
+    pub(super) fn demand(&self, app: &App) -> Option<Demand> {
+        let Self::Detail { table, key, section, .. } = self else { return None };
+        super::detail::demand(app, table, key, *section)
     }
-}
 
-fn required(table: &Table) -> impl Iterator<Item = &str> {
-    table.columns.iter().filter(|column| column.attrs.required).map(|column| &*column.name)
-}
-
-/// On-demand tables whose required Ids are Ids of `table`: they say more about one of its rows.
-pub(super) fn about(app: &App, table: &Table) -> Vec<&'static Table> {
-    let fits = |other: &Table| {
-        let mut names = required(other).peekable();
-        names.peek().is_some()
-            && names.all(|name| table.ids().any(|id| table.columns.get(id).is_some_and(|c| c.name == name)))
-    };
-    app.host.schema().iter().copied().filter(|other| fits(other)).collect()
+    /// The keys that work in it, for the last line.
+    pub(super) fn hints(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::None => &[],
+            Self::Help(_) => &[("↑↓", "scroll"), ("esc", "close")],
+            Self::Filter(..) => &[("enter", "apply"), ("esc", "keep the old one")],
+            Self::Palette(..) => &[("↑↓", "choose"), ("tab", "complete"), ("enter", "do it"), ("esc", "back")],
+            Self::Columns(_) => &[("↑↓", "choose"), ("space", "show or hide"), ("enter", "done")],
+            Self::Detail { .. } => &[("tab", "next section"), ("↑↓", "scroll"), ("esc", "back")],
+            Self::Graph { .. } => &[("←→", "cursor"), ("↑↓", "other column"), ("esc", "back")],
+            Self::Signal(..) => &[("↑↓", "choose"), ("enter", "send it"), ("esc", "send nothing")],
+        }
+    }
 }
 
 /// Draws what lies over the screen.
@@ -83,21 +75,16 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect) {
             let lines = help(app, usize::from(area.width.saturating_sub(6)));
             popup(app, buffer, area, "Help", &lines, *top, None);
         }
-        Overlay::Filter(input, error) => prompt(app, buffer, area, "/", input, error.as_deref()),
+        Overlay::Filter(input, error) => prompt(app, buffer, area, "/", input, error.as_ref()),
         Overlay::Palette(input, chosen, _) => {
             let lines: Vec<Line> =
                 super::palette::matches(app, input.value()).into_iter().map(|text| plain(text, Role::Plain)).collect();
             let height = (lines.len() as u16 + 2).min(area.height.saturating_sub(1)).min(16);
             let list = Rect { y: area.bottom().saturating_sub(height + 1), height, ..area };
-            popup(
-                app,
-                buffer,
-                list,
-                "Palette",
-                &lines,
-                chosen.saturating_sub(usize::from(height).saturating_sub(3)),
-                Some(*chosen),
-            );
+            if !lines.is_empty() {
+                let top = chosen.saturating_sub(usize::from(height).saturating_sub(3));
+                popup(app, buffer, list, "Palette", &lines, top, Some(*chosen));
+            }
             prompt(app, buffer, area, ":", input, None);
         }
         Overlay::Columns(chosen) => {
@@ -119,16 +106,19 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect) {
                 Some(*chosen),
             );
         }
-        Overlay::Detail { table, key, section, top } => detail(app, buffer, area, (table, key), *section, *top),
+        Overlay::Detail { table, key, section, top } => {
+            super::detail::draw(app, buffer, area, (table, key), *section, *top);
+        }
         Overlay::Graph { table, key, column, cursor } => {
             super::graph::draw(app, buffer, centered(area), (table, key), *column, *cursor);
         }
         Overlay::Signal(target, chosen) => {
             let mut lines = vec![plain(format!("{} (pid {})", target.name, target.pid), Role::Title), Vec::new()];
             lines.extend(SIGNALS.iter().map(|(_, text)| plain((*text).to_owned(), Role::Plain)));
-            lines.push(Vec::new());
-            lines.push(plain("enter sends it, esc does nothing".to_owned(), Role::Muted));
-            popup(app, buffer, area, "Send a signal to", &lines, 0, Some(chosen + 2));
+            let height = (lines.len() as u16 + 2).min(area.height);
+            let size = Rect { height, width: area.width.min(64), ..area };
+            let (x, y) = (area.x + (area.width - size.width) / 2, area.y + (area.height - size.height) / 2);
+            popup(app, buffer, Rect { x, y, ..size }, "Send a signal to", &lines, 0, Some(chosen + 2));
         }
     }
 }
@@ -137,16 +127,28 @@ pub(super) fn plain(text: String, role: Role) -> Line {
     vec![Item::Text(text.into(), role)]
 }
 
-fn centered(area: Rect) -> Rect {
+/// The middle of the screen; nearly all of a small one.
+pub(super) fn centered(area: Rect) -> Rect {
+    if area.width < 100 || area.height < 30 {
+        let x = u16::from(area.width > 40);
+        return Rect::new(area.x + x, area.y, area.width - 2 * x, area.height);
+    }
     let (x, y) = (area.width / 16, area.height / 12);
     Rect::new(area.x + x, area.y + y, area.width - 2 * x, area.height - 2 * y)
+}
+
+/// Which of `count` lines are shown on a page from `top` on; the last page is full.
+pub(super) fn window(count: usize, page: usize, top: usize) -> std::ops::Range<usize> {
+    let first = top.min(count.saturating_sub(page.max(1)));
+    first..first.saturating_add(page).min(count)
 }
 
 fn popup(app: &App, buffer: &mut Buffer, area: Rect, title: &str, lines: &[Line], top: usize, chosen: Option<usize>) {
     let area = centered(area);
     clear(buffer, area, app.theme.base());
     let page = usize::from(area.height.saturating_sub(2));
-    let top = top.min(lines.len().saturating_sub(page.max(1)));
+    let top = window(lines.len(), page, top).start;
+    app.reach.set(lines.len().saturating_sub(page.max(1)));
     let hidden = lines.len().saturating_sub(top + page);
     let right = if hidden > 0 { format!("+{hidden}") } else { String::new() };
     let inner = frame(buffer, area, &plain(title.to_owned(), Role::Title), &right, &app.theme);
@@ -159,7 +161,7 @@ fn popup(app: &App, buffer: &mut Buffer, area: Rect, title: &str, lines: &[Line]
     }
 }
 
-fn prompt(app: &App, buffer: &mut Buffer, area: Rect, mark: &str, input: &Input, error: Option<&str>) {
+fn prompt(app: &App, buffer: &mut Buffer, area: Rect, mark: &str, input: &Input, error: Option<&(usize, String)>) {
     let y = area.bottom().saturating_sub(1);
     let row = Rect { y, height: 1, ..area };
     clear(buffer, row, app.theme.base());
@@ -173,7 +175,12 @@ fn prompt(app: &App, buffer: &mut Buffer, area: Rect, mark: &str, input: &Input,
         Rect::new(x + cursor, y, 1, 1),
         ratatui::style::Style::new().add_modifier(ratatui::style::Modifier::REVERSED),
     );
-    if let Some(error) = error {
+    if let Some((at, error)) = error {
+        // the character where the mistake is, or the place behind the last one
+        let before: String = input.value().chars().take(*at).collect();
+        let place = x + super::text::width(&before).saturating_sub(skip) as u16;
+        let style = app.theme.level(Level::Critical).add_modifier(ratatui::style::Modifier::UNDERLINED);
+        tint(buffer, Rect::new(place, y, 1, 1), style);
         let words = format!(" ✖ {error}");
         let row = Rect { y: y.saturating_sub(1), ..row };
         clear(buffer, row, app.theme.base());
@@ -199,80 +206,6 @@ fn help(app: &App, cells: usize) -> Vec<Line> {
         lines.push(Vec::new());
         lines.push(plain(format!("Table {}", table.name), Role::Title));
         lines.extend(wrap(table.summary(), cells).into_iter().map(|words| plain(words, Role::Label)));
-    }
-    lines
-}
-
-fn detail(app: &App, buffer: &mut Buffer, area: Rect, (table, key): (&str, &Key), section: usize, top: usize) {
-    let Some(view) = app.cache.get(table) else { return };
-    let about = about(app, view.table());
-    let names: Vec<&str> =
-        std::iter::once(view.table().title()).chain(about.iter().map(|table| table.title())).collect();
-    let title = names.get(section).copied().unwrap_or_default();
-    let title = if about.is_empty() { title.to_owned() } else { format!("{title}   tab: {}", names.join(" · ")) };
-    let Some(row) = view.find(key) else {
-        popup(app, buffer, area, &title, &[plain("this row is gone".to_owned(), Role::Stale)], 0, None);
-        return;
-    };
-    let reader = app.writing();
-    let lines = match section.checked_sub(1).and_then(|at| about.get(at)) {
-        None => fields(&view, row, &reader, true, app),
-        Some(other) => match app.cache.get(&other.name) {
-            Some(rows) if !rows.is_empty() => rows_of(&rows, &reader, app),
-            _ => {
-                let status = app.cache.snapshot().get(&other.name).map(|state| state.status.clone());
-                let words = status.map_or(String::new(), |status| format!("{} {}", status.reason, status.hint));
-                let words = if words.trim().is_empty() { "nothing yet".to_owned() } else { words };
-                vec![plain(words, Role::Muted)]
-            }
-        },
-    };
-    popup(app, buffer, area, &title, &lines, top, None);
-}
-
-fn rows_of(view: &crate::store::rate::View, reader: &Reader<'_>, app: &App) -> Vec<Line> {
-    if view.len() == 1 {
-        return fields(view, 0, reader, true, app);
-    }
-    let shown: Vec<usize> = (0..view.table().columns.len())
-        .filter(|at| view.table().columns.get(*at).is_some_and(|column| !column.attrs.required))
-        .collect();
-    (0..view.len().min(10_000))
-        .map(|row| {
-            let words: Vec<String> = shown.iter().map(|column| write(view, row, *column, reader).text).collect();
-            plain(words.join("  "), Role::Plain)
-        })
-        .collect()
-}
-
-fn fields(view: &crate::store::rate::View, row: usize, reader: &Reader<'_>, help: bool, app: &App) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let cells = usize::from(app.size.0).saturating_sub(36).max(20);
-    for (at, column) in view.table().columns.iter().enumerate() {
-        let written = write(view, row, at, reader);
-        let mut values = written.text.as_str();
-        let mut first = true;
-        // long text is shown whole, line by line
-        while first || !values.is_empty() {
-            let name = if first { super::cell::heading(column, view.mode()) } else { String::new() };
-            let part = super::text::from_cell(values, 0);
-            let end = part.char_indices().nth(cells).map_or(part.len(), |(at, _)| at);
-            let (now, rest) = part.split_at(end);
-            lines.push(vec![
-                Item::Cell { text: name.into(), role: Role::Label, width: 18, right: false },
-                Item::Text(now.to_owned().into(), written.role),
-            ]);
-            values = rest;
-            first = false;
-        }
-        if help {
-            let unit = if column.unit == crate::model::Unit::None {
-                String::new()
-            } else {
-                format!(" [{}]", column.unit.name())
-            };
-            lines.push(plain(format!("                  {}{unit}", column.help.replace('\n', " ")), Role::Muted));
-        }
     }
     lines
 }

@@ -8,6 +8,7 @@ use ratatui::style::Modifier;
 
 use super::app::{App, Page, Spot};
 use super::keymap::Act;
+use super::overlay::Overlay;
 use super::paint::{self, put};
 use super::pane::{self, Pane};
 use super::table_paint;
@@ -15,6 +16,7 @@ use super::table_view::TableView;
 use super::text::width;
 use crate::model::{Level, State, Table, unit};
 use crate::panel::{Body, Item, Line, Node, Role, Size, Space, TableSpec, VIEWS, Views as _};
+use crate::store::query::Order;
 
 /// Draws everything into a fresh buffer of the app's size.
 pub(super) fn draw(app: &mut App) -> Buffer {
@@ -28,7 +30,6 @@ pub(super) fn draw(app: &mut App) -> Buffer {
     if area.height >= 6 {
         header(app, &mut buffer, Rect { height: 1, ..area });
         tabs(app, &mut buffer, Rect { y: 1, height: 1, ..area });
-        hints(app, &mut buffer, Rect { y: area.bottom() - 1, height: 1, ..area });
         body = Rect { y: 2, height: area.height - 3, ..area };
         if let Some((text, level)) = &app.message {
             body.height -= 1;
@@ -57,6 +58,10 @@ pub(super) fn draw(app: &mut App) -> Buffer {
         for area in if app.panes.is_empty() { vec![body] } else { panes.collect() } {
             paint::mark(&mut buffer, area, &mark, app.theme.level(Level::Warning));
         }
+    }
+    if area.height >= 6 {
+        // they depend on what was found to be on the screen
+        hints(app, &mut buffer, Rect { y: area.bottom() - 1, height: 1, ..area });
     }
     super::overlay::draw(app, &mut buffer, body);
     buffer
@@ -119,7 +124,29 @@ fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect) {
 
 /// The keys that work now; those that help when lost are never left out, the rest goes from the right.
 fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
-    let last = [(Act::Help, "help"), (Act::Quit, "quit")];
+    let hint = |(act, word): &(Act, &'static str)| Some((app.keymap.key(*act)?, *word));
+    let (mut shown, mut last) = (Vec::new(), Vec::new());
+    if matches!(app.overlay, Overlay::None) {
+        shown.extend(wanted(app).iter().filter_map(hint));
+        last.extend([(Act::Help, "help"), (Act::Quit, "quit")].iter().filter_map(hint));
+    } else {
+        shown.extend(app.overlay.hints().iter().map(|(key, word)| ((*key).to_owned(), *word)));
+    }
+    // a colon between them and two blanks behind
+    let cells = |hints: &[(String, &str)]| hints.iter().map(|(key, word)| width(key) + width(word) + 3).sum::<usize>();
+    while !shown.is_empty() && cells(&shown) + cells(&last) > usize::from(area.width) + 1 {
+        shown.pop();
+    }
+    let mut x = area.x + 1;
+    for (key, word) in shown.into_iter().chain(last) {
+        x += put(buffer, x, area.y, area.right().saturating_sub(x), &key, app.theme.role(Role::Accent));
+        let word = format!(":{word}");
+        x += put(buffer, x, area.y, area.right().saturating_sub(x), &word, app.theme.role(Role::Muted)) + 2;
+    }
+}
+
+/// What may be done here, the most useful first.
+fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     let mut wanted = Vec::new();
     if pane::focused(app).is_some() {
         wanted.extend([(Act::Down, "scroll"), (Act::Enter, "open"), (Act::NextPanel, "panel"), (Act::Back, "back")]);
@@ -127,33 +154,23 @@ fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
         wanted.push((Act::Back, "back"));
     }
     wanted.extend([(Act::NextView, "views"), (Act::Filter, "filter"), (Act::Palette, "palette")]);
-    wanted.extend([(Act::Freeze, if app.past.is_frozen() { "go on" } else { "freeze" }), (Act::Enter, "details")]);
-    wanted.extend([
-        (Act::SortRight, "sort"),
-        (Act::Signal, "signal"),
-        (Act::NextPanel, "panel"),
-        (Act::Graph, "graph"),
-    ]);
-    wanted.extend([(Act::Columns, "columns"), (Act::Tree, "tree")]);
+    wanted.push((Act::Freeze, if app.past.is_frozen() { "go on" } else { "freeze" }));
+    if app.past.is_frozen() {
+        wanted.extend([(Act::Earlier, "earlier"), (Act::Later, "later")]);
+    }
+    wanted.extend([(Act::Enter, "details"), (Act::SortRight, "sort")]);
+    // only a process takes a signal, and none when actions are off
+    if app.spots.iter().any(|spot| crate::panel::grouping(spot.table).is_some()) {
+        wanted.push((Act::Signal, "signal"));
+    }
+    wanted.extend([(Act::NextPanel, "panel"), (Act::Graph, "graph"), (Act::Columns, "columns"), (Act::Tree, "tree")]);
     let mut seen = Vec::new();
     wanted.retain(|(act, _)| {
-        !seen.contains(act) && {
-            seen.push(*act);
-            true
-        }
+        let new = !seen.contains(act);
+        seen.push(*act);
+        new
     });
-    let hint = |(act, word): &(Act, &'static str)| Some((app.keymap.key(*act)?, format!(":{word}  ")));
-    let mut shown: Vec<(String, String)> = wanted.iter().filter_map(hint).collect();
-    let last: Vec<(String, String)> = last.iter().filter_map(hint).collect();
-    let cells = |hints: &[(String, String)]| hints.iter().map(|(key, word)| width(key) + width(word)).sum::<usize>();
-    while !shown.is_empty() && cells(&shown) + cells(&last) > usize::from(area.width) + 1 {
-        shown.pop();
-    }
-    let mut x = area.x + 1;
-    for (key, word) in shown.into_iter().chain(last) {
-        x += put(buffer, x, area.y, area.right().saturating_sub(x), &key, app.theme.role(Role::Accent));
-        x += put(buffer, x, area.y, area.right().saturating_sub(x), word.trim_end(), app.theme.role(Role::Muted)) + 2;
-    }
+    wanted
 }
 
 fn arrange(app: &mut App, buffer: &mut Buffer, area: Rect, node: &Node) {
@@ -247,6 +264,9 @@ fn framed_table(
         let of = view.as_ref().map_or(String::new(), |view| format!(" of {}", view.len()));
         line.push(Item::Text(format!("{of}, filter {}", filter.text()).into(), Role::Accent));
     }
+    if let Some(words) = arrangement(table, &state) {
+        line.push(Item::Text(words.into(), Role::Accent));
+    }
     if view.is_some() && !note.is_empty() {
         line.push(Item::Text("  ".into(), Role::Plain));
         line.extend(note.iter().cloned());
@@ -275,6 +295,17 @@ fn framed_table(
     }
     app.tables.insert(key.clone(), state);
     app.spots.push(Spot { key, table: spec.table, area: inner, placed });
+}
+
+/// How rows are arranged as far as headings do not tell it.
+fn arrangement(table: &Table, state: &TableView) -> Option<String> {
+    let programs = state.grouping.map(|_| ", programs".to_owned());
+    let sort = state.sort.first().filter(|(at, _)| !state.columns.contains(at)).and_then(|(at, order)| {
+        let mark = if *order == Order::Descending { '▼' } else { '▲' };
+        Some(format!(", by {}{mark}", table.columns.get(*at)?.title()))
+    });
+    let words: String = programs.into_iter().chain(sort).collect();
+    (!words.is_empty()).then_some(words)
 }
 
 /// A table that nobody has made anything of yet.

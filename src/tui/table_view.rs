@@ -57,7 +57,7 @@ impl TableView {
 
     /// Selects and orders the rows of a view and keeps the selected one on its line.
     pub fn refresh(&mut self, view: &View) {
-        let line = self.position(view).map(|at| at.saturating_sub(self.top));
+        let line = self.position(view).and_then(|at| at.checked_sub(self.top));
         let query = Query { filter: self.filter.clone(), sort: self.sort.clone(), limit: None };
         self.rows = run(view, &query);
         self.depth.clear();

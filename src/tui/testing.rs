@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 
 use super::app::{App, Config};
 use super::theme::{Ability, Depth};
@@ -145,11 +145,20 @@ pub(super) fn press(app: &mut App, keys: &[&str]) {
             "left" => (KeyCode::Left, KeyModifiers::NONE),
             "right" => (KeyCode::Right, KeyModifiers::NONE),
             "space" => (KeyCode::Char(' '), KeyModifiers::NONE),
+            "end" => (KeyCode::End, KeyModifiers::NONE),
+            "backspace" => (KeyCode::Backspace, KeyModifiers::NONE),
             "f5" => (KeyCode::F(5), KeyModifiers::NONE),
             one => (KeyCode::Char(one.chars().next().unwrap()), KeyModifiers::NONE),
         };
         let _ = input::handle(app, Event::Key(KeyEvent::new(code, modifiers)));
     }
+}
+
+/// Does something with the mouse.
+pub(super) fn mouse(app: &mut App, kind: MouseEventKind, column: u16, row: u16) {
+    screen(app);
+    let event = MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE };
+    let _ = input::handle(app, Event::Mouse(event));
 }
 
 /// Types text.

@@ -1,0 +1,199 @@
+//! What is known of one row, and what is asked for only because somebody looks at it?
+//!
+//! The first section is the row itself with every column, those on demand included. The others are the on-demand tables
+//! whose required Ids are Ids of the row's table: of a process its open files, threads, limits and environment. Each is
+//! asked for only while it is shown.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::app::App;
+use super::cell::{Reader, heading, is_right, write};
+use super::overlay::{centered, plain, window};
+use super::paint::{clear, frame, line};
+use super::text::width;
+use crate::model::{Demand, Key, Table, Unit, Value};
+use crate::panel::{Body, Item, Line, Role, Views as _};
+use crate::store::rate::View;
+
+/// Cells of names in front of values.
+const NAME: u16 = 18;
+/// Cells of a value that has its help beside it.
+const VALUE: u16 = 20;
+/// Widest column of words that has another one behind it.
+const WORDS: usize = 28;
+/// Most rows of a section that are written.
+const ROWS: usize = 10_000;
+
+fn required(table: &Table) -> impl Iterator<Item = &str> {
+    table.columns.iter().filter(|column| column.attrs.required).map(|column| &*column.name)
+}
+
+/// On-demand tables whose required Ids are Ids of `table`: they say more about one of its rows.
+fn about(app: &App, table: &Table) -> Vec<&'static Table> {
+    let fits = |other: &Table| {
+        let mut names = required(other).peekable();
+        names.peek().is_some()
+            && names.all(|name| table.ids().any(|id| table.columns.get(id).is_some_and(|c| c.name == name)))
+    };
+    app.host.schema().iter().copied().filter(|other| fits(other)).collect()
+}
+
+/// How many sections the rows of a table have.
+pub(super) fn sections(app: &App, table: &str) -> usize {
+    app.table(table).map_or(1, |table| about(app, table).len() + 1)
+}
+
+/// What a section needs beside what the screen needs.
+pub(super) fn demand(app: &App, table: &str, key: &Key, section: usize) -> Option<Demand> {
+    let view = app.cache.get(table)?;
+    let row = view.find(key)?;
+    let values = |columns: &mut dyn Iterator<Item = usize>| -> Vec<Value> {
+        columns.map(|column| view.cell(row, column).to_value()).collect()
+    };
+    let Some(at) = section.checked_sub(1) else {
+        let columns = view.table().columns.iter().filter(|column| column.attrs.demand);
+        let columns: Vec<String> = columns.map(|column| column.name.to_string()).collect();
+        let ids = values(&mut view.table().ids());
+        return (!columns.is_empty()).then(|| Demand { columns, ids, ..Demand::table(&view.table().name) });
+    };
+    let about = about(app, view.table());
+    let wanted = about.get(at)?;
+    let ids = values(&mut required(wanted).filter_map(|name| view.table().position(name)));
+    Some(Demand { ids, ..Demand::table(&wanted.name) })
+}
+
+/// Draws a section of a row's details.
+pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: (&str, &Key), section: usize, top: usize) {
+    let (table, key) = row;
+    let area = centered(area);
+    clear(buffer, area, app.theme.base());
+    let Some(view) = app.cache.get(table) else { return };
+    let about = about(app, view.table());
+    let found = view.find(key);
+    let mut title = plain(view.table().title().to_owned(), Role::Label);
+    if let Some(row) = found {
+        let name = write(&view, row, view.table().label_column(), &app.writing());
+        title.push(Item::Text(format!("  {}", name.text).into(), Role::Title));
+    }
+    let room = usize::from(area.width.saturating_sub(2));
+    let lines = match (found, section.checked_sub(1).and_then(|at| about.get(at))) {
+        (None, _) => vec![plain("this row is gone".to_owned(), Role::Stale)],
+        (Some(row), None) => fields(&view, row, &app.writing(), room),
+        (Some(row), Some(other)) => more(app, &view, row, other, room),
+    };
+    let heads = 1 + usize::from(!about.is_empty());
+    let page = usize::from(area.height).saturating_sub(1 + heads);
+    let shown = window(lines.len(), page, top);
+    app.reach.set(lines.len().saturating_sub(page.max(1)));
+    let hidden = lines.len() - shown.len();
+    let inner = frame(buffer, area, &title, &super::paint::rest(shown.start, hidden), &app.theme);
+    let mut y = inner.y;
+    if !about.is_empty() {
+        line(buffer, Rect { height: 1, ..inner }, &tabs(&about, section), &app.theme);
+        y += 1;
+    }
+    for (y, items) in (y..inner.bottom()).zip(lines.get(shown).unwrap_or_default()) {
+        line(buffer, Rect { y, height: 1, ..inner }, items, &app.theme);
+    }
+}
+
+/// Sections, the shown one marked.
+fn tabs(about: &[&'static Table], section: usize) -> Line {
+    let names = std::iter::once("All").chain(about.iter().map(|other| other.title()));
+    let mut line = Line::new();
+    for (at, name) in names.enumerate() {
+        if at > 0 {
+            line.push(Item::Text(" · ".into(), Role::Muted));
+        }
+        let role = if at == section { Role::Title } else { Role::Label };
+        let mark = if at == section { "▸" } else { "" };
+        line.push(Item::Text(format!("{mark}{name}").into(), role));
+    }
+    line
+}
+
+/// Rows of another table that are about this row, or why there are none.
+fn more(app: &App, view: &View, row: usize, other: &'static Table, room: usize) -> Vec<Line> {
+    let rows = app.cache.get(&other.name).map(|rows| {
+        let same = |one: &usize| {
+            required(other).all(|name| {
+                let (here, there) = (view.table().position(name), other.position(name));
+                here.zip(there).is_some_and(|(here, there)| view.cell(row, here) == rows.cell(*one, there))
+            })
+        };
+        // what came for another row is not about this one
+        let own: Vec<usize> = (0..rows.len()).filter(same).take(ROWS).collect();
+        (rows, own)
+    });
+    match rows {
+        Some((rows, own)) if !own.is_empty() => listed(&rows, &own, &app.writing(), room),
+        Some((rows, _)) if !rows.is_empty() => vec![plain("waiting for the host".to_owned(), Role::Muted)],
+        _ => match crate::panel::why(&app.cx(), other) {
+            Body::Empty { why, .. } => {
+                super::text::wrap(&why, room).into_iter().map(|words| plain(words, Role::Muted)).collect()
+            }
+            _ => Vec::new(),
+        },
+    }
+}
+
+/// Rows in columns under headings.
+fn listed(view: &View, rows: &[usize], reader: &Reader<'_>, room: usize) -> Vec<Line> {
+    let columns = view.table().columns.iter().enumerate();
+    let shown: Vec<usize> = columns.filter(|(_, column)| !column.attrs.required).map(|(at, _)| at).collect();
+    // words that may be long come last
+    let (long, mut shown): (Vec<usize>, Vec<usize>) =
+        shown.into_iter().partition(|at| *at == view.table().label_column() && rows.len() > 1);
+    shown.extend(long);
+    let written: Vec<Vec<super::cell::Written>> =
+        rows.iter().map(|row| shown.iter().map(|at| write(view, *row, *at, reader)).collect()).collect();
+    let last = shown.len().saturating_sub(1);
+    let mut left = room;
+    let mut widths = Vec::with_capacity(shown.len());
+    for (i, at) in shown.iter().enumerate() {
+        let Some(column) = view.table().columns.get(*at) else { continue };
+        let cells = written.iter().filter_map(|row| row.get(i)).map(|cell| width(&cell.text)).max().unwrap_or(0);
+        let cells = cells.max(width(&heading(column, view.mode())));
+        let cells = if i == last { left } else { cells.min(WORDS) };
+        left = left.saturating_sub(cells + 1);
+        widths.push((cells.max(1) as u16, is_right(column) && i != last));
+    }
+    let cell = |text: String, role, (width, right)| Item::Cell { text: text.into(), role, width, right };
+    let spaced = |items: Vec<Item>| -> Line {
+        items.into_iter().flat_map(|item| [item, Item::Text(" ".into(), Role::Plain)]).collect()
+    };
+    let heads = shown.iter().filter_map(|at| view.table().columns.get(*at)).zip(&widths);
+    let heads = heads.map(|(column, size)| cell(heading(column, view.mode()), Role::Label, *size)).collect();
+    let body = written.into_iter().map(|row| {
+        spaced(row.into_iter().zip(&widths).map(|(written, size)| cell(written.text, written.role, *size)).collect())
+    });
+    std::iter::once(spaced(heads)).chain(body).collect()
+}
+
+/// Every column of one row with its help; long text is shown whole, line by line.
+fn fields(view: &View, row: usize, reader: &Reader<'_>, room: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let cells = room.saturating_sub(usize::from(NAME) + 1).max(8);
+    for (at, column) in view.table().columns.iter().enumerate() {
+        let written = write(view, row, at, reader);
+        let name = |text: String| Item::Cell { text: text.into(), role: Role::Label, width: NAME, right: false };
+        let unit = if column.unit == Unit::None { String::new() } else { format!(" [{}]", column.unit.name()) };
+        let help = format!("{}{unit}", column.help.replace('\n', " "));
+        let title = heading(column, view.mode());
+        if width(&written.text) < usize::from(VALUE) {
+            let value = Item::Cell { text: written.text.into(), role: written.role, width: VALUE, right: false };
+            lines.push(vec![name(title), value, Item::Text(help.into(), Role::Muted)]);
+            continue;
+        }
+        lines.push(vec![name(title), Item::Text(help.into(), Role::Muted)]);
+        let mut rest = written.text.as_str();
+        while !rest.is_empty() {
+            let end = rest.char_indices().nth(cells).map_or(rest.len(), |(at, _)| at);
+            let (now, after) = rest.split_at(end);
+            lines.push(vec![name(String::new()), Item::Text(now.to_owned().into(), written.role)]);
+            rest = after;
+        }
+    }
+    lines
+}
