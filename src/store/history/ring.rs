@@ -60,6 +60,10 @@ impl Times {
     }
 }
 
+/// A track grows by one part of so many, and by so many points at least.
+const GROWTH: usize = 8;
+const GROWTH_LEAST: usize = 4;
+
 /// Values of one row, one of each column for each point.
 #[derive(Default)]
 pub(super) struct Track {
@@ -80,6 +84,10 @@ impl Track {
 
     /// Makes ready for the values of point `seq`; points that the row missed become gaps.
     pub(super) fn open(&mut self, seq: u64, first: u64, width: usize) {
+        if self.values.capacity() - self.values.len() < width {
+            // doubling, as it does by itself, would leave half of the memory that is allowed without a use
+            self.values.reserve_exact(width * GROWTH_LEAST.max(self.values.len() / width.max(1) / GROWTH));
+        }
         let points = self.values.len().checked_div(width).unwrap_or(0);
         let next = self.start + points as u64;
         if self.values.is_empty() || next < first || next > seq {

@@ -88,6 +88,23 @@ fn the_memory_bound_holds_and_what_it_costs_is_counted() {
 }
 
 #[test]
+fn the_memory_that_is_allowed_is_used() {
+    let limit = 256 << 10;
+    let mut history = History::new(limit);
+    let names: Vec<String> = (0..40).map(|i| format!("cpu{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    record(&mut history, &names, 0, 200);
+    let mut fewest = usize::MAX;
+    for second in 200..600 {
+        record(&mut history, &names, second, 1);
+        assert!(history.bytes() <= limit);
+        fewest = fewest.min(history.series(&ask("cpu7", "ticks")).unwrap().points.len());
+    }
+    let point = names.len() * 5 * size_of::<f32>();
+    assert!(fewest * point > limit / 2, "{fewest} points of {point} bytes of {limit}");
+}
+
+#[test]
 fn long_names_count_against_the_bound() {
     let limit = 64 << 10;
     let mut history = History::new(limit);
