@@ -83,8 +83,8 @@ const SECTOR: u64 = 512;
 /// Samples until a device is described again: a volume may have grown.
 const DESCRIBE_TURNS: u32 = 30;
 
-/// Devices at most.
-const MAX_DISKS: usize = 4096;
+/// Devices at most, partitions included.
+const MAX_DISKS: usize = 16 << 10;
 
 /// A device by name and number: a name is used again for another device.
 type Device = (Vec<u8>, u64, u64);
@@ -111,8 +111,12 @@ impl Collect for DiskCollector {
         self.turn = self.turn.wrapping_add(1);
         let before = std::mem::take(&mut self.known);
         let mut rows = Vec::new();
-        for line in text.split(|byte| *byte == b'\n').take(MAX_DISKS) {
+        for line in text.split(|byte| *byte == b'\n') {
             let Some((device, mut row)) = parse(line) else { continue };
+            if self.known.len() == MAX_DISKS {
+                out.partly(DiskRow::TABLE, &Skip::too_many(MAX_DISKS, "disks and partitions"));
+                break;
+            }
             let old = before.get(&device).filter(|_| !fresh).cloned();
             let description = old.unwrap_or_else(|| describe(&cx.roots.sys, &device.0));
             if !description.partition && !unused(&device.0, &row) {

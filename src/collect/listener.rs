@@ -90,6 +90,9 @@ impl Collect for ListenerCollector {
             let hint = "processes of other users: run as root, or grant CAP_SYS_PTRACE";
             out.partly(ListenerRow::TABLE, &Skip::from(error).hint(hint));
         }
+        if found.len() == MAX_ROWS {
+            out.partly(ListenerRow::TABLE, &Skip::too_many(MAX_ROWS - 1, "listening sockets"));
+        }
         out.push(found.iter().map(|(table, socket)| row(&cx.roots.proc, *table, socket, &holders)).collect());
         Ok(())
     }

@@ -105,6 +105,12 @@ impl Skip {
         Self::Absent(Reason { error: what.into(), hint: None })
     }
 
+    /// More of something than is ever read: the rest is left out, and that is said.
+    pub fn too_many(most: usize, what: &str) -> Self {
+        let error = format!("more than {most} {what}: the others are left out").into();
+        Self::Failed(Reason { error, hint: None })
+    }
+
     /// Not for this user, in words.
     pub fn denied(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Denied(Reason { error: what.into(), hint: None })

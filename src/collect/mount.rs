@@ -140,6 +140,8 @@ struct Slot {
 struct MountCollector {
     reader: MountReader,
     mounts: Vec<Mount>,
+    /// Whether there are more mounts than rows.
+    too_many: bool,
     slots: BTreeMap<Vec<u8>, Slot>,
     pool: Pool,
 }
@@ -148,6 +150,8 @@ impl Collect for MountCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
         if let Some(mounts) = self.reader.changed(cx.roots)? {
             self.mounts = shown(mounts);
+            self.too_many = self.mounts.len() > MAX_MOUNTS;
+            self.mounts.truncate(MAX_MOUNTS);
             self.forget();
         }
         if cx.roots.live {
@@ -155,6 +159,9 @@ impl Collect for MountCollector {
         }
         let rows = self.mounts.iter().map(|mount| row(mount, self.slots.get(&mount.target), cx)).collect();
         out.push(rows);
+        if self.too_many {
+            out.partly(MountRow::TABLE, &Skip::too_many(MAX_MOUNTS, "file systems"));
+        }
         Ok(())
     }
 }
@@ -211,7 +218,6 @@ fn shown(mounts: Vec<Mount>) -> Vec<Mount> {
     kept.sort_by_key(|mount| (mount.root != b"/", mount.target.len()));
     let mut devices = BTreeSet::new();
     kept.retain(|mount| devices.insert(mount.device));
-    kept.truncate(MAX_MOUNTS);
     kept.sort_by(|a, b| a.target.cmp(&b.target));
     kept
 }
@@ -279,6 +285,21 @@ mod tests {
         let mounts = shown(parse(b"1 0 8:2 / /m rw - ext4 d rw\n2 0 8:3 / /m rw - xfs e rw\n"));
         assert_eq!(mounts.len(), 1);
         assert_eq!(mounts[0].kind, b"xfs");
+    }
+
+    #[test]
+    fn mounts_that_are_too_many_are_left_out_and_that_is_said() {
+        use crate::collect::testing::{Tree, run};
+        let line = |i: usize| format!("{i} 0 9:{i} / /m/{i} rw - ext4 /dev/d{i} rw\n");
+        let (few, many): (String, String) =
+            ((1..=MAX_MOUNTS).map(line).collect(), (1..=MAX_MOUNTS + 1).map(line).collect());
+        for (text, said) in [(few, 0), (many, 1)] {
+            let tree = Tree::new(&[("proc/self/mountinfo", &text)]);
+            let roots = crate::source::file::Roots::recorded(tree.path());
+            let mut batch = run(&mut MountCollector::default(), &roots).unwrap();
+            assert_eq!(batch.rows(MountRow::TABLE).unwrap().len(), MAX_MOUNTS);
+            assert_eq!(batch.take_partly().len(), said);
+        }
     }
 
     #[test]
