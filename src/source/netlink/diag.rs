@@ -145,5 +145,24 @@ mod tests {
         fn any_bytes_are_decoded_or_refused(body in proptest::collection::vec(any::<u8>(), 0..128)) {
             let _ = inet_socket(Message { kind: SOCK_DIAG_BY_FAMILY, body: &body });
         }
+
+        #[test]
+        fn a_socket_is_read_back(
+            v6 in any::<bool>(), state in 1_u8..13, ports in any::<[u16; 2]>(), source in any::<[u8; 16]>(),
+            words in any::<[u32; 5]>(),
+        ) {
+            // `struct inet_diag_msg`: four bytes, `struct inet_diag_sockid` of 48, five numbers
+            let mut body = vec![if v6 { libc::AF_INET6 } else { libc::AF_INET } as u8, state, 3, 4];
+            body.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
+            body.extend(source);
+            body.extend([0xee; 16 + 4 + 8]);
+            body.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+            let message = Message { kind: SOCK_DIAG_BY_FAMILY, body: &body };
+            let address = ip(&source[..if v6 { 16 } else { 4 }]).unwrap();
+            let [_expires, rx_queue, tx_queue, uid, inode] = words;
+            let want = InetSocket { state, address, port: ports[0], rx_queue, tx_queue, uid, inode };
+            prop_assert_eq!(inet_socket(message), Ok(want));
+            prop_assert_eq!(inet_socket(Message { kind: SOCK_DIAG_BY_FAMILY, body: &body[..71] }), Err(Malformed));
+        }
     }
 }
