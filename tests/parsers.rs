@@ -375,7 +375,7 @@ proptest! {
             let mut info = Vec::new();
             attr::push(&mut info, 2, &noise);
             attr::push(&mut info, 1, format!("{kind}\0").as_bytes());
-            attr::push(&mut body, 18 | 0x8000, &info);
+            attr::push(&mut body, 0x8012, &info);
         }
         let news = route::link_news(Message { kind: route::NEW_LINK, body: &body }).unwrap();
         let Some(LinkNews::Is(link)) = news else { panic!("{news:?}") };

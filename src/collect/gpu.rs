@@ -12,10 +12,25 @@ use nvml_wrapper::{Device, Nvml};
 
 use super::{Batch, Collect, Cx, Entry, Reason, Skip};
 use crate::model::Text;
-use crate::table;
+use crate::{label, table};
+
+label! {
+    /// Whether a graphics processor answers.
+    pub enum GpuState {
+        /// It does.
+        Ok = "ok",
+        /// It has fallen off the bus, or needs a reset.
+        Lost = "lost" => Critical,
+        /// This user may not ask it.
+        Denied = "denied",
+        /// It answers with an error.
+        Failed = "failed" => Warning,
+    }
+}
 
 table! {
-    /// One graphics processor of NVIDIA. What a model or its driver does not measure is missing.
+    /// One graphics processor of NVIDIA. What a model or its driver does not measure is missing, and all of one that does
+    /// not answer.
     ///
     /// Source: NVML, the NVIDIA Management Library.
     pub struct GpuRow = "gpu" { title: Some("GPU"), history: History::Whole } {
@@ -25,6 +40,8 @@ table! {
         Text(None) uuid: Option<Text> { title: Some("UUID"), wide: true },
         /// Model.
         Text(None) name: Text { label: true },
+        /// Whether it answers.
+        Text(None) state: GpuState,
         /// Share of the last moments in which it computed.
         Gauge(Ratio) used: Option<f64> { title: Some("used%"), summary: Some(Fold::Max) },
         /// Share of the last moments in which its memory was read or written.
@@ -94,14 +111,16 @@ impl Collect for GpuCollector {
         let count = library.device_count().map_err(skip)?;
         let mut rows = Vec::new();
         for index in 0..count {
-            match library.device_by_index(index) {
-                Ok(device) => rows.push(row(index, &device)),
-                Err(NvmlError::GpuLost | NvmlError::NoPermission) => {}
-                Err(error) => return Err(skip(error)),
-            }
+            rows.push(match library.device_by_index(index) {
+                Ok(device) => row(index, &device),
+                Err(error) => silent(index, &error),
+            });
+        }
+        self.library = Some(library);
+        if rows.is_empty() {
+            return Err(Skip::absent("the driver lists no graphics processor"));
         }
         out.push(rows);
-        self.library = Some(library);
         Ok(())
     }
 }
@@ -118,20 +137,54 @@ fn open() -> Result<Nvml, Skip> {
 }
 
 fn skip(error: NvmlError) -> Skip {
-    let absent =
-        matches!(error, NvmlError::LibloadingError(_) | NvmlError::DriverNotLoaded | NvmlError::LibraryNotFound);
-    let denied = matches!(error, NvmlError::NoPermission);
-    let reason = Reason { error: Box::new(error), hint: None };
-    if absent {
-        Skip::Absent(reason)
-    } else if denied {
-        Skip::Denied(reason)
-    } else {
-        Skip::Failed(reason)
+    let hint = match error {
+        NvmlError::FailedToLoadSymbol(_) => Some("the library is too old or another one: install that of the driver"),
+        NvmlError::LibRmVersionMismatch => Some("library and kernel module differ: load the new module, or boot again"),
+        _ => None,
+    };
+    let verdict = match error {
+        NvmlError::LibloadingError(_)
+        | NvmlError::FailedToLoadSymbol(_)
+        | NvmlError::DriverNotLoaded
+        | NvmlError::LibraryNotFound => Skip::Absent,
+        NvmlError::NoPermission => Skip::Denied,
+        _ => Skip::Failed,
+    };
+    verdict(Reason { error: Box::new(error), hint })
+}
+
+/// Row of a processor that does not answer.
+fn silent(index: u32, error: &NvmlError) -> GpuRow {
+    let state = match error {
+        NvmlError::GpuLost | NvmlError::ResetRequired => GpuState::Lost,
+        NvmlError::NoPermission => GpuState::Denied,
+        _ => GpuState::Failed,
+    };
+    GpuRow {
+        index: u64::from(index),
+        uuid: None,
+        name: Text::from(format!("GPU {index}")),
+        state,
+        used: None,
+        memory_busy: None,
+        encoder: None,
+        decoder: None,
+        memory_total: None,
+        memory: None,
+        temperature: None,
+        high: None,
+        critical: None,
+        power: None,
+        power_limit: None,
+        energy: None,
+        fan: None,
+        frequency: None,
+        processes: None,
     }
 }
 
 fn row(index: u32, device: &Device<'_>) -> GpuRow {
+    let name = device.name();
     let utilization = device.utilization_rates().ok();
     let memory = device.memory_info().ok();
     let share = |percent: u32| f64::from(percent) / 100.0;
@@ -140,7 +193,8 @@ fn row(index: u32, device: &Device<'_>) -> GpuRow {
     GpuRow {
         index: u64::from(index),
         uuid: device.uuid().ok().map(Text::from),
-        name: device.name().map_or_else(|_| Text::from(format!("GPU {index}")), Text::from),
+        state: name.as_ref().map_or_else(|error| silent(index, error).state, |_| GpuState::Ok),
+        name: name.map_or_else(|_| Text::from(format!("GPU {index}")), Text::from),
         used: utilization.as_ref().map(|rates| share(rates.gpu)),
         memory_busy: utilization.as_ref().map(|rates| share(rates.memory)),
         encoder: device.encoder_utilization().ok().map(|info| share(info.utilization)),

@@ -7,6 +7,7 @@
 #![cfg(test)]
 
 mod bracket;
+mod gpu;
 mod memory;
 mod network;
 mod process;
