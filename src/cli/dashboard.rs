@@ -86,7 +86,7 @@ fn parts(host: &Arc<LocalHost>, config: Config) -> Result<tui::Config, Failure> 
 fn watch(host: &Arc<LocalHost>, named: Option<PathBuf>, args: Dashboard, wake: tui::Wake) -> Option<config::Watch> {
     let host = Arc::clone(host);
     let changed = move |loaded: Result<config::Loaded, Problems>| {
-        let reloaded = loaded.map_err(Failure::from).and_then(|loaded| {
+        let reloaded = loaded.map_err(|problems| Failure::usage(problems.brief(), "")).and_then(|loaded| {
             let mut config = loaded.config;
             apply(&args, &mut config);
             host.reload(config.collect.clone(), tick(&config)?).map_err(Failure::Output)?;
@@ -94,7 +94,7 @@ fn watch(host: &Arc<LocalHost>, named: Option<PathBuf>, args: Dashboard, wake: t
         });
         match reloaded {
             Ok(config) => wake.config(config),
-            Err(failure) => wake.message(&failure.to_string()),
+            Err(failure) => wake.message(&format!("old configuration kept: {failure}")),
         }
     };
     // a kernel without inotify watches left still has a dashboard

@@ -85,6 +85,17 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problems {
+    /// One line for a screen: the first mistake in the named file, and how many more there are.
+    pub fn brief(&self) -> String {
+        let Some((first, others)) = self.0.split_first() else { return String::new() };
+        let name = first.place.rsplit('/').next().unwrap_or(&first.place);
+        let first = Problem { place: name.to_owned(), ..first.clone() };
+        let line = first.to_string().replace('\n', " ");
+        if others.is_empty() { line } else { format!("{line} ({} more, see `netglance check`)", others.len()) }
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, problem) in self.0.iter().enumerate() {

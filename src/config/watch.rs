@@ -2,6 +2,7 @@
 //!
 //! The directory is watched, not the file: editors write a new file and rename it over the old one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,6 +13,12 @@ use super::{Loaded, Problems, file, load};
 
 /// Editors need several steps to save; so long after the last one the file is read.
 const SETTLE: Duration = Duration::from_millis(200);
+
+/// A file that never comes to rest is read all the same, so many steps after the first.
+const STEPS: usize = 50;
+
+/// Symbolic links that are followed from a configuration to its file.
+const LINKS: usize = 8;
 
 /// Watches until it is dropped.
 pub struct Watch {
@@ -27,7 +34,11 @@ pub fn watch(
     named: Option<PathBuf>,
     changed: impl Fn(Result<Loaded, Problems>) + Send + 'static,
 ) -> Result<Watch, notify::Error> {
-    let files = named.as_ref().map_or_else(file::candidates, |path| vec![path.clone()]);
+    let mut files = named.as_ref().map_or_else(file::candidates, |path| vec![path.clone()]);
+    // what a link points to changes in another directory
+    for file in files.clone() {
+        files.extend(std::iter::successors(target(&file), |file| target(file)).take(LINKS));
+    }
     let (events, received) = mpsc::channel();
     let watched = files.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -36,12 +47,13 @@ pub fn watch(
             let _ = events.send(());
         }
     })?;
-    for directory in files.iter().filter_map(|file| directory(file)).filter(|directory| directory.is_dir()) {
+    let directories: BTreeSet<&Path> = files.iter().filter_map(|file| directory(file)).collect();
+    for directory in directories.into_iter().filter(|directory| directory.is_dir()) {
         watcher.watch(directory, RecursiveMode::NonRecursive)?;
     }
     std::thread::Builder::new().name("config".to_owned()).spawn(move || {
         while received.recv().is_ok() {
-            while received.recv_timeout(SETTLE).is_ok() {}
+            let _ = (0..STEPS).take_while(|_| received.recv_timeout(SETTLE).is_ok()).count();
             changed(load(named.as_deref()));
         }
     })?;
@@ -52,7 +64,16 @@ fn directory(file: &Path) -> Option<&Path> {
     file.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
 }
 
+/// Where a symbolic link points to.
+fn target(file: &Path) -> Option<PathBuf> {
+    std::fs::read_link(file).ok().and_then(|to| directory(file).map(|directory| directory.join(to)))
+}
+
 /// Reading a file is an event too, and must not lead to reading it again.
 fn matters(event: &notify::Event, files: &[PathBuf]) -> bool {
+    // the kernel has thrown events away
+    if event.need_rescan() {
+        return true;
+    }
     !event.kind.is_access() && event.paths.iter().any(|path| files.iter().any(|f| f.file_name() == path.file_name()))
 }

@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 use regex::{Regex, RegexBuilder};
 
 use super::{Settings, ShowSettings};
+use crate::model::Cell;
+use crate::store::rate::View;
 
 /// Bytes that a compiled expression may take.
 const MAX_SIZE: usize = 1 << 20;
@@ -100,10 +102,37 @@ impl Settings {
         Some(show.alias.get(name).map_or(Cow::Borrowed(name), |alias| clean(alias)))
     }
 
+    /// Whether anything is said about a table.
+    pub fn has(&self, table: &str) -> bool {
+        self.tables.contains_key(table)
+    }
+
+    /// Whether a row of a view is left out.
+    pub fn hides(&self, view: &View, row: usize) -> bool {
+        self.name(&view.table().name, &own_name(view, row)).is_none()
+    }
+
+    /// The other name that a row of a view was given.
+    pub fn alias(&self, view: &View, row: usize) -> Option<Cow<'_, str>> {
+        self.tables.get(&*view.table().name)?.alias.get(&own_name(view, row)).map(|alias| clean(alias))
+    }
+
     fn compile(&self) -> BTreeMap<String, Patterns> {
         let one = |pattern: &Option<String>| pattern.as_deref().and_then(|pattern| compile(pattern).ok());
         let both = |show: &ShowSettings| Patterns { hide: one(&show.hide), show: one(&show.show) };
         self.tables.iter().map(|(table, show)| (table.clone(), both(show))).collect()
+    }
+}
+
+/// What people know a row by.
+fn own_name(view: &View, row: usize) -> String {
+    match view.raw().cell(row, view.table().label_column()) {
+        Cell::Text(name) | Cell::Label(name) => name.to_owned(),
+        Cell::U64(number) => number.to_string(),
+        Cell::I64(number) => number.to_string(),
+        Cell::Ip(address) => address.to_string(),
+        Cell::Mac(address) => address.to_string(),
+        _ => String::new(),
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) struct App {
     pub(super) keymap: Keymap,
     pub(super) theme: Theme,
     pub(super) ability: Ability,
+    /// Whether the terminal shows no more than ASCII, whatever the settings say.
+    ascii: bool,
     pub(super) style: Style,
     pub(super) toggles: BTreeSet<&'static str>,
     pub(super) page: Page,
@@ -105,6 +107,7 @@ pub(super) struct App {
 
 impl App {
     pub(super) fn new(host: Arc<dyn Host>, config: Config, mut ability: Ability) -> Result<Self, Error> {
+        let ascii = ability.ascii;
         ability.ascii |= config.settings.ascii;
         let keymap = Keymap::new(&config.settings.keys, config.settings.read_only)?;
         let theme = Theme::named(&config.settings.theme, config.themes.as_deref(), ability)?;
@@ -123,7 +126,8 @@ impl App {
             keymap,
             theme,
             ability,
-            style: Style::default(),
+            ascii,
+            style: Style { bits: toggles.contains(panel::toggle::BITS), ..Style::default() },
             toggles,
             page,
             tables: HashMap::new(),
@@ -201,7 +205,8 @@ impl App {
     /// How cells are written.
     pub(super) fn writing(&self) -> Reader<'_> {
         let scale = panel::scale(&self.cx());
-        Reader { style: self.style, levels: &self.config.levels, now: self.now(), scale }
+        let (levels, show) = (&*self.config.levels, &self.config.show);
+        Reader { style: self.style, levels, show, now: self.now(), scale }
     }
 
     /// The host whose past is shown.
@@ -222,7 +227,17 @@ impl App {
     /// Takes another configuration; on an error everything stays as it is. The page and the switches stay in any case.
     pub(super) fn configure(&mut self, config: Config) -> Result<(), Error> {
         let keymap = Keymap::new(&config.settings.keys, config.settings.read_only)?;
-        let theme = Theme::named(&config.settings.theme, config.themes.as_deref(), self.ability)?;
+        let ability = Ability { ascii: self.ascii || config.settings.ascii, ..self.ability };
+        let theme = Theme::named(&config.settings.theme, config.themes.as_deref(), ability)?;
+        self.ability = ability;
+        // what somebody has switched by hand since then stays
+        let known = |name: &str| TOGGLES.iter().find(|toggle| toggle.name == name).map(|toggle| toggle.name);
+        let (old, new) = (&self.config.settings.toggles, &config.settings.toggles);
+        for gone in old.iter().filter(|name| !new.contains(name)) {
+            self.toggles.remove(gone.as_str());
+        }
+        self.toggles.extend(new.iter().filter(|name| !old.contains(name)).filter_map(|name| known(name)));
+        self.style.bits = self.toggles.contains(panel::toggle::BITS);
         (self.keymap, self.theme, self.config) = (keymap, theme, config);
         self.cache.forget();
         self.say("the configuration was read again", Level::Ok);
@@ -259,7 +274,8 @@ impl App {
         let view = VIEWS.get(at)?;
         let own = &self.config.settings.layout.overview;
         if at == 0 && !own.is_empty() {
-            let found = own.iter().filter_map(|name| PANELS.iter().find(|panel| panel.name == *name));
+            let shown = own.iter().filter(|name| !self.toggles.contains(name.as_str()));
+            let found = shown.filter_map(|name| PANELS.iter().find(|panel| panel.name == *name));
             return Some(Node::Column(found.map(|p| (panel::Size::Weight(1), Node::Panel(p.name))).collect()));
         }
         Some((view.layout)(&self.cx(), width, height))

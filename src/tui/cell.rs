@@ -24,6 +24,8 @@ pub struct Reader<'a> {
     pub style: Style,
     /// Thresholds.
     pub levels: &'a Thresholds,
+    /// Other names of rows.
+    pub show: &'a crate::panel::Settings,
     /// For ages.
     pub now: Timestamp,
     /// A column that is shown as a part of something larger.
@@ -174,7 +176,9 @@ mod tests {
 
     fn written(cell: Cell<'_>, column: &Column, mode: Mode) -> String {
         let levels = Thresholds::default();
-        let reader = Reader { style: Style::default(), levels: &levels, now: Timestamp(100_000_000_000), scale: None };
+        let show = crate::panel::Settings::default();
+        let now = Timestamp(100_000_000_000);
+        let reader = Reader { style: Style::default(), levels: &levels, show: &show, now, scale: None };
         words(&cell, column, mode, &reader)
     }
 

@@ -126,8 +126,15 @@ impl Session {
             Event::Signal(SIGTSTP) => self.suspend(app, false)?,
             Event::Signal(SIGCONT) => self.resume(app)?,
             Event::Config(config) => {
-                if let Err(error) = app.configure(*config) {
-                    app.say(format!("the new configuration was not taken: {error}"), crate::model::Level::Warning);
+                let before = app.config.settings.mouse;
+                match app.configure(*config) {
+                    Ok(()) if app.config.settings.mouse != before => {
+                        self.terminal.set_mouse(app.config.settings.mouse);
+                    }
+                    Ok(()) => {}
+                    Err(error) => {
+                        app.say(format!("old configuration kept: {error}"), crate::model::Level::Warning);
+                    }
                 }
             }
             Event::Message(text) => app.say(text, crate::model::Level::Warning),

@@ -257,7 +257,7 @@ fn framed_table(
         state.columns.clone_from(&spec.columns);
     }
     if let Some(view) = &view {
-        state.refresh(view);
+        state.refresh(view, &app.config.show);
         line.push(Item::Text(format!(" {}", state.rows.len()).into(), Role::Value));
     }
     if let Some(filter) = &state.filter {

@@ -47,7 +47,12 @@ pub fn draw(
     let visible: Vec<usize> = state.rows.get(state.top..bottom).unwrap_or_default().to_vec();
     let written: Vec<Vec<Written>> = visible
         .iter()
-        .map(|row| state.columns.iter().map(|column| write_line(view, state, *row, *column, reader)).collect())
+        .map(|row| {
+            let mut cells: Vec<Written> =
+                state.columns.iter().map(|column| write_line(view, state, *row, *column, reader)).collect();
+            rename(view, state, *row, &mut cells, reader);
+            cells
+        })
         .collect();
     measure(view, state, &written);
     let placed = place(area, view, state);
@@ -75,6 +80,20 @@ pub fn draw(
         }
     }
     placed
+}
+
+/// Writes the other name that a row was given: in place of its own, or before the words at the end when that is not shown.
+fn rename(view: &View, state: &TableView, row: usize, cells: &mut [Written], reader: &Reader<'_>) {
+    let table = view.table();
+    let Some(alias) = reader.show.has(&table.name).then(|| reader.show.alias(view, row)).flatten() else { return };
+    let label = state.columns.iter().position(|column| *column == table.label_column());
+    if let Some(cell) = label.and_then(|at| cells.get_mut(at)) {
+        cell.text = alias.into_owned();
+    } else if state.columns.last().and_then(|column| table.columns.get(*column)).is_some_and(|c| c.attrs.last)
+        && let Some(cell) = cells.last_mut()
+    {
+        cell.text = format!("{alias}: {}", cell.text);
+    }
 }
 
 fn draw_cell(

@@ -55,11 +55,14 @@ impl TableView {
         Self { columns, sort, page: 1, ..Self::default() }
     }
 
-    /// Selects and orders the rows of a view and keeps the selected one on its line.
-    pub fn refresh(&mut self, view: &View) {
+    /// Selects and orders the rows of a view, without those that are hidden, and keeps the selected one on its line.
+    pub fn refresh(&mut self, view: &View, show: &crate::panel::Settings) {
         let line = self.position(view).and_then(|at| at.checked_sub(self.top));
         let query = Query { filter: self.filter.clone(), sort: self.sort.clone(), limit: None };
         self.rows = run(view, &query);
+        if show.has(&view.table().name) {
+            self.rows.retain(|row| !show.hides(view, *row));
+        }
         self.depth.clear();
         self.members.clear();
         if let Some(grouping) = self.grouping {
