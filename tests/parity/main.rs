@@ -13,6 +13,7 @@ mod network;
 mod process;
 mod storage;
 mod system;
+mod unit;
 mod work;
 
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! A known amount of work: is it what the table shows? Half a core, a number of bytes, threads, memory and a nice value.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub(crate) struct Known {
     pid: u32,
     /// A byte arrives for each step that the child has done.
     steps: std::fs::File,
+    /// A byte lets a child go on that waits.
+    go: Option<std::fs::File>,
     /// Set for a child that is another program.
     program: Option<Child>,
 }
@@ -42,27 +44,32 @@ const MEMORY: usize = 64 << 20;
 impl Known {
     /// Forks. `work` may do only what is safe after a fork of a program with threads: no memory, no locks.
     fn fork(work: impl FnOnce(&dyn Fn())) -> Self {
-        let mut ends = [0; 2];
-        // SAFETY: the array has room for the two descriptors, which nobody else owns.
-        let [steps, done] = unsafe {
-            assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
-            ends.map(|fd| OwnedFd::from_raw_fd(fd))
-        };
-        let fd = done.as_raw_fd();
+        Self::fork_told(|step, _| work(step))
+    }
+
+    /// Forks. The second argument of `work` waits until [`Self::proceed`] is called here.
+    pub(crate) fn fork_told(work: impl FnOnce(&dyn Fn(), &dyn Fn())) -> Self {
+        let ([steps, done], [wait, go]) = (pipe(), pipe());
+        let (fd, wait_fd) = (done.as_raw_fd(), wait.as_raw_fd());
         // SAFETY: the child calls async-signal-safe functions only and never returns.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             // SAFETY: as above; the byte is a constant.
             unsafe {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                work(&|| assert_eq!(libc::write(fd, b".".as_ptr().cast(), 1), 1));
+                let step = || assert_eq!(libc::write(fd, b".".as_ptr().cast(), 1), 1);
+                let proceed = || {
+                    let mut byte = 0_u8;
+                    assert_eq!(libc::read(wait_fd, (&raw mut byte).cast(), 1), 1);
+                };
+                work(&step, &proceed);
                 loop {
                     libc::pause();
                 }
             }
         }
         assert!(pid > 0, "{}", std::io::Error::last_os_error());
-        Self { pid: pid as u32, steps: steps.into(), program: None }
+        Self { pid: pid as u32, steps: steps.into(), go: Some(go.into()), program: None }
     }
 
     /// Does nothing.
@@ -83,15 +90,20 @@ impl Known {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().ends_with("shaped")), "the child says when it is ready");
-        Self { pid: child.id(), steps: std::fs::File::open("/dev/null").unwrap(), program: Some(child) }
+        Self { pid: child.id(), steps: std::fs::File::open("/dev/null").unwrap(), go: None, program: Some(child) }
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
+    /// Lets a child go on that waits for it.
+    pub(crate) fn proceed(&self) {
+        self.go.as_ref().unwrap().write_all(b".").unwrap();
+    }
+
     /// Waits for so many steps.
-    fn wait(&self, steps: usize) {
+    pub(crate) fn wait(&self, steps: usize) {
         (&self.steps).read_exact(&mut vec![0; steps]).unwrap();
     }
 
@@ -108,11 +120,20 @@ impl Known {
     }
 }
 
+fn pipe() -> [OwnedFd; 2] {
+    let mut ends = [0; 2];
+    // SAFETY: the array has room for the two descriptors, which nobody else owns.
+    unsafe {
+        assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        ends.map(|fd| OwnedFd::from_raw_fd(fd))
+    }
+}
+
 fn seconds(time: &libc::timespec) -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-fn clock(id: libc::clockid_t) -> f64 {
+pub(crate) fn clock(id: libc::clockid_t) -> f64 {
     // SAFETY: the pointer is that of a local.
     unsafe {
         let mut time = std::mem::zeroed::<libc::timespec>();
@@ -251,23 +272,15 @@ fn a_process_that_writes_and_reads_known_bytes_shows_them() {
     let file = std::fs::File::options().create(true).truncate(true).read(true).write(true).open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     let (fd, bytes) = (file.as_raw_fd(), buffer.as_ptr().cast_mut());
-    let mut go = [0; 2];
-    // SAFETY: the array has room for the two descriptors.
-    unsafe { assert_eq!(libc::pipe2(go.as_mut_ptr(), libc::O_CLOEXEC), 0) };
-    let [wait, start] = go;
-    let child = Known::fork(|step| {
-        let proceed = || {
-            step();
-            let mut byte = 0_u8;
-            // SAFETY: the pointer is that of a local.
-            unsafe { assert_eq!(libc::read(wait, (&raw mut byte).cast(), 1), 1) };
-        };
+    let child = Known::fork_told(|step, proceed| {
+        step();
         proceed();
         // SAFETY: the buffer has `BYTES` bytes in this copy of the parent's memory.
         unsafe {
             assert_eq!(libc::pwrite(fd, bytes.cast(), BYTES, 0), BYTES as isize);
             assert_eq!(libc::fsync(fd), 0);
         }
+        step();
         proceed();
         // SAFETY: as above; the pages are clean now and can be given up.
         unsafe {
@@ -276,26 +289,19 @@ fn a_process_that_writes_and_reads_known_bytes_shows_them() {
         }
         step();
     });
-    // SAFETY: the byte is a constant, the descriptor this test's own.
-    let proceed = || unsafe { assert_eq!(libc::write(start, b".".as_ptr().cast(), 1), 1) };
     let mut live = Live::new(&["read_bytes", "write_bytes"]);
     child.wait(1);
     let first = live.sample();
-    proceed();
+    child.proceed();
     child.wait(1);
     let second = live.sample();
-    proceed();
+    child.proceed();
     child.wait(1);
     let third = live.sample();
     let change =
         |a: &Sample, b: &Sample, column| (number(b, child.pid, column) - number(a, child.pid, column)) as usize;
     assert_eq!((change(&first, &second, "write_bytes"), change(&first, &second, "read_bytes")), (BYTES, 0));
     assert_eq!((change(&second, &third, "write_bytes"), change(&second, &third, "read_bytes")), (0, BYTES));
-    // SAFETY: both are this test's own.
-    unsafe {
-        libc::close(wait);
-        libc::close(start);
-    }
 }
 
 /// What the child of [`Known::shape`] does.
