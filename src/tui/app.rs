@@ -219,8 +219,7 @@ impl App {
         let age = self.past.age()?.round().max(1.0);
         Some(match age {
             _ if self.past.is_newest() => "paused".to_owned(),
-            ..60.0 => format!("paused -{age:.0}s"),
-            age => format!("paused -{}", unit::span(age)),
+            age => format!("paused -{}", super::stale::age(age)),
         })
     }
 

@@ -87,7 +87,11 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: (&str, &Key)
     let shown = window(lines.len(), page, top);
     app.reach.set(lines.len().saturating_sub(page.max(1)));
     let hidden = lines.len() - shown.len();
-    let inner = frame(buffer, area, &title, &super::paint::rest(shown.start, hidden), &app.theme);
+    let right = super::paint::rest(shown.start, hidden);
+    let of = section.checked_sub(1).and_then(|at| about.get(at)).map_or(table, |other| &*other.name);
+    let old = super::stale::old(app, [of]);
+    let right = old.as_ref().map_or(right.clone(), |old| format!("{} {right}", super::stale::age(old.age)));
+    let inner = frame(buffer, area, &title, right.trim(), &app.theme);
     let mut y = inner.y;
     if !about.is_empty() {
         line(buffer, Rect { height: 1, ..inner }, &tabs(&about, section), &app.theme);
@@ -95,6 +99,9 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: (&str, &Key)
     }
     for (y, items) in (y..inner.bottom()).zip(lines.get(shown).unwrap_or_default()) {
         line(buffer, Rect { y, height: 1, ..inner }, items, &app.theme);
+    }
+    if let Some(old) = old {
+        old.mark(app, buffer, area);
     }
 }
 

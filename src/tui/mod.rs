@@ -26,6 +26,7 @@ mod run;
 mod save;
 mod screen;
 pub mod settings;
+mod stale;
 pub mod table_paint;
 pub mod table_view;
 pub mod terminal;

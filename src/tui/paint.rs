@@ -9,7 +9,7 @@ use ratatui::style::{Modifier, Style};
 
 use super::text::{cut, fit, width};
 use super::theme::Theme;
-use crate::model::{Level, unit};
+use crate::model::Level;
 use crate::panel::{Block, Body, Item, Line, Role};
 
 /// Narrowest frame with a cell between itself and what it holds.
@@ -141,7 +141,7 @@ pub fn block(buffer: &mut Buffer, area: Rect, block: &Block, theme: &Theme) -> R
     }
     let mut right = String::new();
     if let Some(age) = block.stale {
-        right.push_str(&unit::span(age));
+        right.push_str(&super::stale::age(age));
     }
     if block.hidden > 0 {
         let gap = if right.is_empty() { "" } else { " " };

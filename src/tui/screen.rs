@@ -11,10 +11,11 @@ use super::keymap::Act;
 use super::overlay::Overlay;
 use super::paint::{self, put};
 use super::pane::{self, Pane};
+use super::stale;
 use super::table_paint;
 use super::table_view::TableView;
 use super::text::width;
-use crate::model::{Level, State, Table, unit};
+use crate::model::{Level, State, Table};
 use crate::panel::{Body, Item, Line, Node, Role, Size, Space, TableSpec, VIEWS, Views as _};
 use crate::store::query::Order;
 
@@ -225,13 +226,19 @@ fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
     }
     let room = paint::inside(area);
     let scroll = app.scrolls.get(def.name).copied().unwrap_or(0);
-    let block = (def.build)(&app.cx(), Space { width: room.width, height: room.height, scroll });
+    let mut block = (def.build)(&app.cx(), Space { width: room.width, height: room.height, scroll });
+    let demands = (def.demands)();
+    let old = stale::old(app, demands.iter().map(|demand| &*demand.table));
     let table = matches!(block.body, Body::Table(_));
     if let Body::Table(spec) = &block.body {
         framed_table(app, buffer, area, spec, def.name.to_owned(), (&block.title, &block.note));
     } else {
+        block.stale = old.as_ref().map(|old| old.age);
         paint::block(buffer, area, &block, &app.theme);
         app.scrolls.insert(def.name, block.scrolled);
+        if let Some(old) = old.filter(|_| matches!(block.body, Body::Lines(_))) {
+            old.mark(app, buffer, area);
+        }
     }
     if app.focused == Some(def.name) {
         paint::emphasize(buffer, area, &app.theme);
@@ -274,10 +281,9 @@ fn framed_table(
     let page = usize::from(paint::inside(area).height.saturating_sub(1));
     let hidden = state.rows.len().saturating_sub(page);
     let mut right = paint::rest(state.top, hidden);
-    let known = app.cache.snapshot().get(spec.table).filter(|one| one.status.state == State::Stale);
-    let age = known.and_then(|known| Some(known.now.as_ref()?.time.age(app.now())));
-    if let Some(age) = age {
-        right = format!("{} {right}", unit::span(age));
+    let old = stale::old(app, [spec.table]).filter(|_| view.is_some());
+    if let Some(old) = &old {
+        right = format!("{} {right}", stale::age(old.age));
     }
     let mut inner = paint::frame(buffer, area, &line, right.trim(), &app.theme);
     let padded = paint::inside(area.intersection(buffer.area));
@@ -290,8 +296,8 @@ fn framed_table(
         paint::body(buffer, padded, &crate::panel::why(&app.cx(), table), &app.theme);
         Vec::new()
     };
-    if age.is_some() {
-        paint::tint(buffer, inner, app.theme.role(Role::Stale).add_modifier(Modifier::DIM));
+    if let Some(old) = old {
+        old.mark(app, buffer, area);
     }
     app.tables.insert(key.clone(), state);
     app.spots.push(Spot { key, table: spec.table, area: inner, placed });

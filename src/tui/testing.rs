@@ -7,14 +7,16 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseEvent, Mouse
 use super::app::{App, Config};
 use super::theme::{Ability, Depth};
 use super::{input, screen};
+use crate::collect::disk::DiskRow;
+use crate::collect::link::LinkRow;
 use crate::collect::load::LoadRow;
 use crate::collect::memory::MemoryRow;
 use crate::collect::mount::MountRow;
 use crate::collect::process::ProcessRow;
 use crate::collect::process_detail::{ProcessEnvironmentRow, ProcessFileRow};
 use crate::model::{
-    Action, ActionError, Cell, Demand, HistoryAsk, Host, Kind, Mono, Rows, Sample, Series, Shape, Snapshot, Status,
-    Table, TableState, Text, Timestamp, Type, Value,
+    Action, ActionError, Cell, Demand, HistoryAsk, Host, Kind, Mono, Rows, Sample, Series, Shape, Snapshot, State,
+    Status, Table, TableState, Text, Timestamp, Type, Value,
 };
 
 /// A host whose samples a test gives, and that writes down what is done to it.
@@ -28,6 +30,8 @@ pub(super) struct Fake {
 impl Host for Fake {
     fn schema(&self) -> &'static [&'static Table] {
         static TABLES: &[&Table] = &[
+            DiskRow::TABLE,
+            LinkRow::TABLE,
             LoadRow::TABLE,
             MemoryRow::TABLE,
             MountRow::TABLE,
@@ -63,6 +67,27 @@ impl Fake {
         let before = snapshot.tables.remove(&*table.name).and_then(|state| state.now);
         let state = TableState { table, now: Some(sample), before, status: Status::ok() };
         snapshot.tables.insert(&table.name, state);
+        snapshot.generation += 1;
+        *latest = Arc::new(snapshot);
+    }
+}
+
+impl Fake {
+    /// Says that the source of a table gives nothing; what it gave before is `age` seconds old.
+    pub(super) fn fail(&self, table: &'static Table, state: State, reason: &str, age: f64) {
+        let mut latest = self.snapshot.lock().unwrap();
+        let mut snapshot = Snapshot::clone(&latest);
+        let mut known = snapshot.tables.remove(&*table.name).unwrap_or(TableState {
+            table,
+            now: None,
+            before: None,
+            status: Status::ok(),
+        });
+        known.status = Status { state, reason: Text::from(reason), hint: Text::default() };
+        if let Some(now) = &mut known.now {
+            now.time = Timestamp(Timestamp::now().0 - (age * 1e9) as i64);
+        }
+        snapshot.tables.insert(&table.name, known);
         snapshot.generation += 1;
         *latest = Arc::new(snapshot);
     }
