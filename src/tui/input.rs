@@ -87,7 +87,11 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
                 .focused_table()
                 .and_then(|(_, s)| s.filter.as_ref().map(|f| f.text().to_owned()))
                 .unwrap_or_default();
-            app.overlay = Overlay::Filter(Input::new(text), None);
+            if app.spots.is_empty() {
+                app.say("there is no table here to filter", Level::Ok);
+            } else {
+                app.overlay = Overlay::Filter(Input::new(text), None);
+            }
         }
         Act::EraseFilter => set_filter(app, ""),
         Act::NextView => turn(app, 1),
@@ -269,8 +273,16 @@ fn explore(app: &mut App, act: Act) {
 fn target(app: &mut App) -> Option<Target> {
     let target = app.target();
     if target.is_none() {
-        let many = app.focus().is_some_and(|(_, view, state)| state.row(&view).is_some_and(|row| state.is_many(row)));
-        app.say(if many { MANY } else { "select a process first" }, Level::Careful);
+        let selected = app.focus().and_then(|(_, view, state)| {
+            state.selected.as_ref()?;
+            Some(state.row(&view).map(|row| state.is_many(row)))
+        });
+        let words = match selected {
+            Some(Some(true)) => MANY,
+            Some(None) => "the selected process is gone",
+            _ => "select a process first",
+        };
+        app.say(words, Level::Careful);
     }
     target
 }

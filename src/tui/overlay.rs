@@ -127,11 +127,10 @@ pub(super) fn plain(text: String, role: Role) -> Line {
     vec![Item::Text(text.into(), role)]
 }
 
-/// The middle of the screen; nearly all of a small one.
+/// The middle of the screen; all of a small one.
 pub(super) fn centered(area: Rect) -> Rect {
     if area.width < 100 || area.height < 30 {
-        let x = u16::from(area.width > 40);
-        return Rect::new(area.x + x, area.y, area.width - 2 * x, area.height);
+        return area;
     }
     let (x, y) = (area.width / 16, area.height / 12);
     Rect::new(area.x + x, area.y + y, area.width - 2 * x, area.height - 2 * y)

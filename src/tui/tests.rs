@@ -417,3 +417,15 @@ fn the_wheel_scrolls_and_clicks_select_sort_and_switch() {
     press(&mut app, &["esc"]);
     assert_eq!(app.focused, None);
 }
+
+#[test]
+fn a_process_that_is_gone_is_not_signaled() {
+    let (host, mut app) = sampled(9);
+    press(&mut app, &["p", "end"]);
+    assert_eq!(app.target().unwrap().pid, 1008);
+    host.publish(processes(5), 3);
+    app.samples();
+    press(&mut app, &["k", "+"]);
+    assert!(screen(&mut app).contains("the selected process is gone"));
+    assert!(host.acts.lock().unwrap().is_empty());
+}
