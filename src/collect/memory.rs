@@ -90,6 +90,10 @@ table! {
     derived {
         /// Share of memory that is not available to new programs.
         used(Ratio) = "(total - available) / total" { title: Some("used%"), summary: Some(Fold::Max) },
+        /// Memory that is not available to new programs.
+        taken(Bytes) = "total - available" { title: Some("used") },
+        /// Swap that is taken.
+        swap_taken(Bytes) = "swap_total - swap_free" { title: Some("swap used") },
         /// Share of swap that is taken.
         swap_used(Ratio) = "(swap_total - swap_free) / swap_total" { title: Some("swap%"), summary: Some(Fold::Max) },
         /// Promised memory for each byte of the limit.

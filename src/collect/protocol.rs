@@ -25,7 +25,7 @@ table! {
         Counter(Events) established_resets: Option<u64> { title: Some("broken") },
         /// Segments received.
         Counter(Packets) rx_segments: Option<u64> { title: Some("rx seg") },
-        /// Segments sent.
+        /// Segments sent, without those sent again.
         Counter(Packets) tx_segments: Option<u64> { title: Some("tx seg") },
         /// Segments sent again.
         Counter(Packets) retransmits: Option<u64> { title: Some("retrans") },
@@ -61,7 +61,7 @@ table! {
         Counter(Events) time_wait_overflows: Option<u64> { wide: true },
     }
     derived {
-        /// Segments sent again for each segment sent.
+        /// Segments sent again for each new segment sent.
         retransmit_share(Ratio) = "retransmits / tx_segments" { title: Some("retrans %"), summary: Some(Fold::Max) },
     }
 }
@@ -102,6 +102,8 @@ table! {
 
 table! {
     /// The Internet Protocol of the host, with columns for each version. Cells are missing where the kernel does not count them.
+    ///
+    /// Before Linux 6.7 the kernel counts packets that it forwards as sent by the host, too.
     ///
     /// Source: `Documentation/networking/snmp_counter.rst`, `/proc/net/snmp`, `/proc/net/netstat`, `/proc/net/snmp6`.
     pub struct IpRow = "ip" { shape: Shape::Single, title: Some("IP"), history: History::Whole } {

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use netglance::collect::{Batch, COLLECTORS, Cx, Entry, Skip, Wants};
-use netglance::model::{Cell, Demand, Kind, Mono, Owners, Rows, State, Table, Timestamp, Value};
+use netglance::model::{Cell, Column, Demand, Kind, Mono, Owners, Rows, Sample, State, Table, Timestamp, Value};
 use netglance::source::file::Roots;
+use netglance::store::rate::{Mode, View};
 
 const ROUNDS: usize = 40;
 
@@ -114,23 +115,28 @@ impl Parity {
         self
     }
 
-    fn try_rows(&self) -> Result<Arc<dyn Rows>, Skip> {
+    fn try_sample(&self) -> Result<Sample, Skip> {
         let (roots, owners) = (Roots::live(), Owners::default());
         let (time, mono) = (Timestamp::now(), Mono::now());
         let cx = Cx { roots: &roots, wants: &self.wants, owners: &owners, time, mono };
         let mut batch = Batch::default();
         (self.entry.make)().collect(&cx, &mut batch)?;
-        Ok(Arc::clone(batch.rows(self.table).unwrap()))
+        Ok(Sample { rows: Arc::clone(batch.rows(self.table).unwrap()), time, mono })
     }
 
     /// A fresh sample.
+    pub(crate) fn sample(&self) -> Sample {
+        self.try_sample().unwrap_or_else(|skip| panic!("{}: {:?}", self.table.name, skip.status()))
+    }
+
+    /// Rows of a fresh sample.
     pub(crate) fn rows(&self) -> Arc<dyn Rows> {
-        self.try_rows().unwrap_or_else(|skip| panic!("{}: {:?}", self.table.name, skip.status()))
+        self.sample().rows
     }
 
     /// Fails unless the table is absent here.
     pub(crate) fn absent(&self) {
-        let status = self.try_rows().map(|rows| rows.len()).map_err(|skip| skip.status().state);
+        let status = self.try_sample().map(|sample| sample.rows.len()).map_err(|skip| skip.status().state);
         assert_eq!(status, Err(State::Absent), "{}", self.table.name);
     }
 
@@ -155,15 +161,17 @@ impl Parity {
         let mut records: BTreeMap<(String, String), Record> = BTreeMap::new();
         for round in 0..ROUNDS {
             let before = theirs();
-            let rows = self.rows();
+            let sample = self.sample();
             let after = theirs();
             assert!(round > 0 || !before.0.is_empty(), "the second source of {} says nothing", self.table.name);
-            let index = self.index(&*rows);
+            let index = self.index(&*sample.rows);
+            // Derived columns are evaluated as readers do
+            let view = View::new(&sample, None, Mode::Total);
             let mut open = false;
             for (key, first) in &before.0 {
                 let Some(second) = after.0.get(key) else { continue };
                 let (column, about) = self.table.column(&key.1).unwrap_or_else(|| panic!("no column {}", key.1));
-                let cell = index.get(&key.0).map(|row| rows.cell(*row, column));
+                let cell = index.get(&key.0).map(|row| view.cell(*row, column));
                 let held = cell.as_ref().is_some_and(|cell| holds(first, cell, second));
                 let record = records.entry(key.clone()).or_default();
                 record.seen += 1;
@@ -185,14 +193,21 @@ impl Parity {
         assert!(wrong.is_empty(), "{}:\n{}", self.table.name, wrong.join("\n"));
     }
 
-    /// Fails unless exactly these columns, Derived ones aside, were not compared.
+    /// Fails unless exactly these columns were not compared. Derived ones that take two samples are left to `rates`.
     pub(crate) fn left_out(&self, columns: &[&str]) {
-        let collected = self.table.columns.iter().filter(|column| column.kind != Kind::Derived);
-        let left: BTreeSet<&str> = collected.map(|column| &*column.name).collect();
+        let sampled = |column: &&Column| column.expr.as_deref().is_none_or(|expr| !self.changes(expr));
+        let left: BTreeSet<&str> = self.table.columns.iter().filter(sampled).map(|column| &*column.name).collect();
         let compared = self.compared.iter().map(String::as_str).collect();
         let left: Vec<_> = left.difference(&compared).copied().collect();
         let mut named = columns.to_vec();
         named.sort_unstable();
         assert_eq!(left, named, "columns of {} without a second source", self.table.name);
+    }
+
+    /// Whether an expression asks how much something has changed: it has a counter in it.
+    fn changes(&self, expr: &str) -> bool {
+        let words: Vec<&str> = expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        let counters = self.table.columns.iter().filter(|column| column.kind == Kind::Counter);
+        counters.into_iter().any(|column| words.contains(&&*column.name))
     }
 }

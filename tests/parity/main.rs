@@ -11,6 +11,7 @@ mod gpu;
 mod memory;
 mod network;
 mod process;
+mod rates;
 mod storage;
 mod system;
 mod unit;

@@ -64,6 +64,8 @@ fn files() -> Facts {
     for (column, name) in MEMINFO {
         put(&mut facts, "", column, line(&meminfo, name));
     }
+    let commit = line(&meminfo, "Committed_AS").unwrap() / line(&meminfo, "CommitLimit").unwrap();
+    facts.number("", "commit_share", commit);
     let huge = line(&meminfo, "Hugepagesize");
     for (column, name) in [("hugepage_total", "HugePages_Total"), ("hugepage_free", "HugePages_Free")] {
         put(&mut facts, "", column, line(&meminfo, name).and_then(|pages| Some(pages * huge?)));
@@ -103,6 +105,16 @@ fn memory_is_what_the_kernel_and_free_say() {
         }
         put("swap_total", swap[1]);
         put("swap_free", swap[3]);
+        let number = |word: &str| word.parse::<f64>().unwrap();
+        let (total, taken) = (number(memory[1]), number(memory[1]) - number(memory[7]));
+        facts.number("", "taken", taken);
+        facts.number("", "used", taken / total);
+        facts.number("", "swap_taken", number(swap[2]));
+        match number(swap[1]) {
+            // nothing is no share of nothing
+            0.0 => facts.missing("", "swap_used"),
+            total => facts.number("", "swap_used", number(swap[2]) / total),
+        }
         facts
     });
     // no ZFS here: the recorded trees have it
@@ -141,6 +153,8 @@ fn numa_nodes_are_what_sysfs_and_lscpu_say() {
             for (column, name) in columns {
                 put(&mut facts, node, column, line(&meminfo, name));
             }
+            let used = line(&meminfo, "MemUsed").zip(line(&meminfo, "MemTotal"));
+            put(&mut facts, node, "used", used.map(|(used, total)| used / total));
             for (column, name) in counters {
                 put(&mut facts, node, column, plain(&read("numastat"), name));
             }

@@ -300,6 +300,8 @@ fn listener_facts() -> Facts {
             if protocol.starts_with("tcp") {
                 facts.number(key, "queue", words[1].parse().unwrap());
                 facts.number(key, "queue_limit", words[2].parse().unwrap());
+                let share = words[1].parse::<f64>().unwrap() / words[2].parse::<f64>().unwrap();
+                facts.number(key, "queue_share", share);
             } else {
                 facts.missing(key, "queue");
                 facts.missing(key, "queue_limit");

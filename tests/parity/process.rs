@@ -28,8 +28,19 @@ fn instant(words: &[&str]) -> f64 {
     time.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second() as f64
 }
 
+/// The line behind so many words, with its own blanks.
+fn behind(line: &str, words: usize) -> &str {
+    let skip = |rest: &'_ str| {
+        let rest = rest.trim_start();
+        rest.len() - rest.find(' ').unwrap_or(rest.len())
+    };
+    let left = (0..words).fold(line.len(), |left, _| skip(&line[line.len() - left..]));
+    line[line.len() - left..].strip_prefix(' ').unwrap_or_default()
+}
+
 fn ps_facts() -> Facts {
-    let columns = "pid=,ppid=,user:64=,s=,ni=,priority=,nlwp=,vsz=,rss=,min_flt=,maj_flt=,cputimes=,psr=,lstart=,args=";
+    let columns =
+        "pid=,ppid=,user:64=,s=,ni=,priority=,nlwp=,vsz=,rss=,min_flt=,maj_flt=,cputimes=,psr=,lstart=,pmem=,args=";
     let mut facts = Facts::default();
     for line in said("ps", &["-ww", "-eo", columns]).lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -58,8 +69,9 @@ fn ps_facts() -> Facts {
         let started = instant(&words[13..18]);
         facts.between(pid, "started", started - 1.5, started + 1.5);
         // ps writes other bytes in a way of its own, and has words of its own for what has ended
-        let args = line.match_indices(words[17]).find_map(|(at, year)| line[at + year.len()..].strip_prefix(' '));
-        let args = args.unwrap_or_default();
+        let tenths: f64 = words[18].parse::<f64>().unwrap() / 100.0;
+        facts.between(pid, "memory", tenths - 0.001, tenths + 0.001);
+        let args = behind(line, 19);
         let plain = args.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         if plain && args.len() < 200 && !args.contains('?') && !args.ends_with("<defunct>") {
             facts.text(pid, "command", args);

@@ -81,12 +81,12 @@ fn file_systems_are_what_df_and_findmnt_say() {
     let shown = mount.keys();
     assert!(shown.contains("/"));
     mount.agrees(|| {
-        let columns = "--output=source,fstype,size,used,avail,itotal,iused,target";
+        let columns = "--output=source,fstype,size,used,avail,itotal,iused,pcent,ipcent,target";
         let text = said("df", &["-a", "-B1", columns]);
         let mut facts = Facts::default();
         for line in text.lines().skip(1) {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let target = words[7..].join(" ");
+            let target = words[9..].join(" ");
             if !shown.contains(&target) || words[2] == "-" {
                 continue;
             }
@@ -95,6 +95,13 @@ fn file_systems_are_what_df_and_findmnt_say() {
             facts.text(&target, "state", "ok");
             for (column, word) in [("size", words[2]), ("used", words[3]), ("available", words[4])] {
                 facts.number(&target, column, word.parse().unwrap());
+            }
+            for (column, word) in [("used_share", words[7]), ("inodes_share", words[8])] {
+                // df rounds up to whole per cent
+                match word.strip_suffix('%').map(|word| word.parse::<f64>().unwrap()) {
+                    Some(percent) => facts.between(&target, column, (percent - 1.0) / 100.0, percent / 100.0),
+                    None => facts.missing(&target, column),
+                }
             }
             for (column, word) in [("inodes", words[5]), ("inodes_used", words[6])] {
                 match word.parse() {

@@ -141,10 +141,12 @@ fn load_is_what_the_kernel_and_uptime_say() {
         let text = file("/proc/loadavg");
         let words: Vec<&str> = text.split([' ', '/']).collect();
         let mut facts = Facts::default();
-        for (column, word) in ["one", "five", "fifteen", "runnable", "tasks"].iter().zip(words) {
+        for (column, word) in ["one", "five", "fifteen", "runnable", "tasks"].iter().zip(&words) {
             facts.number("", column, word.parse().unwrap());
         }
-        facts.number("", "cpus", said("getconf", &["_NPROCESSORS_ONLN"]).trim().parse().unwrap());
+        let cpus: f64 = said("getconf", &["_NPROCESSORS_ONLN"]).trim().parse().unwrap();
+        facts.number("", "cpus", cpus);
+        facts.number("", "per_cpu", words[1].parse::<f64>().unwrap() / cpus);
         facts
     });
     load.agrees(|| {

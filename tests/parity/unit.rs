@@ -117,6 +117,7 @@ fn facts(group: &Group) -> Facts {
     facts.number(&key, "memory", memory.unwrap());
     // no limit is set
     facts.missing(&key, "memory_max");
+    facts.missing(&key, "memory_used");
     let stat = group.read("memory.stat").unwrap();
     let anon = line(&stat, "anon").or_else(|| line(&stat, "total_rss"));
     facts.number(&key, "anon", anon.unwrap());

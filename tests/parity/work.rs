@@ -300,8 +300,12 @@ fn a_process_that_writes_and_reads_known_bytes_shows_them() {
     let third = live.sample();
     let change =
         |a: &Sample, b: &Sample, column| (number(b, child.pid, column) - number(a, child.pid, column)) as usize;
-    assert_eq!((change(&first, &second, "write_bytes"), change(&first, &second, "read_bytes")), (BYTES, 0));
-    assert_eq!((change(&second, &third, "write_bytes"), change(&second, &third, "read_bytes")), (0, BYTES));
+    // the file system may touch a few pages of its own besides
+    let known = BYTES..BYTES + (256 << 10);
+    let (written, read) = (change(&first, &second, "write_bytes"), change(&second, &third, "read_bytes"));
+    assert!(known.contains(&written) && known.contains(&read), "{BYTES}: {written} written, {read} read");
+    let others = (change(&first, &second, "read_bytes"), change(&second, &third, "write_bytes"));
+    assert!(others.0 < 256 << 10 && others.1 < 256 << 10, "{others:?}");
 }
 
 /// What the child of [`Known::shape`] does.
