@@ -1,13 +1,13 @@
 //! How busy is each CPU, on machines of 2 and of 256?
 //!
-//! A bar of kinds of time for each as long as there is room for bars of a useful width; after that one number of percent
-//! for each, in rows of a round number of CPUs, colored by its level.
+//! A bar of kinds of time for each as long as there is room for bars of a useful width, with its past below where there is
+//! plenty; after that one number of percent for each, in rows of a round number of CPUs, colored by its level.
 
 use super::line::{self, gap};
 use super::list::Shown;
 use super::number;
 use super::pick::natural;
-use super::{Block, Cx, Line, PanelDef, Role, Space, cpu, gauge, list, pick};
+use super::{Block, Cx, Line, PanelDef, Role, Space, cpu, gauge, list, pick, toggle};
 use crate::col;
 use crate::collect::cpu::CpuRow;
 use crate::model::{Demand, Level, unit};
@@ -52,23 +52,41 @@ pub(super) fn grid(cx: &Cx<'_>, view: &View, space: Space) -> Shown {
     map(cx, view, space, &rows)
 }
 
+/// Fewest lines of a CPU with a graph, and fewest cells.
+const GRAPHED: (usize, u16) = (6, 36);
+/// Most lines of a graph.
+const TALLEST: usize = 16;
+
 fn bars(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> Vec<Line> {
-    let down = usize::from(space.height).max(1);
-    // as few columns as the height allows, so that bars are long
-    let across = rows.len().div_ceil(down).max(1);
+    let height = usize::from(space.height).max(1);
+    // as few columns as the height allows, so that bars are long, and more only where graphs gain by it
+    let least = rows.len().div_ceil(height).max(1);
+    let most = usize::from((space.width + 1) / (GRAPHED.1 + 1));
+    let tall = |across: &usize| height / rows.len().div_ceil(*across).max(1) >= GRAPHED.0;
+    let graphed = (least..=most).find(tall).filter(|_| !cx.on(toggle::NO_SPARKLINES));
+    let across = graphed.unwrap_or(least);
     let down = rows.len().div_ceil(across).max(1);
+    let lines_each = graphed.map_or(1, |_| (height / down).min(TALLEST));
     let each = (space.width + 1) / across as u16;
-    let bar = each.saturating_sub(NAME + 1 + SHARE + 1);
-    let mut lines = vec![Line::new(); down.min(rows.len())];
+    let mut lines = vec![Line::new(); down.min(rows.len()) * lines_each];
     for (i, (row, name)) in rows.iter().enumerate() {
-        let Some(line) = lines.get_mut(i % down) else { continue };
-        if !line.is_empty() {
-            line.push(gap());
+        let first = i % down * lines_each;
+        let bar = cpu::bar(cx, view, *row, each.saturating_sub(NAME + 1 + SHARE + 1));
+        let share = number::number(cx, view, *row, col!(CpuRow, used)).cell(SHARE);
+        let mut block = vec![vec![line::right(name.clone(), Role::Label, NAME), gap(), bar, share]];
+        // a line stays free below
+        let size = (each.saturating_sub(1), (lines_each as u16).saturating_sub(2));
+        if size.1 > 0 {
+            let at = (*row, col!(CpuRow, used));
+            block.extend(number::graph(cx, view, at, size, number::Top::At(1.0), Role::Value));
         }
-        line.push(line::right(name.clone(), Role::Label, NAME));
-        line.push(gap());
-        line.push(cpu::bar(cx, view, *row, bar));
-        line.push(number::number(cx, view, *row, col!(CpuRow, used)).cell(SHARE));
+        block.resize(lines_each, vec![line::left("", Role::Plain, each.saturating_sub(1))]);
+        for (line, part) in lines.iter_mut().skip(first).zip(block) {
+            if !line.is_empty() {
+                line.push(gap());
+            }
+            line.extend(part);
+        }
     }
     lines.into_iter().map(|line| line::clip(line, space.width)).collect()
 }

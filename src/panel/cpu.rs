@@ -71,10 +71,19 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
     gauge::block(cx, space, "CPU", (CpuRow::TABLE, note), lines)
 }
 
+/// A share in four cells, so that it keeps off its name.
+fn share(cx: &Cx<'_>, view: &View, row: usize, column: usize) -> Number {
+    let number = number::number(cx, view, row, column);
+    match view.cell(row, column).number() {
+        Some(share) if share >= 0.099_95 => Number { words: format!("{:.0}%", share * 100.0).into(), ..number },
+        _ => number,
+    }
+}
+
 fn numbers(cx: &Cx<'_>, view: &View, row: usize) -> Vec<Named> {
     let one = |(name, column, role): &(Name, usize, Role)| Named {
         part: (*column != IDLE).then_some(*role),
-        ..Named::new(*name, number::number(cx, view, row, *column))
+        ..Named::new(*name, share(cx, view, row, *column))
     };
     let mut named: Vec<Named> = KINDS.iter().map(one).collect();
     if let Some(hertz) = view.cell(row, col!(CpuRow, frequency)).number() {

@@ -99,8 +99,11 @@ pub(super) fn grid(named: Vec<Named>, width: u16) -> Vec<Line> {
     let across = |label: u16, most: u16| ((width + 1) / (key + label + CELLS + 1)).clamp(1, most);
     let count = named.len().max(1);
     let rows = |across: u16| count.div_ceil(usize::from(across));
-    let long = rows(across(longest, ACROSS)) <= rows(across(LABEL, 4));
-    let (least, most) = if long { (longest, ACROSS) } else { (LABEL, 4) };
+    // a number touches its name only where room is short
+    let touch = key > 0 || (width < KEYED && across(LABEL + 1, 4) < across(LABEL, 4));
+    let short = if touch { LABEL } else { LABEL + 1 };
+    let long = rows(across(longest, ACROSS)) <= rows(across(short, 4));
+    let (least, most) = if long { (longest, ACROSS) } else { (short, 4) };
     // as few columns as the lines allow; what is left goes between label and number
     let across = count.div_ceil(rows(across(least, most))) as u16;
     let label = least - u16::from(long);

@@ -92,8 +92,7 @@ fn pressure(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("past", 4, 3, Show::Spark(col!(PressureRow, some_avg10), Some(1.0))),
     ];
     let busy = vec![col!(PressureRow, some_avg10)];
-    let list =
-        List { title: "Pressure", names: "waits for", table: PressureRow::TABLE, name: 6, busy, columns, graphs: &[] };
+    let list = List { title: "Pressure", names: "for", table: PressureRow::TABLE, name: 6, busy, columns, graphs: &[] };
     list::block(cx, space, list)
 }
 

@@ -146,8 +146,10 @@ fn says(view: &View, row: usize, column: &Column) -> bool {
 
 /// Fewest lines of a graph with its heading and the line above.
 const GRAPH: u16 = 6;
+/// Fewest cells of it.
+const NARROWEST: u16 = 16;
 /// Most lines of it.
-const TALLEST: u16 = 14;
+const TALLEST: u16 = 24;
 
 /// Graphs of the busiest rows in the lines that a short list leaves.
 fn graphs(cx: &Cx<'_>, list: &List, picked: &Pick, width: u16, left: u16) -> Vec<Line> {
@@ -158,12 +160,12 @@ fn graphs(cx: &Cx<'_>, list: &List, picked: &Pick, width: u16, left: u16) -> Vec
     if count == 0 || across == 0 || cx.on(toggle::NO_SPARKLINES) {
         return Vec::new();
     }
-    let first = picked.rows.first().filter(|_| busiest.is_empty());
-    let each = (left / count as u16).min(TALLEST).saturating_sub(2);
     let half = (width.saturating_add(2) / across).saturating_sub(2);
-    if half == 0 {
+    if half < NARROWEST {
         return Vec::new();
     }
+    let first = picked.rows.first().filter(|_| busiest.is_empty());
+    let each = (left / count as u16).min(TALLEST).saturating_sub(2);
     let mut lines = Vec::new();
     for row in busiest.into_iter().chain(first).take(count) {
         let mut block = vec![Line::new(); usize::from(each) + 1];

@@ -56,8 +56,8 @@ pub(super) fn style(cx: &Cx<'_>) -> Style {
 
 /// Writes the change per second of a counter, or a value, of a column.
 pub(super) fn written(value: f64, column: &Column, style: Style) -> String {
-    // only traffic is ever read in bits
-    let style = Style { bits: style.bits && column.attrs.traffic, ..style };
+    // only traffic is ever read in bits, and never in powers of two
+    let style = Style { bits: style.bits && column.attrs.traffic, binary: style.binary && !column.attrs.traffic };
     match (column.kind, column.unit) {
         (Kind::Counter, _) if column.attrs.total && column.attrs.cpu => unit::cpu_time(value),
         (Kind::Counter, _) if column.attrs.total => unit::quantity(value, column.unit, style),
@@ -83,15 +83,15 @@ pub(super) fn number(cx: &Cx<'_>, view: &View, row: usize, column: usize) -> Num
 pub(super) fn total(cx: &Cx<'_>, view: &View, row: usize, column: usize) -> Number {
     let Some(value) = view.raw().cell(row, column).number() else { return Number::MISSING };
     let Some(about) = view.table().columns.get(column) else { return Number::MISSING };
-    let mut words = unit::quantity(if bits(cx, about) { value * 8.0 } else { value }, about.unit, style(cx));
-    if bits(cx, about) {
-        words.push('b');
-    }
-    Number::new(words, value, Level::Ok)
+    Number::new(amount(cx, value, about), value, Level::Ok)
 }
 
-fn bits(cx: &Cx<'_>, column: &Column) -> bool {
-    style(cx).bits && column.attrs.traffic
+/// A total: traffic in powers of ten and in bits if asked for.
+fn amount(cx: &Cx<'_>, value: f64, column: &Column) -> String {
+    let bits = style(cx).bits && column.attrs.traffic;
+    let style = Style { binary: cx.style.binary && !column.attrs.traffic, bits };
+    let words = unit::quantity(if bits { value * 8.0 } else { value }, column.unit, style);
+    if bits { words + "b" } else { words }
 }
 
 /// Sum of two columns of one unit, in the place of one number.
@@ -103,7 +103,7 @@ pub(super) fn sum(cx: &Cx<'_>, view: &View, row: usize, columns: (usize, usize),
     };
     let Some(about) = view.table().columns.get(columns.0) else { return Number::MISSING };
     if totals {
-        return Number::new(unit::quantity(a + b, about.unit, style(cx)), a + b, Level::Ok);
+        return Number::new(amount(cx, a + b, about), a + b, Level::Ok);
     }
     let level = cx.levels.level(view, row, columns.0).max(cx.levels.level(view, row, columns.1));
     Number::new(written(a + b, about, style(cx)), a + b, level)

@@ -38,8 +38,10 @@ impl Picked {
         self.busy.filter(|busy| *busy > 0.0).map_or(i32::MIN, |busy| (busy.log2() / 2.0).floor() as i32)
     }
 
-    fn rank(&self) -> (Reverse<Level>, Reverse<i32>) {
-        (Reverse(self.level), Reverse(self.step()))
+    /// What needs somebody first, then what is busy, then what may be worth a look while nothing happens on it.
+    fn rank(&self) -> (Reverse<Level>, Reverse<i32>, Reverse<Level>) {
+        let bad = if self.level > Level::Careful { self.level } else { Level::Ok };
+        (Reverse(bad), Reverse(self.step()), Reverse(self.level))
     }
 }
 
@@ -119,15 +121,24 @@ pub fn why(cx: &Cx<'_>, table: &Table) -> Body {
         (State::Ok, Some(_)) => "none".to_owned(),
         (state, _) => {
             let mut why = state.name().to_owned();
-            for (before, part, after) in [(": ", &status.reason, ""), (" (", &status.hint, ")")] {
+            let reason = without_number(&status.reason);
+            for (before, part, after) in [(": ", reason, ""), (" (", &*status.hint, ")")] {
                 if !part.is_empty() {
-                    why.extend([before, part.as_str(), after]);
+                    why.extend([before, part, after]);
                 }
             }
             why
         }
     };
     Body::Empty { level, why }
+}
+
+/// A reason without the number that the standard library puts behind the words of an errno.
+fn without_number(reason: &str) -> &str {
+    match reason.rsplit_once(" (os error ") {
+        Some((words, number)) if number.strip_suffix(')').is_some_and(|number| number.parse::<u32>().is_ok()) => words,
+        _ => reason,
+    }
 }
 
 /// Age of a table whose collector no longer answers.
@@ -161,5 +172,7 @@ mod tests {
         assert!(row(Some(0.1)).rank() < row(None).rank());
         let worse = Picked { level: Level::Warning, ..row(None) };
         assert!(worse.rank() < row(Some(1e12)).rank());
+        let careful = Picked { level: Level::Careful, ..row(Some(0.0)) };
+        assert!(row(Some(1.0)).rank() < careful.rank() && careful.rank() < row(Some(0.0)).rank());
     }
 }

@@ -78,14 +78,9 @@ fn mounts(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("source", 18, 8, Show::Words(col!(MountRow, source))),
     ];
     let busy = vec![col!(MountRow, used_share)];
-    let list = List {
-        title: "File systems",
-        names: "mounted at",
-        table: MountRow::TABLE,
-        name: 10,
-        busy,
-        columns,
-        graphs: &[],
-    };
+    // paths are long, and their ends tell them apart
+    let name = if space.width >= 60 { 20 } else { 10 };
+    let list =
+        List { title: "File systems", names: "mounted at", table: MountRow::TABLE, name, busy, columns, graphs: &[] };
     list::block(cx, space, list)
 }

@@ -18,6 +18,10 @@ pub static VIEWS: &[ViewDef] = &[
 const WIDE: u16 = 110;
 /// Cells of width from which quick look has a place of its own.
 const QUICK: u16 = 140;
+/// Lists with graphs below them.
+const GRAPHED: &[&str] = &["network", "disks"];
+/// Lines that nobody needs from which a second list has graphs.
+const PLENTY: u16 = 16;
 /// Lines of a frame.
 const FRAME: u16 = 2;
 /// Lines that processes keep: a frame, headings and eight rows.
@@ -27,8 +31,9 @@ fn overview(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     let top = match height {
         0..=13 => 0,
         14..=30 => 5,
-        31..=45 => 7,
-        _ => 9,
+        31..=45 => 8,
+        46..=70 => 11,
+        _ => 16,
     };
     let top = if cx.on(toggle::TOP_ROW) { 0 } else { top };
     let rest = height - top;
@@ -150,12 +155,21 @@ fn stack(cx: &Cx<'_>, names: &[&'static str], height: u16) -> Node {
     let names: Vec<&'static str> = names.iter().copied().filter(|name| is_shown(cx, name)).collect();
     let wants: Vec<u16> = names.iter().map(|name| lines(cx, name) + FRAME + 1).collect();
     let sizes = share(height, &wants);
-    let parts = names.iter().zip(sizes).enumerate().filter(|(_, (_, size))| *size > FRAME);
-    Node::Column(
-        parts
-            .map(|(i, (name, size))| (if i == 0 { Size::Weight(1) } else { Size::Fixed(size) }, Node::Panel(name)))
-            .collect(),
-    )
+    let sized = || names.iter().copied().zip(sizes.iter().copied()).filter(|(_, size)| *size > FRAME);
+    // what has nothing to show has no use for what is left
+    let first = sized().find(|(name, _)| rows(cx, name).is_some_and(|rows| rows > 0)).or_else(|| sized().next());
+    let grows = first.map_or("", |(name, _)| name);
+    let parts = names.iter().zip(sizes.iter().zip(&wants)).filter(|(_, (size, _))| **size > FRAME);
+    // graphs of a second list take half of plenty
+    let needed: u16 = sizes.iter().zip(&wants).map(|(size, want)| size.min(want)).sum();
+    let second = Some(height.saturating_sub(needed)).filter(|left| *left >= PLENTY).map_or(0, |left| left / 2);
+    let also = sized().find(|(name, _)| *name != grows && GRAPHED.contains(name)).map_or("", |(name, _)| name);
+    let size = |name, cells| match name {
+        name if name == grows => Size::Weight(1),
+        name if name == also => Size::Fixed(cells + second),
+        _ => Size::Fixed(cells),
+    };
+    Node::Column(parts.map(|(name, (cells, want))| (size(*name, *cells.min(want)), Node::Panel(name))).collect())
 }
 
 fn tallest(cx: &Cx<'_>, names: &[&'static str]) -> u16 {
@@ -177,7 +191,12 @@ fn rows(cx: &Cx<'_>, name: &str) -> Option<usize> {
 
 /// Lines that a panel's content wants, one at least.
 fn lines(cx: &Cx<'_>, name: &str) -> u16 {
-    let rows = if name == "alerts" { super::alert::all(cx).len() } else { rows(cx, name).unwrap_or(1) };
+    let rows = match name {
+        "alerts" => super::alert::all(cx).len(),
+        // three headings and their numbers
+        "protocols" => 11,
+        _ => rows(cx, name).unwrap_or(1),
+    };
     u16::try_from(rows.clamp(1, 1000)).unwrap_or(1000)
 }
 

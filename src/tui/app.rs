@@ -96,6 +96,8 @@ pub(super) struct App {
     /// Tabs as drawn last.
     pub(super) tabs: Vec<(Rect, Page)>,
     pub(super) size: (u16, u16),
+    /// Where the time comes from.
+    pub(super) clock: fn() -> Timestamp,
     pub(super) dirty: bool,
     pub(super) quit: bool,
     pub(super) asked: Vec<Demand>,
@@ -145,6 +147,7 @@ impl App {
             scrolls: HashMap::new(),
             came: None,
             tabs: Vec::new(),
+            clock: Timestamp::now,
             size: (0, 0),
             dirty: true,
             quit: false,
@@ -199,7 +202,7 @@ impl App {
     /// Wall clock of what is shown.
     pub(super) fn now(&self) -> Timestamp {
         let shown = self.past.shown().and_then(|(snapshot, _)| super::past::taken(snapshot));
-        shown.unwrap_or_else(Timestamp::now)
+        shown.unwrap_or_else(self.clock)
     }
 
     /// How cells are written.

@@ -11,6 +11,8 @@ mod detail;
 mod dialog;
 mod event;
 pub mod frame;
+#[cfg(test)]
+mod frames;
 mod graph;
 pub mod group;
 mod input;

@@ -346,7 +346,7 @@ fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
             text(format!(" {}", table.name), Role::Value, 24, false),
             text(rows, Role::Value, 8, true),
             text(format!("  {word}"), role, 12, false),
-            Item::Text(table.summary().replace('\n', " ").into(), Role::Label),
+            Item::Text(table.summary().split_whitespace().collect::<Vec<_>>().join(" ").into(), Role::Label),
         ];
         paint::line(buffer, Rect { y, height: 1, ..inner }, &line, &app.theme);
         if i == app.explore {

@@ -1,0 +1,350 @@
+//! What does every view look like, cell by cell?
+//!
+//! The screen of a hypervisor is compared with files under `tests/fixtures/frames`. It has two samples: what the collectors
+//! read from its recorded tree, and rows of the tables that a tree does not have, whose counters grow between the two. The
+//! past, the clock and the size are fixed, so that a frame is the same everywhere; only the time of day depends on where
+//! one is and is left out.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use super::app::{App, Config, Page};
+use super::theme::{Ability, Depth};
+use super::{screen, testing};
+use crate::collect::run::CollectorRow;
+use crate::collect::{Batch, COLLECTORS, Cx, Wants};
+use crate::model::{
+    Action, ActionError, Cell, Demand, HistoryAsk, Host, Mono, Owners, Rows, Sample, Series, Snapshot, Status, Table,
+    TableState, Timestamp, Type, Value,
+};
+use crate::panel::{PANELS, VIEWS};
+use crate::source::file::Roots;
+use crate::store::level::{Settings as Levels, Thresholds};
+use crate::store::rate::{Mode, View};
+
+/// When the newest sample was taken.
+const NOW: Timestamp = Timestamp(1_800_000_000_000_000_000);
+/// The recorded host.
+const TREE: &str = "made-5.10-hypervisor";
+/// Where the frames are, from here.
+const FRAMES: &str = "../../tests/fixtures/frames";
+/// Sizes of every view.
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+
+/// What the recorded tree does not have.
+const REST: &str = include_str!("../../tests/fixtures/frames/host.txt");
+
+/// Rows of one table.
+struct Made {
+    table: &'static Table,
+    cells: Vec<Vec<Value>>,
+}
+
+impl Rows for Made {
+    fn table(&self) -> &Table {
+        self.table
+    }
+    fn len(&self) -> usize {
+        self.cells.len()
+    }
+    fn cell(&self, row: usize, column: usize) -> Cell<'_> {
+        self.cells.get(row).and_then(|row| row.get(column)).map_or(Cell::Missing, Value::as_cell)
+    }
+}
+
+impl Made {
+    /// The rows of a table, with what counters grew by in the last second or without.
+    fn new(text: &str, table: &'static Table, grown: bool) -> Option<Self> {
+        let rows = text.lines().filter_map(|line| line.strip_prefix(&*table.name)?.strip_prefix(' '));
+        let cells: Vec<Vec<Value>> = rows.map(|row| cells(table, row, grown)).collect();
+        (!cells.is_empty()).then_some(Self { table, cells })
+    }
+}
+
+fn cells(table: &Table, row: &str, grown: bool) -> Vec<Value> {
+    let given: Vec<(&str, &str)> = row.split(' ').map(|one| one.split_once('=').expect("column=value")).collect();
+    for (name, _) in &given {
+        assert!(table.position(name).is_some(), "{} has no column {name}", table.name);
+    }
+    let one = |column: &crate::model::Column| {
+        let text = given.iter().find(|(name, _)| *name == column.name).map(|(_, text)| *text);
+        text.map_or(Value::Missing, |text| value(column, text, grown))
+    };
+    table.columns.iter().map(one).collect()
+}
+
+fn value(column: &crate::model::Column, text: &str, grown: bool) -> Value {
+    let number = || {
+        let (value, growth) = text.split_once('+').unwrap_or((text, "0"));
+        let growth: f64 = if grown { growth.parse().unwrap() } else { 0.0 };
+        value.parse::<f64>().unwrap() + growth
+    };
+    match column.ty {
+        Type::U64 => Value::U64(number() as u64),
+        Type::I64 => Value::I64(number() as i64),
+        Type::F64 => Value::F64(number()),
+        Type::Duration => Value::Duration(number()),
+        Type::Timestamp => Value::Timestamp(Timestamp::from_seconds(number())),
+        Type::Bool => Value::Bool(text == "yes"),
+        Type::Text => Value::Text(text.replace('~', " ").as_str().into()),
+        Type::Label => Value::Label(text.into()),
+        Type::Ip => Value::Ip(text.parse().unwrap()),
+        Type::Mac => Value::Mac(text.parse().unwrap()),
+    }
+}
+
+/// A host that was recorded.
+struct Recorded(Arc<Snapshot>);
+
+/// The tables of the host: a new one changes no frame.
+const NAMES: [&str; 26] = [
+    "host",
+    "cpu",
+    "load",
+    "memory",
+    "numa_node",
+    "pressure",
+    "interrupt",
+    "softirq",
+    "disk",
+    "mount",
+    "link",
+    "address",
+    "socket",
+    "listener",
+    "tcp",
+    "udp",
+    "ip",
+    "sensor",
+    "gpu",
+    "raid",
+    "clock",
+    "unit",
+    "process",
+    "process_file",
+    "process_thread",
+    "collector",
+];
+
+fn schema() -> &'static [&'static Table] {
+    static TABLES: OnceLock<Vec<&'static Table>> = OnceLock::new();
+    TABLES.get_or_init(|| {
+        let collected = COLLECTORS.iter().flat_map(|entry| entry.tables.iter().copied());
+        collected.chain([CollectorRow::TABLE]).filter(|table| NAMES.contains(&&*table.name)).collect()
+    })
+}
+
+fn sample(rows: Arc<dyn Rows>, second: i64) -> Sample {
+    let time = Timestamp(NOW.0 - (2 - second) * 1_000_000_000);
+    Sample { rows, time, mono: Mono((1000 + second as u64) * 1_000_000_000) }
+}
+
+/// A table with two samples.
+fn state(table: &'static Table, filled: Result<[Arc<dyn Rows>; 2], Status>) -> TableState {
+    match filled {
+        Ok([before, now]) => {
+            let (before, now) = (Some(sample(before, 1)), Some(sample(now, 2)));
+            TableState { table, now, before, status: Status::ok() }
+        }
+        Err(status) => TableState { table, now: None, before: None, status },
+    }
+}
+
+impl Recorded {
+    fn new(tree: &str, rest: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/trees").join(tree);
+        let roots = Roots::recorded(&path);
+        let demands: Vec<Demand> = PANELS.iter().flat_map(|panel| (panel.demands)()).collect();
+        let (wants, owners) = (Wants::union(&demands), Owners::default());
+        let mut snapshot = Snapshot { generation: 2, ..Snapshot::default() };
+        for entry in COLLECTORS {
+            let cx = Cx { roots: &roots, wants: &wants, owners: &owners, time: NOW, mono: Mono(1_002_000_000_000) };
+            let mut batch = Batch::default();
+            let skip = (entry.make)().collect(&cx, &mut batch).err().map(|skip| skip.status());
+            let filled = batch.into_tables();
+            for table in
+                entry.tables.iter().copied().filter(|table| !table.attrs.demand || wants.table(table).is_some())
+            {
+                let own = filled.iter().find(|(one, _)| one.name == table.name).map(|(_, filled)| filled.clone());
+                let own = own.map(|filled| filled.map(|rows| [Arc::clone(&rows), rows]));
+                let missing = || Err(skip.clone().unwrap_or_else(Status::ok));
+                snapshot.tables.insert(&table.name, state(table, own.unwrap_or_else(missing)));
+            }
+        }
+        for table in schema() {
+            let both = Made::new(rest, table, false).zip(Made::new(rest, table, true));
+            if let Some((before, now)) = both {
+                snapshot.tables.insert(&table.name, state(table, Ok([Arc::new(before), Arc::new(now)])));
+            }
+        }
+        Self::without_paths(&mut snapshot, &path);
+        Self(Arc::new(snapshot))
+    }
+
+    /// Reasons name files below the tree, which lies somewhere else on each machine.
+    fn without_paths(snapshot: &mut Snapshot, path: &Path) {
+        let prefix = path.display().to_string();
+        for state in snapshot.tables.values_mut() {
+            state.status.reason = state.status.reason.replace(&prefix, "").as_str().into();
+        }
+    }
+}
+
+impl Host for Recorded {
+    fn schema(&self) -> &'static [&'static Table] {
+        schema()
+    }
+    fn demand(&self, _: u64, _: Vec<Demand>) {}
+    fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.0)
+    }
+    fn history(&self, ask: &HistoryAsk) -> Option<Series> {
+        let state = self.0.get(&ask.table)?;
+        let view = View::new(state.now.as_ref()?, state.before.as_ref(), Mode::Rate);
+        let value = view.cell(view.find(&ask.key)?, view.table().position(&ask.column)?).number()?;
+        // up and down around what it is now
+        let point = |i: u64| (Mono((883 + i) * 1_000_000_000), value * (0.25 + ((i * 37) % 61) as f64 / 80.0));
+        let mut points: Vec<_> = (0..119).map(point).collect();
+        points.push((Mono(1_002_000_000_000), value));
+        Some(Series { points, evicted: 0 })
+    }
+    fn act(&self, _: &Action) -> Result<(), ActionError> {
+        Err(ActionError::Off)
+    }
+}
+
+fn dashboard(host: Recorded, ability: Ability) -> App {
+    /// The part of the configuration that levels come from.
+    #[derive(serde::Deserialize)]
+    struct Defaults {
+        threshold: Levels,
+    }
+    let defaults: Defaults = toml::from_str(include_str!("../../config/netglance.toml")).unwrap();
+    let levels = Thresholds::new(&defaults.threshold, schema().iter().copied()).unwrap();
+    let config = Config { levels: Arc::new(levels), ..Config::default() };
+    let mut app = App::new(Arc::new(host), config, ability).unwrap();
+    app.clock = || NOW;
+    app.samples();
+    app
+}
+
+const TRUE: Ability = Ability { depth: Depth::True, ascii: false };
+
+/// The screen after two frames, because the first finds out what is to be collected.
+fn frame(app: &mut App, size: (u16, u16)) -> String {
+    app.size = size;
+    testing::screen(app);
+    let time = regex::Regex::new("[0-9]{2}:[0-9]{2}:[0-9]{2}( |\n)").unwrap();
+    time.replace_all(&testing::screen(app), "HH:MM:SS$1").into_owned()
+}
+
+/// Names of the files that frames were compared with.
+type Seen = BTreeSet<String>;
+
+fn compare(seen: &mut Seen, name: &str, text: &str) {
+    seen.insert(format!("{name}.snap"));
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(FRAMES);
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+fn every_view(seen: &mut Seen) {
+    let mut app = dashboard(Recorded::new(TREE, REST), TRUE);
+    let views = VIEWS.iter().enumerate().map(|(i, view)| (view.name, Page::View(i)));
+    for (name, page) in views.chain([("explore", Page::Explore), ("table", Page::Table("link"))]) {
+        app.go(page);
+        for size in SIZES {
+            compare(seen, &format!("{name}-{}x{}", size.0, size.1), &frame(&mut app, size));
+        }
+    }
+}
+
+fn tiny_screens(seen: &mut Seen) {
+    let mut app = dashboard(Recorded::new(TREE, REST), TRUE);
+    for size in [(1, 1), (20, 5), (40, 10)] {
+        compare(seen, &format!("overview-{}x{}", size.0, size.1), &frame(&mut app, size));
+    }
+}
+
+/// What lies over a view.
+fn what_lies_over_a_view(seen: &mut Seen) {
+    for (name, keys) in [("details", ["down", "down", "enter"]), ("graph", ["down", "down", "g"])] {
+        let mut app = dashboard(Recorded::new(TREE, REST), TRUE);
+        app.go(Page::View(1));
+        app.size = (120, 40);
+        testing::press(&mut app, &keys);
+        compare(seen, &format!("{name}-120x40"), &frame(&mut app, (120, 40)));
+    }
+}
+
+/// 256 CPUs of which one in five is busy.
+fn many_cpus(seen: &mut Seen) {
+    let mut rest = REST.to_owned();
+    for cpu in 4..256_u32 {
+        let busy = f64::from(cpu * 37 % 100) / if cpu.is_multiple_of(5) { 100.0 } else { 330.0 };
+        let idle = 1.0 - busy;
+        writeln!(rest, "cpu cpu={cpu} user=9+{busy} idle=9+{idle} busy=9+{busy} accounted=9+1").unwrap();
+    }
+    let mut app = dashboard(Recorded::new(TREE, &rest), TRUE);
+    app.go(Page::View(VIEWS.iter().position(|view| view.name == "cpu").unwrap()));
+    for size in SIZES {
+        compare(seen, &format!("cpu256-{}x{}", size.0, size.1), &frame(&mut app, size));
+    }
+}
+
+/// The colors of a screen as one letter a cell, with what each letter means below.
+fn colors(seen: &mut Seen) {
+    let mut app = dashboard(Recorded::new(TREE, REST), TRUE);
+    frame(&mut app, (80, 24));
+    let buffer = screen::draw(&mut app);
+    let mut styles = Vec::new();
+    let mut text = String::new();
+    for row in buffer.content.chunks(80) {
+        for cell in row {
+            let style = (cell.fg, cell.bg, cell.modifier);
+            let at = styles.iter().position(|known| *known == style).unwrap_or_else(|| {
+                styles.push(style);
+                styles.len() - 1
+            });
+            text.push(char::from(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[at]));
+        }
+        text.push('\n');
+    }
+    for (at, (foreground, background, modifier)) in styles.iter().enumerate() {
+        let letter = char::from(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[at]);
+        writeln!(text, "{letter} {foreground} on {background} {modifier:?}").unwrap();
+    }
+    compare(seen, "overview-80x24-colors", &text);
+}
+
+/// The same without anything beyond ASCII.
+fn ascii(seen: &mut Seen) {
+    let mut app = dashboard(Recorded::new(TREE, REST), Ability { depth: Depth::Mono, ascii: true });
+    frame(&mut app, (80, 24));
+    let mut buffer = screen::draw(&mut app);
+    super::frame::sweep(&mut buffer, true);
+    let rows = buffer.content.chunks(80).map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>());
+    let text: String = rows.skip(1).map(|row| row.trim_end().to_owned() + "\n").collect();
+    assert!(text.is_ascii());
+    compare(seen, "overview-80x24-ascii", &text);
+}
+
+#[test]
+fn every_frame_is_as_it_was_and_no_file_is_left_behind() {
+    let mut seen = Seen::new();
+    every_view(&mut seen);
+    tiny_screens(&mut seen);
+    what_lies_over_a_view(&mut seen);
+    many_cpus(&mut seen);
+    colors(&mut seen);
+    ascii(&mut seen);
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/frames");
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files: BTreeSet<String> =
+        files.filter(|name| Path::new(name).extension().is_some_and(|end| end == "snap")).collect();
+    assert_eq!(files, seen, "left: files, right: frames");
+}
