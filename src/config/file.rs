@@ -22,11 +22,12 @@ pub fn candidates() -> Vec<PathBuf> {
     own.into_iter().chain([PathBuf::from("/etc/netglance/netglance.toml")]).collect()
 }
 
-/// The file to read: the named one whether it is there or not, else the first candidate that is there.
+/// The file to read: the named one whether it is there or not, else the first candidate that is there. A link that leads
+/// nowhere is there, and an error, because somebody has put it there.
 pub(super) fn find(named: Option<&Path>) -> Option<PathBuf> {
     match named {
         Some(path) => Some(path.to_owned()),
-        None => candidates().into_iter().find(|path| path.exists()),
+        None => candidates().into_iter().find(|path| path.symlink_metadata().is_ok()),
     }
 }
 

@@ -107,13 +107,14 @@ fn check_variable(variable: environment::Variable) -> Result<Table, Problems> {
     Err(refused.unwrap_or_else(|| Problem::new(&variable.name, format!("`{key}` cannot be set"), "")).into())
 }
 
-/// Lays `above` over `below`: tables key by key, lists of tables in front of what was there, anything else replaced.
+/// Lays `above` over `below`: tables key by key, lists of tables in front of what was there unless there are none, anything
+/// else replaced.
 pub(super) fn overlay(below: &mut Table, above: Table) {
     for (key, value) in above {
         match (below.get_mut(&key), value) {
             (Some(Value::Table(old)), Value::Table(new)) => overlay(old, new),
             // rules are tried in order, so those of the user come first and the defaults stay
-            (Some(Value::Array(old)), Value::Array(new)) if new.iter().all(Value::is_table) => {
+            (Some(Value::Array(old)), Value::Array(new)) if !new.is_empty() && new.iter().all(Value::is_table) => {
                 old.splice(0..0, new);
             }
             (_, value) => {

@@ -10,7 +10,7 @@ use crate::panel::show::ShowError;
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::tui::keymap::{self, KeyError, Keymap};
-use crate::tui::theme;
+use crate::tui::theme::{self, Ability, Theme};
 
 /// A mistake and the keys that lead to it from the top; elements of lists go by their number.
 pub(super) struct Mistake {
@@ -77,6 +77,8 @@ impl Config {
         if !themes.contains(&dashboard.theme) {
             let known = themes.iter().map(String::as_str);
             mistakes.push(Mistake::unknown(&["theme"], "theme", &dashboard.theme, known));
+        } else if let Err(error) = Theme::named(&dashboard.theme, super::themes().as_deref(), Ability::new(|_| None)) {
+            mistakes.push(Mistake::new(&["theme"], error.to_string().trim_end(), ""));
         }
         if let Some(view) = &dashboard.view {
             let known = names::views;

@@ -235,6 +235,17 @@ fn rules_of_the_user_come_before_the_defaults() {
     let mut below = toml::from_str("[[rule]]\na = 1\n[other]\nx = 1\ny = 1").unwrap();
     load::overlay(&mut below, toml::from_str("[[rule]]\na = 2\n[other]\ny = 2").unwrap());
     assert_eq!(below, toml::from_str::<toml::Table>("rule = [{a=2},{a=1}]\nother = {x=1,y=2}").unwrap());
+    load::overlay(&mut below, toml::from_str("rule = []").unwrap());
+    assert_eq!(below.get("rule"), Some(&toml::Value::Array(Vec::new())));
+}
+
+#[test]
+fn an_empty_list_takes_away_what_was_there() {
+    let file = (Path::new("x.toml"), "toggles = ['disks']\nthreshold = []");
+    let variable = (OsString::from("NETGLANCE__TOGGLES"), OsString::from("[]"));
+    let config = load::compose(Some(file), [variable]).unwrap();
+    assert!(config.dashboard.toggles.is_empty());
+    assert_eq!(config.threshold, Config::default().threshold);
 }
 
 #[test]

@@ -66,7 +66,6 @@ pub(super) struct App {
     pub(super) ability: Ability,
     /// Whether the terminal shows no more than ASCII, whatever the settings say.
     ascii: bool,
-    pub(super) style: Style,
     pub(super) toggles: BTreeSet<&'static str>,
     pub(super) page: Page,
     pub(super) tables: HashMap<String, TableView>,
@@ -129,7 +128,6 @@ impl App {
             theme,
             ability,
             ascii,
-            style: Style { bits: toggles.contains(panel::toggle::BITS), ..Style::default() },
             toggles,
             page,
             tables: HashMap::new(),
@@ -205,11 +203,16 @@ impl App {
         shown.unwrap_or_else(self.clock)
     }
 
+    /// Bits or bytes.
+    pub(super) fn style(&self) -> Style {
+        Style { bits: self.toggles.contains(panel::toggle::BITS), ..Style::default() }
+    }
+
     /// How cells are written.
     pub(super) fn writing(&self) -> Reader<'_> {
         let scale = panel::scale(&self.cx());
         let (levels, show) = (&*self.config.levels, &self.config.show);
-        Reader { style: self.style, levels, show, now: self.now(), scale }
+        Reader { style: self.style(), levels, show, now: self.now(), scale }
     }
 
     /// The host whose past is shown.
@@ -239,7 +242,6 @@ impl App {
             self.toggles.remove(gone.as_str());
         }
         self.toggles.extend(new.iter().filter(|name| !old.contains(name)).filter_map(|name| known(name)));
-        self.style.bits = self.toggles.contains(panel::toggle::BITS);
         (self.keymap, self.theme, self.config) = (keymap, theme, config);
         self.cache.forget();
         self.say("the configuration was read again", Level::Ok);
@@ -263,7 +265,7 @@ impl App {
             snapshot: self.cache.snapshot(),
             host: self.reader(),
             levels: &self.config.levels,
-            style: self.style,
+            style: self.style(),
             settings: &self.config.show,
             toggles: &self.toggles,
             now: self.now(),

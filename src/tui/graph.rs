@@ -137,7 +137,7 @@ pub(super) fn draw(
         put(buffer, inner.x, inner.y, inner.width, words, app.theme.role(Role::Muted));
         return;
     };
-    let say = |value: f64| number(value, about, Mode::Rate, app.style);
+    let say = |value: f64| number(value, about, Mode::Rate, app.style());
     let range = range(&past, say);
     let inner = frame(buffer, area, &title, &range, &app.theme);
     let plot = Rect::new(inner.x + AXIS, inner.y, inner.width - AXIS - 1, inner.height - 3);
@@ -178,7 +178,7 @@ fn range(past: &Past, say: impl Fn(f64) -> String) -> String {
 
 /// Numbers at the left: the ends, the middle where there is room, and thresholds with their glyphs.
 fn axis(app: &App, buffer: &mut Buffer, plot: Rect, past: &Past, about: &Column) {
-    let say = |value: f64| number(value, about, Mode::Rate, app.style);
+    let say = |value: f64| number(value, about, Mode::Rate, app.style());
     let left = plot.x - AXIS;
     let lines = f64::from(plot.height);
     let mut write = |line: u16, words: &str, style| {

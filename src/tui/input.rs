@@ -1,7 +1,5 @@
 //! What does each key, click and command do?
 
-use std::path::PathBuf;
-
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use tui_input::Input;
 
@@ -9,9 +7,10 @@ use super::app::{App, Page, page_named};
 use super::keymap::Act;
 use super::overlay::Overlay;
 use super::pane;
+use super::save::What;
 use super::theme::Theme;
 use crate::model::{Action, Level};
-use crate::panel::{LATER, SORTS, TOGGLES, Target, VIEWS, Views as _, toggle};
+use crate::panel::{LATER, SORTS, TOGGLES, Target, VIEWS, Views as _};
 use crate::store::expr::Filter;
 use crate::store::query::Order;
 
@@ -25,7 +24,6 @@ pub(super) enum Outcome {
     Suspend,
     Mouse,
     Clipboard(String),
-    SaveScreen(PathBuf),
 }
 
 /// Does what an event asks for.
@@ -161,7 +159,6 @@ fn switch(app: &mut App, at: usize) {
     if !app.toggles.remove(toggle.name) {
         app.toggles.insert(toggle.name);
     }
-    app.style.bits = app.toggles.contains(toggle::BITS);
     let on = if app.toggles.contains(toggle.name) { "on" } else { "off" };
     app.say(format!("{}: {on}", toggle.name), Level::Ok);
 }
@@ -323,8 +320,11 @@ fn copy(app: &mut App) -> Outcome {
     let reader = app.writing();
     let words = state.columns.iter().map(|at| super::cell::write_line(&view, state, row, *at, &reader).text);
     let words = words.collect::<Vec<String>>().join("\t");
-    app.say("copied, if the terminal allows it", Level::Ok);
-    Outcome::Clipboard(words)
+    clipboard(super::save::offer(app, words))
+}
+
+fn clipboard(text: Option<String>) -> Outcome {
+    text.map_or(Outcome::Done, Outcome::Clipboard)
 }
 
 /// Does what was typed after `:`.
@@ -348,7 +348,11 @@ fn command(app: &mut App, text: &str) -> Outcome {
                 None => app.say(format!("no column {rest} here"), Level::Careful),
             }
         }
-        "save" => return save(app, rest),
+        "save" => save(app, rest),
+        "copy" if !rest.is_empty() => match What::named(rest) {
+            Some(what) => return clipboard(super::save::copy(app, what)),
+            None => app.say("copy screen, or copy csv", Level::Careful),
+        },
         name => match app.keymap.named(name) {
             Some(act) => return self::act(app, act),
             None => app.say(format!("no command {name}"), Level::Careful),
@@ -357,17 +361,11 @@ fn command(app: &mut App, text: &str) -> Outcome {
     Outcome::Done
 }
 
-fn save(app: &mut App, rest: &str) -> Outcome {
-    match rest.split_once(' ') {
-        Some(("screen", path)) => return Outcome::SaveScreen(PathBuf::from(path.trim())),
-        Some(("csv", path)) => {
-            let path = PathBuf::from(path.trim());
-            let result = super::save::csv(app, &path);
-            super::save::tell(app, &path, result);
-        }
-        _ => app.say("save screen FILE, or save csv FILE", Level::Careful),
+fn save(app: &mut App, rest: &str) {
+    match rest.split_once(' ').and_then(|(what, path)| Some((What::named(what)?, path.trim()))) {
+        Some((what, path)) => super::save::save(app, what, path),
+        None => app.say("save screen FILE, or save csv FILE", Level::Careful),
     }
-    Outcome::Done
 }
 
 fn click(app: &mut App, mouse: MouseEvent) {

@@ -40,6 +40,8 @@ struct State {
     queue: VecDeque<Vec<u8>>,
     busy: bool,
     stopped: bool,
+    /// Whether what is being written is to be left where it is.
+    dropped: bool,
 }
 
 impl Shared {
@@ -92,6 +94,15 @@ impl Output {
         !state.stopped
     }
 
+    /// Forgets what is queued and being written, and waits until that has ended, at most `patience`.
+    pub(super) fn discard(&self, patience: Duration) {
+        let mut state = self.shared.lock();
+        state.queue.clear();
+        state.dropped = state.busy;
+        drop(state);
+        self.drain(patience);
+    }
+
     /// Forgets what is queued and ends the thread at its next step.
     pub(super) fn stop(&self) {
         let mut state = self.shared.lock();
@@ -129,7 +140,7 @@ fn serve(shared: &Shared, written: &Written) {
         let result = write_all(shared, &bytes);
         let failed = result.is_err();
         let mut state = shared.lock();
-        state.busy = false;
+        (state.busy, state.dropped) = (false, false);
         state.stopped |= failed;
         drop(state);
         shared.changed.notify_all();
@@ -139,9 +150,11 @@ fn serve(shared: &Shared, written: &Written) {
 
 fn write_all(shared: &Shared, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        if shared.lock().stopped {
+        let state = shared.lock();
+        if state.stopped || state.dropped {
             return Ok(());
         }
+        drop(state);
         if !writable(shared.fd.as_fd(), 100)? {
             continue;
         }
@@ -193,6 +206,24 @@ mod tests {
         drop(output);
         assert!(before.elapsed() < Duration::from_secs(1));
         drop(reader);
+    }
+
+    #[test]
+    fn what_comes_after_a_stalled_terminal_was_given_up_is_written() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let output = Output::start(writer.into(), false, Box::new(|_| {})).unwrap();
+        output.send(vec![b'x'; 1 << 20]);
+        assert!(!output.drain(Duration::from_millis(50)));
+        output.discard(Duration::from_secs(5));
+        assert!(output.ready());
+        output.send(b"again".to_vec());
+        let mut all = Vec::new();
+        while !all.ends_with(b"again") {
+            let mut some = [0; 4096];
+            let count = reader.read(&mut some).unwrap();
+            all.extend_from_slice(&some[..count]);
+        }
+        assert!(all.len() < 1 << 20);
     }
 
     #[test]

@@ -147,6 +147,8 @@ fn popup(app: &App, buffer: &mut Buffer, area: Rect, title: &str, lines: &[Line]
     clear(buffer, area, app.theme.base());
     let page = usize::from(area.height.saturating_sub(2));
     let top = window(lines.len(), page, top).start;
+    // nobody chooses what cannot be seen
+    let top = chosen.map_or(top, |chosen| top.clamp((chosen + 1).saturating_sub(page.max(1)), chosen));
     app.reach.set(lines.len().saturating_sub(page.max(1)));
     let hidden = lines.len().saturating_sub(top + page);
     let right = if hidden > 0 { format!("+{hidden}") } else { String::new() };

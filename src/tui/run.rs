@@ -159,10 +159,6 @@ impl Session {
                 let data = base64::engine::general_purpose::STANDARD.encode(text);
                 self.terminal.send(format!("\x1b]52;c;{data}\x07").into_bytes());
             }
-            input::Outcome::SaveScreen(path) => {
-                let result = super::save::screen(&self.front, &path);
-                super::save::tell(app, &path, result);
-            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! The selection is a row's key, so it stays on the row whatever the order does, and its line stays where it is. Only
 //! visible rows are ever written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::{Key, Table};
 use crate::store::expr::Filter;
@@ -172,16 +172,21 @@ impl TableView {
         let id = |row: usize, column: usize| Key::from_cells([view.cell(row, column)]);
         let present: HashMap<Key, usize> = self.rows.iter().map(|row| (id(*row, child), *row)).collect();
         let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
-        let mut stack = Vec::new();
+        let mut roots = Vec::new();
         for row in &self.rows {
             match present.get(&id(*row, parent)).filter(|above| *above != row) {
                 Some(above) => children.entry(*above).or_default().push(*row),
-                None => stack.push((*row, 0)),
+                None => roots.push(*row),
             }
         }
-        stack.reverse();
+        // behind the roots stand all rows, for those in a loop, to which no root leads
+        let mut stack: Vec<(usize, usize)> = roots.iter().chain(&self.rows).rev().map(|row| (*row, 0)).collect();
+        let mut placed = HashSet::with_capacity(self.rows.len());
         let mut order = Vec::with_capacity(self.rows.len());
         while let Some((row, depth)) = stack.pop() {
+            if !placed.insert(row) {
+                continue;
+            }
             order.push(row);
             self.depth.push(depth);
             for below in children.remove(&row).unwrap_or_default().into_iter().rev() {

@@ -88,7 +88,7 @@ impl Terminal {
             self.output.send(RESET.as_bytes().to_vec());
         }
         if !flows || !self.output.drain(PATIENCE) {
-            self.output.stop();
+            self.output.discard(PATIENCE);
             // what the kernel still holds would come out after the reset
             let _ = tcflush(rustix::stdio::stdout(), QueueSelector::OFlush);
             try_write(self.output.fd(), RESET.as_bytes());

@@ -186,6 +186,14 @@ pub(super) fn mouse(app: &mut App, kind: MouseEventKind, column: u16, row: u16) 
     let _ = input::handle(app, Event::Mouse(event));
 }
 
+/// Runs a command of the palette.
+pub(super) fn command(app: &mut App, text: &str) -> input::Outcome {
+    press(app, &[":"]);
+    type_text(app, text);
+    screen(app);
+    input::handle(app, Event::Key(KeyCode::Enter.into()))
+}
+
 /// Types text.
 pub(super) fn type_text(app: &mut App, text: &str) {
     for ch in text.chars() {

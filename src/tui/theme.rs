@@ -152,7 +152,8 @@ impl TryFrom<String> for Paint {
             return Ok(Self(None));
         }
         let wrong = || format!("`{text}` is no color; write \"#rrggbb\" or \"none\"");
-        let hex = text.strip_prefix('#').filter(|hex| hex.len() == 6).ok_or_else(wrong)?;
+        let plain = |hex: &&str| hex.len() == 6 && hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let hex = text.strip_prefix('#').filter(plain).ok_or_else(wrong)?;
         let number = u32::from_str_radix(hex, 16).map_err(|_| wrong())?;
         let [_, red, green, blue] = number.to_be_bytes();
         Ok(Self(Some((red, green, blue))))
@@ -177,8 +178,9 @@ impl Theme {
     /// # Errors
     /// [`ThemeError`].
     pub fn named(name: &str, dir: Option<&Path>, ability: Ability) -> Result<Self, ThemeError> {
-        let plain = name.chars().all(|ch| ch.is_ascii_alphanumeric() || ch == '-' || ch == '_');
-        if let Some(path) = dir.map(|dir| dir.join(format!("{name}.toml"))).filter(|path| plain && path.is_file()) {
+        if let Some(path) =
+            dir.map(|dir| dir.join(format!("{name}.toml"))).filter(|path| is_name(name) && path.is_file())
+        {
             return Self::parse(name, &read(&path)?, ability);
         }
         match BUILTIN.iter().find(|(known, _)| *known == name) {
@@ -290,6 +292,11 @@ impl Theme {
     }
 }
 
+/// Whether a file of that name can be asked for.
+fn is_name(name: &str) -> bool {
+    name.chars().all(|ch| ch.is_ascii_alphanumeric() || ch == '-' || ch == '_')
+}
+
 /// Every theme's name.
 pub fn names(dir: Option<&Path>) -> Vec<String> {
     let mut names: Vec<String> = BUILTIN.iter().map(|(name, _)| (*name).to_owned()).collect();
@@ -298,9 +305,10 @@ pub fn names(dir: Option<&Path>) -> Vec<String> {
         let path = entry.path();
         if path.extension().is_some_and(|ext| ext == "toml")
             && let Some(name) = path.file_stem().and_then(std::ffi::OsStr::to_str)
+            && is_name(name)
             && !names.iter().any(|known| known == name)
         {
-            names.push(crate::model::Text::from(name).to_string());
+            names.push(name.to_owned());
         }
     }
     names
@@ -390,6 +398,9 @@ mod tests {
         assert!(Theme::named("nope", None, TRUE).unwrap_err().to_string().contains("gruvbox"));
         assert!(Theme::named("../../etc/passwd", Some(Path::new("/tmp")), TRUE).is_err());
         assert!(Theme::parse("x", "title = \"x\"\n[colors]\ntext = \"blue\"", TRUE).is_err());
+        for wrong in ["#+12345", "#12345", "123456", "#12345é"] {
+            assert!(Paint::try_from(wrong.to_owned()).is_err(), "{wrong}");
+        }
     }
 
     #[test]
