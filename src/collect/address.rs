@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::address::recorded;
 use crate::source::netlink::route::{self, Address, IfIndex, LinkNews};
 use crate::source::netlink::{Drained, Family, Part, Socket};
 use crate::{label, table};
@@ -36,9 +37,10 @@ label! {
 
 table! {
     /// One IP address of an interface. The peer is missing but for point-to-point links, the end of its life for
-    /// addresses that nobody lent.
+    /// addresses that nobody lent. A recorded host does not tell peers, ends, and the scope of IPv4 beyond the loopback's.
     ///
-    /// Source: rtnetlink `RTM_GETADDR`, `include/uapi/linux/if_addr.h`.
+    /// Source: rtnetlink `RTM_GETADDR`, `include/uapi/linux/if_addr.h`; `/proc/net/if_inet6`, `fib_trie` and `route` of a
+    /// recorded host.
     pub struct AddressRow = "address" { title: Some("Addresses") } {
         /// Number of the interface.
         Id(None) index: u32 { wide: true },
@@ -81,7 +83,14 @@ struct AddressCollector {
 impl Collect for AddressCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
         if !cx.roots.live {
-            return Err(Skip::absent("addresses come from a socket, which a recorded tree does not have"));
+            let found = recorded(&cx.roots.proc, &cx.roots.sys)?;
+            if !found.homeless.is_empty() {
+                let count = found.homeless.len();
+                let reason = format!("the files of a recorded host do not tell the interfaces of {count} addresses");
+                out.partly(AddressRow::TABLE, &Skip::absent(reason));
+            }
+            out.push(found.addresses.iter().map(|address| row(address, &found.names, cx.time)).collect());
+            return Ok(());
         }
         let mut live = match self.live.take() {
             Some(live) => live,

@@ -103,7 +103,7 @@ table! {
 table! {
     /// The Internet Protocol of the host, with columns for each version. Cells are missing where the kernel does not count them.
     ///
-    /// Before Linux 6.7 the kernel counts packets that it forwards as sent by the host, too.
+    /// Older kernels count packets that they forward as sent by the host, too.
     ///
     /// Source: `Documentation/networking/snmp_counter.rst`, `/proc/net/snmp`, `/proc/net/netstat`, `/proc/net/snmp6`.
     pub struct IpRow = "ip" { shape: Shape::Single, title: Some("IP"), history: History::Whole } {

@@ -4,6 +4,7 @@
 //! that a recorded tree can stand in for `/proc` and `/sys`. Nothing here panics on what the kernel says.
 
 pub mod action;
+pub mod address;
 pub mod clock;
 pub mod file;
 pub mod hypervisor;
