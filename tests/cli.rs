@@ -186,8 +186,9 @@ fn root_what_a_plain_user_may_not_read_is_a_warning_beside_the_rows() {
     assert!(stderr(&whole).contains("denied") && stderr(&whole).contains("hint: "), "{}", stderr(&whole));
     let doctor = nobody(&["doctor"]);
     let text = stdout(&doctor);
-    let line = text.lines().find(|line| line.starts_with("process ")).unwrap();
-    assert!(line.contains("partly denied") && line.contains("CAP_SYS_PTRACE"), "{text}");
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("process "));
+    assert!(lines.next().unwrap().contains("partly denied"), "{text}");
+    assert!(lines.next().unwrap().contains("  fix: ") && text.contains("CAP_SYS_PTRACE"), "{text}");
     assert_eq!(doctor.status.code(), Some(0), "{text}{}", stderr(&doctor));
 }
 
@@ -216,6 +217,7 @@ fn mistakes_exit_2_with_a_hint_and_print_nothing() {
         (&["show", "load", "--format", "prometheus", "--rate"], "totals"),
         (&["show", "process_file"], "--where 'pid == ...'"),
         (&["show"], "TABLE"),
+        (&["doctor", "--format", "prometheus"], "possible values: text, json, csv"),
         (&["frobnicate"], "frobnicate"),
         (&["--view", "x", "schema"], "dashboard"),
         (&["--config", "/nonexistent.toml", "show", "load"], "/nonexistent.toml"),
@@ -283,6 +285,31 @@ fn doctor_says_how_every_collector_fares() {
 }
 
 #[test]
+fn root_a_source_that_fails_is_exit_1_and_fails_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("loadavg");
+    std::fs::write(&bad, "no numbers\n").unwrap();
+    // the mount is seen in a namespace that ends with the command
+    let with_bad_source = |args: &str| {
+        let program = env!("CARGO_BIN_EXE_netglance");
+        let script = format!("mount --bind {} /proc/loadavg && exec {program} {args}", bad.display());
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &script]).stdin(Stdio::null());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", "/nonexistent");
+        command.output().unwrap()
+    };
+    let shown = with_bad_source("show load --format json");
+    assert_eq!((shown.status.code(), stdout(&shown).as_str()), (Some(1), ""));
+    assert!(stderr(&shown).contains("load: failed: parse /proc/loadavg"), "{}", stderr(&shown));
+    let doctor = with_bad_source("doctor --format json");
+    assert_eq!(doctor.status.code(), Some(1));
+    assert!(stderr(&doctor).contains("failed: load"), "{}", stderr(&doctor));
+    let rows: Value = serde_json::from_str(&stdout(&doctor)).unwrap();
+    let failed: Vec<&Value> = rows.as_array().unwrap().iter().filter(|row| row["state"] == "failed").collect();
+    assert_eq!(failed.iter().map(|row| &row["name"]).collect::<Vec<_>>(), ["load"]);
+}
+
+#[test]
 fn a_collector_that_is_switched_off_is_named_and_not_run() {
     let (_dir, path) = config("[collect.load]\nenabled = false");
     let name = path.to_str().unwrap();
@@ -309,6 +336,40 @@ fn completions_know_the_tables_and_columns() {
 }
 
 #[test]
+fn bash_completes_tables_their_columns_and_views() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("netglance.bash");
+    std::fs::write(&script, ok(&["completions", "bash"])).unwrap();
+    // what bash does on Tab: the words of the line, the last one being completed
+    let complete = |line: &str| {
+        let code = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_LINE=\"$*\"; \
+                    function=$(complete -p netglance | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+                    $function netglance \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD-1]}\"; \
+                    printf '%s ' \"${COMPREPLY[@]}\"";
+        let mut command = Command::new("bash");
+        command.args(["--norc", "-c", code, "bash"]).arg(&script).args(line.split(' '));
+        stdout(&command.stdin(Stdio::null()).output().unwrap()).trim_end().to_owned()
+    };
+    for (line, want) in [
+        ("netglance sho", "show"),
+        ("netglance show process_t", "process_thread"),
+        ("netglance schema loa", "load"),
+        ("netglance show load --columns fif", "fifteen"),
+        ("netglance show load --columns one,fi", "one,five one,fifteen"),
+        ("netglance show load --sort fif", "fifteen"),
+        ("netglance show load --sort -fif", "-fifteen"),
+        ("netglance show --rate load --columns fif", "fifteen"),
+        ("netglance show load --columns pid", ""),
+        ("netglance --view processe", "processes"),
+        ("netglance --view expl", "explore"),
+        ("netglance --theme nor", "nord"),
+        ("netglance show load --format js", "json"),
+    ] {
+        assert_eq!(complete(line), want, "{line}");
+    }
+}
+
+#[test]
 fn reset_leaves_every_mode_of_the_dashboard() {
     let text = ok(&["reset"]);
     for sequence in ["\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?2004l", "\x1b[0m"] {
@@ -319,9 +380,13 @@ fn reset_leaves_every_mode_of_the_dashboard() {
 #[test]
 fn the_manual_describes_every_command() {
     let page = ok(&["man"]);
-    for word in ["SHOW", "DOCTOR", "CHECK", "Exit codes"] {
-        assert!(page.contains(word), "{word}");
+    for word in ["show", "schema", "doctor", "check", "completions", "man", "reset"] {
+        assert!(page.contains(&format!(".SS \"netglance {word}")), "{word}");
     }
+    for section in ["NAME", "SYNOPSIS", "\"EXIT STATUS\"", "FILES", "ENVIRONMENT", "EXAMPLES"] {
+        assert!(page.lines().any(|line| line == format!(".SH {section}")), "{section}\n{page}");
+    }
+    assert!(!page.lines().any(|line| line.ends_with(' ')), "what `man` warns of");
 }
 
 #[test]

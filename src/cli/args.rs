@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::collect::settings::Interval;
@@ -131,7 +132,7 @@ pub struct Schema {
 #[derive(Args, Debug)]
 pub struct Doctor {
     /// How to write the answer.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_parser = answers(), default_value_t = Format::Text)]
     pub format: Format,
 }
 
@@ -146,6 +147,19 @@ pub struct Check {
     /// Print the file with every key at its default.
     #[arg(long, group = "print")]
     pub defaults: bool,
+}
+
+/// The formats of an answer that is no set of metrics.
+fn answers() -> impl clap::builder::TypedValueParser<Value = Format> {
+    let known = || Format::ALL.into_iter().filter(|format| *format != Format::Prometheus);
+    clap::builder::PossibleValuesParser::new(known().map(Format::name))
+        .map(move |name| known().find(|format| format.name() == name).unwrap_or(Format::Text))
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 impl ValueEnum for Format {

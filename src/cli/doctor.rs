@@ -19,9 +19,6 @@ struct Finding {
 }
 
 pub(super) fn run(args: &args::Doctor, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
-    if args.format == Format::Prometheus {
-        return Err(Failure::usage("doctor does not write prometheus", "use --format text, json or csv"));
-    }
     let findings = examine(config)?;
     match args.format {
         Format::Text => people(out, &findings)?,
@@ -87,19 +84,23 @@ fn people(out: &mut dyn Write, findings: &[Finding]) -> Result<(), Failure> {
             } else {
                 unit::quantity(row.read_bytes as f64 / runs, Unit::Bytes, Style::default())
             },
-            why(&row.reason, &row.hint),
+            row.reason.to_string(),
         ]);
-        lines.extend(finding.filled.iter().filter_map(|(table, rows)| {
-            let status = rows.as_ref().err().filter(|status| status.reason != row.reason)?;
+        lines.extend(fix(&row.hint));
+        for (table, rows) in &finding.filled {
+            let Some(status) = rows.as_ref().err().filter(|status| status.reason != row.reason) else { continue };
             let mut line = vec![format!("  {}", table.name), status.state.name().to_owned()];
             line.extend([const { String::new() }; 4]);
-            line.push(why(&status.reason, &status.hint));
-            Some(line)
-        }));
+            line.push(status.reason.to_string());
+            lines.push(line);
+            lines.extend(fix(&status.hint));
+        }
     }
     Ok(export::write_aligned(out, &[false, false, true, true, true, true, false], &lines)?)
 }
 
-fn why(reason: &str, hint: &str) -> String {
-    if hint.is_empty() { reason.to_owned() } else { format!("{reason}; {hint}") }
+/// A line of its own that says what to do.
+fn fix(hint: &str) -> Option<Vec<String>> {
+    let line = || [const { String::new() }; 6].into_iter().chain([format!("fix: {hint}")]).collect();
+    (!hint.is_empty()).then(line)
 }

@@ -5,6 +5,7 @@
 
 pub mod args;
 mod check;
+mod completions;
 mod dashboard;
 mod doctor;
 mod pages;
@@ -47,7 +48,7 @@ impl Failure {
 
     /// A table that could not be read.
     pub fn source(table: &str, status: &Status) -> Self {
-        let message = format!("{table} is {}: {}", status.state.name(), status.reason);
+        let message = format!("{table}: {}: {}", status.state.name(), status.reason);
         Self::Exit { code: 1, message, hint: status.hint.to_string() }
     }
 
@@ -127,7 +128,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Check(args) => check::run(args, named, out),
         Command::Schema(args) => schema::run(args, out),
         Command::Doctor(args) => doctor::run(args, &config::load(named)?.config, out),
-        Command::Completions { shell } => pages::completions(*shell, out),
+        Command::Completions { shell } => completions::run(*shell, out),
         Command::Man => pages::manual(out),
         Command::Reset => reset::run(out),
     }

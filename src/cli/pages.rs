@@ -1,66 +1,125 @@
-//! How do a shell and `man` learn what may be written?
+//! How does `man` learn what may be written?
 //!
-//! Both are made from the parser's own tree. Completions add what only the registry knows: tables, columns, views, themes.
+//! Names, help and options come from the parser's own tree; a section for each command, in one page. What holds for all of
+//! them (exit status, files, environment) is text of this file.
 
 use std::io::Write;
 
-use clap::CommandFactory as _;
-use clap::builder::PossibleValuesParser;
+use clap::{Command, CommandFactory as _};
 
 use super::{Failure, args::Cli};
-use crate::collect::schedule;
-use crate::tui::theme;
 
-pub(super) fn completions(shell: clap_complete::Shell, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut named(Cli::command()), "netglance", &mut script);
-    if shell == clap_complete::Shell::Fish {
-        // clap's generator for fish leaves out positional arguments
-        let names = tables().join(" ");
-        writeln!(script, "complete -c netglance -n \"__fish_seen_subcommand_from show schema\" -f -a \"{names}\"")?;
-    }
-    Ok(out.write_all(&script)?)
-}
+/// Sections behind the commands, in roff.
+const SECTIONS: &str = r#".SH "EXIT STATUS"
+.TP
+.B 0
+Fine. Rows that this user may see in part only come with a warning on
+standard error.
+.TP
+.B 1
+The source is absent, denied, failed or stale; nothing is on standard output. Of
+.BR doctor :
+a collector failed.
+.TP
+.B 2
+Wrong use, an unknown table or column, a bad expression or a bad configuration.
+.TP
+.B 3
+The peer.
+.SH FILES
+.TP
+.I $XDG_CONFIG_HOME/netglance/netglance.toml
+The configuration, unless
+.B \-\-config
+names one.
+.B "netglance check \-\-defaults"
+prints it with every key at its default.
+.TP
+.I /etc/netglance/netglance.toml
+The configuration if the user has none.
+.TP
+.I $XDG_CONFIG_HOME/netglance/themes/NAME.toml
+Themes of the user.
+.SH ENVIRONMENT
+.TP
+.B NETGLANCE__SECTION__KEY
+Sets a key of the configuration and wins over the file:
+NETGLANCE__COLLECT__PROCESS__INTERVAL=5s sets collect.process.interval.
+One that names no key is an error.
+.TP
+.B NO_COLOR
+No colors.
+.SH EXAMPLES
+.TP
+.B "netglance show process \-\-sort \-cpu \-\-rate \-\-limit 5"
+The five busiest processes.
+.TP
+.B "netglance show disk \-\-where 'read_latency > 10ms' \-\-every 2s"
+Slow disks, every two seconds.
+.TP
+.B "netglance show load \-\-format json"
+The load as one line of JSON.
+.SH SEE ALSO
+.BR ps (1),
+.BR ip (8),
+.BR proc (5)
+"#;
 
 pub(super) fn manual(out: &mut dyn Write) -> Result<(), Failure> {
-    let mut command = Cli::command();
-    command.build();
+    let command = Cli::command();
     let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        let man = clap_mangen::Man::new(sub.clone());
-        let mut part = Vec::new();
-        man.render_synopsis_section(&mut part)?;
-        man.render_description_section(&mut part)?;
-        man.render_options_section(&mut part)?;
-        writeln!(page, ".SH \"NETGLANCE {}\"", sub.get_name().to_uppercase())?;
-        // the parts of a command are subsections of its own
-        page.extend_from_slice(String::from_utf8_lossy(&part).replace(".SH ", ".SS ").as_bytes());
+    let version = command.get_version().unwrap_or_default();
+    writeln!(page, ".TH NETGLANCE 1 \"\" \"netglance {version}\" \"User Commands\"")?;
+    clap_mangen::Man::new(command.clone()).render_name_section(&mut page)?;
+    writeln!(page, ".SH SYNOPSIS\n.B netglance\n.RI [ OPTIONS ]\n.br\n.B netglance\n.I COMMAND\n.RI [ OPTIONS ]")?;
+    writeln!(page, ".SH DESCRIPTION")?;
+    description(&command, &mut page)?;
+    writeln!(page, ".SH OPTIONS OF THE DASHBOARD")?;
+    options(&command, &mut page)?;
+    writeln!(page, ".SH COMMANDS")?;
+    for sub in command.get_subcommands() {
+        let name = format!("netglance {}", sub.get_name());
+        let usage = sub.clone().bin_name(&name).render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage:").trim();
+        writeln!(page, ".SS {}", quoted(usage))?;
+        description(sub, &mut page)?;
+        options(sub, &mut page)?;
     }
+    page.extend_from_slice(SECTIONS.as_bytes());
     Ok(out.write_all(&page)?)
 }
 
-fn tables() -> Vec<String> {
-    schedule::tables().iter().map(|table| table.name.to_string()).collect()
+/// What a command does, paragraph by paragraph.
+fn description(command: &Command, page: &mut Vec<u8>) -> Result<(), Failure> {
+    let about = command.get_long_about().or_else(|| command.get_about()).map(ToString::to_string).unwrap_or_default();
+    for (n, paragraph) in about.split("\n\n").enumerate() {
+        let paragraph = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+        let begin = if n == 0 { "" } else { ".PP\n" };
+        let end = if paragraph.ends_with('.') { "" } else { "." };
+        writeln!(page, "{begin}{}{end}", escaped(&paragraph))?;
+    }
+    Ok(())
 }
 
-/// The tree with every name that the registry knows as a possible value.
-fn named(command: clap::Command) -> clap::Command {
-    let mut columns: Vec<String> =
-        schedule::tables().iter().flat_map(|table| table.columns.iter()).map(|c| c.name.to_string()).collect();
-    columns.sort();
-    columns.dedup();
-    let falling = columns.iter().map(|name| format!("-{name}"));
-    let sorts: Vec<String> = columns.iter().cloned().chain(falling).collect();
-    let values = |names: Vec<String>| PossibleValuesParser::new(names);
-    let views = crate::config::views().map(str::to_owned).collect();
-    command
-        .mut_arg("view", |arg| arg.value_parser(values(views)))
-        .mut_arg("theme", |arg| arg.value_parser(values(theme::names(crate::config::themes().as_deref()))))
-        .mut_subcommand("show", |show| {
-            show.mut_arg("table", |arg| arg.value_parser(values(tables())))
-                .mut_arg("columns", |arg| arg.value_parser(values(columns)))
-                .mut_arg("sort", |arg| arg.value_parser(values(sorts)))
-        })
-        .mut_subcommand("schema", |schema| schema.mut_arg("table", |arg| arg.value_parser(values(tables()))))
+/// The options of a command without their heading.
+fn options(command: &Command, page: &mut Vec<u8>) -> Result<(), Failure> {
+    let mut part = Vec::new();
+    clap_mangen::Man::new(command.clone()).render_options_section(&mut part)?;
+    let text = String::from_utf8_lossy(&part);
+    // the generator leaves blanks at line ends, and breaks beside spaces that break by themselves
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.starts_with(".SH") && *line != ".br");
+    for line in lines {
+        writeln!(page, "{line}")?;
+    }
+    Ok(())
+}
+
+fn escaped(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
+/// One argument of a macro.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", escaped(text).replace('"', "\\(dq"))
 }

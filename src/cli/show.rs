@@ -43,7 +43,7 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
         }
         let (now, part) = take(&source, table)?;
         if let Some(part) = part.filter(|_| n == 0) {
-            super::warn(&format!("{} is partly {}: {}", table.name, part.state.name(), part.reason), &part.hint);
+            super::warn(&format!("{}: partly {}: {}", table.name, part.state.name(), part.reason), &part.hint);
         }
         let view = View::new(&now, before.as_ref(), mode);
         let rows = query::run(&view, &query);

@@ -370,9 +370,13 @@ impl Refused {
     }
 }
 
+fn more(others: u64) -> String {
+    if others == 0 { String::new() } else { format!(", and {others} more processes") }
+}
+
 /// One process that may not be read, and how many more.
 #[derive(Debug, thiserror::Error)]
-#[error("{first}, and {others} more processes")]
+#[error("{first}{more}", more = more(*.others))]
 struct Refusal {
     #[source]
     first: Error,
