@@ -82,6 +82,8 @@ pub(super) struct App {
     pub(super) reach: std::cell::Cell<usize>,
     /// Selected line of the list of tables.
     pub(super) explore: usize,
+    /// Where the list of tables was drawn last, and its first line.
+    pub(super) listed: Option<(Rect, usize)>,
     /// Tables as drawn last, the focused one first.
     pub(super) spots: Vec<Spot>,
     /// Panels as drawn last.
@@ -139,6 +141,7 @@ impl App {
             message: None,
             reach: std::cell::Cell::new(0),
             explore: 0,
+            listed: None,
             spots: Vec::new(),
             panes: Vec::new(),
             focused: None,

@@ -388,6 +388,9 @@ fn click(app: &mut App, mouse: MouseEvent) {
     } else {
         pane::wheel(app, at, by);
     }
+    if let Some((area, top)) = app.listed.filter(|(area, _)| area.contains(at)) {
+        return click_table(app, by, top + usize::from(at.y - area.y));
+    }
     let Some(spot) = app.spots.iter().find(|spot| spot.area.contains(at)) else { return };
     let line = usize::from(mouse.row - spot.area.y);
     let column = spot.placed.iter().find(|p| (p.x..=p.x + p.width).contains(&mouse.column)).map(|p| p.column);
@@ -397,6 +400,17 @@ fn click(app: &mut App, mouse: MouseEvent) {
         (0, None, Some(column)) => state.sort_by(view.table(), column),
         (0, Some(line), _) => state.select(&view, state.top + line),
         (by, ..) => state.scroll(by),
+    }
+}
+
+/// The wheel or a click on the list of tables; a click on the selected one opens it.
+fn click_table(app: &mut App, by: isize, line: usize) {
+    let last = app.host.schema().len().saturating_sub(1);
+    match by {
+        0 if line == app.explore => explore(app, Act::Enter),
+        0 if line <= last => app.explore = line,
+        0 => {}
+        by => app.explore = app.explore.saturating_add_signed(by).min(last),
     }
 }
 

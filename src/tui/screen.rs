@@ -25,6 +25,7 @@ pub(super) fn draw(app: &mut App) -> Buffer {
     let mut buffer = Buffer::empty(area);
     buffer.set_style(area, app.theme.base());
     app.spots.clear();
+    app.listed = None;
     app.panes.clear();
     app.tabs.clear();
     let mut body = area;
@@ -333,6 +334,7 @@ fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
     app.explore = app.explore.min(tables.len().saturating_sub(1));
     let page = usize::from(inner.height);
     let top = (app.explore + 1).saturating_sub(page);
+    app.listed = Some((inner, top));
     for (i, table) in tables.iter().enumerate().skip(top).take(page) {
         let y = inner.y + (i - top) as u16;
         let state = app.cache.snapshot().get(&table.name);

@@ -68,6 +68,11 @@ impl Terminal {
     /// # Errors
     /// [`Error::Terminal`] when raw mode is refused.
     pub fn enter(&mut self) -> Result<(), Error> {
+        if TAKEN.load(Ordering::SeqCst) {
+            // stopped without a chance to leave: the shell has set modes of its own meanwhile, and what is thought to be
+            // raw is not set again
+            let _ = crossterm::terminal::disable_raw_mode();
+        }
         crossterm::terminal::enable_raw_mode().map_err(|cause| Error::Terminal { op: "set raw mode of", cause })?;
         TAKEN.store(true, Ordering::SeqCst);
         let mut bytes = ENTER.as_bytes().to_vec();

@@ -506,3 +506,23 @@ fn processes_in_a_loop_of_parents_stay_in_the_tree() {
         assert_eq!(shown.matches(&format!(" {pid} ")).count(), 1, "{shown}");
     }
 }
+
+#[test]
+fn the_list_of_tables_is_clicked_and_scrolled() {
+    let (_, mut app) = app(at("explore"));
+    screen(&mut app);
+    mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 5, 5);
+    assert_eq!(app.explore, 2);
+    mouse(&mut app, MouseEventKind::ScrollDown, 5, 5);
+    mouse(&mut app, MouseEventKind::ScrollUp, 5, 5);
+    assert_eq!(app.explore, 2);
+    mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 5, 25);
+    assert_eq!(app.explore, 2, "there is no table");
+    let name = app.host.schema()[2].title();
+    mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 5, 5);
+    let opened = screen(&mut app);
+    assert!(opened.contains(&format!("╭ {name}")), "{opened}");
+    press(&mut app, &["esc"]);
+    assert!(screen(&mut app).contains("Tables"));
+    assert_eq!(app.explore, 2, "Esc comes back to the same line");
+}

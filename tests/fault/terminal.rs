@@ -57,6 +57,23 @@ fn a_stopped_dashboard_gives_the_shell_its_terminal_and_takes_it_again() {
 }
 
 #[test]
+fn a_dashboard_that_was_stopped_without_warning_takes_the_terminal_again() {
+    let (mut session, child) = under_a_shell();
+    kill_process(child, Signal::STOP).unwrap();
+    session.wait_for("the shell", |screen| screen.contains("Stopped"));
+    session.send("fg\r");
+    session.wait_for("the command", |screen| screen.contains("CPU"));
+    // without raw mode a key would wait for the end of its line
+    session.send("?");
+    session.wait_for("help", |screen| screen.contains("this help"));
+    session.escape();
+    session.send("q");
+    session.wait_for("the prompt", |screen| screen.trim_end().ends_with("shell>"));
+    session.send("exit 5\r");
+    assert_eq!(session.end(), 5);
+}
+
+#[test]
 fn without_a_shell_to_continue_it_a_stop_is_not_the_end() {
     let mut session = Session::ready(100, 30, &[]);
     for step in 0..2 {
