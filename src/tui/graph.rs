@@ -68,9 +68,12 @@ fn threshold(graph: &Graph, below: u16) -> bool {
     graph.marks.iter().take(shown).any(|(mark, _)| at(*mark) == i64::from(below))
 }
 
-/// Columns whose past is kept.
+/// Columns whose past is kept and says something.
 fn columns(schema: &Table) -> impl Iterator<Item = usize> + '_ {
-    let kept = |column: &Column| column.is_numeric() && column.kind != Kind::Id && !column.attrs.demand;
+    // a parent is a number that counts nothing
+    let kept = |column: &Column| {
+        column.is_numeric() && column.kind != Kind::Id && !column.attrs.demand && !column.attrs.parent
+    };
     schema.columns.iter().enumerate().filter(move |(_, column)| kept(column)).map(|(at, _)| at)
 }
 

@@ -110,7 +110,7 @@ fn draw_cell(
     if column.attrs.program && !state.long {
         text = program(&text).to_owned().into();
     }
-    if state.tree.is_some() && depth > 0 && placed.column == view.table().label_column() {
+    if depth > 0 && trunk(view, state) == Some(placed.column) {
         text = format!("{}└ {text}", "  ".repeat((depth - 1).min(12))).into();
     }
     if state.long && state.columns.last() == Some(&placed.column) {
@@ -123,6 +123,16 @@ fn draw_cell(
     {
         super::paint::sign(buffer, placed.x + placed.width, y, level, theme);
     }
+}
+
+/// The column that shows the tree: the name of the row, or the words at the end while that is not shown.
+fn trunk(view: &View, state: &TableView) -> Option<usize> {
+    state.tree?;
+    let label = view.table().label_column();
+    let shown = state.columns.contains(&label).then_some(label);
+    shown.or_else(|| {
+        state.columns.last().copied().filter(|at| view.table().columns.get(*at).is_some_and(|c| c.attrs.last))
+    })
 }
 
 /// A command line without the directory of its program.
@@ -142,7 +152,7 @@ fn measure(view: &View, state: &mut TableView, written: &[Vec<Written>]) {
         let least = least_width(column).max(width(&heading(column, view.mode())) + 1);
         let widest = written.iter().filter_map(|row| row.get(at)).map(|cell| width(&cell.text)).max().unwrap_or(0);
         let cap = if is_right(column) { 12 } else { WORDS };
-        let tree = if state.tree.is_some() && *position == table.label_column() { WORDS } else { 0 };
+        let tree = if trunk(view, state) == Some(*position) { WORDS } else { 0 };
         let now = state.widths.entry(*position).or_insert(0);
         *now = (*now).max(least).max(widest.min(cap)).max(tree);
     }

@@ -215,6 +215,7 @@ fn a_tree_has_children_under_their_parents() {
     let lines: Vec<&str> = shown.lines().filter(|line| line.contains(" proc")).collect();
     let pids: Vec<&str> = lines.iter().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
     assert_eq!(pids, ["1000", "1002", "1003", "1001"], "{shown}");
+    assert!(shown.contains(" └ proc3") && shown.contains("   └ proc1"), "{shown}");
     press(&mut app, &["f5"]);
     let flat = screen(&mut app);
     assert!(flat.find(" 1001 ").unwrap() < flat.find(" 1002 ").unwrap());
