@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A child that is killed and reaped however the test ends.
@@ -111,13 +112,20 @@ pub(crate) struct Usage {
 
 /// What a process holds now; `None` when it is gone.
 pub(crate) fn usage(pid: u32) -> Option<Usage> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    usage_below(Path::new("/proc"), pid)
+}
+
+/// As [`usage`], with the `/proc` that knows the process by this number.
+pub(crate) fn usage_below(proc: &Path, pid: u32) -> Option<Usage> {
+    let process = proc.join(pid.to_string());
+    let count = |what| Some(std::fs::read_dir(process.join(what)).ok()?.count());
+    let text = std::fs::read_to_string(process.join("stat")).ok()?;
     let fields: Vec<u64> =
         text.rsplit_once(") ")?.1.split(' ').skip(1).map(|field| field.trim().parse().unwrap_or(0)).collect();
     let ticks = rustix::param::clock_ticks_per_second() as f64;
     Some(Usage {
-        descriptors: std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
-        threads: std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.count(),
+        descriptors: count("fd")?,
+        threads: count("task")?,
         rss: fields.get(20)? * rustix::param::page_size() as u64,
         cpu: (fields.get(10)? + fields.get(11)?) as f64 / ticks,
     })

@@ -1,0 +1,159 @@
+//! Does anything grow while processes come and go by the thousand?
+//!
+//! Runs with 5,000 short-lived processes among the tests. `NETGLANCE_SOAK=200000 cargo test --release --test soak -- --nocapture`
+//! is the whole run, by hand; it prints how descriptors, threads and memory went.
+
+#![cfg(test)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::thread::UnshareFlags;
+
+#[expect(dead_code, reason = "each test program uses its part")]
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::process::{Guard, Storm, Usage, usage_below};
+use support::pty::{Session, netglance};
+use support::space::{First, mount, within};
+use support::watchman::first_forbidden;
+
+/// Children that are there at the same time.
+const ALIVE: usize = 200;
+/// Children that are started before the terminal is read again.
+const GUST: usize = 25;
+/// Measurements of the whole run.
+const STEPS: usize = 40;
+/// Most memory that may be held more after the short run: caches fill, and the allocator keeps pages.
+const SLACK: u64 = 6 << 20;
+
+fn count() -> usize {
+    match std::env::var("NETGLANCE_SOAK") {
+        Ok(text) => text.parse().expect("NETGLANCE_SOAK is a number of processes"),
+        Err(_) => 5000,
+    }
+}
+
+/// One program that is watched.
+struct Watched {
+    name: &'static str,
+    /// The `/proc` outside of its namespace, and its number there.
+    proc: PathBuf,
+    pid: u32,
+    /// Second of the run, children so far, and what it held.
+    points: Vec<(f64, usize, Usage)>,
+}
+
+impl Watched {
+    fn new(name: &'static str, proc: &Path, pid: u32) -> Self {
+        Self { name, proc: proc.to_owned(), pid, points: Vec::new() }
+    }
+
+    fn look(&mut self, begin: Instant, made: usize) -> Usage {
+        let now = usage_below(&self.proc, self.pid).unwrap_or_else(|| panic!("{} has ended", self.name));
+        self.points.push((begin.elapsed().as_secs_f64(), made, now));
+        now
+    }
+
+    /// Growth per 100,000 children, by least squares over the second half, when caches are full.
+    fn slope(&self, of: impl Fn(&Usage) -> f64) -> f64 {
+        let half = &self.points[self.points.len() / 2..];
+        let n = half.len() as f64;
+        let mean = |values: &dyn Fn(&(f64, usize, Usage)) -> f64| half.iter().map(values).sum::<f64>() / n;
+        let (x, y) = (mean(&|point| point.1 as f64), mean(&|point| of(&point.2)));
+        let above: f64 = half.iter().map(|point| (point.1 as f64 - x) * (of(&point.2) - y)).sum();
+        let below: f64 = half.iter().map(|point| (point.1 as f64 - x).powi(2)).sum();
+        if below == 0.0 { 0.0 } else { above / below * 100_000.0 }
+    }
+
+    fn report(&self) {
+        let (first, last) = (&self.points[0], &self.points[self.points.len() - 1]);
+        println!(
+            "{}: {} children in {:.0} s; rss {} -> {} KiB ({:+.0} KiB per 100,000), descriptors {} -> {} ({:+.1}), \
+             threads {} -> {} ({:+.1}), CPU {:.1} s",
+            self.name,
+            last.1,
+            last.0,
+            first.2.rss >> 10,
+            last.2.rss >> 10,
+            self.slope(|usage| usage.rss as f64 / 1024.0),
+            first.2.descriptors,
+            last.2.descriptors,
+            self.slope(|usage| usage.descriptors as f64),
+            first.2.threads,
+            last.2.threads,
+            self.slope(|usage| usage.threads as f64),
+            last.2.cpu - first.2.cpu,
+        );
+    }
+}
+
+fn look(watched: &mut [Watched], begin: Instant, made: usize) {
+    for one in watched {
+        one.look(begin, made);
+    }
+}
+
+/// Lets the dashboard run until the rows of the storm are gone and everything is as small as it was, or time is up.
+fn settle(session: &mut Session, watched: &[Watched]) {
+    let end = Instant::now() + Duration::from_secs(20);
+    let base: Vec<Usage> = watched.iter().map(|watched| watched.points[0].2).collect();
+    let back = |one: &Watched, base: &Usage| {
+        usage_below(&one.proc, one.pid)
+            .is_some_and(|now| now.descriptors <= base.descriptors && now.threads <= base.threads)
+    };
+    while Instant::now() < end && !watched.iter().zip(&base).all(|(one, base)| back(one, base)) {
+        session.pump(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn root_thousands_of_short_lived_processes_leave_nothing_behind() {
+    let count = count();
+    let outside = tempfile::tempdir().unwrap();
+    // nobody else's processes come and go inside
+    within(UnshareFlags::NEWPID, || {
+        mount("/proc", outside.path(), "none", libc::MS_BIND, "");
+        let _first = First::start();
+        let mut session = Session::ready(160, 50, &["--view", "processes"]);
+        let mut show: Command = netglance(&["show", "process", "--rate", "--every", "1s", "--format", "csv"]);
+        let show = Guard(show.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+        let dashboard = session.pid().as_raw_nonzero().get().unsigned_abs();
+        let mut watched = [
+            Watched::new("dashboard", outside.path(), dashboard),
+            Watched::new("show --every 1s", outside.path(), show.pid()),
+        ];
+        // the second sample has opened everything that stays open
+        session.pump_for(Duration::from_secs(3));
+        let begin = Instant::now();
+        look(&mut watched, begin, 0);
+        let mut storm = Storm::new(ALIVE);
+        for step in 1..=STEPS {
+            for _ in 0..count / STEPS / GUST {
+                storm.blow(GUST);
+                session.pump(Duration::ZERO);
+            }
+            let made = step * (count / STEPS / GUST) * GUST;
+            look(&mut watched, begin, made);
+        }
+        assert!(!session.is_gone(), "{}", session.screen());
+        storm.calm();
+        settle(&mut session, &watched);
+        let made = watched[0].points.last().unwrap().1;
+        for one in &mut watched {
+            let after = one.look(begin, made);
+            one.report();
+            let before = one.points[0].2;
+            assert!(after.descriptors <= before.descriptors, "{}: {before:?} {after:?}", one.name);
+            assert!(after.threads <= before.threads, "{}: {before:?} {after:?}", one.name);
+            assert!(after.rss <= before.rss + SLACK, "{}: {before:?} {after:?}", one.name);
+        }
+        // sh, sleep or mount of the first process, the dashboard and show are all that is left
+        session.wait_for("as few processes as before", |screen| screen.contains("Processes 3"));
+        session.send("q");
+        assert_eq!(session.end(), 0);
+        assert_eq!(first_forbidden(&session.raw), None);
+    });
+}
