@@ -144,7 +144,8 @@ impl From<crate::source::Error> for Skip {
     /// The one place where an errno becomes a verdict.
     fn from(error: crate::source::Error) -> Self {
         let (absent, denied) = (error.is_absent(), error.is_denied());
-        let reason = Reason { error: Box::new(error), hint: None };
+        let hint = error.is_out_of_files().then_some("raise the limit of open files (ulimit -n)");
+        let reason = Reason { error: Box::new(error), hint };
         if absent {
             Self::Absent(reason)
         } else if denied {

@@ -69,4 +69,9 @@ impl Error {
     pub fn is_denied(&self) -> bool {
         self.cause.kind() == std::io::ErrorKind::PermissionDenied
     }
+
+    /// Whether this process, or the host, has no descriptor left.
+    pub fn is_out_of_files(&self) -> bool {
+        matches!(self.cause.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+    }
 }

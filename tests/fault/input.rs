@@ -9,7 +9,7 @@ use rustix::thread::UnshareFlags;
 
 use crate::support::process::{Guard, usage};
 use crate::support::pty::{PATIENT, Session, hostname, netglance};
-use crate::support::space::{First, within};
+use crate::support::space::alone;
 use crate::support::watchman::first_forbidden;
 
 /// The same numbers in every run.
@@ -117,8 +117,7 @@ fn leave(mut session: Session, acts: bool) {
 
 #[test]
 fn root_ten_seconds_of_random_input_harm_nobody() {
-    within(UnshareFlags::NEWPID, || {
-        let _first = First::start();
+    alone(UnshareFlags::empty(), |_| {
         let sleepers: Vec<_> = (0..5).map(|_| Guard::start(Command::new("sleep").arg("1000"))).collect();
         let mut dice = Dice(0x2545_f491_4f6c_dd1d);
         bombard(&mut dice, Duration::from_secs(5), &["--read-only"], false);

@@ -9,4 +9,7 @@
 mod support;
 
 mod input;
+mod mount;
+mod network;
+mod storm;
 mod terminal;

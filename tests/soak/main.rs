@@ -17,7 +17,7 @@ mod support;
 
 use support::process::{Guard, Storm, Usage, usage_below};
 use support::pty::{Session, netglance};
-use support::space::{First, mount, within};
+use support::space::alone;
 use support::watchman::first_forbidden;
 
 /// Children that are there at the same time.
@@ -112,19 +112,13 @@ fn settle(session: &mut Session, watched: &[Watched]) {
 #[test]
 fn root_thousands_of_short_lived_processes_leave_nothing_behind() {
     let count = count();
-    let outside = tempfile::tempdir().unwrap();
-    // nobody else's processes come and go inside
-    within(UnshareFlags::NEWPID, || {
-        mount("/proc", outside.path(), "none", libc::MS_BIND, "");
-        let _first = First::start();
+    alone(UnshareFlags::empty(), |outside| {
         let mut session = Session::ready(160, 50, &["--view", "processes"]);
         let mut show: Command = netglance(&["show", "process", "--rate", "--every", "1s", "--format", "csv"]);
         let show = Guard(show.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
         let dashboard = session.pid().as_raw_nonzero().get().unsigned_abs();
-        let mut watched = [
-            Watched::new("dashboard", outside.path(), dashboard),
-            Watched::new("show --every 1s", outside.path(), show.pid()),
-        ];
+        let mut watched =
+            [Watched::new("dashboard", outside, dashboard), Watched::new("show --every 1s", outside, show.pid())];
         // the second sample has opened everything that stays open
         session.pump_for(Duration::from_secs(3));
         let begin = Instant::now();

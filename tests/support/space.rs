@@ -52,6 +52,16 @@ pub(crate) fn within<T: Send>(namespaces: UnshareFlags, run: impl FnOnce() -> T 
     })
 }
 
+/// As [`within`], where besides what is started nobody's processes come and go. What it runs gets the `/proc` of outside.
+pub(crate) fn alone<T: Send>(namespaces: UnshareFlags, run: impl FnOnce(&Path) -> T + Send) -> T {
+    let outside = tempfile::tempdir().unwrap();
+    within(namespaces | UnshareFlags::NEWPID, || {
+        mount("/proc", outside.path(), "none", libc::MS_BIND, "");
+        let _first = First::start();
+        run(outside.path())
+    })
+}
+
 /// Runs `ip` with commands, one a line.
 pub(crate) fn ip(batch: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();

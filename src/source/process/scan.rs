@@ -21,6 +21,9 @@ use crate::source::{Error, meter};
 /// Descriptors that are kept at most, however many this process may have.
 const MAX_KEPT: usize = 1 << 16;
 
+/// Descriptors that are left to everybody else, however few there are.
+const RESERVE: usize = 128;
+
 /// Processes that are listed at most: the kernel's own bound on pids.
 const MAX_PROCESSES: usize = 1 << 22;
 
@@ -208,15 +211,15 @@ impl Scanner {
     }
 }
 
-/// Raises the soft limit of open files to the hard one and takes half of it.
+/// Raises the soft limit of open files to the hard one and takes half of it, less when the others need it.
 fn descriptor_budget() -> usize {
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
     if limit.current != limit.maximum && rustix::process::setrlimit(Resource::Nofile, raised).is_ok() {
         limit = raised;
     }
-    let half = limit.current.map_or(MAX_KEPT, |all| usize::try_from(all / 2).unwrap_or(MAX_KEPT));
-    half.min(MAX_KEPT)
+    let all = limit.current.map_or(MAX_KEPT, |all| usize::try_from(all).unwrap_or(MAX_KEPT));
+    (all / 2).min(all.saturating_sub(RESERVE)).min(MAX_KEPT)
 }
 
 /// When the machine booted: from the clocks of the live kernel, from `/proc/stat` of a recorded one.
