@@ -21,6 +21,7 @@ use clap::Parser as _;
 
 use crate::collect::schedule;
 use crate::config::{self, Problems};
+use crate::model::text::sanitize_into;
 use crate::model::{Status, Table};
 use args::{Cli, Command};
 
@@ -61,9 +62,9 @@ impl Failure {
         };
         // nobody is left to tell when standard error is gone too
         let mut err = io::stderr().lock();
-        let _ = writeln!(err, "netglance: {message}");
+        let _ = writeln!(err, "netglance: {}", visible(&message));
         if !hint.is_empty() {
-            let _ = writeln!(err, "hint: {hint}");
+            let _ = writeln!(err, "hint: {}", visible(hint));
         }
         ExitCode::from(code)
     }
@@ -88,6 +89,16 @@ impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::usage(problems.to_string(), "")
     }
+}
+
+/// A message of several lines in which nothing is hidden and nothing moves the cursor.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        sanitize_into(line.trim_end_matches('\n').as_bytes(), &mut out);
+        out.extend(line.ends_with('\n').then_some('\n'));
+    }
+    out
 }
 
 /// Runs the command line of this process.
@@ -138,7 +149,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
 fn warn(message: &str, hint: &str) {
     let mut err = io::stderr().lock();
     // nobody is left to tell when standard error is gone
-    let _ = writeln!(err, "netglance: warning: {message}");
+    let _ = writeln!(err, "netglance: warning: {}", visible(message));
     if !hint.is_empty() {
         let _ = writeln!(err, "hint: {hint}");
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::run::{CollectorRow, Runner};
 use super::settings::{CollectorSettings, Settings};
-use super::{COLLECTORS, Cx, Entry, Filled, Wants};
+use super::{COLLECTORS, Cx, Entry, Filled, Partly, Wants};
 use crate::model::{Mono, Owners, Row, State, Status, Text, Timestamp};
 use crate::source::file::Roots;
 
@@ -36,6 +36,8 @@ pub struct Publication {
     pub mono: Mono,
     /// The tables.
     pub filled: Vec<Filled>,
+    /// Tables of which some cells could not be read.
+    pub partly: Vec<Partly>,
 }
 
 /// How a scheduler starts.
@@ -117,7 +119,12 @@ impl Scheduler {
                 together.push(runner);
             }
         }
-        shared.sink.publish(Publication { time: Timestamp::now(), mono: Mono::now(), filled: disabled });
+        shared.sink.publish(Publication {
+            time: Timestamp::now(),
+            mono: Mono::now(),
+            filled: disabled,
+            partly: Vec::new(),
+        });
         let sampler = Worker::new(Arc::clone(&shared), together, false);
         std::thread::Builder::new().name("sampler".to_owned()).spawn(move || sampler.work())?;
         Ok(scheduler)
@@ -219,7 +226,7 @@ impl Worker {
         let (time, mono, now) = (Timestamp::now(), Mono::now(), Instant::now());
         let owners = Owners::default();
         let cx = Cx { roots: &self.shared.roots, wants: &self.wants, owners: &owners, time, mono };
-        let mut filled = Vec::new();
+        let (mut filled, mut partly) = (Vec::new(), Vec::new());
         for planned in &mut self.runners {
             if planned.due > now || !planned.runner.is_wanted(&self.wants) {
                 continue;
@@ -232,6 +239,7 @@ impl Worker {
                 live.rows.entry(name).or_insert_with(|| planned.runner.row().clone());
             }
             filled.extend(planned.runner.run(&cx));
+            partly.extend_from_slice(planned.runner.partly());
             let interval = planned.runner.interval();
             let first = planned.ran.replace(now).is_none();
             planned.due = if first && interval > SECOND_SAMPLE && interval <= Duration::from_secs(5) {
@@ -246,7 +254,7 @@ impl Worker {
         if !self.alone {
             filled.push((CollectorRow::TABLE, Ok(Arc::new(self.own_rows(now)))));
         }
-        Publication { time, mono, filled }
+        Publication { time, mono, filled, partly }
     }
 
     /// Rows of table `collector`.
@@ -274,7 +282,7 @@ impl Worker {
             }
         }
         if !filled.is_empty() {
-            self.shared.sink.publish(Publication { time, mono, filled });
+            self.shared.sink.publish(Publication { time, mono, filled, partly: Vec::new() });
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::collect::settings::Settings;
 use crate::collect::{Filled, Wants};
 use crate::model::{
     Action, ActionError, Demand, HistoryAsk, Host, Mono, Sample, Series, Snapshot, State, Status, Table, TableState,
-    Timestamp,
+    Text, Timestamp,
 };
 use crate::source::file::Roots;
 use crate::store::history::History;
@@ -162,6 +162,13 @@ impl Sink for Feed {
                     apply(&mut snapshot, (table, rows), publication.time, publication.mono);
                 }
             }
+            for (table, part) in &publication.partly {
+                let state = snapshot.tables.get_mut(&*table.name).filter(|state| state.status.state == State::Ok);
+                if let Some(state) = state {
+                    let reason = format!("partly {}: {}", part.state.name(), part.reason);
+                    state.status = Status { state: State::Ok, reason: Text::from(reason), hint: part.hint.clone() };
+                }
+            }
             latest.snapshot = Arc::new(snapshot);
             Arc::clone(&latest.snapshot)
         };
@@ -285,7 +292,7 @@ mod tests {
 
     fn tasks(table: &'static Table) -> Publication {
         let rows: Arc<dyn crate::model::Rows> = Arc::new(vec![crate::store::made::task(1, 0.5)]);
-        Publication { time: Timestamp::now(), mono: Mono::now(), filled: vec![(table, Ok(rows))] }
+        Publication { time: Timestamp::now(), mono: Mono::now(), filled: vec![(table, Ok(rows))], partly: Vec::new() }
     }
 
     #[test]

@@ -279,6 +279,9 @@ fn framed_table(
         line.push(Item::Text("  ".into(), Role::Plain));
         line.extend(note.iter().cloned());
     }
+    if let Some(words) = partly(app, spec.table) {
+        line.push(Item::Text(words.into(), Role::Muted));
+    }
     let page = usize::from(paint::inside(area).height.saturating_sub(1));
     let hidden = state.rows.len().saturating_sub(page);
     let mut right = paint::rest(state.top, hidden);
@@ -302,6 +305,13 @@ fn framed_table(
     }
     app.tables.insert(key.clone(), state);
     app.spots.push(Spot { key, table: spec.table, area: inner, placed });
+}
+
+/// What some cells of a table lack, with what can be done about it rather than the errno.
+fn partly(app: &App, table: &str) -> Option<String> {
+    let status = &app.cache.snapshot().get(table).filter(|one| one.status.state == State::Ok)?.status;
+    let (what, why) = status.reason.split_once(": ")?;
+    Some(format!("  {what}: {}", if status.hint.is_empty() { why } else { &status.hint }))
 }
 
 /// How rows are arranged as far as headings do not tell it.

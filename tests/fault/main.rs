@@ -4,12 +4,14 @@
 
 #![cfg(test)]
 
-#[expect(dead_code, reason = "each test program uses its part")]
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hostile;
+mod inject;
 mod input;
 mod mount;
 mod network;
+mod rights;
 mod storm;
 mod terminal;

@@ -15,8 +15,8 @@ use crate::support::watchman::first_forbidden;
 
 /// Answers the first question of the kernel, so that the file system counts as there, and then no other one.
 fn greet(device: &OwnedFd) {
-    let mut question = [0; 1 << 17];
-    let length = rustix::io::read(device, &mut question).unwrap();
+    let mut question = vec![0; 1 << 17];
+    let length = rustix::io::read(device, question.as_mut_slice()).unwrap();
     assert!(length > 40 && question[4..8] == 26_u32.to_ne_bytes(), "FUSE_INIT comes first");
     let mut answer = Vec::new();
     answer.extend(80_u32.to_ne_bytes());
