@@ -84,12 +84,13 @@ fn parts(host: &Arc<LocalHost>, config: Config) -> Result<tui::Config, Failure> 
 
 /// Follows the configuration file. A wrong one changes nothing and is shown as a message.
 fn watch(host: &Arc<LocalHost>, named: Option<PathBuf>, args: Dashboard, wake: tui::Wake) -> Option<config::Watch> {
-    let host = Arc::clone(host);
+    let (host, told) = (Arc::clone(host), wake.clone());
     let changed = move |loaded: Result<config::Loaded, Problems>| {
         let reloaded = loaded.map_err(|problems| Failure::usage(problems.brief(), "")).and_then(|loaded| {
             let mut config = loaded.config;
             apply(&args, &mut config);
             host.reload(config.collect.clone(), tick(&config)?).map_err(Failure::Output)?;
+            host.allow(!config.dashboard.read_only);
             parts(&host, config)
         });
         match reloaded {
@@ -98,7 +99,8 @@ fn watch(host: &Arc<LocalHost>, named: Option<PathBuf>, args: Dashboard, wake: t
         }
     };
     // a kernel without inotify watches left still has a dashboard
-    config::watch(named, changed).ok()
+    let refused = |cause: &notify::Error| told.message(&format!("changes of the configuration go unseen: {cause}"));
+    config::watch(named, changed).inspect_err(refused).ok()
 }
 
 #[cfg(test)]

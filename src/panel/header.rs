@@ -4,7 +4,7 @@
 //! the least telling on; the right side stays longest.
 
 use super::line::{self, gap};
-use super::{Cx, Item, Line, Role, alert};
+use super::{Cx, Item, Line, Role, alert, toggle};
 use crate::col;
 use crate::collect::host::HostRow;
 use crate::collect::load::LoadRow;
@@ -91,7 +91,9 @@ fn state(cx: &Cx<'_>) -> Line {
     if !out.is_empty() {
         out.push(line::text("  ", Role::Plain));
     }
-    out.push(line::text(clock(cx.now), Role::Value));
+    if !cx.on(toggle::CLOCK) {
+        out.push(line::text(clock(cx.now), Role::Value));
+    }
     if let Some(interval) = interval(cx) {
         out.push(line::text(format!(" {interval}"), Role::Muted));
     }

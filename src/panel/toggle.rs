@@ -38,6 +38,8 @@ pub const OPERATIONS: &str = "operations";
 pub const LATENCY: &str = "latency";
 /// Free instead of used space of mounts.
 pub const FREE: &str = "free";
+/// Hides the time of day.
+pub const CLOCK: &str = "clock";
 /// Hides sparklines.
 pub const NO_SPARKLINES: &str = "no-sparklines";
 
@@ -54,7 +56,7 @@ pub static TOGGLES: &[Toggle] = &[
     Toggle { name: "interrupts", key: 'Q', help: "show or hide interrupts" },
     Toggle { name: "sockets", key: 'K', help: "show or hide sockets" },
     Toggle { name: "addresses", key: 'I', help: "show or hide addresses" },
-    Toggle { name: "clock", key: 'N', help: "show or hide the clock's synchronization" },
+    Toggle { name: CLOCK, key: 'N', help: "show or hide the time of day" },
     Toggle { name: LEFT_SIDE, key: '2', help: "show or hide the left side" },
     Toggle { name: QUICK_LOOK, key: '3', help: "show or hide quick look" },
     Toggle { name: FULL_QUICK_LOOK, key: '4', help: "quick look alone in the top row" },

@@ -4,6 +4,7 @@
 //! past, and joins what its readers want. A reader never waits for a collector: it takes the latest [`Snapshot`].
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub struct LocalHost {
     scheduler: Mutex<Scheduler>,
     demands: Mutex<BTreeMap<u64, Vec<Demand>>>,
     roots: Roots,
-    actions: bool,
+    actions: AtomicBool,
 }
 
 struct Store {
@@ -82,7 +83,7 @@ impl LocalHost {
             scheduler: Mutex::new(scheduler),
             demands: Mutex::default(),
             roots: options.roots,
-            actions: options.actions,
+            actions: AtomicBool::new(options.actions),
         }))
     }
 
@@ -102,6 +103,11 @@ impl LocalHost {
         scheduler.demand(self.wants());
         *current = scheduler;
         Ok(())
+    }
+
+    /// Whether [`Host::act`] does anything from now on.
+    pub fn allow(&self, actions: bool) {
+        self.actions.store(actions, Ordering::Relaxed);
     }
 
     fn wants(&self) -> Wants {
@@ -143,7 +149,7 @@ impl Host for LocalHost {
     }
 
     fn act(&self, action: &Action) -> Result<(), ActionError> {
-        if self.actions { crate::source::action::act(action) } else { Err(ActionError::Off) }
+        if self.actions.load(Ordering::Relaxed) { crate::source::action::act(action) } else { Err(ActionError::Off) }
     }
 }
 
@@ -282,6 +288,12 @@ mod tests {
             }
         }
         let action = Action::Signal { pid: 1, start: 0, signal: 0 };
+        assert!(matches!(host.act(&action), Err(ActionError::Off)));
+        // no signal has that number, so nothing happens to anybody
+        let action = Action::Signal { pid: std::process::id(), start: 0, signal: 9999 };
+        host.allow(true);
+        assert!(matches!(host.act(&action), Err(ActionError::Kernel { .. })));
+        host.allow(false);
         assert!(matches!(host.act(&action), Err(ActionError::Off)));
     }
 

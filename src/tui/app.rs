@@ -236,7 +236,10 @@ impl App {
     pub(super) fn configure(&mut self, config: Config) -> Result<(), Error> {
         let keymap = Keymap::new(&config.settings.keys, config.settings.read_only)?;
         let ability = Ability { ascii: self.ascii || config.settings.ascii, ..self.ability };
-        let theme = Theme::named(&config.settings.theme, config.themes.as_deref(), ability)?;
+        // a theme that somebody has chosen since then stays until the file names another
+        let (was, now) = (&self.config.settings.theme, &config.settings.theme);
+        let name = if was == now { &self.theme.name } else { now };
+        let theme = Theme::named(name, config.themes.as_deref(), ability)?;
         self.ability = ability;
         // what somebody has switched by hand since then stays
         let known = |name: &str| TOGGLES.iter().find(|toggle| toggle.name == name).map(|toggle| toggle.name);

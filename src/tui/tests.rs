@@ -527,3 +527,23 @@ fn the_list_of_tables_is_clicked_and_scrolled() {
     assert!(screen(&mut app).contains("Tables"));
     assert_eq!(app.explore, 2, "Esc comes back to the same line");
 }
+
+#[test]
+fn a_theme_that_was_chosen_stays_until_the_configuration_names_another() {
+    let (_, mut app) = app(Config::default());
+    let _ = super::testing::command(&mut app, "theme nord");
+    app.configure(Config::default()).unwrap();
+    assert_eq!(app.theme.name, "nord");
+    let settings = Settings { theme: "light".to_owned(), ..Settings::default() };
+    app.configure(Config { settings, ..Config::default() }).unwrap();
+    assert_eq!(app.theme.name, "light");
+}
+
+#[test]
+fn the_time_of_day_can_be_hidden() {
+    let (_, mut app) = app(Config::default());
+    let colons = |app: &mut super::app::App| screen(app).lines().next().unwrap().matches(':').count();
+    assert_eq!(colons(&mut app), 2);
+    press(&mut app, &["N"]);
+    assert_eq!(colons(&mut app), 0);
+}
