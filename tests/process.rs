@@ -27,11 +27,12 @@ struct Live {
     collector: Box<dyn Collect>,
     roots: Roots,
     wants: Wants,
+    partly: Vec<String>,
 }
 
 impl Live {
     fn new() -> Self {
-        Self { collector: (ENTRY.make)(), roots: Roots::live(), wants: Wants::default() }
+        Self { collector: (ENTRY.make)(), roots: Roots::live(), wants: Wants::default(), partly: Vec::new() }
     }
 
     fn try_sample(&mut self) -> Result<Arc<dyn Rows>, Skip> {
@@ -40,6 +41,7 @@ impl Live {
         let cx = Cx { roots: &self.roots, wants: &self.wants, owners: &owners, time, mono };
         let mut out = Batch::default();
         self.collector.collect(&cx, &mut out)?;
+        self.partly = out.take_partly().iter().map(|(_, status)| status.reason.to_string()).collect();
         Ok(Arc::clone(out.rows(ProcessRow::TABLE).unwrap()))
     }
 
@@ -301,30 +303,41 @@ fn root_without_rights_all_processes_are_shown_and_what_is_denied_is_missing() {
 }
 
 #[test]
-fn root_with_hidepid_own_processes_are_shown() {
+fn root_with_hidepid_own_processes_are_shown_and_that_others_are_hidden_is_said() {
     let mine = Guard::start(Command::new("sleep").arg("1000").uid(65534).gid(65534));
-    let dir = tempfile::tempdir().unwrap();
-    let proc = dir.path();
-    let rows = as_nobody(
-        || {
-            // SAFETY: no flag makes the thread share less than it needs: it has its own mounts from here on.
-            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }
-                .expect("this test needs root");
-            let target = std::ffi::CString::new(proc.as_os_str().as_encoded_bytes()).unwrap();
-            let (root, kind) = (c"/".as_ptr(), c"proc".as_ptr());
-            // SAFETY: all are terminated strings that live until the calls return.
-            let mounted = unsafe {
-                libc::mount(kind, root, kind, libc::MS_PRIVATE | libc::MS_REC, std::ptr::null())
-                    | libc::mount(kind, target.as_ptr(), kind, 0, c"hidepid=2".as_ptr().cast())
-            };
-            assert_eq!(mounted, 0, "{}", std::io::Error::last_os_error());
-        },
-        || {
-            let mut live = Live::new();
-            live.roots.proc = Root::new(proc);
-            live.until(mine.pid(), "name", |name| name.text() == Some("sleep"))
-        },
-    );
-    assert_eq!(cell(&*rows, mine.pid(), "user"), Cell::Text("nobody"));
-    assert_eq!(cell(&*rows, 1, "name"), Cell::Missing);
+    for options in [c"hidepid=1", c"hidepid=2"] {
+        let dir = tempfile::tempdir().unwrap();
+        let proc = dir.path();
+        let (rows, partly) = as_nobody(
+            || {
+                // SAFETY: no flag makes the thread share less than it needs: it has its own mounts from here on.
+                unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }
+                    .expect("this test needs root");
+                let target = std::ffi::CString::new(proc.as_os_str().as_encoded_bytes()).unwrap();
+                let (root, kind) = (c"/".as_ptr(), c"proc".as_ptr());
+                // SAFETY: all are terminated strings that live until the calls return.
+                let mounted = unsafe {
+                    libc::mount(kind, root, kind, libc::MS_PRIVATE | libc::MS_REC, std::ptr::null())
+                        | libc::mount(kind, target.as_ptr(), kind, 0, options.as_ptr().cast())
+                };
+                assert_eq!(mounted, 0, "{}", std::io::Error::last_os_error());
+            },
+            || {
+                let mut live = Live::new();
+                live.roots.proc = Root::new(proc);
+                let rows = live.until(mine.pid(), "name", |name| name.text() == Some("sleep"));
+                (rows, live.partly)
+            },
+        );
+        assert_eq!(cell(&*rows, mine.pid(), "user"), Cell::Text("nobody"));
+        assert_eq!(cell(&*rows, 1, "name"), Cell::Missing);
+        assert!(matches!(&*partly, [one] if one.contains("hidepid")), "{options:?}: {partly:?}");
+    }
+}
+
+#[test]
+fn where_nothing_is_hidden_nothing_is_said_of_it() {
+    let mut live = Live::new();
+    live.sample();
+    assert_eq!(live.partly, [""; 0]);
 }

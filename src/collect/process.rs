@@ -261,13 +261,18 @@ impl Collect for ProcessCollector {
             rows.push(common.row(&mut scanner, &wanted, &mut known, &stat, &mut refused));
             self.known.push(known);
         }
-        let complete = scanner.complete();
+        let (complete, hides) = (scanner.complete(), scanner.hides(&self.pids));
         self.scanner = Some(scanner);
         complete?;
         if rows.is_empty() {
             return Err(Skip::absent("no processes are listed"));
         }
         out.push(rows);
+        if hides {
+            let hint = "run as root, grant CAP_SYS_PTRACE, or join the group that the mount option gid= names";
+            let denied = Skip::denied("list /proc: processes of other users are hidden (hidepid)");
+            out.partly(ProcessRow::TABLE, &denied.hint(hint));
+        }
         if let Some(skip) = refused.skip() {
             out.partly(ProcessRow::TABLE, &skip);
         }

@@ -92,6 +92,9 @@ pub struct Scanner {
     kept: usize,
     /// Why some file could not be opened though its process may well be there.
     exhausted: Option<Errno>,
+    /// Whether a process was listed whose `stat` may not be read.
+    refused: bool,
+    live: bool,
 }
 
 impl Scanner {
@@ -113,6 +116,8 @@ impl Scanner {
             budget: if live { descriptor_budget() } else { 0 },
             kept: 0,
             exhausted: None,
+            refused: false,
+            live,
         })
     }
 
@@ -139,7 +144,13 @@ impl Scanner {
 
     /// Reads and parses `stat`; `None` when the process is gone or hidden from this user.
     pub fn stat(&mut self, handle: &mut Handle) -> Option<Stat> {
-        parse::stat(self.every_tick(handle, File::Stat).ok()?)
+        match self.every_tick(handle, File::Stat) {
+            Ok(text) => parse::stat(text),
+            Err(cause) => {
+                self.refused |= matches!(cause, Errno::ACCESS | Errno::PERM);
+                None
+            }
+        }
     }
 
     /// Reads a file that is wanted on every tick and keeps it open if there are descriptors left.
@@ -199,6 +210,12 @@ impl Scanner {
             self.exhausted = Some(cause);
         }
         opened
+    }
+
+    /// Whether processes of other users were hidden from this one since the last call (`hidepid` of the mount): then not
+    /// even the first process can be seen.
+    pub fn hides(&mut self, pids: &[u32]) -> bool {
+        std::mem::take(&mut self.refused) || (self.live && pids.first() != Some(&1))
     }
 
     /// Whether every process could be looked at since the last call.
