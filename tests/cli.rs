@@ -208,6 +208,7 @@ fn mistakes_exit_2_with_a_hint_and_print_nothing() {
         (&["show", "lod"][..], "did you mean `load`?"),
         (&["show", "load", "--sort", "-fiften"], "did you mean `fifteen`?"),
         (&["show", "load", "--columns", "one,fiv"], "did you mean `five`?"),
+        (&["show", "load", "--columns", "one,five,one"], "column `one` is named twice"),
         (&["show", "load", "--where", "one > and"], "column 7"),
         (&["show", "load", "--where", "one = 1"], "=="),
         (&["show", "load", "--every", "soon"], "soon"),

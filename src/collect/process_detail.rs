@@ -78,7 +78,7 @@ table! {
         /// Name of the variable.
         Text(None) name: Text { label: true },
         /// What it is set to.
-        Text(None) value: Text,
+        Text(None) value: Text { last: true },
     }
 }
 
