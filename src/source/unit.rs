@@ -77,6 +77,7 @@ struct Layout {
     unified: Option<Root>,
     /// The trees of version 1.
     cpu: Option<Root>,
+    quota: Option<Root>,
     memory: Option<Root>,
     pids: Option<Root>,
     blkio: Option<Root>,
@@ -146,7 +147,7 @@ impl UnitReader {
         if let (None, Some(tree)) = (usage.cpu, &layout.cpu) {
             usage.cpu = number(tree, &path.join("cpuacct.usage"), buffer).map(|nanos| nanos as f64 / 1e9);
         }
-        if let (None, Some(tree)) = (usage.throttled, &layout.cpu)
+        if let (None, Some(tree)) = (usage.throttled, &layout.quota)
             && let Ok(text) = tree.text_into(path.join("cpu.stat"), buffer)
         {
             usage.throttled = lines::number(text, "throttled_time").map(|nanos| nanos as f64 / 1e9);
@@ -180,14 +181,16 @@ fn layout(cgroup: &Root) -> Result<Layout, Error> {
     let below = |name: &str| Some(Root::new(cgroup.join(name))).filter(|root| root.path().is_dir());
     if cgroup.join("cgroup.controllers").exists() {
         let (units, unified) = (cgroup.clone(), Some(cgroup.clone()));
-        return Ok(Layout { units, unified, cpu: None, memory: None, pids: None, blkio: None });
+        return Ok(Layout { units, unified, cpu: None, quota: None, memory: None, pids: None, blkio: None });
     }
     let unified = below("unified");
     let units = below("systemd").or_else(|| unified.clone()).ok_or_else(|| {
         Error::new("find", cgroup.path().join("cgroup.controllers"), std::io::Error::from_raw_os_error(libc::ENOENT))
     })?;
-    let cpu = below("cpu,cpuacct").or_else(|| below("cpuacct"));
-    Ok(Layout { units, unified, cpu, memory: below("memory"), pids: below("pids"), blkio: below("blkio") })
+    // most hosts have the two controllers in one tree
+    let both = below("cpu,cpuacct");
+    let (cpu, quota) = (both.clone().or_else(|| below("cpuacct")), both.or_else(|| below("cpu")));
+    Ok(Layout { units, unified, cpu, quota, memory: below("memory"), pids: below("pids"), blkio: below("blkio") })
 }
 
 fn walk(tree: &Root, path: &Path, depth: usize, found: &mut Vec<(Kind, PathBuf)>) -> Result<(), Error> {

@@ -112,10 +112,17 @@ fn facts(group: &Group) -> Facts {
     let cpu = charged.or_else(|| group.number("cpuacct.usage").map(|time| time / 1e9)).unwrap();
     // one is cut to microseconds, the other is not
     facts.between(&key, "cpu", cpu - 1e-3, cpu + 1e-3);
+    let quotas =
+        group.trees.iter().filter_map(|tree| std::fs::read_to_string(tree.join(&group.name).join("cpu.stat")).ok());
+    let throttled = quotas.filter_map(|text| line(&text, "throttled_usec").or_else(|| line(&text, "throttled_time")));
+    // no limit is set
+    match throttled.reduce(f64::max) {
+        Some(time) => facts.number(&key, "throttled", time),
+        None => facts.missing(&key, "throttled"),
+    }
     facts.number(&key, "tasks", 1.0);
     let memory = group.number("memory.current").or_else(|| group.number("memory.usage_in_bytes"));
     facts.number(&key, "memory", memory.unwrap());
-    // no limit is set
     facts.missing(&key, "memory_max");
     facts.missing(&key, "memory_used");
     let stat = group.read("memory.stat").unwrap();
@@ -154,6 +161,6 @@ fn root_a_service_uses_what_its_process_uses() {
     for path in super::said("find", &find).lines().filter(|path| !path.contains("user@")) {
         assert!(names.iter().any(|name| path.ends_with(name.as_str())), "{path} is not among {names:?}");
     }
-    // nothing here is limited, swapped, killed or written
-    unit.left_out(&["cgroup", "oom_kills", "read_bytes", "swap", "throttled", "written_bytes"]);
+    // nothing here is swapped, killed or written
+    unit.left_out(&["cgroup", "oom_kills", "read_bytes", "swap", "written_bytes"]);
 }
