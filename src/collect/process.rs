@@ -12,6 +12,10 @@ use crate::source::process::{Comm, File, Handle, Io, Scanner, Stat, boot_time, d
 use crate::source::user::Users;
 use crate::{label, table};
 
+mod refused;
+
+use refused::Refused;
+
 label! {
     /// What a task does.
     pub enum TaskState {
@@ -269,9 +273,7 @@ impl Collect for ProcessCollector {
         }
         out.push(rows);
         if hides {
-            let hint = "run as root, grant CAP_SYS_PTRACE, or join the group that the mount option gid= names";
-            let denied = Skip::denied("list /proc: processes of other users are hidden (hidepid)");
-            out.partly(ProcessRow::TABLE, &denied.hint(hint));
+            out.partly(ProcessRow::TABLE, &refused::hidden());
         }
         if let Some(skip) = refused.skip() {
             out.partly(ProcessRow::TABLE, &skip);
@@ -350,42 +352,6 @@ fn rebase(boot: &mut Option<Timestamp>, now: Option<Timestamp>) {
     if !matches!((&*boot, &now), (Some(old), Some(new)) if close(old, new)) {
         *boot = now;
     }
-}
-
-/// Processes of which something may not be read.
-#[derive(Default)]
-struct Refused {
-    first: Option<Error>,
-    processes: u64,
-    last: u32,
-}
-
-impl Refused {
-    fn note(&mut self, pid: u32, error: Error) {
-        if error.is_denied() {
-            self.processes += u64::from(self.last != pid);
-            self.last = pid;
-            self.first.get_or_insert(error);
-        }
-    }
-
-    fn skip(self) -> Option<Skip> {
-        let refusal = Refusal { first: self.first?, others: self.processes.saturating_sub(1) };
-        Some(Skip::denied(refusal).hint("processes of other users: run as root, or grant CAP_SYS_PTRACE"))
-    }
-}
-
-fn more(others: u64) -> String {
-    if others == 0 { String::new() } else { format!(", and {others} more processes") }
-}
-
-/// One process that may not be read, and how many more.
-#[derive(Debug, thiserror::Error)]
-#[error("{first}{more}", more = more(*.others))]
-struct Refusal {
-    #[source]
-    first: Error,
-    others: u64,
 }
 
 /// What is the same for all rows of a sample.

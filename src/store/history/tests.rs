@@ -8,6 +8,10 @@ fn ask(name: &str, column: &str) -> HistoryAsk {
     HistoryAsk { table: "made_cpu".into(), column: column.into(), key, since: None }
 }
 
+fn forty() -> Vec<String> {
+    (0..40).map(|i| format!("cpu{i}")).collect()
+}
+
 /// Records `count` seconds of CPUs whose counters grow by one half for each second.
 fn record(history: &mut History, names: &[&str], from: u32, count: u32) {
     for second in from..from + count {
@@ -75,7 +79,7 @@ fn a_row_that_was_away_has_a_gap_and_one_that_stays_away_is_forgotten() {
 fn the_memory_bound_holds_and_what_it_costs_is_counted() {
     let limit = 64 << 10;
     let mut history = History::new(limit);
-    let names: Vec<String> = (0..40).map(|i| format!("cpu{i}")).collect();
+    let names = forty();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     record(&mut history, &names, 0, 600);
     assert!(history.bytes() <= limit, "{}", history.bytes());
@@ -91,7 +95,7 @@ fn the_memory_bound_holds_and_what_it_costs_is_counted() {
 fn the_memory_that_is_allowed_is_used() {
     let limit = 256 << 10;
     let mut history = History::new(limit);
-    let names: Vec<String> = (0..40).map(|i| format!("cpu{i}")).collect();
+    let names = forty();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     record(&mut history, &names, 0, 200);
     let mut fewest = usize::MAX;
