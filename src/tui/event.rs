@@ -17,6 +17,8 @@ pub(super) enum Event {
     Input(crossterm::event::Event),
     /// Input has ended.
     Gone,
+    /// Keys cannot be read.
+    Deaf(std::io::Error),
     /// The host has new samples.
     Samples,
     /// The configuration has changed.
@@ -104,11 +106,13 @@ pub(super) fn listen(sender: &Sender<Event>) -> Result<(), Error> {
                         return;
                     }
                 }
-                Ok(Err(_)) => break,
+                Ok(Err(cause)) => {
+                    let _ = theirs.send(Event::Deaf(cause));
+                    return;
+                }
                 Err(_) => {}
             }
         }
-        let _ = theirs.send(Event::Gone);
     })?;
     let theirs = sender.clone();
     // a reader of keys cannot tell a terminal that is gone from one that is silent, and would ask it for ever

@@ -138,7 +138,11 @@ impl Session {
                 }
             }
             Event::Message(text) => app.say(text, crate::model::Level::Warning),
-            Event::Gone | Event::Signal(_) => app.quit = true,
+            // a terminal that was taken away says so to its reader
+            Event::Deaf(cause) if cause.raw_os_error() != Some(libc::EIO) => {
+                return Err(Error::Terminal { op: "read keys from", cause });
+            }
+            Event::Gone | Event::Deaf(_) | Event::Signal(_) => app.quit = true,
         }
         Ok(())
     }

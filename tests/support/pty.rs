@@ -19,7 +19,7 @@ use rustix::termios::{Termios, tcgetattr};
 /// Longest wait for something on the screen, for a busy machine.
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);
 /// Longest way out.
-pub(crate) const LEAVE: Duration = Duration::from_secs(3);
+pub(crate) const LEAVE: Duration = Duration::from_secs(5);
 
 /// A command in its terminal.
 pub(crate) struct Session {
