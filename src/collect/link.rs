@@ -84,7 +84,7 @@ table! {
         /// Line rate of one direction.
         Gauge(BytesPerSecond) speed: Option<u64> { traffic: true },
         /// Largest packet.
-        Gauge(Bytes) mtu: Option<u64>,
+        Gauge(Bytes) mtu: Option<u64> { exact: true },
         /// Ethernet address.
         Text(None) mac: Option<Mac> { wide: true },
         /// Driver of a virtual device, or the kind of hardware.

@@ -19,7 +19,7 @@ pub fn human(column: &Column, cell: &Cell<'_>, rate: bool, style: Style, now: Ti
             age => unit::span(age),
         },
         // an Id is a name that happens to be a number
-        Cell::U64(v) if column.kind == Kind::Id => v.to_string(),
+        Cell::U64(v) if column.kind == Kind::Id || column.attrs.exact => v.to_string(),
         Cell::I64(v) if column.kind == Kind::Id => v.to_string(),
         // and so is a bare number that is not counted up: a process, a user, a CPU
         Cell::U64(v) if column.kind != Kind::Counter && column.unit == Unit::None => v.to_string(),

@@ -137,6 +137,8 @@ pub struct Attrs {
     pub summary: Option<Fold>,
     /// Counter that says more as it is than as a rate: readers print it as it was measured.
     pub total: bool,
+    /// Number that people know by heart, such as 1500: never scaled.
+    pub exact: bool,
     /// Command line: the directory of its program is left out where room is short.
     pub program: bool,
     /// CPU time: people read minutes and hundredths, rates are shares of a core.
@@ -159,6 +161,7 @@ impl Attrs {
         label: false,
         summary: None,
         total: false,
+        exact: false,
         program: false,
         cpu: false,
         traffic: false,

@@ -143,7 +143,9 @@ fn words(cell: &Cell<'_>, column: &Column, mode: Mode, reader: &Reader<'_>) -> S
         }
         Cell::Duration(seconds) if column.kind != Kind::Counter => unit::span(*seconds),
         // identities and small bare numbers stay exact
-        Cell::U64(value) if column.kind == Kind::Id || (bare(column) && *value < 100_000) => value.to_string(),
+        Cell::U64(value) if column.kind == Kind::Id || column.attrs.exact || (bare(column) && *value < 100_000) => {
+            value.to_string()
+        }
         Cell::I64(value) if column.kind == Kind::Id || (bare(column) && value.abs() < 100_000) => value.to_string(),
         number => {
             number.number().map_or_else(|| "?".to_owned(), |value| self::number(value, column, mode, reader.style))
@@ -187,6 +189,9 @@ mod tests {
         let bytes = column(Kind::Gauge, Unit::Bytes, Type::U64);
         assert_eq!(written(Cell::U64(1536), &bytes, Mode::Rate), "1.50K");
         assert_eq!(written(Cell::Missing, &bytes, Mode::Rate), "–");
+        let mut mtu = bytes.clone();
+        mtu.attrs.exact = true;
+        assert_eq!(written(Cell::U64(1500), &mtu, Mode::Rate), "1500");
         let cpu = column(Kind::Counter, Unit::Seconds, Type::F64);
         assert_eq!(written(Cell::F64(0.5), &cpu, Mode::Rate), "50.0%");
         let pid = column(Kind::Id, Unit::None, Type::U64);
