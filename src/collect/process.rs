@@ -152,6 +152,8 @@ struct Known {
     start: u64,
     comm: Comm,
     identity: Identity,
+    /// Who it is must be read.
+    due: bool,
     /// Seen once only: it may still be between `fork` and `exec`.
     fresh: bool,
     /// Resident pages, and the counts of `stat` that they belong to.
@@ -255,13 +257,20 @@ impl Collect for ProcessCollector {
         let common = Common::new(cx.roots, self.boot);
         let first_scan = self.known.is_empty();
         let mut before = std::mem::take(&mut self.known).into_iter().peekable();
-        let mut rows = Vec::with_capacity(self.pids.len());
-        let mut refused = Refused::default();
-        self.known.reserve(self.pids.len());
+        // the times of all are read in one go, close to the time of the sample: to tell who is new takes longer
+        let mut seen = Vec::with_capacity(self.pids.len());
         for pid in self.pids.iter().copied() {
             while before.next_if(|known| known.handle.pid() < pid).is_some() {}
             let old = before.next_if(|known| known.handle.pid() == pid);
-            let Some((mut known, stat)) = self.look(&mut scanner, cx, pid, old, first_scan) else { continue };
+            seen.extend(self.look(&mut scanner, pid, old, first_scan));
+        }
+        let mut rows = Vec::with_capacity(seen.len());
+        let mut refused = Refused::default();
+        self.known.reserve(seen.len());
+        for (mut known, stat) in seen {
+            if std::mem::take(&mut known.due) {
+                known.identity = self.identify(&mut scanner, cx, &stat);
+            }
             rows.push(common.row(&mut scanner, &wanted, &mut known, &stat, &mut refused));
             self.known.push(known);
         }
@@ -283,15 +292,8 @@ impl Collect for ProcessCollector {
 }
 
 impl ProcessCollector {
-    /// Reads `stat`, and who the process is if that is not known or may have changed. `None` when it is gone.
-    fn look(
-        &self,
-        scanner: &mut Scanner,
-        cx: &Cx<'_>,
-        pid: u32,
-        old: Option<Known>,
-        first_scan: bool,
-    ) -> Option<(Known, Stat)> {
+    /// Reads `stat`, and says whether who the process is is not known or may have changed. `None` when it is gone.
+    fn look(&self, scanner: &mut Scanner, pid: u32, old: Option<Known>, first_scan: bool) -> Option<(Known, Stat)> {
         let old = old.and_then(|mut known| {
             // a kept descriptor of a process whose number was used again has no answer
             let stat = scanner.stat(&mut known.handle)?;
@@ -300,13 +302,14 @@ impl ProcessCollector {
         let Some((mut known, stat)) = old else {
             let mut handle = Handle::new(pid);
             let stat = scanner.stat(&mut handle)?;
-            let identity = self.identify(scanner, cx, &stat);
+            let identity = Identity::default();
+            let fresh = !first_scan;
             let known =
-                Known { handle, start: stat.start, comm: stat.comm, identity, fresh: !first_scan, resident: None };
+                Known { handle, start: stat.start, comm: stat.comm, identity, due: true, fresh, resident: None };
             return Some((known, stat));
         };
         if known.fresh || known.comm != stat.comm || pid.wrapping_add(self.turn).is_multiple_of(IDENTITY_TURNS) {
-            known.identity = self.identify(scanner, cx, &stat);
+            known.due = true;
             known.comm = stat.comm;
             known.fresh = false;
             known.resident = None;
