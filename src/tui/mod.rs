@@ -29,6 +29,8 @@ mod save;
 mod screen;
 pub mod settings;
 mod stale;
+#[cfg(test)]
+mod steady;
 pub mod table_paint;
 pub mod table_view;
 pub mod terminal;

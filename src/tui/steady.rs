@@ -1,0 +1,116 @@
+//! Do dialogs, switches and a new configuration hold at every size and after every step?
+
+use crossterm::event::{MouseButton, MouseEventKind};
+
+use super::app::{App, Config};
+use super::testing::{Fake, Made, app, mouse, press, screen, type_text};
+use crate::collect::process::ProcessRow;
+use crate::model::Value;
+use crate::tui::settings::Settings;
+
+fn processes(count: usize) -> Made {
+    Made::new(ProcessRow::TABLE, count, "proc")
+}
+
+/// A dashboard of processes that have not been sampled.
+fn unsampled() -> (std::sync::Arc<Fake>, App) {
+    let settings = Settings { view: Some("processes".to_owned()), ..Settings::default() };
+    app(Config { settings, ..Config::default() })
+}
+
+#[test]
+fn every_dialog_is_drawn_at_every_size() {
+    let (host, mut app) = unsampled();
+    host.publish(processes(3), 1);
+    app.samples();
+    for keys in [&["?"][..], &[":"], &["/"], &["v"], &["e"], &["g"], &["k"]] {
+        press(&mut app, &["down"]);
+        press(&mut app, keys);
+        assert!(!matches!(app.overlay, super::overlay::Overlay::None), "{keys:?}");
+        for (width, height) in (0..20).flat_map(|width| (0..20).map(move |height| (width, height))) {
+            app.size = (width, height);
+            screen(&mut app);
+        }
+        app.size = (100, 30);
+        press(&mut app, &["esc"]);
+    }
+}
+
+#[test]
+fn a_signal_is_not_sent_unseen() {
+    let (host, mut app) = unsampled();
+    host.publish(processes(3), 1);
+    app.samples();
+    press(&mut app, &["down", "k"]);
+    app.size = (60, 10);
+    for _ in super::overlay::SIGNALS {
+        press(&mut app, &["down"]);
+    }
+    let shown = screen(&mut app);
+    assert!(shown.contains("KILL"), "{shown}");
+}
+
+#[test]
+fn a_dialog_has_the_wheel_and_keeps_clicks_from_what_lies_below() {
+    let (_, mut app) = app(Config::default());
+    let theme = app.theme.name.clone();
+    press(&mut app, &[":"]);
+    type_text(&mut app, "theme nord");
+    assert_eq!(app.theme.name, "nord");
+    mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 20, 1);
+    press(&mut app, &["esc"]);
+    assert_eq!(app.theme.name, theme);
+    press(&mut app, &["?"]);
+    let top = screen(&mut app);
+    mouse(&mut app, MouseEventKind::ScrollDown, 20, 9);
+    assert_ne!(screen(&mut app), top);
+}
+
+#[test]
+fn switches_of_the_settings_hold_in_tables_and_in_an_own_layout() {
+    let layout = super::settings::Layout { overview: vec!["memory".to_owned(), "processes".to_owned()] };
+    let settings = Settings { layout, toggles: vec!["bits".to_owned()], ..Settings::default() };
+    let (_, mut app) = app(Config { settings, ..Config::default() });
+    assert!(app.style().bits);
+    press(&mut app, &["b"]);
+    assert!(!app.style().bits);
+    let shown = screen(&mut app);
+    assert!(shown.contains("Processes") && shown.contains("Memory"), "{shown}");
+    press(&mut app, &["z"]);
+    let shown = screen(&mut app);
+    assert!(!shown.contains("╭ Processes") && shown.contains("Memory"), "{shown}");
+}
+
+#[test]
+fn processes_in_a_loop_of_parents_stay_in_the_tree() {
+    let (host, mut app) = unsampled();
+    let parent = ProcessRow::TABLE.position("parent").unwrap();
+    let looped = processes(4).with(0, parent, Value::U64(1001)).with(1, parent, Value::U64(1000));
+    host.publish(looped, 1);
+    app.samples();
+    press(&mut app, &["f5"]);
+    let shown = screen(&mut app);
+    for pid in 1000..1004 {
+        assert_eq!(shown.matches(&format!(" {pid} ")).count(), 1, "{shown}");
+    }
+}
+
+#[test]
+fn a_theme_that_was_chosen_stays_until_the_configuration_names_another() {
+    let (_, mut app) = app(Config::default());
+    let _ = super::testing::command(&mut app, "theme nord");
+    app.configure(Config::default()).unwrap();
+    assert_eq!(app.theme.name, "nord");
+    let settings = Settings { theme: "light".to_owned(), ..Settings::default() };
+    app.configure(Config { settings, ..Config::default() }).unwrap();
+    assert_eq!(app.theme.name, "light");
+}
+
+#[test]
+fn the_time_of_day_can_be_hidden() {
+    let (_, mut app) = app(Config::default());
+    let colons = |app: &mut App| screen(app).lines().next().unwrap().matches(':').count();
+    assert_eq!(colons(&mut app), 2);
+    press(&mut app, &["N"]);
+    assert_eq!(colons(&mut app), 0);
+}
