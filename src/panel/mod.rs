@@ -39,7 +39,7 @@ pub use header::{clock, demands as header_demands, header};
 pub use keys::{Grouping, LATER, SORTS, Scale, Sort, Target, columns, grouping, scale, target, tree};
 pub use pick::why;
 pub use toggle::{TOGGLES, Toggle};
-pub use view::VIEWS;
+pub use view::{VIEWS, left_out};
 
 /// Every panel.
 pub static PANELS: &[PanelDef] = &[

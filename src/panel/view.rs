@@ -139,6 +139,31 @@ fn cpu(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     visible(cx, Node::Column(parts))
 }
 
+/// Largest screen that a view is arranged for.
+const LARGEST: (u16, u16) = (300, 100);
+
+/// Headings of the panels that have something to show and would be there on a large screen, but found no room in `node`.
+pub fn left_out(cx: &Cx<'_>, view: &ViewDef, node: &Node) -> Vec<&'static str> {
+    let mut all = Vec::new();
+    names(&(view.layout)(cx, LARGEST.0, LARGEST.1), &mut all);
+    let mut shown = Vec::new();
+    names(node, &mut shown);
+    // quick look repeats what others say
+    let missing = all.into_iter().filter(|name| *name != "quick" && !shown.contains(name));
+    let filled = missing.filter(|name| match *name {
+        "alerts" => !super::alert::all(cx).is_empty(),
+        name => rows(cx, name).is_some_and(|rows| rows > 0),
+    });
+    filled.filter_map(|name| PANELS.iter().find(|panel| panel.name == name)).map(|panel| panel.title).collect()
+}
+
+fn names(node: &Node, out: &mut Vec<&'static str>) {
+    match node {
+        Node::Column(parts) | Node::Row(parts) => parts.iter().for_each(|(_, part)| names(part, out)),
+        Node::Panel(name) => out.push(name),
+    }
+}
+
 /// Panels of equal size along an axis.
 fn even(axis: fn(Vec<(Size, Node)>) -> Node, names: &[&'static str]) -> Node {
     axis(names.iter().map(|name| (Size::Weight(1), Node::Panel(name))).collect())

@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use super::query::{self, Query, default_sort};
 use super::rate::View;
 use crate::model::{Column, History as Keep, HistoryAsk, Key, Kind, Mono, Series, Shape, Table};
-use ring::{Times, Track};
+use ring::{PIECE, Times, Track};
 
 /// Memory for the past of one host, in bytes, if nothing else is said.
 pub const DEFAULT_LIMIT: usize = 4 << 20;
@@ -287,15 +287,14 @@ impl Past {
         let before = points(self);
         let fine: usize = self.rows.values().map(|row| row.fine.bytes()).sum();
         let coarse: usize = self.rows.values().map(|row| row.coarse.bytes()).sum();
-        let times = if fine >= coarse { &mut self.fine } else { &mut self.coarse };
-        if times.len() > 1 {
-            times.drop_oldest(times.len().div_ceil(4).min(times.len() - 1));
-            self.trim();
-            for row in self.rows.values_mut() {
-                row.fine.shrink();
-                row.coarse.shrink();
-            }
-        } else if let Some(key) = self.rows.iter().min_by_key(|(_, row)| row.seen).map(|(key, _)| key.clone()) {
+        let (is_fine, all) = (fine >= coarse, self.bytes());
+        let times = if is_fine { &mut self.fine } else { &mut self.coarse };
+        // less than a piece of a track frees nothing
+        times.drop_oldest(times.len().div_ceil(4).max(PIECE).min(times.len().saturating_sub(1)));
+        self.trim();
+        if self.bytes() == all
+            && let Some(key) = self.rows.iter().min_by_key(|(_, row)| row.seen).map(|(key, _)| key.clone())
+        {
             self.rows.remove(&key);
         }
         let lost = (before - points(self).min(before)) as u64;
@@ -317,9 +316,10 @@ impl RowPast {
     }
 
     fn put(&mut self, seq: u64, first: u64, values: impl Iterator<Item = f64>) {
-        self.fine.open(seq, first, self.sums.len());
+        let width = self.sums.len();
+        self.fine.open(seq, first, width);
         for (value, (sum, count)) in values.zip(&mut self.sums) {
-            self.fine.put(value);
+            self.fine.put(value, width);
             if value.is_finite() {
                 *sum += value;
                 *count += 1;
@@ -331,9 +331,10 @@ impl RowPast {
         if self.sums.iter().all(|(_, count)| *count == 0) {
             return;
         }
-        self.coarse.open(seq, first, self.sums.len());
+        let width = self.sums.len();
+        self.coarse.open(seq, first, width);
         for (sum, count) in &mut self.sums {
-            self.coarse.put(if *count == 0 { f64::NAN } else { *sum / f64::from(*count) });
+            self.coarse.put(if *count == 0 { f64::NAN } else { *sum / f64::from(*count) }, width);
             (*sum, *count) = (0.0, 0);
         }
     }

@@ -12,7 +12,7 @@ use crate::model::{Action, ActionError, Demand, HistoryAsk, Host, Mono, Series, 
 /// Most snapshots that are kept.
 const MOST: usize = 60;
 /// Most memory of the rows in them, in bytes, about.
-const MOST_BYTES: usize = 2 << 20;
+const MOST_BYTES: usize = 1 << 20;
 /// So many are kept of a host with many rows while they take no more than this; the newest in any case.
 const FEW: usize = 10;
 const FEW_BYTES: usize = 8 << 20;

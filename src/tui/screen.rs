@@ -122,6 +122,31 @@ fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect) {
         app.tabs.push((Rect { x, y: area.y, width: cells, height: 1 }, page));
         x += cells;
     }
+    let room = area.right().saturating_sub(x + 2);
+    let words = left_out(app, usize::from(room));
+    let cells = width(&words) as u16;
+    put(buffer, area.right().saturating_sub(cells + 1), area.y, cells, &words, app.theme.role(Role::Muted));
+}
+
+/// Panels of the view that found no room: by name, or counted where there is no room for names either.
+fn left_out(app: &App, room: usize) -> String {
+    let Page::View(at) = app.page else { return String::new() };
+    if at == 0 && !app.config.settings.layout.overview.is_empty() {
+        return String::new();
+    }
+    let (Some(view), Some(node)) = (VIEWS.get(at), app.layout(app.size.0, app.size.1.saturating_sub(3))) else {
+        return String::new();
+    };
+    let names = crate::panel::left_out(&app.cx(), view, &node);
+    let count = names.len();
+    let full = format!("no room: {}", names.join(", "));
+    let short = format!("+{count} {}", if count == 1 { "panel" } else { "panels" });
+    match count {
+        0 => String::new(),
+        _ if width(&full) <= room => full,
+        _ if width(&short) <= room => short,
+        _ => String::new(),
+    }
 }
 
 /// The keys that work now; those that help when lost are never left out, the rest goes from the right.

@@ -60,53 +60,66 @@ impl Times {
     }
 }
 
-/// A track grows by one part of so many, and by so many points at least.
-const GROWTH: usize = 8;
-const GROWTH_LEAST: usize = 4;
+/// Points in one piece of a track. Pieces are never moved or grown: hundreds of tracks that grow side by side would leave
+/// holes between them that nothing fits.
+pub(super) const PIECE: usize = 16;
 
 /// Values of one row, one of each column for each point.
 #[derive(Default)]
 pub(super) struct Track {
+    /// Sequence number of the oldest point.
     start: u64,
-    values: VecDeque<f32>,
+    /// Points, those at the front of the first piece included that were dropped.
+    pieces: VecDeque<Box<[f32]>>,
+    /// Values at the front of the first piece that were dropped.
+    dropped: usize,
+    /// Values in all that are left.
+    count: usize,
 }
 
 impl Track {
     /// Sequence number of the oldest point, `None` when there is none.
     pub(super) fn first(&self) -> Option<u64> {
-        (!self.values.is_empty()).then_some(self.start)
+        (self.count > 0).then_some(self.start)
     }
 
     /// Values in all.
     pub(super) fn len(&self) -> usize {
-        self.values.len()
+        self.count
     }
 
     /// Makes ready for the values of point `seq`; points that the row missed become gaps.
     pub(super) fn open(&mut self, seq: u64, first: u64, width: usize) {
-        if self.values.capacity() - self.values.len() < width {
-            // doubling, as it does by itself, would leave half of the memory that is allowed without a use
-            self.values.reserve_exact(width * GROWTH_LEAST.max(self.values.len() / width.max(1) / GROWTH));
-        }
-        let points = self.values.len().checked_div(width).unwrap_or(0);
+        let points = self.count.checked_div(width).unwrap_or(0);
         let next = self.start + points as u64;
-        if self.values.is_empty() || next < first || next > seq {
-            self.values.clear();
-            self.start = seq;
+        if self.count == 0 || next < first || next > seq {
+            *self = Self { start: seq, ..Self::default() };
             return;
         }
-        let gap = usize::try_from(seq - next).unwrap_or(0) * width;
-        self.values.extend(std::iter::repeat_n(f32::NAN, gap));
+        for _ in 0..usize::try_from(seq - next).unwrap_or(0) * width {
+            self.put(f64::NAN, width);
+        }
     }
 
-    pub(super) fn put(&mut self, value: f64) {
-        self.values.push_back(value as f32);
+    /// Adds the next value of the newest point.
+    pub(super) fn put(&mut self, value: f64, width: usize) {
+        let size = PIECE * width.max(1);
+        let at = self.dropped + self.count;
+        if at >= self.pieces.len() * size {
+            self.pieces.push_back(vec![f32::NAN; size].into());
+        }
+        if let Some(slot) = self.pieces.get_mut(at / size).and_then(|piece| piece.get_mut(at % size)) {
+            *slot = value as f32;
+            self.count += 1;
+        }
     }
 
     /// Value of a column at a point, not a number where there is none.
     pub(super) fn get(&self, seq: u64, width: usize, column: usize) -> f64 {
+        let size = PIECE * width.max(1);
         let point = seq.checked_sub(self.start).and_then(|point| usize::try_from(point).ok());
-        let value = point.and_then(|point| self.values.get(point * width + column));
+        let at = point.map(|point| point * width + column).filter(|at| *at < self.count);
+        let value = at.and_then(|at| self.pieces.get((self.dropped + at) / size)?.get((self.dropped + at) % size));
         value.map_or(f64::NAN, |value| f64::from(*value))
     }
 
@@ -115,15 +128,17 @@ impl Track {
         let Some(old) = first.checked_sub(self.start).and_then(|old| usize::try_from(old).ok()) else {
             return;
         };
-        self.values.drain(..old.saturating_mul(width).min(self.values.len()));
+        let gone = old.saturating_mul(width).min(self.count);
+        let size = PIECE * width.max(1);
+        self.count -= gone;
+        self.dropped += gone;
+        self.pieces.drain(..(self.dropped / size).min(self.pieces.len()));
+        self.dropped %= size;
         self.start = first;
     }
 
-    pub(super) fn shrink(&mut self) {
-        self.values.shrink_to_fit();
-    }
-
     pub(super) fn bytes(&self) -> usize {
-        self.values.capacity() * size_of::<f32>()
+        let places = self.pieces.capacity() * size_of::<Box<[f32]>>();
+        places + self.pieces.iter().map(|piece| size_of_val(&**piece)).sum::<usize>()
     }
 }
