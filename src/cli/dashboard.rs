@@ -33,13 +33,17 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     let options =
         Options { roots: Roots::live(), settings: config.collect.clone(), tick, actions: !config.dashboard.read_only };
     let samples = wake.clone();
-    let host = LocalHost::start(options, Box::new(move || samples.samples())).map_err(Failure::Output)?;
+    let host =
+        LocalHost::start(options, Box::new(move || samples.samples())).map_err(|error| Failure::thread(&error))?;
     let dashboard = parts(&host, config)?;
     let watch = watch(&host, named, args.clone(), wake);
     let outcome = tui::run(host, events, dashboard);
     drop(watch);
     outcome.map_err(|error| match error {
-        tui::Error::Terminal { .. } => Failure::Exit { code: 1, message: error.to_string(), hint: String::new() },
+        tui::Error::Terminal { ref cause, .. } => {
+            Failure::Exit { code: 1, message: error.to_string(), hint: super::limit(cause).to_owned() }
+        }
+        tui::Error::Thread(cause) => Failure::thread(&cause),
         _ => Failure::usage(error.to_string(), ""),
     })
 }
@@ -89,7 +93,7 @@ fn watch(host: &Arc<LocalHost>, named: Option<PathBuf>, args: Dashboard, wake: t
         let reloaded = loaded.map_err(|problems| Failure::usage(problems.brief(), "")).and_then(|loaded| {
             let mut config = loaded.config;
             apply(&args, &mut config);
-            host.reload(config.collect.clone(), tick(&config)?).map_err(Failure::Output)?;
+            host.reload(config.collect.clone(), tick(&config)?).map_err(|error| Failure::thread(&error))?;
             host.allow(!config.dashboard.read_only);
             parts(&host, config)
         });

@@ -39,7 +39,7 @@ pub(super) fn run(args: &args::Doctor, config: &Config, out: &mut dyn Write) -> 
 /// named and left alone.
 fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
     let start = Instant::now();
-    let probes = Probe::all(config)?;
+    let probes = Probe::all(config).map_err(|error| Failure::thread(&error))?;
     for probe in &probes {
         // what it says is said again by the second run
         drop(probe.take());

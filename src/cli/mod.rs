@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::collect::schedule;
+use crate::collect::{OUT_OF_FILES, schedule};
 use crate::config::{self, Problems};
 use crate::model::text::sanitize_into;
 use crate::model::{Status, Table};
@@ -51,6 +51,12 @@ impl Failure {
     pub fn source(table: &str, status: &Status) -> Self {
         let message = format!("{table}: {}: {}", status.state.name(), status.reason);
         Self::Exit { code: 1, message, hint: status.hint.to_string() }
+    }
+
+    /// A thread, or what it needs, cannot be had.
+    pub fn thread(error: &io::Error) -> Self {
+        let message = format!("cannot start a thread: {error}");
+        Self::Exit { code: 1, message, hint: limit(error).to_owned() }
     }
 
     /// Says what is wrong on standard error and gives the exit code.
@@ -88,6 +94,15 @@ impl From<io::Error> for Failure {
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::usage(problems.to_string(), "")
+    }
+}
+
+/// The limit that is to be raised after an error.
+fn limit(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => "raise the limit of processes (ulimit -u)",
+        Some(libc::EMFILE | libc::ENFILE) => OUT_OF_FILES,
+        _ => "",
     }
 }
 

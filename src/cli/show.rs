@@ -23,7 +23,7 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
     let columns = columns(args, table)?;
     let query = Query { filter: filter(args, table)?, sort: sort(args, table)?, limit: args.limit };
     let demand = demand(args, table, &columns, &query)?;
-    let source = Source::start(table, &Wants::union([&demand]), config)?;
+    let source = Source::start(table, &Wants::union([&demand]), config).map_err(|error| Failure::thread(&error))?;
     let mode = if args.rate { Mode::Rate } else { Mode::Total };
     let every = args.every.map_or(EVERY_SECOND, |interval| interval.0);
     let mut grid = Grid { next: Instant::now(), every };

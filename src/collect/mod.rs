@@ -140,11 +140,14 @@ impl Skip {
     }
 }
 
+/// What to do when no file can be opened any more.
+pub const OUT_OF_FILES: &str = "raise the limit of open files (ulimit -n)";
+
 impl From<crate::source::Error> for Skip {
     /// The one place where an errno becomes a verdict.
     fn from(error: crate::source::Error) -> Self {
         let (absent, denied) = (error.is_absent(), error.is_denied());
-        let hint = error.is_out_of_files().then_some("raise the limit of open files (ulimit -n)");
+        let hint = error.is_out_of_files().then_some(OUT_OF_FILES);
         let reason = Reason { error: Box::new(error), hint };
         if absent {
             Self::Absent(reason)

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, TryRecvError};
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher as _};
@@ -47,6 +47,12 @@ pub fn watch(
             let _ = events.send(());
         }
     })?;
+    // the watcher keeps quiet when its thread cannot be started and panics when it is used, or dropped, all the same; but
+    // then nobody holds the sending end any more
+    if received.try_recv() == Err(TryRecvError::Disconnected) {
+        std::mem::forget(watcher);
+        return Err(notify::Error::generic("no thread can be started (raise the limit of processes, ulimit -u)"));
+    }
     let directories: BTreeSet<&Path> = files.iter().filter_map(|file| directory(file)).collect();
     for directory in directories.into_iter().filter(|directory| directory.is_dir()) {
         watcher.watch(directory, RecursiveMode::NonRecursive)?;

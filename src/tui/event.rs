@@ -83,13 +83,13 @@ const ENDS: [i32; 12] = [
 /// Starts the threads that read keys and signals, and wait for the end of the input.
 ///
 /// # Errors
-/// [`Error::Terminal`] when they cannot be started.
+/// [`Error::Terminal`] or [`Error::Thread`] when they cannot be started.
 pub(super) fn listen(sender: &Sender<Event>) -> Result<(), Error> {
     let watched = ENDS.iter().chain(&[libc::SIGTSTP, libc::SIGCONT, libc::SIGWINCH]);
     let mut signals = signal_hook::iterator::Signals::new(watched)
         .map_err(|cause| Error::Terminal { op: "watch signals of", cause })?;
     let theirs = sender.clone();
-    thread("signals", "watch signals of", move || {
+    thread("signals", move || {
         for signal in signals.forever() {
             if theirs.send(Event::Signal(signal)).is_err() {
                 return;
@@ -97,7 +97,7 @@ pub(super) fn listen(sender: &Sender<Event>) -> Result<(), Error> {
         }
     })?;
     let theirs = sender.clone();
-    thread("input", "read keys from", move || {
+    thread("input", move || {
         loop {
             // input comes from strangers: a parser that stumbles over it must not make the dashboard deaf
             match catch_unwind(crossterm::event::read) {
@@ -116,15 +116,15 @@ pub(super) fn listen(sender: &Sender<Event>) -> Result<(), Error> {
     })?;
     let theirs = sender.clone();
     // a reader of keys cannot tell a terminal that is gone from one that is silent, and would ask it for ever
-    thread("hangup", "watch the end of", move || {
+    thread("hangup", move || {
         hung_up();
         let _ = theirs.send(Event::Gone);
     })
 }
 
-fn thread(name: &str, op: &'static str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-    started.map(drop).map_err(|cause| Error::Terminal { op, cause })
+    started.map(drop).map_err(Error::Thread)
 }
 
 /// Waits until nothing more can come from standard input.

@@ -61,6 +61,9 @@ pub enum Error {
         /// Errno.
         cause: std::io::Error,
     },
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     /// `[keys]` is wrong.
     #[error(transparent)]
     Keys(#[from] keymap::KeyError),

@@ -54,14 +54,14 @@ impl Output {
     /// Starts the thread.
     ///
     /// # Errors
-    /// [`Error::Terminal`] when no thread can be started.
+    /// [`Error::Thread`] when no thread can be started.
     pub(super) fn start(fd: OwnedFd, own: bool, written: Written) -> Result<Self, Error> {
         let shared = Arc::new(Shared { fd, own, state: Mutex::default(), changed: Condvar::new() });
         let theirs = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("output".to_owned())
             .spawn(move || serve(&theirs, &written))
-            .map_err(|cause| Error::Terminal { op: "start the output thread of", cause })?;
+            .map_err(Error::Thread)?;
         Ok(Self { shared })
     }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use rustix::thread::UnshareFlags;
 
-use crate::support::process::{as_nobody, with_descriptors};
+use crate::support::process::{as_nobody, with_descriptors, with_threads};
 use crate::support::pty::{Session, netglance, plain_environment};
 use crate::support::space::{mount, within};
 use crate::support::watchman::first_forbidden;
@@ -163,4 +164,42 @@ fn with_few_descriptors_it_does_less_and_says_so() {
         assert_eq!(session.end(), 0);
         session.assert_terminal_is_given_back("few descriptors");
     }
+}
+
+#[test]
+fn root_with_few_threads_it_says_so_and_never_panics() {
+    let public = Public::new();
+    // a user of whom nothing else runs
+    let bounded = |args: &[&str], most| {
+        let mut command = public.command(args);
+        command.uid(64_997);
+        with_threads(&mut command, most);
+        command
+    };
+    for args in [&["doctor"][..], &["show", "process"]] {
+        let output = bounded(args, 1).stdin(Stdio::null()).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("netglance: cannot start a thread: ") && said.contains("ulimit -u"), "{said}");
+    }
+    let mut came_up = 0;
+    for most in 8..24 {
+        let mut session = Session::spawn(200, 50, bounded(&[], most));
+        let end = std::time::Instant::now() + Duration::from_secs(10);
+        while !session.is_gone() && !session.screen().contains("CPU") && std::time::Instant::now() < end {
+            session.pump(Duration::from_millis(20));
+        }
+        if session.is_gone() {
+            let status = session.ended(Duration::from_secs(1)).0;
+            let said = session.screen();
+            assert_eq!(status.code(), Some(1), "{most}: {said}");
+            assert!(said.contains("cannot start a thread") && !said.contains("panicked"), "{most}: {said}");
+            continue;
+        }
+        came_up += 1;
+        session.send("q");
+        assert_eq!(session.end(), 0, "{most}");
+        assert!(!session.screen().contains("panicked"), "{most}: {}", session.screen());
+    }
+    assert!(came_up > 0);
 }

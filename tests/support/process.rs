@@ -139,10 +139,19 @@ pub(crate) fn as_nobody(command: &mut Command) {
 
 /// Bounds the descriptors of the process that a command starts.
 pub(crate) fn with_descriptors(command: &mut Command, most: u64) {
+    with_limit(command, libc::RLIMIT_NOFILE, most);
+}
+
+/// Bounds the processes and threads of a command's user; root has no such bound.
+pub(crate) fn with_threads(command: &mut Command, most: u64) {
+    with_limit(command, libc::RLIMIT_NPROC, most);
+}
+
+fn with_limit(command: &mut Command, what: libc::__rlimit_resource_t, most: u64) {
     let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
     // SAFETY: a plain system call with plain data.
     unsafe {
-        command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) {
+        command.pre_exec(move || match libc::setrlimit(what, &raw const limit) {
             0 => Ok(()),
             _ => Err(std::io::Error::last_os_error()),
         });
