@@ -146,7 +146,10 @@ fn a_signal_ends_the_process_that_was_named() {
     session.wait_for("the question", |screen| screen.contains(&format!("(pid {pid})")) && screen.contains("TERM"));
     session.escape();
     session.wait_for("no question", |screen| !screen.contains("TERM"));
+    // what is typed before the question is on the screen is no answer to it
     session.send("k\r");
+    session.wait_for("the question", |screen| screen.contains("nothing is sent before"));
+    session.send("\r");
     session.wait_for("the answer", |screen| screen.contains("sent TERM"));
     assert_eq!(sleeper.guard.0.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
 }

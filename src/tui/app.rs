@@ -80,6 +80,8 @@ pub(super) struct App {
     pub(super) message: Option<(String, Level)>,
     /// How far what lies over the screen can be scrolled, as drawn last.
     pub(super) reach: std::cell::Cell<usize>,
+    /// Whether the question before a signal, as drawn last, names the process.
+    pub(super) named: std::cell::Cell<bool>,
     /// Selected line of the list of tables.
     pub(super) explore: usize,
     /// Where the list of tables was drawn last, and its first line.
@@ -140,6 +142,7 @@ impl App {
             overlay: Overlay::None,
             message: None,
             reach: std::cell::Cell::new(0),
+            named: std::cell::Cell::new(false),
             explore: 0,
             listed: None,
             spots: Vec::new(),

@@ -188,6 +188,11 @@ fn signal(app: &mut App, target: Target, chosen: usize, code: KeyCode) -> Overla
         let last = SIGNALS.len().saturating_sub(1);
         return Overlay::Signal(target, moved(chosen, code, last, last));
     }
+    // nobody says yes to what was not seen
+    if !app.named.get() {
+        app.say("nothing is sent before name and pid are on the screen", Level::Warning);
+        return Overlay::Signal(target, chosen);
+    }
     let Some((number, name)) = SIGNALS.get(chosen) else { return Overlay::None };
     let word = name.split_whitespace().next().unwrap_or_default();
     match app.host.act(&Action::Signal { pid: target.pid, start: target.start, signal: *number }) {

@@ -104,6 +104,7 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         Act::AcknowledgeAll => app.notices.acknowledge_all(),
         Act::Signal => {
             if let Some(target) = target(app) {
+                app.named.set(false);
                 app.overlay = Overlay::Signal(target, 0);
             }
         }

@@ -6,7 +6,7 @@ use tui_input::Input;
 
 use super::app::App;
 use super::paint::{clear, frame, line, put, tint};
-use super::text::wrap;
+use super::text::{width, wrap};
 use crate::model::{Demand, Key, Level};
 use crate::panel::{Item, Line, Role, Target};
 
@@ -44,6 +44,11 @@ pub(super) const SIGNALS: &[(i32, &str)] = &[
     (libc::SIGUSR2, "USR2"),
     (libc::SIGKILL, "KILL  end at once, cannot be refused"),
 ];
+
+/// Cells of a name that tell it from others.
+const TOLD: usize = 4;
+/// What stands where the question before a signal has no room.
+const UNNAMED: &str = "nothing is sent: no room for name and pid";
 
 impl Overlay {
     /// What it needs beside what the screen needs.
@@ -112,13 +117,46 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect) {
         Overlay::Graph { table, key, column, cursor } => {
             super::graph::draw(app, buffer, centered(area), (table, key), *column, *cursor);
         }
-        Overlay::Signal(target, chosen) => {
-            let mut lines = vec![plain(format!("{} (pid {})", target.name, target.pid), Role::Title), Vec::new()];
-            lines.extend(SIGNALS.iter().map(|(_, text)| plain((*text).to_owned(), Role::Plain)));
-            let height = (lines.len() as u16 + 2).min(area.height);
-            let size = Rect { height, width: area.width.min(64), ..area };
-            let (x, y) = (area.x + (area.width - size.width) / 2, area.y + (area.height - size.height) / 2);
-            popup(app, buffer, Rect { x, y, ..size }, "Send a signal to", &lines, 0, Some(chosen + 2));
+        Overlay::Signal(target, chosen) => signal(app, buffer, area, target, *chosen),
+    }
+}
+
+/// Who gets a signal, and which one: what is asked has no list without the first line, and no room for both sends nothing.
+fn signal(app: &App, buffer: &mut Buffer, area: Rect, target: &Target, chosen: usize) {
+    let all = SIGNALS.len() as u16 + 2;
+    let pid = format!(" (pid {})", target.pid);
+    // of a name that is too long as much as can be told from others
+    let most = width(&target.name);
+    let needed = (width(&pid) + most) as u16;
+    let framed = area.height >= 4 && area.width >= needed.saturating_add(4);
+    let size = Rect { height: area.height.min(all + 2 * u16::from(framed)), width: area.width.min(64), ..area };
+    let (x, y) = (area.x + (area.width - size.width) / 2, area.y + (area.height - size.height) / 2);
+    let size = Rect { x, y, ..size };
+    clear(buffer, size, app.theme.base());
+    let room = usize::from(size.width).saturating_sub(width(&pid));
+    app.named.set(size.height >= 2 && room >= most.min(TOLD));
+    if !app.named.get() {
+        for (y, words) in (size.top()..size.bottom()).zip(wrap(UNNAMED, usize::from(size.width))) {
+            put(buffer, size.x, y, size.width, &words, app.theme.level(Level::Warning));
+        }
+        return;
+    }
+    let rows = usize::from(size.height) - 2 * usize::from(framed);
+    let gap = usize::from(rows >= usize::from(all));
+    let page = (rows - 1 - gap).max(1);
+    let top = (chosen + 1).saturating_sub(page).min(SIGNALS.len().saturating_sub(page));
+    let right = super::paint::rest(top, SIGNALS.len().saturating_sub(page));
+    let title = plain("Send a signal to".to_owned(), Role::Title);
+    let inner = if framed { frame(buffer, size, &title, &right, &app.theme) } else { size };
+    let room = usize::from(inner.width).saturating_sub(width(&pid));
+    let head = format!("{}{pid}", super::text::cut(&target.name, room));
+    put(buffer, inner.x, inner.y, inner.width, &head, app.theme.role(Role::Title));
+    let list = (inner.y + 1 + gap as u16..inner.bottom()).zip(SIGNALS.iter().enumerate().skip(top));
+    for (y, (at, (_, text))) in list {
+        let row = Rect { y, height: 1, ..inner };
+        line(buffer, row, &plain((*text).to_owned(), Role::Plain), &app.theme);
+        if at == chosen {
+            tint(buffer, row, app.theme.selected());
         }
     }
 }
@@ -179,7 +217,7 @@ fn prompt(app: &App, buffer: &mut Buffer, area: Rect, mark: &str, input: &Input,
     if let Some((at, error)) = error {
         // the character where the mistake is, or the place behind the last one
         let before: String = input.value().chars().take(*at).collect();
-        let place = x + super::text::width(&before).saturating_sub(skip) as u16;
+        let place = x + width(&before).saturating_sub(skip) as u16;
         let style = app.theme.level(Level::Critical).add_modifier(ratatui::style::Modifier::UNDERLINED);
         tint(buffer, Rect::new(place, y, 1, 1), style);
         let words = format!(" ✖ {error}");

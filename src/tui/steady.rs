@@ -114,3 +114,49 @@ fn the_time_of_day_can_be_hidden() {
     press(&mut app, &["N"]);
     assert_eq!(colons(&mut app), 0);
 }
+
+#[test]
+fn no_signal_is_sent_while_its_process_is_not_named() {
+    for (size, fits) in [
+        ((100, 30), true),
+        ((20, 3), true),
+        ((20, 2), true),
+        ((40, 7), true),
+        ((20, 1), false),
+        ((10, 1), false),
+        ((8, 4), false),
+    ] {
+        let (host, mut app) = app(Config::default());
+        host.publish(Made::new(ProcessRow::TABLE, 3, "proc"), 1);
+        app.samples();
+        press(&mut app, &["p", "down", "down", "k"]);
+        app.size = size;
+        press(&mut app, &["end", "up"]);
+        let shown = screen(&mut app);
+        let asked = shown.contains("proc1 (pid 1001)") && shown.contains("USR2");
+        assert_eq!(asked, fits, "{size:?}: {shown}");
+        press(&mut app, &["enter"]);
+        assert_eq!(host.acts.lock().unwrap().len(), usize::from(fits), "{size:?}");
+        if !fits {
+            assert!(screen(&mut app).contains("nothing"), "{size:?}");
+            app.size = (100, 30);
+            assert!(screen(&mut app).contains("before name and pid"));
+            press(&mut app, &["enter"]);
+            assert_eq!(host.acts.lock().unwrap().len(), 1, "the question is still there");
+        }
+    }
+}
+
+#[test]
+fn keys_that_come_before_the_question_was_drawn_send_nothing() {
+    let (host, mut app) = app(Config::default());
+    host.publish(Made::new(ProcessRow::TABLE, 3, "proc"), 1);
+    app.samples();
+    press(&mut app, &["p", "down", "k"]);
+    screen(&mut app);
+    press(&mut app, &["esc"]);
+    type_text(&mut app, "k");
+    let enter = crossterm::event::Event::Key(crossterm::event::KeyCode::Enter.into());
+    let _ = super::input::handle(&mut app, enter);
+    assert!(host.acts.lock().unwrap().is_empty());
+}
