@@ -14,6 +14,18 @@ pub struct Toggle {
     pub help: &'static str,
 }
 
+impl Toggle {
+    /// What is said after the switch was pressed; `on` is whether its name is in [`super::Cx::toggles`].
+    pub fn said(&self, on: bool) -> String {
+        match (self.help.strip_prefix("show or hide "), on) {
+            (Some(what), true) => format!("{what}: hidden"),
+            (Some(what), false) => format!("{what}: shown"),
+            (None, true) => format!("{}: on", self.name),
+            (None, false) => format!("{}: off", self.name),
+        }
+    }
+}
+
 /// Leaves out the left side.
 pub const LEFT_SIDE: &str = "left-side";
 /// Leaves out the CPU panel's bars.

@@ -160,8 +160,7 @@ fn switch(app: &mut App, at: usize) {
     if !app.toggles.remove(toggle.name) {
         app.toggles.insert(toggle.name);
     }
-    let on = if app.toggles.contains(toggle.name) { "on" } else { "off" };
-    app.say(format!("{}: {on}", toggle.name), Level::Ok);
+    app.say(toggle.said(app.toggles.contains(toggle.name)), Level::Ok);
 }
 
 fn letter(app: &mut App, at: usize) {

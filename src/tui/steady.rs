@@ -160,3 +160,18 @@ fn keys_that_come_before_the_question_was_drawn_send_nothing() {
     let _ = super::input::handle(&mut app, enter);
     assert!(host.acts.lock().unwrap().is_empty());
 }
+
+#[test]
+fn a_switch_says_what_it_has_done() {
+    let (_, mut app) = app(Config::default());
+    for (key, first, second) in [
+        ("n", "network: hidden", "network: shown"),
+        ("S", "sparklines: hidden", "sparklines: shown"),
+        ("b", "bits: on", "bits: off"),
+    ] {
+        for words in [first, second] {
+            press(&mut app, &[key]);
+            assert!(screen(&mut app).contains(words), "{words}");
+        }
+    }
+}
