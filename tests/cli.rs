@@ -81,7 +81,7 @@ fn a_series_prints_one_array_a_line() {
 
 #[test]
 fn csv_has_one_header_for_a_whole_series() {
-    let text = ok(&["show", "load", "--format", "csv", "--columns", "tasks,one", "--every", "100ms", "--count", "2"]);
+    let text = ok(&["show", "load", "--format", "csv", "--columns", "tasks, one", "--every", "100ms", "--count", "2"]);
     let lines: Vec<&str> = text.split_terminator("\r\n").collect();
     assert_eq!(lines.len(), 3, "{text}");
     assert_eq!(lines[0], "tasks,one");
@@ -212,7 +212,11 @@ fn mistakes_exit_2_with_a_hint_and_print_nothing() {
         (&["show", "load", "--where", "one > and"], "column 7"),
         (&["show", "load", "--where", "one = 1"], "=="),
         (&["show", "load", "--every", "soon"], "soon"),
-        (&["show", "load", "--count", "0"], "0"),
+        (&["show", "load", "--count", "0"], "must be a positive"),
+        (&["show", "load", "--count", "-1"], "must be a positive"),
+        (&["show", "load", "--limit", "-1"], "must be a whole number from 0"),
+        (&["show", "load", "--every", "-1s"], "must be a positive span"),
+        (&["show", "load", "--columns", ","], "a name that is empty"),
         (&["show", "load", "--netns", "blue"], "network namespaces"),
         (&["show", "process", "--format", "prometheus"], "time series"),
         (&["show", "load", "--format", "prometheus", "--rate"], "totals"),

@@ -92,7 +92,7 @@ pub struct Show {
     #[arg(long, value_name = "[-]COLUMN", allow_hyphen_values = true)]
     pub sort: Option<String>,
     /// Print at most this many rows.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = not_negative)]
     pub limit: Option<usize>,
     /// Columns to print, in this order.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
@@ -101,10 +101,10 @@ pub struct Show {
     #[arg(long)]
     pub rate: bool,
     /// Print again after every span.
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, value_parser = span)]
     pub every: Option<Interval>,
     /// Print this many times, every second if --every does not say otherwise.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
     pub count: Option<u64>,
     /// Network namespace: a name, `all` or `host`.
     #[arg(long, value_name = "NAME")]
@@ -147,6 +147,22 @@ pub struct Check {
     /// Print the file with every key at its default.
     #[arg(long, group = "print")]
     pub defaults: bool,
+}
+
+fn not_negative(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("must be a whole number from 0 to {}", usize::MAX))
+}
+
+fn positive(text: &str) -> Result<u64, String> {
+    let number: Option<u64> = text.parse().ok();
+    number.filter(|number| *number > 0).ok_or_else(|| format!("must be a positive whole number up to {}", u64::MAX))
+}
+
+fn span(text: &str) -> Result<Interval, String> {
+    if text.starts_with('-') {
+        return Err("must be a positive span such as 2s".to_owned());
+    }
+    text.parse().map_err(|error: crate::collect::settings::IntervalError| error.to_string())
 }
 
 /// The formats of an answer that is no set of metrics.

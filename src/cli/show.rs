@@ -128,12 +128,18 @@ fn check_format(args: &args::Show, table: &Table) -> Result<(), Failure> {
 /// The columns that were named, else all that the format carries.
 fn columns(args: &args::Show, table: &Table) -> Result<Vec<usize>, Failure> {
     if !args.columns.is_empty() {
-        let twice =
-            args.columns.iter().enumerate().find(|(at, name)| args.columns.iter().take(*at).any(|n| n == *name));
+        let named: Vec<&str> = args.columns.iter().map(|name| name.trim()).collect();
+        if named.contains(&"") {
+            return Err(Failure::usage(
+                "--columns has a name that is empty",
+                "write names with one comma between them",
+            ));
+        }
+        let twice = named.iter().enumerate().find(|(at, name)| named.iter().take(*at).any(|n| n == *name));
         if let Some((_, name)) = twice {
             return Err(Failure::usage(format!("column `{name}` is named twice"), "name it once"));
         }
-        return args.columns.iter().map(|name| column(table, name)).collect();
+        return named.iter().map(|name| column(table, name)).collect();
     }
     Ok(if args.format.is_complete() { (0..table.columns.len()).collect() } else { table.usual() })
 }

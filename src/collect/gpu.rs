@@ -136,17 +136,27 @@ fn open() -> Result<Nvml, Skip> {
     Err(last.map_or_else(|| Skip::absent("no library is known"), skip))
 }
 
+/// What the loader says, in words; it gives no number of an error.
+fn not_loaded(said: &str) -> Skip {
+    if said.contains("No such file or directory") {
+        return Skip::absent(format!("the library of the NVIDIA driver is not here ({})", LIBRARIES[0]));
+    }
+    let error = format!("load the library of the NVIDIA driver: {said}").into();
+    let hint = said.contains("Too many open files").then_some(super::OUT_OF_FILES);
+    Skip::Failed(Reason { error, hint })
+}
+
 fn skip(error: NvmlError) -> Skip {
+    if let NvmlError::LibloadingError(cause) = &error {
+        return not_loaded(&cause.to_string());
+    }
     let hint = match error {
         NvmlError::FailedToLoadSymbol(_) => Some("the library is too old or another one: install that of the driver"),
         NvmlError::LibRmVersionMismatch => Some("library and kernel module differ: load the new module, or boot again"),
         _ => None,
     };
     let verdict = match error {
-        NvmlError::LibloadingError(_)
-        | NvmlError::FailedToLoadSymbol(_)
-        | NvmlError::DriverNotLoaded
-        | NvmlError::LibraryNotFound => Skip::Absent,
+        NvmlError::FailedToLoadSymbol(_) | NvmlError::DriverNotLoaded | NvmlError::LibraryNotFound => Skip::Absent,
         NvmlError::NoPermission => Skip::Denied,
         _ => Skip::Failed,
     };
@@ -233,6 +243,20 @@ mod tests {
     #[test]
     fn a_recorded_tree_has_no_library() {
         assert_eq!(Tree::new(&[]).status(&ENTRY).state, State::Absent);
+    }
+
+    #[test]
+    fn only_a_library_that_is_not_there_is_absent() {
+        let open =
+            |cause: &str| not_loaded(&format!("libnvidia-ml.so.1: cannot open shared object file: {cause}")).status();
+        let absent = open("No such file or directory");
+        assert_eq!(absent.state, State::Absent);
+        assert_eq!(absent.reason.as_str(), "the library of the NVIDIA driver is not here (libnvidia-ml.so.1)");
+        assert_eq!(open("Cannot allocate memory").state, State::Failed);
+        assert_eq!(open("Too many open files").hint.as_str(), crate::collect::OUT_OF_FILES);
+        // what the loader of this host says of a file that is not there
+        let Err(error) = Nvml::builder().lib_path(OsStr::new("libnetglance-none.so")).init() else { panic!() };
+        assert_eq!(skip(error).status().state, State::Absent);
     }
 
     #[test]

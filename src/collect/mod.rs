@@ -136,8 +136,14 @@ impl Skip {
             (None, State::Denied) => "run as root, or grant the capability that the reason names",
             _ => "",
         };
+        let hint = fitting(hint, rustix::process::geteuid().is_root());
         Status { state, reason: Text::from(reason.error.to_string()), hint: Text::from(hint) }
     }
+}
+
+/// A hint without what has been done already: root may still lack a capability.
+fn fitting(hint: &str, root: bool) -> String {
+    if root { hint.replace("run as root, or ", "").replace("run as root, ", "") } else { hint.to_owned() }
 }
 
 /// What to do when no file can be opened any more.
@@ -261,4 +267,17 @@ collectors! {
     unit,
     process,
     process_detail,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitting;
+
+    #[test]
+    fn root_is_not_told_to_become_root() {
+        let hint = "processes of other users: run as root, or grant CAP_SYS_PTRACE";
+        assert_eq!(fitting(hint, true), "processes of other users: grant CAP_SYS_PTRACE");
+        assert_eq!(fitting("run as root, grant CAP_SYS_PTRACE, or join", true), "grant CAP_SYS_PTRACE, or join");
+        assert_eq!(fitting(hint, false), hint);
+    }
 }

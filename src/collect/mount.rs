@@ -4,6 +4,7 @@
 //! ([`crate::source::space`]). A file system that does not answer is a row with state `stalled`, not a gap.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
@@ -159,6 +160,9 @@ impl Collect for MountCollector {
         }
         let rows = self.mounts.iter().map(|mount| row(mount, self.slots.get(&mount.target), cx)).collect();
         out.push(rows);
+        if let Some(error) = self.failure() {
+            out.partly(MountRow::TABLE, &Skip::from(error));
+        }
         if self.too_many {
             out.partly(MountRow::TABLE, &Skip::too_many(MAX_MOUNTS, "file systems"));
         }
@@ -167,6 +171,15 @@ impl Collect for MountCollector {
 }
 
 impl MountCollector {
+    /// Why the first of the file systems failed that did; a refusal and a place that is gone say enough by themselves.
+    fn failure(&self) -> Option<Error> {
+        let failed = self.mounts.iter().filter_map(|mount| {
+            let errno = self.slots.get(&mount.target)?.answer?.err()?;
+            Some(Error::new("ask", std::ffi::OsStr::from_bytes(&mount.target), errno))
+        });
+        failed.into_iter().find(|error| !error.is_absent() && !error.is_denied())
+    }
+
     /// Drops what is remembered of mounts that are gone or have another device now.
     fn forget(&mut self) {
         let (mounts, pool) = (&self.mounts, &mut self.pool);
@@ -271,6 +284,25 @@ mod tests {
         let text = "1 0 0:21 / /proc rw - proc proc rw\n2 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
             3 0 0:30 / /run rw - tmpfs tmpfs rw\n6 0 0:33 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n4 0 0:31 / /net rw - autofs auto rw\n5 0 7:0 / /snap/x ro - squashfs l ro\n";
         assert_eq!(targets(text), ["/", "/run"]);
+    }
+
+    #[test]
+    fn the_first_real_failure_is_told_and_a_refusal_is_not() {
+        use rustix::io::Errno;
+        let text = "1 0 8:1 / /a rw - ext4 d rw\n2 0 8:2 / /b rw - ext4 d rw\n3 0 8:3 / /c rw - ext4 d rw\n";
+        let mut collector = MountCollector { mounts: shown(parse(text.as_bytes())), ..MountCollector::default() };
+        let mut answer = |target: &str, errno| {
+            let slot = Slot { answer: Some(Err(errno)), ..Slot::default() };
+            collector.slots.insert(target.as_bytes().to_vec(), slot);
+            collector.failure().map(|error| Skip::from(error).status())
+        };
+        assert_eq!(answer("/a", Errno::ACCESS), None);
+        assert_eq!(answer("/b", Errno::NOENT), None);
+        let status = answer("/c", Errno::MFILE).unwrap();
+        assert_eq!(
+            (status.reason.as_str(), status.hint.as_str()),
+            ("ask /c: Too many open files (os error 24)", crate::collect::OUT_OF_FILES)
+        );
     }
 
     #[test]
