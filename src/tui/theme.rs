@@ -84,12 +84,12 @@ pub enum ThemeError {
         cause: std::io::Error,
     },
     /// The file is wrong.
-    #[error("theme {name}: {cause}")]
+    #[error("{place}: {cause}")]
     Parse {
-        /// Theme.
-        name: String,
-        /// Position and reason.
-        cause: Box<toml::de::Error>,
+        /// Name of the file, line and column.
+        place: String,
+        /// Reason, in one line.
+        cause: String,
     },
 }
 
@@ -181,17 +181,17 @@ impl Theme {
         if let Some(path) =
             dir.map(|dir| dir.join(format!("{name}.toml"))).filter(|path| is_name(name) && path.is_file())
         {
-            return Self::parse(name, &read(&path)?, ability);
+            let place = crate::model::Text::from(path.as_path()).to_string();
+            return Self::parse(name, &place, &read(&path)?, ability);
         }
         match BUILTIN.iter().find(|(known, _)| *known == name) {
-            Some((_, text)) => Self::parse(name, text, ability),
+            Some((_, text)) => Self::parse(name, name, text, ability),
             None => Err(ThemeError::Unknown { name: name.to_owned(), known: names(dir).join(", ") }),
         }
     }
 
-    fn parse(name: &str, text: &str, ability: Ability) -> Result<Self, ThemeError> {
-        let file: File = toml::from_str(text)
-            .map_err(|cause| ThemeError::Parse { name: name.to_owned(), cause: Box::new(cause) })?;
+    fn parse(name: &str, file: &str, text: &str, ability: Ability) -> Result<Self, ThemeError> {
+        let file: File = toml::from_str(text).map_err(|error| wrong(file, text, &error))?;
         let title = crate::model::Text::from(file.title.as_str()).to_string();
         Ok(Self { name: name.to_owned(), title, ability, colors: file.colors })
     }
@@ -300,18 +300,38 @@ fn is_name(name: &str) -> bool {
 /// Every theme's name.
 pub fn names(dir: Option<&Path>) -> Vec<String> {
     let mut names: Vec<String> = BUILTIN.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let builtin = names.len();
     let entries = dir.and_then(|dir| std::fs::read_dir(dir).ok());
     for entry in entries.into_iter().flatten().flatten().take(256) {
         let path = entry.path();
         if path.extension().is_some_and(|ext| ext == "toml")
             && let Some(name) = path.file_stem().and_then(std::ffi::OsStr::to_str)
             && is_name(name)
+            // what is no file, such as a pipe, cannot be read to its end
+            && path.is_file()
             && !names.iter().any(|known| known == name)
         {
             names.push(name.to_owned());
         }
     }
+    if let Some(own) = names.get_mut(builtin..) {
+        own.sort_unstable();
+    }
     names
+}
+
+/// One line about a file that is wrong: where, then why.
+fn wrong(file: &str, text: &str, error: &toml::de::Error) -> ThemeError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let place = before.map_or_else(
+        || file.to_owned(),
+        |before| {
+            let (line, last) = (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or(before));
+            format!("{file}:{line}:{}", last.chars().count() + 1)
+        },
+    );
+    let cause = error.message().lines().map(|line| crate::model::Text::from(line.trim()).to_string());
+    ThemeError::Parse { place, cause: cause.collect::<Vec<_>>().join(": ") }
 }
 
 fn read(path: &Path) -> Result<String, ThemeError> {
@@ -397,10 +417,38 @@ mod tests {
     fn an_unknown_theme_or_color_is_an_error() {
         assert!(Theme::named("nope", None, TRUE).unwrap_err().to_string().contains("gruvbox"));
         assert!(Theme::named("../../etc/passwd", Some(Path::new("/tmp")), TRUE).is_err());
-        assert!(Theme::parse("x", "title = \"x\"\n[colors]\ntext = \"blue\"", TRUE).is_err());
+        assert!(Theme::parse("x", "x", "title = \"x\"\n[colors]\ntext = \"blue\"", TRUE).is_err());
         for wrong in ["#+12345", "#12345", "123456", "#12345é"] {
             assert!(Paint::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn only_files_are_themes_and_those_of_the_user_are_sorted() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["zebra", "able", "middle"] {
+            std::fs::write(at(&format!("{name}.toml")), "title = \"x\"").unwrap();
+        }
+        std::fs::create_dir(at("folder.toml")).unwrap();
+        std::os::unix::fs::symlink("loop.toml", at("loop.toml")).unwrap();
+        std::os::unix::fs::symlink("nothing", at("dangling.toml")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("zero.toml")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe.toml"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(names(Some(dir.path()))[names(None).len()..], ["able", "middle", "zebra"]);
+    }
+
+    #[test]
+    fn a_wrong_theme_is_told_in_one_line_with_its_place_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mine.toml");
+        std::fs::write(&file, "title = \"x\"\n  colours = 1\n").unwrap();
+        let said = Theme::named("mine", Some(dir.path()), TRUE).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("{}:2:3: unknown field", file.display())), "{said}");
+        assert_eq!(said.lines().count(), 1);
+        std::fs::write(&file, "title = \"x").unwrap();
+        let said = Theme::named("mine", Some(dir.path()), TRUE).unwrap_err().to_string();
+        assert!(said.contains("mine.toml:1:") && said.lines().count() == 1, "{said}");
     }
 
     #[test]

@@ -5,6 +5,9 @@ use unicode_width::UnicodeWidthStr;
 use super::lex::{MAX_LEN, Span};
 use crate::model::Text;
 
+/// Bytes of a long expression that are shown on each side of a mistake.
+const AROUND: usize = 100;
+
 /// A mistake in an expression with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExprError {
@@ -51,12 +54,18 @@ impl ExprError {
         self.text.get(..self.at).map_or(1, |before| before.chars().count() + 1)
     }
 
-    /// Two lines: the expression, and marks under the mistake.
+    /// Two lines: the expression, and marks under the mistake. Of a long expression only what is around the mistake.
     pub fn caret(&self) -> String {
         let shown = |from: usize, to: usize| Text::from(self.text.get(from..to).unwrap_or_default());
-        let marked = shown(self.at, self.at + self.len).width().max(1);
-        let line = shown(0, self.text.len());
-        format!("{line}\n{}{}", " ".repeat(shown(0, self.at).width()), "^".repeat(marked))
+        let boundary = |at: usize| (0..=at.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at));
+        let edge = |at: usize| boundary(at).unwrap_or_default();
+        let from = if self.text.len() > AROUND * 2 { edge(self.at.saturating_sub(AROUND)) } else { 0 };
+        let to = edge(from + AROUND * 2);
+        let cut = |is: bool| if is { "..." } else { "" };
+        let (before, after) = (cut(from > 0), cut(to < self.text.len()));
+        let marked = shown(self.at, to.min(self.at + self.len)).width().max(1);
+        let space = " ".repeat(before.len() + shown(from, self.at).width());
+        format!("{before}{}{after}\n{space}{}", shown(from, to), "^".repeat(marked))
     }
 }
 

@@ -245,3 +245,16 @@ fn rows_are_read_through_the_table_alone() {
     let rows: Vec<SampleRow> = vec![one().0];
     assert_eq!(Rows::cell(&rows, 0, 0), Cell::U64(u64::MAX));
 }
+
+#[test]
+fn of_a_long_expression_only_what_is_around_the_mistake_is_shown() {
+    for text in ["(".repeat(10_000), format!("{} or rsss > 5", vec!["rss > 5"; 50].join(" or ")), "é".repeat(4000)] {
+        let shown = Expr::parse(&text, SampleRow::TABLE).unwrap_err().caret();
+        let (line, marks) = shown.split_once('\n').unwrap();
+        assert!(line.len() < 220 && marks.len() <= 220, "{shown}");
+        assert!(line.starts_with("...") || line.ends_with("..."), "{shown}");
+    }
+    let shown = Expr::parse(&format!("{} rsss > 5", "rss > 5 or ".repeat(50)), SampleRow::TABLE).unwrap_err().caret();
+    let (line, marks) = shown.split_once('\n').unwrap();
+    assert_eq!(&line[marks.find('^').unwrap()..marks.len()], "rsss");
+}
