@@ -82,6 +82,8 @@ pub(super) struct App {
     pub(super) reach: std::cell::Cell<usize>,
     /// Whether the question before a signal, as drawn last, names the process.
     pub(super) named: std::cell::Cell<bool>,
+    /// The process that was given another nice value last, when, and which value.
+    pub(super) niced: Option<(panel::Target, Timestamp, i32)>,
     /// Selected line of the list of tables.
     pub(super) explore: usize,
     /// Where the list of tables was drawn last, and its first line.
@@ -143,6 +145,7 @@ impl App {
             message: None,
             reach: std::cell::Cell::new(0),
             named: std::cell::Cell::new(false),
+            niced: None,
             explore: 0,
             listed: None,
             spots: Vec::new(),

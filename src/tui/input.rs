@@ -286,11 +286,22 @@ fn target(app: &mut App) -> Option<Target> {
 
 fn renice(app: &mut App, by: i32) {
     let Some(target) = target(app) else { return };
-    let Some(now) = target.nice else { return };
+    let Some(shown) = target.nice else { return };
+    let Some(table) = app.spots.first().map(|spot| spot.table) else { return };
+    let taken = app.cache.snapshot().get(table).and_then(|state| Some(state.now.as_ref()?.time));
+    // only a sample that was taken since then tells the value that was set
+    let set = app.niced.as_ref().filter(|(one, when, _)| {
+        (one.pid, one.start) == (target.pid, target.start) && taken.is_none_or(|taken| taken <= *when)
+    });
+    let now = set.map_or(shown, |(_, _, nice)| *nice);
     let nice = (now + by).clamp(-20, 19);
     let action = Action::Renice { pid: target.pid, start: target.start, nice };
     match app.host.act(&action) {
-        Ok(()) => app.say(format!("{} (pid {}): nice {nice}", target.name, target.pid), Level::Ok),
+        Ok(()) => {
+            app.say(format!("{} (pid {}): nice {nice}", target.name, target.pid), Level::Ok);
+            let now = (app.clock)();
+            app.niced = Some((target, taken.map_or(now, |taken| taken.max(now)), nice));
+        }
         Err(cause) => app.say(cause.to_string(), Level::Warning),
     }
 }

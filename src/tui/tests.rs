@@ -7,7 +7,7 @@ use super::testing::{Made, app, mouse, press, screen, type_text};
 use crate::collect::load::LoadRow;
 use crate::collect::process::ProcessRow;
 use crate::collect::process_detail::ProcessFileRow;
-use crate::model::{Action, Text, Value};
+use crate::model::{Action, Text, Timestamp, Value};
 use crate::tui::settings::Settings;
 
 /// A dashboard at a page of its own.
@@ -321,10 +321,22 @@ fn a_signal_names_its_process_begins_with_term_and_hits_exactly_it() {
 #[test]
 fn plus_is_nicer_and_minus_less_nice() {
     let (host, mut app) = sampled(3);
-    press(&mut app, &["p", "down", "down", "down", "+", "-"]);
+    app.clock = || Timestamp::from_seconds(1.8e9 + 2.5);
+    press(&mut app, &["p", "down", "down", "down", "+", "+", "+", "-"]);
     let renice = |nice| Action::Renice { pid: 1002, start: 1002, nice };
     // the row says 2 until it is sampled again
-    assert_eq!(*host.acts.lock().unwrap(), [renice(3), renice(1)]);
+    let mut acts = vec![renice(3), renice(4), renice(5), renice(4)];
+    assert_eq!(*host.acts.lock().unwrap(), acts);
+    press(&mut app, &["up", "down", "+"]);
+    acts.push(renice(5));
+    assert_eq!(*host.acts.lock().unwrap(), acts);
+    // somebody else has set it since then
+    let nice = ProcessRow::TABLE.position("nice").unwrap();
+    host.publish(processes(3).with(2, nice, Value::I64(9)), 3);
+    app.samples();
+    press(&mut app, &["+"]);
+    acts.push(renice(10));
+    assert_eq!(*host.acts.lock().unwrap(), acts);
 }
 
 #[test]
