@@ -147,7 +147,7 @@ fn palette_key(
         }
         KeyCode::Enter => {
             // what takes an argument is run as it was typed
-            let free = ["save ", "filter "].iter().any(|word| input.value().starts_with(word));
+            let free = palette::is_free(input.value());
             let text = if free { None } else { matches.get(chosen) };
             app.command = Some(text.cloned().unwrap_or_else(|| input.value().to_owned()));
             return Overlay::None;

@@ -82,13 +82,17 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect) {
         }
         Overlay::Filter(input, error) => prompt(app, buffer, area, "/", input, error.as_ref()),
         Overlay::Palette(input, chosen, _) => {
-            let lines: Vec<Line> =
+            let mut lines: Vec<Line> =
                 super::palette::matches(app, input.value()).into_iter().map(|text| plain(text, Role::Plain)).collect();
+            let choice = (!lines.is_empty()).then_some(*chosen);
+            if lines.is_empty() && !super::palette::is_free(input.value()) {
+                lines.push(plain("nothing matches".to_owned(), Role::Muted));
+            }
             let height = (lines.len() as u16 + 2).min(area.height.saturating_sub(1)).min(16);
             let list = Rect { y: area.bottom().saturating_sub(height + 1), height, ..area };
             if !lines.is_empty() {
                 let top = chosen.saturating_sub(usize::from(height).saturating_sub(3));
-                popup(app, buffer, list, "Palette", &lines, top, Some(*chosen));
+                popup(app, buffer, list, "Palette", &lines, top, choice);
             }
             prompt(app, buffer, area, ":", input, None);
         }

@@ -15,6 +15,11 @@ pub(super) fn matches(app: &App, typed: &str) -> Vec<String> {
     fits
 }
 
+/// Whether what is typed takes an argument that no list completes.
+pub(super) fn is_free(typed: &str) -> bool {
+    ["save ", "filter "].iter().any(|word| typed.starts_with(word))
+}
+
 fn commands(app: &App) -> Vec<String> {
     let mut all: Vec<String> = VIEWS.iter().map(|view| format!("view {}", view.name)).collect();
     all.push("view explore".to_owned());

@@ -175,3 +175,14 @@ fn a_switch_says_what_it_has_done() {
         }
     }
 }
+
+#[test]
+fn a_palette_without_a_match_says_so_unless_anything_may_be_typed() {
+    let (_, mut app) = app(Config::default());
+    press(&mut app, &[":"]);
+    type_text(&mut app, "zzz");
+    assert!(screen(&mut app).contains("nothing matches"));
+    press(&mut app, &["esc", ":"]);
+    type_text(&mut app, "save csv zzz");
+    assert!(!screen(&mut app).contains("nothing matches"));
+}
