@@ -15,9 +15,14 @@ pub struct Toggle {
 }
 
 impl Toggle {
+    /// What the switch hides, if it is one that hides something.
+    pub fn hides(&self) -> Option<&'static str> {
+        self.help.strip_prefix("show or hide ")
+    }
+
     /// What is said after the switch was pressed; `on` is whether its name is in [`super::Cx::toggles`].
     pub fn said(&self, on: bool) -> String {
-        match (self.help.strip_prefix("show or hide "), on) {
+        match (self.hides(), on) {
             (Some(what), true) => format!("{what}: hidden"),
             (Some(what), false) => format!("{what}: shown"),
             (None, true) => format!("{}: on", self.name),

@@ -16,7 +16,7 @@ use super::table_paint;
 use super::table_view::TableView;
 use super::text::width;
 use crate::model::{Level, State, Table};
-use crate::panel::{Body, Item, Line, Node, Role, Size, Space, TableSpec, VIEWS, Views as _};
+use crate::panel::{Body, Item, Line, Node, Role, Size, Space, TOGGLES, TableSpec, VIEWS, Views as _, toggle};
 use crate::store::query::Order;
 
 /// Draws everything into a fresh buffer of the app's size.
@@ -47,6 +47,10 @@ pub(super) fn draw(app: &mut App) -> Buffer {
             if let Some(node) = app.layout(body.width, body.height) {
                 arrange(app, &mut buffer, body, &node);
             }
+            if let Some(why) = app.panes.is_empty().then(|| hidden(app)).flatten() {
+                let area = Rect { x: body.x + 1, width: body.width.saturating_sub(2), ..body };
+                paint::body(&mut buffer, area, &Body::Empty { level: Level::Ok, why }, &app.theme);
+            }
         }
         Page::Explore => explore(app, &mut buffer, body),
         Page::Table(name) => {
@@ -67,6 +71,18 @@ pub(super) fn draw(app: &mut App) -> Buffer {
     }
     super::overlay::draw(app, &mut buffer, body);
     buffer
+}
+
+/// What has been hidden, each with the key that brings it back.
+fn hidden(app: &App) -> Option<String> {
+    let panels = |name: &&str| ![toggle::CLOCK, toggle::NO_SPARKLINES].contains(name);
+    let named = TOGGLES.iter().enumerate().filter(|(_, one)| app.toggles.contains(one.name) && panels(&one.name));
+    let named = named.filter_map(|(at, one)| {
+        let what = one.hides()?;
+        Some(app.keymap.key(Act::Toggle(at)).map_or(what.to_owned(), |key| format!("{key}:{what}")))
+    });
+    let named = named.collect::<Vec<String>>().join("  ");
+    (!named.is_empty()).then(|| format!("hidden, their keys bring them back:  {named}"))
 }
 
 /// The newest change of a level that nobody has acknowledged.
@@ -108,24 +124,44 @@ fn header(app: &App, buffer: &mut Buffer, area: Rect) {
 }
 
 fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect) {
-    let mut x = area.x + 1;
     let views = VIEWS.iter().enumerate().map(|(i, view)| (view.title, Page::View(i)));
-    for (title, page) in views.chain([("Explore", Page::Explore)]) {
-        let on = page == app.page || (page == Page::Explore && matches!(app.page, Page::Table(_)));
-        let style = if on {
+    let all: Vec<(&str, Page)> = views.chain([("Explore", Page::Explore)]).collect();
+    let page = if matches!(app.page, Page::Table(_)) { Page::Explore } else { app.page.clone() };
+    let on = all.iter().position(|(_, one)| *one == page).unwrap_or(0);
+    let widths: Vec<usize> = all.iter().map(|(title, _)| width(title) + 2).collect();
+    let shown = around(&widths, on, usize::from(area.width.saturating_sub(1)));
+    let more = |count: usize| if count > 0 { format!("+{count}") } else { String::new() };
+    let (before, after) = (more(shown.start), more(all.len() - shown.end));
+    let muted = app.theme.role(Role::Muted);
+    let mut x = area.x + 1;
+    x += put(buffer, x, area.y, area.width, &before, muted);
+    for (title, one) in all.into_iter().skip(shown.start).take(shown.len()) {
+        let style = if one == page {
             app.theme.role(Role::Accent).add_modifier(Modifier::BOLD | Modifier::REVERSED)
         } else {
             app.theme.role(Role::Label)
         };
-        let text = format!(" {title} ");
-        let cells = put(buffer, x, area.y, area.right().saturating_sub(x), &text, style);
-        app.tabs.push((Rect { x, y: area.y, width: cells, height: 1 }, page));
+        let cells = put(buffer, x, area.y, area.right().saturating_sub(x), &format!(" {title} "), style);
+        app.tabs.push((Rect { x, y: area.y, width: cells, height: 1 }, one));
         x += cells;
     }
+    x += put(buffer, x, area.y, area.right().saturating_sub(x), &after, muted);
     let room = area.right().saturating_sub(x + 2);
     let words = left_out(app, usize::from(room));
     let cells = width(&words) as u16;
     put(buffer, area.right().saturating_sub(cells + 1), area.y, cells, &words, app.theme.role(Role::Muted));
+}
+
+/// Which tabs have room: all, or as many as fit around the one that is on beside the counts of the others.
+fn around(widths: &[usize], on: usize, room: usize) -> std::ops::Range<usize> {
+    const COUNT: usize = 2;
+    let needed = |start: usize, end: usize| {
+        let counts = usize::from(start > 0) + usize::from(end < widths.len());
+        widths.iter().take(end).skip(start).sum::<usize>() + COUNT * counts
+    };
+    let start = (0..on).find(|start| needed(*start, on + 1) <= room).unwrap_or(on);
+    let end = (on + 1..=widths.len()).rev().find(|end| needed(start, *end) <= room).unwrap_or(on + 1);
+    start..end
 }
 
 /// Panels of the view that found no room: by name, or counted where there is no room for names either.

@@ -177,6 +177,22 @@ fn a_switch_says_what_it_has_done() {
 }
 
 #[test]
+fn a_screen_without_panels_says_which_keys_bring_them_back() {
+    let (_, mut app) = app(Config::default());
+    press(&mut app, &["n", "f", "d", "s", "z", "2", "5", "3", "S"]);
+    press(&mut app, &["l"]);
+    app.message = None;
+    let shown = screen(&mut app);
+    assert!(app.panes.is_empty() && shown.contains("their keys bring them back"), "{shown}");
+    for words in ["n:network", "z:processes", "5:the top row"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(!shown.contains("sparklines"), "{shown}");
+    press(&mut app, &["z"]);
+    assert!(!screen(&mut app).contains("bring them back"));
+}
+
+#[test]
 fn a_palette_without_a_match_says_so_unless_anything_may_be_typed() {
     let (_, mut app) = app(Config::default());
     press(&mut app, &[":"]);
@@ -185,4 +201,22 @@ fn a_palette_without_a_match_says_so_unless_anything_may_be_typed() {
     press(&mut app, &["esc", ":"]);
     type_text(&mut app, "save csv zzz");
     assert!(!screen(&mut app).contains("nothing matches"));
+}
+
+#[test]
+fn tabs_without_room_are_counted_and_the_shown_page_has_its_tab() {
+    let (_, mut app) = app(Config::default());
+    for (width, first, last) in [(40, " Overview  Processes  Network +3", "+2 Network"), (20, " Overview +5", "+4 CPU")]
+    {
+        app.size = (width, 24);
+        app.go(super::app::Page::View(0));
+        let shown = screen(&mut app);
+        assert!(shown.lines().nth(1).unwrap().contains(first), "{shown}");
+        app.go(super::app::Page::Explore);
+        let shown = screen(&mut app);
+        assert!(shown.lines().nth(1).unwrap().contains(last), "{shown}");
+        assert!(shown.lines().nth(1).unwrap().trim_end().ends_with("Explore"), "{shown}");
+    }
+    app.size = (80, 24);
+    assert!(!screen(&mut app).lines().nth(1).unwrap().contains("Overview +"));
 }
