@@ -129,6 +129,24 @@ pub fn number(value: f64, column: &Column, mode: Mode, style: Style) -> String {
     }
 }
 
+/// The unit of what [`number`] writes, in words; of a bare number nothing.
+pub fn unit_words(column: &Column, mode: Mode, style: Style) -> String {
+    let mode = if column.attrs.total { Mode::Total } else { mode };
+    let rate = column.kind == Kind::Counter && mode == Mode::Rate;
+    let bits = style.bits && column.attrs.traffic && (rate || column.kind == Kind::Derived);
+    match column.unit {
+        Unit::None if rate => "per second".to_owned(),
+        Unit::None => String::new(),
+        Unit::Seconds if rate && column.attrs.cpu => "of a CPU".to_owned(),
+        Unit::Seconds | Unit::Ratio if rate => "of the time".to_owned(),
+        Unit::BytesPerSecond if bits => "bits/s".to_owned(),
+        Unit::BytesPerSecond => "bytes/s".to_owned(),
+        Unit::Bytes if bits => "bits/s".to_owned(),
+        unit if rate => format!("{}/s", unit.name()),
+        unit => unit.name().to_owned(),
+    }
+}
+
 fn words(cell: &Cell<'_>, column: &Column, mode: Mode, reader: &Reader<'_>) -> String {
     match cell {
         Cell::Missing => "–".to_owned(),

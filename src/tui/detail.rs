@@ -8,11 +8,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::app::App;
-use super::cell::{Reader, heading, is_right, write};
+use super::cell::{Reader, heading, is_right, unit_words, write};
 use super::overlay::{centered, plain, window};
 use super::paint::{clear, frame, line};
 use super::text::width;
-use crate::model::{Demand, Key, Table, Unit, Value};
+use crate::model::{Demand, Key, Table, Value};
 use crate::panel::{Body, Item, Line, Role, Views as _};
 use crate::store::rate::View;
 
@@ -185,7 +185,8 @@ fn fields(view: &View, row: usize, reader: &Reader<'_>, room: usize) -> Vec<Line
     for (at, column) in view.table().columns.iter().enumerate() {
         let written = write(view, row, at, reader);
         let name = |text: String| Item::Cell { text: text.into(), role: Role::Label, width: NAME, right: false };
-        let unit = if column.unit == Unit::None { String::new() } else { format!(" [{}]", column.unit.name()) };
+        let unit = unit_words(column, view.mode(), reader.style);
+        let unit = if unit.is_empty() { unit } else { format!(" [{unit}]") };
         let help = format!("{}{unit}", column.help.replace('\n', " "));
         let title = heading(column, view.mode());
         if width(&written.text) < usize::from(VALUE) {

@@ -220,3 +220,21 @@ fn tabs_without_room_are_counted_and_the_shown_page_has_its_tab() {
     app.size = (80, 24);
     assert!(!screen(&mut app).lines().nth(1).unwrap().contains("Overview +"));
 }
+
+#[test]
+fn details_tell_the_unit_of_what_is_shown() {
+    let (host, mut app) = unsampled();
+    host.publish(processes(1), 1);
+    host.publish(processes(1), 2);
+    app.samples();
+    app.size = (160, 60);
+    press(&mut app, &["e"]);
+    let shown = screen(&mut app);
+    for (column, unit) in
+        [("user_time ", "[of a CPU]"), ("minor_faults/s ", "[events/s]"), ("rss ", "[bytes]"), ("time+ ", "[seconds]")]
+    {
+        let line =
+            shown.lines().find(|line| line.contains(&format!("│ {column}")) || line.contains(&format!("│{column}")));
+        assert!(line.is_some_and(|line| line.contains(unit)), "{column}: {shown}");
+    }
+}
