@@ -111,12 +111,12 @@ fn the_library_s_refusals_become_states_with_reasons() {
 }
 
 #[test]
-fn a_library_that_is_another_one_or_lacks_a_function_is_absent_with_the_reason() {
+fn a_library_without_a_function_is_absent_and_one_that_cannot_be_loaded_failed() {
     let lacking = library(&["-DWITHOUT_INIT"]);
     let said = refusal(&show(lacking.path(), &[]));
     assert!(said.contains("absent") && said.contains("nvmlInit_v2"), "{said}");
     let other = tempfile::tempdir().unwrap();
     std::fs::write(other.path().join("libnvidia-ml.so.1"), "no library").unwrap();
     let said = refusal(&show(other.path(), &[]));
-    assert!(said.contains("absent") && said.contains("libnvidia-ml.so.1"), "{said}");
+    assert!(said.contains("failed") && said.contains("libnvidia-ml.so.1"), "{said}");
 }

@@ -38,8 +38,9 @@ const HEADER: usize = 16;
 const USER_BUFFER: usize = 64 << 10;
 /// Notifications that arrive between two samples wait here.
 const SOCKET_BUFFER: usize = 4 << 20;
-/// How often a dump that changed under the reader is started anew.
-const ATTEMPTS: usize = 3;
+/// How often a dump that changed under the reader is started anew: hundreds of interfaces that are made in a row change
+/// their table every millisecond, and reading it takes a quarter of one.
+const ATTEMPTS: usize = 64;
 /// A dump takes milliseconds; what takes longer than this hangs.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Datagrams that one [`Socket::drain`] takes, so that a storm cannot hold the sampler.
