@@ -11,7 +11,14 @@ pub(crate) struct Guard(pub(crate) Child);
 
 impl Guard {
     pub(crate) fn start(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // a test beside this one may have forked while the program was being copied, and holds it open until it executes
+        loop {
+            match command.spawn() {
+                Err(busy) if busy.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                child => return Self(child.unwrap()),
+            }
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
