@@ -287,11 +287,18 @@ impl Past {
         let before = points(self);
         let fine: usize = self.rows.values().map(|row| row.fine.bytes()).sum();
         let coarse: usize = self.rows.values().map(|row| row.coarse.bytes()).sum();
-        let (is_fine, all) = (fine >= coarse, self.bytes());
-        let times = if is_fine { &mut self.fine } else { &mut self.coarse };
-        // less than a piece of a track frees nothing
-        times.drop_oldest(times.len().div_ceil(4).max(PIECE).min(times.len().saturating_sub(1)));
-        self.trim();
+        let all = self.bytes();
+        for is_fine in [fine >= coarse, fine < coarse] {
+            let times = if is_fine { &mut self.fine } else { &mut self.coarse };
+            // less than a piece of a track frees nothing
+            if times.len() > PIECE {
+                times.drop_oldest(times.len().div_ceil(4).max(PIECE));
+                self.trim();
+            }
+            if self.bytes() < all {
+                break;
+            }
+        }
         if self.bytes() == all
             && let Some(key) = self.rows.iter().min_by_key(|(_, row)| row.seen).map(|(key, _)| key.clone())
         {
