@@ -19,12 +19,8 @@ const GAP: usize = 2;
 const LEAST: usize = 16;
 
 pub(super) fn write(out: &mut dyn Write, what: &Selection<'_>, first: bool) -> io::Result<()> {
-    separate(out, first)?;
-    if what.table.attrs.shape == Shape::Single {
-        return turned(out, what);
-    }
-    let grid = Grid::of(what);
-    aligned(out, &grid.right, &grid.lines)
+    // nothing is cut where there is room for anything
+    fitting(out, what, first, usize::MAX, true)
 }
 
 pub(super) fn fitting(

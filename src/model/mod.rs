@@ -5,6 +5,8 @@
 mod cell;
 mod host;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod text;
 pub mod unit;
 

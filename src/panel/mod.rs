@@ -232,6 +232,16 @@ pub enum Node {
     Panel(&'static str),
 }
 
+impl Node {
+    /// Names of its panels, in the order in which they are drawn.
+    pub fn panels(&self) -> Vec<&'static str> {
+        match self {
+            Self::Column(parts) | Self::Row(parts) => parts.iter().flat_map(|(_, part)| part.panels()).collect(),
+            Self::Panel(name) => vec![name],
+        }
+    }
+}
+
 /// A panel: described once here, found by name in layouts, keys and the configuration.
 pub struct PanelDef {
     /// Name in the configuration.

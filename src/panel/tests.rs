@@ -4,32 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::*;
+use crate::model::testing::Made;
 use crate::model::{
-    Action, ActionError, Cell, HistoryAsk, Host, Kind, Mac, Mono, Rows, Sample, Series, Shape, Snapshot, State, Status,
-    Style, Table, TableState, Text, Timestamp, Type, Value,
+    Action, ActionError, HistoryAsk, Host, Kind, Mac, Mono, Sample, Series, Shape, Snapshot, State, Status, Style,
+    Table, TableState, Text, Timestamp, Type, Value,
 };
 use crate::store::level::{Settings as Levels, Thresholds};
 use crate::store::rate::{Mode, View};
 
 const SIZES: [(u16, u16); 9] = [(0, 0), (1, 1), (24, 3), (25, 2), (78, 10), (80, 24), (120, 40), (200, 60), (300, 100)];
 const HOSTILE: &str = "\u{1b}[2J\u{202e}evil\u{7}\u{9b}31m\n名前";
-
-struct Made {
-    table: &'static Table,
-    cells: Vec<Vec<Value>>,
-}
-
-impl Rows for Made {
-    fn table(&self) -> &Table {
-        self.table
-    }
-    fn len(&self) -> usize {
-        self.cells.len()
-    }
-    fn cell(&self, row: usize, column: usize) -> Cell<'_> {
-        self.cells[row].get(column).map_or(Cell::Missing, Value::as_cell)
-    }
-}
 
 /// Rows of any table: a value that fits each column, missing ones among them, counters that grow with `time`.
 fn made(table: &'static Table, count: usize, time: u64, name: &str) -> Made {

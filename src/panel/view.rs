@@ -144,10 +144,7 @@ const LARGEST: (u16, u16) = (300, 100);
 
 /// Headings of the panels that have something to show and would be there on a large screen, but found no room in `node`.
 pub fn left_out(cx: &Cx<'_>, view: &ViewDef, node: &Node) -> Vec<&'static str> {
-    let mut all = Vec::new();
-    names(&(view.layout)(cx, LARGEST.0, LARGEST.1), &mut all);
-    let mut shown = Vec::new();
-    names(node, &mut shown);
+    let (all, shown) = ((view.layout)(cx, LARGEST.0, LARGEST.1).panels(), node.panels());
     // quick look repeats what others say
     let missing = all.into_iter().filter(|name| *name != "quick" && !shown.contains(name));
     let filled = missing.filter(|name| match *name {
@@ -155,13 +152,6 @@ pub fn left_out(cx: &Cx<'_>, view: &ViewDef, node: &Node) -> Vec<&'static str> {
         name => rows(cx, name).is_some_and(|rows| rows > 0),
     });
     filled.filter_map(|name| PANELS.iter().find(|panel| panel.name == name)).map(|panel| panel.title).collect()
-}
-
-fn names(node: &Node, out: &mut Vec<&'static str>) {
-    match node {
-        Node::Column(parts) | Node::Row(parts) => parts.iter().for_each(|(_, part)| names(part, out)),
-        Node::Panel(name) => out.push(name),
-    }
 }
 
 /// Panels of equal size along an axis.

@@ -19,7 +19,7 @@ use super::table_paint::Placed;
 use super::table_view::TableView;
 use super::theme::{Ability, Theme};
 use crate::model::{Demand, Host, Level, Style, Table, Timestamp, unit};
-use crate::panel::{self, Node, PANELS, PanelDef, TOGGLES, VIEWS, Views as _};
+use crate::panel::{self, Node, PANELS, TOGGLES, VIEWS, Views as _};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 
@@ -316,11 +316,8 @@ impl App {
     pub(super) fn ask(&mut self) {
         let mut wants = Vec::new();
         if let Some(node) = self.layout(self.size.0, self.size.1.saturating_sub(3)) {
-            let mut names = Vec::new();
-            panels_of(&node, &mut names);
-            for panel in names {
-                wants.extend((panel.demands)());
-            }
+            let panels = node.panels().into_iter().filter_map(super::pane::find);
+            wants.extend(panels.flat_map(|panel| (panel.demands)()));
         }
         wants.extend(self.spots.iter().filter_map(|spot| self.shown(spot)));
         if let Page::Table(name) = &self.page
@@ -396,12 +393,4 @@ pub(super) fn page_named(host: &dyn Host, name: &str) -> Option<Page> {
     }
     let table = host.schema().iter().copied().find(|table| table.name == name)?;
     Some(Page::Table(&table.name))
-}
-
-/// The panels of an arrangement.
-fn panels_of(node: &Node, out: &mut Vec<&'static PanelDef>) {
-    match node {
-        Node::Column(parts) | Node::Row(parts) => parts.iter().for_each(|(_, part)| panels_of(part, out)),
-        Node::Panel(name) => out.extend(PANELS.iter().find(|panel| panel.name == *name)),
-    }
 }

@@ -15,8 +15,9 @@ use super::theme::{Ability, Depth};
 use super::{screen, testing};
 use crate::collect::run::CollectorRow;
 use crate::collect::{Batch, COLLECTORS, Cx, Wants};
+use crate::model::testing::Made;
 use crate::model::{
-    Action, ActionError, Cell, Demand, HistoryAsk, Host, Mono, Owners, Rows, Sample, Series, Snapshot, Status, Table,
+    Action, ActionError, Demand, HistoryAsk, Host, Mono, Owners, Rows, Sample, Series, Snapshot, Status, Table,
     TableState, Timestamp, Type, Value,
 };
 use crate::panel::{PANELS, VIEWS};
@@ -36,31 +37,11 @@ const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 /// What the recorded tree does not have.
 const REST: &str = include_str!("../../tests/fixtures/frames/host.txt");
 
-/// Rows of one table.
-struct Made {
-    table: &'static Table,
-    cells: Vec<Vec<Value>>,
-}
-
-impl Rows for Made {
-    fn table(&self) -> &Table {
-        self.table
-    }
-    fn len(&self) -> usize {
-        self.cells.len()
-    }
-    fn cell(&self, row: usize, column: usize) -> Cell<'_> {
-        self.cells.get(row).and_then(|row| row.get(column)).map_or(Cell::Missing, Value::as_cell)
-    }
-}
-
-impl Made {
-    /// The rows of a table, with what counters grew by in the last second or without.
-    fn new(text: &str, table: &'static Table, grown: bool) -> Option<Self> {
-        let rows = text.lines().filter_map(|line| line.strip_prefix(&*table.name)?.strip_prefix(' '));
-        let cells: Vec<Vec<Value>> = rows.map(|row| cells(table, row, grown)).collect();
-        (!cells.is_empty()).then_some(Self { table, cells })
-    }
+/// The rows of a table, with what counters grew by in the last second or without.
+fn made(text: &str, table: &'static Table, grown: bool) -> Option<Made> {
+    let rows = text.lines().filter_map(|line| line.strip_prefix(&*table.name)?.strip_prefix(' '));
+    let cells: Vec<Vec<Value>> = rows.map(|row| cells(table, row, grown)).collect();
+    (!cells.is_empty()).then_some(Made { table, cells })
 }
 
 fn cells(table: &Table, row: &str, grown: bool) -> Vec<Value> {
@@ -174,7 +155,7 @@ impl Recorded {
             }
         }
         for table in schema() {
-            let both = Made::new(rest, table, false).zip(Made::new(rest, table, true));
+            let both = made(rest, table, false).zip(made(rest, table, true));
             if let Some((before, now)) = both {
                 snapshot.tables.insert(&table.name, state(table, Ok([Arc::new(before), Arc::new(now)])));
             }

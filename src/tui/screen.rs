@@ -31,7 +31,6 @@ pub(super) fn draw(app: &mut App) -> Buffer {
     let mut body = area;
     if area.height >= 6 {
         header(app, &mut buffer, Rect { height: 1, ..area });
-        tabs(app, &mut buffer, Rect { y: 1, height: 1, ..area });
         body = Rect { y: 2, height: area.height - 3, ..area };
         if let Some((text, level)) = &app.message {
             body.height -= 1;
@@ -42,10 +41,14 @@ pub(super) fn draw(app: &mut App) -> Buffer {
             notice(app, &mut buffer, Rect { y: body.bottom(), height: 1, ..area });
         }
     }
+    let node = app.layout(body.width, body.height);
+    if area.height >= 6 {
+        tabs(app, &mut buffer, Rect { y: 1, height: 1, ..area }, node.as_ref());
+    }
     match app.page.clone() {
         Page::View(_) => {
-            if let Some(node) = app.layout(body.width, body.height) {
-                arrange(app, &mut buffer, body, &node);
+            if let Some(node) = &node {
+                arrange(app, &mut buffer, body, node);
             }
             if let Some(why) = app.panes.is_empty().then(|| hidden(app)).flatten() {
                 let area = Rect { x: body.x + 1, width: body.width.saturating_sub(2), ..body };
@@ -123,7 +126,7 @@ fn header(app: &App, buffer: &mut Buffer, area: Rect) {
     put(buffer, x, area.y, area.width, &right, style);
 }
 
-fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect) {
+fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
     let views = VIEWS.iter().enumerate().map(|(i, view)| (view.title, Page::View(i)));
     let all: Vec<(&str, Page)> = views.chain([("Explore", Page::Explore)]).collect();
     let page = if matches!(app.page, Page::Table(_)) { Page::Explore } else { app.page.clone() };
@@ -147,7 +150,7 @@ fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect) {
     }
     x += put(buffer, x, area.y, area.right().saturating_sub(x), &after, muted);
     let room = area.right().saturating_sub(x + 2);
-    let words = left_out(app, usize::from(room));
+    let words = node.map_or(String::new(), |node| left_out(app, node, usize::from(room)));
     let cells = width(&words) as u16;
     put(buffer, area.right().saturating_sub(cells + 1), area.y, cells, &words, app.theme.role(Role::Muted));
 }
@@ -165,15 +168,12 @@ fn around(widths: &[usize], on: usize, room: usize) -> std::ops::Range<usize> {
 }
 
 /// Panels of the view that found no room: by name, or counted where there is no room for names either.
-fn left_out(app: &App, room: usize) -> String {
+fn left_out(app: &App, node: &Node, room: usize) -> String {
     let Page::View(at) = app.page else { return String::new() };
-    if at == 0 && !app.config.settings.layout.overview.is_empty() {
-        return String::new();
-    }
-    let (Some(view), Some(node)) = (VIEWS.get(at), app.layout(app.size.0, app.size.1.saturating_sub(3))) else {
-        return String::new();
-    };
-    let names = crate::panel::left_out(&app.cx(), view, &node);
+    // an arrangement of one's own leaves out what it does not name
+    let own = at == 0 && !app.config.settings.layout.overview.is_empty();
+    let Some(view) = VIEWS.get(at).filter(|_| !own) else { return String::new() };
+    let names = crate::panel::left_out(&app.cx(), view, node);
     let count = names.len();
     let full = format!("no room: {}", names.join(", "));
     let short = format!("+{count} {}", if count == 1 { "panel" } else { "panels" });

@@ -14,9 +14,10 @@ use crate::collect::memory::MemoryRow;
 use crate::collect::mount::MountRow;
 use crate::collect::process::ProcessRow;
 use crate::collect::process_detail::{ProcessEnvironmentRow, ProcessFileRow};
+pub(super) use crate::model::testing::Made;
 use crate::model::{
-    Action, ActionError, Cell, Demand, HistoryAsk, Host, Kind, Mono, Rows, Sample, Series, Shape, Snapshot, State,
-    Status, Table, TableState, Text, Timestamp, Type, Value,
+    Action, ActionError, Demand, HistoryAsk, Host, Kind, Mono, Sample, Series, Shape, Snapshot, State, Status, Table,
+    TableState, Text, Timestamp, Type, Value,
 };
 
 /// A host whose samples a test gives, and that writes down what is done to it.
@@ -93,13 +94,6 @@ impl Fake {
     }
 }
 
-/// Rows of any table.
-#[derive(Clone)]
-pub(super) struct Made {
-    pub(super) table: &'static Table,
-    cells: Vec<Vec<Value>>,
-}
-
 impl Made {
     /// Rows that differ in every Id, with values that fit each column; text is the name with the row's number.
     pub(super) fn new(table: &'static Table, count: usize, name: &str) -> Self {
@@ -123,18 +117,6 @@ impl Made {
     pub(super) fn with(mut self, row: usize, column: usize, value: Value) -> Self {
         self.cells[row][column] = value;
         self
-    }
-}
-
-impl Rows for Made {
-    fn table(&self) -> &Table {
-        self.table
-    }
-    fn len(&self) -> usize {
-        self.cells.len()
-    }
-    fn cell(&self, row: usize, column: usize) -> Cell<'_> {
-        self.cells[row].get(column).map_or(Cell::Missing, Value::as_cell)
     }
 }
 
