@@ -57,11 +57,11 @@ fn the_first_screen_shows_this_host_at_every_size() {
 }
 
 #[test]
-fn every_signal_to_end_gives_the_terminal_back() {
+fn every_signal_to_end_gives_the_terminal_back_and_is_told_to_who_waits() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
         let mut session = Session::ready(80, 24, &[]);
         kill_process(session.pid(), signal).unwrap();
-        session.end();
+        assert_eq!(session.end(), -signal.as_raw(), "{signal:?}");
         session.assert_terminal_is_given_back(&format!("{signal:?}"));
     }
 }

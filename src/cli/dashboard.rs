@@ -21,12 +21,7 @@ use crate::tui;
 /// [`Failure`] with exit code 2 without a terminal or with wrong settings, 1 when the terminal is lost.
 pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failure> {
     let mut config = config::load(named.as_deref())?.config;
-    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
-        return Err(Failure::usage(
-            "the dashboard needs a terminal on standard input and output",
-            "`netglance show TABLE` prints rows without one, `netglance --help` lists the commands",
-        ));
-    }
+    check_terminal()?;
     apply(args, &mut config);
     let tick = tick(&config)?;
     let (wake, events) = tui::events();
@@ -39,13 +34,32 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     let watch = watch(&host, named, args.clone(), wake);
     let outcome = tui::run(host, events, dashboard);
     drop(watch);
-    outcome.map_err(|error| match error {
+    let signal = outcome.map_err(|error| match error {
         tui::Error::Terminal { ref cause, .. } => {
             Failure::Exit { code: 1, message: error.to_string(), hint: super::limit(cause).to_owned() }
         }
         tui::Error::Thread(cause) => Failure::thread(&cause),
         _ => Failure::usage(error.to_string(), ""),
-    })
+    })?;
+    if let Some(signal) = signal {
+        tui::end_by(signal);
+    }
+    Ok(())
+}
+
+/// Refuses what no full screen can be drawn on.
+fn check_terminal() -> Result<(), Failure> {
+    let hint = "`netglance show TABLE` prints rows without one, `netglance --help` lists the commands";
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        return Err(Failure::usage("the dashboard needs a terminal on standard input and output", hint));
+    }
+    let name = std::env::var("TERM").unwrap_or_default();
+    let message = match name.as_str() {
+        "" => "the dashboard needs to know its terminal, and TERM is not set".to_owned(),
+        "dumb" | "unknown" => format!("TERM={name}: the dashboard needs a terminal that can move the cursor"),
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(message, "set TERM (xterm fits most), or use `netglance show TABLE`, which prints rows"))
 }
 
 /// Flags win over the file.

@@ -26,6 +26,10 @@ Wrong use, an unknown table or column, a bad expression or a bad configuration.
 .TP
 .B 3
 The peer.
+.TP
+.B 128+N
+Signal N ended the dashboard, which gave the terminal back first: 143 after
+TERM, 129 after HUP, 130 after INT. Ctrl-C typed in it is a key that quits, with 0.
 .SH FILES
 .TP
 .I $XDG_CONFIG_HOME/netglance/netglance.toml

@@ -45,7 +45,7 @@ pub use app::{Config, pages};
 pub use event::{Events, Wake, events};
 pub use run::run;
 pub use settings::{Layout, Settings};
-pub use terminal::RESET;
+pub use terminal::{RESET, end_by};
 
 /// Why the dashboard ended.
 #[derive(Debug, thiserror::Error)]

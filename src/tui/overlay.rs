@@ -224,10 +224,12 @@ fn prompt(app: &App, buffer: &mut Buffer, area: Rect, mark: &str, input: &Input,
         let place = x + width(&before).saturating_sub(skip) as u16;
         let style = app.theme.level(Level::Critical).add_modifier(ratatui::style::Modifier::UNDERLINED);
         tint(buffer, Rect::new(place, y, 1, 1), style);
-        let words = format!(" ✖ {error}");
-        let row = Rect { y: y.saturating_sub(1), ..row };
-        clear(buffer, row, app.theme.base());
-        put(buffer, row.x, row.y, row.width, &words, app.theme.level(Level::Warning));
+        let above = Rect { height: area.height.saturating_sub(1), ..area };
+        super::paint::words_above(buffer, above, &format!("✖ {error}"), Level::Warning, &app.theme);
+        if above.height == 0 {
+            // no room for words: the mark of the prompt says that it is wrong
+            put(buffer, area.x, y, area.width, "✖", app.theme.level(Level::Critical));
+        }
     }
 }
 

@@ -54,6 +54,16 @@ pub fn clear(buffer: &mut Buffer, area: Rect, style: Style) {
     }
 }
 
+/// Writes words over the last rows of an area, over as many as they need.
+pub(super) fn words_above(buffer: &mut Buffer, area: Rect, words: &str, level: Level, theme: &Theme) {
+    let lines = super::text::wrap(words, usize::from(area.width));
+    let count = (lines.len() as u16).min(area.height);
+    for (y, line) in (area.bottom() - count..area.bottom()).zip(lines) {
+        clear(buffer, Rect { y, height: 1, ..area }, theme.base());
+        put(buffer, area.x, y, area.width, &line, theme.level(level));
+    }
+}
+
 /// Lays a style over an area without touching its text.
 pub fn tint(buffer: &mut Buffer, area: Rect, style: Style) {
     buffer.set_style(area.intersection(buffer.area), style);

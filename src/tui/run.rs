@@ -24,12 +24,12 @@ const LARGEST: u16 = 1000;
 /// New samples and a new second are drawn so long after the first of them came.
 const GATHER: Duration = Duration::from_millis(40);
 
-/// Shows a host until the user has enough.
+/// Shows a host until the user has enough, or a signal says so, which is returned.
 ///
 /// # Errors
 /// [`Error`] when there is no terminal, it is gone, or the settings are wrong.
 #[expect(clippy::needless_pass_by_value, reason = "the receiving end must end with the dashboard")]
-pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<(), Error> {
+pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<Option<i32>, Error> {
     if !is_terminal() {
         return Err(Error::NoTerminal);
     }
@@ -40,7 +40,7 @@ pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<(), Er
     });
     listen(&events.sender)?;
     let terminal = Terminal::take(app.config.settings.mouse, written)?;
-    let mut session = Session { terminal, front: Buffer::empty(Rect::ZERO), clear: true, news: None };
+    let mut session = Session { terminal, front: Buffer::empty(Rect::ZERO), clear: true, news: None, ended_by: None };
     resize(&mut app);
     while !app.quit {
         session.take_news(&mut app);
@@ -49,7 +49,7 @@ pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<(), Er
         match events.receiver.recv_timeout(session.wait()) {
             Ok(event) => session.handle(&mut app, event)?,
             Err(RecvTimeoutError::Timeout) => session.expect_news(),
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
         }
         // a burst of resizes or keys is one frame; samples must not keep the loop from drawing
         let until = Instant::now() + Duration::from_millis(20);
@@ -60,7 +60,7 @@ pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<(), Er
             session.handle(&mut app, event)?;
         }
     }
-    Ok(())
+    Ok(session.ended_by)
 }
 
 struct Session {
@@ -70,6 +70,8 @@ struct Session {
     clear: bool,
     /// When samples and the clock that have moved on are to be drawn.
     news: Option<Instant>,
+    /// The signal that ends the dashboard.
+    ended_by: Option<i32>,
 }
 
 impl Session {
@@ -142,7 +144,8 @@ impl Session {
             Event::Deaf(cause) if cause.raw_os_error() != Some(libc::EIO) => {
                 return Err(Error::Terminal { op: "read keys from", cause });
             }
-            Event::Gone | Event::Deaf(_) | Event::Signal(_) => app.quit = true,
+            Event::Signal(number) => (app.quit, self.ended_by) = (true, Some(number)),
+            Event::Gone | Event::Deaf(_) => app.quit = true,
         }
         Ok(())
     }

@@ -73,6 +73,12 @@ pub(super) fn draw(app: &mut App) -> Buffer {
         hints(app, &mut buffer, Rect { y: area.bottom() - 1, height: 1, ..area });
     }
     super::overlay::draw(app, &mut buffer, body);
+    if area.height < 6
+        && let Some((text, level)) = &app.message
+    {
+        // without a line of its own it covers what can be seen again after the next key
+        paint::words_above(&mut buffer, area, &format!("{} {text}", paint::glyph(*level)), *level, &app.theme);
+    }
     buffer
 }
 
@@ -193,7 +199,10 @@ fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
         shown.extend(wanted(app).iter().filter_map(hint));
         last.extend([(Act::Help, "help"), (Act::Quit, "quit")].iter().filter_map(hint));
     } else {
-        shown.extend(app.overlay.hints().iter().map(|(key, word)| ((*key).to_owned(), *word)));
+        let mut hints = app.overlay.hints().iter().map(|(key, word)| ((*key).to_owned(), *word));
+        // the way out is told last
+        last.extend(hints.next_back());
+        shown.extend(hints);
     }
     // a colon between them and two blanks behind
     let cells = |hints: &[(String, &str)]| hints.iter().map(|(key, word)| width(key) + width(word) + 3).sum::<usize>();

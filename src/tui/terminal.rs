@@ -157,6 +157,15 @@ pub(super) fn stop(group: bool) {
     }
 }
 
+/// Ends this process as a signal does that nobody handles, so that whoever waits for it learns why it ended.
+pub fn end_by(signal: i32) {
+    // SAFETY: plain integers; the process has nothing left to do.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
 /// Size of the terminal in cells; nothing when it cannot be asked.
 pub fn size() -> (u16, u16) {
     tcgetwinsize(rustix::stdio::stdout()).map_or((0, 0), |size| (size.ws_col, size.ws_row))
