@@ -47,6 +47,11 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
         }
         let view = View::new(&now, before.as_ref(), mode);
         let rows = query::run(&view, &query);
+        let columns = if args.columns.is_empty() && !args.format.is_complete() {
+            told_apart(&view, &rows, &columns)
+        } else {
+            columns.clone()
+        };
         let what = Selection {
             table,
             columns: &columns,
@@ -66,6 +71,17 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
         before = Some(now);
     }
     Ok(())
+}
+
+/// The columns, with the Ids that matter only where rows differ in them.
+fn told_apart(view: &View, rows: &[usize], columns: &[usize]) -> Vec<usize> {
+    let differ = |column: &usize| {
+        rows.windows(2).any(|two| match two {
+            [a, b] => view.raw().cell(*a, *column) != view.raw().cell(*b, *column),
+            _ => false,
+        })
+    };
+    view.table().several().filter(differ).chain(columns.iter().copied()).collect()
 }
 
 /// Cells of a line when the output is a terminal, on which wrapped rows would be unreadable.

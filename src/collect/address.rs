@@ -7,10 +7,10 @@ use std::net::IpAddr;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Text, Timestamp};
-use crate::source::Error;
 use crate::source::address::recorded;
 use crate::source::netlink::route::{self, Address, IfIndex, LinkNews};
 use crate::source::netlink::{Drained, Family, Part, Socket};
+use crate::source::{Error, netns};
 use crate::{label, table};
 
 label! {
@@ -42,6 +42,8 @@ table! {
     /// Source: rtnetlink `RTM_GETADDR`, `include/uapi/linux/if_addr.h`; `/proc/net/if_inet6`, `fib_trie` and `route` of a
     /// recorded host.
     pub struct AddressRow = "address" { title: Some("Addresses") } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
         /// Number of the interface.
         Id(None) index: u32 { wide: true },
         /// The address.
@@ -179,6 +181,7 @@ fn steady(before: Option<Timestamp>, now: Option<Timestamp>) -> Option<Timestamp
 fn row(address: &Address, names: &BTreeMap<IfIndex, Text>, now: Timestamp) -> AddressRow {
     let lifetime = address.valid.map(|seconds| i64::from(seconds).saturating_mul(1_000_000_000));
     AddressRow {
+        netns: netns::host(),
         index: address.index.0,
         address: address.address,
         prefix: u32::from(address.prefix),

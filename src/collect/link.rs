@@ -11,6 +11,7 @@ use crate::source::Error;
 use crate::source::file::Root;
 use crate::source::netlink::route::{self, FLAG_UP, IfIndex, Link, LinkNews, LinkStats};
 use crate::source::netlink::{Drained, Family, Part, Socket};
+use crate::source::netns;
 use crate::{label, table};
 
 mod recorded;
@@ -51,6 +52,8 @@ table! {
     ///
     /// Source: rtnetlink `RTM_GETSTATS` and `RTM_GETLINK`, `include/uapi/linux/if_link.h`; `/sys/class/net/*/speed`.
     pub struct LinkRow = "link" { title: Some("Network"), history: History::Whole } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
         /// Number of the interface, not used again while the host runs.
         Id(None) index: u32 { wide: true },
         /// Name of the interface.
@@ -238,6 +241,7 @@ impl Live {
     fn row(&self, known: &Known, stats: &LinkStats) -> LinkRow {
         let link = &known.link;
         LinkRow {
+            netns: netns::host(),
             index: link.index.0,
             name: link.name.clone(),
             state: LinkState::of(link.flags, link.operstate),

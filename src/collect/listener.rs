@@ -7,11 +7,11 @@ use std::collections::HashMap;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Mono, Text};
-use crate::source::Error;
 use crate::source::file::Root;
 use crate::source::netlink::diag::InetSocket;
 use crate::source::netlink::{Family, Socket};
 use crate::source::socket::{Absent, INET, InetTable, Sockets};
+use crate::source::{Error, netns};
 use crate::table;
 
 table! {
@@ -20,6 +20,8 @@ table! {
     ///
     /// Source: sock_diag, `include/uapi/linux/inet_diag.h`; `/proc/PID/fd`.
     pub struct ListenerRow = "listener" { title: Some("Listening"), demand: true } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
         /// Protocol; a 6 at the end means over IPv6.
         Id(None) protocol: Text,
         /// Address that it listens on; all zeros mean every address of the host.
@@ -188,6 +190,7 @@ fn row(proc: &Root, table: InetTable, socket: &InetSocket, holders: &HashMap<u32
     let name = |holder: &Holder| proc.read(format!("{}/comm", holder.pid)).ok();
     let tcp = is_tcp(table);
     ListenerRow {
+        netns: netns::host(),
         protocol: Text::from(table.name),
         address: socket.address,
         port: u32::from(socket.port),

@@ -5,14 +5,17 @@
 use std::collections::HashMap;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
-use crate::source::Error;
+use crate::model::Text;
+use crate::source::{Error, netns};
 use crate::table;
 
 table! {
     /// TCP of the host, both IP versions together. Cells are missing where the kernel does not count them.
     ///
     /// Source: `Documentation/networking/snmp_counter.rst`, `/proc/net/snmp`, `/proc/net/netstat`.
-    pub struct TcpRow = "tcp" { shape: Shape::Single, title: Some("TCP"), history: History::Whole } {
+    pub struct TcpRow = "tcp" { title: Some("TCP"), history: History::Whole } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
         /// Connections that are established or wait for this side to close.
         Gauge(None) established: Option<u64>,
         /// Connections opened by this host.
@@ -70,7 +73,9 @@ table! {
     /// UDP of the host, with columns for each IP version. Cells are missing where the kernel does not count them.
     ///
     /// Source: `Documentation/networking/snmp_counter.rst`, `/proc/net/snmp`, `/proc/net/snmp6`.
-    pub struct UdpRow = "udp" { shape: Shape::Single, title: Some("UDP"), history: History::Whole } {
+    pub struct UdpRow = "udp" { title: Some("UDP"), history: History::Whole } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
         /// IPv4 datagrams that processes received.
         Counter(Packets) rx_packets: Option<u64>,
         /// IPv4 datagrams sent.
@@ -106,7 +111,9 @@ table! {
     /// Older kernels count packets that they forward as sent by the host, too.
     ///
     /// Source: `Documentation/networking/snmp_counter.rst`, `/proc/net/snmp`, `/proc/net/netstat`, `/proc/net/snmp6`.
-    pub struct IpRow = "ip" { shape: Shape::Single, title: Some("IP"), history: History::Whole } {
+    pub struct IpRow = "ip" { title: Some("IP"), history: History::Whole } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
         /// IPv4 packets received.
         Counter(Packets) rx_packets: Option<u64>,
         /// IPv4 packets of the host itself that were sent.
@@ -232,6 +239,7 @@ impl<'a> Counters<'a> {
 fn tcp(counters: &Counters<'_>) -> TcpRow {
     let (base, ext) = (counters.group("Tcp"), counters.group("TcpExt"));
     TcpRow {
+        netns: netns::host(),
         established: base("CurrEstab"),
         active_opens: base("ActiveOpens"),
         passive_opens: base("PassiveOpens"),
@@ -261,6 +269,7 @@ fn tcp(counters: &Counters<'_>) -> TcpRow {
 fn udp(counters: &Counters<'_>) -> UdpRow {
     let (v4, v6) = (counters.group("Udp"), counters.group(""));
     UdpRow {
+        netns: netns::host(),
         rx_packets: v4("InDatagrams"),
         tx_packets: v4("OutDatagrams"),
         no_ports: v4("NoPorts"),
@@ -280,6 +289,7 @@ fn udp(counters: &Counters<'_>) -> UdpRow {
 fn ip(counters: &Counters<'_>) -> IpRow {
     let (v4, ext, v6) = (counters.group("Ip"), counters.group("IpExt"), counters.group(""));
     IpRow {
+        netns: netns::host(),
         rx_packets: v4("InReceives"),
         tx_packets: v4("OutRequests"),
         forwarded: v4("ForwDatagrams"),

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::{Batch, Collect, Cx, Entry, Skip};
 use crate::model::Text;
-use crate::source::Error;
 use crate::source::netlink::{Family, Socket};
 use crate::source::socket::{Absent, INET, InetTable, Sockets};
+use crate::source::{Error, netns};
 use crate::{label, table};
 
 label! {
@@ -52,6 +52,8 @@ table! {
     /// Source: sock_diag, `include/uapi/linux/inet_diag.h`, `include/uapi/linux/unix_diag.h`; `/proc/net/tcp` and the like
     /// for a recorded host.
     pub struct SocketRow = "socket" { title: Some("Sockets"), history: History::Whole } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
         /// Protocol; a 6 at the end means over IPv6.
         Id(None) protocol: Text { label: true },
         /// State of the sockets.
@@ -173,7 +175,13 @@ fn rows_of(list: List, counts: &Counts) -> Vec<SocketRow> {
     };
     let protocol = Text::from(list.name());
     let counted = STATES.iter().zip(counts).filter(|(state, _)| states.contains(state));
-    counted.map(|(state, count)| SocketRow { protocol: protocol.clone(), state: *state, count: *count }).collect()
+    let row = |(state, count): (&SocketState, &u64)| SocketRow {
+        netns: netns::host(),
+        protocol: protocol.clone(),
+        state: *state,
+        count: *count,
+    };
+    counted.map(row).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{Selection, human};
-use crate::model::{Cell, Column, Kind, Shape, Style};
+use crate::model::{Cell, Column, Kind, Style};
 
 /// Cells between two columns.
 const GAP: usize = 2;
@@ -31,7 +31,7 @@ pub(super) fn fitting(
     chosen: bool,
 ) -> io::Result<()> {
     separate(out, first)?;
-    if what.table.attrs.shape == Shape::Single {
+    if what.table.is_mostly_single() && what.rows.len() <= 1 {
         return turned(out, what);
     }
     let mut grid = Grid::of(what);

@@ -129,6 +129,8 @@ pub struct Attrs {
     pub required: bool,
     /// This Id names the parent row's Id (makes trees).
     pub parent: bool,
+    /// The same in every row on most hosts: people see it only while rows differ in it.
+    pub several: bool,
     /// Default order of the table: by this column, largest first.
     pub top: bool,
     /// The column people know the row by.
@@ -157,6 +159,7 @@ impl Attrs {
         demand: false,
         required: false,
         parent: false,
+        several: false,
         top: false,
         label: false,
         summary: None,
@@ -263,13 +266,23 @@ impl Table {
 
     /// Positions of the columns that people see unless they choose others: neither wide nor on demand, endless words last.
     pub fn usual(&self) -> Vec<usize> {
-        let usual = |column: &Column| !column.attrs.wide && !column.attrs.demand;
+        let usual = |column: &Column| !column.attrs.wide && !column.attrs.demand && !column.attrs.several;
         let mut positions: Vec<usize> = (0..self.columns.len()).collect();
         if self.columns.iter().any(usual) {
             positions.retain(|i| self.columns.get(*i).is_some_and(usual));
         }
         positions.sort_by_key(|i| self.columns.get(*i).is_some_and(|column| column.attrs.last));
         positions
+    }
+
+    /// Positions of the Ids that people see only while rows differ in them.
+    pub fn several(&self) -> impl Iterator<Item = usize> + '_ {
+        self.ids().filter(|i| self.columns.get(*i).is_some_and(|column| column.attrs.several))
+    }
+
+    /// Whether it has one row but where rows differ in such an Id.
+    pub fn is_mostly_single(&self) -> bool {
+        self.attrs.shape == Shape::Single || (self.several().next().is_some() && self.several().eq(self.ids()))
     }
 
     /// The column that a person knows a row by: the one marked `label`, else the first Id, else the first.
@@ -308,6 +321,10 @@ pub trait Rows: Send + Sync {
     }
     /// Raw cell; Missing when out of range or Derived.
     fn cell(&self, row: usize, column: usize) -> Cell<'_>;
+    /// Whether rows differ in a column.
+    fn differ(&self, column: usize) -> bool {
+        (1..self.len()).any(|row| self.cell(row, column) != self.cell(0, column))
+    }
     /// Memory of the rows, about: text is shared between samples and not counted.
     fn bytes(&self) -> usize {
         self.len() * self.table().columns.len() * size_of::<Cell<'static>>()

@@ -12,6 +12,7 @@ use super::{Block, Body, Cx, Line, PanelDef, Role, Space, cpu, list};
 use crate::collect::cpu::CpuRow;
 use crate::collect::process::ProcessRow;
 use crate::model::{Demand, Key, Kind, Level};
+use crate::store::rate::View;
 
 /// The panel.
 pub(super) const PANEL: PanelDef =
@@ -70,14 +71,17 @@ fn find(cx: &Cx<'_>) -> Vec<Alert> {
             let own = label
                 .map_or_else(String::new, |_| number::words(cx, &view, row, table.label_column()).words.into_owned());
             let Some(shown) = cx.settings.name(name, &own) else { continue };
+            let apart = apart(&view, row);
+            let shown = if table.is_mostly_single() { String::new() } else { shown.into_owned() } + &apart;
             // a row that is known by what is wrong with it needs that only once
-            let shown = if at == table.label_column() { "".into() } else { shown };
+            let shown = if at == table.label_column() { apart } else { shown };
+            let shown = shown.trim_start().to_owned();
             found.push(Alert {
                 level,
                 of: name,
                 key: view.key(row),
                 table: table.title().to_owned(),
-                name: shown.into_owned(),
+                name: shown,
                 column: column.title().to_owned(),
                 words: number::words(cx, &view, row, at).words.into_owned(),
             });
@@ -87,6 +91,12 @@ fn find(cx: &Cx<'_>) -> Vec<Alert> {
         b.level.cmp(&a.level).then_with(|| a.table.cmp(&b.table)).then_with(|| natural(&a.name, &b.name))
     });
     found
+}
+
+/// What tells a row apart from those of its name elsewhere, while there are others.
+fn apart(view: &View, row: usize) -> String {
+    let differ = view.table().several().filter(|id| view.raw().differ(*id));
+    differ.filter_map(|id| Some(format!(" in {}", view.raw().cell(row, id).text()?))).collect()
 }
 
 /// How many are careful, warning and critical.

@@ -110,7 +110,11 @@ pub(super) fn block(cx: &Cx<'_>, space: Space, list: List) -> Block {
 
 /// The block of a list whose rows are already picked.
 pub(super) fn filled(cx: &Cx<'_>, space: Space, mut list: List, picked: &Pick) -> Block {
-    list.columns.retain(|column| column.rank == 0 || picked.rows.iter().any(|row| says(&picked.view, row.row, column)));
+    let table = list.table;
+    list.columns.retain(|column| match column.show {
+        Show::Words(at) if table.several().any(|one| one == at) => picked.differ(at),
+        _ => column.rank == 0 || picked.rows.iter().any(|row| says(&picked.view, row.row, column)),
+    });
     let longest = picked.rows.iter().map(|row| line::cells(&row.name)).max().unwrap_or(0);
     let longest = longest.max(line::cells(list.names));
     let name = fit(&mut list, space.width, longest);

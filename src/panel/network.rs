@@ -44,6 +44,7 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
     } else {
         vec![Column::number("↓/s", 0, Show::Of(RECEIVED)), Column::number("↑/s", 0, Show::Of(SENT))]
     };
+    columns.insert(0, Column::wide("netns", 8, 0, Show::Words(col!(LinkRow, netns))));
     columns.extend([
         Column::wide("past", 6, 4, Show::Spark(RECEIVED, None)),
         Column::number("↓%", 3, Show::Of(col!(LinkRow, rx_share))),

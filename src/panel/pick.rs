@@ -53,6 +53,15 @@ pub(super) struct Pick {
     pub(super) rows: Vec<Picked>,
 }
 
+impl Pick {
+    /// Whether the rows differ in a column.
+    pub(super) fn differ(&self, column: usize) -> bool {
+        let mut cells = self.rows.iter().map(|row| self.view.raw().cell(row.row, column));
+        let first = cells.next();
+        cells.any(|cell| Some(cell) != first)
+    }
+}
+
 /// Picks the rows of a table. `busy` are the columns whose sum says how busy a row is.
 ///
 /// # Errors

@@ -37,6 +37,7 @@ pub(super) const LISTENERS: PanelDef = PanelDef {
 
 fn addresses(cx: &Cx<'_>, space: Space) -> Block {
     let columns = vec![
+        Column::wide("netns", 8, 0, Show::Words(col!(AddressRow, netns))),
         Column::wide("/", 3, 2, Show::Words(col!(AddressRow, prefix))),
         Column::wide("interface", 12, 0, Show::Words(col!(AddressRow, interface))),
         Column::wide("scope", 8, 3, Show::Words(col!(AddressRow, scope))),
@@ -52,6 +53,7 @@ fn addresses(cx: &Cx<'_>, space: Space) -> Block {
 
 fn sockets(cx: &Cx<'_>, space: Space) -> Block {
     let columns = vec![
+        Column::wide("netns", 8, 0, Show::Words(col!(SocketRow, netns))),
         Column::wide("state", 12, 1, Show::Words(col!(SocketRow, state))),
         Column::number("count", 0, Show::Of(col!(SocketRow, count))),
         Column::wide("past", 6, 2, Show::Spark(col!(SocketRow, count), None)),
@@ -63,6 +65,7 @@ fn sockets(cx: &Cx<'_>, space: Space) -> Block {
 
 fn listeners(cx: &Cx<'_>, space: Space) -> Block {
     let columns = vec![
+        Column::wide("netns", 8, 0, Show::Words(col!(ListenerRow, netns))),
         Column::wide("proto", 5, 1, Show::Words(col!(ListenerRow, protocol))),
         Column::wide("address", 15, 2, Show::Words(col!(ListenerRow, address))),
         Column::wide("process", 12, 0, Show::Words(col!(ListenerRow, process))),

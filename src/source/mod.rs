@@ -13,6 +13,7 @@ pub mod mdstat;
 pub mod meter;
 pub mod mount;
 pub mod netlink;
+pub mod netns;
 pub mod pressure;
 pub mod process;
 pub mod sensor;

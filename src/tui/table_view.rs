@@ -60,6 +60,7 @@ impl TableView {
         let line = self.position(view).and_then(|at| at.checked_sub(self.top));
         let query = Query { filter: self.filter.clone(), sort: self.sort.clone(), limit: None };
         self.rows = run(view, &query);
+        self.tell_apart(view);
         if show.has(&view.table().name) {
             self.rows.retain(|row| !show.hides(view, *row));
         }
@@ -75,6 +76,25 @@ impl TableView {
             _ => {}
         }
         self.clamp();
+    }
+
+    /// Shows the Ids that matter only while rows differ in them, behind the name, as long as nobody has chosen the columns.
+    fn tell_apart(&mut self, view: &View) {
+        if self.chosen {
+            return;
+        }
+        let table = view.table();
+        let label = self.columns.iter().position(|column| *column == table.label_column());
+        for column in table.several() {
+            let differ = view.raw().differ(column);
+            match self.columns.iter().position(|one| *one == column) {
+                None if differ => self.columns.insert(label.map_or(0, |label| label + 1), column),
+                Some(at) if !differ => {
+                    self.columns.remove(at);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Line of the selected row among all rows.

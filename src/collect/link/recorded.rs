@@ -5,8 +5,8 @@
 
 use super::{FLAG_UP, LinkRow, LinkState, flag_words, hardware, speed};
 use crate::model::Text;
-use crate::source::Error;
 use crate::source::file::{Root, Roots};
+use crate::source::{Error, netns};
 
 /// Rows of a recorded tree, in the order of `/proc/net/dev`.
 pub(super) fn links(roots: &Roots) -> Result<Vec<LinkRow>, Error> {
@@ -52,6 +52,7 @@ fn row(sys: &Root, name: &str, index: u32, counters: [u64; 16]) -> LinkRow {
     let dropped = counter("rx_dropped").zip(counter("rx_missed_errors"));
     let (rx_dropped, rx_missed) = dropped.map_or((rx_dropped, None), |(dropped, missed)| (dropped, Some(missed)));
     LinkRow {
+        netns: netns::host(),
         index,
         name: Text::from(name),
         state: LinkState::of(flags.unwrap_or(FLAG_UP), operstate(file("operstate").as_deref())),
