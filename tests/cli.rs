@@ -71,6 +71,7 @@ fn a_series_prints_one_array_a_line() {
     for args in [
         &["show", "load", "--format", "json", "--every", "100ms", "--count", "3"][..],
         &["show", "load", "--format", "json", "--every", "100ms", "--count", "3", "--rate"],
+        &["show", "load", "--format", "json", "--count", "3"],
     ] {
         let text = ok(args);
         let arrays: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -212,15 +213,17 @@ fn mistakes_exit_2_with_a_hint_and_print_nothing() {
         (&["show", "load", "--where", "one > and"], "column 7"),
         (&["show", "load", "--where", "one = 1"], "=="),
         (&["show", "load", "--every", "soon"], "soon"),
-        (&["show", "load", "--count", "0"], "must be a positive"),
-        (&["show", "load", "--count", "-1"], "must be a positive"),
-        (&["show", "load", "--limit", "-1"], "must be a whole number from 0"),
+        (&["show", "load", "--count", "0"], "must be a whole number, 1 or more"),
+        (&["show", "load", "--count", "-1"], "must be a whole number, 1 or more"),
+        (&["show", "load", "--count", "99999999999999999999"], "is more than can be counted"),
+        (&["show", "load", "--limit", "-1"], "must be a whole number, 0 or more"),
         (&["show", "load", "--every", "-1s"], "must be a positive span"),
         (&["show", "load", "--columns", ","], "a name that is empty"),
         (&["show", "load", "--netns", "blue"], "network namespaces"),
         (&["show", "process", "--format", "prometheus"], "time series"),
         (&["show", "load", "--format", "prometheus", "--rate"], "totals"),
         (&["show", "process_file"], "--where 'pid == ...'"),
+        (&["show", "process_file", "--where", "pid > 1"], "--where 'pid == ...'"),
         (&["show"], "TABLE"),
         (&["doctor", "--format", "prometheus"], "possible values: text, json, csv"),
         (&["frobnicate"], "frobnicate"),
@@ -242,6 +245,24 @@ fn an_absent_source_exits_1_with_its_hint_and_prints_nothing() {
     let (_dir, path) = config("[collect.load]\nenabled = false");
     let text = fails(&["--config", path.to_str().unwrap(), "show", "load", "--format", "json"], 1);
     assert!(text.contains("switched off") && text.contains("hint:"), "{text}");
+}
+
+#[test]
+fn a_process_that_is_not_there_is_no_empty_table() {
+    let me = std::process::id();
+    for table in ["process_file", "process_thread", "process_limit", "process_environment"] {
+        for (pid, gone) in [("pid == 99999999", "99999999"), ("pid == -1", "-1")] {
+            let text = fails(&["show", table, "--where", pid], 1);
+            assert_eq!(text, format!("netglance: {table}: absent: no process {gone}\n"));
+        }
+        let output = run(&["show", table, "--where", &format!("pid in ({me}, 99999999)"), "--format", "csv"]);
+        let (rows, told) = (stdout(&output), stderr(&output));
+        assert!(output.status.success() && rows.lines().count() > 1, "{told}");
+        assert!(told.contains("partly absent: no process 99999999"), "{told}");
+    }
+    let many: Vec<String> = (1..=65).map(|pid| pid.to_string()).collect();
+    let text = fails(&["show", "process_file", "--where", &format!("pid in ({})", many.join(", "))], 2);
+    assert!(text.contains("more than 64"), "{text}");
 }
 
 #[test]
@@ -440,15 +461,17 @@ fn what_is_no_configuration_is_refused_at_once() {
         ("large", "larger than"),
         ("latin", ":2:11: is not UTF-8"),
         ("nul", ":1:11: "),
-        ("dir", "not a regular file"),
+        ("dir", "is a directory, not a regular file"),
         ("loop", "Too many levels"),
-        ("zero", "not a regular file"),
-        ("fifo", "not a regular file"),
+        ("zero", "is a device, not a regular file"),
+        ("fifo", "is a pipe, not a regular file"),
         ("missing", "No such file"),
     ] {
         let text = fails(&["check", &path(name)], 2);
         assert!(text.starts_with(&format!("netglance: {}", path(name))) && text.contains(message), "{text}");
     }
+    ok(&["check", "/dev/null"]);
+    ok(&["--config", "/dev/null", "show", "load"]);
     write("bom", b"\xef\xbb\xbftheme = \"nord\"\r\n[collect.load]\r\nenabled = true\r\n");
     ok(&["check", &path("bom")]);
     write("crlf", b"theme = \"nord\"\r\n[collect.load]\r\nenable = true\r\n");

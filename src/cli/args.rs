@@ -150,12 +150,22 @@ pub struct Check {
 }
 
 fn not_negative(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| format!("must be a whole number from 0 to {}", usize::MAX))
+    let number: u64 = whole(text, "must be a whole number, 0 or more")?;
+    usize::try_from(number).map_err(|_| TOO_LARGE.to_owned())
 }
 
 fn positive(text: &str) -> Result<u64, String> {
-    let number: Option<u64> = text.parse().ok();
-    number.filter(|number| *number > 0).ok_or_else(|| format!("must be a positive whole number up to {}", u64::MAX))
+    let wanted = "must be a whole number, 1 or more";
+    whole(text, wanted).and_then(|number| if number == 0 { Err(wanted.to_owned()) } else { Ok(number) })
+}
+
+const TOO_LARGE: &str = "is more than can be counted";
+
+fn whole(text: &str, wanted: &str) -> Result<u64, String> {
+    text.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
+        std::num::IntErrorKind::PosOverflow => TOO_LARGE.to_owned(),
+        _ => wanted.to_owned(),
+    })
 }
 
 fn span(text: &str) -> Result<Interval, String> {

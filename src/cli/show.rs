@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::probe::{self, Source};
 use super::{Failure, args, column, table};
-use crate::collect::{EVERY_SECOND, Wants};
+use crate::collect::{EVERY_SECOND, MAX_IDS, Wants};
 use crate::config::Config;
 use crate::export::{self, Format, Selection};
-use crate::model::{Demand, Kind, Sample, Status, Table, Type, Value};
+use crate::model::{Demand, Kind, Sample, Status, Table, Value};
 use crate::store::expr::{ExprError, Filter};
 use crate::store::query::{self, Order, Query};
 use crate::store::rate::{Mode, View};
@@ -22,8 +22,8 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
     check_format(args, table)?;
     let columns = columns(args, table)?;
     let query = Query { filter: filter(args, table)?, sort: sort(args, table)?, limit: args.limit };
-    let demand = demand(args, table, &columns, &query)?;
-    let source = Source::start(table, &Wants::union([&demand]), config).map_err(|error| Failure::thread(&error))?;
+    let demands = demands(args, table, &columns, &query)?;
+    let source = Source::start(table, &Wants::union(&demands), config).map_err(|error| Failure::thread(&error))?;
     let mode = if args.rate { Mode::Rate } else { Mode::Total };
     let every = args.every.map_or(EVERY_SECOND, |interval| interval.0);
     let mut grid = Grid { next: Instant::now(), every };
@@ -193,7 +193,7 @@ fn bad_expression(error: &ExprError) -> Failure {
 }
 
 /// What the collector must be asked for: columns that cost extra if they are named anywhere, and required Ids.
-fn demand(args: &args::Show, table: &Table, columns: &[usize], query: &Query) -> Result<Demand, Failure> {
+fn demands(args: &args::Show, table: &Table, columns: &[usize], query: &Query) -> Result<Vec<Demand>, Failure> {
     let named = if args.columns.is_empty() { &[] } else { columns };
     let filtered = query.filter.as_ref().map_or(&[][..], Filter::columns);
     let sorted = query.sort.iter().map(|(column, _)| *column);
@@ -201,48 +201,29 @@ fn demand(args: &args::Show, table: &Table, columns: &[usize], query: &Query) ->
     wanted.sort_unstable();
     wanted.dedup();
     let costly = wanted.iter().filter_map(|i| table.columns.get(*i)).filter(|column| column.attrs.demand);
-    let mut ids = Vec::new();
-    for column in table.columns.iter().filter(|column| column.attrs.required) {
-        let value = args.filter.as_deref().and_then(|text| equality(text, &column.name, column.ty));
-        let example = format!("write --where '{} == ...'", column.name);
-        ids.push(value.ok_or_else(|| {
-            let message = format!("table {} is collected for one `{}` at a time", table.name, column.name);
-            Failure::usage(message, example)
-        })?);
-    }
-    let columns = costly.map(|column| column.name.to_string()).collect();
-    Ok(Demand { table: table.name.to_string(), columns, ids, interval: None })
+    let columns: Vec<String> = costly.map(|column| column.name.to_string()).collect();
+    let demand = |ids| Demand { columns: columns.clone(), ids, ..Demand::table(&table.name) };
+    Ok(required(table, query.filter.as_ref())?.into_iter().map(demand).collect())
 }
 
-/// The value that a conjunction demands of a column. The rows are filtered anyway, so this only has to be careful not to
-/// ask for too little: an expression with `or` fixes nothing.
-fn equality(text: &str, name: &str, ty: Type) -> Option<Value> {
-    if text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "or" || word == "not") {
-        return None;
-    }
-    let sides = text.split(" and ").filter_map(|part| part.split_once("=="));
-    let value = sides.map(|(left, right)| (left.trim(), right.trim())).find(|(left, _)| *left == name)?.1;
-    match ty {
-        Type::U64 => value.parse().ok().map(Value::U64),
-        Type::I64 => value.parse().ok().map(Value::I64),
-        Type::Ip => value.parse().ok().map(Value::Ip),
-        Type::Mac => value.parse().ok().map(Value::Mac),
-        Type::Text => Some(Value::Text(crate::model::Text::from(value.trim_matches('"')))),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_conjunction_fixes_a_required_id() {
-        let find = |text| equality(text, "pid", Type::U64);
-        assert_eq!(find("pid == 12"), Some(Value::U64(12)));
-        assert_eq!(find("name =~ \"a and b\" and pid==12 and fd > 2"), Some(Value::U64(12)));
-        for open in ["pid > 12", "pid == 1 or pid == 2", "not pid == 1", "pid == x", "ppid == 3", ""] {
-            assert_eq!(find(open), None, "{open}");
+/// Values of the required Ids that the filter names: one list for each row group to collect, and one empty list for a table
+/// that requires none.
+fn required(table: &Table, filter: Option<&Filter>) -> Result<Vec<Vec<Value>>, Failure> {
+    let mut all = vec![Vec::new()];
+    for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| column.attrs.required) {
+        let Some(values) = filter.and_then(|filter| filter.values(at)) else {
+            let message = format!("table {} is collected only where --where says which `{}`", table.name, column.name);
+            return Err(Failure::usage(message, format!("write --where '{} == ...'", column.name)));
+        };
+        if all.len().saturating_mul(values.len()) > MAX_IDS {
+            let message = format!("--where names more than {MAX_IDS} of `{}`", column.name);
+            return Err(Failure::usage(message, "ask for them in several commands"));
         }
+        let longer = |ids: &Vec<Value>| {
+            let ids = ids.clone();
+            values.iter().map(move |value| ids.iter().cloned().chain([value.clone()]).collect()).collect::<Vec<_>>()
+        };
+        all = all.iter().flat_map(longer).collect();
     }
+    Ok(all)
 }

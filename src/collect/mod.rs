@@ -47,8 +47,8 @@ pub struct Want {
     pub interval: Option<Duration>,
 }
 
-/// Different rows of on-demand tables that are served at once.
-const MAX_IDS: usize = 64;
+/// Different rows of on-demand tables that are served at once, over all readers.
+pub const MAX_IDS: usize = 64;
 
 impl Wants {
     /// Joins demands.

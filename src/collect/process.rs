@@ -218,7 +218,7 @@ impl Wanted {
 }
 
 /// Processes that readers name by their first Id.
-pub(super) fn pids_of(want: &Want) -> Vec<u32> {
+fn pids_of(want: &Want) -> Vec<u32> {
     let mut pids: Vec<u32> = want
         .ids
         .iter()

@@ -3,9 +3,9 @@
 //! On-demand tables: readers name processes, and only those are read. A reader that names none gets a hint instead of
 //! the open files of thousands.
 
-use super::process::{TaskState, pids_of};
+use super::process::TaskState;
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
-use crate::model::{Row, Text};
+use crate::model::{Row, Text, Value};
 use crate::source::Error;
 use crate::source::file::Root;
 use crate::source::process::Stat;
@@ -155,8 +155,8 @@ impl Collect for DetailCollector {
     }
 }
 
-/// Fills a table for the processes that readers have named. A process that is gone has no rows; one that may not be
-/// read is a reason only when there is nothing else to show.
+/// Fills a table for the processes that readers have named. One that is gone or may not be read is a reason why there is no
+/// table when there is nothing else to show, and why it is there in part otherwise.
 fn fill<T, R: Row>(
     cx: &Cx<'_>,
     out: &mut Batch,
@@ -164,28 +164,47 @@ fn fill<T, R: Row>(
     row: impl Fn(u64, u64, T) -> R,
 ) {
     let Some(want) = cx.wants.table(R::TABLE) else { return };
-    let pids = pids_of(want);
-    if pids.is_empty() {
+    if want.ids.is_empty() {
         out.skip(R::TABLE, &Skip::absent("no process is named").hint("name one, for example `pid == 4242`"));
         return;
     }
-    let mut rows = Vec::new();
-    let mut refused = None;
-    for pid in pids {
-        match read(&cx.roots.proc, pid) {
-            Ok(items) => {
+    let (mut rows, mut gone, mut refused, mut found) = (Vec::new(), Vec::new(), None, false);
+    for id in want.ids.iter().filter_map(|ids| ids.first()) {
+        let pid = match id {
+            Value::U64(pid) => u32::try_from(*pid).ok(),
+            _ => None,
+        };
+        match pid.map(|pid| (pid, read(&cx.roots.proc, pid))) {
+            Some((pid, Ok(items))) => {
+                found = true;
                 rows.extend((0_u64..).zip(items).map(|(place, item)| row(u64::from(pid), place, item)));
             }
-            Err(error) if error.is_absent() => {}
-            Err(error) => refused = Some(error),
+            Some((_, Err(error))) if !error.is_absent() => {
+                let hint = "another user's process: run as root, or grant CAP_SYS_PTRACE";
+                refused = Some(Skip::from(error).hint(hint));
+            }
+            _ => gone.push(number(id)),
         }
     }
-    match refused {
-        Some(error) if rows.is_empty() => {
-            let hint = "another user's process: run as root, or grant CAP_SYS_PTRACE";
-            out.skip(R::TABLE, &Skip::from(error).hint(hint));
+    let why = refused.or_else(|| (!gone.is_empty()).then(|| Skip::absent(format!("no process {}", gone.join(", ")))));
+    match why {
+        Some(why) if !found => out.skip(R::TABLE, &why),
+        why => {
+            if let Some(why) = why {
+                out.partly(R::TABLE, &why);
+            }
+            out.push(rows);
         }
-        _ => out.push(rows),
+    }
+}
+
+/// A number as it was asked for.
+fn number(id: &Value) -> String {
+    match id {
+        Value::U64(pid) => pid.to_string(),
+        Value::I64(pid) => pid.to_string(),
+        Value::F64(pid) => pid.to_string(),
+        _ => "without a number".to_owned(),
     }
 }
 
@@ -260,7 +279,7 @@ fn thread_row(pid: u64, stat: &Stat, ticks: f64) -> ProcessThreadRow {
 mod tests {
     use super::*;
     use crate::collect::Wants;
-    use crate::model::{Cell, Demand, Mono, Owners, State, Timestamp, Value};
+    use crate::model::{Cell, Demand, Mono, Owners, State, Timestamp};
     use crate::source::file::Roots;
 
     fn collect(demands: &[Demand]) -> Batch {
@@ -292,9 +311,30 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_has_no_rows() {
-        let out = collect(&[of("process_thread", u32::MAX)]);
-        assert!(out.rows(ProcessThreadRow::TABLE).unwrap().is_empty());
+    fn a_process_that_is_gone_has_no_table_and_is_named_beside_others() {
+        let tables = || [("process_thread", ProcessThreadRow::TABLE), ("process_limit", ProcessLimitRow::TABLE)];
+        for (name, table) in tables()
+            .into_iter()
+            .chain([("process_file", ProcessFileRow::TABLE), ("process_environment", ProcessEnvironmentRow::TABLE)])
+        {
+            let mut out = collect(&[of(name, u32::MAX), of(name, std::process::id())]);
+            assert!(!out.rows(table).unwrap().is_empty());
+            let part = out.take_partly();
+            assert!(matches!(&part[..], [(_, status)] if status.reason.contains("no process 4294967295")), "{part:?}");
+            let filled = collect(&[of(name, u32::MAX)]).into_tables();
+            let Err(status) = &filled[0].1 else { panic!("rows of {name}") };
+            assert_eq!((status.state, &*status.reason), (State::Absent, "no process 4294967295"));
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_process_can_have_is_none_that_is_there() {
+        for (value, shown) in [(Value::I64(-1), "-1"), (Value::F64(1.5), "1.5"), (Value::U64(1 << 32), "4294967296")] {
+            let demand = Demand { ids: vec![value], ..Demand::table("process_limit") };
+            let filled = collect(&[demand]).into_tables();
+            let Err(status) = &filled[0].1 else { panic!("rows") };
+            assert_eq!(*status.reason, format!("no process {shown}"));
+        }
     }
 
     #[test]

@@ -9,8 +9,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use toml::{Table, Value};
 
 use super::problem::Problem;
+use super::{names, nearest};
 
 const PREFIX: &str = "NETGLANCE__";
+
+/// Names that begin like ours and set no key: what actions of alerts are told, and what tests are told.
+const OTHERS: [&str; 4] = ["NETGLANCE_ALERT_", "NETGLANCE_BLESS", "NETGLANCE_SOAK", "NETGLANCE_TEST_"];
 
 /// One variable: its name, and the readings of its value as a whole configuration, best first.
 pub(super) struct Variable {
@@ -22,8 +26,13 @@ pub(super) struct Variable {
 /// The variables that are meant for us, by name, and those among them that nobody can read.
 pub(super) fn variables(all: impl IntoIterator<Item = (OsString, OsString)>) -> (Vec<Variable>, Vec<Problem>) {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for (name, value) in all.into_iter().filter(|(name, _)| name.as_bytes().starts_with(PREFIX.as_bytes())) {
+    for (name, value) in all.into_iter().filter(|(name, _)| is_ours(name.as_bytes())) {
         let shown = crate::model::Text::from(name.as_os_str()).to_string();
+        if !name.as_bytes().starts_with(PREFIX.as_bytes()) {
+            let hint = meant(&shown).unwrap_or_else(|| "two underscores stand before each key".to_owned());
+            problems.push(Problem::new(shown, "sets no key", hint));
+            continue;
+        }
         let rest = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
         let Some((rest, value)) = rest.zip(value.to_str()) else {
             problems.push(Problem::new(shown, "is not UTF-8", ""));
@@ -37,6 +46,21 @@ pub(super) fn variables(all: impl IntoIterator<Item = (OsString, OsString)>) -> 
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     (found, problems)
+}
+
+fn is_ours(name: &[u8]) -> bool {
+    name.starts_with(b"NETGLANCE_") && !OTHERS.iter().any(|other| name.starts_with(other.as_bytes()))
+}
+
+/// What a name with too few underscores was to be.
+fn meant(name: &str) -> Option<String> {
+    let keys = |path: &str| path.to_uppercase().replace('.', "__");
+    let flat = |path: &str| path.to_uppercase().replace('.', "_");
+    let written = name.strip_prefix("NETGLANCE_")?.replace("__", "_");
+    let known: Vec<(String, String)> = names::keys().iter().map(|path| (flat(path), keys(path))).collect();
+    let near = nearest(&written, known.iter().map(|(flat, _)| flat.as_str()))?;
+    let (_, keys) = known.iter().find(|(flat, _)| flat == near)?;
+    Some(format!("did you mean `{PREFIX}{keys}`?"))
 }
 
 /// `a.b.c = value` as a table.

@@ -4,7 +4,7 @@
 //! somebody else could have written is refused: it decides what is hidden from the person who looks.
 
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
@@ -41,8 +41,12 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
     let file = std::fs::File::from(file);
     let meta = file.metadata().map_err(|error| fail(&error))?;
     let me = rustix::process::geteuid().as_raw();
+    if is_null(&meta) {
+        return Ok(String::new());
+    }
     if !meta.is_file() {
-        return Err(Problem::new(&*name, "is not a regular file", ""));
+        let message = format!("is a {}, not a regular file", kind(meta.file_type()));
+        return Err(Problem::new(&*name, message, "name a file, or /dev/null for none"));
     }
     if meta.uid() != 0 && meta.uid() != me {
         let message = format!("belongs to user {}, neither to root nor to you", meta.uid());
@@ -62,6 +66,23 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
         let valid = String::from_utf8_lossy(error.as_bytes().get(..end).unwrap_or_default());
         Problem::new(place(path, &valid, Some(end..end)), "is not UTF-8", "save it as UTF-8")
     })
+}
+
+/// Whether this is `/dev/null`, which anybody may write to and which is empty all the same.
+fn is_null(meta: &std::fs::Metadata) -> bool {
+    meta.file_type().is_char_device() && meta.rdev() == libc::makedev(1, 3)
+}
+
+fn kind(kind: std::fs::FileType) -> &'static str {
+    if kind.is_dir() {
+        "directory"
+    } else if kind.is_fifo() {
+        "pipe"
+    } else if kind.is_socket() {
+        "socket"
+    } else {
+        "device"
+    }
 }
 
 /// Where the user's own themes lie.

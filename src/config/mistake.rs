@@ -19,6 +19,9 @@ pub(super) struct Mistake {
     pub(super) hint: String,
 }
 
+/// Names that a hint lists at most.
+const LISTED: usize = 16;
+
 impl Mistake {
     fn new(path: &[&str], message: impl Into<String>, hint: impl Into<String>) -> Self {
         let path = path.iter().map(|key| (*key).to_owned()).collect();
@@ -26,8 +29,14 @@ impl Mistake {
     }
 
     fn unknown<'a>(path: &[&str], what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        let near = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
-        Self::new(path, format!("there is no {what} `{name}`"), near.unwrap_or_default())
+        let known: Vec<&str> = known.into_iter().collect();
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            // a longer list is no help
+            None if (1..=LISTED).contains(&known.len()) => format!("it is one of {}", known.join(", ")),
+            None => String::new(),
+        };
+        Self::new(path, format!("there is no {what} `{name}`"), hint)
     }
 }
 

@@ -16,6 +16,15 @@ pub(super) fn tables() -> impl Iterator<Item = &'static str> {
     schedule::tables().iter().map(|table| &*table.name)
 }
 
+/// Keys that a variable of the environment may set, with dots between their parts.
+pub(super) fn keys() -> Vec<String> {
+    let settings = |name: &str| ["enabled", "interval", "budget"].map(|key| format!("collect.{name}.{key}"));
+    let actions = actions().into_iter().map(|action| format!("keys.{action}"));
+    let sections = ["threshold", "layout.overview"].map(str::to_owned);
+    let all = super::dashboard_keys().into_iter().chain(sections).chain(collectors().flat_map(settings)).chain(actions);
+    all.collect()
+}
+
 /// What may be shown at first. Any table is a view too, and the explorer is the list of all tables.
 pub fn views() -> impl Iterator<Item = &'static str> {
     let own = || VIEWS.iter().map(|view| view.name).chain(["explore"]);

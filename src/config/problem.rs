@@ -36,6 +36,23 @@ impl Refusal {
         self.span.as_ref().map_or(0, |span| span.start)
     }
 
+    /// Says what a person sees where a value of a text should begin: nothing, or a word without quotes.
+    pub(super) fn at_value(mut self, text: &str) -> Self {
+        let behind = text.get(self.start()..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim_start();
+        let before = text.get(..self.start()).unwrap_or_default().trim_end_matches([' ', '\t']);
+        if !before.ends_with('=') {
+            return self;
+        }
+        let word = behind.split(|c: char| c.is_whitespace() || c == '#').next().unwrap_or_default();
+        if word.is_empty() {
+            "a value is missing behind `=`".clone_into(&mut self.message);
+        } else if word.starts_with(char::is_alphabetic) {
+            self.message = format!("`{word}` is no value");
+            "text is written in quotes; else it is a number, true, false or a list".clone_into(&mut self.hint);
+        }
+        self
+    }
+
     /// Whether a key that must be there is not.
     pub(super) fn is_incomplete(&self) -> bool {
         self.message.starts_with("missing field")

@@ -18,7 +18,7 @@ pub(super) fn refusals(text: &str) -> Vec<Refusal> {
     let (mut root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // what was guessed about the rest would only repeat the mistake
-        let mut found: Vec<Refusal> = errors.into_iter().map(Refusal::from).collect();
+        let mut found: Vec<Refusal> = errors.into_iter().map(|error| Refusal::from(error).at_value(text)).collect();
         found.sort_by_key(Refusal::start);
         // one mistake is told once, from every side that the parser came from
         let line = |refusal: &Refusal| text.get(..refusal.start()).map(|before| before.matches('\n').count());

@@ -26,6 +26,10 @@ fn every_mistake_is_found_at_its_place() {
         ("[collect.load]\n[collect.lod]", "x.toml:2:10:", "there is no collector `lod`; did you mean `load`?"),
         ("mouse = 'no'", "x.toml:1:9:", "invalid type"),
         ("theme = 'nrod'", "x.toml:1:9:", "there is no theme `nrod`; did you mean `nord`?"),
+        ("theme=", "x.toml:1:7:", "a value is missing behind `=`"),
+        ("theme = # dark", "x.toml:1:", "a value is missing behind `=`"),
+        ("theme = nord", "x.toml:1:9:", "`nord` is no value; text is written in quotes"),
+        ("theme = ''", "x.toml:1:9:", "there is no theme ``; it is one of default, "),
         ("ascii = true\nmouze = true", "x.toml:2:1:", "did you mean `mouse`?"),
         ("view = 'overvew'", "x.toml:1:8:", "did you mean `overview`?"),
         ("[layout]\noverview = ['cpu', 'proces']", "x.toml:2:20:", "there is no panel `proces`"),
@@ -206,6 +210,10 @@ fn a_wrong_variable_is_an_error_that_names_it() {
         ("NETGLANCE__COLLECT__LOD__INTERVAL", "1s", "did you mean `load`?"),
         ("NETGLANCE__COLLECT__LOAD__INTERVAL", "soon", "soon"),
         ("NETGLANCE__COLLECT__LOAD__ENABLED", "perhaps", "invalid type"),
+        ("NETGLANCE_THEME", "nord", "sets no key; did you mean `NETGLANCE__THEME`?"),
+        ("NETGLANCE_COLLECT_NUMA_NODE_INTERVAL", "1s", "did you mean `NETGLANCE__COLLECT__NUMA_NODE__INTERVAL`?"),
+        ("NETGLANCE_COLECT__LOAD__BUDGET", "1", "did you mean `NETGLANCE__COLLECT__LOAD__BUDGET`?"),
+        ("NETGLANCE_ZEBRA", "1", "two underscores"),
     ] {
         let found = environment(&[(name, value)]).unwrap_err().to_string();
         assert!(found.starts_with(name) && found.contains(message), "{found}");

@@ -218,6 +218,9 @@ pub enum QuantityError {
     /// There is no number at the front.
     #[error("`{0}` is not a number")]
     Number(String),
+    /// It is written with an exponent.
+    #[error("`{0}` has an exponent, which is not read; write its digits, or a unit such as 1k or 2Gi")]
+    Exponent(String),
     /// The suffix is unknown.
     #[error(
         "unknown unit `{0}`; known are %, k M G T P, Ki Mi Gi Ti Pi with optional B, b or bit, and us ms s m h d w"
@@ -278,7 +281,8 @@ impl Dimension {
 /// `m` alone is minutes, `M` is mega. Returns the value in base units (bytes, seconds, 0..1) and its dimension.
 ///
 /// # Errors
-/// [`QuantityError::Number`], for a number that is too large as well, and [`QuantityError::Suffix`].
+/// [`QuantityError::Number`], for a number that is too large as well, [`QuantityError::Exponent`], and
+/// [`QuantityError::Suffix`].
 pub fn parse(text: &str) -> Result<(f64, Dimension), QuantityError> {
     let text = text.trim();
     let end = text
@@ -288,7 +292,12 @@ pub fn parse(text: &str) -> Result<(f64, Dimension), QuantityError> {
     let (digits, suffix) = text.split_at(end);
     let number: f64 = digits.parse().map_err(|_| QuantityError::Number(text.to_owned()))?;
     let suffix = suffix.trim();
-    let (factor, dimension) = suffix_factor(suffix).ok_or_else(|| QuantityError::Suffix(suffix.to_owned()))?;
+    let unknown = || match suffix.strip_prefix(['e', 'E']) {
+        // `1E` is a scale, `1e3` is not
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => QuantityError::Exponent(text.to_owned()),
+        _ => QuantityError::Suffix(suffix.to_owned()),
+    };
+    let (factor, dimension) = suffix_factor(suffix).ok_or_else(unknown)?;
     let value = number * factor;
     if value.is_finite() { Ok((value, dimension)) } else { Err(QuantityError::Number(text.to_owned())) }
 }

@@ -359,7 +359,7 @@ fn command(app: &mut App, text: &str) -> Outcome {
                 None => app.say(format!("no column {rest} here"), Level::Careful),
             }
         }
-        "save" => save(app, rest),
+        "save" => super::save::asked(app, rest),
         "copy" if !rest.is_empty() => match What::named(rest) {
             Some(what) => return clipboard(super::save::copy(app, what)),
             None => app.say("copy screen, or copy csv", Level::Careful),
@@ -370,13 +370,6 @@ fn command(app: &mut App, text: &str) -> Outcome {
         },
     }
     Outcome::Done
-}
-
-fn save(app: &mut App, rest: &str) {
-    match rest.split_once(' ').and_then(|(what, path)| Some((What::named(what)?, path.trim()))) {
-        Some((what, path)) => super::save::save(app, what, path),
-        None => app.say("save screen FILE, or save csv FILE", Level::Careful),
-    }
 }
 
 fn click(app: &mut App, mouse: MouseEvent) {

@@ -30,6 +30,6 @@ fn commands(app: &App) -> Vec<String> {
     }
     let tables = app.host.schema().iter().filter(|table| table.attrs.shape != Shape::Log || !table.name.is_empty());
     all.extend(tables.map(|table| format!("table {}", table.name)));
-    all.extend(["copy screen", "copy csv", "save screen ", "save csv ", "filter "].map(str::to_owned));
+    all.extend(["copy screen", "copy csv", "save screen ", "save csv ", "save ", "filter "].map(str::to_owned));
     all
 }

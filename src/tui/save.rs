@@ -75,11 +75,29 @@ fn csv(app: &mut App, out: &mut dyn Write) -> io::Result<()> {
     write(out, Format::Csv, &selection, true)
 }
 
+/// Does what stands behind `save`: what to save and where, or only a file whose name says what.
+pub(super) fn asked(app: &mut App, rest: &str) {
+    let named = rest.split_once(' ').and_then(|(what, path)| Some((What::named(what)?, path.trim())));
+    let is_csv = |path: &str| Path::new(path).extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+    match named {
+        Some((what, path)) => save(app, what, path),
+        None if rest.is_empty() || What::named(rest).is_some() => {
+            app.say("save FILE: the table if its name ends in .csv, else the screen; or save csv FILE", Level::Careful);
+        }
+        None if is_csv(rest) => save(app, What::Csv, rest),
+        None => save(app, What::Screen, rest),
+    }
+}
+
 /// Saves into a file that nobody else can read, because command lines and names of others are in it; says where. An existing
 /// file is not overwritten.
-pub(super) fn save(app: &mut App, what: What, name: &str) {
+fn save(app: &mut App, what: What, name: &str) {
     let path = path(name);
-    let result = create(&path, |out| what.write(app, out));
+    let result = create(&path, |out| what.write(app, out)).map_err(|cause| match cause.kind() {
+        _ if path.is_dir() => "it is a directory; name a file in it".to_owned(),
+        io::ErrorKind::AlreadyExists => "it exists already, and nothing is overwritten".to_owned(),
+        _ => cause.to_string(),
+    });
     let name = Text::from(path.as_path());
     match result {
         Ok(()) => app.say(format!("saved {name}"), Level::Ok),
@@ -162,6 +180,24 @@ mod tests {
         command(&mut app, &format!("save csv {}", path.display()));
         assert!(screen(&mut app).contains("exists"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), saved);
+    }
+
+    #[test]
+    fn the_name_of_a_file_says_what_is_saved_where_nothing_else_does() {
+        let (dir, mut app) = (tempfile::tempdir().unwrap(), shown());
+        let path = |name: &str| dir.path().join(name);
+        for (name, begin) in [("rows.csv", "pid,"), ("a b.CSV", "pid,"), ("screen.txt", ""), ("csv2", "")] {
+            command(&mut app, &format!("save {}", path(name).display()));
+            let saved = std::fs::read_to_string(path(name)).unwrap();
+            assert!(saved.starts_with(begin) && saved.contains("名2"), "{name}\n{saved}");
+            assert_eq!(saved.contains("Processes 3"), begin.is_empty(), "{name}\n{saved}");
+        }
+        command(&mut app, &format!("save csv {}", dir.path().display()));
+        assert!(screen(&mut app).contains("it is a directory"), "{}", screen(&mut app));
+        for nothing in ["save", "save csv", "save screen"] {
+            command(&mut app, nothing);
+            assert!(screen(&mut app).contains("save FILE: the table if"), "{nothing}");
+        }
     }
 
     #[test]

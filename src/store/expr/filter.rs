@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::eval::Scope;
 use super::lex::{Span, Token, tokens};
 use super::{Expr, ExprError};
-use crate::model::{Cell, Kind, Table, Type};
+use crate::model::{Cell, Kind, Table, Type, Value};
 
 /// A condition that rows are kept by.
 #[derive(Clone, Debug)]
@@ -69,6 +69,14 @@ impl Filter {
         match &self.0 {
             Inner::Expr(expr) => expr.columns(),
             Inner::Plain { columns, .. } => columns,
+        }
+    }
+
+    /// The values of a column outside which no row is kept, where an expression names them.
+    pub fn values(&self, column: usize) -> Option<Vec<Value>> {
+        match &self.0 {
+            Inner::Expr(expr) => expr.values(column),
+            Inner::Plain { .. } => None,
         }
     }
 

@@ -13,6 +13,7 @@ mod lex;
 mod literal;
 mod near;
 mod parse;
+mod range;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ pub use filter::Filter;
 pub use literal::regex;
 pub use near::nearest;
 
-use crate::model::Table;
+use crate::model::{Table, Value};
 use check::Checker;
 use eval::{Num, Test};
 
@@ -79,6 +80,14 @@ impl Expr {
     /// Positions of the columns it names, ascending: what a reader must demand.
     pub fn columns(&self) -> &[usize] {
         &self.columns
+    }
+
+    /// The values of a column outside which no row matches, where the expression names them: `pid == 1 or pid == 2`.
+    pub fn values(&self, column: usize) -> Option<Vec<Value>> {
+        match &self.root {
+            Root::Test(test) => range::values(test, column),
+            Root::Number(_) => None,
+        }
     }
 
     /// Whether a row matches; `None` is unknown. A numeric expression matches nothing.

@@ -37,6 +37,34 @@ fn answer(text: &str) -> Option<bool> {
 }
 
 #[test]
+fn the_values_that_a_match_can_have_are_known_where_they_are_named() {
+    use crate::model::Value;
+    let values = |text: &str, column: &str| {
+        let column = SampleRow::TABLE.position(column).unwrap();
+        Expr::parse(text, SampleRow::TABLE).unwrap().values(column)
+    };
+    let numbers = |list: &[u64]| Some(list.iter().copied().map(Value::U64).collect::<Vec<_>>());
+    for (text, want) in [
+        ("pid == 12", numbers(&[12])),
+        ("12 == pid and rss > 2", numbers(&[12])),
+        ("name =~ \"a or b and pid == 3\" and (pid==12)", numbers(&[12])),
+        ("pid == 1 or pid in (2, 3) and up == true", numbers(&[1, 2, 3])),
+        ("pid == -1", Some(vec![Value::I64(-1)])),
+        ("pid == 1.5", Some(vec![Value::F64(1.5)])),
+        ("pid > 12", None),
+        ("pid == 1 or rss == 2", None),
+        ("not pid == 1", None),
+        ("pid + 1 == 2", None),
+        ("rss == 3", None),
+    ] {
+        assert_eq!(values(text, "pid"), want, "{text}");
+    }
+    assert_eq!(values("name in ('a', 'b')", "name").map(|list| list.len()), Some(2));
+    assert_eq!(values("address in (10.0.0.0/8, 10.0.0.1)", "address"), None);
+    assert_eq!(values("address == 10.0.0.1", "address"), Some(vec![Value::Ip([10, 0, 0, 1].into())]));
+}
+
+#[test]
 fn conditions_are_answered() {
     for (text, want) in [
         ("share >= 50%", Some(true)),
@@ -118,6 +146,8 @@ fn mistakes_are_pointed_at() {
         ("delay > 5GiB", 8, 4, "amount of data", ""),
         ("share > 5GiB", 8, 4, "amount of data", ""),
         ("rss > 5Qi", 6, 3, "unknown unit `Qi`", ""),
+        ("rss > 1e999", 6, 5, "`1e999` has an exponent, which is not read; write its digits", ""),
+        ("rss > 1E3", 6, 3, "`1E3` has an exponent", ""),
         ("rss > 1.2.3", 6, 5, "", ""),
         ("since < 5", 8, 1, "no unit", "write 5s, 5m"),
         ("since + 5 > 1", 0, 5, "instant", "age"),
