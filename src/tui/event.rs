@@ -3,13 +3,13 @@
 //! Everything arrives on one channel: keys from a reading thread, samples from the host, signals, and the output thread
 //! when the terminal has caught up. The loop blocks on it, so an idle dashboard costs nothing.
 
-use std::panic::catch_unwind;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::Error;
+use super::sequence::Cutter;
 
 /// Something that happened.
 pub(super) enum Event {
@@ -80,7 +80,7 @@ const ENDS: [i32; 12] = [
     libc::SIGXCPU,
 ];
 
-/// Starts the threads that read keys and signals, and wait for the end of the input.
+/// Starts the threads that read keys and signals.
 ///
 /// # Errors
 /// [`Error::Terminal`] or [`Error::Thread`] when they cannot be started.
@@ -98,27 +98,11 @@ pub(super) fn listen(sender: &Sender<Event>) -> Result<(), Error> {
     })?;
     let theirs = sender.clone();
     thread("input", move || {
-        loop {
-            // input comes from strangers: a parser that stumbles over it must not make the dashboard deaf
-            match catch_unwind(crossterm::event::read) {
-                Ok(Ok(event)) => {
-                    if theirs.send(Event::Input(event)).is_err() {
-                        return;
-                    }
-                }
-                Ok(Err(cause)) => {
-                    let _ = theirs.send(Event::Deaf(cause));
-                    return;
-                }
-                Err(_) => {}
-            }
-        }
-    })?;
-    let theirs = sender.clone();
-    // a reader of keys cannot tell a terminal that is gone from one that is silent, and would ask it for ever
-    thread("hangup", move || {
-        hung_up();
-        let _ = theirs.send(Event::Gone);
+        let end = match read(&theirs) {
+            Ok(()) => Event::Gone,
+            Err(cause) => Event::Deaf(cause.into()),
+        };
+        let _ = theirs.send(end);
     })
 }
 
@@ -127,9 +111,33 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error>
     started.map(drop).map_err(Error::Thread)
 }
 
-/// Waits until nothing more can come from standard input.
-fn hung_up() {
-    // without anything asked for, the kernel still tells of a hangup
-    let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::empty())];
-    while matches!(poll(&mut fds, None), Err(Errno::INTR | Errno::NOMEM)) {}
+/// Reads keys until there are no more.
+fn read(keys: &Sender<Event>) -> Result<(), Errno> {
+    let mut cutter = Cutter::default();
+    let mut bytes = [0; 1024];
+    let mut found = Vec::new();
+    loop {
+        let patience = cutter.patience().and_then(|wait| Timespec::try_from(wait).ok());
+        let mut fds = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN)];
+        match poll(&mut fds, patience.as_ref()) {
+            Ok(0) => cutter.silence(&mut found),
+            Ok(_) => match rustix::io::read(rustix::stdio::stdin(), &mut bytes) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    for byte in bytes.iter().take(count) {
+                        cutter.feed(*byte, &mut found);
+                    }
+                }
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(cause) => return Err(cause),
+            },
+            Err(Errno::INTR | Errno::NOMEM) => {}
+            Err(cause) => return Err(cause),
+        }
+        for event in found.drain(..) {
+            if keys.send(Event::Input(event)).is_err() {
+                return Ok(());
+            }
+        }
+    }
 }

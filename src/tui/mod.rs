@@ -7,6 +7,7 @@ mod app;
 mod cache;
 pub mod cell;
 mod crash;
+mod decode;
 mod detail;
 mod dialog;
 mod event;
@@ -27,6 +28,7 @@ mod past;
 mod run;
 mod save;
 mod screen;
+mod sequence;
 pub mod settings;
 mod stale;
 #[cfg(test)]

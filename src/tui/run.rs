@@ -112,8 +112,6 @@ impl Session {
     fn handle(&mut self, app: &mut App, event: Event) -> Result<(), Error> {
         use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
         match event {
-            // a thread that waits for the rest of a key would tell of a new size after it
-            Event::Input(crossterm::event::Event::Resize(..)) => {}
             Event::Signal(SIGWINCH) => {
                 resize(app);
                 self.clear = true;
