@@ -479,6 +479,25 @@ fn what_is_no_configuration_is_refused_at_once() {
 }
 
 #[test]
+fn what_is_wrong_with_a_theme_is_told_at_its_place_and_not_where_it_was_chosen() {
+    let home = tempfile::tempdir().unwrap();
+    let themes = home.path().join("netglance/themes");
+    std::fs::create_dir_all(&themes).unwrap();
+    let theme = themes.join("mine.toml");
+    std::fs::write(&theme, "title = 'Mine'\n[colors]\ntext = 'nocolor'\n").unwrap();
+    let (_dir, path) = config("mouse = true\ntheme = 'mine'");
+    let chosen = |command: &mut Command| command.env("XDG_CONFIG_HOME", home.path()).output().unwrap();
+    let by_file = chosen(&mut netglance(&["check", path.to_str().unwrap()]));
+    let by_variable = chosen(netglance(&["check", "--config", "/dev/null"]).env("NETGLANCE__THEME", "mine"));
+    for (output, by) in [(by_file, format!("{}:2:9", path.display())), (by_variable, "NETGLANCE__THEME".to_owned())] {
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.starts_with(&format!("netglance: {}:3:", theme.display())), "{told}");
+        assert!(told.trim_end().ends_with(&format!("(named by {by})")), "{told}");
+    }
+}
+
+#[test]
 fn a_configuration_that_others_can_change_is_refused() {
     let (_dir, path) = config("");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();

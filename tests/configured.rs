@@ -93,6 +93,26 @@ fn a_file_behind_a_link_is_followed() {
 }
 
 #[test]
+fn a_configuration_that_is_made_later_is_read_and_so_is_one_in_a_directory_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("a/b/netglance");
+    let mut command = support::pty::netglance(&[]);
+    command.env("HOME", dir.path()).env("XDG_CONFIG_HOME", dir.path().join("a/b"));
+    let mut session = Session::spawn(100, 30, command);
+    session.wait_for("all panels", |screen| screen.contains("╭ Memory") && screen.contains("╭ Processes"));
+    for name in ["load", "memory"] {
+        std::fs::create_dir_all(&place).unwrap();
+        let path = place.join("netglance.toml");
+        std::fs::write(&path, format!("[layout]\noverview = ['{name}']")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let title = ["╭ Load", "╭ Memory"].map(|title| (title, title.to_lowercase().contains(name)));
+        session.wait_for("one panel", |screen| title.iter().all(|(title, shown)| screen.contains(title) == *shown));
+        std::fs::remove_dir_all(dir.path().join("a")).unwrap();
+        session.wait_for("all panels", |screen| screen.contains("╭ Processes"));
+    }
+}
+
+#[test]
 fn rows_are_hidden_and_have_other_names() {
     let hidden = Sleeper::start("ng-hidden", "ng-hidden-argument");
     let (kept, other) =

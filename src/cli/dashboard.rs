@@ -107,7 +107,7 @@ fn watch(host: &Arc<LocalHost>, named: Option<PathBuf>, args: Dashboard, wake: t
         let reloaded = loaded.map_err(|problems| Failure::usage(problems.brief(), "")).and_then(|loaded| {
             let mut config = loaded.config;
             apply(&args, &mut config);
-            host.reload(config.collect.clone(), tick(&config)?).map_err(|error| Failure::thread(&error))?;
+            host.reload(config.collect.clone(), tick(&config)?);
             host.allow(!config.dashboard.read_only);
             parts(&host, config)
         });

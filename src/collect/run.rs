@@ -92,6 +92,14 @@ impl Runner {
         Self { entry, collector, budget, fixed, tick, asked, used: asked, row, partly: Vec::new(), cost: None }
     }
 
+    /// Takes new settings; totals and what the collector keeps stay.
+    pub fn settle(&mut self, settings: &CollectorSettings, tick: Duration) {
+        self.fixed = settings.interval.map(|interval| interval.0);
+        (self.budget, self.tick) = (settings.budget, tick);
+        self.asked = asked(self.entry, self.fixed, tick);
+        self.used = self.asked;
+    }
+
     /// Its registry entry.
     pub fn entry(&self) -> &'static Entry {
         self.entry

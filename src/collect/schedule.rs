@@ -4,7 +4,7 @@
 //! belong to the same moment. A collector that may block has a thread of its own: when it does not come back in time its
 //! tables go stale, and nothing else notices. All threads keep to one grid that begins with a full second of the wall
 //! clock, so that a reader has everything new at once and draws once. They publish through [`Sink`]; nobody waits for a
-//! reader.
+//! reader. New settings reach the same threads, so that a source that hangs never holds more than one of them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -65,9 +65,27 @@ struct Shared {
     changed: Condvar,
 }
 
+/// What the configuration says.
+#[derive(Default)]
+struct Plan {
+    settings: Settings,
+    tick: Duration,
+}
+
+impl Plan {
+    fn of(&self, entry: &Entry) -> CollectorSettings {
+        self.settings.collectors.get(entry.name).cloned().unwrap_or_default()
+    }
+
+    fn runs(&self, entry: &Entry) -> bool {
+        self.settings.collectors.get(entry.name).is_none_or(|settings| settings.enabled)
+    }
+}
+
 #[derive(Default)]
 struct Live {
     stop: bool,
+    plan: Arc<Plan>,
     wants: Arc<Wants>,
     rows: BTreeMap<&'static str, CollectorRow>,
     /// Collectors with their own thread that are in a run now, and since when.
@@ -75,6 +93,11 @@ struct Live {
 }
 
 impl Shared {
+    /// Says of collectors that are switched off that they are.
+    fn off(&self, plan: &Plan) -> Publication {
+        off_among(self.entries.iter().copied(), plan)
+    }
+
     /// A thread that panicked while holding the lock has left nothing half done: every change is one assignment.
     fn lock(&self) -> MutexGuard<'_, Live> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -91,43 +114,38 @@ impl Scheduler {
     }
 
     fn start_with(entries: &'static [&'static Entry], options: Options, sink: Arc<dyn Sink>) -> std::io::Result<Self> {
+        let plan = Arc::new(Plan { settings: options.settings, tick: options.tick });
         let shared = Arc::new(Shared {
             entries,
             grid: second_began(),
             roots: options.roots,
             sink,
-            state: Mutex::new(Live::default()),
+            state: Mutex::new(Live { plan: Arc::clone(&plan), ..Live::default() }),
             changed: Condvar::new(),
         });
         // from here on an early return ends the threads that were started
         let scheduler = Self { shared: Arc::clone(&shared) };
-        let mut together = Vec::new();
-        let mut disabled = Vec::new();
-        for entry in entries {
-            let default = CollectorSettings::default();
-            let settings = options.settings.collectors.get(entry.name).unwrap_or(&default);
-            if !settings.enabled {
-                disabled.extend(entry.tables.iter().map(|table| (*table, Err(off(entry)))));
-                continue;
-            }
-            let runner = Runner::new(entry, settings, options.tick);
-            if entry.blocks {
-                let shared = Arc::clone(&shared);
-                let name = format!("collect-{}", entry.name);
-                std::thread::Builder::new().name(name).spawn(move || Worker::new(shared, vec![runner], true).work())?;
-            } else {
-                together.push(runner);
-            }
+        shared.sink.publish(shared.off(&plan));
+        let (alone, together): (Vec<&'static Entry>, Vec<_>) = entries.iter().partition(|entry| entry.blocks);
+        for entry in alone {
+            let worker = Worker::new(Arc::clone(&shared), &plan, &[entry], true);
+            let name = format!("collect-{}", entry.name);
+            std::thread::Builder::new().name(name).spawn(move || worker.work())?;
         }
-        shared.sink.publish(Publication {
-            time: Timestamp::now(),
-            mono: Mono::now(),
-            filled: disabled,
-            partly: Vec::new(),
-        });
-        let sampler = Worker::new(Arc::clone(&shared), together, false);
+        let sampler = Worker::new(Arc::clone(&shared), &plan, &together, false);
         std::thread::Builder::new().name("sampler".to_owned()).spawn(move || sampler.work())?;
         Ok(scheduler)
+    }
+
+    /// Takes new settings. What was collected, and what collectors keep, stays.
+    pub fn reload(&self, settings: Settings, tick: Duration) {
+        let plan = Arc::new(Plan { settings, tick });
+        let mut live = self.shared.lock();
+        live.plan = Arc::clone(&plan);
+        // a collector that hangs cannot say itself that it was switched off
+        self.shared.sink.publish(self.shared.off(&plan));
+        drop(live);
+        self.shared.changed.notify_all();
     }
 
     /// Replaces the union of what readers want. A table that is new in it is collected at once.
@@ -157,6 +175,13 @@ pub fn off(entry: &Entry) -> Status {
     }
 }
 
+/// Says of collectors that are switched off that they are.
+fn off_among(entries: impl Iterator<Item = &'static Entry>, plan: &Plan) -> Publication {
+    let entries = entries.filter(|entry| !plan.runs(entry));
+    let filled = entries.flat_map(|entry| entry.tables.iter().map(move |table| (*table, Err(off(entry))))).collect();
+    Publication { time: Timestamp::now(), mono: Mono::now(), filled, partly: Vec::new() }
+}
+
 /// One thread with its collectors.
 struct Worker {
     shared: Arc<Shared>,
@@ -164,6 +189,7 @@ struct Worker {
     /// Whether this thread has one collector that may block.
     alone: bool,
     wants: Arc<Wants>,
+    plan: Arc<Plan>,
 }
 
 struct Planned {
@@ -173,19 +199,27 @@ struct Planned {
 }
 
 impl Worker {
-    fn new(shared: Arc<Shared>, runners: Vec<Runner>, alone: bool) -> Self {
+    fn new(shared: Arc<Shared>, plan: &Arc<Plan>, entries: &[&'static Entry], alone: bool) -> Self {
         let now = Instant::now();
-        let runners = runners.into_iter().map(|runner| Planned { runner, due: now, ran: None }).collect();
-        Self { shared, runners, alone, wants: Arc::default() }
+        let runner = |entry: &&'static Entry| Runner::new(entry, &plan.of(entry), plan.tick);
+        let runners = entries.iter().map(|entry| Planned { runner: runner(entry), due: now, ran: None }).collect();
+        Self { shared, runners, alone, wants: Arc::default(), plan: Arc::clone(plan) }
     }
 
     fn work(mut self) {
         while self.wait() {
-            let publication = self.round();
+            let mut publication = self.round();
+            let live = self.shared.lock();
             // what was still running when the scheduler went away is too late
-            if self.shared.lock().stop {
+            if live.stop {
                 return;
             }
+            let plan = Arc::clone(&live.plan);
+            drop(live);
+            let off = || self.runners.iter().map(|planned| planned.runner.entry()).filter(|entry| !plan.runs(entry));
+            publication
+                .filled
+                .retain(|(table, _)| !off().any(|entry| entry.tables.iter().any(|own| own.name == table.name)));
             if !publication.filled.is_empty() {
                 self.shared.sink.publish(publication);
             }
@@ -195,6 +229,32 @@ impl Worker {
         }
     }
 
+    /// Brings the collectors to a new plan.
+    fn settle(&mut self, plan: Arc<Plan>) {
+        for planned in &mut self.runners {
+            let before = planned.runner.asked_by(&self.wants);
+            let entry = planned.runner.entry();
+            planned.runner.settle(&plan.of(entry), plan.tick);
+            let interval = planned.runner.asked_by(&self.wants);
+            if !self.plan.runs(entry) {
+                (planned.due, planned.ran) = (Instant::now(), None);
+            } else if interval < before {
+                planned.due = planned.due.min(planned.ran.map_or_else(Instant::now, |ran| ran + interval));
+            }
+        }
+        // a run that ended meanwhile may have been published after the others had heard that it is off
+        let off = off_among(self.runners.iter().map(|planned| planned.runner.entry()), &plan);
+        if !off.filled.is_empty() {
+            self.shared.sink.publish(off);
+        }
+        self.plan = plan;
+    }
+
+    /// Collectors that anybody wants.
+    fn is_wanted(&self, planned: &Planned) -> bool {
+        self.plan.runs(planned.runner.entry()) && planned.runner.is_wanted(&self.wants)
+    }
+
     /// Waits until a collector is due; `false` when the scheduler is gone.
     fn wait(&mut self) -> bool {
         let mut live = self.shared.lock();
@@ -202,12 +262,19 @@ impl Worker {
             if live.stop {
                 return false;
             }
+            if !Arc::ptr_eq(&live.plan, &self.plan) {
+                let plan = Arc::clone(&live.plan);
+                drop(live);
+                self.settle(plan);
+                live = self.shared.lock();
+                continue;
+            }
             if !Arc::ptr_eq(&live.wants, &self.wants) {
                 let wants = Arc::clone(&live.wants);
                 advance(&mut self.runners, &self.wants, &wants);
                 self.wants = wants;
             }
-            let wanted = self.runners.iter().filter(|planned| planned.runner.is_wanted(&self.wants));
+            let wanted = self.runners.iter().filter(|planned| self.is_wanted(planned));
             let now = Instant::now();
             // nothing is wanted: a change of wants wakes this thread
             let due = wanted.map(|planned| planned.due).min().unwrap_or(now + Duration::from_mins(1));
@@ -228,10 +295,11 @@ impl Worker {
         let cx = Cx { roots: &self.shared.roots, wants: &self.wants, owners: &owners, time, mono };
         let (mut filled, mut partly) = (Vec::new(), Vec::new());
         for planned in &mut self.runners {
-            if planned.due > now || !planned.runner.is_wanted(&self.wants) {
+            let entry = planned.runner.entry();
+            if planned.due > now || !self.plan.runs(entry) || !planned.runner.is_wanted(&self.wants) {
                 continue;
             }
-            let name = planned.runner.entry().name;
+            let name = entry.name;
             if self.alone {
                 let mut live = self.shared.lock();
                 live.running.insert(name, now);
@@ -267,7 +335,7 @@ impl Worker {
                 None => row,
             })
         };
-        self.shared.entries.iter().filter_map(row).collect()
+        self.shared.entries.iter().filter(|entry| live.plan.runs(entry)).filter_map(row).collect()
     }
 
     /// Says of collectors that have not come back that their tables are stale.
@@ -276,7 +344,7 @@ impl Worker {
         // held until it is published: a collector that comes back in this moment must have the last word
         let live = self.shared.lock();
         let mut filled: Vec<Filled> = Vec::new();
-        for entry in self.shared.entries {
+        for entry in self.shared.entries.iter().filter(|entry| live.plan.runs(entry)) {
             if let Some(status) = live.running.get(entry.name).and_then(|since| stale(*since, now)) {
                 filled.extend(entry.tables.iter().map(|table| (*table, Err(status.clone()))));
             }
@@ -435,6 +503,50 @@ mod tests {
         let (_scheduler, receiver) = start(settings);
         let (_, rows) = next_with(&receiver, "load");
         assert!(rows.unwrap_err().reason.contains("switched off"));
+    }
+
+    /// Hangs, and counts how often it was made.
+    static MADE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    static COUNTED: Entry = Entry {
+        name: "hangs",
+        make: || {
+            MADE.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Box::new(Hangs)
+        },
+        ..HANGS
+    };
+    static COUNTED_AND_FINE: [&Entry; 2] = [&COUNTED, &FINE];
+
+    #[test]
+    fn a_collector_that_hangs_is_not_started_again_and_may_be_switched_off() {
+        let (sender, receiver) = mpsc::channel();
+        let tick = Duration::from_millis(100);
+        let options = Options { roots: Roots::live(), settings: Settings::default(), tick };
+        let sink = Arc::new(Channel(Mutex::new(sender)));
+        let scheduler = Scheduler::start_with(&COUNTED_AND_FINE, options, sink).unwrap();
+        assert_eq!(next_with(&receiver, "load").1.unwrap_err().state, State::Stale);
+        for _ in 0..5 {
+            scheduler.reload(Settings::default(), tick);
+        }
+        assert_eq!(next_with(&receiver, "load").1.unwrap_err().state, State::Stale);
+        scheduler.reload(toml::from_str("hangs.enabled = false").unwrap(), tick);
+        while !next_with(&receiver, "load").1.unwrap_err().reason.contains("switched off") {}
+        while next_with(&receiver, "collector").1 != Ok(1) {}
+        scheduler.reload(toml::from_str("fine.enabled = false").unwrap(), tick);
+        while next_with(&receiver, "clock").1.is_ok() {}
+        scheduler.reload(Settings::default(), tick);
+        while next_with(&receiver, "clock").1 != Ok(0) {}
+        assert_eq!(MADE.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_new_interval_is_kept_by_the_same_collector() {
+        let (scheduler, receiver) = start(Settings::default());
+        let (first, second) = (next_with(&receiver, "load").0, next_with(&receiver, "load").0);
+        assert!(second.since(first) < 4.0);
+        scheduler.reload(toml::from_str("load.interval = '100ms'").unwrap(), Duration::from_secs(5));
+        let samples: Vec<Mono> = (0..5).map(|_| next_with(&receiver, "load").0).collect();
+        assert!(samples[4].since(samples[0]) < 4.0, "{samples:?}");
     }
 
     #[test]

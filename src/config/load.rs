@@ -57,7 +57,7 @@ pub(super) fn compose(
     let config = Config::from_table(&table).map_err(|refusal| refused(TOGETHER, refusal))?;
     // each source is right by itself, but two of them may want the same key
     let mistakes = config.mistakes().into_iter();
-    let problems: Vec<Problem> = mistakes.map(|one| Problem::new(TOGETHER, one.message, one.hint)).collect();
+    let problems: Vec<Problem> = mistakes.map(|one| Problem::refused(TOGETHER, one.refused(None))).collect();
     if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
 }
 
@@ -97,7 +97,7 @@ fn check_variable(variable: environment::Variable) -> Result<Table, Problems> {
             Ok(config) => {
                 let mistakes = config.mistakes().into_iter();
                 let problems: Vec<Problem> =
-                    mistakes.map(|mistake| Problem::new(&variable.name, mistake.message, mistake.hint)).collect();
+                    mistakes.map(|one| Problem::refused(&variable.name, one.refused(None))).collect();
                 return if problems.is_empty() { Ok(reading) } else { Err(Problems(problems)) };
             }
             Err(error) => refused = refused.or(Some(Problem::refused(&variable.name, error))),

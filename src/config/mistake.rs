@@ -2,7 +2,9 @@
 //!
 //! Names of collectors, tables, columns, themes and panels are checked against what there is.
 
-use super::{Config, names, nearest};
+use std::ops::Range;
+
+use super::{Config, Refusal, names, nearest};
 use crate::collect::schedule;
 use crate::collect::settings::Interval;
 use crate::panel::SORTS;
@@ -10,13 +12,15 @@ use crate::panel::show::ShowError;
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::tui::keymap::{self, KeyError, Keymap};
-use crate::tui::theme::{self, Ability, Theme};
+use crate::tui::theme::{self, Ability, Theme, ThemeError};
 
 /// A mistake and the keys that lead to it from the top; elements of lists go by their number.
 pub(super) struct Mistake {
     pub(super) path: Vec<String>,
     pub(super) message: String,
     pub(super) hint: String,
+    /// Where it really is, if another file was named there.
+    pub(super) elsewhere: Option<String>,
 }
 
 /// Names that a hint lists at most.
@@ -25,7 +29,22 @@ const LISTED: usize = 16;
 impl Mistake {
     fn new(path: &[&str], message: impl Into<String>, hint: impl Into<String>) -> Self {
         let path = path.iter().map(|key| (*key).to_owned()).collect();
-        Self { path, message: message.into(), hint: hint.into() }
+        Self { path, message: message.into(), hint: hint.into(), elsewhere: None }
+    }
+
+    fn of_theme(error: ThemeError) -> Self {
+        match error {
+            ThemeError::Parse { place, cause } => Self { elsewhere: Some(place), ..Self::new(&["theme"], cause, "") },
+            ThemeError::Read { path, cause } => {
+                Self { elsewhere: Some(path), ..Self::new(&["theme"], format!("cannot be read: {cause}"), "") }
+            }
+            ThemeError::Unknown { .. } => Self::new(&["theme"], error.to_string(), ""),
+        }
+    }
+
+    /// As something refused, with its place in a text if it has one there.
+    pub(super) fn refused(self, span: Option<Range<usize>>) -> Refusal {
+        Refusal { span, message: self.message, hint: self.hint, elsewhere: self.elsewhere }
     }
 
     fn unknown<'a>(path: &[&str], what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
@@ -87,7 +106,7 @@ impl Config {
             let known = themes.iter().map(String::as_str);
             mistakes.push(Mistake::unknown(&["theme"], "theme", &dashboard.theme, known));
         } else if let Err(error) = Theme::named(&dashboard.theme, super::themes().as_deref(), Ability::new(|_| None)) {
-            mistakes.push(Mistake::new(&["theme"], error.to_string().trim_end(), ""));
+            mistakes.push(Mistake::of_theme(error));
         }
         if let Some(view) = &dashboard.view {
             let known = names::views;

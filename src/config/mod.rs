@@ -71,6 +71,8 @@ struct Refusal {
     span: Option<Range<usize>>,
     message: String,
     hint: String,
+    /// Where it is, if that is not in the text.
+    elsewhere: Option<String>,
 }
 
 impl Config {
@@ -87,7 +89,8 @@ impl Config {
             } else {
                 let near = nearest(name, keys.iter().map(String::as_str).chain(SECTIONS));
                 let hint = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
-                return Err(Refusal { span: Some(key.span()), message: format!("unknown key `{name}`"), hint });
+                let message = format!("unknown key `{name}`");
+                return Err(Refusal { span: Some(key.span()), message, hint, elsewhere: None });
             }
         }
         let sections = Sections::deserialize(toml::Deserializer::from(Spanned::new(span.clone(), sections)))?;

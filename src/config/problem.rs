@@ -26,7 +26,10 @@ impl Problem {
     }
 
     pub(super) fn refused(place: impl Into<String>, refusal: Refusal) -> Self {
-        Self::new(place, refusal.message, refusal.hint)
+        match refusal.elsewhere {
+            None => Self::new(place, refusal.message, refusal.hint),
+            Some(own) => Self::new(own, format!("{} (named by {})", refusal.message, place.into()), refusal.hint),
+        }
     }
 }
 
@@ -87,7 +90,7 @@ impl From<toml::de::Error> for Refusal {
             .flatten();
         let near = unknown.and_then(|name| nearest(name, quoted));
         let hint = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
-        Self { span: error.span(), message, hint }
+        Self { span: error.span(), message, hint, elsewhere: None }
     }
 }
 

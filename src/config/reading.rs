@@ -58,7 +58,8 @@ fn meant(config: &Config, root: DeTable<'_>) -> Vec<Refusal> {
     mistakes
         .map(|mistake| {
             let keys: Vec<&str> = mistake.path.iter().map(String::as_str).collect();
-            Refusal { span: span_of(&tree, &keys), message: mistake.message, hint: mistake.hint }
+            let span = span_of(&tree, &keys);
+            mistake.refused(span)
         })
         .collect()
 }

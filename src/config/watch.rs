@@ -1,10 +1,13 @@
 //! When does the configuration change while the program runs?
 //!
-//! The directory is watched, not the file: editors write a new file and rename it over the old one.
+//! The directory is watched, not the file: editors write a new file and rename it over the old one. Where there is no
+//! directory yet, the nearest one above it is watched, until it is made.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher as _};
@@ -20,10 +23,16 @@ const STEPS: usize = 50;
 /// Symbolic links that are followed from a configuration to its file.
 const LINKS: usize = 8;
 
+/// Directories that may be made one after the other while they are looked for.
+const DEPTH: usize = 64;
+
 /// Watches until it is dropped.
 pub struct Watch {
-    _watcher: notify::RecommendedWatcher,
+    _watcher: Arc<Mutex<notify::RecommendedWatcher>>,
 }
+
+/// Files that are waited for, with what they link to.
+type Files = Arc<Mutex<Vec<PathBuf>>>;
 
 /// Calls `changed` with the new configuration, or with what is wrong with it, after every change of its file. The caller
 /// keeps the old configuration when the new one is wrong.
@@ -34,15 +43,11 @@ pub fn watch(
     named: Option<PathBuf>,
     changed: impl Fn(Result<Loaded, Problems>) + Send + 'static,
 ) -> Result<Watch, notify::Error> {
-    let mut files = named.as_ref().map_or_else(file::candidates, |path| vec![path.clone()]);
-    // what a link points to changes in another directory
-    for file in files.clone() {
-        files.extend(std::iter::successors(target(&file), |file| target(file)).take(LINKS));
-    }
     let (events, received) = mpsc::channel();
-    let watched = files.clone();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| matters(&event, &watched)) {
+    let files = Files::default();
+    let watched = Arc::clone(&files);
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| matters(&event, &lock(&watched))) {
             // the thread below ends only with this watcher
             let _ = events.send(());
         }
@@ -53,17 +58,53 @@ pub fn watch(
         std::mem::forget(watcher);
         return Err(notify::Error::generic("no thread can be started (raise the limit of processes, ulimit -u)"));
     }
-    let directories: BTreeSet<&Path> = files.iter().filter_map(|file| directory(file)).collect();
-    for directory in directories.into_iter().filter(|directory| directory.is_dir()) {
-        watcher.watch(directory, RecursiveMode::NonRecursive)?;
-    }
+    let watcher = Arc::new(Mutex::new(watcher));
+    look(&watcher, &files, named.as_deref())?;
+    let weak = Arc::downgrade(&watcher);
     std::thread::Builder::new().name("config".to_owned()).spawn(move || {
         while received.recv().is_ok() {
             let _ = (0..STEPS).take_while(|_| received.recv_timeout(SETTLE).is_ok()).count();
+            let Some(watcher) = weak.upgrade() else { return };
+            // what was watched before still is
+            let _ = look(&watcher, &files, named.as_deref());
+            drop(watcher);
             changed(load(named.as_deref()));
         }
     })?;
     Ok(Watch { _watcher: watcher })
+}
+
+/// Watches where the files are, or will be: links may lead elsewhere and directories may be new since the last time.
+fn look(watcher: &Mutex<notify::RecommendedWatcher>, files: &Files, named: Option<&Path>) -> Result<(), notify::Error> {
+    let mut all = named.map_or_else(file::candidates, |path| vec![path.to_owned()]);
+    // what anybody writes to /dev/null changes nothing
+    all.retain(|file| !file.metadata().is_ok_and(|meta| meta.file_type().is_char_device()));
+    // what a link points to changes in another directory
+    for file in all.clone() {
+        all.extend(std::iter::successors(target(&file), |file| target(file)).take(LINKS));
+    }
+    let directories: BTreeSet<&Path> = all.iter().filter_map(|file| directory(file)).collect();
+    lock(files).clone_from(&all);
+    let mut watcher = lock(watcher);
+    for wanted in directories {
+        let mut before = None;
+        // the next directory may be made after the one above it was found and before it is watched
+        for _ in 0..DEPTH {
+            let nearest = wanted.ancestors().find(|directory| directory.is_dir());
+            if nearest == before {
+                break;
+            }
+            if let Some(directory) = nearest {
+                watcher.watch(directory, RecursiveMode::NonRecursive)?;
+            }
+            before = nearest;
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn directory(file: &Path) -> Option<&Path> {
@@ -75,11 +116,14 @@ fn target(file: &Path) -> Option<PathBuf> {
     std::fs::read_link(file).ok().and_then(|to| directory(file).map(|directory| directory.join(to)))
 }
 
-/// Reading a file is an event too, and must not lead to reading it again.
+/// Whether something happened to one of the files or to a directory above one. Reading a file is an event too, and must not
+/// lead to reading it again.
 fn matters(event: &notify::Event, files: &[PathBuf]) -> bool {
     // the kernel has thrown events away
     if event.need_rescan() {
         return true;
     }
-    !event.kind.is_access() && event.paths.iter().any(|path| files.iter().any(|f| f.file_name() == path.file_name()))
+    let is_file = |path: &Path| files.iter().any(|file| file.file_name() == path.file_name());
+    let is_above = |path: &Path| files.iter().any(|file| file.starts_with(path));
+    !event.kind.is_access() && event.paths.iter().any(|path| is_file(path) || is_above(path))
 }

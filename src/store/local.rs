@@ -37,9 +37,8 @@ pub type OnChange = Box<dyn Fn() + Send + Sync>;
 /// This machine.
 pub struct LocalHost {
     store: Arc<Store>,
-    scheduler: Mutex<Scheduler>,
+    scheduler: Scheduler,
     demands: Mutex<BTreeMap<u64, Vec<Demand>>>,
-    roots: Roots,
     actions: AtomicBool,
 }
 
@@ -52,15 +51,7 @@ struct Store {
 #[derive(Default)]
 struct Latest {
     snapshot: Arc<Snapshot>,
-    /// Number of the scheduler that is listened to; those before it may still be at work.
-    scheduler: u64,
     wants: Wants,
-}
-
-/// What one scheduler publishes into.
-struct Feed {
-    store: Arc<Store>,
-    scheduler: u64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -75,43 +66,20 @@ impl LocalHost {
     pub fn start(options: Options, on_change: OnChange) -> std::io::Result<Arc<Self>> {
         let store = Arc::new(Store { latest: Mutex::default(), history: Mutex::default(), on_change });
         let scheduler = Scheduler::start(
-            schedule::Options { roots: options.roots.clone(), settings: options.settings, tick: options.tick },
-            Arc::new(Feed { store: Arc::clone(&store), scheduler: 0 }),
+            schedule::Options { roots: options.roots, settings: options.settings, tick: options.tick },
+            Arc::clone(&store) as Arc<dyn Sink>,
         )?;
-        Ok(Arc::new(Self {
-            store,
-            scheduler: Mutex::new(scheduler),
-            demands: Mutex::default(),
-            roots: options.roots,
-            actions: AtomicBool::new(options.actions),
-        }))
+        Ok(Arc::new(Self { store, scheduler, demands: Mutex::default(), actions: AtomicBool::new(options.actions) }))
     }
 
     /// Takes new settings for collecting; samples and history stay.
-    ///
-    /// # Errors
-    /// A thread could not be started; the old settings stay in force.
-    pub fn reload(&self, settings: Settings, tick: Duration) -> std::io::Result<()> {
-        let options = schedule::Options { roots: self.roots.clone(), settings, tick };
-        // held to the end, so that what readers demand meanwhile reaches the new one
-        let mut current = lock(&self.scheduler);
-        let number = self.store.listen_to(|number| number + 1);
-        let feed = Feed { store: Arc::clone(&self.store), scheduler: number };
-        let scheduler = Scheduler::start(options, Arc::new(feed)).inspect_err(|_| {
-            self.store.listen_to(|number| number - 1);
-        })?;
-        scheduler.demand(self.wants());
-        *current = scheduler;
-        Ok(())
+    pub fn reload(&self, settings: Settings, tick: Duration) {
+        self.scheduler.reload(settings, tick);
     }
 
     /// Whether [`Host::act`] does anything from now on.
     pub fn allow(&self, actions: bool) {
         self.actions.store(actions, Ordering::Relaxed);
-    }
-
-    fn wants(&self) -> Wants {
-        Wants::union(lock(&self.demands).values().flatten())
     }
 }
 
@@ -121,22 +89,20 @@ impl Host for LocalHost {
     }
 
     fn demand(&self, reader: u64, wants: Vec<Demand>) {
-        // taken first: of two readers who change their minds at once the later union must win
-        let scheduler = lock(&self.scheduler);
-        let changed = {
-            let mut demands = lock(&self.demands);
-            if wants.is_empty() {
-                demands.remove(&reader).is_some()
-            } else {
-                let changed = demands.get(&reader) != Some(&wants);
+        // held to the end: of two readers who change their minds at once the later union must win
+        let mut demands = lock(&self.demands);
+        let changed = if wants.is_empty() {
+            demands.remove(&reader).is_some()
+        } else {
+            demands.get(&reader) != Some(&wants) && {
                 demands.insert(reader, wants);
-                changed
+                true
             }
         };
         if changed {
-            let wants = self.wants();
+            let wants = Wants::union(demands.values().flatten());
             self.store.want(wants.clone());
-            scheduler.demand(wants);
+            self.scheduler.demand(wants);
         }
     }
 
@@ -153,14 +119,11 @@ impl Host for LocalHost {
     }
 }
 
-impl Sink for Feed {
+impl Sink for Store {
     fn publish(&self, publication: Publication) {
         let filled: Vec<&'static Table> = publication.filled.iter().map(|(table, _)| *table).collect();
         let published = {
-            let mut latest = lock(&self.store.latest);
-            if latest.scheduler != self.scheduler {
-                return;
-            }
+            let mut latest = lock(&self.latest);
             let mut snapshot = Snapshot::clone(&latest.snapshot);
             snapshot.generation += 1;
             for (table, rows) in publication.filled {
@@ -178,8 +141,8 @@ impl Sink for Feed {
             latest.snapshot = Arc::new(snapshot);
             Arc::clone(&latest.snapshot)
         };
-        self.store.remember(&published, &filled);
-        (self.store.on_change)();
+        self.remember(&published, &filled);
+        (self.on_change)();
     }
 }
 
@@ -191,13 +154,6 @@ impl Latest {
 }
 
 impl Store {
-    /// Changes the number of the scheduler that is listened to and returns it.
-    fn listen_to(&self, change: impl FnOnce(u64) -> u64) -> u64 {
-        let mut latest = lock(&self.latest);
-        latest.scheduler = change(latest.scheduler);
-        latest.scheduler
-    }
-
     /// Takes new wants and drops the rows that nobody wants any more.
     fn want(&self, wants: Wants) {
         let mut latest = lock(&self.latest);
@@ -297,42 +253,22 @@ mod tests {
         assert!(matches!(host.act(&action), Err(ActionError::Off)));
     }
 
-    fn feed(scheduler: u64) -> Feed {
-        let store = Store { latest: Mutex::default(), history: Mutex::default(), on_change: Box::new(|| {}) };
-        Feed { store: Arc::new(store), scheduler }
-    }
-
     fn tasks(table: &'static Table) -> Publication {
         let rows: Arc<dyn crate::model::Rows> = Arc::new(vec![crate::store::made::task(1, 0.5)]);
         Publication { time: Timestamp::now(), mono: Mono::now(), filled: vec![(table, Ok(rows))], partly: Vec::new() }
     }
 
     #[test]
-    fn a_scheduler_that_was_replaced_is_not_heard_any_more() {
-        let old = feed(0);
-        let new = Feed { store: Arc::clone(&old.store), scheduler: 1 };
-        let generation = || lock(&old.store.latest).snapshot.generation;
-        old.publish(tasks(crate::store::made::TaskRow::TABLE));
-        new.publish(tasks(crate::store::made::TaskRow::TABLE));
-        assert_eq!(generation(), 1);
-        old.store.listen_to(|number| number + 1);
-        old.publish(tasks(crate::store::made::TaskRow::TABLE));
-        assert_eq!(generation(), 1);
-        new.publish(tasks(crate::store::made::TaskRow::TABLE));
-        assert_eq!(generation(), 2);
-    }
-
-    #[test]
     fn rows_on_demand_are_dropped_with_the_last_demand() {
         let table = crate::collect::process_detail::ProcessEnvironmentRow::TABLE;
-        let feed = feed(0);
-        let rows = || lock(&feed.store.latest).snapshot.get(&table.name).map(|state| state.now.is_some());
-        feed.publish(tasks(table));
+        let store = Store { latest: Mutex::default(), history: Mutex::default(), on_change: Box::new(|| {}) };
+        let rows = || lock(&store.latest).snapshot.get(&table.name).map(|state| state.now.is_some());
+        store.publish(tasks(table));
         assert_eq!(rows(), None, "nobody wants it");
-        feed.store.want(Wants::union([&Demand::table(&table.name)]));
-        feed.publish(tasks(table));
+        store.want(Wants::union([&Demand::table(&table.name)]));
+        store.publish(tasks(table));
         assert_eq!(rows(), Some(true));
-        feed.store.want(Wants::default());
+        store.want(Wants::default());
         assert_eq!(rows(), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -85,5 +86,54 @@ fn root_a_hung_mount_stalls_alone_on_the_whole_dashboard() {
         drop((device, silent));
         unmount(place);
         unmount(other);
+    });
+}
+
+/// Names of the threads of a process.
+fn threads(session: &Session) -> Vec<String> {
+    let tasks = format!("/proc/{}/task", session.pid().as_raw_nonzero());
+    let names = std::fs::read_dir(tasks).unwrap().filter_map(|task| {
+        // one that has just ended is none
+        std::fs::read_to_string(task.unwrap().path().join("comm")).ok()
+    });
+    let mut names: Vec<String> = names.map(|name| name.trim_end().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn root_a_reload_while_a_mount_hangs_leaves_no_thread_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("netglance.toml");
+    let write = |text: &str| {
+        let new = dir.path().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::rename(&new, &path).unwrap();
+    };
+    write("");
+    within(UnshareFlags::NEWNS, || {
+        mount("none", Path::new("/mnt"), "tmpfs", 0, "");
+        let place = Path::new("/mnt/hung");
+        std::fs::create_dir(place).unwrap();
+        let device = mount_fuse(place);
+        greet(&device);
+        let mut session = Session::ready(120, 40, &["--config", path.to_str().unwrap(), "--view", "storage"]);
+        let stalled = |screen: &str| screen.lines().any(|line| line.contains("/mnt/hung") && line.contains("stalled"));
+        session.wait_for("a stalled mount", stalled);
+        let before = threads(&session);
+        assert!(before.iter().any(|name| name == "statfs"), "{before:?}");
+        for turn in 0..6 {
+            let (theme, ascii) = [("mono", true), ("nord", false)][turn % 2];
+            write(&format!("theme = '{theme}'\nascii = {ascii}\n[collect.mount]\nbudget = 0.{}", turn + 1));
+            session.wait_for("the new settings", |screen| screen.is_ascii() == ascii);
+        }
+        session.wait_for("a stalled mount", stalled);
+        let after = threads(&session);
+        assert!(after.len() <= before.len(), "{before:?} {after:?}");
+        session.send("q");
+        assert!(session.ended(PATIENT).0.success());
+        drop(device);
+        unmount(place);
     });
 }
