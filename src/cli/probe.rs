@@ -3,9 +3,10 @@
 //! A [`Probe`] is a thread with one collector that takes a sample when it is asked. A source that does not answer within
 //! [`PATIENCE`] is stale; its thread is left behind and ends with the process.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::collect::run::{CollectorRow, Runner};
 use crate::collect::settings::CollectorSettings;
@@ -35,12 +36,33 @@ pub(super) struct Probe {
     settings: CollectorSettings,
     /// `None` for a collector that the configuration has switched off.
     thread: Option<Line>,
+    /// Longest wait for one sample.
+    patience: Duration,
 }
 
-/// How a probe talks to its thread.
+/// How a probe talks to its thread. Questions have numbers, so that an answer that comes too late is not taken for that to
+/// the next question.
 struct Line {
-    requests: mpsc::Sender<()>,
-    answers: mpsc::Receiver<Taken>,
+    requests: mpsc::Sender<u64>,
+    answers: mpsc::Receiver<(u64, Taken)>,
+    asked: Cell<u64>,
+}
+
+impl Line {
+    /// The answer to a new question.
+    fn answer(&self, patience: Duration) -> Result<Taken, RecvTimeoutError> {
+        let until = Instant::now() + patience;
+        let question = self.asked.get() + 1;
+        self.asked.set(question);
+        // a thread that is gone shows in the answer
+        let _ = self.requests.send(question);
+        loop {
+            match self.answers.recv_timeout(until.saturating_duration_since(Instant::now()))? {
+                (number, taken) if number == question => return Ok(taken),
+                _ => {}
+            }
+        }
+    }
 }
 
 impl Probe {
@@ -48,24 +70,27 @@ impl Probe {
     pub(super) fn start(entry: &'static Entry, wants: Wants, config: &Config) -> std::io::Result<Self> {
         let settings = config.collect.collectors.get(entry.name).cloned().unwrap_or_default();
         if !settings.enabled {
-            return Ok(Self { entry, settings, thread: None });
+            return Ok(Self { entry, settings, thread: None, patience: PATIENCE });
         }
-        let (requests, asked) = mpsc::channel::<()>();
+        let (requests, asked) = mpsc::channel::<u64>();
         let (answer, answers) = mpsc::channel();
         let own = settings.clone();
         std::thread::Builder::new().name(format!("probe-{}", entry.name)).spawn(move || {
             let mut runner = Runner::new(entry, &own, entry.interval);
             let (roots, owners) = (Roots::live(), Owners::default());
-            while asked.recv().is_ok() {
+            while let Ok(number) = asked.recv() {
+                // nobody waits any more for the answers to those before
+                let number = asked.try_iter().last().unwrap_or(number);
                 let (time, mono) = (Timestamp::now(), Mono::now());
                 let filled = runner.run(&Cx { roots: &roots, wants: &wants, owners: &owners, time, mono });
                 let (partly, row) = (runner.partly().to_vec(), runner.row().clone());
-                if answer.send(Taken { filled, partly, row, time, mono }).is_err() {
+                if answer.send((number, Taken { filled, partly, row, time, mono })).is_err() {
                     break;
                 }
             }
         })?;
-        Ok(Self { entry, settings, thread: Some(Line { requests, answers }) })
+        let line = Line { requests, answers, asked: Cell::new(0) };
+        Ok(Self { entry, settings, thread: Some(line), patience: PATIENCE })
     }
 
     /// Probes of every collector, asked for every table that needs no Id, with the columns that people show.
@@ -94,12 +119,10 @@ impl Probe {
     /// The status of a source that does not answer or is switched off.
     pub(super) fn take(&self) -> Result<Taken, Status> {
         let line = self.thread.as_ref().ok_or_else(|| schedule::off(self.entry))?;
-        // a thread that is gone shows in the answer
-        let _ = line.requests.send(());
-        line.answers.recv_timeout(PATIENCE).map_err(|error| match error {
+        line.answer(self.patience).map_err(|error| match error {
             RecvTimeoutError::Timeout => Status {
                 state: State::Stale,
-                reason: Text::from(format!("no answer within {}", crate::model::unit::duration(PATIENCE))),
+                reason: Text::from(format!("no answer within {}", crate::model::unit::duration(self.patience))),
                 hint: Text::from("its source hangs"),
             },
             RecvTimeoutError::Disconnected => Status {
@@ -174,4 +197,84 @@ impl Source {
 pub(super) fn wait(span: Duration) {
     let (_keep, never) = mpsc::channel::<()>();
     let _ = never.recv_timeout(span);
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use std::sync::{Condvar, Mutex, MutexGuard};
+
+    use super::*;
+    use crate::collect::load::LoadRow;
+    use crate::collect::{Batch, Collect, Skip};
+
+    /// A collector of loads that are the numbers of its runs. One of them waits until it is let go.
+    pub(crate) static WAITS: Entry = Entry {
+        name: "waits",
+        tables: &[LoadRow::TABLE],
+        interval: Duration::from_secs(1),
+        blocks: true,
+        make: || Box::new(Waits(0)),
+    };
+
+    struct Waits(u32);
+
+    /// The run that waits.
+    static CLOSED: Mutex<Option<u32>> = Mutex::new(None);
+    static OPENED: Condvar = Condvar::new();
+    static ONE_TEST: Mutex<()> = Mutex::new(());
+
+    impl Collect for Waits {
+        fn collect(&mut self, _: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+            self.0 += 1;
+            let closed = CLOSED.lock().unwrap();
+            drop(OPENED.wait_while(closed, |run| *run == Some(self.0)).unwrap());
+            let run = f64::from(self.0);
+            out.push(vec![LoadRow { one: run, five: run, fifteen: run, runnable: 0, tasks: 0, cpus: None }]);
+            Ok(())
+        }
+    }
+
+    /// Holds one run until it is opened; one at a time.
+    pub(crate) struct Gate {
+        _one: MutexGuard<'static, ()>,
+    }
+
+    impl Gate {
+        pub(crate) fn closed_at(run: u32) -> Self {
+            let gate = Self { _one: ONE_TEST.lock().unwrap_or_else(std::sync::PoisonError::into_inner) };
+            *CLOSED.lock().unwrap() = Some(run);
+            gate
+        }
+
+        pub(crate) fn open() {
+            *CLOSED.lock().unwrap() = None;
+            OPENED.notify_all();
+        }
+    }
+
+    impl Drop for Gate {
+        fn drop(&mut self) {
+            Self::open();
+        }
+    }
+
+    /// A probe that waits so long.
+    pub(crate) fn probe(entry: &'static Entry, patience: Duration) -> Probe {
+        let config = Config::default();
+        Probe { patience, ..Probe::start(entry, Wants::default(), &config).unwrap() }
+    }
+
+    #[test]
+    fn a_late_answer_is_not_taken_for_that_to_the_next_question() {
+        let _gate = Gate::closed_at(1);
+        let mut probe = probe(&WAITS, Duration::from_millis(20));
+        for _ in 0..2 {
+            assert_eq!(probe.take().err().map(|status| status.state), Some(State::Stale));
+        }
+        Gate::open();
+        probe.patience = Duration::from_secs(20);
+        let taken = probe.take().ok().unwrap();
+        assert!(taken.row.runs >= 2, "the answer is that of run {}", taken.row.runs);
+        assert_eq!(probe.take().ok().unwrap().row.runs, taken.row.runs + 1);
+    }
 }

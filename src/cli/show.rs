@@ -12,7 +12,7 @@ use super::{Failure, args, column, table};
 use crate::collect::{EVERY_SECOND, MAX_IDS, Wants};
 use crate::config::Config;
 use crate::export::{self, Format, Selection};
-use crate::model::{Demand, Kind, Sample, Status, Table, Value};
+use crate::model::{Demand, Kind, Sample, State, Status, Table, Timestamp, Value};
 use crate::store::expr::{ExprError, Filter};
 use crate::store::query::{self, Order, Query};
 use crate::store::rate::{Mode, View};
@@ -24,12 +24,28 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
     let query = Query { filter: filter(args, table)?, sort: sort(args, table)?, limit: args.limit };
     let demands = demands(args, table, &columns, &query)?;
     let source = Source::start(table, &Wants::union(&demands), config).map_err(|error| Failure::thread(&error))?;
-    let mode = if args.rate { Mode::Rate } else { Mode::Total };
+    series(&Ask { args, table, columns, query }, &source, &|message, hint| super::warn(message, hint), out)
+}
+
+/// What is to be shown.
+struct Ask<'a> {
+    args: &'a args::Show,
+    table: &'static Table,
+    columns: Vec<usize>,
+    query: Query,
+}
+
+/// Says what does not keep the command from its answer, and what to do about it.
+type Tell<'a> = &'a dyn Fn(&str, &str);
+
+/// Prints as often as was asked for. A sample that does not come in time is told, and the next one is waited for.
+fn series(ask: &Ask<'_>, source: &Source, tell: Tell<'_>, out: &mut dyn Write) -> Result<(), Failure> {
+    let (args, table) = (ask.args, ask.table);
     let every = args.every.map_or(EVERY_SECOND, |interval| interval.0);
     let mut grid = Grid { next: Instant::now(), every };
     let mut before = None;
     if args.rate {
-        before = Some(take(&source, table)?.0);
+        before = Some(take(source, table)?.0);
         grid.wait();
     }
     let prints = match (args.count, args.every) {
@@ -41,36 +57,49 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
         if n > 0 {
             grid.wait();
         }
-        let (now, part) = take(&source, table)?;
+        let (now, part) = match source.take(table) {
+            Ok(taken) => taken,
+            Err(status) if n > 0 && n + 1 < prints && status.state == State::Stale => {
+                tell(&format!("{}: stale: {}", table.name, status.reason), &status.hint);
+                continue;
+            }
+            Err(status) => return Err(Failure::source(&table.name, &status)),
+        };
         if let Some(part) = part.filter(|_| n == 0) {
-            super::warn(&format!("{}: partly {}: {}", table.name, part.state.name(), part.reason), &part.hint);
+            tell(&format!("{}: partly {}: {}", table.name, part.state.name(), part.reason), &part.hint);
         }
-        let view = View::new(&now, before.as_ref(), mode);
-        let rows = query::run(&view, &query);
-        let columns = if args.columns.is_empty() && !args.format.is_complete() {
-            told_apart(&view, &rows, &columns)
-        } else {
-            columns.clone()
-        };
-        let what = Selection {
-            table,
-            columns: &columns,
-            rows: &rows,
-            cell: &|row, column| view.cell(row, column),
-            rate: args.rate,
-            time: now.time,
-        };
-        match room(args.format) {
-            Some(room) => export::write_fitting(out, &what, n == 0, room, !args.columns.is_empty())?,
-            None => export::write(out, args.format, &what, n == 0)?,
-        }
-        out.flush()?;
+        let view = View::new(&now, before.as_ref(), if args.rate { Mode::Rate } else { Mode::Total });
+        print(ask, &view, now.time, n == 0, out)?;
         if n == 0 && before.is_none() {
-            warn_unknown(&view, &query);
+            warn_unknown(&view, &ask.query);
         }
         before = Some(now);
     }
     Ok(())
+}
+
+/// Prints one sample.
+fn print(ask: &Ask<'_>, view: &View, time: Timestamp, first: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let args = ask.args;
+    let rows = query::run(view, &ask.query);
+    let columns = if args.columns.is_empty() && !args.format.is_complete() {
+        told_apart(view, &rows, &ask.columns)
+    } else {
+        ask.columns.clone()
+    };
+    let what = Selection {
+        table: ask.table,
+        columns: &columns,
+        rows: &rows,
+        cell: &|row, column| view.cell(row, column),
+        rate: args.rate,
+        time,
+    };
+    match room(args.format) {
+        Some(room) => export::write_fitting(out, &what, first, room, !args.columns.is_empty())?,
+        None => export::write(out, args.format, &what, first)?,
+    }
+    Ok(out.flush()?)
 }
 
 /// The columns, with the Ids that matter only where rows differ in them.
@@ -118,6 +147,10 @@ struct Grid {
 impl Grid {
     fn wait(&mut self) {
         self.next += self.every;
+        // what was missed stays out: samples in a burst would say nothing
+        let late = Instant::now().saturating_duration_since(self.next);
+        let missed = late.as_nanos() / self.every.as_nanos().max(1);
+        self.next += self.every.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX));
         probe::wait(self.next.saturating_duration_since(Instant::now()));
     }
 }
@@ -226,4 +259,36 @@ fn required(table: &Table, filter: Option<&Filter>) -> Result<Vec<Vec<Value>>, F
         all = all.iter().flat_map(longer).collect();
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+    use crate::cli::probe::testing::{Gate, WAITS};
+    use clap::Parser as _;
+
+    #[test]
+    fn a_sample_that_does_not_come_is_told_and_the_series_goes_on() {
+        let cli =
+            Cli::parse_from(["netglance", "show", "load", "--every", "100ms", "--count", "4", "--format", "json"]);
+        let Some(Command::Show(args)) = cli.command else { panic!("show is a command") };
+        let table = table("load").unwrap();
+        let query = Query { filter: None, sort: Vec::new(), limit: None };
+        let ask = Ask { args: &args, table, columns: columns(&args, table).unwrap(), query };
+        // the second run waits
+        let _gate = Gate::closed_at(2);
+        let source = Source::Collector(probe::testing::probe(&WAITS, Duration::from_secs(2)));
+        let told = std::cell::RefCell::new(Vec::new());
+        let tell = |message: &str, _: &str| {
+            told.borrow_mut().push(message.to_owned());
+            Gate::open();
+        };
+        let mut out = Vec::new();
+        series(&ask, &source, &tell, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let runs: Vec<&str> = text.lines().map(|line| line.split([':', ',']).nth(1).unwrap()).collect();
+        assert_eq!(runs, ["1.0", "3.0", "4.0"], "{text}");
+        assert_eq!(told.into_inner(), ["load: stale: no answer within 2s"]);
+    }
 }

@@ -14,9 +14,10 @@ pub mod route;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::sockopt::{self, Timeout};
+use rustix::net::sockopt;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::{Error, meter};
@@ -150,8 +151,6 @@ impl Socket {
             sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER)
                 .map_err(|cause| Error::new("set receive buffer of", family.name(), cause))?;
         }
-        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(DEADLINE))
-            .map_err(|cause| Error::new("set deadline of", family.name(), cause))?;
         Ok(Self { inner: socket, family, buffer: vec![0; USER_BUFFER], sequence: 0 })
     }
 
@@ -241,6 +240,21 @@ impl Socket {
         Ok(sender.is_some_and(|address| address.pid() == 0).then_some(length))
     }
 
+    /// Reads one datagram, or says `TIMEDOUT` at a deadline, however many datagrams came before.
+    fn receive_until(&mut self, deadline: Instant) -> Result<Option<usize>, Errno> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Errno::TIMEDOUT);
+        }
+        match self.receive(RecvFlags::DONTWAIT) {
+            Err(Errno::AGAIN) => {}
+            received => return received,
+        }
+        let left = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
+        poll(&mut [PollFd::new(&self.inner, PollFlags::IN)], Some(&left))?;
+        Ok(None)
+    }
+
     fn receive_dump(
         &mut self,
         request: &Request,
@@ -248,11 +262,10 @@ impl Socket {
         visit: &mut impl FnMut(Part<'_>) -> Result<(), Malformed>,
     ) -> Result<End, Error> {
         let mut interrupted = false;
-        while Instant::now() < deadline {
-            let length = match self.receive(RecvFlags::empty()) {
+        loop {
+            let length = match self.receive_until(deadline) {
                 Ok(Some(length)) => length,
                 Ok(None) | Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => break,
                 Err(cause) => return Err(self.error(request, cause)),
             };
             let bytes = self.buffer.get(..length).ok_or_else(|| self.error(request, Errno::MSGSIZE))?;
@@ -267,7 +280,6 @@ impl Socket {
                 }
             }
         }
-        Err(self.error(request, Errno::TIMEDOUT))
     }
 
     fn error(&self, request: &Request, cause: impl Into<std::io::Error>) -> Error {

@@ -148,3 +148,13 @@ fn root_a_storm_of_notifications_is_reported_as_lost() {
         assert_eq!((drained.unwrap(), seen > 0), (Drained::All, true), "the next notification arrives again");
     });
 }
+
+#[test]
+fn an_answer_that_does_not_come_is_waited_for_until_the_deadline_and_no_longer() {
+    let mut socket = Socket::open(Family::Route).unwrap();
+    let (begin, span) = (Instant::now(), Duration::from_millis(100));
+    let request = Request { kind: 0, body: Vec::new(), what: "nothing" };
+    let error = socket.receive_dump(&request, begin + span, &mut |_| Ok(())).err().unwrap();
+    assert_eq!(error.cause.raw_os_error(), Some(libc::ETIMEDOUT));
+    assert!(begin.elapsed() >= span && begin.elapsed() < DEADLINE, "{:?}", begin.elapsed());
+}
