@@ -1,7 +1,8 @@
 //! How busy is each CPU, on machines of 2 and of 256?
 //!
 //! A bar of kinds of time for each as long as there is room for bars of a useful width, with its past below where there is
-//! plenty; after that one number of percent for each, in rows of a round number of CPUs, colored by its level.
+//! plenty; after that one number of percent for each, in rows of a round number of CPUs, colored by its level; and where
+//! there is no room for numbers one small bar for each.
 
 use super::line::{self, gap};
 use super::list::Shown;
@@ -21,8 +22,10 @@ const NAME: u16 = 4;
 const SHARE: u16 = 6;
 /// Narrowest useful bar with its number and share.
 const NARROWEST: u16 = NAME + 1 + 6 + SHARE;
-/// Cells of a CPU in the map: three digits and a gap.
-const CELL: u16 = 4;
+/// Cells of a CPU in the map: three digits and a gap, a bar and a gap, or a bar alone.
+const CELLS: [u16; 3] = [4, 2, 1];
+/// A share of a CPU as the height of a bar.
+const HEIGHTS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 fn demands() -> Vec<Demand> {
     vec![Demand::table(&CpuRow::TABLE.name)]
@@ -92,8 +95,14 @@ fn bars(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> Vec
 }
 
 fn map(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> Shown {
-    let room = usize::from(space.width.saturating_sub(NAME + 1) / CELL).max(1);
-    let across = [64, 32, 20, 16, 10, 8, 4, 2, 1].into_iter().find(|round| *round <= room).unwrap_or(1);
+    let across = |cell: u16| {
+        let room = usize::from(space.width.saturating_sub(NAME + 1) / cell).max(1);
+        [128, 64, 32, 20, 16, 10, 8, 4, 2, 1].into_iter().find(|round| *round <= room).unwrap_or(1)
+    };
+    // as large as all of them fit
+    let fits = |cell: &u16| rows.len().div_ceil(across(*cell)) <= usize::from(space.height);
+    let cell = CELLS.into_iter().find(fits).unwrap_or(1);
+    let across = across(cell);
     let count = rows.len().div_ceil(across);
     let shown = list::window(count, usize::from(space.height), space.scroll);
     let lines = rows.chunks(across).skip(shown.start).take(shown.len());
@@ -101,7 +110,7 @@ fn map(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> Show
         .map(|chunk| {
             let first = chunk.first().map_or_else(String::new, |(_, name)| name.clone());
             let mut out = vec![line::right(first, Role::Label, NAME), gap()];
-            out.extend(chunk.iter().map(|(row, _)| square(cx, view, *row)));
+            out.extend(chunk.iter().map(|(row, _)| square(cx, view, *row, cell)));
             line::clip(out, space.width)
         })
         .collect();
@@ -109,7 +118,7 @@ fn map(cx: &Cx<'_>, view: &View, space: Space, rows: &[(usize, String)]) -> Show
     Shown { lines, hidden: rows.len() - visible, scrolled: shown.start }
 }
 
-fn square(cx: &Cx<'_>, view: &View, row: usize) -> super::Item {
+fn square(cx: &Cx<'_>, view: &View, row: usize, cell: u16) -> super::Item {
     let share = view.cell(row, col!(CpuRow, used)).number();
     let level = cx.levels.level(view, row, col!(CpuRow, used));
     let role = match (share, level) {
@@ -119,7 +128,11 @@ fn square(cx: &Cx<'_>, view: &View, row: usize) -> super::Item {
         (Some(_), Level::Ok) => Role::Value,
         (Some(_), level) => Role::Level(level),
     };
-    // whole percents without a sign: the map has no room for more
-    let words = share.map_or_else(|| "?".to_owned(), |share| unit::scaled((share * 100.0).round(), 1000.0));
-    line::right(words, role, CELL)
+    let words = match share {
+        None => "?".to_owned(),
+        // whole percents without a sign: the map has no room for more
+        Some(share) if cell > 2 => unit::scaled((share * 100.0).round(), 1000.0),
+        Some(share) => HEIGHTS.get((share.clamp(0.0, 1.0) * 7.0).round() as usize).map_or("?", |bar| bar).to_owned(),
+    };
+    line::right(words, role, cell)
 }

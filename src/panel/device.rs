@@ -61,7 +61,8 @@ const READINGS: &[usize] = &[
 
 fn gpu(cx: &Cx<'_>, space: Space) -> Block {
     let columns = vec![
-        Column::wide("", 6, 5, Show::Bar(col!(GpuRow, used))),
+        Column::wide("state", 6, 1, Show::Words(col!(GpuRow, state))),
+        Column::wide("", 6, 6, Show::Bar(col!(GpuRow, used))),
         Column::number("used", 0, Show::Of(col!(GpuRow, used))),
         Column::number("mem", 0, Show::Of(col!(GpuRow, memory_used))),
         Column::number("temp", 1, Show::Of(col!(GpuRow, temperature))),

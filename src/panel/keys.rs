@@ -6,7 +6,7 @@ use super::{Cx, toggle};
 use crate::col;
 use crate::collect::load::LoadRow;
 use crate::collect::process::ProcessRow;
-use crate::model::Table;
+use crate::model::{Snapshot, Table};
 use crate::store::rate::View;
 
 /// A letter that sorts a table.
@@ -64,6 +64,19 @@ pub fn target(view: &View, row: usize) -> Option<Target> {
     let start = number(col!(ProcessRow, start))? as u64;
     let name = view.cell(row, col!(ProcessRow, name)).text()?.to_owned();
     Some(Target { pid, start, name, nice: number(col!(ProcessRow, nice)).map(|nice| nice as i32) })
+}
+
+/// Why a process takes no signal, as far as a snapshot tells; `None` when it should.
+pub fn fate(snapshot: &Snapshot, target: &Target) -> Option<&'static str> {
+    let rows = &snapshot.get(&ProcessRow::TABLE.name)?.now.as_ref()?.rows;
+    let same = |row: &usize| {
+        let number = |column| rows.cell(*row, column).number();
+        number(col!(ProcessRow, pid)) == Some(f64::from(target.pid))
+            && number(col!(ProcessRow, start)) == Some(target.start as f64)
+    };
+    let Some(row) = (0..rows.len()).find(same) else { return Some("it has ended, nothing is left to signal") };
+    (rows.cell(row, col!(ProcessRow, state)).text() == Some("zombie"))
+        .then_some("it has ended and waits for its parent: no signal does anything")
 }
 
 /// How rows of a table become lines that stand for several.

@@ -36,7 +36,7 @@ mod view;
 
 pub use alert::{Alert, all as alerts};
 pub use header::{clock, demands as header_demands, header};
-pub use keys::{Grouping, LATER, SORTS, Scale, Sort, Target, columns, grouping, scale, target, tree};
+pub use keys::{Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, grouping, scale, target, tree};
 pub use pick::why;
 pub use toggle::{TOGGLES, Toggle};
 pub use view::{VIEWS, left_out};

@@ -241,12 +241,12 @@ fn the_worst_come_first_then_the_busiest() {
 #[test]
 fn two_hundred_and_fifty_six_cpus_fit_on_small_screens() {
     let fake = Fake::new(257, "");
-    for (width, height) in [(78, 20), (118, 30), (198, 40), (298, 80)] {
+    for (width, height) in [(76, 8), (78, 4), (78, 20), (118, 30), (198, 40), (298, 80)] {
         let block = build(&fake, "cores", width, height, 0);
         assert_eq!(block.hidden, 0, "{width}x{height}");
     }
-    let block = build(&fake, "cores", 78, 4, 0);
-    assert_eq!(block.hidden, 256 - 4 * 16);
+    let block = build(&fake, "cores", 78, 3, 0);
+    assert_eq!(block.hidden, 256 - 3 * 64);
     assert!(block.note.iter().any(|item| matches!(item, Item::Text(words, _) if words == "256")));
 }
 

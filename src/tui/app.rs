@@ -77,6 +77,8 @@ pub(super) struct App {
     /// Changes of levels that nobody has acknowledged.
     pub(super) notices: Notices,
     pub(super) overlay: Overlay,
+    /// The row whose details are shown, as it was known last.
+    pub(super) last: Option<super::detail::Last>,
     pub(super) message: Option<(String, Level)>,
     /// How far what lies over the screen can be scrolled, as drawn last.
     pub(super) reach: std::cell::Cell<usize>,
@@ -142,6 +144,7 @@ impl App {
             then: None,
             notices: Notices::default(),
             overlay: Overlay::None,
+            last: None,
             message: None,
             reach: std::cell::Cell::new(0),
             named: std::cell::Cell::new(false),
@@ -191,6 +194,7 @@ impl App {
             let mut notices = std::mem::take(&mut self.notices);
             notices.update(&self.cx());
             self.notices = notices;
+            super::detail::follow(self);
             self.dirty = true;
         }
     }
@@ -200,7 +204,10 @@ impl App {
         let shown = self.past.shown().map(|(snapshot, time)| (Arc::clone(snapshot), time));
         self.then = shown.as_ref().map(|(_, time)| Then::new(Arc::clone(&self.host), *time));
         match shown {
-            Some((snapshot, _)) => self.cache.set(snapshot),
+            Some((snapshot, _)) => {
+                self.cache.set(snapshot);
+                super::detail::follow(self);
+            }
             None => self.samples(),
         }
         self.dirty = true;

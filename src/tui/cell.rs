@@ -129,7 +129,7 @@ pub fn number(value: f64, column: &Column, mode: Mode, style: Style) -> String {
     }
 }
 
-/// The unit of what [`number`] writes, in words; of a bare number nothing.
+/// The unit of what [`number`] writes, in words; nothing of a bare number, and of one that tells its unit itself.
 pub fn unit_words(column: &Column, mode: Mode, style: Style) -> String {
     let mode = if column.attrs.total { Mode::Total } else { mode };
     let rate = column.kind == Kind::Counter && mode == Mode::Rate;
@@ -142,6 +142,9 @@ pub fn unit_words(column: &Column, mode: Mode, style: Style) -> String {
         Unit::BytesPerSecond if bits => "bits/s".to_owned(),
         Unit::BytesPerSecond => "bytes/s".to_owned(),
         Unit::Bytes if bits => "bits/s".to_owned(),
+        // written with a suffix of its own
+        Unit::Seconds | Unit::Ratio | Unit::Celsius | Unit::Hertz if !rate => String::new(),
+        Unit::Volts | Unit::Amperes | Unit::Watts | Unit::Joules if !rate => String::new(),
         unit if rate => format!("{}/s", unit.name()),
         unit => unit.name().to_owned(),
     }

@@ -4,17 +4,20 @@
 //! whose required Ids are Ids of the row's table: of a process its open files, threads, limits and environment. Each is
 //! asked for only while it is shown.
 
+use std::sync::Arc;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 
 use super::app::App;
 use super::cell::{Reader, heading, is_right, unit_words, write};
-use super::overlay::{centered, plain, window};
-use super::paint::{clear, frame, line};
+use super::overlay::{Overlay, centered, framed_popup, plain, window};
+use super::paint::{clear, line, tint};
 use super::text::width;
-use crate::model::{Demand, Key, Table, Value};
+use crate::model::{Demand, Key, Level, Table, Timestamp, Value};
 use crate::panel::{Body, Item, Line, Role, Views as _};
-use crate::store::rate::View;
+use crate::store::rate::{Mode, View};
 
 /// Cells of names in front of values.
 const NAME: u16 = 18;
@@ -22,8 +25,46 @@ const NAME: u16 = 18;
 const VALUE: u16 = 20;
 /// Widest column of words that has another one behind it.
 const WORDS: usize = 28;
+/// What a section of its own says of a row that is gone.
+const GONE: &str = "gone, and nothing more can be asked: the first section is what is known";
 /// Most rows of a section that are written.
 const ROWS: usize = 10_000;
+
+/// The row whose details are shown, as it was known last: a process that has ended is still asked about.
+pub(super) struct Last {
+    view: Arc<View>,
+    /// When it was missing first.
+    gone: Option<Timestamp>,
+}
+
+/// Remembers the row whose details have just been opened; of one that is gone what the past still has.
+pub(super) fn begin(app: &mut App) {
+    app.last = None;
+    follow(app);
+    if let (Overlay::Detail { table, key, .. }, None) = (&app.overlay, &app.last)
+        && let Some((snapshot, gone)) = app.past.last(table, key)
+        && let Some(state) = snapshot.get(table)
+        && let Some(now) = &state.now
+    {
+        let view = Arc::new(View::new(now, state.before.as_ref(), Mode::Rate));
+        app.last = Some(Last { view, gone: gone.or_else(|| Some(app.now())) });
+    }
+}
+
+/// Remembers the row whose details are shown as it is now, or since when it is gone.
+pub(super) fn follow(app: &mut App) {
+    let Overlay::Detail { table, key, .. } = &app.overlay else {
+        app.last = None;
+        return;
+    };
+    let taken = app.cache.snapshot().get(table).and_then(|state| Some(state.now.as_ref()?.time));
+    let now = taken.unwrap_or_else(|| app.now());
+    match (app.cache.get(table).filter(|view| view.find(key).is_some()), &mut app.last) {
+        (Some(view), _) => app.last = Some(Last { view, gone: None }),
+        (None, Some(last)) => _ = last.gone.get_or_insert(now),
+        (None, None) => {}
+    }
+}
 
 fn required(table: &Table) -> impl Iterator<Item = &str> {
     table.columns.iter().filter(|column| column.attrs.required).map(|column| &*column.name)
@@ -68,7 +109,9 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: (&str, &Key)
     let (table, key) = row;
     let area = centered(area);
     clear(buffer, area, app.theme.base());
-    let Some(view) = app.cache.get(table) else { return };
+    let last = app.last.as_ref();
+    let Some(view) = last.map(|last| Arc::clone(&last.view)).or_else(|| app.cache.get(table)) else { return };
+    let gone = last.and_then(|last| last.gone);
     let about = about(app, view.table());
     let found = view.find(key);
     let mut title = plain(view.table().title().to_owned(), Role::Label);
@@ -76,10 +119,15 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: (&str, &Key)
         let name = write(&view, row, view.table().label_column(), &app.writing());
         title.push(Item::Text(format!("  {}", name.text).into(), Role::Title));
     }
+    if let Some(gone) = gone {
+        let words = format!("  gone since {}, as it was last", crate::panel::clock(gone));
+        title.push(Item::Text(words.into(), Role::Level(Level::Warning)));
+    }
     let room = usize::from(area.width.saturating_sub(2));
     let lines = match (found, section.checked_sub(1).and_then(|at| about.get(at))) {
         (None, _) => vec![plain("this row is gone".to_owned(), Role::Stale)],
         (Some(row), None) => fields(&view, row, &app.writing(), room),
+        (Some(_), Some(_)) if gone.is_some() => vec![plain(GONE.to_owned(), Role::Muted)],
         (Some(row), Some(other)) => more(app, &view, row, other, room),
     };
     let heads = 1 + usize::from(!about.is_empty());
@@ -91,7 +139,7 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: (&str, &Key)
     let of = section.checked_sub(1).and_then(|at| about.get(at)).map_or(table, |other| &*other.name);
     let old = super::stale::old(app, [of]);
     let right = old.as_ref().map_or(right.clone(), |old| format!("{} {right}", super::stale::age(old.age)));
-    let inner = frame(buffer, area, &title, right.trim(), &app.theme);
+    let inner = framed_popup(buffer, area, &title, right.trim(), &app.theme);
     let mut y = inner.y;
     if !about.is_empty() {
         line(buffer, Rect { height: 1, ..inner }, &tabs(&about, section), &app.theme);
@@ -102,6 +150,8 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: (&str, &Key)
     }
     if let Some(old) = old {
         old.mark(app, buffer, area);
+    } else if gone.is_some() {
+        tint(buffer, inner, app.theme.role(Role::Stale).add_modifier(Modifier::DIM));
     }
 }
 

@@ -9,8 +9,8 @@ use ratatui::layout::Rect;
 
 use super::app::App;
 use super::cell::number;
-use super::overlay::plain;
-use super::paint::{clear, frame, glyph, put, tint};
+use super::overlay::{framed_popup, plain};
+use super::paint::{clear, glyph, put, tint};
 use super::text::{fit, width};
 use super::theme::Theme;
 use crate::model::{Column, HistoryAsk, Key, Kind, Level, Mono, Table, unit};
@@ -135,14 +135,14 @@ pub(super) fn draw(
     title.insert(0, Item::Text(format!("{whose}  ").into(), Role::Label));
     let past = past(app, schema, key, column).filter(|_| area.height >= 8 && area.width >= 24);
     let Some(past) = past else {
-        let inner = frame(buffer, area, &title, "", &app.theme);
+        let inner = framed_popup(buffer, area, &title, "", &app.theme);
         let words = "no history of this column is kept, or there is none yet";
         put(buffer, inner.x, inner.y, inner.width, words, app.theme.role(Role::Muted));
         return;
     };
     let say = |value: f64| number(value, about, Mode::Rate, app.style());
     let range = range(&past, say);
-    let inner = frame(buffer, area, &title, &range, &app.theme);
+    let inner = framed_popup(buffer, area, &title, &range, &app.theme);
     let plot = Rect::new(inner.x + AXIS, inner.y, inner.width - AXIS - 1, inner.height - 3);
     let slots = usize::from(plot.width) * 2;
     let shown = past.points.get(past.points.len().saturating_sub(slots)..).unwrap_or(&past.points);

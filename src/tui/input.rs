@@ -243,6 +243,7 @@ fn open(app: &mut App, act: Act) -> Outcome {
         app.say(MANY, Level::Careful);
     } else if let Some(key) = state.selected.clone() {
         app.overlay = Overlay::Detail { table, key, section: 0, top: 0 };
+        super::detail::begin(app);
     }
     Outcome::Done
 }

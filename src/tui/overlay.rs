@@ -7,7 +7,8 @@ use tui_input::Input;
 use super::app::App;
 use super::paint::{clear, frame, line, put, tint};
 use super::text::{width, wrap};
-use crate::model::{Demand, Key, Level};
+use super::theme::Theme;
+use crate::model::{Demand, Key, Level, Table};
 use crate::panel::{Item, Line, Role, Target};
 
 /// What lies over the screen.
@@ -57,6 +58,11 @@ impl Overlay {
         super::detail::demand(app, table, key, *section)
     }
 
+    /// Whether it lies over the screen as a frame of its own; below a prompt the screen shows what it would do.
+    pub(super) fn covers(&self) -> bool {
+        !matches!(self, Self::None | Self::Filter(..) | Self::Palette(..))
+    }
+
     /// The keys that work in it, for the last line.
     pub(super) fn hints(&self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -77,7 +83,7 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect) {
     match &app.overlay {
         Overlay::None => {}
         Overlay::Help(top) => {
-            let lines = help(app, usize::from(area.width.saturating_sub(6)));
+            let lines = help(app, usize::from(centered(area).width.saturating_sub(2)));
             popup(app, buffer, area, "Help", &lines, *top, None);
         }
         Overlay::Filter(input, error) => prompt(app, buffer, area, "/", input, error.as_ref()),
@@ -146,15 +152,20 @@ fn signal(app: &App, buffer: &mut Buffer, area: Rect, target: &Target, chosen: u
         return;
     }
     let rows = usize::from(size.height) - 2 * usize::from(framed);
-    let gap = usize::from(rows >= usize::from(all));
+    let fate = crate::panel::fate(&app.host.latest(), target);
+    let gap = usize::from(rows >= usize::from(all) || (fate.is_some() && rows >= 3));
     let page = (rows - 1 - gap).max(1);
     let top = (chosen + 1).saturating_sub(page).min(SIGNALS.len().saturating_sub(page));
     let right = super::paint::rest(top, SIGNALS.len().saturating_sub(page));
     let title = plain("Send a signal to".to_owned(), Role::Title);
-    let inner = if framed { frame(buffer, size, &title, &right, &app.theme) } else { size };
+    let inner = if framed { framed_popup(buffer, size, &title, &right, &app.theme) } else { size };
     let room = usize::from(inner.width).saturating_sub(width(&pid));
     let head = format!("{}{pid}", super::text::cut(&target.name, room));
     put(buffer, inner.x, inner.y, inner.width, &head, app.theme.role(Role::Title));
+    if let Some(words) = fate.filter(|_| gap > 0) {
+        let words = super::text::cut(words, usize::from(inner.width).saturating_sub(2)).into_owned();
+        put(buffer, inner.x, inner.y + 1, inner.width, &format!("▲ {words}"), app.theme.level(Level::Warning));
+    }
     let list = (inner.y + 1 + gap as u16..inner.bottom()).zip(SIGNALS.iter().enumerate().skip(top));
     for (y, (at, (_, text))) in list {
         let row = Rect { y, height: 1, ..inner };
@@ -167,6 +178,13 @@ fn signal(app: &App, buffer: &mut Buffer, area: Rect, target: &Target, chosen: u
 
 pub(super) fn plain(text: String, role: Role) -> Line {
     vec![Item::Text(text.into(), role)]
+}
+
+/// A frame that sets itself off: what is in it has the keys.
+pub(super) fn framed_popup(buffer: &mut Buffer, area: Rect, title: &Line, right: &str, theme: &Theme) -> Rect {
+    let inner = frame(buffer, area, title, right, theme);
+    super::paint::emphasize(buffer, area, theme);
+    inner
 }
 
 /// The middle of the screen; all of a small one.
@@ -194,7 +212,7 @@ fn popup(app: &App, buffer: &mut Buffer, area: Rect, title: &str, lines: &[Line]
     app.reach.set(lines.len().saturating_sub(page.max(1)));
     let hidden = lines.len().saturating_sub(top + page);
     let right = if hidden > 0 { format!("+{hidden}") } else { String::new() };
-    let inner = frame(buffer, area, &plain(title.to_owned(), Role::Title), &right, &app.theme);
+    let inner = framed_popup(buffer, area, &plain(title.to_owned(), Role::Title), &right, &app.theme);
     for (i, (y, items)) in (inner.top()..inner.bottom()).zip(lines.iter().skip(top)).enumerate() {
         let row = Rect { y, height: 1, ..inner };
         line(buffer, row, items, &app.theme);
@@ -233,24 +251,69 @@ fn prompt(app: &App, buffer: &mut Buffer, area: Rect, mark: &str, input: &Input,
     }
 }
 
+/// Narrowest column of help, and how many stand beside each other at most.
+const HELP: (usize, usize) = (50, 4);
+/// Cells between columns of help.
+const APART: usize = 2;
+/// Cells of keys in front of what they do.
+const KEYS: usize = 16;
+
 fn help(app: &App, cells: usize) -> Vec<Line> {
-    let mut lines = vec![plain("Keys".to_owned(), Role::Title)];
+    let across = ((cells + APART) / (HELP.0 + APART)).clamp(1, HELP.1);
+    let each = ((cells + APART) / across).saturating_sub(APART);
+    let cell =
+        |text: String, role, width: usize| Item::Cell { text: text.into(), role, width: width as u16, right: false };
+    let title = |text: &str| plain(text.to_owned(), Role::Title);
+    // what several keys do alike is told once
+    let mut told: Vec<(Vec<String>, &str)> = Vec::new();
     for bound in &app.keymap.bound {
-        let keys: Vec<String> = bound.keys.iter().map(ToString::to_string).collect();
-        lines.push(vec![
-            Item::Cell { text: keys.join(" ").into(), role: Role::Accent, width: 14, right: false },
-            Item::Text(format!("  {}", bound.help).into(), Role::Plain),
-        ]);
+        let names = bound.keys.iter().map(ToString::to_string);
+        match told.last_mut().filter(|(_, help)| *help == bound.help) {
+            Some((before, _)) => before.extend(names),
+            None => told.push((names.collect(), bound.help)),
+        }
     }
-    lines.push(Vec::new());
-    lines.push(plain(
-        "Signs:  • careful  ▲ warning  ✖ critical  – missing  ? rate not known yet".to_owned(),
-        Role::Plain,
-    ));
-    for table in app.host.schema() {
-        lines.push(Vec::new());
-        lines.push(plain(format!("Table {}", table.name), Role::Title));
-        lines.extend(wrap(table.summary(), cells).into_iter().map(|words| plain(words, Role::Label)));
-    }
+    let key = |(names, help): &(Vec<String>, &str)| -> Vec<Line> {
+        let room = each.saturating_sub(KEYS);
+        let name = |at: usize| if at == 0 { names.join(" ") } else { String::new() };
+        let words = wrap(help, room).into_iter().enumerate();
+        words.map(|(at, words)| vec![cell(name(at), Role::Accent, KEYS), cell(words, Role::Plain, room)]).collect()
+    };
+    let table = |table: &&Table| -> Vec<Line> {
+        let help = table.summary().split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = wrap(&help, each.saturating_sub(2)).into_iter();
+        let words = words.map(|words| vec![cell(format!("  {words}"), Role::Label, each)]);
+        std::iter::once(vec![cell(table.name.to_string(), Role::Value, each)]).chain(words).collect()
+    };
+    let signs = wrap("• careful  ▲ warning  ✖ critical  – missing  ? rate not known yet", cells);
+    let mut lines = vec![title("Keys")];
+    lines.extend(beside(told.iter().map(key), across, each));
+    lines.extend([Line::new(), title("Signs")]);
+    lines.extend(signs.into_iter().map(|words| plain(words, Role::Plain)));
+    lines.extend([Line::new(), title("Tables")]);
+    lines.extend(beside(app.host.schema().iter().map(table), across, each));
     lines
+}
+
+/// Groups of lines of `each` cells in columns, one column after the other.
+fn beside(groups: impl Iterator<Item = Vec<Line>>, across: usize, each: usize) -> Vec<Line> {
+    let groups: Vec<Vec<Line>> = groups.collect();
+    let down = groups.iter().map(Vec::len).sum::<usize>().div_ceil(across);
+    let mut columns = vec![Vec::new()];
+    for group in groups {
+        // a group stays whole
+        if columns.len() < across && columns.last().is_some_and(|column| column.len() >= down) {
+            columns.push(Vec::new());
+        }
+        if let Some(column) = columns.last_mut() {
+            column.extend(group);
+        }
+    }
+    let blank = vec![Item::Cell { text: "".into(), role: Role::Plain, width: each as u16, right: false }];
+    let row = |at: usize| -> Line {
+        let parts = columns.iter().map(|column: &Vec<Line>| column.get(at).unwrap_or(&blank).clone());
+        let apart = || vec![Item::Text(" ".repeat(APART).into(), Role::Plain)];
+        parts.enumerate().flat_map(|(n, part)| if n == 0 { part } else { [apart(), part].concat() }).collect()
+    };
+    (0..columns.iter().map(Vec::len).max().unwrap_or(0)).map(row).collect()
 }

@@ -107,6 +107,19 @@ pub fn rest(above: usize, hidden: usize) -> String {
     }
 }
 
+/// Puts an area into the background: something else is asked about.
+pub(super) fn dim(buffer: &mut Buffer, area: Rect, theme: &Theme) {
+    let area = area.intersection(buffer.area);
+    let style = theme.role(Role::Muted).remove_modifier(Modifier::BOLD | Modifier::REVERSED);
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            if let Some(cell) = buffer.cell_mut((x, y)) {
+                cell.set_style(style);
+            }
+        }
+    }
+}
+
 /// Makes the frame of an area stand out, with and without color.
 pub fn emphasize(buffer: &mut Buffer, area: Rect, theme: &Theme) {
     const HEAVY: [(&str, &str); 6] = [("╭", "┏"), ("╮", "┓"), ("╰", "┗"), ("╯", "┛"), ("─", "━"), ("│", "┃")];
@@ -381,6 +394,19 @@ mod tests {
             rows(&buffer),
             ["╭ CPU ─────────── +9 ╮", "│ user ████  ┊   50% │", "╰────────────────────╯"].map(str::to_owned)
         );
+    }
+
+    #[test]
+    fn the_count_of_what_is_hidden_stays_beside_a_long_title() {
+        let mut long = sample(Body::Lines(Vec::new()));
+        long.note = vec![Item::Text(" partly denied: processes of other users".into(), Role::Muted)];
+        for cells in 12..60 {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, cells, 3));
+            let area = buffer.area;
+            block(&mut buffer, area, &long, &theme());
+            let top = &rows(&buffer)[0];
+            assert!(top.starts_with("╭ CPU") && top.ends_with(" +9 ╮"), "{top}");
+        }
     }
 
     #[test]

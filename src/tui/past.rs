@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::model::{Action, ActionError, Demand, HistoryAsk, Host, Mono, Series, Snapshot, Table, Timestamp};
+use crate::model::{Action, ActionError, Demand, HistoryAsk, Host, Key, Mono, Series, Snapshot, Table, Timestamp};
 
 /// Most snapshots that are kept.
 const MOST: usize = 60;
@@ -57,6 +57,17 @@ impl Past {
     /// The snapshot that a frozen screen shows, and when it was taken.
     pub(super) fn shown(&self) -> Option<(&Arc<Snapshot>, Mono)> {
         self.at(self.back?).map(|kept| (&kept.snapshot, kept.time))
+    }
+
+    /// The newest snapshot that has a row, and the wall clock of the one behind it, which has not.
+    pub(super) fn last(&self, table: &str, key: &Key) -> Option<(&Arc<Snapshot>, Option<Timestamp>)> {
+        let has = |kept: &Kept| {
+            let rows = kept.snapshot.get(table).and_then(|state| Some(&state.now.as_ref()?.rows));
+            rows.is_some_and(|rows| (0..rows.len()).any(|row| key.matches(rows.as_ref(), row)))
+        };
+        let at = self.kept.iter().rposition(has)?;
+        let gone = self.kept.get(at + 1).and_then(|kept| taken(&kept.snapshot));
+        Some((&self.kept.get(at)?.snapshot, gone))
     }
 
     /// Keeps a snapshot unless the screen is frozen.
@@ -256,7 +267,7 @@ mod tests {
     #[test]
     fn graphs_of_a_frozen_screen_end_where_it_stands() {
         let then = Then::new(Arc::new(Fake::default()), Mono(9_500_000_000));
-        let ask = HistoryAsk { table: "x".into(), column: "y".into(), key: crate::model::Key::default(), since: None };
+        let ask = HistoryAsk { table: "x".into(), column: "y".into(), key: Key::default(), since: None };
         assert_eq!(then.history(&ask).unwrap().points.len(), 10);
     }
 }

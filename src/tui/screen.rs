@@ -72,6 +72,9 @@ pub(super) fn draw(app: &mut App) -> Buffer {
         // they depend on what was found to be on the screen
         hints(app, &mut buffer, Rect { y: area.bottom() - 1, height: 1, ..area });
     }
+    if app.overlay.covers() {
+        paint::dim(&mut buffer, body, &app.theme);
+    }
     super::overlay::draw(app, &mut buffer, body);
     if area.height < 6
         && let Some((text, level)) = &app.message
@@ -305,6 +308,9 @@ fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
         framed_table(app, buffer, area, spec, def.name.to_owned(), (&block.title, &block.note));
     } else {
         block.stale = old.as_ref().map(|old| old.age);
+        if let Some(words) = demands.iter().find_map(|demand| partly(app, &demand.table)) {
+            block.note.push(Item::Text(words.into(), Role::Muted));
+        }
         paint::block(buffer, area, &block, &app.theme);
         app.scrolls.insert(def.name, block.scrolled);
         if let Some(old) = old.filter(|_| matches!(block.body, Body::Lines(_))) {
@@ -410,8 +416,23 @@ fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
     let tables = app.host.schema();
     let title =
         vec![Item::Text("Tables".into(), Role::Title), Item::Text(format!(" {}", tables.len()).into(), Role::Value)];
-    let inner = paint::frame(buffer, area, &title, "", &app.theme);
+    let mut inner = paint::frame(buffer, area, &title, "", &app.theme);
     app.explore = app.explore.min(tables.len().saturating_sub(1));
+    let text = |text: String, role, width, right| Item::Cell { text: text.into(), role, width, right };
+    let line = |name: String, rows: String, state: String, help: String, roles: [Role; 4]| {
+        let [named, counted, stated, helped] = roles;
+        vec![
+            text(name, named, 24, false),
+            text(rows, counted, 8, true),
+            text(format!("  {state}"), stated, 12, false),
+            Item::Text(help.into(), helped),
+        ]
+    };
+    if inner.height > 2 {
+        let head = line(" table".into(), "rows".into(), "state".into(), "one row is".into(), [Role::Label; 4]);
+        paint::line(buffer, Rect { height: 1, ..inner }, &head, &app.theme);
+        inner = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
+    }
     let page = usize::from(inner.height);
     let top = (app.explore + 1).saturating_sub(page);
     app.listed = Some((inner, top));
@@ -423,13 +444,9 @@ fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
         let word = state.map_or("not asked", |state| state.status.state.name());
         let bad = state.is_some_and(|state| !matches!(state.status.state, State::Ok | State::Absent));
         let role = if bad { Role::Level(Level::Warning) } else { Role::Muted };
-        let text = |text: String, role, width, right| Item::Cell { text: text.into(), role, width, right };
-        let line = vec![
-            text(format!(" {}", table.name), Role::Value, 24, false),
-            text(rows, Role::Value, 8, true),
-            text(format!("  {word}"), role, 12, false),
-            Item::Text(table.summary().split_whitespace().collect::<Vec<_>>().join(" ").into(), Role::Label),
-        ];
+        let help = table.summary().split_whitespace().collect::<Vec<_>>().join(" ");
+        let roles = [Role::Value, Role::Value, role, Role::Label];
+        let line = line(format!(" {}", table.name), rows, word.to_owned(), help, roles);
         paint::line(buffer, Rect { y, height: 1, ..inner }, &line, &app.theme);
         if i == app.explore {
             paint::tint(buffer, Rect { y, height: 1, ..inner }, app.theme.selected());

@@ -230,11 +230,79 @@ fn details_tell_the_unit_of_what_is_shown() {
     app.size = (160, 60);
     press(&mut app, &["e"]);
     let shown = screen(&mut app);
-    for (column, unit) in
-        [("user_time ", "[of a CPU]"), ("minor_faults/s ", "[events/s]"), ("rss ", "[bytes]"), ("time+ ", "[seconds]")]
-    {
-        let line =
-            shown.lines().find(|line| line.contains(&format!("│ {column}")) || line.contains(&format!("│{column}")));
+    for (column, unit) in [("user_time ", "[of a CPU]"), ("minor_faults/s ", "[events/s]"), ("rss ", "[bytes]")] {
+        let line = shown.lines().find(|line| line.contains(&format!("┃{column}")));
         assert!(line.is_some_and(|line| line.contains(unit)), "{column}: {shown}");
+    }
+    // a time of 0:01.00 says itself what it is
+    assert!(shown.contains("time+ ") && !shown.contains("[seconds]"), "{shown}");
+}
+
+#[test]
+fn details_of_a_row_that_is_gone_keep_what_was_known_last() {
+    let (host, mut app) = unsampled();
+    host.publish(processes(5), 1);
+    app.samples();
+    press(&mut app, &["p", "end", "enter"]);
+    assert!(screen(&mut app).contains("proc4") && !screen(&mut app).contains("gone since"));
+    for second in 2..5 {
+        host.publish(processes(4), second);
+        app.samples();
+        let since = crate::panel::clock(crate::model::Timestamp::from_seconds(1.8e9 + 2.0));
+        let shown = screen(&mut app);
+        assert!(shown.contains(&format!("proc4  gone since {since}")) && shown.contains("1004"), "{shown}");
+    }
+    press(&mut app, &["tab"]);
+    assert!(screen(&mut app).contains("nothing more can be asked"), "{}", screen(&mut app));
+    // opened after the end, as long as the past still has it
+    press(&mut app, &["esc", "enter"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("proc4  gone since") && shown.contains("1004"), "{shown}");
+    // one that comes back is no longer gone
+    host.publish(processes(5), 5);
+    app.samples();
+    assert!(!screen(&mut app).contains("gone since"));
+}
+
+#[test]
+fn a_signal_that_can_do_nothing_is_told_before_it_is_sent() {
+    let state = ProcessRow::TABLE.position("state").unwrap();
+    let (host, mut app) = unsampled();
+    let with = |rows: Made, word: &str| rows.with(2, state, Value::Label(word.into()));
+    host.publish(with(processes(3), "sleeping"), 1);
+    app.samples();
+    press(&mut app, &["p", "end", "k"]);
+    for size in [(100, 30), (60, 9), (60, 5)] {
+        app.size = size;
+        assert!(!screen(&mut app).contains("▲ it has ended"), "{}", screen(&mut app));
+        host.publish(with(processes(3), "zombie"), 2);
+        assert!(screen(&mut app).contains("it has ended and waits for its parent"), "{}", screen(&mut app));
+        host.publish(processes(2), 3);
+        assert!(screen(&mut app).contains("it has ended, nothing is left to signal"), "{}", screen(&mut app));
+        host.publish(with(processes(3), "sleeping"), 4);
+    }
+    assert!(host.acts.lock().unwrap().is_empty());
+}
+
+#[test]
+fn help_stands_in_as_many_columns_as_have_room_and_what_lies_below_steps_back() {
+    let (host, mut app) = unsampled();
+    host.publish(processes(9), 1);
+    app.samples();
+    for (size, columns) in [((80, 24), 1), ((120, 40), 2), ((200, 60), 3)] {
+        app.size = size;
+        press(&mut app, &["p", "down"]);
+        let cell = |app: &mut App| super::screen::draw(app).cell((2, size.1 - 2)).unwrap().clone();
+        let before = cell(&mut app);
+        press(&mut app, &["?"]);
+        let shown = screen(&mut app);
+        let first = shown.lines().find(|line| line.contains("go back; never quits")).unwrap();
+        let apart = first.trim_matches(|ch| ch != '┃').split("  ").filter(|part| part.trim().len() > 9);
+        assert!(apart.count() >= columns, "{columns} columns: {shown}");
+        assert!(shown.contains("┏ Help"), "{shown}");
+        let below = cell(&mut app);
+        assert!(columns == 1 || below.fg != before.fg, "what lies below is as it was: {below:?}");
+        press(&mut app, &["esc"]);
+        assert_eq!(cell(&mut app), before);
     }
 }

@@ -447,7 +447,12 @@ fn a_process_that_is_gone_is_not_signaled() {
 fn the_list_of_tables_is_clicked_and_scrolled() {
     let (_, mut app) = app(at("explore"));
     screen(&mut app);
-    mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 5, 5);
+    assert!(
+        screen(&mut app).contains("│ table                      rows  state     one row is"),
+        "{}",
+        screen(&mut app)
+    );
+    mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 5, 6);
     assert_eq!(app.explore, 2);
     mouse(&mut app, MouseEventKind::ScrollDown, 5, 5);
     mouse(&mut app, MouseEventKind::ScrollUp, 5, 5);
@@ -455,7 +460,7 @@ fn the_list_of_tables_is_clicked_and_scrolled() {
     mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 5, 25);
     assert_eq!(app.explore, 2, "there is no table");
     let name = app.host.schema()[2].title();
-    mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 5, 5);
+    mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 5, 6);
     let opened = screen(&mut app);
     assert!(opened.contains(&format!("╭ {name}")), "{opened}");
     press(&mut app, &["esc"]);
