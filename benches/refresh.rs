@@ -3,17 +3,22 @@
 //! `cargo bench --bench refresh -- [--processes N] [--links N] [--rounds N]` prints, for each collector of the registry,
 //! its rows and the median wall clock and CPU of one refresh, beside the floor: open, read and close of every
 //! `/proc/PID/stat`. `--processes` adds sleeping children, `--links` adds interfaces in a network namespace of its own
-//! (root). Nothing is judged here: timings depend on the machine. Under `cargo test` it makes one round, so that it runs.
+//! (root). The last lines are what the history costs: to record one sample of every table, and of the processes alone,
+//! when ten minutes are remembered. Nothing is judged here: timings depend on the machine. Under `cargo test` it makes one
+//! round, so that it runs.
 
 use std::error::Error;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Instant;
 
 use netglance::collect::{COLLECTORS, Cx, Entry, Wants};
-use netglance::model::{Mono, Owners, Timestamp};
+use netglance::model::{Mono, Owners, Rows, Sample, Timestamp};
 use netglance::source::file::{Root, Roots};
 use netglance::source::meter;
+use netglance::store::history::History;
+use netglance::store::rate::{Mode, View};
 use rustix::time::{ClockId, clock_gettime};
 
 type Failure = Box<dyn Error>;
@@ -23,6 +28,8 @@ struct Options {
     processes: usize,
     links: usize,
     rounds: usize,
+    /// Samples that the history has before it is measured.
+    remembered: u64,
 }
 
 impl Options {
@@ -37,6 +44,7 @@ impl Options {
             processes: number("--processes")?.unwrap_or(0),
             links: number("--links")?.unwrap_or(0),
             rounds: number("--rounds")?.unwrap_or(if measured { 31 } else { 1 }).max(1),
+            remembered: if measured { 600 } else { 3 },
         })
     }
 }
@@ -192,6 +200,45 @@ fn floor(rounds: usize) -> Line {
     })
 }
 
+/// Two samples of a table; counters have grown between them.
+type Pair = [Arc<dyn Rows>; 2];
+
+/// Every table of this host, twice.
+fn pairs(roots: &Roots) -> Vec<Pair> {
+    let (wants, owners) = (Wants::default(), Owners::default());
+    let mut pairs = Vec::new();
+    for entry in COLLECTORS {
+        let mut collector = (entry.make)();
+        let mut sample = || {
+            let cx = Cx { roots, wants: &wants, owners: &owners, time: Timestamp::now(), mono: Mono::now() };
+            let mut batch = netglance::collect::Batch::default();
+            let _ = collector.collect(&cx, &mut batch);
+            batch.into_tables().into_iter().filter_map(|(_, rows)| rows.ok()).collect::<Vec<_>>()
+        };
+        let (before, now) = (sample(), sample());
+        pairs.extend(before.into_iter().zip(now).map(|(before, now)| [before, now]));
+    }
+    pairs
+}
+
+/// Records tables as if they had been sampled each second; intervals differ a little, so that rates do.
+fn history(name: &str, pairs: &[Pair], options: &Options) -> Line {
+    let mut history = History::default();
+    let mut second = 0;
+    let mut record = || {
+        second += 1;
+        let mono = Mono(second * 1_000_000_000 + second % 7 * 10_000_000);
+        let before = Mono((second - 1) * 1_000_000_000);
+        for [earlier, now] in pairs {
+            let sample = |rows: &Arc<dyn Rows>, mono| Sample { rows: Arc::clone(rows), time: Timestamp(0), mono };
+            history.record(&View::new(&sample(now, mono), Some(&sample(earlier, before)), Mode::Rate));
+        }
+        format!("{} of {} kB", history.rows(), history.bytes() / 1000)
+    };
+    (0..options.remembered).for_each(|_| drop(record()));
+    Line::new(name).measure(options.rounds, record)
+}
+
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.iter().any(|arg| arg == "--list") {
@@ -219,5 +266,9 @@ fn report(options: &Options, roots: &Roots) -> Result<(), Failure> {
     for entry in COLLECTORS {
         collector(entry, roots, rounds).print(&mut out)?;
     }
+    let mut all = pairs(roots);
+    history("(history)", &all, options).print(&mut out)?;
+    all.retain(|[_, now]| now.table().name == "process");
+    history("(its processes)", &all, options).print(&mut out)?;
     Ok(())
 }

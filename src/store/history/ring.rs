@@ -38,8 +38,9 @@ impl Times {
 
     /// Points from a sequence number on; none without one.
     pub(super) fn since(&self, seq: Option<u64>) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let all = self.times.iter().enumerate().map(|(i, time)| (self.first + i as u64, *time));
-        all.filter(move |(point, _)| seq.is_some_and(|seq| *point >= seq))
+        let from = seq.map_or(u64::MAX, |seq| seq.saturating_sub(self.first));
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(self.times.len());
+        self.times.range(from..).enumerate().map(move |(i, time)| (self.first + (from + i) as u64, *time))
     }
 
     /// Drops points that are not newer than `oldest`, and those that are too many.
@@ -60,33 +61,33 @@ impl Times {
     }
 }
 
-/// Points in one piece of a track. Pieces are never moved or grown: hundreds of tracks that grow side by side would leave
-/// holes between them that nothing fits.
-pub(super) const PIECE: usize = 16;
-
-/// Values of the columns for [`PIECE`] points.
-struct Piece {
+/// Values of the columns for `POINTS` points, of each column `LANES`.
+struct Piece<const LANES: usize, const POINTS: usize> {
     /// Point by point while it is filled; afterwards the first value of each column, then all values of those that vary.
     values: Box<[f32]>,
     /// Set of the columns that vary, once it is full. Most rows of most hosts are idle, so most columns do not.
     varying: Option<u64>,
 }
 
-impl Piece {
+impl<const LANES: usize, const POINTS: usize> Piece<LANES, POINTS> {
     fn new(width: usize) -> Self {
-        Self { values: vec![f32::NAN; PIECE * width].into(), varying: None }
+        Self { values: vec![f32::NAN; POINTS * width * LANES].into(), varying: None }
     }
 
-    fn get(&self, point: usize, column: usize, width: usize) -> Option<f32> {
-        let at = match self.varying {
-            None => point * width + column,
-            Some(varying) if varying >> column & 1 == 0 => column,
+    fn get(&self, point: usize, column: usize, width: usize) -> Option<[f32; LANES]> {
+        let (at, step) = match self.varying {
+            None => ((point * width + column) * LANES, 1),
+            Some(varying) if varying >> column & 1 == 0 => (column, 0),
             Some(varying) => {
                 let before = (varying & ((1 << column) - 1)).count_ones() as usize;
-                width + before * PIECE + point
+                (width + before * POINTS * LANES + point, POINTS)
             }
         };
-        self.values.get(at).copied()
+        let mut found = [f32::NAN; LANES];
+        for (lane, value) in found.iter_mut().enumerate() {
+            *value = *self.values.get(at + lane * step)?;
+        }
+        Some(found)
     }
 
     /// Keeps one value of each column that has not changed.
@@ -95,102 +96,118 @@ impl Piece {
         if width > 64 {
             return;
         }
-        let of = |column: usize| self.values.iter().skip(column).step_by(width).copied();
+        let of =
+            |column: usize, lane: usize| self.values.iter().skip(column * LANES + lane).step_by(width * LANES).copied();
         let varies = |column: &usize| {
-            let first = of(*column).next().map(f32::to_bits);
-            of(*column).any(|value| Some(value.to_bits()) != first)
+            let first = of(*column, 0).next().map(f32::to_bits);
+            (0..LANES).any(|lane| of(*column, lane).any(|value| Some(value.to_bits()) != first))
         };
         let columns: Vec<usize> = (0..width).filter(varies).collect();
-        let mut values: Vec<f32> = self.values.iter().take(width).copied().collect();
-        values.reserve_exact(columns.len() * PIECE);
-        values.extend(columns.iter().flat_map(|column| of(*column)));
+        let mut values = Vec::with_capacity(width + columns.len() * POINTS * LANES);
+        values.extend((0..width).filter_map(|column| of(column, 0).next()));
+        values.extend(columns.iter().flat_map(|column| (0..LANES).flat_map(move |lane| of(*column, lane))));
         self.varying = Some(columns.iter().fold(0, |set, column| set | 1 << column));
         self.values = values.into();
     }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.values)
+    }
 }
 
-/// Values of one row, one of each column for each point.
+/// Points of one row: `LANES` values of each column. They lie in pieces of `POINTS` that are never moved or grown: hundreds
+/// of tracks that grow side by side would leave holes between them that nothing fits.
 #[derive(Default)]
-pub(super) struct Track {
+pub(super) struct Track<const LANES: usize, const POINTS: usize> {
     /// Sequence number of the oldest point.
     start: u64,
-    pieces: VecDeque<Piece>,
-    /// Values at the front of the first piece that were dropped.
+    pieces: VecDeque<Piece<LANES, POINTS>>,
+    /// Points at the front of the first piece that were dropped.
     dropped: usize,
-    /// Values in all that are left.
+    /// Points that are left.
     count: usize,
+    /// Memory of the pieces, kept up to date: to walk them for every sample costs more than to record it.
+    bytes: usize,
 }
 
-impl Track {
+impl<const LANES: usize, const POINTS: usize> Track<LANES, POINTS> {
     /// Sequence number of the oldest point, `None` when there is none.
     pub(super) fn first(&self) -> Option<u64> {
         (self.count > 0).then_some(self.start)
     }
 
-    /// Values in all.
+    /// Points that are left.
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    /// Makes ready for the values of point `seq`; points that the row missed become gaps.
-    pub(super) fn open(&mut self, seq: u64, first: u64, width: usize) {
-        let points = self.count.checked_div(width).unwrap_or(0);
-        let next = self.start + points as u64;
+    /// Adds point `seq`; points since `first` that the row missed become gaps.
+    pub(super) fn push(&mut self, seq: u64, first: u64, width: usize, values: impl Iterator<Item = [f64; LANES]>) {
+        let next = self.start + self.count as u64;
         if self.count == 0 || next < first || next > seq {
             *self = Self { start: seq, ..Self::default() };
-            return;
+        } else {
+            (next..seq).for_each(|_| self.add(width, std::iter::empty()));
         }
-        for _ in 0..usize::try_from(seq - next).unwrap_or(0) * width {
-            self.put(f64::NAN, width);
-        }
+        self.add(width, values);
     }
 
-    /// Adds the next value of the newest point.
-    pub(super) fn put(&mut self, value: f64, width: usize) {
-        let size = PIECE * width.max(1);
+    /// Adds the next point; columns without values are gaps.
+    fn add(&mut self, width: usize, values: impl Iterator<Item = [f64; LANES]>) {
         let at = self.dropped + self.count;
-        if at >= self.pieces.len() * size {
-            self.pieces.push_back(Piece::new(width));
+        if at >= self.pieces.len() * POINTS {
+            let (places, piece) = (self.pieces.capacity(), Piece::new(width));
+            self.bytes += piece.bytes();
+            self.pieces.push_back(piece);
+            self.bytes += (self.pieces.capacity() - places) * size_of::<Piece<LANES, POINTS>>();
         }
-        let Some(piece) = self.pieces.get_mut(at / size) else { return };
-        if let Some(slot) = piece.values.get_mut(at % size) {
-            *slot = value as f32;
-            self.count += 1;
+        let Some(piece) = self.pieces.get_mut(at / POINTS) else { return };
+        let slots = piece.values.chunks_exact_mut(LANES).skip(at % POINTS * width).take(width);
+        for (slot, value) in slots.zip(values) {
+            slot.iter_mut().zip(value).for_each(|(slot, value)| *slot = value as f32);
         }
-        if at % size + 1 == size {
+        self.count += 1;
+        if at % POINTS + 1 == POINTS {
+            self.bytes -= piece.bytes();
             piece.seal(width);
+            self.bytes += piece.bytes();
         }
     }
 
-    /// Value of a column at a point, not a number where there is none.
-    pub(super) fn get(&self, seq: u64, width: usize, column: usize) -> f64 {
-        let size = PIECE * width.max(1);
+    /// Values of a column at a point, not numbers where there are none.
+    pub(super) fn get(&self, seq: u64, width: usize, column: usize) -> [f64; LANES] {
         let point = seq.checked_sub(self.start).and_then(|point| usize::try_from(point).ok());
-        let at = point.map(|point| point * width + column).filter(|at| *at < self.count);
-        let value = at.and_then(|at| {
-            let at = self.dropped + at;
-            self.pieces.get(at / size)?.get(at % size / width.max(1), column, width)
+        let value = point.filter(|point| *point < self.count).and_then(|point| {
+            let at = self.dropped + point;
+            self.pieces.get(at / POINTS)?.get(at % POINTS, column, width)
         });
-        value.map_or(f64::NAN, f64::from)
+        value.map_or([f64::NAN; LANES], |value| value.map(f64::from))
     }
 
     /// Drops points before `first`.
-    pub(super) fn trim(&mut self, first: u64, width: usize) {
+    pub(super) fn trim(&mut self, first: u64) {
         let Some(old) = first.checked_sub(self.start).and_then(|old| usize::try_from(old).ok()) else {
             return;
         };
-        let gone = old.saturating_mul(width).min(self.count);
-        let size = PIECE * width.max(1);
+        let gone = old.min(self.count);
         self.count -= gone;
         self.dropped += gone;
-        self.pieces.drain(..(self.dropped / size).min(self.pieces.len()));
-        self.dropped %= size;
+        let pieces = (self.dropped / POINTS).min(self.pieces.len());
+        self.bytes -= self.pieces.drain(..pieces).map(|piece| piece.bytes()).sum::<usize>();
+        self.dropped %= POINTS;
         self.start = first;
     }
 
+    /// Memory in use.
     pub(super) fn bytes(&self) -> usize {
-        let places = self.pieces.capacity() * size_of::<Piece>();
-        places + self.pieces.iter().map(|piece| size_of_val(&*piece.values)).sum::<usize>()
+        self.bytes
+    }
+
+    /// The same, counted again.
+    #[cfg(test)]
+    pub(super) fn walk(&self) -> usize {
+        let places = self.pieces.capacity() * size_of::<Piece<LANES, POINTS>>();
+        places + self.pieces.iter().map(Piece::bytes).sum::<usize>()
     }
 }
 
@@ -199,43 +216,55 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// What is told of a column: most stand still.
+    fn value(points: &[Vec<u8>], point: usize, column: usize, lane: usize) -> f64 {
+        match points[point][column] {
+            _ if !column.is_multiple_of(3) => column as f64,
+            0 => f64::NAN,
+            1 => column as f64,
+            other => f64::from(other) + (point + lane * 100) as f64,
+        }
+    }
+
+    fn gives_back<const LANES: usize, const POINTS: usize>(width: usize, points: &[Vec<u8>], missed: usize, gone: u64) {
+        let mut track = Track::<LANES, POINTS>::default();
+        let of = |seq: usize, column: usize| std::array::from_fn(|lane| value(points, seq, column, lane));
+        for seq in (0..points.len()).filter(|seq| *seq != missed) {
+            track.push(seq as u64, 0, width, (0..width).map(|column| of(seq, column)));
+            assert_eq!(track.bytes(), track.walk());
+        }
+        track.trim(gone);
+        assert_eq!(track.bytes(), track.walk());
+        for seq in 0..points.len() {
+            for column in 0..width {
+                let got: [f64; LANES] = track.get(seq as u64, width, column);
+                let is_gap = (seq as u64) < gone || seq == missed;
+                let want = if is_gap { [f64::NAN; LANES] } else { of(seq, column) };
+                // not a number is told by its bits
+                assert_eq!(got.map(f64::to_bits), want.map(f64::to_bits), "{seq} {column}: {got:?} {want:?}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn a_track_gives_back_what_it_took(
             width in 1_usize..70,
-            points in prop::collection::vec(prop::collection::vec(0_u8..3, 70), 1..80),
-            dropped in 0_u64..90,
+            points in prop::collection::vec(prop::collection::vec(0_u8..3, 70), 2..80),
+            missed in 0_usize..90,
+            gone in 0_u64..90,
         ) {
-            // most columns stand still
-            let value = |point: usize, column: usize| match points[point][column] {
-                _ if !column.is_multiple_of(3) => column as f64,
-                0 => f64::NAN,
-                other => f64::from(other) + point as f64,
-            };
-            let mut track = Track::default();
-            for seq in 0..points.len() {
-                track.open(seq as u64, 0, width);
-                (0..width).for_each(|column| track.put(value(seq, column), width));
-            }
-            track.trim(dropped, width);
-            for seq in 0..points.len() {
-                for column in 0..width {
-                    let got = track.get(seq as u64, width, column);
-                    let want = if (seq as u64) < dropped { f64::NAN } else { value(seq, column) };
-                    // not a number is told by its bits
-                    prop_assert_eq!(got.to_bits(), want.to_bits(), "{} {}: {} {}", seq, column, got, want);
-                }
-            }
+            gives_back::<1, 16>(width, &points, missed, gone);
+            gives_back::<3, 8>(width, &points, missed, gone);
         }
     }
 
     #[test]
     fn columns_that_stand_still_take_one_value_of_a_piece() {
         let bytes = |vary: bool| {
-            let mut track = Track::default();
+            let mut track = Track::<1, 16>::default();
             for seq in 0..600_u64 {
-                track.open(seq, 0, 10);
-                (0..10).for_each(|_| track.put(if vary { seq as f64 } else { 7.0 }, 10));
+                track.push(seq, 0, 10, (0..10).map(|_| [if vary { seq as f64 } else { 7.0 }]));
             }
             track.bytes()
         };

@@ -1,5 +1,8 @@
+use proptest::prelude::*;
+
+use super::past::{MAX_TOP_ROWS, TOP_ROWS};
 use super::*;
-use crate::model::Cell;
+use crate::model::{Cell, Key};
 use crate::store::made::{CpuRow, cpu, sample, task};
 use crate::store::rate::Mode;
 
@@ -158,4 +161,29 @@ fn a_row_that_is_asked_for_is_recorded_though_it_is_idle() {
     assert!(history.series(&key(99)).is_some() && history.series(&key(3)).is_none());
     step(&mut history, 1);
     assert_eq!(history.series(&key(3)).unwrap().points.iter().map(|point| point.1).collect::<Vec<_>>(), [3.0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+    #[test]
+    fn the_bytes_that_are_counted_are_those_that_a_walk_finds(
+        limit in prop::sample::select(vec![1_usize, 20 << 10, 200 << 10, 4 << 20]),
+        steps in prop::collection::vec((0_u32..90, 0_u32..60, 0_usize..70, any::<bool>()), 1..120),
+    ) {
+        let mut history = History::new(limit);
+        let mut second = 0;
+        for (pause, first, count, is_cpu) in steps {
+            // now and then a row stays away for minutes
+            second += 1 + if pause > 80 { pause * 10 } else { pause / 30 };
+            let (at, rows) = (f64::from(second), first..first + count as u32);
+            let view = if is_cpu {
+                let rows = rows.map(|i| cpu(&"x".repeat(i as usize), at, u64::from(i))).collect();
+                View::new(&sample(at, rows), None, Mode::Rate)
+            } else {
+                View::new(&sample(at, rows.map(|i| task(i, f64::from(i % 7) * at)).collect()), None, Mode::Rate)
+            };
+            history.record(&view);
+            prop_assert_eq!(history.bytes(), history.walk());
+        }
+    }
 }
