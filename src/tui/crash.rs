@@ -2,7 +2,10 @@
 //!
 //! A fault or an abort runs no destructor and no panic hook. The handler of these signals makes only calls that are safe at
 //! any moment, then lets the signal do what it would have done, so that the exit status and the core dump stay the truth.
+//! Without memory the standard library aborts after a message on the screen that is about to go, so the [`Allocator`]
+//! remembers that there was none, and the handler says so where it stays.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +27,50 @@ struct Before {
     modes: libc::termios,
     /// Rust's own handlers among them say that a stack overflowed.
     handlers: [Option<libc::sigaction>; CRASHES.len()],
+}
+
+/// Said when there was no memory.
+const OUT_OF_MEMORY: &[u8] = b"netglance: out of memory: the system, or a limit (ulimit, a cgroup), gives no more\n";
+
+/// Whether memory was refused.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+/// The system's allocator, which remembers when it had nothing to give.
+struct Allocator;
+
+impl Allocator {
+    fn given(memory: *mut u8) -> *mut u8 {
+        if memory.is_null() {
+            REFUSED.store(true, Ordering::Relaxed);
+        }
+        memory
+    }
+}
+
+// SAFETY: all that is asked for is asked of the system's allocator, and what it gives is given.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract, which is the same.
+        Self::given(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract, which is the same.
+        Self::given(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller keeps the contract, which is the same.
+        Self::given(unsafe { System.realloc(memory, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.dealloc(memory, layout) }
+    }
 }
 
 static BEFORE: OnceLock<Before> = OnceLock::new();
@@ -69,6 +116,9 @@ extern "C" fn crashed(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
                 libc::write(libc::STDOUT_FILENO, RESET.as_ptr().cast(), RESET.len());
             }
             libc::tcsetattr(libc::STDOUT_FILENO, libc::TCSANOW, &raw const before.modes);
+            if signal == libc::SIGABRT && REFUSED.load(Ordering::Relaxed) {
+                libc::write(libc::STDERR_FILENO, OUT_OF_MEMORY.as_ptr().cast(), OUT_OF_MEMORY.len());
+            }
         }
         let fault = !info.is_null() && (*info).si_code > 0;
         let known = CRASHES.iter().position(|known| *known == signal);

@@ -297,6 +297,20 @@ fn a_terminal_that_can_only_print_lines_is_told_what_prints_lines() {
     }
 }
 
+#[test]
+fn without_memory_the_terminal_is_given_back_and_the_reason_stays_on_it() {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let mut session = Session::ready(80, 24, &[]);
+    // all that it has now, and nothing more
+    let limit = Rlimit { current: Some(1 << 20), maximum: Some(1 << 20) };
+    prlimit(Some(session.pid()), Resource::Data, limit).unwrap();
+    session.resize(1000, 1000);
+    let (status, _) = session.ended(PATIENT);
+    assert_eq!(status.signal(), Some(libc::SIGABRT), "{status}");
+    session.assert_terminal_is_given_back("out of memory");
+    assert!(session.screen().contains("netglance: out of memory"), "{}", session.screen());
+}
+
 /// Ends in a panic while it has the terminal; run by the test below, in a terminal.
 #[test]
 #[ignore = "is started by a_panic_gives_the_terminal_back_before_it_speaks"]
