@@ -189,7 +189,7 @@ proptest! {
     fn any_text_is_read_by_every_parser_of_text(text in any::<String>()) {
         let _ = (lines::count(&text), lines::size(&text), lines::number(&text, "a"), pressure::parse(&text));
         prop_assert!(lines::members(&text).is_none_or(|members| members.len() <= 1 << 16));
-        prop_assert!(mdstat::parse(&text).len() <= text.lines().count());
+        prop_assert!(mdstat::parse(&text).into_kept().len() <= text.lines().count());
         prop_assert!(stat::cpus(&text).count() <= text.lines().count());
         let _ = (stat::totals(&text), softirq::softirqs(&text));
         prop_assert!(softirq::softnet(&text, &[0, 1]).len() <= text.lines().count());
@@ -284,7 +284,7 @@ proptest! {
             writeln!(text, "      [=>...]  recovery ={share} (1/2) finish=1.0min speed={done}K/sec\n").unwrap();
         }
         text.push_str("unused devices: <none>\n");
-        let read = mdstat::parse(&text);
+        let read = mdstat::parse(&text).into_kept();
         prop_assert_eq!(read.len(), arrays.len());
         for (at, (read, (members, failed, spares, blocks, done))) in read.iter().zip(&arrays).enumerate() {
             prop_assert_eq!(read.name.to_string(), format!("md{at}"));

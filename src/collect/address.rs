@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Text, Timestamp};
 use crate::source::address::recorded;
+use crate::source::bounded::Bounded;
 use crate::source::netlink::route::{self, Address, IfIndex, LinkNews};
 use crate::source::netlink::{Drained, Family, Part, Socket};
 use crate::source::{Error, netns};
@@ -99,6 +100,7 @@ impl Collect for AddressCollector {
             None => Live::open()?,
         };
         live.refresh(cx.time)?;
+        out.left_out(AddressRow::TABLE, live.left_out, MAX_ADDRESSES, "addresses");
         out.push(live.rows.clone());
         self.live = Some(live);
         Ok(())
@@ -111,13 +113,15 @@ struct Live {
     /// Something changed since the last dump, or there was none.
     stale: bool,
     rows: Vec<AddressRow>,
+    /// Addresses that have no row.
+    left_out: usize,
 }
 
 impl Live {
     fn open() -> Result<Self, Error> {
         let groups = [route::GROUP_LINK, route::GROUP_ADDRESS4, route::GROUP_ADDRESS6];
         let news = Socket::subscribe(Family::Route, &groups)?;
-        Ok(Self { queries: Socket::open(Family::Route)?, news, stale: true, rows: Vec::new() })
+        Ok(Self { queries: Socket::open(Family::Route)?, news, stale: true, rows: Vec::new(), left_out: 0 })
     }
 
     fn refresh(&mut self, now: Timestamp) -> Result<(), Error> {
@@ -147,17 +151,17 @@ impl Live {
             }
             Ok(())
         })?;
-        let mut addresses = Vec::with_capacity(self.rows.len());
+        let mut addresses = Bounded::new(MAX_ADDRESSES);
         self.queries.dump(&route::addresses(), |part| {
             match part {
                 Part::Start => addresses.clear(),
-                Part::Message(message) if addresses.len() < MAX_ADDRESSES => addresses.extend(route::address(message)?),
-                Part::Message(_) => {}
+                Part::Message(message) => addresses.extend(route::address(message)?),
             }
             Ok(())
         })?;
         let before: BTreeMap<_, _> = self.rows.iter().map(|row| (key(row), row.expires)).collect();
-        let mut rows: Vec<_> = addresses.iter().map(|address| row(address, &names, now)).collect();
+        self.left_out = addresses.left_out();
+        let mut rows: Vec<_> = addresses.kept().iter().map(|address| row(address, &names, now)).collect();
         for row in &mut rows {
             row.expires = steady(before.get(&key(row)).copied().flatten(), row.expires);
         }

@@ -114,6 +114,7 @@ impl Collect for CpuCollector {
         let hertz = rustix::param::clock_ticks_per_second() as f64;
         let mut rows = Vec::with_capacity(self.slots.len() + 1);
         let mut numbers = Vec::with_capacity(self.slots.len());
+        let mut left_out = 0;
         for cpu in stat::cpus(text) {
             let slot = match cpu.number {
                 None => &mut self.all,
@@ -121,13 +122,17 @@ impl Collect for CpuCollector {
                     numbers.push(number as usize);
                     slot_of(&mut self.slots, number as usize)
                 }
-                Some(_) => continue,
+                Some(_) => {
+                    left_out += 1;
+                    continue;
+                }
             };
             if slot.name.is_empty() {
                 slot.name = cpu.number.map_or_else(|| Text::from("all"), |number| Text::from(number.to_string()));
             }
             rows.push(slot.row(&cpu.times, hertz));
         }
+        out.left_out(CpuRow::TABLE, left_out, MAX_CPU as usize, "CPUs");
         if rows.is_empty() {
             return Err(Error::malformed(cx.roots.proc.join("stat"), "no line of CPU time").into());
         }

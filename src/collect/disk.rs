@@ -110,12 +110,12 @@ impl Collect for DiskCollector {
         let fresh = self.turn.is_multiple_of(DESCRIBE_TURNS);
         self.turn = self.turn.wrapping_add(1);
         let before = std::mem::take(&mut self.known);
-        let mut rows = Vec::new();
+        let (mut rows, mut left_out) = (Vec::new(), 0);
         for line in text.split(|byte| *byte == b'\n') {
             let Some((device, mut row)) = parse(line) else { continue };
             if self.known.len() == MAX_DISKS {
-                out.partly(DiskRow::TABLE, &Skip::too_many(MAX_DISKS, "disks and partitions"));
-                break;
+                left_out += 1;
+                continue;
             }
             let old = before.get(&device).filter(|_| !fresh).cloned();
             let description = old.unwrap_or_else(|| describe(&cx.roots.sys, &device.0));
@@ -127,6 +127,7 @@ impl Collect for DiskCollector {
             }
             self.known.insert(device, description);
         }
+        out.left_out(DiskRow::TABLE, left_out, MAX_DISKS, "disks and partitions");
         out.push(rows);
         Ok(())
     }

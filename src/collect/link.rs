@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Mac, Text};
 use crate::source::Error;
+use crate::source::bounded::Bounded;
 use crate::source::file::Root;
 use crate::source::netlink::route::{self, FLAG_UP, IfIndex, Link, LinkNews, LinkStats};
 use crate::source::netlink::{Drained, Family, Part, Socket};
@@ -137,6 +138,7 @@ impl Collect for LinkCollector {
             None => Live::open()?,
         };
         out.push(live.sample(&cx.roots.sys)?);
+        out.left_out(LinkRow::TABLE, live.stats.left_out(), MAX_LINKS, "interfaces");
         self.live = Some(live);
         Ok(())
     }
@@ -156,7 +158,7 @@ struct Live {
     known: BTreeMap<IfIndex, Known>,
     /// Notifications were lost, or there was no dump yet.
     stale: bool,
-    stats: Vec<(IfIndex, LinkStats)>,
+    stats: Bounded<(IfIndex, LinkStats)>,
 }
 
 impl Live {
@@ -164,7 +166,7 @@ impl Live {
         // subscribed before the first dump, so that no change falls between the two
         let news = Socket::subscribe(Family::Route, &[route::GROUP_LINK])?;
         let queries = Socket::open(Family::Route)?;
-        Ok(Self { queries, news, known: BTreeMap::new(), stale: true, stats: Vec::new() })
+        Ok(Self { queries, news, known: BTreeMap::new(), stale: true, stats: Bounded::new(MAX_LINKS) })
     }
 
     fn sample(&mut self, sys: &Root) -> Result<Vec<LinkRow>, Error> {
@@ -173,8 +175,8 @@ impl Live {
         if self.stale {
             self.read_links(sys)?;
         }
-        let mut rows = Vec::with_capacity(self.stats.len());
-        for (index, stats) in &self.stats {
+        let mut rows = Vec::with_capacity(self.stats.kept().len());
+        for (index, stats) in self.stats.kept() {
             // unknown ones were made a moment ago or have just gone
             match self.known.get(index) {
                 Some(known) => rows.push(self.row(known, stats)),
@@ -189,11 +191,7 @@ impl Live {
         self.queries.dump(&route::link_stats(), |part| {
             match part {
                 Part::Start => stats.clear(),
-                Part::Message(message) => {
-                    if stats.len() < MAX_LINKS {
-                        stats.extend(route::link_stats_of(message)?);
-                    }
-                }
+                Part::Message(message) => stats.extend(route::link_stats_of(message)?),
             }
             Ok(())
         })
@@ -216,14 +214,13 @@ impl Live {
     }
 
     fn read_links(&mut self, sys: &Root) -> Result<(), Error> {
-        let mut links = Vec::with_capacity(self.stats.len());
+        // those left out here are left out of the counters, too
+        let mut links = Bounded::new(MAX_LINKS);
         self.queries.dump(&route::links(), |part| {
             match part {
                 Part::Start => links.clear(),
                 Part::Message(message) => {
-                    if let Some(LinkNews::Is(link)) = route::link_news(message)?
-                        && links.len() < MAX_LINKS
-                    {
+                    if let Some(LinkNews::Is(link)) = route::link_news(message)? {
                         links.push(link);
                     }
                 }
@@ -231,7 +228,7 @@ impl Live {
             Ok(())
         })?;
         self.known.clear();
-        for link in links {
+        for link in links.into_kept() {
             remember(&mut self.known, sys, link);
         }
         self.stale = false;

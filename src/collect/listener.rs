@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Mono, Text};
+use crate::source::bounded::Bounded;
 use crate::source::file::Root;
 use crate::source::netlink::diag::InetSocket;
 use crate::source::netlink::{Family, Socket};
@@ -85,15 +86,14 @@ impl Collect for ListenerCollector {
         } else {
             listening(&mut Sockets::Files(&cx.roots.proc), &mut self.absent, cx.mono)?
         };
+        out.left_out(ListenerRow::TABLE, found.left_out(), MAX_ROWS, "listening sockets");
+        let found = found.into_kept();
         let holders = holders(&cx.roots.proc, found.iter().map(|(_, socket)| socket.inode))?;
         let Holders { by_inode: holders, denied } = holders;
         let unknown = |(_, socket): &(InetTable, InetSocket)| socket.inode != 0 && !holders.contains_key(&socket.inode);
         if let Some(error) = denied.filter(|_| found.iter().any(unknown)) {
             let hint = "processes of other users: run as root, or grant CAP_SYS_PTRACE";
             out.partly(ListenerRow::TABLE, &Skip::from(error).hint(hint));
-        }
-        if found.len() == MAX_ROWS {
-            out.partly(ListenerRow::TABLE, &Skip::too_many(MAX_ROWS - 1, "listening sockets"));
         }
         out.push(found.iter().map(|(table, socket)| row(&cx.roots.proc, *table, socket, &holders)).collect());
         Ok(())
@@ -105,19 +105,22 @@ fn is_tcp(table: InetTable) -> bool {
 }
 
 /// Every socket that waits for others to speak first.
-fn listening(sockets: &mut Sockets<'_>, absent: &mut Absent, now: Mono) -> Result<Vec<(InetTable, InetSocket)>, Error> {
-    let mut found: Vec<(InetTable, InetSocket)> = Vec::new();
+fn listening(
+    sockets: &mut Sockets<'_>,
+    absent: &mut Absent,
+    now: Mono,
+) -> Result<Bounded<(InetTable, InetSocket)>, Error> {
+    let mut found = Bounded::new(MAX_ROWS);
     for table in INET {
         if absent.has(table.name, now) {
             continue;
         }
-        let before = found.len();
+        let before = found.mark();
         let states = if is_tcp(table) { LISTEN } else { CLOSED };
         let result = sockets.inet(table, states, |socket| match socket {
-            None => found.truncate(before),
+            None => found.back_to(before),
             // a UDP socket that is not bound cannot be spoken to
-            Some(socket) if socket.port != 0 && found.len() < MAX_ROWS => found.push((table, socket)),
-            Some(_) => {}
+            Some(socket) => found.extend((socket.port != 0).then_some((table, socket))),
         });
         match result {
             // a kernel without IPv6 or raw sockets has the others; its refusal leaves nothing behind in the socket
@@ -212,7 +215,8 @@ mod tests {
     fn rows() -> Vec<ListenerRow> {
         let proc = Root::new("/proc");
         let mut socket = Socket::open(Family::SockDiag).unwrap();
-        let found = listening(&mut Sockets::Live(&mut socket), &mut Absent::default(), Mono::now()).unwrap();
+        let found =
+            listening(&mut Sockets::Live(&mut socket), &mut Absent::default(), Mono::now()).unwrap().into_kept();
         let holders = holders(&proc, found.iter().map(|(_, socket)| socket.inode)).unwrap().by_inode;
         found.iter().map(|(table, socket)| row(&proc, *table, socket, &holders)).collect()
     }

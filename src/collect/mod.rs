@@ -43,6 +43,8 @@ pub struct Want {
     pub columns: std::collections::BTreeSet<String>,
     /// For on-demand tables: each reader's values of the required Ids.
     pub ids: Vec<Vec<Value>>,
+    /// Values for which there was no room.
+    pub left_out: usize,
     /// Shortest interval asked for.
     pub interval: Option<Duration>,
 }
@@ -57,8 +59,12 @@ impl Wants {
         for demand in demands {
             let want = wants.0.entry(demand.table.clone()).or_default();
             want.columns.extend(demand.columns.iter().cloned());
-            if !demand.ids.is_empty() && want.ids.len() < MAX_IDS && !want.ids.contains(&demand.ids) {
-                want.ids.push(demand.ids.clone());
+            if !demand.ids.is_empty() && !want.ids.contains(&demand.ids) {
+                if want.ids.len() < MAX_IDS {
+                    want.ids.push(demand.ids.clone());
+                } else {
+                    want.left_out += 1;
+                }
             }
             want.interval = match (want.interval, demand.interval) {
                 (Some(a), Some(b)) => Some(a.min(b)),
@@ -103,12 +109,6 @@ impl Skip {
     /// Not offered here, in words.
     pub fn absent(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Absent(Reason { error: what.into(), hint: None })
-    }
-
-    /// More of something than is ever read: the rest is left out, and that is said.
-    pub fn too_many(most: usize, what: &str) -> Self {
-        let error = format!("more than {most} {what}: the others are left out").into();
-        Self::Failed(Reason { error, hint: None })
     }
 
     /// Not for this user, in words.
@@ -192,6 +192,14 @@ impl Batch {
     /// Says why some cells of a table are missing that another user would see; its rows are pushed all the same.
     pub fn partly(&mut self, table: &'static Table, skip: &Skip) {
         self.partly.push((table, skip.status()));
+    }
+
+    /// Says how many of what a table shows have no row, because at most so many are read; nothing when there are none.
+    pub fn left_out(&mut self, table: &'static Table, count: usize, most: usize, what: &str) {
+        if count > 0 {
+            let error = format!("{count} {what} are left out, because no more than {most} are read").into();
+            self.partly(table, &Skip::Failed(Reason { error, hint: None }));
+        }
     }
 
     /// Takes out what was said of cells that are missing.

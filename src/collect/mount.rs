@@ -141,8 +141,8 @@ struct Slot {
 struct MountCollector {
     reader: MountReader,
     mounts: Vec<Mount>,
-    /// Whether there are more mounts than rows.
-    too_many: bool,
+    /// Mounts that have no row.
+    left_out: usize,
     slots: BTreeMap<Vec<u8>, Slot>,
     pool: Pool,
 }
@@ -151,7 +151,7 @@ impl Collect for MountCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
         if let Some(mounts) = self.reader.changed(cx.roots)? {
             self.mounts = shown(mounts);
-            self.too_many = self.mounts.len() > MAX_MOUNTS;
+            self.left_out = self.mounts.len().saturating_sub(MAX_MOUNTS);
             self.mounts.truncate(MAX_MOUNTS);
             self.forget();
         }
@@ -163,9 +163,7 @@ impl Collect for MountCollector {
         if let Some(error) = self.failure() {
             out.partly(MountRow::TABLE, &Skip::from(error));
         }
-        if self.too_many {
-            out.partly(MountRow::TABLE, &Skip::too_many(MAX_MOUNTS, "file systems"));
-        }
+        out.left_out(MountRow::TABLE, self.left_out, MAX_MOUNTS, "file systems");
         Ok(())
     }
 }
@@ -330,7 +328,9 @@ mod tests {
             let roots = crate::source::file::Roots::recorded(tree.path());
             let mut batch = run(&mut MountCollector::default(), &roots).unwrap();
             assert_eq!(batch.rows(MountRow::TABLE).unwrap().len(), MAX_MOUNTS);
-            assert_eq!(batch.take_partly().len(), said);
+            let told = batch.take_partly();
+            assert_eq!(told.len(), said);
+            assert!(told.iter().all(|(_, part)| part.reason.contains("1 file systems are left out")), "{told:?}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! the open files of thousands.
 
 use super::process::TaskState;
-use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
+use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, MAX_IDS, Skip};
 use crate::model::{Row, Text, Value};
 use crate::source::Error;
 use crate::source::file::Root;
@@ -190,6 +190,7 @@ fn fill<T, R: Row>(
     match why {
         Some(why) if !found => out.skip(R::TABLE, &why),
         why => {
+            out.left_out(R::TABLE, want.left_out, MAX_IDS, "processes");
             if let Some(why) = why {
                 out.partly(R::TABLE, &why);
             }

@@ -73,7 +73,9 @@ impl Collect for RaidCollector {
         let text = cx.roots.proc.text_into("mdstat", &mut self.buffer).map_err(|error| {
             if error.is_absent() { Skip::absent("open /proc/mdstat: no software RAID") } else { error.into() }
         })?;
-        out.push(mdstat::parse(text).into_iter().map(row).collect());
+        let arrays = mdstat::parse(text);
+        out.left_out(RaidRow::TABLE, arrays.left_out(), mdstat::MAX_ARRAYS, "arrays");
+        out.push(arrays.into_kept().into_iter().map(row).collect());
         Ok(())
     }
 }

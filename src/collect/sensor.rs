@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Batch, Collect, Cx, Entry, Skip};
 use crate::model::Text;
 use crate::source::file::Root;
-use crate::source::sensor::{self, Quantity, Reading};
+use crate::source::sensor::{self, MAX_DEVICES, Quantity, Reading};
 use crate::table;
 
 table! {
@@ -71,9 +71,11 @@ struct SensorCollector;
 impl Collect for SensorCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
         let class = |name: &str| Root::new(cx.roots.sys.join("class").join(name));
-        let mut rows: Vec<SensorRow> = sensor::hwmon(&class("hwmon")).into_iter().map(row).collect();
-        rows.extend(sensor::thermal(&class("thermal")).into_iter().map(row));
-        rows.extend(sensor::batteries(&class("power_supply")).into_iter().map(battery));
+        let mut left_out = 0;
+        let mut rows: Vec<SensorRow> = sensor::hwmon(&class("hwmon"), &mut left_out).into_iter().map(row).collect();
+        rows.extend(sensor::thermal(&class("thermal"), &mut left_out).into_iter().map(row));
+        rows.extend(sensor::batteries(&class("power_supply"), &mut left_out).into_iter().map(battery));
+        out.left_out(SensorRow::TABLE, left_out, MAX_DEVICES, "devices of a class");
         if rows.is_empty() {
             let sys = cx.roots.sys.path().display();
             return Err(Skip::absent(format!("list {sys}/class/hwmon: none"))
@@ -201,5 +203,17 @@ mod tests {
     #[test]
     fn a_guest_without_sensors_is_absent() {
         assert_eq!(Tree::new(&[]).status(&ENTRY).state, State::Absent);
+    }
+
+    #[test]
+    fn devices_that_are_too_many_are_counted() {
+        let tree = Tree::new(&[]);
+        for n in 0..MAX_DEVICES + 2 {
+            tree.write(&format!("sys/class/hwmon/hwmon{n}/temp1_input"), "1000\n");
+        }
+        let mut batch = tree.collect(&ENTRY).unwrap();
+        assert_eq!(batch.rows(SensorRow::TABLE).unwrap().len(), MAX_DEVICES);
+        let part = batch.take_partly();
+        assert!(part[0].1.reason.starts_with("2 devices of a class are left out"), "{part:?}");
     }
 }

@@ -70,7 +70,7 @@ impl Collect for SoftirqCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
         let proc = &cx.roots.proc;
         let counts = softirq::softirqs(proc.text_into("softirqs", &mut self.buffer)?)
-            .ok_or_else(|| Error::malformed(proc.join("softirqs"), "a line of CPU names is expected"))?;
+            .ok_or_else(|| Error::malformed(proc.join("softirqs"), "a line of at most 65536 CPU names is expected"))?;
         // the table of soft interrupts has a column for every CPU that could ever be plugged in
         let online = cx.roots.sys.text_into("devices/system/cpu/online", &mut self.buffer);
         let online = online.ok().and_then(lines::members).unwrap_or_else(|| counts.cpus.clone());

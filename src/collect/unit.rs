@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Batch, Collect, Cx, Entry, Skip};
 use crate::model::Text;
-use crate::source::unit::{Kind, UnitReader, Usage};
+use crate::source::unit::{Kind, MAX_UNITS, UnitReader, Usage};
 use crate::{label, table};
 
 label! {
@@ -87,7 +87,8 @@ struct UnitCollector {
 
 impl Collect for UnitCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
-        let units = self.reader.read(&cx.roots.sys)?;
+        let (units, left_out) = self.reader.read(&cx.roots.sys)?;
+        out.left_out(UnitRow::TABLE, left_out, MAX_UNITS, "units, or slices that are nested too deep,");
         if units.is_empty() {
             let tree = cx.roots.sys.join("fs/cgroup");
             return Err(Skip::absent(format!("list {}: no unit of systemd", tree.display())));
@@ -205,5 +206,18 @@ mod tests {
         assert_eq!(Tree::new(&[]).status(&ENTRY).state, State::Absent);
         let tree = Tree::new(&[("sys/fs/cgroup/cgroup.controllers", "cpu\n")]);
         assert_eq!(tree.status(&ENTRY).state, State::Absent);
+    }
+
+    #[test]
+    fn slices_that_are_nested_too_deep_are_counted() {
+        let tree = Tree::new(&[("sys/fs/cgroup/cgroup.controllers", "cpu\n")]);
+        let deep = "a.slice/".repeat(12);
+        for name in ["ssh.service".to_owned(), format!("{deep}b.scope"), format!("{deep}c.slice/d.scope")] {
+            std::fs::create_dir_all(tree.path().join("sys/fs/cgroup").join(name)).unwrap();
+        }
+        let mut batch = tree.collect(&ENTRY).unwrap();
+        assert_eq!(batch.rows(UnitRow::TABLE).unwrap().len(), 2);
+        let part = batch.take_partly();
+        assert!(part[0].1.reason.starts_with("1 units, or slices"), "{part:?}");
     }
 }

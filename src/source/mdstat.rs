@@ -1,9 +1,10 @@
 //! How does the kernel write the state of its RAID arrays?
 
 use crate::model::Text;
+use crate::source::bounded::Bounded;
 
 /// Most arrays that are read.
-const MAX_ARRAYS: usize = 1024;
+pub const MAX_ARRAYS: usize = 1024;
 
 /// One array of `/proc/mdstat`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,17 +38,19 @@ pub struct Array {
 }
 
 /// Parses `/proc/mdstat`.
-pub fn parse(text: &str) -> Vec<Array> {
-    let mut arrays: Vec<Array> = Vec::new();
+pub fn parse(text: &str) -> Bounded<Array> {
+    let mut arrays = Bounded::new(MAX_ARRAYS);
     for line in text.lines() {
         if let Some((name, rest)) = line.split_once(" : ")
             && !line.starts_with([' ', '\t'])
         {
-            if name.trim() != "Personalities" && arrays.len() < MAX_ARRAYS {
+            if name.trim() != "Personalities" {
                 arrays.push(head(name.trim(), rest));
             }
         } else if line.starts_with([' ', '\t'])
-            && let Some(array) = arrays.last_mut()
+            // what follows one that was left out is not that of the last one kept
+            && arrays.left_out() == 0
+            && let Some(array) = arrays.kept_mut().last_mut()
         {
             body(line, array);
         }
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_degraded_array_says_what_is_missing_and_how_far_recovery_is() {
-        let arrays = parse(TEXT);
+        let arrays = parse(TEXT).into_kept();
         let array = &arrays[0];
         assert_eq!((&*array.name, array.level.as_deref()), ("md1", Some("raid5")));
         assert_eq!((array.members, array.working, array.failed), (Some(4), Some(3), 1));
@@ -137,7 +140,7 @@ mod tests {
 
     #[test]
     fn spare_read_only_inactive_and_plain_arrays_are_told_apart() {
-        let arrays = parse(TEXT);
+        let arrays = parse(TEXT).into_kept();
         assert_eq!(arrays.len(), 4);
         assert!(arrays[1].read_only && arrays[1].spares == 1);
         assert_eq!(arrays[1].action.as_deref(), Some("resync"));
@@ -149,14 +152,26 @@ mod tests {
     fn an_action_that_is_all_but_done_is_read() {
         let text = "md1 : active raid1 sdb1[1] sda1[0]\n      100 blocks [2/2] [UU]\n      \
             [====================>]  resync =100.0% (100/100) finish=0.0min speed=100K/sec\n";
-        let array = &parse(text)[0];
+        let array = &parse(text).into_kept()[0];
         assert_eq!((array.action.as_deref(), array.progress), (Some("resync"), Some(1.0)));
         assert_eq!(array.speed, Some(100 * 1024));
     }
 
     #[test]
     fn an_empty_file_has_no_arrays() {
-        assert_eq!(parse("Personalities : \nunused devices: <none>\n"), []);
-        assert_eq!(parse("   stray line\n"), []);
+        assert_eq!(parse("Personalities : \nunused devices: <none>\n").into_kept(), []);
+        assert_eq!(parse("   stray line\n").into_kept(), []);
+    }
+
+    #[test]
+    fn arrays_that_are_too_many_are_counted_and_change_no_other() {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        for n in 0..MAX_ARRAYS + 3 {
+            writeln!(text, "md{n} : active raid1 sda{n}[0]\n      {} blocks [1/1] [U]\n", n + 1).unwrap();
+        }
+        let arrays = parse(&text);
+        assert_eq!((arrays.kept().len(), arrays.left_out()), (MAX_ARRAYS, 3));
+        assert_eq!(arrays.kept().last().unwrap().size, Some(MAX_ARRAYS as u64 * 1024));
     }
 }

@@ -7,7 +7,7 @@ use crate::model::Text;
 use super::file::Root;
 
 /// Most devices of a class that are read.
-const MAX_DEVICES: usize = 256;
+pub const MAX_DEVICES: usize = 256;
 
 /// Most files of a device that are looked at.
 const MAX_FILES: usize = 4096;
@@ -64,15 +64,15 @@ pub struct Reading {
     pub alarm: Option<bool>,
 }
 
-/// Readings of all hwmon chips.
-pub fn hwmon(class: &Root) -> Vec<Reading> {
+/// Readings of all hwmon chips; counts in `left_out` what is not read.
+pub fn hwmon(class: &Root, left_out: &mut usize) -> Vec<Reading> {
     let mut found = Vec::new();
-    for device in devices(class) {
+    for device in devices(class, left_out) {
         let dir = Root::new(class.join(&device));
         let chip = word(&dir, "name").unwrap_or_else(|| device.clone());
         // reading a sleeping device would wake it
         let asleep = word(&dir, "device/power/runtime_status").is_some_and(|status| status == "suspended");
-        for (input, quantity, scale) in inputs(&dir) {
+        for (input, quantity, scale) in inputs(&dir, left_out) {
             found.push(reading(&dir, &device, &chip, &input, (quantity, scale), asleep));
         }
     }
@@ -105,10 +105,9 @@ fn reading(dir: &Root, device: &str, chip: &str, input: &str, about: (Quantity, 
 }
 
 /// Inputs of a chip in the order of their names and numbers.
-fn inputs(dir: &Root) -> Vec<(String, Quantity, f64)> {
-    let names = dir.list("").into_iter().flatten().take(MAX_FILES);
+fn inputs(dir: &Root, left_out: &mut usize) -> Vec<(String, Quantity, f64)> {
     let mut found: Vec<(String, Quantity, f64)> = Vec::new();
-    for name in names.filter_map(|name| name.into_string().ok()) {
+    for name in names(dir, MAX_FILES, left_out) {
         let Some(input) = name.strip_suffix("_input").or_else(|| name.strip_suffix("_average")) else { continue };
         let kind = QUANTITIES.iter().find(|(prefix, ..)| {
             input.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
@@ -128,13 +127,13 @@ fn in_order(name: &str) -> (String, usize, String) {
     (name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned(), name.len(), name.to_owned())
 }
 
-/// Most trip points of a thermal zone; the kernel's own limit was twelve.
-const MAX_TRIPS: usize = 12;
+/// Most trip points of a thermal zone; the kernel's own limit was twelve, and now there is none.
+const MAX_TRIPS: usize = 4096;
 
-/// Thermal zones. Those that hwmon shows as well have the same type as its chip.
-pub fn thermal(class: &Root) -> Vec<Reading> {
+/// Thermal zones; counts in `left_out` what is not read. Those that hwmon shows as well have the same type as its chip.
+pub fn thermal(class: &Root, left_out: &mut usize) -> Vec<Reading> {
     let mut found = Vec::new();
-    for device in devices(class).into_iter().filter(|name| name.starts_with("thermal_zone")) {
+    for device in devices(class, left_out).into_iter().filter(|name| name.starts_with("thermal_zone")) {
         let dir = Root::new(class.join(&device));
         let degrees = |file: &str| dir.number::<f64>(file).filter(|number| number.is_finite()).map(|m| m / 1e3);
         let mut trips = (None, None);
@@ -180,10 +179,10 @@ pub struct Battery {
     pub status: Option<Text>,
 }
 
-/// Batteries among the power supplies.
-pub fn batteries(class: &Root) -> Vec<Battery> {
+/// Batteries among the power supplies; counts in `left_out` what is not read.
+pub fn batteries(class: &Root, left_out: &mut usize) -> Vec<Battery> {
     let mut found = Vec::new();
-    for device in devices(class) {
+    for device in devices(class, left_out) {
         let dir = Root::new(class.join(&device));
         if word(&dir, "type").as_deref() != Some("Battery") || word(&dir, "present").as_deref() == Some("0") {
             continue;
@@ -205,10 +204,17 @@ pub fn batteries(class: &Root) -> Vec<Battery> {
 }
 
 /// Devices of a class with the numbers in their names in order.
-fn devices(class: &Root) -> Vec<String> {
-    let names = class.list("").into_iter().flatten().take(MAX_DEVICES);
-    let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+fn devices(class: &Root, left_out: &mut usize) -> Vec<String> {
+    names(class, MAX_DEVICES, left_out)
+}
+
+/// Names in a directory in the order of their numbers; those that are more than `most` are counted.
+fn names(dir: &Root, most: usize, left_out: &mut usize) -> Vec<String> {
+    let mut names: Vec<String> =
+        dir.list("").into_iter().flatten().filter_map(|name| name.into_string().ok()).collect();
     names.sort_by_cached_key(|name| in_order(name));
+    *left_out += names.len().saturating_sub(most);
+    names.truncate(most);
     names
 }
 

@@ -4,7 +4,7 @@
 pub const SOFTIRQS: [&str; 10] =
     ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
 
-/// Most columns that are read.
+/// Most columns that are believed; no kernel has more CPUs.
 const MAX_CPUS: usize = 1 << 16;
 
 /// `/proc/softirqs`.
@@ -22,11 +22,14 @@ impl Softirqs {
     }
 }
 
-/// Parses `/proc/softirqs`, `None` without its heading.
+/// Parses `/proc/softirqs`, `None` without its heading and with more CPUs than there can be.
 pub fn softirqs(text: &str) -> Option<Softirqs> {
     let mut found = Softirqs::default();
     let mut lines = text.lines();
-    for word in lines.next()?.split_ascii_whitespace().take(MAX_CPUS) {
+    for word in lines.next()?.split_ascii_whitespace() {
+        if found.cpus.len() == MAX_CPUS {
+            return None;
+        }
         found.cpus.push(word.strip_prefix("CPU")?.parse().ok()?);
     }
     for (name, counts) in lines.filter_map(|line| line.split_once(':')) {
@@ -74,9 +77,6 @@ pub fn softnet(text: &str, online: &[u64]) -> Vec<(u64, Softnet)> {
         if let Some(cpu) = cpu.or(order.copied()) {
             found.push((cpu, Softnet { processed, dropped, time_squeeze, received_rps, flow_limit, backlog }));
         }
-        if found.len() >= MAX_CPUS {
-            break;
-        }
     }
     found
 }
@@ -115,5 +115,7 @@ mod tests {
         assert_eq!(found.cpus, [0, 2]);
         assert_eq!((found.get(0, 1), found.get(5, 0), found.get(3, 0)), (Some(2), Some(3), None));
         assert_eq!(softirqs("rubbish\n"), None);
+        let many = "CPU7 ".repeat(MAX_CPUS + 1);
+        assert_eq!(softirqs(&many), None);
     }
 }

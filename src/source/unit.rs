@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use super::file::Root;
 use super::{Error, lines, pressure};
 use crate::model::Text;
+use crate::source::bounded::Bounded;
 
 /// Deepest slice that is walked.
 const MAX_DEPTH: usize = 12;
 
 /// Most units that are read; more is an error, not a cut.
-const MAX_UNITS: usize = 16 << 10;
+pub const MAX_UNITS: usize = 16 << 10;
 
 /// A limit of version 1 above this means none.
 const NO_LIMIT: u64 = 1 << 60;
@@ -84,20 +85,21 @@ struct Layout {
 }
 
 impl UnitReader {
-    /// Every unit with its usage, ordered by path.
+    /// Every unit with its usage, ordered by path, and how many units and slices that are nested too deep are left out.
     ///
     /// # Errors
     /// There is no tree of control groups, or it cannot be read.
-    pub fn read(&mut self, sys: &Root) -> Result<Vec<Unit>, Error> {
+    pub fn read(&mut self, sys: &Root) -> Result<(Vec<Unit>, usize), Error> {
         let layout = layout(&Root::new(sys.join("fs/cgroup")))?;
-        let mut found = Vec::new();
+        let mut found = Bounded::new(MAX_UNITS);
         walk(&layout.units, Path::new(""), 0, &mut found)?;
         let mut unit = |(kind, path): (Kind, PathBuf)| {
             let name = path.file_name().map_or_else(Text::default, Text::from);
             let usage = self.usage(&layout, &path);
             (name, kind, Text::from(Path::new("/").join(path).as_path()), usage)
         };
-        Ok(found.into_iter().map(&mut unit).collect())
+        let left_out = found.left_out();
+        Ok((found.into_kept().into_iter().map(&mut unit).collect(), left_out))
     }
 
     fn usage(&mut self, layout: &Layout, path: &Path) -> Usage {
@@ -193,17 +195,13 @@ fn layout(cgroup: &Root) -> Result<Layout, Error> {
     Ok(Layout { units, unified, cpu, quota, memory: below("memory"), pids: below("pids"), blkio: below("blkio") })
 }
 
-fn walk(tree: &Root, path: &Path, depth: usize, found: &mut Vec<(Kind, PathBuf)>) -> Result<(), Error> {
+fn walk(tree: &Root, path: &Path, depth: usize, found: &mut Bounded<(Kind, PathBuf)>) -> Result<(), Error> {
     let names = match tree.list(path) {
         // a group that vanishes while it is walked has nothing below it any more
         Err(error) if depth > 0 && error.is_absent() => return Ok(()),
         names => names?,
     };
     for name in names {
-        if found.len() >= MAX_UNITS {
-            let cause = std::io::Error::from_raw_os_error(libc::EFBIG);
-            return Err(Error::new("list the units below", tree.path(), cause));
-        }
         let below = path.join(&name);
         match (Path::new(&name).extension().map(OsStr::as_bytes), depth < MAX_DEPTH) {
             (Some(b"slice"), true) => walk(tree, &below, depth + 1, found)?,
@@ -211,6 +209,8 @@ fn walk(tree: &Root, path: &Path, depth: usize, found: &mut Vec<(Kind, PathBuf)>
             (Some(b"service"), true) if name.as_bytes().starts_with(b"user@") => walk(tree, &below, depth + 1, found)?,
             (Some(b"service"), _) => found.push((Kind::Service, below)),
             (Some(b"scope"), _) => found.push((Kind::Scope, below)),
+            // anybody may nest slices of their own
+            (Some(b"slice"), false) => found.leave_out(),
             _ => {}
         }
     }

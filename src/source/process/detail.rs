@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::parse::{self, Stat};
 use crate::source::Error;
+use crate::source::bounded::Bounded;
 use crate::source::file::Root;
 
 /// Open files, variables and threads that are read of one process at most; more is an error, not a cut.
@@ -77,20 +78,21 @@ pub struct Variable {
 /// # Errors
 /// The process is gone, or belongs to another user.
 pub fn environment(proc: &Root, pid: u32) -> Result<Vec<Variable>, Error> {
-    Ok(variables(&proc.read(format!("{pid}/environ"))?))
+    let path = format!("{pid}/environ");
+    let variables = variables(&proc.read(&path)?);
+    if variables.left_out() > 0 {
+        return Err(Error::new("read", proc.join(path), std::io::Error::from_raw_os_error(libc::EFBIG)));
+    }
+    Ok(variables.into_kept())
 }
 
-fn variables(environ: &[u8]) -> Vec<Variable> {
-    let entries = environ.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).take(MAX_ENTRIES);
-    entries
-        .map(|entry| {
-            let at = entry.iter().position(|byte| *byte == b'=').unwrap_or(entry.len());
-            Variable {
-                name: entry.iter().take(at).copied().collect(),
-                value: entry.iter().skip(at + 1).copied().collect(),
-            }
-        })
-        .collect()
+fn variables(environ: &[u8]) -> Bounded<Variable> {
+    let mut found = Bounded::new(MAX_ENTRIES);
+    found.extend(environ.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(|entry| {
+        let at = entry.iter().position(|byte| *byte == b'=').unwrap_or(entry.len());
+        Variable { name: entry.iter().take(at).copied().collect(), value: entry.iter().skip(at + 1).copied().collect() }
+    }));
+    found
 }
 
 /// A resource limit.
@@ -120,7 +122,7 @@ fn limit_lines(text: &[u8]) -> Vec<Limit> {
         b"unlimited" => Some(None),
         digits => parse::number(digits).map(Some),
     };
-    let lines = text.split(|byte| *byte == b'\n').skip(1).take(64);
+    let lines = text.split(|byte| *byte == b'\n').skip(1);
     lines
         .filter_map(|line| {
             let (name, rest) = line.split_at_checked(26)?;
@@ -188,9 +190,21 @@ mod tests {
 
     #[test]
     fn values_keep_their_equal_signs_and_odd_entries_are_names() {
-        let got = variables(b"A=b=c\0\0ODD\0E=\0");
+        let got = variables(b"A=b=c\0\0ODD\0E=\0").into_kept();
         let got: Vec<_> = got.iter().map(|entry| (&*entry.name, &*entry.value)).collect();
         assert_eq!(got, [(b"A".as_slice(), b"b=c".as_slice()), (b"ODD", b""), (b"E", b"")]);
+    }
+
+    #[test]
+    fn an_environment_of_too_many_variables_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("7")).unwrap();
+        let proc = Root::new(dir.path());
+        for (count, fits) in [(MAX_ENTRIES, true), (MAX_ENTRIES + 1, false)] {
+            std::fs::write(dir.path().join("7/environ"), b"a\0".repeat(count)).unwrap();
+            let answer = environment(&proc, 7).map(|all| all.len()).map_err(|error| error.cause.raw_os_error());
+            assert_eq!(answer, if fits { Ok(count) } else { Err(Some(libc::EFBIG)) });
+        }
     }
 
     #[test]

@@ -134,9 +134,10 @@ impl Scanner {
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(fail)?;
             let pid = parse::number(entry.file_name().to_bytes()).and_then(|pid| u32::try_from(pid).ok());
-            if pids.len() < MAX_PROCESSES {
-                pids.extend(pid);
+            if pids.len() == MAX_PROCESSES {
+                return Err(fail(Errno::FBIG));
             }
+            pids.extend(pid);
         }
         pids.sort_unstable();
         Ok(())
