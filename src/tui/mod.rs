@@ -42,6 +42,8 @@ mod testing;
 mod tests;
 pub mod text;
 pub mod theme;
+#[cfg(test)]
+mod told;
 
 pub use app::{Config, pages};
 pub use event::{Events, Wake, events};

@@ -228,17 +228,30 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     } else if matches!(app.page, Page::Table(_)) {
         wanted.push((Act::Back, "back"));
     }
-    wanted.extend([(Act::NextView, "views"), (Act::Filter, "filter"), (Act::Palette, "palette")]);
+    // what is done to rows is told only where there are some
+    let tables = !app.spots.is_empty();
+    wanted.push((Act::NextView, "views"));
+    wanted.extend(tables.then_some((Act::Filter, "filter")));
+    wanted.push((Act::Palette, "palette"));
     wanted.push((Act::Freeze, if app.past.is_frozen() { "go on" } else { "freeze" }));
     if app.past.is_frozen() {
         wanted.extend([(Act::Earlier, "earlier"), (Act::Later, "later")]);
     }
-    wanted.extend([(Act::Enter, "details"), (Act::SortRight, "sort")]);
-    // only a process takes a signal, and none when actions are off
-    if app.spots.iter().any(|spot| crate::panel::grouping(spot.table).is_some()) {
-        wanted.push((Act::Signal, "signal"));
+    if tables {
+        wanted.extend([(Act::Enter, "details"), (Act::SortRight, "sort")]);
+    } else if app.page == Page::Explore {
+        wanted.push((Act::Enter, "open"));
     }
-    wanted.extend([(Act::NextPanel, "panel"), (Act::Graph, "graph"), (Act::Columns, "columns"), (Act::Tree, "tree")]);
+    // only a process takes a signal, and none when actions are off
+    let processes = app.spots.iter().any(|spot| crate::panel::grouping(spot.table).is_some());
+    wanted.extend(processes.then_some((Act::Signal, "signal")));
+    if app.panes.len() > 1 {
+        wanted.push((Act::NextPanel, "panel"));
+    }
+    if tables {
+        wanted.extend([(Act::Graph, "graph"), (Act::Columns, "columns")]);
+    }
+    wanted.extend(processes.then_some((Act::Tree, "tree")));
     let mut seen = Vec::new();
     wanted.retain(|(act, _)| {
         let new = !seen.contains(act);
@@ -416,8 +429,12 @@ fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
     let tables = app.host.schema();
     let title =
         vec![Item::Text("Tables".into(), Role::Title), Item::Text(format!(" {}", tables.len()).into(), Role::Value)];
-    let mut inner = paint::frame(buffer, area, &title, "", &app.theme);
     app.explore = app.explore.min(tables.len().saturating_sub(1));
+    let room = paint::inside(area).height;
+    let page = usize::from(if room > 2 { room - 1 } else { room });
+    let top = (app.explore + 1).saturating_sub(page);
+    let right = paint::rest(top, tables.len().saturating_sub(page));
+    let mut inner = paint::frame(buffer, area, &title, &right, &app.theme);
     let text = |text: String, role, width, right| Item::Cell { text: text.into(), role, width, right };
     let line = |name: String, rows: String, state: String, help: String, roles: [Role; 4]| {
         let [named, counted, stated, helped] = roles;
@@ -433,8 +450,6 @@ fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
         paint::line(buffer, Rect { height: 1, ..inner }, &head, &app.theme);
         inner = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
     }
-    let page = usize::from(inner.height);
-    let top = (app.explore + 1).saturating_sub(page);
     app.listed = Some((inner, top));
     for (i, table) in tables.iter().enumerate().skip(top).take(page) {
         let y = inner.y + (i - top) as u16;

@@ -467,36 +467,3 @@ fn the_list_of_tables_is_clicked_and_scrolled() {
     assert!(screen(&mut app).contains("Tables"));
     assert_eq!(app.explore, 2, "Esc comes back to the same line");
 }
-
-#[test]
-fn a_wrong_filter_is_told_on_the_smallest_screens() {
-    for (size, told) in [((10, 1), "✖"), ((20, 5), "no column `nonsense`"), ((40, 8), "no column `nonsense`")] {
-        let (_, mut app) = sampled(3);
-        app.size = size;
-        press(&mut app, &["/"]);
-        type_text(&mut app, "nonsense > 1");
-        let screen = screen(&mut app).split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(screen.contains(told), "{size:?}: {screen}");
-    }
-}
-
-#[test]
-fn what_is_told_is_seen_on_screens_without_a_line_for_it() {
-    for rows in 1..8 {
-        let (_, mut app) = sampled(3);
-        app.size = (40, rows);
-        press(&mut app, &["k"]);
-        assert!(screen(&mut app).contains("select a process first"), "{rows} rows: {}", screen(&mut app));
-        press(&mut app, &["down"]);
-        assert!(!screen(&mut app).contains("select a process first"), "{rows} rows: {}", screen(&mut app));
-    }
-}
-
-#[test]
-fn the_way_out_of_a_dialog_is_told_before_what_else_it_can() {
-    let (_, mut app) = sampled(3);
-    app.size = (40, 8);
-    press(&mut app, &["down", "k"]);
-    let screen = screen(&mut app);
-    assert!(screen.lines().last().is_some_and(|hints| hints.contains("esc:send nothing")), "{screen}");
-}
