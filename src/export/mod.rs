@@ -4,7 +4,6 @@
 //! text is for people, Prometheus is the exposition format of a scraper.
 
 mod csv;
-mod human;
 mod json;
 mod prometheus;
 mod text;
@@ -13,7 +12,6 @@ use std::io::{self, Write};
 
 use crate::model::{Cell, Table, Timestamp};
 
-pub use human::human;
 pub use prometheus::refusal;
 
 /// What to write: some columns of some rows of a table, in this order.

@@ -9,8 +9,8 @@ use std::io::{self, Write};
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::{Selection, human};
-use crate::model::{Cell, Column, Kind, Style};
+use super::Selection;
+use crate::model::{Cell, Column, Kind, Style, Writing};
 
 /// Cells between two columns.
 const GAP: usize = 2;
@@ -64,7 +64,11 @@ fn turned(out: &mut dyn Write, what: &Selection<'_>) -> io::Result<()> {
 }
 
 fn text(what: &Selection<'_>, row: usize, i: usize, column: &Column) -> String {
-    human(column, &(what.cell)(row, i), what.rate, Style::default(), what.time)
+    // rows of a line have room for all digits
+    let writing = Writing { rate: what.rate, style: Style::default(), now: what.time, exact: u64::MAX };
+    let unknown = column.is_rate(what.rate) || column.kind == Kind::Derived;
+    let missing = || if unknown { "?" } else { "-" }.to_owned();
+    column.words(&(what.cell)(row, i), writing).unwrap_or_else(missing)
 }
 
 /// Headings and rows as words.

@@ -9,6 +9,7 @@ mod table;
 pub(crate) mod testing;
 pub mod text;
 pub mod unit;
+mod writing;
 
 pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
 pub use host::{
@@ -18,6 +19,7 @@ pub use host::{
 pub use table::{Attrs, Column, Fold, History, Kind, Level, Row, Rows, Shape, Table, TableAttrs, position_of};
 pub use text::Text;
 pub use unit::{Style, Unit};
+pub use writing::Writing;
 
 /// What the attribute lists of [`table!`](crate::table!) may name.
 #[doc(hidden)]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Cx, Graph, Item, Line, Role, line};
-use crate::model::{Cell, Column, HistoryAsk, Key, Kind, Level, Style, Unit, unit};
+use crate::model::{Cell, Column, HistoryAsk, Key, Kind, Level, Style, Writing, unit};
 use crate::store::rate::View;
 
 /// Cells of a number with its suffix.
@@ -54,25 +54,12 @@ pub(super) fn style(cx: &Cx<'_>) -> Style {
     Style { bits: cx.style.bits || cx.on(super::toggle::BITS), ..cx.style }
 }
 
-/// Writes the change per second of a counter, or a value, of a column.
-pub(super) fn written(value: f64, column: &Column, style: Style) -> String {
-    // only traffic is ever read in bits, and never in powers of two
-    let style = Style { bits: style.bits && column.attrs.traffic, binary: style.binary && !column.attrs.traffic };
-    match (column.kind, column.unit) {
-        (Kind::Counter, _) if column.attrs.total && column.attrs.cpu => unit::cpu_time(value),
-        (Kind::Counter, _) if column.attrs.total => unit::quantity(value, column.unit, style),
-        (Kind::Counter, _) => unit::rate(value, column.unit, style),
-        (_, Unit::BytesPerSecond) if column.attrs.traffic => unit::rate(value, column.unit, style),
-        _ => unit::quantity(value, column.unit, style),
-    }
-}
-
 /// The cell as the view has it: a counter's rate, any other's value.
 pub(super) fn number(cx: &Cx<'_>, view: &View, row: usize, column: usize) -> Number {
     match view.cell(row, column).number() {
         Some(value) => {
             let Some(about) = view.table().columns.get(column) else { return Number::MISSING };
-            Number::new(written(value, about, style(cx)), value, cx.levels.level(view, row, column))
+            Number::new(about.number(value, true, style(cx)), value, cx.levels.level(view, row, column))
         }
         None if view.unknown(row, column) => Number::UNKNOWN,
         None => Number::MISSING,
@@ -106,7 +93,7 @@ pub(super) fn sum(cx: &Cx<'_>, view: &View, row: usize, columns: (usize, usize),
         return Number::new(amount(cx, a + b, about), a + b, Level::Ok);
     }
     let level = cx.levels.level(view, row, columns.0).max(cx.levels.level(view, row, columns.1));
-    Number::new(written(a + b, about, style(cx)), a + b, level)
+    Number::new(about.number(a + b, true, style(cx)), a + b, level)
 }
 
 /// Any cell as words: names, labels with their level, addresses, instants as ages, numbers as [`number`] has them.
@@ -116,22 +103,16 @@ pub(super) fn words(cx: &Cx<'_>, view: &View, row: usize, column: usize) -> Numb
         let role = if level > Level::Ok { Role::Level(level) } else { Role::Plain };
         Number { words: Cow::Owned(words), role }
     };
-    match view.cell(row, column) {
-        Cell::Text(words) => plain(words.to_owned(), level()),
-        Cell::Label(word) => {
-            let own = view.table().columns.get(column).map_or(Level::Ok, |about| about.label_level(word));
-            plain(word.to_owned(), own.max(level()))
-        }
-        Cell::Ip(address) => plain(address.to_string(), level()),
-        Cell::Mac(address) => plain(address.to_string(), level()),
-        Cell::Timestamp(at) => plain(unit::span(at.age(cx.now)), level()),
-        // an identity stays exact
-        Cell::U64(value) if view.table().columns.get(column).is_some_and(|about| about.kind == Kind::Id) => {
-            plain(value.to_string(), level())
-        }
-        Cell::Bool(yes) => plain(if yes { "yes" } else { "no" }.to_owned(), level()),
-        _ => number(cx, view, row, column),
+    let Some(about) = view.table().columns.get(column) else { return Number::MISSING };
+    let cell = view.cell(row, column);
+    let number = matches!(cell, Cell::U64(_) | Cell::I64(_) | Cell::F64(_) | Cell::Duration(_) | Cell::Missing);
+    // an identity stays exact
+    if number && about.kind != Kind::Id {
+        return self::number(cx, view, row, column);
     }
+    let own = if let Cell::Label(word) = cell { about.label_level(word) } else { Level::Ok };
+    let writing = Writing { rate: true, style: style(cx), now: cx.now, exact: 0 };
+    about.words(&cell, writing).map_or(Number::MISSING, |words| plain(words, own.max(level())))
 }
 
 /// Newest points of a column of a row, at most `count`; empty when nothing is remembered.
@@ -191,8 +172,8 @@ pub(super) fn graph(
     let graph = Arc::new(Graph { points, top, marks: marks.collect(), role, lines });
     let about = view.table().columns.get(column);
     let end = |line: u16| match about.filter(|_| axis > 0) {
-        Some(about) if line == 0 => written(top, about, style(cx)),
-        Some(about) if line + 1 == lines => written(0.0, about, style(cx)),
+        Some(about) if line == 0 => about.number(top, true, style(cx)),
+        Some(about) if line + 1 == lines => about.number(0.0, true, style(cx)),
         _ => String::new(),
     };
     let one = |line: u16| {

@@ -3,10 +3,13 @@
 //! Only kind, unit and attributes of the column decide; no column is known by name.
 
 use super::table_view::TableView;
-use crate::model::{Cell, Column, Kind, Level, Style, Timestamp, Type, Unit, unit};
+use crate::model::{Cell, Column, Kind, Level, Style, Timestamp, Type, Unit, Writing};
 use crate::panel::{Role, Scale};
 use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
+
+/// Bare numbers below it have all their digits; columns have no room for longer ones.
+const EXACT: u64 = 100_000;
 
 /// A written cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,7 +108,9 @@ fn write_cell(
         (Some(factor), Some(number)) => Cell::F64(number * factor),
         _ => cell,
     };
-    let text = words(&cell, column, view.mode(), reader);
+    let rate = view.mode() == Mode::Rate;
+    let writing = Writing { rate, style: reader.style, now: reader.now, exact: EXACT };
+    let text = column.words(&cell, writing).unwrap_or_else(|| "–".to_owned());
     let zero = column.kind != Kind::Id && cell.number() == Some(0.0) && column.ty != Type::Bool;
     let role = if level != Level::Ok {
         Role::Level(level)
@@ -117,22 +122,9 @@ fn write_cell(
     Written { text, role }
 }
 
-/// Writes a number of a column, for axes and ranges.
-pub fn number(value: f64, column: &Column, mode: Mode, style: Style) -> String {
-    let style = Style { bits: style.bits && column.attrs.traffic, binary: style.binary && !column.attrs.traffic };
-    let mode = if column.attrs.total { Mode::Total } else { mode };
-    match (column.kind, mode) {
-        (Kind::Counter, Mode::Rate) => unit::rate(value, column.unit, style),
-        (Kind::Counter, Mode::Total) if column.attrs.cpu => unit::cpu_time(value),
-        (Kind::Derived, _) if column.attrs.traffic => unit::rate(value, column.unit, style),
-        _ => unit::quantity(value, column.unit, style),
-    }
-}
-
-/// The unit of what [`number`] writes, in words; nothing of a bare number, and of one that tells its unit itself.
+/// The unit of what [`Column::number`] writes, in words; nothing of a bare number, and of one that tells its unit itself.
 pub fn unit_words(column: &Column, mode: Mode, style: Style) -> String {
-    let mode = if column.attrs.total { Mode::Total } else { mode };
-    let rate = column.kind == Kind::Counter && mode == Mode::Rate;
+    let rate = column.is_rate(mode == Mode::Rate);
     let bits = style.bits && column.attrs.traffic && (rate || column.kind == Kind::Derived);
     match column.unit {
         Unit::None if rate => "per second".to_owned(),
@@ -148,34 +140,6 @@ pub fn unit_words(column: &Column, mode: Mode, style: Style) -> String {
         unit if rate => format!("{}/s", unit.name()),
         unit => unit.name().to_owned(),
     }
-}
-
-fn words(cell: &Cell<'_>, column: &Column, mode: Mode, reader: &Reader<'_>) -> String {
-    match cell {
-        Cell::Missing => "–".to_owned(),
-        Cell::Bool(true) => "yes".to_owned(),
-        Cell::Bool(false) => "no".to_owned(),
-        Cell::Text(text) | Cell::Label(text) => (*text).to_owned(),
-        Cell::Ip(ip) => ip.to_string(),
-        Cell::Mac(mac) => mac.to_string(),
-        Cell::Timestamp(time) => {
-            let age = time.age(reader.now);
-            if age < 0.0 { format!("in {}", unit::span(-age)) } else { unit::span(age) }
-        }
-        Cell::Duration(seconds) if column.kind != Kind::Counter => unit::span(*seconds),
-        // identities and small bare numbers stay exact
-        Cell::U64(value) if column.kind == Kind::Id || column.attrs.exact || (bare(column) && *value < 100_000) => {
-            value.to_string()
-        }
-        Cell::I64(value) if column.kind == Kind::Id || (bare(column) && value.abs() < 100_000) => value.to_string(),
-        number => {
-            number.number().map_or_else(|| "?".to_owned(), |value| self::number(value, column, mode, reader.style))
-        }
-    }
-}
-
-fn bare(column: &Column) -> bool {
-    column.unit == Unit::None && column.kind != Kind::Counter
 }
 
 #[cfg(test)]
@@ -195,31 +159,6 @@ mod tests {
             expr: None,
             attrs: crate::model::Attrs::NONE,
         }
-    }
-
-    fn written(cell: Cell<'_>, column: &Column, mode: Mode) -> String {
-        let levels = Thresholds::default();
-        let show = crate::panel::Settings::default();
-        let now = Timestamp(100_000_000_000);
-        let reader = Reader { style: Style::default(), levels: &levels, show: &show, now, scale: None };
-        words(&cell, column, mode, &reader)
-    }
-
-    #[test]
-    fn kind_and_unit_decide_how_a_number_is_written() {
-        let bytes = column(Kind::Gauge, Unit::Bytes, Type::U64);
-        assert_eq!(written(Cell::U64(1536), &bytes, Mode::Rate), "1.50K");
-        assert_eq!(written(Cell::Missing, &bytes, Mode::Rate), "–");
-        let mut mtu = bytes.clone();
-        mtu.attrs.exact = true;
-        assert_eq!(written(Cell::U64(1500), &mtu, Mode::Rate), "1500");
-        let cpu = column(Kind::Counter, Unit::Seconds, Type::F64);
-        assert_eq!(written(Cell::F64(0.5), &cpu, Mode::Rate), "50.0%");
-        let pid = column(Kind::Id, Unit::None, Type::U64);
-        assert_eq!(written(Cell::U64(4_194_303), &pid, Mode::Rate), "4194303");
-        let since = column(Kind::Gauge, Unit::None, Type::Timestamp);
-        assert_eq!(written(Cell::Timestamp(Timestamp(58_000_000_000)), &since, Mode::Rate), "42s");
-        assert_eq!(written(Cell::Timestamp(Timestamp(142_000_000_000)), &since, Mode::Rate), "in 42s");
     }
 
     #[test]

@@ -8,7 +8,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::app::App;
-use super::cell::number;
 use super::overlay::{framed_popup, plain};
 use super::paint::{clear, glyph, put, tint};
 use super::text::{fit, width};
@@ -140,7 +139,7 @@ pub(super) fn draw(
         put(buffer, inner.x, inner.y, inner.width, words, app.theme.role(Role::Muted));
         return;
     };
-    let say = |value: f64| number(value, about, Mode::Rate, app.style());
+    let say = |value: f64| about.number(value, true, app.style());
     let range = range(&past, say);
     let inner = framed_popup(buffer, area, &title, &range, &app.theme);
     let plot = Rect::new(inner.x + AXIS, inner.y, inner.width - AXIS - 1, inner.height - 3);
@@ -181,7 +180,7 @@ fn range(past: &Past, say: impl Fn(f64) -> String) -> String {
 
 /// Numbers at the left: the ends, the middle where there is room, and thresholds with their glyphs.
 fn axis(app: &App, buffer: &mut Buffer, plot: Rect, past: &Past, about: &Column) {
-    let say = |value: f64| number(value, about, Mode::Rate, app.style());
+    let say = |value: f64| about.number(value, true, app.style());
     let left = plot.x - AXIS;
     let lines = f64::from(plot.height);
     let mut write = |line: u16, words: &str, style| {
