@@ -227,6 +227,8 @@ fn mistakes_exit_2_with_a_hint_and_print_nothing() {
         (&["show"], "TABLE"),
         (&["doctor", "--format", "prometheus"], "possible values: text, json, csv"),
         (&["frobnicate"], "frobnicate"),
+        (&["--config", "/dev/null", "check", "/dev/null"], "two files to check"),
+        (&["check", "--defaults", "/dev/null"], "cannot be used with"),
         (&["--view", "x", "schema"], "dashboard"),
         (&["--config", "/nonexistent.toml", "show", "load"], "/nonexistent.toml"),
     ] {
@@ -306,6 +308,9 @@ fn doctor_says_how_every_collector_fares() {
     let known = ok(&["schema", "--collectors"]);
     assert_eq!(rows.len(), known.lines().count() - 1);
     assert!(rows.iter().all(|row| row["runs"] == 2 || row["state"] == "stale"), "{rows:?}");
+    let text = stdout(&run(&["doctor"]));
+    let lines = |word: &str| text.lines().filter(|line| line.contains(word)).count();
+    assert_eq!((lines("process_detail"), lines("read only for what somebody asks for")), (1, 1), "{text}");
     let failed = rows.iter().any(|row| row["state"] == "failed");
     assert_eq!(output.status.code(), Some(i32::from(failed)), "only a failure is one: {rows:?}");
 }
@@ -476,6 +481,15 @@ fn what_is_no_configuration_is_refused_at_once() {
     ok(&["check", &path("bom")]);
     write("crlf", b"theme = \"nord\"\r\n[collect.load]\r\nenable = true\r\n");
     assert!(fails(&["check", &path("crlf")], 2).contains(":3:1: "));
+}
+
+#[test]
+fn check_without_a_file_says_where_one_was_looked_for_and_reads_the_environment() {
+    let text = ok(&["check"]);
+    assert!(text.contains("/nonexistent/netglance/netglance.toml") && text.contains("the defaults are used"), "{text}");
+    let wrong = netglance(&["check"]).env("NETGLANCE__THEME", "nrod").output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("NETGLANCE__THEME: there is no theme `nrod`; did you mean `nord`?"));
 }
 
 #[test]

@@ -60,17 +60,33 @@ pub enum Command {
     /// Print the rows of a table.
     Show(Show),
     /// Print what tables and columns there are.
+    ///
+    /// Of each column: name, kind, type, unit, and what it is. A counter only grows: `show --rate` prints its change per
+    /// second. What is derived is computed from other columns, as written behind `=`; words in brackets are all that a cell
+    /// may say.
     Schema(Schema),
     /// Run every collector and say how it fares, what it costs and what to do about it.
+    ///
+    /// TIME is how long the last of two runs took, CPU and READ are what a run costs on average. Absent is what this host
+    /// does not have, denied what this user may not read; only what failed is a reason for exit code 1.
     Doctor(Doctor),
     /// Check a configuration.
+    ///
+    /// A named file is checked alone. Without one it is what the dashboard would start with: the file that it would find and
+    /// the variables NETGLANCE__SECTION__KEY of the environment. A theme is checked with the configuration that names it.
     Check(Check),
     /// Print a completion script for a shell.
+    ///
+    /// For bash: netglance completions bash > /etc/bash_completion.d/netglance. For zsh: netglance completions zsh >
+    /// /usr/local/share/zsh/site-functions/_netglance. For fish: netglance completions fish >
+    /// ~/.config/fish/completions/netglance.fish. A new shell knows it.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page in roff.
+    ///
+    /// To read it: netglance man | man -l -
     Man,
     /// Bring back a terminal that a killed dashboard has left behind.
     Reset,
@@ -140,6 +156,7 @@ pub struct Doctor {
 #[derive(Args, Debug)]
 pub struct Check {
     /// The file; the one that would be used if not given.
+    #[arg(conflicts_with = "print")]
     pub file: Option<PathBuf>,
     /// Print the JSON schema of the file.
     #[arg(long, group = "print")]

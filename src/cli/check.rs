@@ -15,6 +15,10 @@ pub(super) fn run(args: &args::Check, named: Option<&Path>, out: &mut dyn Write)
         let schema = serde_json::to_string_pretty(&Config::schema()).map_err(std::io::Error::from)?;
         return Ok(writeln!(out, "{schema}")?);
     }
+    if let (Some(file), Some(named)) = (&args.file, named) {
+        let message = format!("two files to check: {} and, behind --config, {}", file.display(), named.display());
+        return Err(Failure::usage(message, "name one"));
+    }
     let file = match &args.file {
         Some(file) => {
             config::check(file)?;
@@ -23,9 +27,9 @@ pub(super) fn run(args: &args::Check, named: Option<&Path>, out: &mut dyn Write)
         // as a program would start: the environment counts too
         None => config::load(named)?.file,
     };
-    match file {
-        Some(file) => writeln!(out, "{}: ok", Text::from(file.as_path()))?,
-        None => writeln!(out, "no configuration file: the defaults are used")?,
+    if let Some(file) = file {
+        return Ok(writeln!(out, "{}: ok", Text::from(file.as_path()))?);
     }
-    Ok(())
+    let places: Vec<String> = config::candidates().iter().map(|path| Text::from(path.as_path()).to_string()).collect();
+    Ok(writeln!(out, "no configuration file: there is no {}; the defaults are used", places.join(" and no "))?)
 }

@@ -84,7 +84,11 @@ fn people(out: &mut dyn Write, findings: &[Finding]) -> Result<(), Failure> {
             } else {
                 unit::quantity(row.read_bytes as f64 / runs, Unit::Bytes, Style::default())
             },
-            row.reason.to_string(),
+            if row.reason.is_empty() && on_demand(finding.entry) {
+                "read only for what somebody asks for".to_owned()
+            } else {
+                row.reason.to_string()
+            },
         ]);
         lines.extend(fix(&row.hint));
         for (table, rows) in &finding.filled {
@@ -97,6 +101,11 @@ fn people(out: &mut dyn Write, findings: &[Finding]) -> Result<(), Failure> {
         }
     }
     Ok(export::write_aligned(out, &[false, false, true, true, true, true, false], &lines)?)
+}
+
+/// Whether a collector fills nothing by itself.
+fn on_demand(entry: &Entry) -> bool {
+    entry.tables.iter().all(|table| table.attrs.demand)
 }
 
 /// A line of its own that says what to do.

@@ -282,7 +282,7 @@ mod tests {
     use super::fitting;
 
     #[test]
-    fn who_is_root_is_not_told_to_become_it() {
+    fn nobody_is_told_to_become_who_they_are() {
         let hint = "processes of other users: run as root, or grant CAP_SYS_PTRACE";
         assert_eq!(fitting(hint, true), "processes of other users: grant CAP_SYS_PTRACE");
         assert_eq!(fitting("run as root, grant CAP_SYS_PTRACE, or join", true), "grant CAP_SYS_PTRACE, or join");

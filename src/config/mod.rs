@@ -88,7 +88,13 @@ impl Config {
                 dashboard.insert(key, value);
             } else {
                 let near = nearest(name, keys.iter().map(String::as_str).chain(SECTIONS));
-                let hint = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
+                let hint = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if ["title", "colors"].contains(&name) => {
+                        "that is a key of a theme, which is checked with the configuration that names it".to_owned()
+                    }
+                    None => String::new(),
+                };
                 let message = format!("unknown key `{name}`");
                 return Err(Refusal { span: Some(key.span()), message, hint, elsewhere: None });
             }

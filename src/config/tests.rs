@@ -26,6 +26,7 @@ fn every_mistake_is_found_at_its_place() {
         ("[collect.load]\n[collect.lod]", "x.toml:2:10:", "there is no collector `lod`; did you mean `load`?"),
         ("mouse = 'no'", "x.toml:1:9:", "invalid type"),
         ("theme = 'nrod'", "x.toml:1:9:", "there is no theme `nrod`; did you mean `nord`?"),
+        ("[colors]\ntext = '#ffffff'", "x.toml:1:2:", "that is a key of a theme"),
         ("theme=", "x.toml:1:7:", "a value is missing behind `=`"),
         ("theme = # dark", "x.toml:1:", "a value is missing behind `=`"),
         ("theme = nord", "x.toml:1:9:", "`nord` is no value; text is written in quotes"),
