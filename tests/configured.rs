@@ -169,13 +169,13 @@ fn keys_do_what_the_file_says() {
     let mut session = file.dashboard(100, 30, &[]);
     session.send("q?");
     session.send("\x05");
-    session.wait_for("help", |screen| screen.contains("╭ Help"));
+    session.wait_for("help", |screen| screen.contains("┏ Help"));
     assert!(line(&session.screen(), "quit").contains("f12"), "{}", session.screen());
     session.escape();
     file.write("");
     session.wait_for("the new keys", |screen| screen.contains("q:quit"));
     session.send("\x1b[24~?");
-    session.wait_for("help", |screen| screen.contains("╭ Help"));
+    session.wait_for("help", |screen| screen.contains("┏ Help"));
     session.escape();
     session.send("q");
     assert_eq!(session.end(), 0);
