@@ -122,7 +122,7 @@ pub struct Show {
     /// Print this many times, every second if --every does not say otherwise.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
     pub count: Option<u64>,
-    /// Network namespace: a name, `all` or `host`.
+    /// Network namespace: a name, in which `*` stands for any letters, `all` or `host`.
     #[arg(long, value_name = "NAME")]
     pub netns: Option<String>,
 }

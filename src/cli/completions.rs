@@ -73,6 +73,7 @@ _netglance_named() {
             [[ $cur == -* ]] && head="-"
             COMPREPLY=($(compgen -P "$head" -W "$(_netglance_columns)" -- "${cur#-}"))
             ;;
+        --netns) COMPREPLY=($(compgen -W "all host $(command ls /run/netns 2>/dev/null)" -- "$cur")) ;;
         *) _netglance "$@" ;;
     esac
 }
@@ -90,11 +91,13 @@ fn bash(script: &mut Vec<u8>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A list with commas is a sequence to zsh.
+/// A list with commas is a sequence to zsh, and what there is now it finds out itself.
 fn zsh(script: &mut Vec<u8>) {
     let all = columns().join(" ");
     let text = String::from_utf8_lossy(script);
-    *script = text.replace(&format!(":A,B:({all})"), &format!(":A,B:_sequence compadd - {all}")).into_bytes();
+    let text = text.replace(&format!(":A,B:({all})"), &format!(":A,B:_sequence compadd - {all}"));
+    let names = "or \\`host\\`]:NAME:{compadd - all host $(command ls /run/netns 2>/dev/null)}";
+    *script = text.replace("or \\`host\\`]:NAME:_default", names).into_bytes();
 }
 
 /// Clap's generator leaves out positional arguments, and values of flags that stand before a command.
@@ -120,7 +123,9 @@ fn fish(script: &mut Vec<u8>) -> Result<(), Failure> {
     writeln!(script, "    end\nend")?;
     let list = "(__fish_complete_list , __netglance_columns)";
     writeln!(script, "complete -c netglance -n \"{condition}\" -l columns -x -a \"{list}\"")?;
-    Ok(writeln!(script, "complete -c netglance -n \"{condition}\" -l sort -x -a \"(__netglance_columns)\"")?)
+    writeln!(script, "complete -c netglance -n \"{condition}\" -l sort -x -a \"(__netglance_columns)\"")?;
+    let names = "all host (command ls /run/netns 2>/dev/null)";
+    Ok(writeln!(script, "complete -c netglance -n \"{condition}\" -l netns -x -a \"{names}\"")?)
 }
 
 fn views() -> Vec<String> {

@@ -11,6 +11,7 @@ use crate::collect::settings::{Interval, IntervalError};
 use crate::config::{self, Config, Problems};
 use crate::model::Host;
 use crate::source::file::Roots;
+use crate::source::netns::Selection;
 use crate::store::level::Thresholds;
 use crate::store::local::{LocalHost, Options};
 use crate::tui;
@@ -25,8 +26,8 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     apply(args, &mut config);
     let tick = tick(&config)?;
     let (wake, events) = tui::events();
-    let options =
-        Options { roots: Roots::live(), settings: config.collect.clone(), tick, actions: !config.dashboard.read_only };
+    let roots = Roots::live().choosing(netns(&config)).map_err(|error| Failure::thread(&error))?;
+    let options = Options { roots, settings: config.collect.clone(), tick, actions: !config.dashboard.read_only };
     let samples = wake.clone();
     let host =
         LocalHost::start(options, Box::new(move || samples.samples())).map_err(|error| Failure::thread(&error))?;
@@ -86,6 +87,11 @@ fn tick(config: &Config) -> Result<Duration, Failure> {
     Ok(interval.0)
 }
 
+/// The network namespaces of a configuration.
+fn netns(config: &Config) -> Selection {
+    Selection::host_and(config.netns.clone())
+}
+
 /// The dashboard's part of a configuration that was checked.
 fn parts(host: &Arc<LocalHost>, config: Config) -> Result<tui::Config, Failure> {
     let levels = Thresholds::new(&config.threshold, host.schema().iter().copied()).map_err(|errors| {
@@ -107,7 +113,8 @@ fn watch(host: &Arc<LocalHost>, named: Option<PathBuf>, args: Dashboard, wake: t
         let reloaded = loaded.map_err(|problems| Failure::usage(problems.brief(), "")).and_then(|loaded| {
             let mut config = loaded.config;
             apply(&args, &mut config);
-            host.reload(config.collect.clone(), tick(&config)?);
+            let (collect, tick) = (config.collect.clone(), tick(&config)?);
+            host.reload(netns(&config), collect, tick).map_err(|error| Failure::thread(&error))?;
             host.allow(!config.dashboard.read_only);
             parts(&host, config)
         });

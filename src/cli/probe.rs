@@ -14,6 +14,7 @@ use crate::collect::{COLLECTORS, Cx, Entry, Filled, Partly, Wants, schedule};
 use crate::config::Config;
 use crate::model::{Column, Demand, Mono, Owners, Sample, State, Status, Table, Text, Timestamp};
 use crate::source::file::Roots;
+use crate::source::netns::Selection;
 
 /// Longest wait for one sample.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -67,7 +68,7 @@ impl Line {
 
 impl Probe {
     /// Starts the thread, unless the collector is switched off; nothing is read yet.
-    pub(super) fn start(entry: &'static Entry, wants: Wants, config: &Config) -> std::io::Result<Self> {
+    pub(super) fn start(entry: &'static Entry, wants: Wants, config: &Config, roots: Roots) -> std::io::Result<Self> {
         let settings = config.collect.collectors.get(entry.name).cloned().unwrap_or_default();
         if !settings.enabled {
             return Ok(Self { entry, settings, thread: None, patience: PATIENCE });
@@ -77,7 +78,7 @@ impl Probe {
         let own = settings.clone();
         std::thread::Builder::new().name(format!("probe-{}", entry.name)).spawn(move || {
             let mut runner = Runner::new(entry, &own, entry.interval);
-            let (roots, owners) = (Roots::live(), Owners::default());
+            let owners = Owners::default();
             while let Ok(number) = asked.recv() {
                 // nobody waits any more for the answers to those before
                 let number = asked.try_iter().last().unwrap_or(number);
@@ -100,10 +101,11 @@ impl Probe {
             let columns = table.columns.iter().filter(shown).map(|column| column.name.to_string()).collect();
             Demand { columns, ..Demand::table(&table.name) }
         };
+        let roots = Roots::live().choosing(Selection::host_and(config.netns.clone()))?;
         let start = |entry: &&'static Entry| {
             let open = entry.tables.iter().filter(|table| !table.columns.iter().any(|column| column.attrs.required));
             let demands: Vec<Demand> = open.map(demand).collect();
-            Self::start(entry, Wants::union(&demands), config)
+            Self::start(entry, Wants::union(&demands), config, roots.clone())
         };
         COLLECTORS.iter().map(start).collect()
     }
@@ -155,14 +157,17 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Finds the collector of a table.
+    /// Finds the collector of a table, to read some network namespaces.
     ///
     /// # Errors
     /// No thread can be started.
-    pub(super) fn start(table: &Table, wants: &Wants, config: &Config) -> std::io::Result<Self> {
+    pub(super) fn start(table: &Table, wants: &Wants, config: &Config, netns: Selection) -> std::io::Result<Self> {
         let fills = |entry: &&&'static Entry| entry.tables.iter().any(|known| known.name == table.name);
         match COLLECTORS.iter().find(fills) {
-            Some(entry) => Ok(Self::Collector(Probe::start(entry, wants.clone(), config)?)),
+            Some(entry) => {
+                let roots = Roots::live().choosing(netns)?;
+                Ok(Self::Collector(Probe::start(entry, wants.clone(), config, roots)?))
+            }
             None => Ok(Self::Collectors(Probe::all(config)?)),
         }
     }
@@ -261,7 +266,7 @@ pub(super) mod testing {
     /// A probe that waits so long.
     pub(crate) fn probe(entry: &'static Entry, patience: Duration) -> Probe {
         let config = Config::default();
-        Probe { patience, ..Probe::start(entry, Wants::default(), &config).unwrap() }
+        Probe { patience, ..Probe::start(entry, Wants::default(), &config, Roots::live()).unwrap() }
     }
 
     #[test]

@@ -12,7 +12,9 @@ use super::{Failure, args, column, table};
 use crate::collect::{EVERY_SECOND, MAX_IDS, Wants};
 use crate::config::Config;
 use crate::export::{self, Format, Selection};
-use crate::model::{Demand, Kind, Sample, State, Status, Table, Timestamp, Value};
+use crate::model::{Demand, Kind, Sample, State, Status, Table, Text, Timestamp, Value};
+use crate::source::file::Roots;
+use crate::source::netns;
 use crate::store::expr::{ExprError, Filter};
 use crate::store::query::{self, Order, Query};
 use crate::store::rate::{Mode, View};
@@ -23,7 +25,8 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
     let columns = columns(args, table)?;
     let query = Query { filter: filter(args, table)?, sort: sort(args, table)?, limit: args.limit };
     let demands = demands(args, table, &columns, &query)?;
-    let source = Source::start(table, &Wants::union(&demands), config).map_err(|error| Failure::thread(&error))?;
+    let (wants, netns) = (Wants::union(&demands), netns(args, table, config)?);
+    let source = Source::start(table, &wants, config, netns).map_err(|error| Failure::thread(&error))?;
     series(&Ask { args, table, columns, query }, &source, &|message, hint| super::warn(message, hint), out)
 }
 
@@ -200,20 +203,27 @@ fn sort(args: &args::Show, table: &Table) -> Result<Vec<(usize, Order)>, Failure
 }
 
 fn filter(args: &args::Show, table: &Table) -> Result<Option<Filter>, Failure> {
-    let parse = |text: &str| Filter::parse(text, table).map_err(|error| bad_expression(&error));
-    let own = args.filter.as_deref().map(parse).transpose()?;
-    let Some(netns) = &args.netns else { return Ok(own) };
+    args.filter.as_deref().map(|text| Filter::parse(text, table).map_err(|error| bad_expression(&error))).transpose()
+}
+
+/// The network namespaces whose rows are asked for.
+fn netns(args: &args::Show, table: &Table, config: &Config) -> Result<netns::Selection, Failure> {
+    let Some(word) = &args.netns else { return Ok(netns::Selection::host_and(config.netns.clone())) };
     if table.position(NETNS).is_none() {
         return Err(Failure::usage(format!("table {} knows no network namespaces", table.name), "leave out --netns"));
     }
-    if netns == "all" {
-        return Ok(own);
+    let parse = |word: &str| {
+        netns::Selection::of(word).map_err(|error| Failure::usage(error.to_string(), "`ip netns` lists names"))
+    };
+    let selection = parse(word)?;
+    let roots = Roots::live();
+    let names = |selection: &netns::Selection| netns::names(selection, &roots.proc, &roots.host);
+    if selection.has_host() || !names(&selection).is_empty() {
+        return Ok(selection);
     }
-    if netns.contains(['"', '\\']) {
-        return Err(Failure::usage(format!("`{netns}` is no name of a network namespace"), ""));
-    }
-    let inside = format!("{NETNS} == \"{netns}\"");
-    parse(&args.filter.as_ref().map_or_else(|| inside.clone(), |text| format!("({text}) and {inside}"))).map(Some)
+    let known: Vec<Text> = [netns::host()].into_iter().chain(names(&parse(netns::ALL)?)).collect();
+    let known: Vec<&str> = known.iter().map(Text::as_str).collect();
+    Err(Failure::usage(format!("there is no network namespace `{word}`"), format!("there are: {}", known.join(", "))))
 }
 
 /// Name of the Id column of every table whose rows belong to a network namespace.

@@ -7,11 +7,12 @@ use std::net::IpAddr;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Text, Timestamp};
+use crate::source::Error;
 use crate::source::address::recorded;
 use crate::source::bounded::Bounded;
 use crate::source::netlink::route::{self, Address, IfIndex, LinkNews};
 use crate::source::netlink::{Drained, Family, Part, Socket};
-use crate::source::{Error, netns};
+use crate::source::netns::{self, Rooms};
 use crate::{label, table};
 
 label! {
@@ -81,6 +82,7 @@ const MAX_ADDRESSES: usize = 1 << 20;
 struct AddressCollector {
     /// Dropped after an error, so that the next sample starts with fresh sockets.
     live: Option<Live>,
+    others: Rooms<Live>,
 }
 
 impl Collect for AddressCollector {
@@ -92,18 +94,27 @@ impl Collect for AddressCollector {
                 let reason = format!("the files of a recorded host do not tell the interfaces of {count} addresses");
                 out.partly(AddressRow::TABLE, &Skip::absent(reason));
             }
-            out.push(found.addresses.iter().map(|address| row(address, &found.names, cx.time)).collect());
+            let netns = netns::host();
+            out.push(found.addresses.iter().map(|address| row(&netns, address, &found.names, cx.time)).collect());
             return Ok(());
         }
-        let mut live = match self.live.take() {
-            Some(live) => live,
-            None => Live::open()?,
-        };
-        live.refresh(cx.time)?;
-        out.left_out(AddressRow::TABLE, live.left_out, MAX_ADDRESSES, "addresses");
-        out.push(live.rows.clone());
-        self.live = Some(live);
-        Ok(())
+        let (mut rows, mut left_out) = (Vec::new(), 0);
+        if cx.roots.netns.has_host() {
+            let mut live = match self.live.take() {
+                Some(live) => live,
+                None => Live::open()?,
+            };
+            rows.extend_from_slice(live.refresh(&netns::host(), cx.time)?);
+            left_out += live.left_out;
+            self.live = Some(live);
+        }
+        let troubles = self.others.read(&cx.roots.netns, Live::open, |netns, live| {
+            rows.extend_from_slice(live.refresh(netns, cx.time)?);
+            left_out += live.left_out;
+            Ok(())
+        });
+        out.left_out(AddressRow::TABLE, left_out, MAX_ADDRESSES, "addresses");
+        out.push_netns(cx, rows, &troubles)
     }
 }
 
@@ -124,7 +135,8 @@ impl Live {
         Ok(Self { queries: Socket::open(Family::Route)?, news, stale: true, rows: Vec::new(), left_out: 0 })
     }
 
-    fn refresh(&mut self, now: Timestamp) -> Result<(), Error> {
+    /// Rows of the namespace that this was opened in.
+    fn refresh(&mut self, netns: &Text, now: Timestamp) -> Result<&[AddressRow], Error> {
         let mut changed = false;
         let drained = self.news.drain(|_| {
             changed = true;
@@ -132,13 +144,13 @@ impl Live {
         })?;
         self.stale |= changed || drained == Drained::Lost;
         if self.stale {
-            self.dump(now)?;
+            self.dump(netns, now)?;
             self.stale = false;
         }
-        Ok(())
+        Ok(&self.rows)
     }
 
-    fn dump(&mut self, now: Timestamp) -> Result<(), Error> {
+    fn dump(&mut self, netns: &Text, now: Timestamp) -> Result<(), Error> {
         let mut names = BTreeMap::new();
         self.queries.dump(&route::links(), |part| {
             match part {
@@ -161,7 +173,7 @@ impl Live {
         })?;
         let before: BTreeMap<_, _> = self.rows.iter().map(|row| (key(row), row.expires)).collect();
         self.left_out = addresses.left_out();
-        let mut rows: Vec<_> = addresses.kept().iter().map(|address| row(address, &names, now)).collect();
+        let mut rows: Vec<_> = addresses.kept().iter().map(|address| row(netns, address, &names, now)).collect();
         for row in &mut rows {
             row.expires = steady(before.get(&key(row)).copied().flatten(), row.expires);
         }
@@ -182,10 +194,10 @@ fn steady(before: Option<Timestamp>, now: Option<Timestamp>) -> Option<Timestamp
     }
 }
 
-fn row(address: &Address, names: &BTreeMap<IfIndex, Text>, now: Timestamp) -> AddressRow {
+fn row(netns: &Text, address: &Address, names: &BTreeMap<IfIndex, Text>, now: Timestamp) -> AddressRow {
     let lifetime = address.valid.map(|seconds| i64::from(seconds).saturating_mul(1_000_000_000));
     AddressRow {
-        netns: netns::host(),
+        netns: netns.clone(),
         index: address.index.0,
         address: address.address,
         prefix: u32::from(address.prefix),
@@ -231,12 +243,12 @@ mod tests {
     fn root_addresses_follow_the_kernel_and_agree_with_ip() {
         in_own_network(|| {
             let mut live = Live::open().unwrap();
-            live.refresh(Timestamp(0)).unwrap();
+            live.refresh(&netns::host(), Timestamp(0)).unwrap();
             ip("link add wan type bridge");
             ip("addr add 192.0.2.1 peer 192.0.2.9/32 dev wan");
             ip("addr add 2001:db8::1/64 dev wan nodad valid_lft 600 preferred_lft 0");
             let now = Timestamp(1_000_000_000_000);
-            live.refresh(now).unwrap();
+            live.refresh(&netns::host(), now).unwrap();
             let truth: serde_json::Value = serde_json::from_str(&ip("-j addr")).unwrap();
             let mut want: Vec<(String, String, u64)> = Vec::new();
             for link in truth.as_array().unwrap() {
@@ -261,7 +273,7 @@ mod tests {
             let left = now.age(of("2001:db8::1").expires.unwrap());
             assert!((-600.0..=-598.0).contains(&-left.abs()), "{left}");
             ip("addr del 2001:db8::1/64 dev wan");
-            live.refresh(now).unwrap();
+            live.refresh(&netns::host(), now).unwrap();
             assert!(!live.rows.iter().any(|row| row.address.to_string() == "2001:db8::1"));
         });
     }

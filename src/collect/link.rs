@@ -12,7 +12,7 @@ use crate::source::bounded::Bounded;
 use crate::source::file::Root;
 use crate::source::netlink::route::{self, FLAG_UP, IfIndex, Link, LinkNews, LinkStats};
 use crate::source::netlink::{Drained, Family, Part, Socket};
-use crate::source::netns;
+use crate::source::netns::{self, Rooms};
 use crate::{label, table};
 
 mod recorded;
@@ -49,7 +49,8 @@ impl LinkState {
 
 table! {
     /// One network interface of the host. One that is deleted and made again under its name is another row. The speed is
-    /// missing where the driver states none, and for taps and virtual pairs, whose drivers state an invented one.
+    /// missing where the driver states none, for taps and virtual pairs, whose drivers state an invented one, and in other
+    /// network namespaces, whose files are not in `/sys`.
     ///
     /// Source: rtnetlink `RTM_GETSTATS` and `RTM_GETLINK`, `include/uapi/linux/if_link.h`; `/sys/class/net/*/speed`.
     pub struct LinkRow = "link" { title: Some("Network"), history: History::Whole } {
@@ -125,6 +126,7 @@ const MAX_LINKS: usize = 1 << 18;
 struct LinkCollector {
     /// Dropped after an error, so that the next sample starts with fresh sockets.
     live: Option<Live>,
+    others: Rooms<Live>,
 }
 
 impl Collect for LinkCollector {
@@ -133,14 +135,23 @@ impl Collect for LinkCollector {
             out.push(recorded::links(cx.roots)?);
             return Ok(());
         }
-        let mut live = match self.live.take() {
-            Some(live) => live,
-            None => Live::open()?,
-        };
-        out.push(live.sample(&cx.roots.sys)?);
-        out.left_out(LinkRow::TABLE, live.stats.left_out(), MAX_LINKS, "interfaces");
-        self.live = Some(live);
-        Ok(())
+        let (mut rows, mut left_out) = (Vec::new(), 0);
+        if cx.roots.netns.has_host() {
+            let mut live = match self.live.take() {
+                Some(live) => live,
+                None => Live::open()?,
+            };
+            rows = live.sample(&netns::host(), Some(&cx.roots.sys))?;
+            left_out += live.stats.left_out();
+            self.live = Some(live);
+        }
+        let troubles = self.others.read(&cx.roots.netns, Live::open, |netns, live| {
+            rows.append(&mut live.sample(netns, None)?);
+            left_out += live.stats.left_out();
+            Ok(())
+        });
+        out.left_out(LinkRow::TABLE, left_out, MAX_LINKS, "interfaces");
+        out.push_netns(cx, rows, &troubles)
     }
 }
 
@@ -169,7 +180,8 @@ impl Live {
         Ok(Self { queries, news, known: BTreeMap::new(), stale: true, stats: Bounded::new(MAX_LINKS) })
     }
 
-    fn sample(&mut self, sys: &Root) -> Result<Vec<LinkRow>, Error> {
+    /// Rows of the namespace that this was opened in; only that of `/sys` shows files there.
+    fn sample(&mut self, netns: &Text, sys: Option<&Root>) -> Result<Vec<LinkRow>, Error> {
         self.read_stats()?;
         self.read_news(sys)?;
         if self.stale {
@@ -179,7 +191,7 @@ impl Live {
         for (index, stats) in self.stats.kept() {
             // unknown ones were made a moment ago or have just gone
             match self.known.get(index) {
-                Some(known) => rows.push(self.row(known, stats)),
+                Some(known) => rows.push(self.row(netns, known, stats)),
                 None => self.stale = true,
             }
         }
@@ -197,7 +209,7 @@ impl Live {
         })
     }
 
-    fn read_news(&mut self, sys: &Root) -> Result<(), Error> {
+    fn read_news(&mut self, sys: Option<&Root>) -> Result<(), Error> {
         let known = &mut self.known;
         let drained = self.news.drain(|message| {
             match route::link_news(message)? {
@@ -213,7 +225,7 @@ impl Live {
         Ok(())
     }
 
-    fn read_links(&mut self, sys: &Root) -> Result<(), Error> {
+    fn read_links(&mut self, sys: Option<&Root>) -> Result<(), Error> {
         // those left out here are left out of the counters, too
         let mut links = Bounded::new(MAX_LINKS);
         self.queries.dump(&route::links(), |part| {
@@ -235,10 +247,10 @@ impl Live {
         Ok(())
     }
 
-    fn row(&self, known: &Known, stats: &LinkStats) -> LinkRow {
+    fn row(&self, netns: &Text, known: &Known, stats: &LinkStats) -> LinkRow {
         let link = &known.link;
         LinkRow {
-            netns: netns::host(),
+            netns: netns.clone(),
             index: link.index.0,
             name: link.name.clone(),
             state: LinkState::of(link.flags, link.operstate),
@@ -265,8 +277,8 @@ impl Live {
     }
 }
 
-fn remember(known: &mut BTreeMap<IfIndex, Known>, sys: &Root, link: Link) {
-    let speed = speed(sys, &link.name, link.kind.as_deref());
+fn remember(known: &mut BTreeMap<IfIndex, Known>, sys: Option<&Root>, link: Link) {
+    let speed = sys.and_then(|sys| speed(sys, &link.name, link.kind.as_deref()));
     let kind = link.kind.clone().or_else(|| hardware(link.hardware));
     let flags = flag_words(link.flags);
     known.insert(link.index, Known { link, speed, kind, flags });

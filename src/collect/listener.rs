@@ -7,12 +7,13 @@ use std::collections::HashMap;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Mono, Text};
+use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::file::Root;
 use crate::source::netlink::diag::InetSocket;
 use crate::source::netlink::{Family, Socket};
+use crate::source::netns::{self, Rooms, Troubles};
 use crate::source::socket::{Absent, INET, InetTable, Sockets};
-use crate::source::{Error, netns};
 use crate::table;
 
 table! {
@@ -70,33 +71,44 @@ const MAX_ROWS: usize = 1 << 16;
 struct ListenerCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one.
     socket: Option<Socket>,
+    others: Rooms<Socket>,
     absent: Absent,
 }
 
 impl Collect for ListenerCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
-        let found = if cx.roots.live {
-            let mut socket = match self.socket.take() {
-                Some(socket) => socket,
-                None => Socket::open(Family::SockDiag)?,
-            };
-            let found = listening(&mut Sockets::Live(&mut socket), &mut self.absent, cx.mono)?;
-            self.socket = Some(socket);
-            found
+        let mut found = Bounded::new(MAX_ROWS);
+        let mut troubles = Troubles::default();
+        if cx.roots.live {
+            if cx.roots.netns.has_host() {
+                let mut socket = match self.socket.take() {
+                    Some(socket) => socket,
+                    None => open()?,
+                };
+                listening(&netns::host(), &mut Sockets::Live(&mut socket), &mut self.absent, cx.mono, &mut found)?;
+                self.socket = Some(socket);
+            }
+            let absent = &mut self.absent;
+            troubles = self.others.read(&cx.roots.netns, open, |netns, socket| {
+                let before = found.mark();
+                listening(netns, &mut Sockets::Live(socket), absent, cx.mono, &mut found)
+                    .inspect_err(|_| found.back_to(before))
+            });
         } else {
-            listening(&mut Sockets::Files(&cx.roots.proc), &mut self.absent, cx.mono)?
-        };
+            let sockets = &mut Sockets::Files(&cx.roots.proc);
+            listening(&netns::host(), sockets, &mut self.absent, cx.mono, &mut found)?;
+        }
         out.left_out(ListenerRow::TABLE, found.left_out(), MAX_ROWS, "listening sockets");
         let found = found.into_kept();
-        let holders = holders(&cx.roots.proc, found.iter().map(|(_, socket)| socket.inode))?;
+        let holders = holders(&cx.roots.proc, found.iter().map(|found| found.socket.inode))?;
         let Holders { by_inode: holders, denied } = holders;
-        let unknown = |(_, socket): &(InetTable, InetSocket)| socket.inode != 0 && !holders.contains_key(&socket.inode);
+        let unknown = |found: &Found| found.socket.inode != 0 && !holders.contains_key(&found.socket.inode);
         if let Some(error) = denied.filter(|_| found.iter().any(unknown)) {
             let hint = "processes of other users: run as root, or grant CAP_SYS_PTRACE";
             out.partly(ListenerRow::TABLE, &Skip::from(error).hint(hint));
         }
-        out.push(found.iter().map(|(table, socket)| row(&cx.roots.proc, *table, socket, &holders)).collect());
-        Ok(())
+        let rows = found.iter().map(|found| row(&cx.roots.proc, found, &holders)).collect();
+        out.push_netns(cx, rows, &troubles)
     }
 }
 
@@ -104,13 +116,25 @@ fn is_tcp(table: InetTable) -> bool {
     table.kind.protocol == libc::IPPROTO_TCP as u8
 }
 
-/// Every socket that waits for others to speak first.
+fn open() -> Result<Socket, Error> {
+    Socket::open(Family::SockDiag)
+}
+
+/// A socket that waits for others to speak first, and the network namespace that it is in.
+struct Found {
+    netns: Text,
+    table: InetTable,
+    socket: InetSocket,
+}
+
+/// Finds every such socket of a network namespace.
 fn listening(
+    netns: &Text,
     sockets: &mut Sockets<'_>,
     absent: &mut Absent,
     now: Mono,
-) -> Result<Bounded<(InetTable, InetSocket)>, Error> {
-    let mut found = Bounded::new(MAX_ROWS);
+    found: &mut Bounded<Found>,
+) -> Result<(), Error> {
     for table in INET {
         if absent.has(table.name, now) {
             continue;
@@ -120,7 +144,8 @@ fn listening(
         let result = sockets.inet(table, states, |socket| match socket {
             None => found.back_to(before),
             // a UDP socket that is not bound cannot be spoken to
-            Some(socket) => found.extend((socket.port != 0).then_some((table, socket))),
+            Some(socket) if socket.port == 0 => {}
+            Some(socket) => found.push(Found { netns: netns.clone(), table, socket }),
         });
         match result {
             // a kernel without IPv6 or raw sockets has the others; its refusal leaves nothing behind in the socket
@@ -128,7 +153,7 @@ fn listening(
             result => result?,
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Who holds a socket.
@@ -188,12 +213,13 @@ fn socket_inode(target: &str) -> Option<u32> {
     target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-fn row(proc: &Root, table: InetTable, socket: &InetSocket, holders: &HashMap<u32, Holder>) -> ListenerRow {
+fn row(proc: &Root, found: &Found, holders: &HashMap<u32, Holder>) -> ListenerRow {
+    let Found { netns, table, socket } = found;
     let holder = holders.get(&socket.inode);
     let name = |holder: &Holder| proc.read(format!("{}/comm", holder.pid)).ok();
-    let tcp = is_tcp(table);
+    let tcp = is_tcp(*table);
     ListenerRow {
-        netns: netns::host(),
+        netns: netns.clone(),
         protocol: Text::from(table.name),
         address: socket.address,
         port: u32::from(socket.port),
@@ -214,11 +240,12 @@ mod tests {
 
     fn rows() -> Vec<ListenerRow> {
         let proc = Root::new("/proc");
-        let mut socket = Socket::open(Family::SockDiag).unwrap();
-        let found =
-            listening(&mut Sockets::Live(&mut socket), &mut Absent::default(), Mono::now()).unwrap().into_kept();
-        let holders = holders(&proc, found.iter().map(|(_, socket)| socket.inode)).unwrap().by_inode;
-        found.iter().map(|(table, socket)| row(&proc, *table, socket, &holders)).collect()
+        let (mut socket, mut found) = (open().unwrap(), Bounded::new(MAX_ROWS));
+        let sockets = &mut Sockets::Live(&mut socket);
+        listening(&netns::host(), sockets, &mut Absent::default(), Mono::now(), &mut found).unwrap();
+        let found = found.kept();
+        let holders = holders(&proc, found.iter().map(|found| found.socket.inode)).unwrap().by_inode;
+        found.iter().map(|found| row(&proc, found, &holders)).collect()
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::model::{Demand, Mono, Owners, Row, Rows, State, Status, Table, Text, Timestamp, Value};
 use crate::source::file::Roots;
+use crate::source::netns::{self, Troubles};
 
 #[cfg(test)]
 mod testing;
@@ -116,6 +117,26 @@ impl Skip {
         Self::Denied(Reason { error: what.into(), hint: None })
     }
 
+    /// Why network namespaces are missing.
+    fn netns(troubles: &Troubles) -> Self {
+        let error = Box::new(troubles.clone());
+        match troubles.first() {
+            None => Self::Failed(Reason { error, hint: None }),
+            Some(first) if first.is_denied() => {
+                let hint = if first.op == netns::ENTER {
+                    "other network namespaces: run as root, or grant CAP_SYS_ADMIN"
+                } else {
+                    "network namespaces of other users' processes: run as root, or grant CAP_SYS_PTRACE"
+                };
+                Self::Denied(Reason { error, hint: Some(hint) })
+            }
+            Some(first) => {
+                let hint = first.is_out_of_files().then_some(OUT_OF_FILES);
+                Self::Failed(Reason { error, hint })
+            }
+        }
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: &'static str) -> Self {
@@ -200,6 +221,22 @@ impl Batch {
             let error = format!("{count} {what} are left out, because no more than {most} are read").into();
             self.partly(table, &Skip::Failed(Reason { error, hint: None }));
         }
+    }
+
+    /// Adds the rows of a table of all network namespaces that are wanted, and says which of them could not be read.
+    ///
+    /// # Errors
+    /// None could.
+    pub fn push_netns<R: Row>(&mut self, cx: &Cx<'_>, rows: Vec<R>, troubles: &Troubles) -> Result<(), Skip> {
+        if !troubles.is_empty() {
+            let skip = Skip::netns(troubles);
+            if rows.is_empty() && !cx.roots.netns.has_host() {
+                return Err(skip);
+            }
+            self.partly(R::TABLE, &skip);
+        }
+        self.push(rows);
+        Ok(())
     }
 
     /// Takes out what was said of cells that are missing.

@@ -3,10 +3,14 @@
 //! Counters of `/proc/net/snmp`, `/proc/net/netstat` and `/proc/net/snmp6`. A counter that this kernel does not have is missing.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::Text;
-use crate::source::{Error, netns};
+use crate::source::Error;
+use crate::source::file::{Root, read_fd};
+use crate::source::netns::{self, Rooms};
 use crate::table;
 
 table! {
@@ -169,29 +173,94 @@ pub const ENTRY: Entry = Entry {
     tables: &[TcpRow::TABLE, UdpRow::TABLE, IpRow::TABLE],
     interval: EVERY_SECOND,
     blocks: false,
-    make: || Box::new(ProtocolCollector),
+    make: || Box::<ProtocolCollector>::default(),
 };
 
-struct ProtocolCollector;
+#[derive(Default)]
+struct ProtocolCollector {
+    others: Rooms<Files>,
+}
 
 impl Collect for ProtocolCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
-        let net = |file: &str| cx.roots.proc.text(format!("net/{file}"));
-        let (snmp, netstat) = (net("snmp")?, net("netstat")?);
-        // a kernel without IPv6 has no such file
-        let snmp6 = match net("snmp6") {
-            Err(error) if error.is_absent() => String::new(),
-            text => text?,
+        let mut rows = Protocols::default();
+        if cx.roots.netns.has_host() {
+            let net = |file: &str| cx.roots.proc.text(format!("net/{file}"));
+            let texts = [net("snmp")?, net("netstat")?, without_ipv6(net("snmp6"))?];
+            rows.add(&netns::host(), &texts, &cx.roots.proc.join("net"))?;
+        }
+        let troubles = self.others.read(&cx.roots.netns, Files::open, |netns, files| {
+            let texts = files.texts()?;
+            rows.add(netns, &texts, Path::new(HERE))
+        });
+        out.push_netns(cx, rows.tcp, &troubles)?;
+        out.push_netns(cx, rows.udp, &troubles)?;
+        out.push_netns(cx, rows.ip, &troubles)
+    }
+}
+
+/// A kernel without IPv6 has no such file.
+fn without_ipv6(text: Result<String, Error>) -> Result<String, Error> {
+    match text {
+        Err(error) if error.is_absent() => Ok(String::new()),
+        text => text,
+    }
+}
+
+/// The files of the network namespace that the thread is in.
+const HERE: &str = "/proc/thread-self/net";
+
+/// The files of another network namespace: it is that of the thread that opened them.
+struct Files {
+    snmp: OwnedFd,
+    netstat: OwnedFd,
+    snmp6: Option<OwnedFd>,
+}
+
+impl Files {
+    fn open() -> Result<Self, Error> {
+        let here = Root::new(HERE);
+        let snmp6 = match here.open("snmp6") {
+            Err(error) if error.is_absent() => None,
+            file => Some(file?),
         };
-        let malformed =
-            |file: &str| Error::malformed(cx.roots.proc.join("net").join(file), "a value for each name is expected");
+        Ok(Self { snmp: here.open("snmp")?, netstat: here.open("netstat")?, snmp6 })
+    }
+
+    fn texts(&self) -> Result<[String; 3], Error> {
+        let snmp6 = self.snmp6.as_ref().map(|file| again(file, "snmp6")).transpose()?;
+        Ok([again(&self.snmp, "snmp")?, again(&self.netstat, "netstat")?, snmp6.unwrap_or_default()])
+    }
+}
+
+/// Reads an open file from its beginning.
+fn again(file: &OwnedFd, name: &str) -> Result<String, Error> {
+    let path = Path::new(HERE).join(name);
+    rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0)).map_err(|cause| Error::new("read", &path, cause))?;
+    let mut bytes = Vec::new();
+    read_fd(file, &path, &mut bytes)?;
+    String::from_utf8(bytes).map_err(|_| Error::malformed(path, "text is expected"))
+}
+
+/// A row of each protocol for each network namespace.
+#[derive(Default)]
+struct Protocols {
+    tcp: Vec<TcpRow>,
+    udp: Vec<UdpRow>,
+    ip: Vec<IpRow>,
+}
+
+impl Protocols {
+    /// Adds what `snmp`, `netstat` and `snmp6` in a directory say.
+    fn add(&mut self, netns: &Text, [snmp, netstat, snmp6]: &[String; 3], dir: &Path) -> Result<(), Error> {
+        let malformed = |file: &str| Error::malformed(dir.join(file), "a value for each name is expected");
         let mut counters = Counters::default();
-        counters.read_pairs(&snmp).ok_or_else(|| malformed("snmp"))?;
-        counters.read_pairs(&netstat).ok_or_else(|| malformed("netstat"))?;
-        counters.read_lines(&snmp6).ok_or_else(|| malformed("snmp6"))?;
-        out.push(vec![tcp(&counters)]);
-        out.push(vec![udp(&counters)]);
-        out.push(vec![ip(&counters)]);
+        counters.read_pairs(snmp).ok_or_else(|| malformed("snmp"))?;
+        counters.read_pairs(netstat).ok_or_else(|| malformed("netstat"))?;
+        counters.read_lines(snmp6).ok_or_else(|| malformed("snmp6"))?;
+        self.tcp.push(tcp(netns, &counters));
+        self.udp.push(udp(netns, &counters));
+        self.ip.push(ip(netns, &counters));
         Ok(())
     }
 }
@@ -236,10 +305,10 @@ impl<'a> Counters<'a> {
     }
 }
 
-fn tcp(counters: &Counters<'_>) -> TcpRow {
+fn tcp(netns: &Text, counters: &Counters<'_>) -> TcpRow {
     let (base, ext) = (counters.group("Tcp"), counters.group("TcpExt"));
     TcpRow {
-        netns: netns::host(),
+        netns: netns.clone(),
         established: base("CurrEstab"),
         active_opens: base("ActiveOpens"),
         passive_opens: base("PassiveOpens"),
@@ -266,10 +335,10 @@ fn tcp(counters: &Counters<'_>) -> TcpRow {
     }
 }
 
-fn udp(counters: &Counters<'_>) -> UdpRow {
+fn udp(netns: &Text, counters: &Counters<'_>) -> UdpRow {
     let (v4, v6) = (counters.group("Udp"), counters.group(""));
     UdpRow {
-        netns: netns::host(),
+        netns: netns.clone(),
         rx_packets: v4("InDatagrams"),
         tx_packets: v4("OutDatagrams"),
         no_ports: v4("NoPorts"),
@@ -286,10 +355,10 @@ fn udp(counters: &Counters<'_>) -> UdpRow {
     }
 }
 
-fn ip(counters: &Counters<'_>) -> IpRow {
+fn ip(netns: &Text, counters: &Counters<'_>) -> IpRow {
     let (v4, ext, v6) = (counters.group("Ip"), counters.group("IpExt"), counters.group(""));
     IpRow {
-        netns: netns::host(),
+        netns: netns.clone(),
         rx_packets: v4("InReceives"),
         tx_packets: v4("OutRequests"),
         forwarded: v4("ForwDatagrams"),
@@ -320,15 +389,20 @@ fn ip(counters: &Counters<'_>) -> IpRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::file::Root;
 
     #[test]
     fn values_are_found_by_name_and_not_by_position() {
         let mut counters = Counters::default();
         counters.read_pairs("Tcp: RtoMax MaxConn RetransSegs\nTcp: 120000 -1 7\nUdp: NoPorts\nUdp: 3\n").unwrap();
         counters.read_lines("Udp6InDatagrams    \t4\n").unwrap();
-        assert_eq!((tcp(&counters).retransmits, tcp(&counters).rx_segments), (Some(7), None));
-        assert_eq!((udp(&counters).no_ports, udp(&counters).rx6_packets), (Some(3), Some(4)));
+        assert_eq!(
+            (tcp(&netns::host(), &counters).retransmits, tcp(&netns::host(), &counters).rx_segments),
+            (Some(7), None)
+        );
+        assert_eq!(
+            (udp(&netns::host(), &counters).no_ports, udp(&netns::host(), &counters).rx6_packets),
+            (Some(3), Some(4))
+        );
     }
 
     #[test]
@@ -345,7 +419,7 @@ mod tests {
             let snmp = Root::new("/proc").text("net/snmp").unwrap();
             let mut counters = Counters::default();
             counters.read_pairs(&snmp).unwrap();
-            udp(&counters).tx_packets.unwrap()
+            udp(&netns::host(), &counters).tx_packets.unwrap()
         };
         let before = read();
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -364,7 +438,8 @@ mod tests {
         counters.read_pairs(&texts[0]).unwrap();
         counters.read_pairs(&texts[1]).unwrap();
         counters.read_lines(&texts[2]).unwrap();
-        let (tcp, udp, ip) = (tcp(&counters), udp(&counters), ip(&counters));
+        let (tcp, udp, ip) =
+            (tcp(&netns::host(), &counters), udp(&netns::host(), &counters), ip(&netns::host(), &counters));
         let rows: [(&crate::model::Table, &dyn Fn(usize) -> bool); 3] = [
             (TcpRow::TABLE, &|i| tcp.cell(i).is_missing()),
             (UdpRow::TABLE, &|i| udp.cell(i).is_missing()),

@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use super::{Batch, Collect, Cx, Entry, Skip};
-use crate::model::Text;
+use crate::model::{Mono, Text};
+use crate::source::Error;
 use crate::source::netlink::{Family, Socket};
+use crate::source::netns::{self, Rooms};
 use crate::source::socket::{Absent, INET, InetTable, Sockets};
-use crate::source::{Error, netns};
 use crate::{label, table};
 
 label! {
@@ -77,47 +78,67 @@ pub const ENTRY: Entry = Entry {
 struct SocketCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one.
     socket: Option<Socket>,
+    others: Rooms<Socket>,
     absent: Absent,
 }
 
 impl Collect for SocketCollector {
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+        if !cx.roots.live {
+            let rows = counted(&netns::host(), &mut Sockets::Files(&cx.roots.proc), &mut self.absent, cx.mono)?;
+            if rows.is_empty() {
+                return Err(Skip::absent(NONE));
+            }
+            out.push(rows);
+            return Ok(());
+        }
         let mut rows = Vec::new();
-        let mut absent = None;
-        for list in LISTS {
-            if self.absent.has(list.name(), cx.mono) {
-                continue;
-            }
-            let counted =
-                if cx.roots.live { self.count_live(list) } else { count(&mut Sockets::Files(&cx.roots.proc), list) };
-            match counted {
-                Ok(counts) => rows.extend(rows_of(list, &counts)),
-                // a kernel without IPv6 or raw sockets still has the others
-                Err(error) if error.is_absent() => {
-                    self.absent.add(list.name(), cx.mono);
-                    absent = Some(error);
-                }
-                Err(error) => return Err(error.into()),
-            }
+        if cx.roots.netns.has_host() {
+            let mut socket = match self.socket.take() {
+                Some(socket) => socket,
+                None => open()?,
+            };
+            rows = counted(&netns::host(), &mut Sockets::Live(&mut socket), &mut self.absent, cx.mono)?;
+            self.socket = Some(socket);
         }
-        if rows.is_empty() {
-            return Err(absent.map_or_else(|| Skip::absent("this kernel lists no sockets"), Skip::from));
+        let absent = &mut self.absent;
+        let troubles = self.others.read(&cx.roots.netns, open, |netns, socket| {
+            rows.append(&mut counted(netns, &mut Sockets::Live(socket), absent, cx.mono)?);
+            Ok(())
+        });
+        if rows.is_empty() && troubles.is_empty() {
+            return Err(Skip::absent(NONE));
         }
-        out.push(rows);
-        Ok(())
+        out.push_netns(cx, rows, &troubles)
     }
 }
 
-impl SocketCollector {
-    fn count_live(&mut self, list: List) -> Result<Counts, Error> {
-        let mut socket = match self.socket.take() {
-            Some(socket) => socket,
-            None => Socket::open(Family::SockDiag)?,
-        };
-        let counts = count(&mut Sockets::Live(&mut socket), list)?;
-        self.socket = Some(socket);
-        Ok(counts)
+/// What is said where nothing can be counted.
+const NONE: &str = "this kernel lists no sockets";
+
+fn open() -> Result<Socket, Error> {
+    Socket::open(Family::SockDiag)
+}
+
+/// Rows of every list that the kernel has.
+fn counted(netns: &Text, sockets: &mut Sockets<'_>, absent: &mut Absent, now: Mono) -> Result<Vec<SocketRow>, Error> {
+    let mut rows = Vec::new();
+    let mut none = None;
+    for list in LISTS {
+        if absent.has(list.name(), now) {
+            continue;
+        }
+        match count(sockets, list) {
+            Ok(counts) => rows.append(&mut rows_of(netns, list, &counts)),
+            // a kernel without IPv6 or raw sockets still has the others; its refusal leaves nothing behind in the socket
+            Err(error) if error.is_absent() => {
+                absent.add(list.name(), now);
+                none = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
+    none.filter(|_| rows.is_empty()).map_or(Ok(rows), Err)
 }
 
 /// Sockets by state, in the order of [`STATES`].
@@ -167,7 +188,7 @@ fn count(sockets: &mut Sockets<'_>, list: List) -> Result<Counts, Error> {
     Ok(counts)
 }
 
-fn rows_of(list: List, counts: &Counts) -> Vec<SocketRow> {
+fn rows_of(netns: &Text, list: List, counts: &Counts) -> Vec<SocketRow> {
     let states: &[SocketState] = match list {
         List::Unix => &[SocketState::Established, SocketState::Listen, SocketState::Closed],
         List::Inet(table) if table.kind.protocol == libc::IPPROTO_TCP as u8 => &STATES,
@@ -176,7 +197,7 @@ fn rows_of(list: List, counts: &Counts) -> Vec<SocketRow> {
     let protocol = Text::from(list.name());
     let counted = STATES.iter().zip(counts).filter(|(state, _)| states.contains(state));
     let row = |(state, count): (&SocketState, &u64)| SocketRow {
-        netns: netns::host(),
+        netns: netns.clone(),
         protocol: protocol.clone(),
         state: *state,
         count: *count,
@@ -191,7 +212,7 @@ mod tests {
     use crate::source::netlink::testing::{in_own_network, run};
 
     fn live(list: List) -> Counts {
-        SocketCollector::default().count_live(list).unwrap()
+        count(&mut Sockets::Live(&mut open().unwrap()), list).unwrap()
     }
 
     #[test]
@@ -232,7 +253,7 @@ mod tests {
         std::fs::write(tree.path().join("net/tcp"), text).unwrap();
         let counts = count(&mut Sockets::Files(&Root::new(tree.path())), LISTS[0]).unwrap();
         assert_eq!((counts[0], counts[9], counts.iter().sum::<u64>()), (2, 1, 3));
-        let rows = rows_of(LISTS[0], &counts);
+        let rows = rows_of(&netns::host(), LISTS[0], &counts);
         assert!(rows.iter().any(|row| row.state == SocketState::Listen && row.count == 1));
     }
 }

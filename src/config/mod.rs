@@ -20,6 +20,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::collect::settings;
+use crate::source::netns::Pattern;
 use crate::store::level;
 use crate::{panel, tui};
 
@@ -39,6 +40,8 @@ pub struct Config {
     /// What the dashboard looks like and how it is used: the keys that are in no section, `[keys]` and `[layout]`.
     #[serde(flatten)]
     pub dashboard: tui::Settings,
+    /// The network namespaces that are read beside the own one.
+    pub netns: Vec<Pattern>,
     /// Whether and how often each collector runs.
     pub collect: settings::Settings,
     /// Which rows of a table are shown, and under which name.
@@ -52,6 +55,7 @@ pub struct Config {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Sections {
+    netns: Vec<Pattern>,
     collect: settings::Settings,
     show: panel::Settings,
     threshold: level::Settings,
@@ -64,7 +68,7 @@ fn dashboard_keys() -> Vec<String> {
     properties.into_iter().flat_map(|keys| keys.keys().cloned()).collect()
 }
 
-const SECTIONS: [&str; 3] = ["collect", "show", "threshold"];
+const SECTIONS: [&str; 4] = ["netns", "collect", "show", "threshold"];
 
 /// Why a text is no configuration.
 struct Refusal {
@@ -101,7 +105,8 @@ impl Config {
         }
         let sections = Sections::deserialize(toml::Deserializer::from(Spanned::new(span.clone(), sections)))?;
         let dashboard = Deserialize::deserialize(toml::Deserializer::from(Spanned::new(span, dashboard)))?;
-        Ok(Self { dashboard, collect: sections.collect, show: sections.show, threshold: sections.threshold })
+        let Sections { netns, collect, show, threshold } = sections;
+        Ok(Self { dashboard, netns, collect, show, threshold })
     }
 
     fn from_table(table: &toml::Table) -> Result<Self, Refusal> {

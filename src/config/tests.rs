@@ -18,6 +18,8 @@ fn environment(variables: &[(&str, &str)]) -> Result<Config, Problems> {
 fn every_mistake_is_found_at_its_place() {
     for (text, place, message) in [
         ("colect = 1", "x.toml:1:1:", "did you mean `collect`?"),
+        ("netns = 'blue'", "x.toml:1:9:", "expected a list"),
+        ("netns = ['blue', '../x']", "x.toml:1:9:", "no name of a network namespace"),
         ("\n[collect.load]\n  intervall = '1s'", "x.toml:3:3:", "did you mean `interval`?"),
         ("[collect.load]\ninterval = 5", "x.toml:2:12:", "invalid type: integer"),
         ("[collect.load]\ninterval = '5GiB'", "x.toml:2:12:", "a duration"),

@@ -2,10 +2,13 @@
 //!
 //! [`Root`] is a directory; every path is relative to it. A read is cut off with an error above [`MAX_FILE`].
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
+use super::netns::{Census, Selection};
 use super::{Error, meter};
 
 /// Largest file that is read; what is larger is an error, not a cut.
@@ -25,12 +28,37 @@ pub struct Roots {
     pub host: Root,
     /// Whether these are the live kernel's: only then may system calls and sockets be asked beside the files.
     pub live: bool,
+    /// The network namespaces that are read.
+    pub netns: Arc<Census>,
 }
 
 impl Roots {
     /// The running kernel's.
     pub fn live() -> Self {
-        Self { proc: Root::new("/proc"), sys: Root::new("/sys"), host: Root::new("/"), live: true }
+        Self {
+            proc: Root::new("/proc"),
+            sys: Root::new("/sys"),
+            host: Root::new("/"),
+            live: true,
+            netns: Arc::default(),
+        }
+    }
+
+    /// The same with other network namespaces.
+    ///
+    /// # Errors
+    /// As [`Self::choose`].
+    pub fn choosing(self, netns: Selection) -> std::io::Result<Self> {
+        self.choose(netns)?;
+        Ok(self)
+    }
+
+    /// Reads other network namespaces from now on, as do all that share these roots.
+    ///
+    /// # Errors
+    /// As [`Census::choose`].
+    pub fn choose(&self, netns: Selection) -> std::io::Result<()> {
+        self.netns.choose(netns, &self.proc, &self.host)
     }
 
     /// A recorded tree with `proc`, `sys` and `host` below it.
@@ -40,6 +68,7 @@ impl Roots {
             sys: Root::new(path.join("sys")),
             host: Root::new(path.join("host")),
             live: false,
+            netns: Arc::default(),
         }
     }
 }
@@ -70,9 +99,15 @@ impl Root {
     /// The operation that failed with its path; `EFBIG` above [`MAX_FILE`].
     pub fn read_into(&self, path: impl AsRef<Path>, buffer: &mut Vec<u8>) -> Result<(), Error> {
         let full = self.0.join(path);
-        let file = rustix::fs::open(&full, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
-            .map_err(|cause| Error::new("open", &full, cause))?;
-        read_fd(&file, &full, buffer)
+        read_fd(open(&full)?, &full, buffer)
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<OwnedFd, Error> {
+        open(&self.0.join(path))
     }
 
     /// Reads a whole file.
@@ -128,6 +163,11 @@ impl Root {
         names.sort();
         Ok(names)
     }
+}
+
+fn open(path: &Path) -> Result<OwnedFd, Error> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+        .map_err(|cause| Error::new("open", path, cause))
 }
 
 /// Reads an open file from its current position to the end.

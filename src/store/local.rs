@@ -16,6 +16,7 @@ use crate::model::{
     Text, Timestamp,
 };
 use crate::source::file::Roots;
+use crate::source::netns::Selection;
 use crate::store::history::History;
 use crate::store::rate::{Mode, View};
 
@@ -39,6 +40,7 @@ pub struct LocalHost {
     store: Arc<Store>,
     scheduler: Scheduler,
     demands: Mutex<BTreeMap<u64, Vec<Demand>>>,
+    roots: Roots,
     actions: AtomicBool,
 }
 
@@ -66,15 +68,21 @@ impl LocalHost {
     pub fn start(options: Options, on_change: OnChange) -> std::io::Result<Arc<Self>> {
         let store = Arc::new(Store { latest: Mutex::default(), history: Mutex::default(), on_change });
         let scheduler = Scheduler::start(
-            schedule::Options { roots: options.roots, settings: options.settings, tick: options.tick },
+            schedule::Options { roots: options.roots.clone(), settings: options.settings, tick: options.tick },
             Arc::clone(&store) as Arc<dyn Sink>,
         )?;
-        Ok(Arc::new(Self { store, scheduler, demands: Mutex::default(), actions: AtomicBool::new(options.actions) }))
+        let (roots, actions) = (options.roots, AtomicBool::new(options.actions));
+        Ok(Arc::new(Self { store, scheduler, demands: Mutex::default(), roots, actions }))
     }
 
-    /// Takes new settings for collecting; samples and history stay.
-    pub fn reload(&self, settings: Settings, tick: Duration) {
+    /// Takes other network namespaces and new settings for collecting; samples and history stay.
+    ///
+    /// # Errors
+    /// As [`Roots::choose`]; the old settings stay in force.
+    pub fn reload(&self, netns: Selection, settings: Settings, tick: Duration) -> std::io::Result<()> {
+        self.roots.choose(netns)?;
         self.scheduler.reload(settings, tick);
+        Ok(())
     }
 
     /// Whether [`Host::act`] does anything from now on.

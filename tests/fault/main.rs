@@ -11,6 +11,7 @@ mod hostile;
 mod inject;
 mod input;
 mod mount;
+mod netns;
 mod network;
 mod rights;
 mod storm;

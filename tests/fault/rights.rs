@@ -15,13 +15,13 @@ use crate::support::space::{mount, within};
 use crate::support::watchman::first_forbidden;
 
 /// The program where everybody may start it, whoever owns the build.
-struct Public {
+pub(crate) struct Public {
     _dir: tempfile::TempDir,
     program: PathBuf,
 }
 
 impl Public {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let program = dir.path().join("netglance");
@@ -37,7 +37,7 @@ impl Public {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).stdin(Stdio::null()).output().unwrap()
     }
 }

@@ -20,12 +20,12 @@ fn root_an_interface_counts_exactly_the_bytes_it_carried() {
         ip("addr add 10.9.0.1/24 dev left");
         ip("neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev left");
         let mut live = Live::open().unwrap();
-        let before = live.sample(&sys()).unwrap();
+        let before = live.sample(&netns::host(), Some(&sys())).unwrap();
         let socket = std::net::UdpSocket::bind("10.9.0.1:0").unwrap();
         for _ in 0..100 {
             socket.send_to(&[0; 500], "10.9.0.2:9").unwrap();
         }
-        let after = live.sample(&sys()).unwrap();
+        let after = live.sample(&netns::host(), Some(&sys())).unwrap();
         // Ethernet, IPv4 and UDP headers
         let carried = 100 * (14 + 20 + 8 + 500);
         assert_eq!(named(&after, "left").tx_bytes - named(&before, "left").tx_bytes, carried);
@@ -40,15 +40,15 @@ fn root_a_recreated_interface_is_another_row_and_a_renamed_one_the_same() {
     in_own_network(|| {
         let mut live = Live::open().unwrap();
         ip("link add first type bridge");
-        let old = named(&live.sample(&sys()).unwrap(), "first").index;
+        let old = named(&live.sample(&netns::host(), Some(&sys())).unwrap(), "first").index;
         ip("link del first");
         ip("link add first type bridge");
-        let rows = live.sample(&sys()).unwrap();
+        let rows = live.sample(&netns::host(), Some(&sys())).unwrap();
         let new = named(&rows, "first").index;
         assert_ne!(old, new);
         assert!(!rows.iter().any(|row| row.index == old));
         ip("link set first name second");
-        let rows = live.sample(&sys()).unwrap();
+        let rows = live.sample(&netns::host(), Some(&sys())).unwrap();
         assert_eq!(named(&rows, "second").index, new);
         assert!(!rows.iter().any(|row| &*row.name == "first"));
     });
@@ -60,16 +60,16 @@ fn root_attributes_follow_the_kernel_without_another_dump() {
         let mut live = Live::open().unwrap();
         ip("link add br0 type bridge");
         ip("link add port type veth peer name other");
-        live.sample(&sys()).unwrap();
+        live.sample(&netns::host(), Some(&sys())).unwrap();
         ip("link set port master br0 alias uplink mtu 1400 address 02:00:00:00:00:2a");
-        let rows = live.sample(&sys()).unwrap();
+        let rows = live.sample(&netns::host(), Some(&sys())).unwrap();
         let port = named(&rows, "port");
         assert!(!live.stale);
         assert_eq!((port.master.as_deref(), port.alias.as_deref()), (Some("br0"), Some("uplink")));
         assert_eq!((port.mtu, port.kind.as_deref(), port.state), (Some(1400), Some("veth"), LinkState::Disabled));
         assert_eq!(port.mac, "02:00:00:00:00:2a".parse().ok());
         ip("link set port nomaster");
-        assert_eq!(named(&live.sample(&sys()).unwrap(), "port").master, None);
+        assert_eq!(named(&live.sample(&netns::host(), Some(&sys())).unwrap(), "port").master, None);
     });
 }
 
@@ -77,13 +77,13 @@ fn root_attributes_follow_the_kernel_without_another_dump() {
 fn root_lost_notifications_lead_to_a_full_dump() {
     in_own_network(|| {
         let mut live = Live::open().unwrap();
-        live.sample(&sys()).unwrap();
+        live.sample(&netns::host(), Some(&sys())).unwrap();
         live.news.shrink();
         ip_batch((0..200).map(|i| format!("link add tap{i} type bridge")));
-        let rows = live.sample(&sys()).unwrap();
+        let rows = live.sample(&netns::host(), Some(&sys())).unwrap();
         assert_eq!(rows.iter().filter(|row| row.name.starts_with("tap")).count(), 200);
         ip_batch((0..200).map(|i| format!("link del tap{i}")));
-        assert_eq!(live.sample(&sys()).unwrap().len(), 1);
+        assert_eq!(live.sample(&netns::host(), Some(&sys())).unwrap().len(), 1);
     });
 }
 
@@ -92,7 +92,7 @@ fn root_five_hundred_interfaces_agree_with_ip() {
     in_own_network(|| {
         ip_batch((0..250).map(|i| format!("link add a{i} type veth peer name b{i}")));
         let mut live = Live::open().unwrap();
-        let rows = live.sample(&sys()).unwrap();
+        let rows = live.sample(&netns::host(), Some(&sys())).unwrap();
         let truth: serde_json::Value = serde_json::from_str(&ip("-s -j link")).unwrap();
         let truth = truth.as_array().unwrap();
         assert_eq!((rows.len(), truth.len()), (501, 501));
@@ -107,7 +107,7 @@ fn root_five_hundred_interfaces_agree_with_ip() {
         }
         let started = std::time::Instant::now();
         for _ in 0..50 {
-            assert_eq!(live.sample(&sys()).unwrap().len(), 501);
+            assert_eq!(live.sample(&netns::host(), Some(&sys())).unwrap().len(), 501);
         }
         println!("a sample of 501 interfaces takes {:?}", started.elapsed() / 50);
     });

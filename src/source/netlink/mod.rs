@@ -11,6 +11,7 @@ pub mod attr;
 pub mod diag;
 pub mod route;
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -131,8 +132,31 @@ enum End {
 pub struct Socket {
     inner: netlink_sys::Socket,
     family: Family,
-    buffer: Vec<u8>,
     sequence: u32,
+}
+
+thread_local! {
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The buffer of this thread, lent to one socket at a time: those of hundreds of namespaces would be megabytes.
+struct Buffer(Vec<u8>);
+
+impl Buffer {
+    fn borrow() -> Self {
+        let mut buffer = BUFFER.take();
+        if buffer.is_empty() {
+            buffer.resize(USER_BUFFER, 0);
+        }
+        Self(buffer)
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // a thread that ends needs none any more
+        let _ = BUFFER.try_with(|buffer| buffer.set(std::mem::take(&mut self.0)));
+    }
 }
 
 impl Socket {
@@ -151,7 +175,7 @@ impl Socket {
             sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER)
                 .map_err(|cause| Error::new("set receive buffer of", family.name(), cause))?;
         }
-        Ok(Self { inner: socket, family, buffer: vec![0; USER_BUFFER], sequence: 0 })
+        Ok(Self { inner: socket, family, sequence: 0 })
     }
 
     /// Opens a socket for the notifications of some groups.
@@ -183,10 +207,11 @@ impl Socket {
         mut visit: impl FnMut(Part<'_>) -> Result<(), Malformed>,
     ) -> Result<(), Error> {
         let deadline = Instant::now() + DEADLINE;
+        let mut buffer = Buffer::borrow();
         for _ in 0..ATTEMPTS {
             visit(Part::Start).map_err(|cause| self.malformed(request, cause))?;
             self.send(request)?;
-            match self.receive_dump(request, deadline, &mut visit)? {
+            match self.receive_dump(request, deadline, &mut buffer.0, &mut visit)? {
                 End::Done => return Ok(()),
                 End::Interrupted => {}
             }
@@ -202,8 +227,9 @@ impl Socket {
     pub fn drain(&mut self, mut visit: impl FnMut(Message<'_>) -> Result<(), Malformed>) -> Result<Drained, Error> {
         let request = Request { kind: 0, body: Vec::new(), what: "notifications" };
         let mut drained = Drained::All;
+        let mut buffer = Buffer::borrow();
         for _ in 0..MAX_DRAIN {
-            let length = match self.receive(RecvFlags::DONTWAIT) {
+            let length = match self.receive(&mut buffer.0, RecvFlags::DONTWAIT) {
                 Ok(Some(length)) => length,
                 Ok(None) | Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => return Ok(drained),
@@ -214,7 +240,7 @@ impl Socket {
                 }
                 Err(cause) => return Err(self.error(&request, cause)),
             };
-            let bytes = self.buffer.get(..length).ok_or_else(|| self.error(&request, Errno::MSGSIZE))?;
+            let bytes = buffer.0.get(..length).ok_or_else(|| self.error(&request, Errno::MSGSIZE))?;
             each_message(bytes, |message| visit(Message { kind: message.kind, body: message.body }).map(|()| true))
                 .map_err(|cause| self.malformed(&request, cause))?;
         }
@@ -232,21 +258,20 @@ impl Socket {
     }
 
     /// Reads one datagram. `None` when it is not the kernel's.
-    fn receive(&mut self, flags: RecvFlags) -> Result<Option<usize>, Errno> {
-        let (_, length, sender) =
-            rustix::net::recvfrom(&self.inner, self.buffer.as_mut_slice(), flags | RecvFlags::TRUNC)?;
-        meter::add(length.min(self.buffer.len()));
+    fn receive(&self, buffer: &mut [u8], flags: RecvFlags) -> Result<Option<usize>, Errno> {
+        let (_, length, sender) = rustix::net::recvfrom(&self.inner, &mut *buffer, flags | RecvFlags::TRUNC)?;
+        meter::add(length.min(buffer.len()));
         let sender = sender.and_then(|address| SocketAddrNetlink::try_from(address).ok());
         Ok(sender.is_some_and(|address| address.pid() == 0).then_some(length))
     }
 
     /// Reads one datagram, or says `TIMEDOUT` at a deadline, however many datagrams came before.
-    fn receive_until(&mut self, deadline: Instant) -> Result<Option<usize>, Errno> {
+    fn receive_until(&self, buffer: &mut [u8], deadline: Instant) -> Result<Option<usize>, Errno> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Errno::TIMEDOUT);
         }
-        match self.receive(RecvFlags::DONTWAIT) {
+        match self.receive(buffer, RecvFlags::DONTWAIT) {
             Err(Errno::AGAIN) => {}
             received => return received,
         }
@@ -256,19 +281,20 @@ impl Socket {
     }
 
     fn receive_dump(
-        &mut self,
+        &self,
         request: &Request,
         deadline: Instant,
+        buffer: &mut [u8],
         visit: &mut impl FnMut(Part<'_>) -> Result<(), Malformed>,
     ) -> Result<End, Error> {
         let mut interrupted = false;
         loop {
-            let length = match self.receive_until(deadline) {
+            let length = match self.receive_until(buffer, deadline) {
                 Ok(Some(length)) => length,
                 Ok(None) | Err(Errno::INTR) => continue,
                 Err(cause) => return Err(self.error(request, cause)),
             };
-            let bytes = self.buffer.get(..length).ok_or_else(|| self.error(request, Errno::MSGSIZE))?;
+            let bytes = buffer.get(..length).ok_or_else(|| self.error(request, Errno::MSGSIZE))?;
             match read_datagram(bytes, self.sequence, &mut interrupted, visit) {
                 Ok(true) => return Ok(if interrupted { End::Interrupted } else { End::Done }),
                 Ok(false) => {}

@@ -80,7 +80,7 @@ fn the_live_kernel_refuses_a_bad_request_in_its_own_words() {
 #[test]
 fn a_reply_larger_than_the_buffer_is_an_error() {
     let mut socket = Socket::open(Family::Route).unwrap();
-    socket.buffer = vec![0; 64];
+    BUFFER.set(vec![0; 64]);
     let error = socket.dump(&route::links(), |_| Ok(())).unwrap_err();
     assert_eq!(error.cause.raw_os_error(), Some(libc::EMSGSIZE), "{error}");
 }
@@ -151,10 +151,10 @@ fn root_a_storm_of_notifications_is_reported_as_lost() {
 
 #[test]
 fn an_answer_that_does_not_come_is_waited_for_until_the_deadline_and_no_longer() {
-    let mut socket = Socket::open(Family::Route).unwrap();
+    let socket = Socket::open(Family::Route).unwrap();
     let (begin, span) = (Instant::now(), Duration::from_millis(100));
     let request = Request { kind: 0, body: Vec::new(), what: "nothing" };
-    let error = socket.receive_dump(&request, begin + span, &mut |_| Ok(())).err().unwrap();
+    let error = socket.receive_dump(&request, begin + span, &mut Buffer::borrow().0, &mut |_| Ok(())).err().unwrap();
     assert_eq!(error.cause.raw_os_error(), Some(libc::ETIMEDOUT));
     assert!(begin.elapsed() >= span && begin.elapsed() < DEADLINE, "{:?}", begin.elapsed());
 }
