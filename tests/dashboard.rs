@@ -184,6 +184,31 @@ fn details_of_a_process_show_its_files_and_on_request_its_environment() {
 }
 
 #[test]
+fn a_graph_zooms_out_to_a_day_and_back_and_no_process_gets_nicer() {
+    let sleeper = Sleeper::start("ng-drawn", "ng-drawn-argument");
+    let process = rustix::process::Pid::from_raw(sleeper.pid() as i32);
+    let nice = rustix::process::getpriority_process(process).unwrap();
+    let mut session = at_process(&sleeper, &[]);
+    session.send("g");
+    session.wait_for("the past minutes", |screen| screen.contains("  last ") && screen.contains("oldest point"));
+    assert!(!session.screen().contains("maxima"), "{}", session.screen());
+    session.send("-");
+    session.wait_for("a longer time", |screen| screen.contains("last 5 min"));
+    session.send("-".repeat(20));
+    session.wait_for("a day", |screen| {
+        let marks = ["last 24 h, means and maxima of ", "-12h ", "mean ", "most "];
+        marks.iter().all(|mark| screen.contains(mark))
+    });
+    session.send("+");
+    session.wait_for("half of it", |screen| screen.contains("last 12 h"));
+    session.send("+".repeat(20));
+    session.wait_for("every sample", |screen| screen.contains("  last ") && !screen.contains("maxima"));
+    session.escape();
+    session.wait_for("the same row", |screen| screen.contains("Processes 1 of") && !screen.contains("  last "));
+    assert_eq!(rustix::process::getpriority_process(process).unwrap(), nice);
+}
+
+#[test]
 fn a_copied_row_goes_to_the_clipboard_of_the_terminal() {
     let sleeper = Sleeper::start("ng-copied", "ng-copied-argument");
     let mut session = at_process(&sleeper, &[]);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cell::{Cell, Mac, Timestamp, Value};
+use super::series::{HistoryAsk, Series};
 use super::table::{Rows, Table};
 use super::text::Text;
 
@@ -163,28 +164,6 @@ pub enum ActionError {
     /// This host takes no actions.
     #[error("actions are off on this host")]
     Off,
-}
-
-/// A question about the past of one numeric column of one row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HistoryAsk {
-    /// Table name.
-    pub table: String,
-    /// Column name.
-    pub column: String,
-    /// The row.
-    pub key: Key,
-    /// Only points newer than this.
-    pub since: Option<Mono>,
-}
-
-/// Points of a column over time: as readers print it (rate for counters). `NaN` marks a gap.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Series {
-    /// Oldest first.
-    pub points: Vec<(Mono, f64)>,
-    /// Points that the memory bound has pushed out.
-    pub evicted: u64,
 }
 
 /// All that a reader knows of a host.

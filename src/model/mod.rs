@@ -4,6 +4,7 @@
 
 mod cell;
 mod host;
+mod series;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -12,10 +13,8 @@ pub mod unit;
 mod writing;
 
 pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
-pub use host::{
-    Action, ActionError, Demand, HistoryAsk, Host, Key, Mono, Owners, Sample, Series, Snapshot, State, Status,
-    TableState,
-};
+pub use host::{Action, ActionError, Demand, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState};
+pub use series::{Detail, HistoryAsk, Point, Series};
 pub use table::{Attrs, Column, Fold, History, Kind, Level, Row, Rows, Shape, Table, TableAttrs, position_of};
 pub use text::Text;
 pub use unit::{Style, Unit};

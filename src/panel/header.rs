@@ -103,8 +103,13 @@ fn state(cx: &Cx<'_>) -> Line {
 
 /// Time of day.
 pub fn clock(now: crate::model::Timestamp) -> String {
-    let zoned = jiff::Timestamp::from_second(now.0.div_euclid(1_000_000_000))
-        .map(|instant| instant.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string());
+    local(now, "%H:%M:%S")
+}
+
+/// An instant where the reader is, as `strftime` writes it.
+pub fn local(instant: crate::model::Timestamp, format: &str) -> String {
+    let zoned = jiff::Timestamp::from_second(instant.0.div_euclid(1_000_000_000))
+        .map(|instant| instant.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string());
     zoned.unwrap_or_else(|_| "?".to_owned())
 }
 

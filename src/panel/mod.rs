@@ -35,7 +35,7 @@ pub mod toggle;
 mod view;
 
 pub use alert::{Alert, all as alerts};
-pub use header::{clock, demands as header_demands, header};
+pub use header::{clock, demands as header_demands, header, local};
 pub use keys::{Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, grouping, scale, target, tree};
 pub use pick::why;
 pub use toggle::{TOGGLES, Toggle};

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Cx, Graph, Item, Line, Role, line};
-use crate::model::{Cell, Column, HistoryAsk, Key, Kind, Level, Style, Writing, unit};
+use crate::model::{Cell, Column, Detail, HistoryAsk, Key, Kind, Level, Style, Writing, unit};
 use crate::store::rate::View;
 
 /// Cells of a number with its suffix.
@@ -121,15 +121,9 @@ pub(super) fn points(cx: &Cx<'_>, view: &View, key: Key, column: usize, count: u
     if cx.on(super::toggle::NO_SPARKLINES) {
         return Vec::new();
     }
-    let ask = HistoryAsk {
-        table: view.table().name.clone().into_owned(),
-        column: about.name.clone().into_owned(),
-        key,
-        since: None,
-    };
-    let series = cx.host.history(&ask).unwrap_or_default();
-    let skip = series.points.len().saturating_sub(usize::from(count));
-    series.points.iter().skip(skip).map(|(_, value)| *value).collect()
+    let detail = Detail::Newest(usize::from(count));
+    let ask = HistoryAsk { detail, ..HistoryAsk::all(&view.table().name, &about.name, key) };
+    cx.host.history(&ask).unwrap_or_default().points.iter().map(|point| point.mean).collect()
 }
 
 /// A sparkline with `width` cells, two points a cell, or blanks while nothing is remembered.

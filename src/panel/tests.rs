@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::model::testing::Made;
+use crate::model::testing::{Made, sampled};
 use crate::model::{
     Action, ActionError, HistoryAsk, Host, Kind, Mac, Mono, Sample, Series, Shape, Snapshot, State, Status, Style,
     Table, TableState, Text, Timestamp, Type, Value,
@@ -75,9 +75,8 @@ impl Host for Fake {
     fn latest(&self) -> Arc<Snapshot> {
         Arc::new(self.snapshot.clone())
     }
-    fn history(&self, _: &HistoryAsk) -> Option<Series> {
-        let points = (0..600).map(|i| (Mono(i * 1_000_000_000), if i == 9 { f64::NAN } else { i as f64 })).collect();
-        Some(Series { points, evicted: 0 })
+    fn history(&self, ask: &HistoryAsk) -> Option<Series> {
+        Some(sampled(0, (0..600).map(|i| if i == 9 { f64::NAN } else { f64::from(i) }), ask))
     }
     fn act(&self, _: &Action) -> Result<(), ActionError> {
         Err(ActionError::Off)

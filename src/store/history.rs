@@ -1,9 +1,10 @@
 //! What was a value a minute ago, and this morning?
 //!
-//! Numbers as readers print them (rates for counters): ten minutes at full resolution and a day as means of a minute, for
-//! tables that ask for it. All rows of a table share one ring of times; a row holds only its values as `f32`, which is
-//! finer than any graph. Memory is bounded in bytes: the largest table loses its oldest points first, and what is lost is
-//! counted. A row that is asked for is pinned for two minutes, so that it is recorded even if it is not among the busiest.
+//! Numbers as readers print them (rates for counters): ten minutes at full resolution and a day as mean, least and most of
+//! each minute, for tables that ask for it. All rows of a table share one ring of times; a row holds only its values as
+//! `f32`, which is finer than any graph. Memory is bounded in bytes: the largest table loses its oldest points first, and
+//! what is lost is counted. A row that is asked for is pinned for two minutes, so that it is recorded even if it is not
+//! among the busiest.
 
 mod past;
 mod ring;
@@ -12,7 +13,7 @@ mod row;
 use std::collections::HashMap;
 
 use super::rate::View;
-use crate::model::{History as Keep, HistoryAsk, Mono, Series, Shape};
+use crate::model::{History as Keep, HistoryAsk, Series, Shape};
 use past::Past;
 
 /// Memory for the past of one host, in bytes, if nothing else is said.
@@ -64,28 +65,9 @@ impl History {
         lost
     }
 
-    /// The past of one cell, oldest first, and pins its row. `None` when nothing is kept of it.
+    /// What of the past of one cell answers a question; pins its row. `None` when nothing is kept of it.
     pub fn series(&mut self, ask: &HistoryAsk) -> Option<Series> {
-        let past = self.tables.get_mut(&ask.table)?;
-        let column = past.column(&ask.column)?;
-        past.pin(&ask.key);
-        let row = past.rows.get(&ask.key)?;
-        let width = past.width();
-        let since = ask.since.map_or(0, |since| since.0);
-        let mut points = Vec::new();
-        let first_fine = row.fine.first().and_then(|seq| past.fine.at(seq)).unwrap_or(u64::MAX);
-        for (seq, time) in past.coarse.since(row.coarse.first()) {
-            // a minute that full resolution covers is not told twice
-            if time > since && time.saturating_add(MINUTE) <= first_fine {
-                points.push((Mono(time), row.coarse.get(seq, width, column)[0]));
-            }
-        }
-        for (seq, time) in past.fine.since(row.fine.first()) {
-            if time > since {
-                points.push((Mono(time), row.fine.get(seq, width, column)[0]));
-            }
-        }
-        Some(Series { points, evicted: past.evicted })
+        self.tables.get_mut(&ask.table)?.series(ask)
     }
 
     /// Memory in use, in bytes.

@@ -240,14 +240,9 @@ mod tests {
             if let Some(before) = latest.get("load").and_then(|state| state.before.clone()) {
                 let now = latest.get("load").and_then(|state| state.now.clone()).unwrap();
                 assert!(now.mono > before.mono);
-                let ask = HistoryAsk {
-                    table: "load".into(),
-                    column: "one".into(),
-                    key: crate::model::Key::default(),
-                    since: None,
-                };
+                let ask = HistoryAsk::all("load", "one", crate::model::Key::default());
                 let past = host.history(&ask).unwrap().points;
-                assert!(past.iter().any(|(time, _)| *time == before.mono), "{past:?}");
+                assert!(past.iter().any(|point| point.time == before.mono), "{past:?}");
                 break;
             }
         }

@@ -82,6 +82,8 @@ pub(super) struct App {
     pub(super) message: Option<(String, Level)>,
     /// How far what lies over the screen can be scrolled, as drawn last.
     pub(super) reach: std::cell::Cell<usize>,
+    /// How many points a graph has, as drawn last.
+    pub(super) slots: std::cell::Cell<usize>,
     /// Whether the question before a signal, as drawn last, names the process.
     pub(super) named: std::cell::Cell<bool>,
     /// The process that was given another nice value last, when, and which value.
@@ -147,6 +149,7 @@ impl App {
             last: None,
             message: None,
             reach: std::cell::Cell::new(0),
+            slots: std::cell::Cell::new(0),
             named: std::cell::Cell::new(false),
             niced: None,
             explore: 0,

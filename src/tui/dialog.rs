@@ -6,6 +6,7 @@ use tui_input::backend::crossterm::EventHandler as _;
 
 use super::app::App;
 use super::input::{leaves, set_filter};
+use super::keymap::{Act, Scope};
 use super::overlay::{Overlay, SIGNALS};
 use super::palette;
 use super::theme::Theme;
@@ -13,6 +14,8 @@ use crate::model::{Action, Level};
 use crate::panel::Target;
 use crate::store::expr::Filter;
 
+/// Points that the cursor of a graph moves over at once.
+const CURSOR_PAGE: usize = 20;
 /// Longest text that a prompt takes, in bytes.
 const LONGEST: usize = 1024;
 
@@ -46,20 +49,15 @@ pub(super) fn key(app: &mut App, key: KeyEvent, event: &Event) -> bool {
                 code => Overlay::Detail { table, key: row, section, top: moved(top, code, page, reach) },
             }
         }
-        Overlay::Graph { table, key: row, column, cursor } => {
-            let cursor = match key.code {
-                KeyCode::Left => cursor + 1,
-                KeyCode::Right => cursor.saturating_sub(1),
-                KeyCode::End => 0,
-                _ => cursor,
-            };
+        Overlay::Graph { table, key: row, column, cursor, zoom } => {
+            let (cursor, zoom) = in_graph(app, key, (cursor, zoom));
             let by = match key.code {
                 KeyCode::Up => -1,
                 KeyCode::Down => 1,
                 _ => 0,
             };
             let column = app.table(table).map_or(column, |schema| super::graph::beside(schema, column, by));
-            Overlay::Graph { table, key: row, column, cursor: cursor.min(10_000) }
+            Overlay::Graph { table, key: row, column, cursor, zoom }
         }
         Overlay::Signal(target, chosen) => signal(app, target, chosen, key.code),
     };
@@ -73,6 +71,25 @@ pub(super) fn paste(app: &mut App, text: &str) {
     let mut value = format!("{}{text}", input.value());
     value.truncate(value.floor_char_boundary(LONGEST));
     *input = Input::new(value);
+}
+
+/// Cursor and zoom of a graph after a key; the zoom ends where the graph, as drawn last, does.
+fn in_graph(app: &App, key: KeyEvent, (cursor, zoom): (usize, usize)) -> (usize, usize) {
+    match app.keymap.within(Scope::Graph, &key) {
+        Some(Act::ZoomIn) => return (0, zoom.min(app.reach.get()).saturating_sub(1)),
+        Some(Act::ZoomOut) => return (0, (zoom + 1).min(app.reach.get())),
+        _ => {}
+    }
+    let cursor = match key.code {
+        KeyCode::Left => cursor + 1,
+        KeyCode::Right => cursor.saturating_sub(1),
+        KeyCode::PageUp => cursor + CURSOR_PAGE,
+        KeyCode::PageDown => cursor.saturating_sub(CURSOR_PAGE),
+        KeyCode::Home => usize::MAX,
+        KeyCode::End => 0,
+        _ => cursor,
+    };
+    (cursor.min(app.slots.get().saturating_sub(1)), zoom)
 }
 
 /// Where a key moves to, no further than `last`.

@@ -17,7 +17,7 @@ use crate::collect::run::CollectorRow;
 use crate::collect::{Batch, COLLECTORS, Cx, Wants};
 use crate::model::testing::Made;
 use crate::model::{
-    Action, ActionError, Demand, HistoryAsk, Host, Mono, Owners, Rows, Sample, Series, Snapshot, Status, Table,
+    Action, ActionError, Demand, HistoryAsk, Host, Mono, Owners, Point, Rows, Sample, Series, Snapshot, Status, Table,
     TableState, Timestamp, Type, Value,
 };
 use crate::panel::{PANELS, VIEWS};
@@ -27,6 +27,8 @@ use crate::store::rate::{Mode, View};
 
 /// When the newest sample was taken.
 const NOW: Timestamp = Timestamp(1_800_000_000_000_000_000);
+/// For how long the host is up, in seconds, when the samples begin.
+const UP: u64 = 2 * 86_400;
 /// The recorded host.
 const TREE: &str = "made-5.10-hypervisor";
 /// Where the frames are, from here.
@@ -119,7 +121,7 @@ fn schema() -> &'static [&'static Table] {
 
 fn sample(rows: Arc<dyn Rows>, second: i64) -> Sample {
     let time = Timestamp(NOW.0 - (2 - second) * 1_000_000_000);
-    Sample { rows, time, mono: Mono((1000 + second as u64) * 1_000_000_000) }
+    Sample { rows, time, mono: Mono((UP + 1000 + second as u64) * 1_000_000_000) }
 }
 
 /// A table with two samples.
@@ -141,7 +143,13 @@ impl Recorded {
         let (wants, owners) = (Wants::union(&demands), Owners::default());
         let mut snapshot = Snapshot { generation: 2, ..Snapshot::default() };
         for entry in COLLECTORS {
-            let cx = Cx { roots: &roots, wants: &wants, owners: &owners, time: NOW, mono: Mono(1_002_000_000_000) };
+            let cx = Cx {
+                roots: &roots,
+                wants: &wants,
+                owners: &owners,
+                time: NOW,
+                mono: Mono((UP + 1002) * 1_000_000_000),
+            };
             let mut batch = Batch::default();
             let skip = (entry.make)().collect(&cx, &mut batch).err().map(|skip| skip.status());
             let filled = batch.into_tables();
@@ -185,15 +193,37 @@ impl Host for Recorded {
         let state = self.0.get(&ask.table)?;
         let view = View::new(state.now.as_ref()?, state.before.as_ref(), Mode::Rate);
         let value = view.cell(view.find(&ask.key)?, view.table().position(&ask.column)?).number()?;
-        // up and down around what it is now
-        let point = |i: u64| (Mono((883 + i) * 1_000_000_000), value * (0.25 + ((i * 37) % 61) as f64 / 80.0));
-        let mut points: Vec<_> = (0..119).map(point).collect();
-        points.push((Mono(1_002_000_000_000), value));
-        Some(Series { points, evicted: 0 })
+        Some(past(value).answer(ask))
     }
     fn act(&self, _: &Action) -> Result<(), ActionError> {
         Err(ActionError::Off)
     }
+}
+
+/// A day: up and down around what it is now. Minutes with a spike in every twentieth, three hours in which nothing was
+/// measured, and then ten minutes of seconds, of which the last two vary more.
+fn past(value: f64) -> Series {
+    let (end, fine) = (1002_u64, 1002_u64.saturating_sub(600));
+    let at = |second: u64| Mono((UP + second) * 1_000_000_000);
+    let wave = |i: u64| value * (0.25 + ((i * 37) % 61) as f64 / 80.0);
+    let minute = |i: u64| {
+        let (from, time) = (Mono(at(fine).0 - i * 60_000_000_000), Mono(at(fine).0 - (i - 1) * 60_000_000_000));
+        let mean = wave(i / 45) * 0.6;
+        let most = mean * if i.is_multiple_of(20) { 2.5 } else { 1.2 };
+        let point = Point { from, time, mean, least: mean * 0.5, most };
+        if (600..780).contains(&i) { Point::gap(from, time) } else { point }
+    };
+    let second = |i: u64| {
+        let value = match i {
+            1002 => value,
+            883.. => wave(i - 883),
+            _ => wave(i / 40),
+        };
+        Point::sample(at(i - 1), at(i), value)
+    };
+    let points: Vec<Point> = (1..=1430).rev().map(minute).chain((fine + 1..=end).map(second)).collect();
+    let (oldest, border) = (points.first().map(|point| point.from), Some(at(fine)));
+    Series { points, oldest, fine: border, cut: oldest, evicted: 4711 }
 }
 
 fn dashboard(host: Recorded, ability: Ability) -> App {
@@ -260,12 +290,27 @@ fn tiny_screens(seen: &mut Seen) {
 
 /// What lies over a view.
 fn what_lies_over_a_view(seen: &mut Seen) {
-    for (name, keys) in [("details", ["down", "down", "enter"]), ("graph", ["down", "down", "g"])] {
+    let mut app = dashboard(Recorded::new(TREE, REST), TRUE);
+    app.go(Page::View(1));
+    app.size = (120, 40);
+    testing::press(&mut app, &["down", "down", "enter"]);
+    compare(seen, "details-120x40", &frame(&mut app, (120, 40)));
+}
+
+/// Graphs of the past minutes and of a day; the times of day depend on where one is.
+fn graphs(seen: &mut Seen) {
+    let time = regex::Regex::new("[0-9]{2}:[0-9]{2}").unwrap();
+    let all = [("graph", 0), ("graph-24h", 9)].iter().flat_map(|graph| SIZES.iter().map(move |size| (*graph, *size)));
+    // seconds and minutes in one
+    for ((name, zoom), size) in all.chain([(("graph-30min", 3), SIZES[1])]) {
         let mut app = dashboard(Recorded::new(TREE, REST), TRUE);
         app.go(Page::View(1));
-        app.size = (120, 40);
-        testing::press(&mut app, &keys);
-        compare(seen, &format!("{name}-120x40"), &frame(&mut app, (120, 40)));
+        app.size = size;
+        testing::press(&mut app, &["down", "down", "g"]);
+        testing::press(&mut app, &vec!["-"; zoom]);
+        let text = frame(&mut app, size).replace("HH:MM:SS", "00:00:00");
+        let text = time.replace_all(&text, "HH:MM").replace("HH:MM:00", "HH:MM:SS");
+        compare(seen, &format!("{name}-{}x{}", size.0, size.1), &text);
     }
 }
 
@@ -327,6 +372,7 @@ fn every_frame_is_as_it_was_and_no_file_is_left_behind() {
     every_view(&mut seen);
     tiny_screens(&mut seen);
     what_lies_over_a_view(&mut seen);
+    graphs(&mut seen);
     many_cpus(&mut seen);
     colors(&mut seen);
     ascii(&mut seen);

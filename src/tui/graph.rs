@@ -2,7 +2,8 @@
 //!
 //! A graph is drawn in braille, two points a cell and four steps a line, and each line has the color of the level that its
 //! height stands for. Panels draw lines of it ([`strip`]), and the graph of one cell fills the screen with an axis, the
-//! range and the value under the cursor.
+//! range and the value under the cursor; where a point stands for several samples, a veil above their mean reaches up to
+//! their most.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,10 +11,11 @@ use ratatui::layout::Rect;
 use super::app::App;
 use super::overlay::{framed_popup, plain};
 use super::paint::{clear, glyph, put, tint};
+use super::stretch::Stretch;
 use super::text::{fit, width};
 use super::theme::Theme;
-use crate::model::{Column, HistoryAsk, Key, Kind, Level, Mono, Table, unit};
-use crate::panel::{Graph, Item, Role, Views as _};
+use crate::model::{Column, Key, Kind, Level, Point, Table, unit};
+use crate::panel::{Graph, Item, Line, Role, Views as _};
 use crate::store::rate::Mode;
 
 /// Dots of the left and right column of a braille cell, by height from below.
@@ -26,15 +28,28 @@ const TALL: u16 = 8;
 
 /// Draws one line of a graph.
 pub(super) fn strip(buffer: &mut Buffer, area: Rect, graph: &Graph, line: u16, theme: &Theme) {
+    strip_with(buffer, area, graph, &[], line, theme);
+}
+
+/// Draws one line of a graph, and as a veil above each point how far `most` goes.
+fn strip_with(buffer: &mut Buffer, area: Rect, graph: &Graph, most: &[f64], line: u16, theme: &Theme) {
     let lines = graph.lines.max(1);
     let below = lines.saturating_sub(1 + line);
     let slots = usize::from(area.width) * 2;
     let shown = graph.points.get(graph.points.len().saturating_sub(slots)..).unwrap_or(&graph.points);
-    let dots = |slot: usize| -> usize {
-        let at = (slot + shown.len()).checked_sub(slots);
-        let value = at.and_then(|at| shown.get(at)).copied().filter(|value| value.is_finite());
-        let height = value.map_or(0, |value| height(value / graph.top, lines));
-        height.saturating_sub(usize::from(below) * 4).min(4)
+    let most = most.get(most.len().saturating_sub(slots)..).unwrap_or(most);
+    let reach = |values: &[f64], slot: usize| -> usize {
+        let at = (slot + values.len()).checked_sub(slots);
+        let value = at.and_then(|at| values.get(at)).copied().filter(|value| value.is_finite());
+        value.map_or(0, |value| height(value / graph.top, lines))
+    };
+    let base = usize::from(below) * 4;
+    let dots = |slot: usize| reach(shown, slot).saturating_sub(base).min(4);
+    let veil = |slot: usize| {
+        let (from, to) = (reach(shown, slot), reach(most, slot));
+        // every second dot, and the one at the top
+        let is_set = |dot: usize| (from..to).contains(&dot) && (dot + 1 == to || (dot + slot).is_multiple_of(2));
+        (0..4).filter(|dot| is_set(base + dot)).fold(0, |bits, dot| bits | one(slot, dot))
     };
     let middle = (f64::from(below) + 0.5) / f64::from(lines) * graph.top;
     let level = graph.marks.iter().filter(|(from, _)| *from <= middle).map(|(_, level)| *level).max();
@@ -43,15 +58,24 @@ pub(super) fn strip(buffer: &mut Buffer, area: Rect, graph: &Graph, line: u16, t
     for i in 0..usize::from(area.width) {
         let (left, right) = (dots(i * 2), dots(i * 2 + 1));
         let bits = LEFT.get(left).copied().unwrap_or(0) | RIGHT.get(right).copied().unwrap_or(0);
+        let veiled = if most.is_empty() { 0 } else { veil(i * 2) | veil(i * 2 + 1) };
         let Some(cell) = buffer.cell_mut((area.x + i as u16, area.y)) else { continue };
-        if bits > 0
-            && let Some(ch) = char::from_u32(0x2800 + bits)
+        if bits | veiled > 0
+            && let Some(ch) = char::from_u32(0x2800 + (bits | veiled))
         {
-            cell.set_char(ch).set_style(theme.bar(role));
+            let weak = bits == 0 && role == graph.role;
+            cell.set_char(ch).set_style(if weak { theme.role(Role::Label) } else { theme.bar(role) });
         } else if threshold {
             cell.set_symbol("┈").set_style(theme.frame());
         }
     }
+}
+
+/// The dot of a slot at a height within a cell.
+fn one(slot: usize, dot: usize) -> u32 {
+    let column = if slot.is_multiple_of(2) { LEFT } else { RIGHT };
+    let upto = |dots: usize| column.get(dots).copied().unwrap_or(0);
+    upto(dot + 1) ^ upto(dot)
 }
 
 /// Dots of a share of the whole height; what was measured has one at least.
@@ -88,29 +112,26 @@ pub(super) fn beside(schema: &Table, column: usize, by: isize) -> usize {
 
 /// What is drawn of a cell's past.
 struct Past {
-    points: Vec<(Mono, f64)>,
+    stretch: Stretch,
     low: f64,
     high: f64,
     marks: Vec<(f64, Level)>,
 }
 
-fn past(app: &App, schema: &Table, key: &Key, at: usize) -> Option<Past> {
+fn past(app: &App, schema: &Table, key: &Key, at: usize, (zoom, slots): (usize, usize)) -> Option<Past> {
     let column = schema.columns.get(at)?;
-    let name = column.name.to_string();
-    let ask = HistoryAsk { table: schema.name.to_string(), column: name, key: key.clone(), since: None };
-    let mut points = app.reader().history(&ask)?.points;
+    let mut stretch = super::stretch::of(app, schema, key, &column.name, (zoom, slots))?;
     if let Some(factor) = app.writing().factor(&schema.name, at) {
-        for (_, value) in &mut points {
-            *value *= factor;
-        }
+        let values = stretch.points.iter_mut().flat_map(|point| [&mut point.mean, &mut point.least, &mut point.most]);
+        values.chain([&mut stretch.newest]).for_each(|value| *value *= factor);
     }
-    let finite = || points.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
-    finite().next()?;
-    let (low, high) = finite().fold((0.0_f64, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+    let measured = || stretch.points.iter().filter(|point| !point.is_gap());
+    let low = measured().map(|point| point.least).fold(0.0, f64::min);
+    let high = measured().map(|point| point.most).fold(0.0, f64::max);
     let high = if high > low { high } else { low + 1.0 };
     let levels = [Level::Careful, Level::Warning, Level::Critical];
     let marks = app.config.levels.marks(schema, at).map_or(Vec::new(), |marks| marks.into_iter().zip(levels).collect());
-    Some(Past { points, low, high, marks })
+    Some(Past { stretch, low, high, marks })
 }
 
 /// Draws the history of a cell with its range, its span and the value under the cursor.
@@ -120,62 +141,100 @@ pub(super) fn draw(
     area: Rect,
     (table, key): (&str, &Key),
     column: usize,
-    cursor: usize,
+    (cursor, zoom): (usize, usize),
 ) {
     clear(buffer, area, app.theme.base());
     let Some(schema) = app.table(table) else { return };
     let Some(about) = schema.columns.get(column) else { return };
-    let name = app.cache.get(table).and_then(|view| {
-        let row = view.find(key)?;
-        view.cell(row, schema.label_column()).text().map(str::to_owned)
-    });
-    let mut title = plain(super::cell::heading(about, Mode::Rate), Role::Title);
-    let whose = name.map_or_else(|| schema.title().to_owned(), |name| format!("{} {name}", schema.title()));
-    title.insert(0, Item::Text(format!("{whose}  ").into(), Role::Label));
-    let past = past(app, schema, key, column).filter(|_| area.height >= 8 && area.width >= 24);
+    let slots = usize::from(area.width.saturating_sub(AXIS + 3)) * 2;
+    let past = Some((zoom, slots)).filter(|_| area.height >= 8 && area.width >= 24);
+    let past = past.and_then(|view| self::past(app, schema, key, column, view));
+    let mut title = title(app, schema, key, about);
     let Some(past) = past else {
         let inner = framed_popup(buffer, area, &title, "", &app.theme);
         let words = "no history of this column is kept, or there is none yet";
         put(buffer, inner.x, inner.y, inner.width, words, app.theme.role(Role::Muted));
         return;
     };
+    let stretch = &past.stretch;
+    app.reach.set(stretch.zooms);
+    app.slots.set(stretch.points.len());
+    title.push(Item::Text(format!("  last {}", stretch.span).into(), Role::Plain));
+    if let Some(slot) = &stretch.thinned {
+        title.push(Item::Text(format!(", means and maxima of {slot}").into(), Role::Plain));
+    }
     let say = |value: f64| about.number(value, true, app.style());
-    let range = range(&past, say);
+    let taken: usize = title.iter().map(|item| if let Item::Text(text, _) = item { width(text) } else { 0 }).sum();
+    let range = range(&past, say, usize::from(area.width).saturating_sub(taken + 8));
     let inner = framed_popup(buffer, area, &title, &range, &app.theme);
     let plot = Rect::new(inner.x + AXIS, inner.y, inner.width - AXIS - 1, inner.height - 3);
-    let slots = usize::from(plot.width) * 2;
-    let shown = past.points.get(past.points.len().saturating_sub(slots)..).unwrap_or(&past.points);
     let graph = Graph {
-        points: shown.iter().map(|(_, value)| value - past.low).collect(),
+        points: stretch.points.iter().map(|point| point.mean - past.low).collect(),
         top: past.high - past.low,
         marks: past.marks.iter().map(|(mark, level)| (mark - past.low, *level)).collect(),
         role: Role::Value,
         lines: plot.height,
     };
+    let most = stretch.points.iter().filter(|_| stretch.thinned.is_some()).map(|point| point.most - past.low);
+    let most: Vec<f64> = most.collect();
     for line in 0..plot.height {
-        strip(buffer, Rect { y: plot.y + line, height: 1, ..plot }, &graph, line, &app.theme);
+        strip_with(buffer, Rect { y: plot.y + line, height: 1, ..plot }, &graph, &most, line, &app.theme);
     }
     axis(app, buffer, plot, &past, about);
-    times(app, buffer, plot, shown);
-    let at = shown.len().saturating_sub(1 + cursor.min(shown.len().saturating_sub(1)));
-    if let (Some((time, value)), Some((last, _))) = (shown.get(at), shown.last()) {
-        let x = plot.x + usize::midpoint(slots - shown.len(), at) as u16;
+    super::timeline::draw(app, buffer, plot, stretch);
+    super::timeline::oldest(app, buffer, area, stretch);
+    let at = stretch.points.len().saturating_sub(1 + cursor);
+    if let Some(point) = stretch.points.get(at) {
+        let x = plot.x + usize::midpoint(slots.saturating_sub(stretch.points.len()), at) as u16;
         tint(buffer, Rect::new(x, plot.y, 1, plot.height), app.theme.selected());
-        let value = if value.is_finite() { say(*value) } else { "–".to_owned() };
         let line = Rect::new(inner.x, inner.bottom() - 1, inner.width, 1);
-        let mut words = plain(format!(" {value}"), Role::Title);
-        words.push(Item::Text(format!("  {} ago", unit::span(last.since(*time))).into(), Role::Plain));
+        let words = under_cursor(app, stretch, at, point, say);
         super::paint::line(buffer, line, &words, &app.theme);
     }
 }
 
-/// Newest, smallest and largest of the points.
-fn range(past: &Past, say: impl Fn(f64) -> String) -> String {
-    let finite = || past.points.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
-    let (least, most) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
-    let now = past.points.last().filter(|(_, value)| value.is_finite());
-    let now = now.map_or_else(|| "–".to_owned(), |(_, value)| say(*value));
-    format!("now {now}  least {}  most {}", say(least), say(most))
+/// Whose column it is.
+fn title(app: &App, schema: &Table, key: &Key, about: &Column) -> Line {
+    let name = app.cache.get(&schema.name).and_then(|view| {
+        let row = view.find(key)?;
+        view.cell(row, schema.label_column()).text().map(str::to_owned)
+    });
+    let whose = name.map_or_else(|| schema.title().to_owned(), |name| format!("{} {name}", schema.title()));
+    let mut title = plain(super::cell::heading(about, Mode::Rate), Role::Title);
+    title.insert(0, Item::Text(format!("{whose}  ").into(), Role::Label));
+    title
+}
+
+/// Value and time of a point.
+fn under_cursor(app: &App, stretch: &Stretch, at: usize, point: &Point, say: impl Fn(f64) -> String) -> Line {
+    let ago = stretch.ago(at);
+    let clock = super::timeline::clock(app, stretch, ago, stretch.step);
+    let when = Item::Text(format!("  {} ago  {clock}", unit::span(ago)).into(), Role::Plain);
+    if point.is_gap() {
+        return vec![Item::Text(" –  nothing was measured".into(), Role::Muted), when];
+    }
+    if stretch.thinned.is_none() {
+        return vec![Item::Text(format!(" {}", say(point.mean)).into(), Role::Title), when];
+    }
+    let mut words = Vec::new();
+    for (name, value) in [("mean", point.mean), ("least", point.least), ("most", point.most)] {
+        words.push(Item::Text(format!(" {name} ").into(), Role::Label));
+        words.push(Item::Text(format!("{} ", say(value)).into(), Role::Title));
+    }
+    words.push(when);
+    words
+}
+
+/// Newest, smallest and largest of what is shown, as far as there is room.
+fn range(past: &Past, say: impl Fn(f64) -> String, room: usize) -> String {
+    let measured = || past.stretch.points.iter().filter(|point| !point.is_gap());
+    let least = measured().map(|point| point.least).fold(f64::NAN, f64::min);
+    let most = measured().map(|point| point.most).fold(f64::NAN, f64::max);
+    let say = |value: f64| if value.is_finite() { say(value) } else { "–".to_owned() };
+    let words = [("now", past.stretch.newest), ("most", most), ("least", least)];
+    let words: Vec<String> = words.into_iter().map(|(name, value)| format!("{name} {}", say(value))).collect();
+    let fits = (0..=words.len()).rev().map(|count| words.iter().take(count).cloned().collect::<Vec<_>>().join("  "));
+    fits.into_iter().find(|words| width(words) <= room).unwrap_or_default()
 }
 
 /// Numbers at the left: the ends, the middle where there is room, and thresholds with their glyphs.
@@ -204,26 +263,6 @@ fn axis(app: &App, buffer: &mut Buffer, plot: Rect, past: &Past, about: &Column)
         if buffer.cell((plot.x - 1, plot.y + line)).is_some_and(|cell| cell.symbol() == " ") {
             put(buffer, plot.x - 1, plot.y + line, 1, "│", app.theme.frame());
         }
-    }
-}
-
-/// The axis below: how long ago.
-fn times(app: &App, buffer: &mut Buffer, plot: Rect, shown: &[(Mono, f64)]) {
-    let y = plot.bottom();
-    let base = format!("└{}", "─".repeat(usize::from(plot.width)));
-    put(buffer, plot.x - 1, y, plot.width + 1, &base, app.theme.frame());
-    put(buffer, plot.right().saturating_sub(3), y + 1, 3, "now", app.theme.role(Role::Label));
-    let Some((last, _)) = shown.last() else { return };
-    let slots = usize::from(plot.width) * 2;
-    // about every twenty cells, as far as there are points
-    for cells in (20..plot.width).step_by(20) {
-        let slot = slots - usize::from(cells) * 2;
-        let Some((time, _)) = (slot + shown.len()).checked_sub(slots).and_then(|at| shown.get(at)) else { break };
-        let words = unit::span(last.since(*time));
-        let x = plot.right() - cells;
-        put(buffer, x, y, 1, "┴", app.theme.frame());
-        let start = x.saturating_sub(width(&words) as u16 / 2).max(plot.x);
-        put(buffer, start, y + 1, plot.right().saturating_sub(start), &words, app.theme.role(Role::Label));
     }
 }
 

@@ -115,6 +115,7 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         }
         Act::NiceUp => renice(app, 1),
         Act::NiceDown => renice(app, -1),
+        Act::ZoomIn | Act::ZoomOut => app.say("graphs zoom, and none is open", Level::Ok),
         Act::Toggle(at) => switch(app, at),
         Act::Sort(at) => letter(app, at),
         Act::NextPanel => pane::turn(app, 1),
@@ -221,7 +222,7 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
             let column = state.sort.first().map_or(0, |(column, _)| *column);
             let column = super::graph::beside(schema, column, 0);
             match state.selected.clone() {
-                Some(key) => app.overlay = Overlay::Graph { table, key, column, cursor: 0 },
+                Some(key) => app.overlay = Overlay::Graph { table, key, column, cursor: 0, zoom: 0 },
                 None => app.say("select a row first", Level::Careful),
             }
         }

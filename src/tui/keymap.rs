@@ -74,6 +74,10 @@ pub enum Act {
     Columns,
     /// Graph of the sorted column of the selected row.
     Graph,
+    /// A shorter time in a graph.
+    ZoomIn,
+    /// A longer time in a graph.
+    ZoomOut,
     /// Rows as a tree.
     Tree,
     /// Processes of one name as one line.
@@ -100,6 +104,22 @@ pub enum Act {
     Sort(usize),
     /// Something that no table tells yet, by position in `panel::LATER`.
     NotYet(usize),
+}
+
+/// Where keys work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// On every page.
+    Page,
+    /// In a graph.
+    Graph,
+}
+
+impl Act {
+    /// Where its keys work.
+    pub fn scope(self) -> Scope {
+        if matches!(self, Self::ZoomIn | Self::ZoomOut) { Scope::Graph } else { Scope::Page }
+    }
 }
 
 /// One action of the list.
@@ -157,6 +177,8 @@ pub static ACTIONS: &[Entry] = &[
     entry(Act::AcknowledgeAll, "acknowledge-all", &["w", "x"], "acknowledge all alerts"),
     entry(Act::Columns, "columns", &["v", "f2"], "choose columns"),
     entry(Act::Graph, "graph", &["g"], "graph of the sorted column of the selected row"),
+    entry(Act::ZoomIn, "zoom-in", &["+", "="], "in a graph: a shorter time, down to every sample"),
+    entry(Act::ZoomOut, "zoom-out", &["-"], "in a graph: a longer time, up to 24 hours"),
     entry(Act::Tree, "tree", &["f5"], "rows as a tree"),
     entry(Act::Programs, "programs", &["j"], "processes of one name as one line, or each of them"),
     entry(
@@ -339,7 +361,7 @@ pub fn key_names() -> impl Iterator<Item = &'static str> {
 pub struct Keymap {
     /// In the order of the help.
     pub bound: Vec<Bound>,
-    by_key: HashMap<Press, Act>,
+    by_key: HashMap<(Scope, Press), Act>,
 }
 
 impl Keymap {
@@ -376,22 +398,28 @@ impl Keymap {
         bound.retain(|(_, changes)| !(*changes && read_only));
         let bound: Vec<Bound> = bound.into_iter().map(|(bound, _)| bound).collect();
         let mut by_key = HashMap::new();
-        let mut names: HashMap<Press, &str> = HashMap::new();
+        let mut names: HashMap<(Scope, Press), &str> = HashMap::new();
         for one in &bound {
             for key in &one.keys {
-                if let Some(other) = names.insert(*key, &one.name) {
+                let place = (one.act.scope(), *key);
+                if let Some(other) = names.insert(place, &one.name) {
                     let (one, other) = (other.to_owned(), one.name.clone());
                     errors.push(KeyError::Duplicate { key: key.to_string(), one, other });
                 }
-                by_key.insert(*key, one.act);
+                by_key.insert(place, one.act);
             }
         }
         (Self { bound, by_key }, errors)
     }
 
-    /// What a key does.
+    /// What a key does on a page.
     pub fn get(&self, event: &KeyEvent) -> Option<Act> {
-        self.by_key.get(&Press::of(event)).copied()
+        self.within(Scope::Page, event)
+    }
+
+    /// What a key does somewhere.
+    pub fn within(&self, scope: Scope, event: &KeyEvent) -> Option<Act> {
+        self.by_key.get(&(scope, Press::of(event))).copied()
     }
 
     /// First key of an action, for hints.
@@ -427,6 +455,16 @@ mod tests {
             assert_eq!(keymap.named(entry.name), None);
             assert_eq!(keymap.key(entry.act), None);
         }
+    }
+
+    #[test]
+    fn a_key_may_mean_something_else_in_a_graph() {
+        let keymap = Keymap::new(&BTreeMap::new(), false).unwrap();
+        let plus = KeyEvent::new(KeyCode::Char('+'), KeyModifiers::NONE);
+        assert_eq!(keymap.get(&plus), Some(Act::NiceUp));
+        assert_eq!(keymap.within(Scope::Graph, &plus), Some(Act::ZoomIn));
+        let own = BTreeMap::from([("zoom-in".to_owned(), vec!["-".to_owned()])]);
+        assert!(matches!(Keymap::new(&own, false), Err(KeyError::Duplicate { .. })));
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod settings;
 mod stale;
 #[cfg(test)]
 mod steady;
+mod stretch;
 pub mod table_paint;
 pub mod table_view;
 pub mod terminal;
@@ -42,6 +43,7 @@ mod testing;
 mod tests;
 pub mod text;
 pub mod theme;
+mod timeline;
 #[cfg(test)]
 mod told;
 

@@ -27,8 +27,8 @@ pub(super) enum Overlay {
     Columns(usize),
     /// One row: section and first line.
     Detail { table: &'static str, key: Key, section: usize, top: usize },
-    /// The past of one column of one row.
-    Graph { table: &'static str, key: Key, column: usize, cursor: usize },
+    /// The past of one column of one row, and how often it was zoomed out.
+    Graph { table: &'static str, key: Key, column: usize, cursor: usize, zoom: usize },
     /// Which signal, and the chosen one of the list.
     Signal(Target, usize),
 }
@@ -124,8 +124,8 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect) {
         Overlay::Detail { table, key, section, top } => {
             super::detail::draw(app, buffer, area, (table, key), *section, *top);
         }
-        Overlay::Graph { table, key, column, cursor } => {
-            super::graph::draw(app, buffer, centered(area), (table, key), *column, *cursor);
+        Overlay::Graph { table, key, column, cursor, zoom } => {
+            super::graph::draw(app, buffer, centered(area), (table, key), *column, (*cursor, *zoom));
         }
         Overlay::Signal(target, chosen) => signal(app, buffer, area, target, *chosen),
     }

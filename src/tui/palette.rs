@@ -1,6 +1,7 @@
 //! What can be typed after `:`?
 
 use super::app::App;
+use super::keymap::Scope;
 use crate::model::Shape;
 use crate::panel::VIEWS;
 
@@ -24,7 +25,8 @@ fn commands(app: &App) -> Vec<String> {
     let mut all: Vec<String> = VIEWS.iter().map(|view| format!("view {}", view.name)).collect();
     all.push("view explore".to_owned());
     all.extend(super::theme::names(app.config.themes.as_deref()).into_iter().map(|name| format!("theme {name}")));
-    all.extend(app.keymap.bound.iter().map(|bound| bound.name.clone()));
+    let here = app.keymap.bound.iter().filter(|bound| bound.act.scope() == Scope::Page);
+    all.extend(here.map(|bound| bound.name.clone()));
     if let Some(table) = app.spots.first().and_then(|spot| app.table(spot.table)) {
         all.extend(table.columns.iter().map(|column| format!("sort {}", column.name)));
     }

@@ -179,9 +179,8 @@ impl Host for Then {
         self.host.latest()
     }
     fn history(&self, ask: &HistoryAsk) -> Option<Series> {
-        let mut series = self.host.history(ask)?;
-        series.points.retain(|(time, _)| *time <= self.until);
-        Some(series)
+        let until = ask.until.map_or(self.until, |until| until.min(self.until));
+        self.host.history(&HistoryAsk { until: Some(until), ..ask.clone() })
     }
     fn act(&self, action: &Action) -> Result<(), ActionError> {
         self.host.act(action)
@@ -267,7 +266,9 @@ mod tests {
     #[test]
     fn graphs_of_a_frozen_screen_end_where_it_stands() {
         let then = Then::new(Arc::new(Fake::default()), Mono(9_500_000_000));
-        let ask = HistoryAsk { table: "x".into(), column: "y".into(), key: Key::default(), since: None };
+        let ask = HistoryAsk::all("x", "y", Key::default());
         assert_eq!(then.history(&ask).unwrap().points.len(), 10);
+        let ask = HistoryAsk { until: Some(Mono(5_000_000_000)), ..ask };
+        assert_eq!(then.history(&ask).unwrap().points.len(), 6);
     }
 }

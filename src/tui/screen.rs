@@ -206,6 +206,10 @@ fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
         // the way out is told last
         last.extend(hints.next_back());
         shown.extend(hints);
+        if matches!(app.overlay, Overlay::Graph { .. }) {
+            let zoom = [(Act::ZoomOut, "longer"), (Act::ZoomIn, "shorter")];
+            shown.extend(zoom.iter().filter_map(hint));
+        }
     }
     // a colon between them and two blanks behind
     let cells = |hints: &[(String, &str)]| hints.iter().map(|(key, word)| width(key) + width(word) + 3).sum::<usize>();

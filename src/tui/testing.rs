@@ -15,6 +15,7 @@ use crate::collect::mount::MountRow;
 use crate::collect::process::ProcessRow;
 use crate::collect::process_detail::{ProcessEnvironmentRow, ProcessFileRow};
 pub(super) use crate::model::testing::Made;
+use crate::model::testing::sampled;
 use crate::model::{
     Action, ActionError, Demand, HistoryAsk, Host, Kind, Mono, Sample, Series, Shape, Snapshot, State, Status, Table,
     TableState, Text, Timestamp, Type, Value,
@@ -48,8 +49,8 @@ impl Host for Fake {
     fn latest(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.lock().unwrap())
     }
-    fn history(&self, _: &HistoryAsk) -> Option<Series> {
-        Some(Series { points: (0..60).map(|i| (Mono(i * 1_000_000_000), i as f64)).collect(), evicted: 0 })
+    fn history(&self, ask: &HistoryAsk) -> Option<Series> {
+        Some(sampled(0, (0..60).map(f64::from), ask))
     }
     fn act(&self, action: &Action) -> Result<(), ActionError> {
         self.acts.lock().unwrap().push(action.clone());

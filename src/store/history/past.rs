@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::ring::Times;
-use super::row::{PIECE, Rows};
+use super::row::{MINUTES, PIECE, RowPast, Rows};
 use super::{MINUTE, SECOND};
-use crate::model::{Column, History as Keep, Key, Kind, Table};
+use crate::model::{Column, Detail, History as Keep, HistoryAsk, Key, Kind, Mono, Point, Series, Table};
 use crate::store::query::{self, Query, default_sort};
 use crate::store::rate::View;
 
@@ -13,7 +13,7 @@ use crate::store::rate::View;
 const FINE_SPAN: u64 = 10 * MINUTE;
 /// Ten minutes at the shortest interval there is, ten samples a second.
 const FINE_POINTS: usize = (FINE_SPAN / SECOND) as usize * 10;
-/// Means of a minute go back so far.
+/// Minutes go back so far.
 const COARSE_SPAN: u64 = 24 * 60 * MINUTE;
 const COARSE_POINTS: usize = (COARSE_SPAN / MINUTE) as usize;
 /// A row that was not recorded for so long is forgotten.
@@ -68,18 +68,52 @@ impl Past {
         kept(table).eq(self.columns.iter().map(|(position, name)| (*position, name.as_str())))
     }
 
-    /// How many columns are kept.
-    pub(super) fn width(&self) -> usize {
-        self.columns.len()
+    /// What is kept of a cell, and pins its row. `None` when nothing is.
+    pub(super) fn series(&mut self, ask: &HistoryAsk) -> Option<Series> {
+        let column = self.columns.iter().position(|(_, name)| *name == ask.column)?;
+        self.pin(&ask.key);
+        let row = self.rows.get(&ask.key)?;
+        let fine = row.fine.first();
+        let border = fine.and_then(|seq| self.fine.begin(seq));
+        let oldest = row.coarse.first().and_then(|seq| self.coarse.at(seq)).into_iter().chain(border).min();
+        let mut series = Series {
+            points: Vec::new(),
+            oldest: oldest.map(Mono),
+            fine: border.map(Mono),
+            cut: (row.cut > 0).then_some(Mono(row.cut)),
+            evicted: self.evicted,
+        };
+        // sparklines ask often and for little
+        let newest = if let Detail::Newest(count) = ask.detail { count } else { usize::MAX };
+        let until = ask.until.map_or(u64::MAX, |until| until.0);
+        let count = fine.map_or(0, |seq| self.fine.after(until).saturating_sub(seq)) as usize;
+        let skip = count.saturating_sub(newest);
+        if newest > count {
+            self.minutes(row, column, border.unwrap_or(u64::MAX), &mut series.points);
+        }
+        for (seq, time) in self.fine.since(fine.map(|seq| seq + skip as u64)) {
+            let [value] = row.fine.get(seq, self.columns.len(), column);
+            let from = self.fine.begin(seq).unwrap_or(time);
+            series.points.push(Point::sample(Mono(from), Mono(time), value));
+        }
+        Some(series.answer(ask))
     }
 
-    /// Place of a column among those that are kept.
-    pub(super) fn column(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|(_, kept)| kept == name)
+    /// The minutes of a row, as far as full resolution does not cover them.
+    fn minutes(&self, row: &RowPast, column: usize, border: u64, points: &mut Vec<Point>) {
+        for (seq, start) in self.coarse.since(row.coarse.first()) {
+            // of a table that is sampled more seldom a point stands for more than a minute
+            let from = self.coarse.begin(seq).map_or(start, |from| (from + MINUTE).min(start));
+            let time = (start + MINUTE).min(border);
+            if from < time {
+                let [mean, least, most] = row.coarse.get(seq, self.columns.len(), column);
+                points.push(Point { from: Mono(from), time: Mono(time), mean, least, most });
+            }
+        }
     }
 
     /// Has a row recorded from now on, busy or not.
-    pub(super) fn pin(&mut self, key: &Key) {
+    fn pin(&mut self, key: &Key) {
         let now = self.fine.last().unwrap_or(0);
         self.pins.retain(|(pinned, asked)| pinned != key && asked.saturating_add(PIN) > now);
         self.pins.push_back((key.clone(), now));
@@ -113,7 +147,7 @@ impl Past {
         self.forget(now, if view.table().attrs.history == Keep::Top { MAX_TOP_ROWS } else { MAX_ROWS });
     }
 
-    /// Turns what was summed up since the last minute began into one point of each row.
+    /// Turns what was measured since the last minute began into one point of each row.
     fn close_minute(&mut self) {
         if self.fine.last().is_none() {
             return;
@@ -127,7 +161,7 @@ impl Past {
     fn forget(&mut self, now: u64, max_rows: usize) {
         self.fine.keep(now.saturating_sub(FINE_SPAN), FINE_POINTS);
         self.coarse.keep(now.saturating_sub(COARSE_SPAN), COARSE_POINTS);
-        self.trim();
+        self.trim(false);
         self.rows.retain(|row| row.seen.saturating_add(FORGET) > now);
         let too_many = self.rows.len().saturating_sub(max_rows);
         if too_many > 0 {
@@ -143,9 +177,20 @@ impl Past {
         }
     }
 
-    fn trim(&mut self) {
-        let (fine, coarse) = (self.fine.first(), self.coarse.first());
-        self.rows.change_all(|row| row.trim(fine, coarse));
+    /// Drops the values of points that the times do not have any more.
+    fn trim(&mut self, is_cut: bool) {
+        let (fine, coarse) = (&self.fine, &self.coarse);
+        self.rows.change_all(|row| {
+            let before = row.coarse.len();
+            row.fine.trim(fine.first());
+            row.coarse.trim(coarse.first());
+            // samples whose minute is kept are not lost
+            if is_cut && (row.coarse.len() < before || before == 0) {
+                let minute = row.coarse.first().and_then(|seq| coarse.at(seq));
+                let sample = row.fine.first().and_then(|seq| fine.begin(seq));
+                row.cut = minute.into_iter().chain(sample).min().unwrap_or(row.seen);
+            }
+        });
     }
 
     /// Memory in use.
@@ -165,11 +210,11 @@ impl Past {
         let fine: usize = self.rows.iter().map(|row| row.fine.bytes()).sum();
         let coarse: usize = self.rows.iter().map(|row| row.coarse.bytes()).sum();
         for is_fine in [fine >= coarse, fine < coarse] {
-            let times = if is_fine { &mut self.fine } else { &mut self.coarse };
+            let (times, piece) = if is_fine { (&mut self.fine, PIECE) } else { (&mut self.coarse, MINUTES) };
             // less than a piece of a track frees nothing
-            if times.len() > PIECE {
-                times.drop_oldest(times.len().div_ceil(4).max(PIECE));
-                self.trim();
+            if times.len() > piece {
+                times.drop_oldest(times.len().div_ceil(4).max(piece));
+                self.trim(true);
             }
             if self.bytes() < all {
                 break;

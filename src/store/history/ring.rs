@@ -36,6 +36,24 @@ impl Times {
         self.times.get(usize::try_from(seq.checked_sub(self.first)?).ok()?).copied()
     }
 
+    /// Where a point begins: where the one before it was, unless that is much longer ago than its neighbors are apart.
+    pub(super) fn begin(&self, seq: u64) -> Option<u64> {
+        let time = self.at(seq)?;
+        let before = seq.checked_sub(1).and_then(|seq| self.at(seq));
+        let earlier = seq.checked_sub(2).and_then(|seq| self.at(seq));
+        let usual = before.zip(earlier).map(|(a, b)| a - b).max(self.at(seq + 1).map(|next| next - time));
+        let span = match (before.map(|before| time - before), usual) {
+            (Some(span), Some(usual)) if span / 3 <= usual / 2 => span,
+            (span, usual) => usual.or(span).unwrap_or(0),
+        };
+        Some(time.saturating_sub(span))
+    }
+
+    /// Sequence number of the oldest point that is newer than a time.
+    pub(super) fn after(&self, time: u64) -> u64 {
+        self.first + self.times.partition_point(|one| *one <= time) as u64
+    }
+
     /// Points from a sequence number on; none without one.
     pub(super) fn since(&self, seq: Option<u64>) -> impl Iterator<Item = (u64, u64)> + '_ {
         let from = seq.map_or(u64::MAX, |seq| seq.saturating_sub(self.first));

@@ -9,31 +9,63 @@ use crate::model::Key;
 
 /// What a row costs beside its values, about: its key, its place in the map, its counters.
 const ROW_COST: usize = 256;
-/// Points in a piece of a track.
+/// Points in a piece of a track at full resolution, and of minutes.
 pub(super) const PIECE: usize = 16;
+pub(super) const MINUTES: usize = 8;
 
 /// One row's past.
 pub(super) struct RowPast {
     pub(super) fine: Track<1, PIECE>,
-    pub(super) coarse: Track<1, PIECE>,
-    /// Sum and number of the values of this minute, by column.
-    sums: Box<[(f64, u32)]>,
+    /// Mean, least and most of a minute.
+    pub(super) coarse: Track<3, MINUTES>,
+    /// What this minute has so far, by column.
+    sums: Box<[Sum]>,
     pub(super) seen: u64,
+    /// Where the points begin that the memory bound has left, 0 if it took none.
+    pub(super) cut: u64,
+}
+
+/// The values of a column in one minute.
+#[derive(Clone, Copy)]
+struct Sum {
+    total: f64,
+    count: u32,
+    least: f32,
+    most: f32,
+}
+
+impl Sum {
+    const NONE: Self = Self { total: 0.0, count: 0, least: f32::INFINITY, most: f32::NEG_INFINITY };
+
+    fn add(&mut self, value: f64) {
+        if value.is_finite() {
+            self.total += value;
+            self.count += 1;
+            (self.least, self.most) = (self.least.min(value as f32), self.most.max(value as f32));
+        }
+    }
+
+    /// Mean, least and most; not numbers when there was no value.
+    fn told(self) -> [f64; 3] {
+        if self.count == 0 {
+            return [f64::NAN; 3];
+        }
+        let (least, most) = (f64::from(self.least), f64::from(self.most));
+        // rounding must not put the mean of equal values beside them
+        [(self.total / f64::from(self.count)).clamp(least, most), least, most]
+    }
 }
 
 impl RowPast {
     fn new(width: usize) -> Self {
-        Self { fine: Track::default(), coarse: Track::default(), sums: vec![(0.0, 0); width].into(), seen: 0 }
+        Self { fine: Track::default(), coarse: Track::default(), sums: vec![Sum::NONE; width].into(), seen: 0, cut: 0 }
     }
 
     /// Adds point `seq` at full resolution.
     pub(super) fn put(&mut self, seq: u64, first: u64, values: impl Iterator<Item = f64>) {
         let (width, sums) = (self.sums.len(), &mut self.sums);
-        let summed = values.zip(sums).map(|(value, (sum, count))| {
-            if value.is_finite() {
-                *sum += value;
-                *count += 1;
-            }
+        let summed = values.zip(sums).map(|(value, sum)| {
+            sum.add(value);
             [value]
         });
         self.fine.push(seq, first, width, summed);
@@ -41,24 +73,15 @@ impl RowPast {
 
     /// Turns what was summed up into point `seq` of the minutes.
     pub(super) fn close_minute(&mut self, seq: u64, first: u64) {
-        if self.sums.iter().all(|(_, count)| *count == 0) {
+        if self.sums.iter().all(|sum| sum.count == 0) {
             return;
         }
         let (width, sums) = (self.sums.len(), &mut self.sums);
-        let means = sums.iter_mut().map(|sum| {
-            let (sum, count) = std::mem::replace(sum, (0.0, 0));
-            [if count == 0 { f64::NAN } else { sum / f64::from(count) }]
-        });
-        self.coarse.push(seq, first, width, means);
+        let told = sums.iter_mut().map(|sum| std::mem::replace(sum, Sum::NONE).told());
+        self.coarse.push(seq, first, width, told);
     }
 
-    /// Drops points that the times do not have any more.
-    pub(super) fn trim(&mut self, fine: u64, coarse: u64) {
-        self.fine.trim(fine);
-        self.coarse.trim(coarse);
-    }
-
-    /// Values in all.
+    /// Values in all: a minute counts as one.
     fn values(&self) -> usize {
         (self.fine.len() + self.coarse.len()) * self.sums.len()
     }

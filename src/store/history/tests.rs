@@ -2,13 +2,13 @@ use proptest::prelude::*;
 
 use super::past::{MAX_TOP_ROWS, TOP_ROWS};
 use super::*;
-use crate::model::{Cell, Key};
+use crate::model::{Cell, Detail, Key, Mono, Point};
 use crate::store::made::{CpuRow, cpu, sample, task};
 use crate::store::rate::Mode;
 
 fn ask(name: &str, column: &str) -> HistoryAsk {
     let key = Key::from_cells([Cell::Text(name)]);
-    HistoryAsk { table: "made_cpu".into(), column: column.into(), key, since: None }
+    HistoryAsk::all("made_cpu", column, key)
 }
 
 fn forty() -> Vec<String> {
@@ -33,10 +33,10 @@ fn rates_are_remembered_and_a_first_sample_is_a_gap() {
     record(&mut history, &["a"], 0, 5);
     let series = history.series(&ask("a", "user")).unwrap();
     assert_eq!(series.points.len(), 5);
-    assert!(series.points[0].1.is_nan());
-    assert!(series.points[1..].iter().all(|(_, value)| (value - 0.5).abs() < 1e-6), "{series:?}");
-    assert!(series.points.is_sorted_by(|a, b| a.0 < b.0));
-    let since = HistoryAsk { since: Some(series.points[2].0), ..ask("a", "user") };
+    assert!(series.points[0].is_gap());
+    assert!(series.points[1..].iter().all(|point| (point.mean - 0.5).abs() < 1e-6), "{series:?}");
+    assert!(series.points.is_sorted_by(|a, b| a.time <= b.from));
+    let since = HistoryAsk { since: Some(series.points[2].time), ..ask("a", "user") };
     assert_eq!(history.series(&since).unwrap().points.len(), 2);
     assert_eq!(history.series(&ask("b", "user")), None);
     assert_eq!(history.series(&ask("a", "name")), None);
@@ -54,12 +54,14 @@ fn a_sample_counts_once_even_if_it_is_recorded_twice() {
 fn ten_minutes_are_fine_and_what_is_older_is_a_mean_of_a_minute() {
     let mut history = History::default();
     record(&mut history, &["a"], 0, 3600);
-    let points = history.series(&ask("a", "ticks")).unwrap().points;
-    let newest = points.last().unwrap().0;
-    let fine = points.windows(2).filter(|pair| pair[1].0.since(pair[0].0) < 1.5).count();
-    assert!((600..=601).contains(&(fine + 1)), "{fine}");
-    assert!((3480.0..=3600.0).contains(&newest.since(points[0].0)), "{}", newest.since(points[0].0));
-    assert!(points.len() < 660 && points.iter().all(|(_, value)| value.is_nan() || (value - 1.0).abs() < 1e-6));
+    let series = history.series(&ask("a", "ticks")).unwrap();
+    let (points, newest) = (&series.points, series.points.last().unwrap().time);
+    let fine = points.iter().filter(|point| point.time > series.fine.unwrap()).count();
+    assert!((600..=601).contains(&fine), "{fine}");
+    assert!((3540.0..=3601.0).contains(&newest.since(points[0].from)), "{}", newest.since(points[0].from));
+    assert_eq!((series.oldest, series.cut), (Some(points[0].from), None));
+    assert!(points.windows(2).all(|pair| pair[0].time == pair[1].from), "no moment is told twice or not at all");
+    assert!(points.len() < 660 && points.iter().all(|point| point.is_gap() || (point.mean - 1.0).abs() < 1e-6));
     record(&mut history, &["a"], 90_000, 3);
     assert!(history.series(&ask("a", "ticks")).unwrap().points.len() <= 3, "a day has passed");
 }
@@ -70,8 +72,7 @@ fn a_row_that_was_away_has_a_gap_and_one_that_stays_away_is_forgotten() {
     record(&mut history, &["a", "b"], 0, 3);
     record(&mut history, &["b"], 3, 2);
     record(&mut history, &["a", "b"], 5, 2);
-    let values: Vec<bool> =
-        history.series(&ask("a", "ticks")).unwrap().points.iter().map(|(_, v)| v.is_nan()).collect();
+    let values: Vec<bool> = history.series(&ask("a", "ticks")).unwrap().points.iter().map(Point::is_gap).collect();
     assert_eq!(values, [true, false, false, true, true, true, false]);
     record(&mut history, &["b"], 10, 700);
     assert_eq!(history.series(&ask("a", "ticks")), None);
@@ -150,17 +151,56 @@ fn a_row_that_is_asked_for_is_recorded_though_it_is_idle() {
         let rows = (0..100).map(|i| task(i, f64::from(i))).collect();
         history.record(&View::new(&sample(f64::from(second), rows), None, Mode::Rate));
     };
-    let key = |pid: u64| HistoryAsk {
-        table: "made_task".into(),
-        column: "share".into(),
-        key: Key::from_cells([Cell::U64(pid)]),
-        since: None,
-    };
+    let key = |pid: u64| HistoryAsk::all("made_task", "share", Key::from_cells([Cell::U64(pid)]));
     step(&mut history, 0);
     assert_eq!(history.rows(), TOP_ROWS);
     assert!(history.series(&key(99)).is_some() && history.series(&key(3)).is_none());
     step(&mut history, 1);
-    assert_eq!(history.series(&key(3)).unwrap().points.iter().map(|point| point.1).collect::<Vec<_>>(), [3.0]);
+    assert_eq!(history.series(&key(3)).unwrap().points.iter().map(|point| point.mean).collect::<Vec<_>>(), [3.0]);
+}
+
+/// Records one row of the busy table with a share for each second.
+fn shares(history: &mut History, from: u32, shares: impl IntoIterator<Item = f64>) {
+    for (second, share) in (from..).zip(shares) {
+        history.record(&View::new(&sample(f64::from(second), vec![task(1, share)]), None, Mode::Rate));
+    }
+}
+
+fn share() -> HistoryAsk {
+    HistoryAsk::all("made_task", "share", Key::from_cells([Cell::U64(1)]))
+}
+
+#[test]
+fn a_minute_tells_the_second_that_stands_out_and_nothing_that_was_not_measured() {
+    let mut history = History::default();
+    shares(&mut history, 0, (0..1500).map(|second| if second == 130 { 90.0 } else { 10.0 }));
+    let minutes = history.series(&share()).unwrap().points;
+    // the clock of made samples begins with 1 s
+    let minute = minutes.iter().find(|point| point.time == Mono(3 * MINUTE)).unwrap();
+    assert_eq!((minute.from, minute.least, minute.most), (Mono(2 * MINUTE), 10.0, 90.0));
+    assert!((minute.mean - (59.0 * 10.0 + 90.0) / 60.0).abs() < 1e-5);
+    assert_eq!(minutes.iter().filter(|point| point.most > 10.0).count(), 1);
+    // an hour without samples is a gap, also in steps of ten minutes
+    shares(&mut history, 5100, [20.0; 100]);
+    let step = std::time::Duration::from_mins(10);
+    let range = HistoryAsk { until: Some(Mono(5400 * SECOND)), detail: Detail::Step(step), ..share() };
+    let told = history.series(&range).unwrap().points;
+    let most: Vec<Option<f64>> = told.iter().map(|point| (!point.is_gap()).then_some(point.most)).collect();
+    let (gap, busy) = (None, Some(10.0));
+    assert_eq!(most, [Some(90.0), busy, busy, gap, gap, gap, gap, gap, Some(20.0)]);
+}
+
+#[test]
+fn what_the_bound_took_is_told_with_where_the_rest_begins() {
+    let mut history = History::new(24 << 10);
+    shares(&mut history, 0, (0..40_000).map(f64::from));
+    let series = history.series(&share()).unwrap();
+    assert!(history.bytes() <= 24 << 10 && series.evicted > 0);
+    assert!(series.cut.is_some() && series.cut <= series.oldest, "{:?} {:?}", series.cut, series.oldest);
+    assert_eq!(series.oldest, Some(series.points[0].from));
+    let mut roomy = History::default();
+    shares(&mut roomy, 0, (0..4000).map(f64::from));
+    assert_eq!(roomy.series(&share()).unwrap().cut, None);
 }
 
 proptest! {
