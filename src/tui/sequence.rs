@@ -23,7 +23,7 @@ const PASTED: &[u8; 6] = b"\x1b[201~";
 
 /// How long the rest of a key may take. A terminal writes it at once; nobody types so fast.
 const REST: Duration = Duration::from_millis(30);
-/// How long a reply that has begun may pause.
+/// How long a reply, or a sequence that nobody types by hand, may pause once it has begun.
 const REPLY: Duration = Duration::from_millis(250);
 /// How long a paste may pause, on a slow line; what came behind the pause would be taken for keys.
 const PASTE: Duration = Duration::from_secs(10);
@@ -102,6 +102,7 @@ impl Cutter {
         match self.0 {
             State::Ground => None,
             State::Reply { escaped: false, .. } => Some(REPLY),
+            State::Sequence(ref parameters) if !parameters.is_empty() => Some(REPLY),
             State::Paste { .. } => Some(PASTE),
             _ => Some(REST),
         }
@@ -370,8 +371,11 @@ mod tests {
     #[test]
     fn a_key_may_come_in_pieces() {
         let (mut cutter, mut out) = (Cutter::default(), Vec::new());
-        for byte in b"\x1b[1;5A" {
+        // Alt and a bracket may be typed; what goes on like a sequence comes from a terminal, however slow the line is
+        let patience = [None, Some(REST), Some(REST), Some(REPLY), Some(REPLY), Some(REPLY)];
+        for (byte, patience) in b"\x1b[1;5A".iter().zip(patience) {
             assert!(out.is_empty());
+            assert_eq!(cutter.patience(), patience);
             cutter.feed(*byte, &mut out);
         }
         assert_eq!(out, [press(KeyCode::Up, KeyModifiers::CONTROL)]);
