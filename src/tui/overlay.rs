@@ -64,13 +64,16 @@ impl Overlay {
     }
 
     /// The keys that work in it, for the last line.
-    pub(super) fn hints(&self) -> &'static [(&'static str, &'static str)] {
+    pub(super) fn hints(&self, app: &App) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::None => &[],
             Self::Help(_) => &[("↑↓", "scroll"), ("esc", "close")],
             Self::Filter(..) => &[("enter", "apply"), ("esc", "keep the old one")],
             Self::Palette(..) => &[("↑↓", "choose"), ("tab", "complete"), ("enter", "do it"), ("esc", "back")],
             Self::Columns(_) => &[("↑↓", "choose"), ("space", "show or hide"), ("enter", "done")],
+            Self::Detail { table, .. } if super::detail::sections(app, table) < 2 => {
+                &[("↑↓", "scroll"), ("esc", "back")]
+            }
             Self::Detail { .. } => &[("tab", "next section"), ("↑↓", "scroll"), ("esc", "back")],
             Self::Graph { .. } => &[("←→", "cursor"), ("↑↓", "other column"), ("esc", "back")],
             Self::Signal(..) => &[("↑↓", "choose"), ("enter", "send it"), ("esc", "send nothing")],

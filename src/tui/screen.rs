@@ -202,7 +202,7 @@ fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
         shown.extend(wanted(app).iter().filter_map(hint));
         last.extend([(Act::Help, "help"), (Act::Quit, "quit")].iter().filter_map(hint));
     } else {
-        let mut hints = app.overlay.hints().iter().map(|(key, word)| ((*key).to_owned(), *word));
+        let mut hints = app.overlay.hints(app).iter().map(|(key, word)| ((*key).to_owned(), *word));
         // the way out is told last
         last.extend(hints.next_back());
         shown.extend(hints);

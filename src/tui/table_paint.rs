@@ -55,7 +55,12 @@ pub fn draw(
         })
         .collect();
     measure(view, state, &written);
-    let placed = place(area, view, state);
+    let mut placed = place(area, view, state);
+    if let Some(words) = hidden(state, &placed) {
+        // what tells how many columns have no room does not lie over one that has
+        let room = area.width.saturating_sub(width(&words) as u16);
+        placed = place(Rect { width: room, ..area }, view, state);
+    }
     headings(buffer, area, view, state, &placed, theme);
     let selected = state.position(view);
     for (i, (row, cells)) in visible.iter().zip(&written).enumerate() {
@@ -186,6 +191,13 @@ fn place(area: Rect, view: &View, state: &TableView) -> Vec<Placed> {
     placed
 }
 
+/// How many columns behind those that are placed have no room.
+fn hidden(state: &TableView, placed: &[Placed]) -> Option<String> {
+    let shown = placed.len() + if state.long { 0 } else { state.left };
+    let hidden = state.columns.len().saturating_sub(shown);
+    (hidden > 0).then(|| format!(" +{hidden}▸"))
+}
+
 fn headings(buffer: &mut Buffer, area: Rect, view: &View, state: &TableView, placed: &[Placed], theme: &Theme) {
     let sorted = state.sort.first();
     for one in placed {
@@ -200,10 +212,7 @@ fn headings(buffer: &mut Buffer, area: Rect, view: &View, state: &TableView, pla
         let text = fit(&text, usize::from(one.width), is_right(column));
         put(buffer, one.x, area.y, one.width, &text, style);
     }
-    let shown = placed.len() + if state.long { 0 } else { state.left };
-    let hidden = state.columns.len().saturating_sub(shown);
-    if hidden > 0 {
-        let text = format!(" +{hidden}▸");
+    if let Some(text) = hidden(state, placed) {
         let cells = width(&text) as u16;
         if cells < area.width {
             put(buffer, area.right() - cells, area.y, cells, &text, theme.role(Role::Muted));
@@ -214,6 +223,7 @@ fn headings(buffer: &mut Buffer, area: Rect, view: &View, state: &TableView, pla
 #[cfg(test)]
 mod tests {
     use super::program;
+    use crate::collect::disk::DiskRow;
     use crate::collect::process::ProcessRow;
     use crate::tui::app::Config;
     use crate::tui::settings::Settings;
@@ -230,6 +240,22 @@ mod tests {
         app.size = (160, 100);
         let screen = screen(&mut app);
         assert!(screen.contains("time+ ") && screen.contains(" 1:15.00 "), "{screen}");
+    }
+
+    #[test]
+    fn the_count_of_columns_without_room_lies_over_no_heading() {
+        let settings = Settings { view: Some("disk".to_owned()), ..Settings::default() };
+        let (host, mut app) = app(Config { settings, ..Config::default() });
+        host.publish(Made::new(DiskRow::TABLE, 2, "sd"), 1);
+        app.samples();
+        for cells in 30..140 {
+            app.size = (cells, 20);
+            let screen = screen(&mut app);
+            let Some(heads) = screen.lines().find(|line| line.contains('▸')) else { continue };
+            let count = heads.chars().position(|ch| ch == '+').unwrap();
+            let last = app.spots.first().and_then(|spot| spot.placed.last()).unwrap();
+            assert!(usize::from(last.x + last.width) < count, "{cells}: {screen}");
+        }
     }
 
     #[test]
