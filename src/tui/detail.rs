@@ -14,7 +14,7 @@ use super::app::App;
 use super::cell::{Reader, heading, is_right, unit_words, write};
 use super::overlay::{Overlay, centered, framed_popup, plain, window};
 use super::paint::{clear, line, tint};
-use super::text::width;
+use super::text::{width, wrap};
 use crate::model::{Demand, Key, Level, Table, Timestamp, Value};
 use crate::panel::{Body, Item, Line, Role, Views as _};
 use crate::store::rate::{Mode, View};
@@ -187,9 +187,7 @@ fn more(app: &App, view: &View, row: usize, other: &'static Table, room: usize) 
         Some((rows, own)) if !own.is_empty() => listed(&rows, &own, &app.writing(), room),
         Some((rows, _)) if !rows.is_empty() => vec![plain("waiting for the host".to_owned(), Role::Muted)],
         _ => match crate::panel::why(&app.cx(), other) {
-            Body::Empty { why, .. } => {
-                super::text::wrap(&why, room).into_iter().map(|words| plain(words, Role::Muted)).collect()
-            }
+            Body::Empty { why, .. } => wrap(&why, room).into_iter().map(|words| plain(words, Role::Muted)).collect(),
             _ => Vec::new(),
         },
     }
@@ -239,12 +237,19 @@ fn fields(view: &View, row: usize, reader: &Reader<'_>, room: usize) -> Vec<Line
         let unit = if unit.is_empty() { unit } else { format!(" [{unit}]") };
         let help = format!("{}{unit}", column.help.replace('\n', " "));
         let title = heading(column, view.mode());
-        if width(&written.text) < usize::from(VALUE) {
-            let value = Item::Cell { text: written.text.into(), role: written.role, width: VALUE, right: false };
-            lines.push(vec![name(title), value, Item::Text(help.into(), Role::Muted)]);
+        let value = |text: String| Item::Cell { text: text.into(), role: written.role, width: VALUE, right: false };
+        let is_short = width(&written.text) < usize::from(VALUE);
+        // beside the value, in as many lines as it takes
+        let before = usize::from(NAME) + if is_short { usize::from(VALUE) } else { 0 };
+        for (at, words) in wrap(&help, room.saturating_sub(before).max(12)).into_iter().enumerate() {
+            let mut line = vec![name(if at == 0 { title.clone() } else { String::new() })];
+            line.extend(is_short.then(|| value(if at == 0 { written.text.clone() } else { String::new() })));
+            line.push(Item::Text(words.into(), Role::Muted));
+            lines.push(line);
+        }
+        if is_short {
             continue;
         }
-        lines.push(vec![name(title), Item::Text(help.into(), Role::Muted)]);
         let mut rest = written.text.as_str();
         while !rest.is_empty() {
             let end = rest.char_indices().nth(cells).map_or(rest.len(), |(at, _)| at);

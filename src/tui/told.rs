@@ -82,3 +82,20 @@ fn tables_of_the_list_that_have_no_room_are_counted() {
     press(&mut app, &["end"]);
     assert!(screen(&mut app).contains(&format!("↑ +{rest} ╮")), "{}", screen(&mut app));
 }
+
+#[test]
+fn details_tell_all_of_what_a_column_is() {
+    for cells in [60, 80, 120, 200] {
+        let mut app = sampled();
+        app.size = (cells, 200);
+        press(&mut app, &["e"]);
+        let screen = screen(&mut app);
+        let words = screen.replace(['┃', '\n'], " ");
+        let words: Vec<&str> = words.split_whitespace().collect();
+        assert!(!screen.contains('…'), "{cells}: {screen}");
+        for column in ProcessRow::TABLE.columns.iter() {
+            let last = column.help.split_whitespace().last().unwrap();
+            assert!(words.contains(&last), "{cells}: {}: {screen}", column.name);
+        }
+    }
+}
