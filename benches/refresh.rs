@@ -1,11 +1,11 @@
 //! What does one refresh of each collector cost, and how far is that from the floor?
 //!
-//! `cargo bench --bench refresh -- [--processes N] [--links N] [--rounds N]` prints, for each collector of the registry,
-//! its rows and the median wall clock and CPU of one refresh, beside the floor: open, read and close of every
-//! `/proc/PID/stat`. `--processes` adds sleeping children, `--links` adds interfaces in a network namespace of its own
-//! (root). The last lines are what the history costs: to record one sample of every table, and of the processes alone,
-//! when ten minutes are remembered. Nothing is judged here: timings depend on the machine. Under `cargo test` it makes one
-//! round, so that it runs.
+//! `cargo bench --bench refresh -- [--processes N] [--links N] [--rounds N] [--remembered SECONDS]` prints, for each
+//! collector of the registry, its rows and the median wall clock and CPU of one refresh, beside the floor: open, read and
+//! close of every `/proc/PID/stat`. `--processes` adds sleeping children, `--links` adds interfaces in a network namespace
+//! of its own (root). The last lines are what the history costs: to record one sample of every table, and of the processes
+//! alone, when ten minutes, or so many seconds, are remembered. Nothing is judged here: timings depend on the machine. Under
+//! `cargo test` it makes one round, so that it runs.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -44,7 +44,7 @@ impl Options {
             processes: number("--processes")?.unwrap_or(0),
             links: number("--links")?.unwrap_or(0),
             rounds: number("--rounds")?.unwrap_or(if measured { 31 } else { 1 }).max(1),
-            remembered: if measured { 600 } else { 3 },
+            remembered: number("--remembered")?.unwrap_or(if measured { 600 } else { 3 }) as u64,
         })
     }
 }

@@ -289,6 +289,21 @@ mod tests {
     }
 
     #[test]
+    fn a_veil_reaches_from_the_mean_to_the_most_and_a_gap_has_none() {
+        let theme = Theme::named("default", None, Ability { depth: Depth::True, ascii: false }).unwrap();
+        let points = vec![0.25, 0.25, f64::NAN, 0.5];
+        let graph = Graph { points, top: 1.0, marks: Vec::new(), role: Role::Value, lines: 2 };
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 2, 2));
+        let most = [1.0, 0.25, f64::NAN, 0.5];
+        (0..2).for_each(|line| strip_with(&mut buffer, Rect::new(0, line, 2, 1), &graph, &most, line, &theme));
+        let screen: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+        // up to a quarter everything, then every second dot and the one at the top
+        assert_eq!(screen, "⡃ ⣦⢸");
+        let style = |x, y| buffer.cell((x, y)).unwrap().style().fg;
+        assert_ne!(style(0, 0), style(0, 1), "a veil alone is weaker");
+    }
+
+    #[test]
     fn a_threshold_is_a_line_where_nothing_is_drawn_above_it() {
         let marks = vec![(0.5, Level::Careful), (0.9, Level::Critical)];
         let graph = Graph { points: vec![0.1; 2], top: 1.0, marks, role: Role::Value, lines: 4 };

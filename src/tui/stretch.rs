@@ -110,3 +110,75 @@ pub(super) fn wall(app: &App, moment: Mono) -> Option<Timestamp> {
     let ago = newest.mono.since(moment) - moment.since(newest.mono);
     Some(Timestamp(newest.time.0 - (ago * 1e9) as i64))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::disk::DiskRow;
+    use crate::collect::load::LoadRow;
+    use crate::tui::app::{Config, Page};
+    use crate::tui::testing::{Fake, Made, app, press, screen};
+    use std::sync::Arc;
+
+    /// The graph of a load whose last of 60 samples was taken at second 59.
+    fn graph() -> (Arc<Fake>, App) {
+        let (host, mut app) = app(Config::default());
+        host.publish(Made::new(LoadRow::TABLE, 1, "x"), 59);
+        app.samples();
+        app.go(Page::Table("load"));
+        press(&mut app, &["down", "g"]);
+        (host, app)
+    }
+
+    #[test]
+    fn zooming_ends_at_a_day_and_at_every_sample() {
+        let (_, mut app) = graph();
+        assert!(screen(&mut app).contains("now 59 ") && !screen(&mut app).contains("maxima"));
+        press(&mut app, &["-"]);
+        assert!(screen(&mut app).contains("last 5 min, means and maxima of "), "{}", screen(&mut app));
+        press(&mut app, &["-"; 20]);
+        assert!(screen(&mut app).contains("last 24 h, means and maxima of "), "{}", screen(&mut app));
+        press(&mut app, &["+"]);
+        assert!(screen(&mut app).contains("last 12 h"), "{}", screen(&mut app));
+        press(&mut app, &["+"; 20]);
+        assert!(!screen(&mut app).contains("maxima"));
+        // the cursor stops at the oldest point, and comes back from there at once
+        press(&mut app, &["left"; 300]);
+        let oldest = screen(&mut app);
+        press(&mut app, &["right"]);
+        assert_ne!(screen(&mut app), oldest);
+    }
+
+    #[test]
+    fn the_graph_of_a_source_that_stopped_answering_ends_in_a_gap() {
+        let (host, mut app) = graph();
+        assert!(!screen(&mut app).contains("nothing was measured"));
+        host.publish(Made::new(DiskRow::TABLE, 1, "x"), 89);
+        host.fail(LoadRow::TABLE, State::Stale, "made", 30.0);
+        app.samples();
+        let gap = screen(&mut app);
+        assert!(gap.contains("nothing was measured") && gap.contains("now 59 "), "{gap}");
+        // marks of times at which the host was not up tell their own time
+        let clock = |ago: f64| crate::panel::clock(Timestamp::from_seconds(1.8e9 + 89.0 - ago));
+        assert!(
+            gap.contains(&format!("-2m {}", clock(120.0))) && gap.contains(&format!("-1m {}", clock(60.0))),
+            "{gap}"
+        );
+        press(&mut app, &["left"; 30]);
+        assert!(!screen(&mut app).contains("nothing was measured"), "{}", screen(&mut app));
+    }
+
+    #[test]
+    fn a_longer_slot_says_what_it_stands_for() {
+        let at = |second: u64| Some(Mono(second * 1_000_000_000));
+        let series = Series { oldest: at(100), fine: at(5000), ..Series::default() };
+        let told = |since: u64, step, interval| thinned(&series, at(since).unwrap(), (step, interval));
+        assert_eq!(told(5000, 1.0, 1.0), None);
+        assert_eq!(told(5000, 5.0, 1.0).as_deref(), Some("5.00s"));
+        assert_eq!(told(4000, 1.0, 1.0).as_deref(), Some("a minute"));
+        assert_eq!(told(200, 455.0, 1.0).as_deref(), Some("7m35s"));
+        // a row that is younger than the ten minutes of samples has no minutes
+        let young = Series { oldest: at(5000), ..series.clone() };
+        assert_eq!(thinned(&young, Mono(0), (1.0, 1.0)), None);
+    }
+}

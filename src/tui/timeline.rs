@@ -9,7 +9,7 @@ use super::app::App;
 use super::paint::{mark, put};
 use super::stretch::{Stretch, wall};
 use super::text::width;
-use crate::model::{Mono, unit};
+use crate::model::{Timestamp, unit};
 use crate::panel::Role;
 
 /// Seconds between marks.
@@ -58,9 +58,10 @@ fn short(seconds: f64) -> String {
 
 /// Time of day so many seconds before the end; with seconds where a cell is shorter than a minute.
 pub(super) fn clock(app: &App, stretch: &Stretch, ago: f64, cell: f64) -> String {
-    let at = Mono(stretch.end.0.saturating_sub((ago * 1e9) as u64));
     let format = if cell < 60.0 { "%H:%M:%S" } else { "%H:%M" };
-    wall(app, at).map_or_else(String::new, |at| crate::panel::local(at, format))
+    // also of a time before the host was up
+    let at = wall(app, stretch.end).map(|end| Timestamp(end.0 - (ago * 1e9) as i64));
+    at.map_or_else(String::new, |at| crate::panel::local(at, format))
 }
 
 /// Says in the lower edge how far the past goes back, and whether older points had to go.

@@ -204,6 +204,34 @@ fn what_the_bound_took_is_told_with_where_the_rest_begins() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn whatever_the_step_the_most_is_told_and_a_hole_is_not_filled(
+        bursts in prop::collection::vec((0_u32..2000, 1_usize..200, 1_u32..1000), 1..8),
+        step in 5_u64..5000,
+    ) {
+        let mut history = History::default();
+        let (mut second, mut most, mut measured) = (0, 0.0_f64, 0);
+        for (pause, count, seed) in bursts {
+            second += pause;
+            let values: Vec<f64> = (0..count as u32).map(|i| f64::from((i * 7919 + seed * 31) % 1000 + 1)).collect();
+            most = values.iter().copied().fold(most, f64::max);
+            measured += count as u64;
+            shares(&mut history, second, values);
+            second += count as u32;
+        }
+        let detail = Detail::Step(std::time::Duration::from_secs(step));
+        let points = history.series(&HistoryAsk { detail, ..share() }).unwrap().points;
+        let told: Vec<&Point> = points.iter().filter(|point| !point.is_gap()).collect();
+        prop_assert_eq!(told.iter().map(|point| point.most).fold(0.0, f64::max).to_bits(), most.to_bits());
+        prop_assert!(told.iter().all(|point| point.least >= 1.0), "nothing was zero");
+        // a burst may be told up to the ends of the steps and minutes that it began and ended in
+        let bound = measured + 8 * 2 * (step + 60);
+        prop_assert!(told.len() as u64 * step <= bound, "{} steps of {}, {} measured", told.len(), step, measured);
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
     #[test]
     fn the_bytes_that_are_counted_are_those_that_a_walk_finds(
