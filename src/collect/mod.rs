@@ -121,7 +121,6 @@ impl Skip {
     fn netns(troubles: &Troubles) -> Self {
         let error = Box::new(troubles.clone());
         match troubles.first() {
-            None => Self::Failed(Reason { error, hint: None }),
             Some(first) if first.is_denied() => {
                 let hint = if first.op == netns::ENTER {
                     "other network namespaces: run as root, or grant CAP_SYS_ADMIN"
@@ -130,10 +129,7 @@ impl Skip {
                 };
                 Self::Denied(Reason { error, hint: Some(hint) })
             }
-            Some(first) => {
-                let hint = first.is_out_of_files().then_some(OUT_OF_FILES);
-                Self::Failed(Reason { error, hint })
-            }
+            _ => Self::Failed(Reason { error, hint: troubles.is_out_of_files().then_some(OUT_OF_FILES) }),
         }
     }
 

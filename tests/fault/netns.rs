@@ -13,7 +13,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space}
 use serde_json::Value;
 
 use crate::rights::Public;
-use crate::support::process::{Guard, usage};
+use crate::support::process::{Guard, usage, with_descriptors};
 use crate::support::pty::{PATIENT, Session, netglance};
 use crate::support::space::{alone, ip, mount, within};
 
@@ -401,6 +401,20 @@ fn root_without_the_right_to_enter_it_is_said_and_the_rest_stays_whole() {
             let rows: Vec<Value> = serde_json::from_slice(&partly.stdout).unwrap();
             assert!(rows.iter().all(|row| row["netns"] == "host"), "{table}");
         }
+    });
+}
+
+#[test]
+fn root_more_than_the_open_files_suffice_for_are_left_out_and_counted() {
+    apart(|| {
+        ip(&(0..9).map(|n| format!("netns add x{n}")).collect::<Vec<_>>().join("\n"));
+        let mut command = netglance(&["show", "link", "--netns", "x*", "--format", "json"]);
+        with_descriptors(&mut command, 64);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), rows.len()), (Some(0), 4), "{said}");
+        assert!(said.contains("5 network namespaces are left out") && said.contains("ulimit -n"), "{said}");
     });
 }
 

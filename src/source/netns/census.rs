@@ -106,6 +106,11 @@ impl Troubles {
         self.first.as_deref()
     }
 
+    /// Whether more open files would help.
+    pub fn is_out_of_files(&self) -> bool {
+        self.first.as_ref().map_or(self.left_out > 0 && self.most < MOST, |first| first.is_out_of_files())
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.first.is_none() && self.left_out == 0
