@@ -191,6 +191,20 @@ fn a_minute_tells_the_second_that_stands_out_and_nothing_that_was_not_measured()
 }
 
 #[test]
+fn the_newest_points_are_the_last_of_all() {
+    let mut history = History::default();
+    shares(&mut history, 0, (0..1500).map(f64::from));
+    for until in [None, Some(Mono(1300 * SECOND)), Some(Mono(500 * SECOND)), Some(Mono(0))] {
+        let all = history.series(&HistoryAsk { until, ..share() }).unwrap().points;
+        for count in [0, 1, 30, 399, 400, 401, 600, 601, 605, 9999] {
+            let ask = HistoryAsk { until, detail: Detail::Newest(count), ..share() };
+            let newest = history.series(&ask).unwrap().points;
+            assert_eq!(newest, all[all.len().saturating_sub(count)..], "{count} until {until:?}");
+        }
+    }
+}
+
+#[test]
 fn what_the_bound_took_is_told_with_where_the_rest_begins() {
     let mut history = History::new(24 << 10);
     shares(&mut history, 0, (0..40_000).map(f64::from));
