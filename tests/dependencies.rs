@@ -31,9 +31,12 @@ const TWICE: &[(&str, &str)] = &[
     ("darling", "nvml-wrapper's wrapcenum-derive is on 0.20; at compile time only"),
     ("darling_core", "as darling"),
     ("darling_macro", "as darling"),
+    ("foldhash", "as hashbrown"),
+    ("hashbrown", "prost-build's petgraph keeps the old one; only the test that writes the messages' code anew"),
     ("syn", "derive macros move from 2 to 3 one by one; at compile time only"),
     ("thiserror", "nvml-wrapper is on 1"),
     ("thiserror-impl", "as thiserror"),
+    ("unicode-width", "protox's miette keeps the old one; only the test that writes the messages' code anew"),
 ];
 
 fn metadata() -> Value {

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::client::Target;
 use crate::collect::settings::Interval;
 use crate::export::Format;
+use crate::server::Part;
 
 /// See hosts, guests, firewalls and routers on one screen.
 ///
@@ -57,6 +59,10 @@ pub struct Dashboard {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Sample, remember and serve this host: the agent.
+    Serve(Serve),
+    /// Show the dashboard of another host through its agent.
+    Connect(Connect),
     /// Print the rows of a table.
     Show(Show),
     /// Print what tables and columns there are.
@@ -90,6 +96,40 @@ pub enum Command {
     Man,
     /// Bring back a terminal that a killed dashboard has left behind.
     Reset,
+}
+
+/// Arguments of `serve`. They win over the configuration.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Unix socket to listen on, for clients of this host.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Run one part of the agent; the agent starts its parts itself.
+    #[arg(long, value_enum, hide = true)]
+    pub part: Option<Part>,
+}
+
+impl ValueEnum for Part {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Sampler, Self::Front]
+    }
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.name()))
+    }
+}
+
+/// Arguments of `connect`.
+#[derive(Args, Debug)]
+pub struct Connect {
+    /// The agent: HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH.
+    #[arg(value_name = "HOST")]
+    pub target: Target,
+    /// Flags of the dashboard.
+    #[command(flatten)]
+    pub dashboard: Dashboard,
 }
 
 /// Arguments of `show`.

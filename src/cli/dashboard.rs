@@ -1,12 +1,13 @@
-//! How does the dashboard of this host start, and how does it follow its configuration?
+//! How does a dashboard of this host or of another one start, and how does it follow its configuration?
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Failure;
-use super::args::Dashboard;
+use super::args::{Connect, Dashboard};
+use crate::client::{self, RemoteHost};
 use crate::collect::settings::{Interval, IntervalError};
 use crate::config::{self, Config, Problems};
 use crate::model::Host;
@@ -21,9 +22,7 @@ use crate::tui;
 /// # Errors
 /// [`Failure`] with exit code 2 without a terminal or with wrong settings, 1 when the terminal is lost.
 pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failure> {
-    let mut config = config::load(named.as_deref())?.config;
-    check_terminal()?;
-    apply(args, &mut config);
+    let config = start(args, named.as_deref())?;
     let tick = tick(&config)?;
     let (wake, events) = tui::events();
     let roots = Roots::live().choosing(netns(&config)).map_err(|error| Failure::thread(&error))?;
@@ -31,8 +30,60 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     let samples = wake.clone();
     let host =
         LocalHost::start(options, Box::new(move || samples.samples())).map_err(|error| Failure::thread(&error))?;
-    let dashboard = parts(&host, config)?;
-    let watch = watch(&host, named, args.clone(), wake);
+    let reloaded = Arc::clone(&host);
+    let reload = move |config: &Config, tick: Duration| {
+        let reloading = reloaded.reload(netns(config), config.collect.clone(), tick);
+        reloading.map_err(|error| Failure::thread(&error))?;
+        reloaded.allow(!config.dashboard.read_only);
+        Ok(())
+    };
+    show(host, events, config, Following { named, args: args.clone(), wake, reload })
+}
+
+/// Shows the host behind an agent until the user has enough.
+///
+/// # Errors
+/// As [`run`], and 3 when the agent cannot be reached.
+pub(super) fn connect(args: &Connect, named: Option<PathBuf>) -> Result<(), Failure> {
+    let config = start(&args.dashboard, named.as_deref())?;
+    let (wake, events) = tui::events();
+    let samples = wake.clone();
+    let host = RemoteHost::connect(args.target.clone(), Box::new(move || samples.samples()));
+    let host = host.map_err(|error| match error {
+        client::Error::System(cause) => Failure::thread(&cause),
+        client::Error::Peer { .. } => Failure::Exit {
+            code: 3,
+            message: error.to_string(),
+            hint: "an agent is started there with `netglance serve`".to_owned(),
+        },
+    })?;
+    let following = Following { named, args: args.dashboard.clone(), wake, reload: |_: &Config, _| Ok(()) };
+    show(host, events, config, following)
+}
+
+/// The configuration of a dashboard that has a terminal.
+fn start(args: &Dashboard, named: Option<&Path>) -> Result<Config, Failure> {
+    let mut config = config::load(named)?.config;
+    check_terminal()?;
+    apply(args, &mut config);
+    Ok(config)
+}
+
+/// How a dashboard follows its configuration file.
+struct Following<F> {
+    named: Option<PathBuf>,
+    args: Dashboard,
+    wake: tui::Wake,
+    /// What the host makes of a new one.
+    reload: F,
+}
+
+fn show<F>(host: Arc<dyn Host>, events: tui::Events, config: Config, following: Following<F>) -> Result<(), Failure>
+where
+    F: Fn(&Config, Duration) -> Result<(), Failure> + Send + 'static,
+{
+    let dashboard = parts(&*host, config)?;
+    let watch = watch(&host, following);
     let outcome = tui::run(host, events, dashboard);
     drop(watch);
     let signal = outcome.map_err(|error| match error {
@@ -88,12 +139,12 @@ fn tick(config: &Config) -> Result<Duration, Failure> {
 }
 
 /// The network namespaces of a configuration.
-fn netns(config: &Config) -> Selection {
+pub(super) fn netns(config: &Config) -> Selection {
     Selection::host_and(config.netns.clone())
 }
 
 /// The dashboard's part of a configuration that was checked.
-fn parts(host: &Arc<LocalHost>, config: Config) -> Result<tui::Config, Failure> {
+fn parts(host: &dyn Host, config: Config) -> Result<tui::Config, Failure> {
     let levels = Thresholds::new(&config.threshold, host.schema().iter().copied()).map_err(|errors| {
         let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::usage(text.join("\n"), "`netglance check` names the places")
@@ -107,16 +158,18 @@ fn parts(host: &Arc<LocalHost>, config: Config) -> Result<tui::Config, Failure> 
 }
 
 /// Follows the configuration file. A wrong one changes nothing and is shown as a message.
-fn watch(host: &Arc<LocalHost>, named: Option<PathBuf>, args: Dashboard, wake: tui::Wake) -> Option<config::Watch> {
+fn watch<F>(host: &Arc<dyn Host>, following: Following<F>) -> Option<config::Watch>
+where
+    F: Fn(&Config, Duration) -> Result<(), Failure> + Send + 'static,
+{
+    let Following { named, args, wake, reload } = following;
     let (host, told) = (Arc::clone(host), wake.clone());
     let changed = move |loaded: Result<config::Loaded, Problems>| {
         let reloaded = loaded.map_err(|problems| Failure::usage(problems.brief(), "")).and_then(|loaded| {
             let mut config = loaded.config;
             apply(&args, &mut config);
-            let (collect, tick) = (config.collect.clone(), tick(&config)?);
-            host.reload(netns(&config), collect, tick).map_err(|error| Failure::thread(&error))?;
-            host.allow(!config.dashboard.read_only);
-            parts(&host, config)
+            reload(&config, tick(&config)?)?;
+            parts(&*host, config)
         });
         match reloaded {
             Ok(config) => wake.config(config),

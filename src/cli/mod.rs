@@ -12,6 +12,7 @@ mod pages;
 mod probe;
 mod reset;
 mod schema;
+mod serve;
 mod show;
 
 use std::io::{self, Write};
@@ -150,6 +151,8 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let named = cli.config.as_deref();
     match command {
+        Command::Serve(args) => serve::run(args, cli.config.as_deref()),
+        Command::Connect(args) => dashboard::connect(args, cli.config.clone()),
         Command::Show(args) => show::run(args, &config::load(named)?.config, out),
         Command::Check(args) => check::run(args, named, out),
         Command::Schema(args) => schema::run(args, out),

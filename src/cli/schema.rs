@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::{Failure, args, table};
-use crate::collect::{COLLECTORS, schedule};
+use crate::collect::{COLLECTORS, collector_of, schedule};
 use crate::export::write_aligned;
 use crate::model::{Column, Table, unit};
 
@@ -31,18 +31,13 @@ pub(super) fn run(args: &args::Schema, out: &mut dyn Write) -> Result<(), Failur
     Ok(())
 }
 
-/// The collector that fills a table; none fills the table that the scheduler keeps about them.
-fn collector(table: &Table) -> Option<&'static str> {
-    COLLECTORS.iter().find(|entry| entry.tables.iter().any(|known| known.name == table.name)).map(|entry| entry.name)
-}
-
 fn table_json(table: &Table) -> Value {
     let columns: Vec<Value> = table.columns.iter().map(column_json).collect();
     json!({
         "name": table.name,
         "help": table.summary(),
         "source": table.source(),
-        "collector": collector(table),
+        "collector": collector_of(table),
         "shape": table.attrs.shape.name(),
         "columns": columns,
     })

@@ -310,6 +310,11 @@ collectors! {
     process_detail,
 }
 
+/// The collector that fills a table; none fills the table that the scheduler keeps about them.
+pub fn collector_of(table: &Table) -> Option<&'static str> {
+    COLLECTORS.iter().find(|entry| entry.tables.iter().any(|known| known.name == table.name)).map(|entry| entry.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::fitting;

@@ -22,7 +22,7 @@ use toml::de::DeTable;
 use crate::collect::settings;
 use crate::source::netns::Pattern;
 use crate::store::level;
-use crate::{panel, tui};
+use crate::{panel, server, tui};
 
 pub use crate::store::expr::nearest;
 pub use file::{candidates, themes};
@@ -48,6 +48,8 @@ pub struct Config {
     pub show: panel::Settings,
     /// From where on a value is careful, warning or critical.
     pub threshold: level::Settings,
+    /// Where the agent listens.
+    pub serve: server::Settings,
 }
 
 /// The sections that have a file of their own in the program. Serde cannot flatten and deny unknown keys at once, so the
@@ -59,6 +61,7 @@ struct Sections {
     collect: settings::Settings,
     show: panel::Settings,
     threshold: level::Settings,
+    serve: server::Settings,
 }
 
 /// Keys of the dashboard's settings, which stand in no section.
@@ -68,7 +71,7 @@ fn dashboard_keys() -> Vec<String> {
     properties.into_iter().flat_map(|keys| keys.keys().cloned()).collect()
 }
 
-const SECTIONS: [&str; 4] = ["netns", "collect", "show", "threshold"];
+const SECTIONS: [&str; 5] = ["netns", "collect", "show", "threshold", "serve"];
 
 /// Why a text is no configuration.
 struct Refusal {
@@ -105,8 +108,8 @@ impl Config {
         }
         let sections = Sections::deserialize(toml::Deserializer::from(Spanned::new(span.clone(), sections)))?;
         let dashboard = Deserialize::deserialize(toml::Deserializer::from(Spanned::new(span, dashboard)))?;
-        let Sections { netns, collect, show, threshold } = sections;
-        Ok(Self { dashboard, netns, collect, show, threshold })
+        let Sections { netns, collect, show, threshold, serve } = sections;
+        Ok(Self { dashboard, netns, collect, show, threshold, serve })
     }
 
     fn from_table(table: &toml::Table) -> Result<Self, Refusal> {

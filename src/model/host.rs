@@ -166,6 +166,30 @@ pub enum ActionError {
     Off,
 }
 
+/// How a host is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Connection {
+    /// It is this machine.
+    #[default]
+    Local,
+    /// Nothing has come yet.
+    Connecting,
+    /// Through an agent that answers.
+    Live {
+        /// What the host calls itself.
+        host: Text,
+        /// Version of the agent.
+        version: Text,
+    },
+    /// Through an agent that does not answer; what is known of the host is what was known then.
+    Lost {
+        /// When it stopped.
+        since: Timestamp,
+        /// Why.
+        reason: Text,
+    },
+}
+
 /// All that a reader knows of a host.
 pub trait Host: Send + Sync {
     /// Every table it may have.
@@ -181,6 +205,10 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// [`ActionError`].
     fn act(&self, action: &Action) -> Result<(), ActionError>;
+    /// How it is reached.
+    fn connection(&self) -> Connection {
+        Connection::Local
+    }
 }
 
 /// Which guest owns an address, a MAC or an interface. Published by one collector, handed to the others one sample late.
@@ -220,6 +248,11 @@ impl Key {
     /// Whether a row has this key.
     pub fn matches(&self, rows: &dyn Rows, row: usize) -> bool {
         *self == Self::of(rows, row)
+    }
+
+    /// Key from its encoded bytes: a wrong one is the key of no row.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(smallvec::SmallVec::from_slice(bytes))
     }
 
     /// The encoded bytes.

@@ -13,7 +13,9 @@ pub mod unit;
 mod writing;
 
 pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
-pub use host::{Action, ActionError, Demand, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState};
+pub use host::{
+    Action, ActionError, Connection, Demand, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState,
+};
 pub use series::{Detail, HistoryAsk, Point, Series};
 pub use table::{Attrs, Column, Fold, History, Kind, Level, Row, Rows, Shape, Table, TableAttrs, position_of};
 pub use text::Text;

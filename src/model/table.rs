@@ -92,6 +92,11 @@ impl Shape {
             Self::Log => "log",
         }
     }
+
+    /// The shape that a schema names, `None` for one from a newer peer.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Single, Self::Rows, Self::Log].into_iter().find(|shape| shape.name() == name)
+    }
 }
 
 /// How much of a table's past is kept.

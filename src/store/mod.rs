@@ -11,7 +11,7 @@ pub mod local;
 #[cfg(test)]
 pub mod made;
 pub mod order;
-mod pair;
+pub(crate) mod pair;
 pub mod query;
 pub mod rate;
 

@@ -16,16 +16,16 @@ const NONE: u32 = u32::MAX;
 
 /// For each row of a sample its row in the sample before.
 #[derive(Debug, Default)]
-pub(super) struct Pairs(Vec<u32>);
+pub(crate) struct Pairs(Vec<u32>);
 
 impl Pairs {
     /// Row of the sample before, `None` for one that was not there or is not unique.
-    pub(super) fn earlier(&self, row: usize) -> Option<usize> {
+    pub(crate) fn earlier(&self, row: usize) -> Option<usize> {
         self.0.get(row).filter(|earlier| **earlier != NONE).map(|earlier| *earlier as usize)
     }
 
     /// Pairs the rows of two samples of the same schema.
-    pub(super) fn of(now: &dyn Rows, before: &dyn Rows) -> Self {
+    pub(crate) fn of(now: &dyn Rows, before: &dyn Rows) -> Self {
         let ids: Vec<usize> = now.table().ids().collect();
         if is_sorted(now, &ids) && is_sorted(before, &ids) {
             return Self::merge(now, before, &ids);

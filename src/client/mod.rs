@@ -1,0 +1,260 @@
+//! How does a host far away look like the one at hand?
+//!
+//! [`RemoteHost`] implements [`Host`] over a connection to an agent. One thread keeps the connection: it takes the schema,
+//! watches every table that is collected anyway on one stream and what the reader demands on another, and asks for the past
+//! when a reader does. When the connection breaks, the last samples stay, with the reason, and it tries again with a
+//! growing, jittered pause. A reader never waits for the network, except for the outcome of an action.
+
+mod session;
+mod target;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+pub use target::{PORT, Target, TargetError};
+
+use crate::model::{
+    Action, ActionError, Connection, Demand, HistoryAsk, Host, Series, Snapshot, Table, Text, Timestamp,
+};
+use crate::store::history::History;
+use crate::store::rate::{Mode, View};
+use crate::wire::WireError;
+use crate::wire::mirror::Mirror;
+use crate::wire::schema::{self, Schema};
+
+/// Longest wait for the first answer of an agent, and for the outcome of an action.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pasts that are remembered at most.
+const MAX_PASTS: usize = 256;
+
+/// Called after each change, from the thread of the connection: it must only pass the news on.
+pub type OnChange = Box<dyn Fn() + Send + Sync>;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No thread, or what it needs.
+    #[error("start the connection: {0}")]
+    System(#[from] std::io::Error),
+    /// The agent cannot be reached, or says something that makes no sense.
+    #[error("{target}: {why}")]
+    Peer {
+        /// The agent.
+        target: String,
+        /// What happened.
+        why: Text,
+    },
+}
+
+/// A host behind an agent.
+pub struct RemoteHost {
+    shared: Arc<Shared>,
+    commands: tokio::sync::mpsc::UnboundedSender<Command>,
+}
+
+/// What a reader wants of the connection.
+enum Command {
+    Demand(Vec<Demand>),
+    History(HistoryAsk),
+    Act(Action, mpsc::Sender<Result<(), ActionError>>),
+}
+
+/// What the connection and its readers share.
+struct Shared {
+    state: Mutex<State>,
+    on_change: OnChange,
+}
+
+struct State {
+    schema: Arc<Schema>,
+    mirror: Mirror,
+    connection: Connection,
+    demands: HashMap<u64, Vec<Demand>>,
+    /// Whose past this is: the machine, and its monotonic clock at the last connection.
+    identity: Option<(String, u64)>,
+    /// What was seen since the connection.
+    history: History,
+    /// What was before, as the agent tells it.
+    pasts: Vec<Past>,
+}
+
+/// The past of a cell before the connection, which somebody asked for.
+struct Past {
+    ask: HistoryAsk,
+    series: Option<Series>,
+    /// When it was asked for; `None` when it must be asked for again.
+    asked: Option<Instant>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn connection(&self, connection: Connection) {
+        self.state().connection = connection;
+        (self.on_change)();
+    }
+}
+
+impl RemoteHost {
+    /// Connects to an agent and waits for its schema.
+    ///
+    /// # Errors
+    /// There is no thread, or the agent cannot be reached or understood.
+    pub fn connect(target: Target, on_change: OnChange) -> Result<Arc<Self>, Error> {
+        let state = State {
+            schema: Arc::clone(schema::own()),
+            mirror: Mirror::new(Arc::clone(schema::own())),
+            connection: Connection::Connecting,
+            demands: HashMap::new(),
+            identity: None,
+            history: History::default(),
+            pasts: Vec::new(),
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), on_change });
+        let (commands, waiting) = tokio::sync::mpsc::unbounded_channel();
+        let (first, outcome) = mpsc::channel();
+        let (name, own) = (target.to_string(), Arc::clone(&shared));
+        std::thread::Builder::new().name("connection".to_owned()).spawn(move || {
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(session::keep(&own, &target, waiting, &first)),
+                Err(cause) => {
+                    let _ = first.send(Err(Text::from(cause.to_string())));
+                }
+            }
+        })?;
+        let silence = || Text::from(format!("no answer within {}", crate::model::unit::duration(PATIENCE)));
+        let outcome = outcome.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(silence()));
+        outcome.map_err(|why| Error::Peer { target: name, why })?;
+        Ok(Arc::new(Self { shared, commands }))
+    }
+}
+
+impl Host for RemoteHost {
+    fn schema(&self) -> &'static [&'static Table] {
+        self.shared.state().schema.tables
+    }
+
+    fn demand(&self, reader: u64, wants: Vec<Demand>) {
+        let mut state = self.shared.state();
+        let changed = if wants.is_empty() {
+            state.demands.remove(&reader).is_some()
+        } else {
+            state.demands.insert(reader, wants.clone()).as_ref() != Some(&wants)
+        };
+        if changed {
+            let all = state.demands.values().flatten().cloned().collect();
+            // a connection that has ended has nobody to tell
+            let _ = self.commands.send(Command::Demand(all));
+        }
+    }
+
+    fn latest(&self) -> Arc<Snapshot> {
+        self.shared.state().mirror.snapshot()
+    }
+
+    fn history(&self, ask: &HistoryAsk) -> Option<Series> {
+        let all = HistoryAsk::all(&ask.table, &ask.column, ask.key.clone());
+        let mut state = self.shared.state();
+        let own = state.history.series(&all);
+        let past = state.past(&all);
+        if past.asked.is_none() {
+            past.asked = Some(Instant::now());
+            // a connection that has ended has nobody to ask
+            let _ = self.commands.send(Command::History(all));
+        }
+        joined(past.series.clone(), own).map(|series| series.answer(ask))
+    }
+
+    fn act(&self, action: &Action) -> Result<(), ActionError> {
+        let (sender, outcome) = mpsc::channel();
+        let _ = self.commands.send(Command::Act(action.clone(), sender));
+        outcome.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let (op, pid) = match *action {
+                Action::Signal { pid, .. } => ("signal", pid),
+                Action::Renice { pid, .. } => ("renice", pid),
+            };
+            Err(ActionError::Kernel { op, pid, cause: std::io::ErrorKind::TimedOut.into() })
+        })
+    }
+
+    fn connection(&self) -> Connection {
+        self.shared.state().connection.clone()
+    }
+}
+
+/// One series of what was before the connection and what was seen since.
+fn joined(past: Option<Series>, own: Option<Series>) -> Option<Series> {
+    let (past, own) = match (past, own) {
+        (Some(past), Some(own)) => (past, own),
+        (past, own) => return past.or(own),
+    };
+    let Some(begin) = own.points.first().map(|point| point.from) else { return Some(past) };
+    let mut points: Vec<_> = past.points.into_iter().filter(|point| point.time <= begin).collect();
+    points.extend(own.points);
+    // the own ones are minutes before `fine`, and so are those before them
+    let fine = own.fine.filter(|fine| *fine > begin).or(past.fine).or(own.fine);
+    let (oldest, cut) = (past.oldest.or(own.oldest), own.cut.max(past.cut));
+    Some(Series { points, oldest, fine, cut, evicted: past.evicted.saturating_add(own.evicted) })
+}
+
+impl State {
+    /// What is remembered of the past of a cell.
+    fn past(&mut self, all: &HistoryAsk) -> &mut Past {
+        let known = self.pasts.iter().position(|past| past.ask == *all);
+        let index = known.unwrap_or_else(|| {
+            if self.pasts.len() >= MAX_PASTS {
+                let oldest = self.pasts.iter().enumerate().min_by_key(|(_, past)| past.asked);
+                let oldest = oldest.map_or(0, |(index, _)| index);
+                self.pasts.swap_remove(oldest);
+            }
+            self.pasts.push(Past { ask: all.clone(), series: None, asked: None });
+            self.pasts.len() - 1
+        });
+        &mut self.pasts[index]
+    }
+
+    /// Takes a frame, and remembers what it says.
+    fn take(&mut self, frame: &crate::wire::proto::Frame) -> Result<(), WireError> {
+        self.mirror.apply(frame)?;
+        let snapshot = self.mirror.snapshot();
+        let told = frame.tables.iter().filter_map(|table| self.schema.layouts.get(table.table as usize));
+        for state in told.filter_map(|layout| snapshot.get(&layout.table.name)) {
+            if let Some(now) = &state.now {
+                self.history.record(&View::new(now, state.before.as_ref(), Mode::Rate));
+            }
+        }
+        Ok(())
+    }
+
+    /// Another host, or the same one after it was started again: what was before is not its past.
+    fn forget(&mut self) {
+        self.history = History::default();
+        self.pasts.clear();
+    }
+}
+
+impl Shared {
+    /// A connection that broke: readers keep what they have.
+    fn lost(&self, why: Text) {
+        let mut state = self.state();
+        let since = match &state.connection {
+            Connection::Lost { since, .. } => *since,
+            _ => Timestamp::now(),
+        };
+        state.connection = Connection::Lost { since, reason: why };
+        state.mirror.resume();
+        for past in &mut state.pasts {
+            past.asked = None;
+        }
+        drop(state);
+        (self.on_change)();
+    }
+}

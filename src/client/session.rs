@@ -1,0 +1,291 @@
+//! What happens on a connection to an agent, and when is it made again?
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use prost::Message as _;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{Status, Streaming};
+
+use super::{Command, Shared, Target};
+use crate::model::{Action, ActionError, Connection, Demand, HistoryAsk, Text};
+use crate::wire::mirror::Mirror;
+use crate::wire::proto::agent_client::AgentClient;
+use crate::wire::{MAX_MESSAGE, convert, proto, schema};
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(4);
+
+/// Longest wait for an answer.
+const ANSWER: Duration = Duration::from_secs(4);
+
+/// Shortest and longest pause between two attempts.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+type Client = AgentClient<Channel>;
+
+/// Keeps a connection until nobody has a use for it. The outcome of the first attempt is told to `first`; if that fails, it
+/// is the only one.
+pub(super) async fn keep(
+    shared: &Shared,
+    target: &Target,
+    mut commands: UnboundedReceiver<Command>,
+    first: &mpsc::Sender<Result<(), Text>>,
+) {
+    let mut pause = AGAIN.0;
+    let mut demands = Vec::new();
+    let mut fresh = true;
+    loop {
+        let opened = open(target).await;
+        if fresh {
+            let told = opened.as_ref().map(|_| ()).map_err(Clone::clone);
+            let failed = told.is_err();
+            if first.send(told).is_err() || failed {
+                return;
+            }
+            fresh = false;
+        }
+        let why = match opened {
+            Ok((client, describe)) => {
+                pause = AGAIN.0;
+                match Session::begin(shared, client, describe).await {
+                    Ok(mut session) => match session.run(&mut commands, &mut demands).await {
+                        Some(why) => why,
+                        None => return,
+                    },
+                    Err(why) => why,
+                }
+            }
+            Err(why) => why,
+        };
+        shared.lost(why);
+        if !rest(jittered(pause), &mut commands, &mut demands).await {
+            return;
+        }
+        pause = (pause * 2).min(AGAIN.1);
+    }
+}
+
+/// Waits, and answers readers that there is no connection; false when there are no readers any more.
+async fn rest(pause: Duration, commands: &mut UnboundedReceiver<Command>, demands: &mut Vec<Demand>) -> bool {
+    let until = tokio::time::Instant::now() + pause;
+    loop {
+        match tokio::time::timeout_at(until, commands.recv()).await {
+            Err(_) => return true,
+            Ok(None) => return false,
+            Ok(Some(Command::Demand(wants))) => *demands = wants,
+            Ok(Some(Command::History(_))) => {}
+            Ok(Some(Command::Act(action, outcome))) => {
+                let _ = outcome.send(Err(failed(&action, "no connection to the agent")));
+            }
+        }
+    }
+}
+
+/// Between half of a pause and the whole of it, so that many clients do not come back at once.
+fn jittered(pause: Duration) -> Duration {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    pause.mul_f64(0.5 + (random % 1000) as f64 / 2000.0)
+}
+
+fn failed(action: &Action, why: &str) -> ActionError {
+    let (op, pid) = match *action {
+        Action::Signal { pid, .. } => ("signal", pid),
+        Action::Renice { pid, .. } => ("renice", pid),
+    };
+    ActionError::Kernel { op, pid, cause: std::io::Error::other(why.to_owned()) }
+}
+
+/// What a person reads about a failure.
+fn told(status: &Status) -> Text {
+    let message = status.message();
+    Text::from(if message.is_empty() { status.code().description() } else { message })
+}
+
+/// The innermost cause says what happened.
+fn cause(error: &dyn std::error::Error) -> Text {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    Text::from(innermost.to_string())
+}
+
+/// Connects and asks who is there.
+async fn open(target: &Target) -> Result<(Client, proto::DescribeReply), Text> {
+    let channel = channel(target).await?;
+    let mut client = AgentClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+    let request = proto::DescribeRequest { known: schema::own().hash.clone() };
+    let reply = tokio::time::timeout(ANSWER, client.describe(request)).await;
+    let reply = reply.map_err(|_| Text::from("the agent does not answer"))?;
+    Ok((client, reply.map_err(|status| told(&status))?.into_inner()))
+}
+
+async fn channel(target: &Target) -> Result<Channel, Text> {
+    let endpoint = Endpoint::from_static("http://agent")
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20);
+    let target = target.clone();
+    let connect = move |_: Uri| {
+        let target = target.clone();
+        async move { stream(&target).await }
+    };
+    let channel = endpoint.connect_with_connector(tower::service_fn(connect));
+    match tokio::time::timeout(CONNECT, channel).await {
+        Ok(channel) => channel.map_err(|error| cause(&error)),
+        Err(_) => Err(Text::from(format!("no connection within {}", crate::model::unit::duration(CONNECT)))),
+    }
+}
+
+/// A stream of bytes to an agent.
+trait Bytes: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Bytes for T {}
+
+async fn stream(target: &Target) -> std::io::Result<TokioIo<Box<dyn Bytes>>> {
+    let stream: Box<dyn Bytes> = match target {
+        Target::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
+        Target::Tcp { host, port } => {
+            let stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
+            stream.set_nodelay(true)?;
+            Box::new(stream)
+        }
+    };
+    Ok(TokioIo::new(stream))
+}
+
+/// One connection.
+struct Session<'a> {
+    shared: &'a Shared,
+    client: Client,
+    hash: Vec<u8>,
+    /// Every table that is collected anyway.
+    usual: Streaming<proto::WatchReply>,
+    /// What the reader demands.
+    extra: Option<Streaming<proto::WatchReply>>,
+}
+
+impl<'a> Session<'a> {
+    async fn begin(shared: &'a Shared, mut client: Client, describe: proto::DescribeReply) -> Result<Self, Text> {
+        let adopted = match &describe.schema {
+            Some(schema) => schema::adopt(schema).map_err(|error| Text::from(error.to_string()))?,
+            None => Arc::clone(schema::own()),
+        };
+        let hash = describe.hash;
+        let request = proto::WatchRequest { hash: hash.clone(), ..Default::default() };
+        let usual = client.watch(request).await.map_err(|status| told(&status))?.into_inner();
+        {
+            let mut state = shared.state();
+            let identity = (describe.machine.clone(), describe.mono);
+            if state.identity.as_ref().is_some_and(|known| known.0 != identity.0 || known.1 > identity.1) {
+                state.forget();
+            }
+            state.identity = Some(identity);
+            if Arc::ptr_eq(&state.schema, &adopted) {
+                state.mirror.resume();
+            } else {
+                state.mirror = Mirror::new(Arc::clone(&adopted));
+                state.schema = adopted;
+            }
+        }
+        let host = Text::from(describe.host);
+        let version = Text::from(describe.version);
+        shared.connection(Connection::Live { host, version });
+        Ok(Self { shared, client, hash, usual, extra: None })
+    }
+
+    /// Carries frames and commands; why it broke, or `None` when nobody has a use for it.
+    async fn run(&mut self, commands: &mut UnboundedReceiver<Command>, demands: &mut Vec<Demand>) -> Option<Text> {
+        if let Err(why) = self.demand(demands).await {
+            return Some(why);
+        }
+        loop {
+            let extra = async {
+                match &mut self.extra {
+                    Some(stream) => stream.message().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let outcome = tokio::select! {
+                frame = self.usual.message() => self.frame(frame),
+                frame = extra => self.frame(frame),
+                command = commands.recv() => match command {
+                    None => return None,
+                    Some(Command::Demand(wants)) => {
+                        *demands = wants;
+                        self.demand(demands).await
+                    }
+                    Some(Command::History(ask)) => self.history(ask).await,
+                    Some(Command::Act(action, outcome)) => self.act(&action, &outcome).await,
+                },
+            };
+            if let Err(why) = outcome {
+                return Some(why);
+            }
+        }
+    }
+
+    fn frame(&self, frame: Result<Option<proto::WatchReply>, Status>) -> Result<(), Text> {
+        let frame = frame.map_err(|status| told(&status))?.ok_or_else(|| Text::from("the agent has ended"))?;
+        let damaged = |error: &dyn std::error::Error| Text::from(error.to_string());
+        let frame = proto::Frame::decode(frame.frame).map_err(|error| damaged(&error))?;
+        self.shared.state().take(&frame).map_err(|error| damaged(&error))?;
+        (self.shared.on_change)();
+        Ok(())
+    }
+
+    /// Watches what readers demand: on-demand tables come on a stream of their own, on-demand columns with the others.
+    async fn demand(&mut self, demands: &[Demand]) -> Result<(), Text> {
+        let tables = self.shared.state().schema.tables;
+        let on_demand = |name: &str| tables.iter().any(|table| table.name == name && table.attrs.demand);
+        let wanted: Vec<&Demand> = demands.iter().filter(|demand| on_demand(&demand.table)).collect();
+        self.extra = None;
+        self.shared.state().mirror.retain(|name| !on_demand(name) || wanted.iter().any(|demand| demand.table == name));
+        if demands.is_empty() {
+            return Ok(());
+        }
+        let mut names: Vec<&str> = wanted.iter().map(|demand| demand.table.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let select = |name: &str| proto::Selection { table: name.to_owned(), ..Default::default() };
+        let request = proto::WatchRequest {
+            hash: self.hash.clone(),
+            silent: names.is_empty(),
+            tables: names.into_iter().map(select).collect(),
+            interval: 0,
+            demands: demands.iter().map(convert::from_demand).collect(),
+        };
+        let stream = self.client.watch(request).await.map_err(|status| told(&status))?;
+        self.extra = Some(stream.into_inner());
+        Ok(())
+    }
+
+    async fn history(&mut self, ask: HistoryAsk) -> Result<(), Text> {
+        let reply = tokio::time::timeout(ANSWER, self.client.history(convert::from_ask(&ask))).await;
+        let reply = reply.map_err(|_| Text::from("the agent does not answer"))?.map_err(|status| told(&status))?;
+        let series = convert::series(&reply.into_inner()).map_err(|error| Text::from(error.to_string()))?;
+        if let Some(past) = self.shared.state().pasts.iter_mut().find(|past| past.ask == ask) {
+            past.series = series;
+        }
+        (self.shared.on_change)();
+        Ok(())
+    }
+
+    async fn act(&mut self, action: &Action, outcome: &mpsc::Sender<Result<(), ActionError>>) -> Result<(), Text> {
+        let reply = tokio::time::timeout(ANSWER, self.client.act(convert::from_action(action))).await;
+        let done = match reply {
+            Ok(Ok(reply)) => convert::done(&reply.into_inner(), action),
+            Ok(Err(status)) => Err(failed(action, &told(&status))),
+            Err(_) => Err(failed(action, "the agent does not answer")),
+        };
+        let _ = outcome.send(done);
+        Ok(())
+    }
+}

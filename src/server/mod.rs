@@ -1,0 +1,109 @@
+//! How does an agent serve a host to anybody who may look?
+//!
+//! `netglance serve` is a [`supervisor`] that keeps two processes of the same program up: the sampler, which has the
+//! capabilities that collectors need and no network, and the front, which has the network and no capability. They are
+//! joined by a socket pair that carries typed messages of the wire.
+
+mod front;
+mod grpc;
+mod link;
+mod notify;
+mod pass;
+mod sampled;
+mod sampler;
+mod supervisor;
+mod watch;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::FromRawFd as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use supervisor::Part;
+
+use crate::client::PORT;
+use crate::store::local::Options;
+
+/// `[serve]`: where the agent listens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Address and port; loopback only if not given.
+    pub listen: String,
+    /// Unix socket for clients of this host; none if empty.
+    pub socket: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { listen: format!("127.0.0.1:{PORT}"), socket: PathBuf::new() }
+    }
+}
+
+/// Why the agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is none.
+    #[error("listen on `{0}`: not an address and a port")]
+    Address(String),
+    /// The socket cannot be had.
+    #[error("listen on {at}: {cause}")]
+    Listen {
+        /// Address or path.
+        at: String,
+        /// Errno.
+        cause: io::Error,
+    },
+    /// Something that every process needs is missing.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// Keeps the agent up until a signal ends it; `arguments` start this program as one part.
+///
+/// # Errors
+/// [`Error`].
+pub fn supervise(settings: &Settings, arguments: &[std::ffi::OsString], say: &dyn Fn(&str)) -> Result<(), Error> {
+    let address: SocketAddr = settings.listen.parse().map_err(|_| Error::Address(settings.listen.clone()))?;
+    let listen = |cause| Error::Listen { at: address.to_string(), cause };
+    let tcp = vec![TcpListener::bind(address).map_err(listen)?];
+    for listener in &tcp {
+        say(&format!("listening on {}", listener.local_addr()?));
+    }
+    let unix = if settings.socket.as_os_str().is_empty() { Vec::new() } else { vec![unix(&settings.socket)?] };
+    supervisor::run(arguments, &supervisor::Listeners { tcp, unix }, say)?;
+    notify::tell("STOPPING=1");
+    Ok(())
+}
+
+/// A socket that replaces one that nobody listens on any more.
+fn unix(path: &Path) -> Result<UnixListener, Error> {
+    let fail = |cause| Error::Listen { at: path.display().to_string(), cause };
+    if matches!(UnixStream::connect(path), Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused) {
+        std::fs::remove_file(path).map_err(fail)?;
+    }
+    UnixListener::bind(path).map_err(fail)
+}
+
+/// Runs one part of the agent on the control socket that the supervisor has left.
+///
+/// # Errors
+/// [`Error::System`].
+pub fn part(part: Part, options: Options) -> Result<(), Error> {
+    // SAFETY: the supervisor has put the control socket there, and nobody else uses it
+    let control = unsafe { UnixStream::from_raw_fd(supervisor::CONTROL) };
+    rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC).map_err(io::Error::from)?;
+    match part {
+        Part::Sampler => sampler::run(options, &control)?,
+        Part::Front => {
+            let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+            let identity =
+                front::Identity { host: read("/proc/sys/kernel/hostname"), machine: read("/etc/machine-id") };
+            front::run(control, identity)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! What do the supervisor and its children say to each other, and how does a descriptor get from one to the other?
+//!
+//! Each has a control socket to the supervisor that carries one-byte words, some with a descriptor.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+
+/// What a byte on a control socket says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// A link between the sampler and the front comes with it.
+    Link,
+    /// A listening TCP socket comes with it.
+    Tcp,
+    /// A listening unix socket comes with it.
+    Unix,
+    /// There are no more listening sockets; of a child: it is ready.
+    Ready,
+    /// The child is alive.
+    Alive,
+}
+
+const WORDS: [(Word, u8); 5] =
+    [(Word::Link, b'L'), (Word::Tcp, b'T'), (Word::Unix, b'U'), (Word::Ready, b'R'), (Word::Alive, b'A')];
+
+impl Word {
+    fn byte(self) -> u8 {
+        WORDS.iter().find(|(word, _)| *word == self).map_or(0, |(_, byte)| *byte)
+    }
+
+    fn of(byte: u8) -> io::Result<Self> {
+        let known = WORDS.iter().find(|(_, known)| *known == byte).map(|(word, _)| *word);
+        known.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "an unknown word on a control socket"))
+    }
+}
+
+/// Sends a word, with a descriptor if one belongs to it.
+///
+/// # Errors
+/// The socket broke.
+pub(super) fn send(socket: impl AsFd, word: Word, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(io::Error::other("no room for a descriptor"));
+    }
+    rustix::net::sendmsg(socket, &[IoSlice::new(&[word.byte()])], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Receives the next word, with the descriptor that came with it; `None` when the other end is closed.
+///
+/// # Errors
+/// The socket broke, or the word is none.
+pub(super) fn receive(socket: impl AsFd) -> io::Result<Option<(Word, Option<OwnedFd>)>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let received = loop {
+        match rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        {
+            Err(rustix::io::Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let descriptor = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    Ok(Some((Word::of(byte[0])?, descriptor)))
+}

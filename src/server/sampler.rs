@@ -1,0 +1,177 @@
+//! Who samples while nobody, or anybody, looks?
+//!
+//! The sampler is a process of its own: it has the capabilities that collectors need and no network. It samples on its own
+//! clock, keeps the past, and answers typed questions of its readers over socket pairs that the supervisor hands to it; it
+//! never evaluates an expression of a client. A reader that is slow is told less often, and delays nobody.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::link;
+use super::pass::{self, Word};
+use crate::model::{Host, Timestamp};
+use crate::store::local::{LocalHost, Options};
+use crate::wire::frame::Frames;
+use crate::wire::{convert, proto, schema};
+
+/// Tells writers that something changed.
+#[derive(Default)]
+struct Changes {
+    generation: Mutex<u64>,
+    more: Condvar,
+}
+
+impl Changes {
+    fn tell(&self) {
+        *self.generation.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.more.notify_all();
+    }
+
+    /// Waits until something changed after `seen`.
+    fn after(&self, seen: u64) -> u64 {
+        let generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.more.wait_while(generation, |generation| *generation == seen).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Samples until the supervisor closes `control`; each descriptor that comes over it is a reader.
+///
+/// # Errors
+/// A thread could not be started, or the control socket broke.
+pub(super) fn run(options: Options, control: &UnixStream) -> io::Result<()> {
+    let changes = Arc::new(Changes::default());
+    let told = Arc::clone(&changes);
+    let host = LocalHost::start(options, Box::new(move || told.tell()))?;
+    let started = Timestamp::now();
+    alive(control.try_clone()?, Arc::clone(&changes))?;
+    let mut reader = 0;
+    while let Some((word, socket)) = pass::receive(control)? {
+        let (Word::Link, Some(socket)) = (word, socket) else { continue };
+        reader += 1;
+        let socket = Arc::new(UnixStream::from(socket));
+        let seat = Seat { host: Arc::clone(&host), changes: Arc::clone(&changes), socket, reader, started };
+        seat.start()?;
+    }
+    Ok(())
+}
+
+/// Tells the supervisor of life, from the loop that samples: once a second at most.
+fn alive(control: UnixStream, changes: Arc<Changes>) -> io::Result<()> {
+    let tell = move || {
+        let (mut seen, mut told) = (0, None::<Instant>);
+        loop {
+            seen = changes.after(seen);
+            if told.is_none_or(|told| told.elapsed() >= Duration::from_secs(1)) {
+                if pass::send(&control, Word::Alive, None).is_err() {
+                    return;
+                }
+                told = Some(Instant::now());
+            }
+        }
+    };
+    std::thread::Builder::new().name("alive".to_owned()).spawn(tell)?;
+    Ok(())
+}
+
+/// One reader.
+#[derive(Clone)]
+struct Seat {
+    host: Arc<LocalHost>,
+    changes: Arc<Changes>,
+    socket: Arc<UnixStream>,
+    reader: u64,
+    started: Timestamp,
+}
+
+impl Seat {
+    fn start(self) -> io::Result<()> {
+        let writer = self.clone();
+        let (answers, waiting) = std::sync::mpsc::sync_channel::<proto::Answer>(64);
+        let changes = Arc::clone(&self.changes);
+        std::thread::Builder::new().name(format!("tell-{}", self.reader)).spawn(move || {
+            // a reader that has gone ends its link, and nothing else
+            let _ = writer.tell(&waiting);
+            let _ = writer.socket.shutdown(std::net::Shutdown::Both);
+        })?;
+        std::thread::Builder::new().name(format!("hear-{}", self.reader)).spawn(move || {
+            let _ = self.hear(&answers);
+            drop(answers);
+            self.host.demand(self.reader, Vec::new());
+            let _ = self.socket.shutdown(std::net::Shutdown::Both);
+            changes.tell();
+        })?;
+        Ok(())
+    }
+
+    /// Tells what changes until the reader is gone.
+    fn tell(&self, answers: &std::sync::mpsc::Receiver<proto::Answer>) -> io::Result<()> {
+        let mut socket = &*self.socket;
+        let describe = proto::answer::Answer::Describe(self.describe());
+        link::write(&mut socket, &proto::Answer { id: 0, answer: Some(describe) })?;
+        let mut frames = Frames::all(schema::own());
+        let mut seen = 0;
+        loop {
+            loop {
+                match answers.try_recv() {
+                    Ok(answer) => link::write(&mut socket, &answer)?,
+                    Err(std::sync::mpsc::TryRecvError::Empty) => break,
+                    Err(std::sync::mpsc::TryRecvError::Disconnected) => return Ok(()),
+                }
+            }
+            let frame = frames.next(&self.host.latest());
+            if !frame.tables.is_empty() {
+                let frame = proto::answer::Answer::Frame(frame);
+                link::write(&mut socket, &proto::Answer { id: 0, answer: Some(frame) })?;
+            }
+            seen = self.changes.after(seen);
+        }
+    }
+
+    /// Answers questions until the reader is gone.
+    fn hear(&self, answers: &std::sync::mpsc::SyncSender<proto::Answer>) -> io::Result<()> {
+        let mut socket = &*self.socket;
+        while let Some(ask) = link::read::<proto::Ask>(&mut socket, link::MAX_ASK)? {
+            let Some(answer) = self.answer(ask.ask)? else { continue };
+            if answers.send(proto::Answer { id: ask.id, answer: Some(answer) }).is_err() {
+                return Ok(());
+            }
+            self.changes.tell();
+        }
+        Ok(())
+    }
+
+    fn answer(&self, ask: Option<proto::ask::Ask>) -> io::Result<Option<proto::answer::Answer>> {
+        use proto::answer::Answer;
+        use proto::ask::Ask;
+        Ok(match ask {
+            None => None,
+            Some(Ask::Demands(demands)) => {
+                let demands = convert::demands(&demands.demands);
+                self.host
+                    .demand(self.reader, demands.map_err(|cause| io::Error::new(io::ErrorKind::InvalidData, cause))?);
+                None
+            }
+            Some(Ask::History(request)) => {
+                let series = self.host.history(&convert::ask(&request));
+                Some(Answer::History(convert::from_series(series.as_ref())))
+            }
+            Some(Ask::Act(request)) => Some(Answer::Act(match convert::action(&request) {
+                Some(action) => convert::from_done(&self.host.act(&action)),
+                None => {
+                    proto::ActReply { error: "this agent does not know the action".to_owned(), ..Default::default() }
+                }
+            })),
+        })
+    }
+
+    fn describe(&self) -> proto::DescribeReply {
+        proto::DescribeReply {
+            hash: schema::own().hash.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started.0,
+            ..Default::default()
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Who keeps the agent up?
+//!
+//! The supervisor starts the sampler and the front as processes of their own, joins them, starts again what has ended, and
+//! ends with them. It does nothing else: no network input and no data pass through it. Children end when it does, however
+//! it ends (`PR_SET_PDEATHSIG`).
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+
+use super::pass::{self, Word};
+
+/// Descriptor on which a child finds its control socket.
+pub(super) const CONTROL: i32 = 3;
+
+/// Longest wait for children to end on their own.
+const FAREWELL: Duration = Duration::from_millis(1500);
+
+/// Shortest and longest wait before a child that ended is started again.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// A child that lived so long has not failed at the start.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// A process of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Collects.
+    Sampler,
+    /// Serves.
+    Front,
+}
+
+impl Part {
+    /// Name on the command line and in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sampler => "sampler",
+            Self::Front => "front",
+        }
+    }
+}
+
+/// What the front listens on.
+pub(super) struct Listeners {
+    pub(super) tcp: Vec<TcpListener>,
+    pub(super) unix: Vec<UnixListener>,
+}
+
+/// A child, or the wait for its next start.
+struct Keeper {
+    part: Part,
+    running: Option<Running>,
+    wait: Duration,
+    due: Instant,
+}
+
+struct Running {
+    child: Child,
+    control: UnixStream,
+    since: Instant,
+}
+
+/// Starts the agent and keeps it up until a signal ends it.
+///
+/// # Errors
+/// A child cannot be started at all.
+pub(super) fn run(arguments: &[std::ffi::OsString], listeners: &Listeners, say: &dyn Fn(&str)) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
+    let (wake, waker) = UnixStream::pair()?;
+    for signal in [SIGTERM, SIGINT, SIGHUP, SIGCHLD] {
+        signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
+    }
+    wake.set_nonblocking(true)?;
+    let mut keepers =
+        [Part::Sampler, Part::Front].map(|part| Keeper { part, running: None, wait: AGAIN.0, due: Instant::now() });
+    loop {
+        if signals.pending().any(|signal| matches!(signal, SIGTERM | SIGINT)) {
+            break;
+        }
+        let mut joined = false;
+        for keeper in &mut keepers {
+            keeper.look(say)?;
+            if keeper.running.is_none() && keeper.due <= Instant::now() {
+                keeper.start(arguments, listeners)?;
+                joined = true;
+            }
+        }
+        if joined {
+            join(&keepers)?;
+        }
+        sleep(&wake, &keepers)?;
+    }
+    end(&mut keepers);
+    Ok(())
+}
+
+/// Gives the sampler and the front a new link, if both run.
+fn join(keepers: &[Keeper]) -> io::Result<()> {
+    let running: Vec<&Running> = keepers.iter().filter_map(|keeper| keeper.running.as_ref()).collect();
+    if running.len() < keepers.len() {
+        return Ok(());
+    }
+    let (one, other) = UnixStream::pair()?;
+    for (running, end) in running.iter().zip([&one, &other]) {
+        // one that has ended meanwhile is noticed by its end
+        let _ = pass::send(&running.control, Word::Link, Some(end.as_fd()));
+    }
+    Ok(())
+}
+
+/// Waits for a signal, a word of a child, or the next start.
+fn sleep(wake: &UnixStream, keepers: &[Keeper]) -> io::Result<()> {
+    let due = keepers.iter().filter(|keeper| keeper.running.is_none()).map(|keeper| keeper.due).min();
+    let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
+    let wait = wait.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) });
+    let mut fds = vec![PollFd::new(wake, PollFlags::IN)];
+    let running = keepers.iter().filter_map(|keeper| keeper.running.as_ref());
+    fds.extend(running.map(|running| PollFd::new(&running.control, PollFlags::IN)));
+    match poll(&mut fds, wait.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(cause) => return Err(cause.into()),
+    }
+    let mut bytes = [0; 64];
+    while rustix::io::read(wake, &mut bytes).is_ok_and(|read| read > 0) {}
+    Ok(())
+}
+
+/// Ends the children.
+fn end(keepers: &mut [Keeper]) {
+    let children: Vec<Running> = keepers.iter_mut().filter_map(|keeper| keeper.running.take()).collect();
+    let until = Instant::now() + FAREWELL;
+    for mut running in children {
+        // a child ends when its control socket does
+        drop(running.control);
+        while matches!(running.child.try_wait(), Ok(None)) && Instant::now() < until {
+            let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 }));
+        }
+        let _ = running.child.kill();
+        let _ = running.child.wait();
+    }
+}
+
+impl Keeper {
+    /// Hears what the child says, and whether it has ended.
+    fn look(&mut self, say: &dyn Fn(&str)) -> io::Result<()> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        while let Ok(Some((word, _))) = pass::receive(&running.control) {
+            super::notify::word(self.part, word);
+        }
+        let Some(status) = running.child.try_wait()? else { return Ok(()) };
+        self.wait = if running.since.elapsed() > SETTLED { AGAIN.0 } else { (self.wait * 2).min(AGAIN.1) };
+        self.due = Instant::now() + self.wait;
+        self.running = None;
+        say(&format!("the {} has ended ({status}); it is started again", self.part.name()));
+        Ok(())
+    }
+
+    fn start(&mut self, arguments: &[std::ffi::OsString], listeners: &Listeners) -> io::Result<()> {
+        let (control, theirs) = UnixStream::pair()?;
+        let child = spawn(self.part, arguments, theirs.into())?;
+        if self.part == Part::Front {
+            for listener in &listeners.tcp {
+                pass::send(&control, Word::Tcp, Some(listener.as_fd()))?;
+            }
+            for listener in &listeners.unix {
+                pass::send(&control, Word::Unix, Some(listener.as_fd()))?;
+            }
+            pass::send(&control, Word::Ready, None)?;
+        }
+        control.set_nonblocking(true)?;
+        self.running = Some(Running { child, control, since: Instant::now() });
+        Ok(())
+    }
+}
+
+/// Starts this program again as one part of itself.
+fn spawn(part: Part, arguments: &[std::ffi::OsString], control: OwnedFd) -> io::Result<Child> {
+    let parent = rustix::process::getpid();
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("netglance").args(arguments).arg("--part").arg(part.name());
+    let descriptor = control.as_raw_fd();
+    let prepare = move || {
+        // SAFETY: only system calls that may be made between fork and exec; the descriptor is open in the child
+        unsafe {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // the parent may have ended before the line above
+            if libc::getppid() != parent.as_raw_nonzero().get() {
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            let moved = if descriptor == CONTROL {
+                libc::fcntl(descriptor, libc::F_SETFD, 0)
+            } else {
+                libc::dup2(descriptor, CONTROL)
+            };
+            if moved < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        }
+    };
+    // SAFETY: see inside
+    unsafe { command.pre_exec(prepare) };
+    let child = command.spawn()?;
+    drop(control);
+    Ok(child)
+}

@@ -1,0 +1,272 @@
+//! How do the model's small things become messages, and back?
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{WireError, decode, proto};
+use crate::model::{
+    Action, ActionError, Demand, Detail, HistoryAsk, Key, Mono, Point, Series, State, Status, Text, Timestamp, Value,
+};
+
+/// Values in a list at most.
+const MAX_VALUES: usize = 64;
+
+/// Demands at most.
+const MAX_DEMANDS: usize = 1024;
+
+/// Points of a series at most: one a second for a day.
+const MAX_POINTS: usize = 100_000;
+
+/// As a message.
+pub fn from_status(status: &Status) -> proto::Status {
+    proto::Status {
+        state: status.state.name().to_owned(),
+        reason: status.reason.as_str().to_owned(),
+        hint: status.hint.as_str().to_owned(),
+    }
+}
+
+/// From a message; a state that this version does not know is a failure.
+pub fn status(status: &proto::Status) -> Status {
+    const STATES: [State; 5] = [State::Ok, State::Absent, State::Denied, State::Failed, State::Stale];
+    let state = STATES.into_iter().find(|state| state.name() == status.state).unwrap_or(State::Failed);
+    Status { state, reason: Text::from(status.reason.as_str()), hint: Text::from(status.hint.as_str()) }
+}
+
+/// As a message.
+pub fn from_value(value: &Value) -> proto::Value {
+    use proto::value::Kind;
+    let kind = match value {
+        Value::Missing => None,
+        Value::U64(v) => Some(Kind::Unsigned(*v)),
+        Value::I64(v) => Some(Kind::Signed(*v)),
+        Value::F64(v) => Some(Kind::Real(*v)),
+        Value::Bool(v) => Some(Kind::Truth(*v)),
+        Value::Text(v) => Some(Kind::Text(v.as_str().to_owned())),
+        Value::Ip(IpAddr::V4(v)) => Some(Kind::Address(v.octets().to_vec())),
+        Value::Ip(IpAddr::V6(v)) => Some(Kind::Address(v.octets().to_vec())),
+        Value::Mac(v) => Some(Kind::Mac(v.0.to_vec())),
+        Value::Label(v) => Some(Kind::Label(v.as_str().to_owned())),
+        Value::Timestamp(v) => Some(Kind::Timestamp(v.0)),
+        Value::Duration(v) => Some(Kind::Duration(*v)),
+    };
+    proto::Value { kind }
+}
+
+/// From a message.
+///
+/// # Errors
+/// An address of a wrong length.
+pub fn value(value: &proto::Value) -> Result<Value, WireError> {
+    use proto::value::Kind;
+    Ok(match &value.kind {
+        None => Value::Missing,
+        Some(Kind::Unsigned(v)) => Value::U64(*v),
+        Some(Kind::Signed(v)) => Value::I64(*v),
+        Some(Kind::Real(v)) => Value::F64(*v),
+        Some(Kind::Truth(v)) => Value::Bool(*v),
+        Some(Kind::Text(v)) => Value::Text(Text::from(v.as_str())),
+        Some(Kind::Address(v)) => Value::Ip(decode::address(v).ok_or(WireError::Damaged("an address"))?),
+        Some(Kind::Mac(v)) => Value::Mac(decode::mac(v).ok_or(WireError::Damaged("an address"))?),
+        Some(Kind::Label(v)) => Value::Label(Text::from(v.as_str())),
+        Some(Kind::Timestamp(v)) => Value::Timestamp(Timestamp(*v)),
+        Some(Kind::Duration(v)) => Value::Duration(*v),
+    })
+}
+
+fn values(list: &[proto::Value]) -> Result<Vec<Value>, WireError> {
+    if list.len() > MAX_VALUES {
+        return Err(WireError::Bound("values"));
+    }
+    list.iter().map(value).collect()
+}
+
+/// As a message.
+pub fn from_demand(demand: &Demand) -> proto::Demand {
+    proto::Demand {
+        table: demand.table.clone(),
+        columns: demand.columns.clone(),
+        ids: demand.ids.iter().map(from_value).collect(),
+        interval: demand.interval.map_or(0, |interval| interval.as_nanos() as u64),
+    }
+}
+
+/// From messages.
+///
+/// # Errors
+/// Too many, or one that is damaged.
+pub fn demands(demands: &[proto::Demand]) -> Result<Vec<Demand>, WireError> {
+    if demands.len() > MAX_DEMANDS {
+        return Err(WireError::Bound("demands"));
+    }
+    demands.iter().map(demand).collect()
+}
+
+fn demand(demand: &proto::Demand) -> Result<Demand, WireError> {
+    if demand.columns.len() > MAX_VALUES {
+        return Err(WireError::Bound("columns of a demand"));
+    }
+    Ok(Demand {
+        table: demand.table.clone(),
+        columns: demand.columns.clone(),
+        ids: values(&demand.ids)?,
+        interval: (demand.interval > 0).then(|| Duration::from_nanos(demand.interval)),
+    })
+}
+
+/// As a message.
+pub fn from_ask(ask: &HistoryAsk) -> proto::HistoryRequest {
+    let bound = |bound: Option<Mono>| bound.map_or(0, |bound| bound.0);
+    let (newest, step) = match ask.detail {
+        Detail::Kept => (0, 0),
+        Detail::Newest(most) => (most.max(1) as u64, 0),
+        Detail::Step(step) => (0, u64::try_from(step.as_nanos()).unwrap_or(u64::MAX).max(1)),
+    };
+    proto::HistoryRequest {
+        table: ask.table.clone(),
+        column: ask.column.clone(),
+        key: ask.key.as_bytes().to_vec(),
+        since: bound(ask.since),
+        until: bound(ask.until),
+        newest,
+        step,
+    }
+}
+
+/// From a message.
+pub fn ask(request: &proto::HistoryRequest) -> HistoryAsk {
+    let bound = |bound: u64| (bound > 0).then_some(Mono(bound));
+    HistoryAsk {
+        table: request.table.clone(),
+        column: request.column.clone(),
+        key: Key::from_bytes(&request.key),
+        since: bound(request.since),
+        until: bound(request.until),
+        detail: match (request.newest, request.step) {
+            (0, 0) => Detail::Kept,
+            (0, step) => Detail::Step(Duration::from_nanos(step)),
+            (newest, _) => Detail::Newest(usize::try_from(newest).unwrap_or(usize::MAX)),
+        },
+    }
+}
+
+/// As a message.
+pub fn from_series(series: Option<&Series>) -> proto::HistoryReply {
+    let Some(series) = series else { return proto::HistoryReply::default() };
+    let bound = |bound: Option<Mono>| bound.map_or(0, |bound| bound.0);
+    let mut last = 0;
+    let times = series.points.iter().map(|point| {
+        let gap = point.time.0.saturating_sub(last);
+        last = point.time.0;
+        gap
+    });
+    let times = times.collect();
+    let of = |value: fn(&Point) -> f64| series.points.iter().map(value).collect::<Vec<f64>>();
+    let is_sample = |point: &Point| point.is_gap() || (point.least >= point.mean && point.most <= point.mean);
+    let several = !series.points.iter().all(is_sample);
+    proto::HistoryReply {
+        kept: true,
+        times,
+        spans: series.points.iter().map(|point| point.time.0.saturating_sub(point.from.0)).collect(),
+        means: of(|point| point.mean),
+        least: if several { of(|point| point.least) } else { Vec::new() },
+        most: if several { of(|point| point.most) } else { Vec::new() },
+        oldest: bound(series.oldest),
+        fine: bound(series.fine),
+        cut: bound(series.cut),
+        evicted: series.evicted,
+    }
+}
+
+/// From a message; `None` when the agent does not keep the past of it.
+///
+/// # Errors
+/// Too many points, or lists that do not belong together.
+pub fn series(reply: &proto::HistoryReply) -> Result<Option<Series>, WireError> {
+    if !reply.kept {
+        return Ok(None);
+    }
+    let count = reply.times.len();
+    if count > MAX_POINTS {
+        return Err(WireError::Bound("points"));
+    }
+    let (least, most) = match (reply.least.len(), reply.most.len()) {
+        (0, 0) => (&reply.means, &reply.means),
+        _ => (&reply.least, &reply.most),
+    };
+    if [reply.spans.len(), reply.means.len(), least.len(), most.len()].iter().any(|length| *length != count) {
+        return Err(WireError::Damaged("points in part"));
+    }
+    let bound = |bound: u64| (bound > 0).then_some(Mono(bound));
+    let mut time = 0u64;
+    let values = reply.means.iter().zip(least).zip(most);
+    let points = reply.times.iter().zip(&reply.spans).zip(values).map(|((gap, span), ((mean, least), most))| {
+        time = time.saturating_add(*gap);
+        let (from, time) = (Mono(time.saturating_sub(*span)), Mono(time));
+        Point { from, time, mean: *mean, least: *least, most: *most }
+    });
+    Ok(Some(Series {
+        points: points.collect(),
+        oldest: bound(reply.oldest),
+        fine: bound(reply.fine),
+        cut: bound(reply.cut),
+        evicted: reply.evicted,
+    }))
+}
+
+/// As a message.
+pub fn from_action(action: &Action) -> proto::ActRequest {
+    use proto::act_request::Action as Wire;
+    let action = match *action {
+        Action::Signal { pid, start, signal } => Wire::Signal(proto::Signal { pid, start, signal }),
+        Action::Renice { pid, start, nice } => Wire::Renice(proto::Renice { pid, start, nice }),
+    };
+    proto::ActRequest { action: Some(action) }
+}
+
+/// From a message; `None` for one that this version does not know.
+pub fn action(request: &proto::ActRequest) -> Option<Action> {
+    use proto::act_request::Action as Wire;
+    Some(match request.action.as_ref()? {
+        Wire::Signal(it) => Action::Signal { pid: it.pid, start: it.start, signal: it.signal },
+        Wire::Renice(it) => Action::Renice { pid: it.pid, start: it.start, nice: it.nice },
+    })
+}
+
+/// As a message.
+pub fn from_done(done: &Result<(), ActionError>) -> proto::ActReply {
+    let Err(error) = done else { return proto::ActReply::default() };
+    proto::ActReply {
+        error: error.to_string(),
+        errno: match error {
+            ActionError::Kernel { cause, .. } => cause.raw_os_error().unwrap_or(0),
+            _ => 0,
+        },
+        gone: matches!(error, ActionError::Gone { .. }),
+        off: matches!(error, ActionError::Off),
+    }
+}
+
+/// From a message: what became of an action on a process.
+///
+/// # Errors
+/// It was not done.
+pub fn done(reply: &proto::ActReply, action: &Action) -> Result<(), ActionError> {
+    let (op, pid) = match *action {
+        Action::Signal { pid, .. } => ("signal", pid),
+        Action::Renice { pid, .. } => ("renice", pid),
+    };
+    if reply.error.is_empty() {
+        Ok(())
+    } else if reply.off {
+        Err(ActionError::Off)
+    } else if reply.gone {
+        Err(ActionError::Gone { pid })
+    } else {
+        let cause = match reply.errno {
+            0 => std::io::Error::other(Text::from(reply.error.as_str()).as_str().to_owned()),
+            errno => std::io::Error::from_raw_os_error(errno),
+        };
+        Err(ActionError::Kernel { op, pid, cause })
+    }
+}
