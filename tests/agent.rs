@@ -23,8 +23,13 @@ struct Agent {
 
 impl Agent {
     fn start() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(arguments: &[&Path]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_netglance"))
+            .args(arguments)
             .args(["serve", "--listen", "127.0.0.1:0", "--socket"])
             .arg(dir.path().join("socket"))
             .stdin(Stdio::null())
@@ -36,7 +41,7 @@ impl Agent {
 
     fn connect(&self) -> (Arc<RemoteHost>, Receiver<()>) {
         let path = self.dir.path().join("socket");
-        until("the socket", || path.exists());
+        until("the socket", || std::os::unix::net::UnixStream::connect(&path).is_ok());
         let (sender, changes) = mpsc::channel();
         let sender = std::sync::Mutex::new(sender);
         let told = Box::new(move || {
@@ -152,6 +157,97 @@ fn a_signal_ends_the_agent_with_all_its_parts() {
     let asked = Instant::now();
     assert!(agent.child.wait().unwrap().success());
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    until("no part", || parts.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
+}
+
+/// A field of `/proc/PID/status`.
+fn field(pid: i32, name: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+    line.unwrap_or_else(|| panic!("no {name} in {status}")).to_owned()
+}
+
+fn capabilities(pid: i32, name: &str) -> u64 {
+    u64::from_str_radix(&field(pid, name), 16).unwrap()
+}
+
+#[test]
+fn the_front_can_do_nothing_but_serve() {
+    let agent = Agent::start();
+    let (host, changes) = agent.connect();
+    changed(&changes, "samples", || rows(&host, "load").is_some());
+    let front = agent.part("front").unwrap();
+    assert_eq!(field(front, "Name"), "netglance-front");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(capabilities(front, set), 0, "{set}");
+    }
+    assert_eq!(field(front, "NoNewPrivs"), "1");
+    assert_eq!(field(front, "Seccomp"), "2");
+    // what was asked for in another thread, too
+    let threads = std::fs::read_dir(format!("/proc/{front}/task")).unwrap().count();
+    assert!(threads >= 2);
+    for thread in std::fs::read_dir(format!("/proc/{front}/task")).unwrap() {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        assert!(status.contains("\nSeccomp:\t2\n"), "{status}");
+    }
+    let limits = std::fs::read_to_string(format!("/proc/{front}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
+
+#[test]
+fn root_the_front_is_another_user_without_groups() {
+    let agent = Agent::start();
+    let (host, changes) = agent.connect();
+    changed(&changes, "samples", || rows(&host, "load").is_some());
+    let front = agent.part("front").unwrap();
+    for set in ["Uid", "Gid"] {
+        let ids: Vec<u32> = field(front, set).split_whitespace().map(|id| id.parse().unwrap()).collect();
+        assert!(ids.len() == 4 && ids.iter().all(|id| *id == ids[0] && *id != 0), "{ids:?}");
+    }
+    assert_eq!(field(front, "Groups").trim(), "");
+    assert_eq!(capabilities(front, "CapBnd"), 0);
+    // nobody of its own user may look into it: its files are root's
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{front}/environ")).unwrap());
+    assert_eq!(owner, 0);
+}
+
+#[test]
+fn root_the_sampler_keeps_what_its_collectors_need() {
+    const SYS_PTRACE: u64 = 1 << 19;
+    const DAC_READ_SEARCH: u64 = 1 << 2;
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("netglance.toml");
+    let few = "[collect.process]\nenabled = false\n[collect.process_detail]\nenabled = false\n\
+               [collect.listener]\nenabled = false\n";
+    for (text, kept) in [("", SYS_PTRACE | DAC_READ_SEARCH), (few, DAC_READ_SEARCH)] {
+        std::fs::write(&config, text).unwrap();
+        let agent = Agent::with(&[Path::new("--config"), &config]);
+        let (host, changes) = agent.connect();
+        changed(&changes, "samples", || rows(&host, "load").is_some());
+        let sampler = agent.part("sampler").unwrap();
+        assert_eq!(field(sampler, "Name"), "netglance-sampl");
+        assert_eq!(field(sampler, "NoNewPrivs"), "1");
+        for set in ["CapPrm", "CapEff", "CapBnd"] {
+            assert_eq!(capabilities(sampler, set), kept, "{set}");
+        }
+        let supervisor = agent.child.id() as i32;
+        assert_eq!((field(supervisor, "Name").as_str(), field(supervisor, "NoNewPrivs").as_str()), ("netglance", "1"));
+        // neither to load modules nor to read and write files of anybody
+        assert_eq!(capabilities(supervisor, "CapPrm") & (1 << 16 | 1 << 1), 0);
+    }
+}
+
+#[test]
+fn nothing_is_left_of_an_agent_that_was_killed() {
+    let mut agent = Agent::start();
+    let (host, changes) = agent.connect();
+    changed(&changes, "samples", || rows(&host, "load").is_some());
+    let parts = [agent.part("sampler").unwrap(), agent.part("front").unwrap()];
+    // one that does not listen ends as well
+    signal(parts[0], libc::SIGSTOP);
+    agent.child.kill().unwrap();
+    agent.child.wait().unwrap();
     until("no part", || parts.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
 }
 

@@ -218,6 +218,7 @@ pub(super) mod testing {
         tables: &[LoadRow::TABLE],
         interval: Duration::from_secs(1),
         blocks: true,
+        needs: crate::collect::NO_CAPABILITY,
         make: || Box::new(Waits(0)),
     };
 

@@ -4,20 +4,21 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::{Failure, args, visible};
-use crate::collect::EVERY_SECOND;
 use crate::config;
 use crate::server;
-use crate::source::file::Roots;
-use crate::store::local::Options;
 
 pub(super) fn run(args: &args::Serve, named: Option<&Path>) -> Result<(), Failure> {
     let config = config::load(named)?.config;
     let failed = |error: server::Error| Failure::Exit { code: 1, message: error.to_string(), hint: String::new() };
+    let say = |message: &str| {
+        use std::io::Write as _;
+        // nobody is left to tell when standard error is gone
+        let _ = writeln!(std::io::stderr().lock(), "netglance: {}", visible(message));
+    };
     if let Some(part) = args.part {
-        let roots =
-            Roots::live().choosing(super::dashboard::netns(&config)).map_err(|error| Failure::thread(&error))?;
-        let options = Options { roots, settings: config.collect, tick: EVERY_SECOND, actions: false };
-        return server::part(part, options).map_err(failed);
+        let netns = super::dashboard::netns(&config);
+        let sampling = server::Sampling { netns, collect: config.collect, actions: false };
+        return server::part(part, sampling, &say).map_err(failed);
     }
     let mut settings = config.serve;
     if let Some(listen) = &args.listen {
@@ -28,10 +29,5 @@ pub(super) fn run(args: &args::Serve, named: Option<&Path>) -> Result<(), Failur
     }
     let mut arguments: Vec<OsString> = named.map(|path| vec!["--config".into(), path.into()]).unwrap_or_default();
     arguments.push("serve".into());
-    let say = |message: &str| {
-        use std::io::Write as _;
-        // nobody is left to tell when standard error is gone
-        let _ = writeln!(std::io::stderr().lock(), "netglance: {}", visible(message));
-    };
     server::supervise(&settings, &arguments, &say).map_err(failed)
 }

@@ -72,6 +72,7 @@ pub const ENTRY: Entry = Entry {
     interval: EVERY_SECOND,
     // as for links: the lock of the network configuration may be held for seconds
     blocks: true,
+    needs: super::NO_CAPABILITY,
     make: || Box::new(AddressCollector::default()),
 };
 

@@ -41,6 +41,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[ClockRow::TABLE],
     interval: Duration::from_secs(5),
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::new(ClockCollector),
 };
 

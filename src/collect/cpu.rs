@@ -80,6 +80,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[CpuRow::TABLE],
     interval: EVERY_SECOND,
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::<CpuCollector>::default(),
 };
 

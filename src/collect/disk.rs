@@ -74,6 +74,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[DiskRow::TABLE],
     interval: EVERY_SECOND,
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::new(DiskCollector::default()),
 };
 

@@ -87,6 +87,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[GpuRow::TABLE],
     interval: Duration::from_secs(2),
     blocks: true,
+    needs: super::NO_CAPABILITY,
     make: || Box::<GpuCollector>::default(),
 };
 

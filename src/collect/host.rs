@@ -44,6 +44,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[HostRow::TABLE],
     interval: Duration::from_secs(10),
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::<HostCollector>::default(),
 };
 

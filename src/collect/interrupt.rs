@@ -30,6 +30,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[InterruptRow::TABLE],
     interval: EVERY_SECOND,
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::<InterruptCollector>::default(),
 };
 

@@ -116,6 +116,7 @@ pub const ENTRY: Entry = Entry {
     interval: EVERY_SECOND,
     // the kernel may hold the lock of its network configuration for seconds, for example while a driver starts anew
     blocks: true,
+    needs: super::NO_CAPABILITY,
     make: || Box::new(LinkCollector::default()),
 };
 

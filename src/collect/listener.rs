@@ -58,6 +58,7 @@ pub const ENTRY: Entry = Entry {
     interval: EVERY_SECOND,
     // the descriptors of every process are read
     blocks: true,
+    needs: super::OTHERS_PROCESSES,
     make: || Box::<ListenerCollector>::default(),
 };
 

@@ -34,6 +34,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[LoadRow::TABLE],
     interval: EVERY_SECOND,
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::new(LoadCollector),
 };
 

@@ -107,6 +107,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[MemoryRow::TABLE],
     interval: EVERY_SECOND,
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::<MemoryCollector>::default(),
 };
 

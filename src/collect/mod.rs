@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use rustix::thread::CapabilitySet as Capabilities;
+
+use self::settings::Settings;
 use crate::model::{Demand, Mono, Owners, Row, Rows, State, Status, Table, Text, Timestamp, Value};
 use crate::source::file::Roots;
 use crate::source::netns::{self, Troubles};
@@ -270,8 +273,27 @@ pub struct Entry {
     pub interval: Duration,
     /// Whether it may block on something outside the kernel's memory: then it gets a thread of its own.
     pub blocks: bool,
+    /// Capabilities without which cells or rows are missing; an agent keeps those of the collectors that it runs.
+    pub needs: Capabilities,
     /// Constructor; opens nothing yet.
     pub make: fn() -> Box<dyn Collect>,
+}
+
+/// What a collector reads is open to everybody.
+pub const NO_CAPABILITY: Capabilities = Capabilities::empty();
+
+/// To read what the kernel shows of a process to its owner only.
+pub const OTHERS_PROCESSES: Capabilities = Capabilities::SYS_PTRACE.union(Capabilities::DAC_READ_SEARCH);
+
+/// To enter network namespaces, and to find those that only processes are in.
+pub const OTHER_NAMESPACES: Capabilities = Capabilities::SYS_ADMIN.union(Capabilities::SYS_PTRACE);
+
+impl Settings {
+    /// Capabilities that the collectors which these settings let run can use.
+    pub fn needs(&self) -> Capabilities {
+        let enabled = |entry: &&&Entry| self.collectors.get(entry.name).is_none_or(|settings| settings.enabled);
+        COLLECTORS.iter().filter(enabled).fold(NO_CAPABILITY, |needs, entry| needs | entry.needs)
+    }
 }
 
 /// Usual interval of a collector.

@@ -76,6 +76,7 @@ pub const ENTRY: Entry = Entry {
     interval: EVERY_SECOND,
     // it waits a moment for the threads that ask
     blocks: true,
+    needs: super::Capabilities::DAC_READ_SEARCH,
     make: || Box::new(MountCollector::default()),
 };
 

@@ -60,6 +60,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[NumaNodeRow::TABLE],
     interval: Duration::from_secs(2),
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::<NumaNodeCollector>::default(),
 };
 

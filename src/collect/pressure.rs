@@ -46,6 +46,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[PressureRow::TABLE],
     interval: EVERY_SECOND,
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::<PressureCollector>::default(),
 };
 

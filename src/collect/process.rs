@@ -140,6 +140,7 @@ pub const ENTRY: Entry = Entry {
     interval: EVERY_SECOND,
     // a read of `cmdline` waits for the memory lock of a process that may be stuck
     blocks: true,
+    needs: super::OTHERS_PROCESSES,
     make: || Box::new(ProcessCollector::default()),
 };
 

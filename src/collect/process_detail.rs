@@ -139,6 +139,7 @@ pub const ENTRY: Entry = Entry {
     interval: EVERY_SECOND,
     // an environment is read through the memory lock of a process that may be stuck
     blocks: true,
+    needs: super::OTHERS_PROCESSES,
     make: || Box::new(DetailCollector),
 };
 

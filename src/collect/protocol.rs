@@ -173,6 +173,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[TcpRow::TABLE, UdpRow::TABLE, IpRow::TABLE],
     interval: EVERY_SECOND,
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::<ProtocolCollector>::default(),
 };
 

@@ -60,6 +60,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[RaidRow::TABLE],
     interval: Duration::from_secs(10),
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::<RaidCollector>::default(),
 };
 

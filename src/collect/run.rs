@@ -257,6 +257,7 @@ mod tests {
         tables: &[LoadRow::TABLE],
         interval: Duration::from_secs(1),
         blocks: false,
+        needs: crate::collect::NO_CAPABILITY,
         make: || Box::new(Broken),
     };
 

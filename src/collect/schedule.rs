@@ -452,6 +452,7 @@ mod tests {
         tables: &[LoadRow::TABLE],
         interval: Duration::from_secs(1),
         blocks: true,
+        needs: crate::collect::NO_CAPABILITY,
         make: || Box::new(Hangs),
     };
     static FINE: Entry = Entry {
@@ -459,6 +460,7 @@ mod tests {
         tables: &[ClockRow::TABLE],
         interval: Duration::from_secs(1),
         blocks: false,
+        needs: crate::collect::NO_CAPABILITY,
         make: || Box::new(Fine),
     };
 

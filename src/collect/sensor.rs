@@ -63,6 +63,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[SensorRow::TABLE],
     interval: Duration::from_secs(5),
     blocks: true,
+    needs: super::NO_CAPABILITY,
     make: || Box::new(SensorCollector),
 };
 

@@ -71,6 +71,7 @@ pub const ENTRY: Entry = Entry {
     interval: Duration::from_secs(5),
     // the kernel walks every connection, and there may be a million
     blocks: true,
+    needs: super::NO_CAPABILITY,
     make: || Box::<SocketCollector>::default(),
 };
 

@@ -54,6 +54,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[SoftirqRow::TABLE],
     interval: EVERY_SECOND,
     blocks: false,
+    needs: super::NO_CAPABILITY,
     make: || Box::<SoftirqCollector>::default(),
 };
 

@@ -77,6 +77,7 @@ pub const ENTRY: Entry = Entry {
     interval: Duration::from_secs(5),
     // the kernel first sums up the counts of all CPUs below a group, which takes its time on a large host
     blocks: true,
+    needs: super::NO_CAPABILITY,
     make: || Box::<UnitCollector>::default(),
 };
 

@@ -9,8 +9,10 @@ mod grpc;
 mod link;
 mod notify;
 mod pass;
+mod rights;
 mod sampled;
 mod sampler;
+mod sandbox;
 mod supervisor;
 mod watch;
 
@@ -25,7 +27,8 @@ use serde::{Deserialize, Serialize};
 pub use supervisor::Part;
 
 use crate::client::PORT;
-use crate::store::local::Options;
+use crate::collect::{self, COLLECTORS, Capabilities, OTHER_NAMESPACES};
+use crate::source::netns::Selection;
 
 /// `[serve]`: where the agent listens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -40,6 +43,32 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { listen: format!("127.0.0.1:{PORT}"), socket: PathBuf::new() }
+    }
+}
+
+/// What the sampler samples, and whether it acts.
+pub struct Sampling {
+    /// The network namespaces that are read.
+    pub netns: Selection,
+    /// `[collect]`.
+    pub collect: collect::settings::Settings,
+    /// Whether signals and the like are sent for clients.
+    pub actions: bool,
+}
+
+/// To signal and renice processes of others.
+const ACTIONS: Capabilities = Capabilities::KILL.union(Capabilities::SYS_NICE);
+
+impl Sampling {
+    /// Capabilities that it can use.
+    fn needs(&self) -> Capabilities {
+        let if_so = |holds: bool, needs: Capabilities| if holds { needs } else { Capabilities::empty() };
+        self.collect.needs() | if_so(!self.netns.is_host_only(), OTHER_NAMESPACES) | if_so(self.actions, ACTIONS)
+    }
+
+    /// Capabilities that any sampler can use.
+    fn may_need() -> Capabilities {
+        COLLECTORS.iter().fold(OTHER_NAMESPACES | ACTIONS, |needs, entry| needs | entry.needs)
     }
 }
 
@@ -74,6 +103,9 @@ pub fn supervise(settings: &Settings, arguments: &[std::ffi::OsString], say: &dy
         say(&format!("listening on {}", listener.local_addr()?));
     }
     let unix = if settings.socket.as_os_str().is_empty() { Vec::new() } else { vec![unix(&settings.socket)?] };
+    rights::name(c"netglance")?;
+    rights::no_more()?;
+    rights::keep(rights::of_supervisor(Sampling::may_need()))?;
     supervisor::run(arguments, &supervisor::Listeners { tcp, unix }, say)?;
     notify::tell("STOPPING=1");
     Ok(())
@@ -92,18 +124,37 @@ fn unix(path: &Path) -> Result<UnixListener, Error> {
 ///
 /// # Errors
 /// [`Error::System`].
-pub fn part(part: Part, options: Options) -> Result<(), Error> {
+pub fn part(part: Part, sampling: Sampling, say: &dyn Fn(&str)) -> Result<(), Error> {
     // SAFETY: the supervisor has put the control socket there, and nobody else uses it
     let control = unsafe { UnixStream::from_raw_fd(supervisor::CONTROL) };
     rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC).map_err(io::Error::from)?;
+    rights::no_more()?;
     match part {
-        Part::Sampler => sampler::run(options, &control)?,
+        Part::Sampler => {
+            rights::name(c"netglance-sampl")?;
+            rights::no_core()?;
+            rights::keep(sampling.needs())?;
+            sampler::run(sampling, &control)?;
+        }
         Part::Front => {
+            rights::name(c"netglance-front")?;
+            // every file that the front needs is read here: afterwards it can open none
             let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
             let identity =
                 front::Identity { host: read("/proc/sys/kernel/hostname"), machine: read("/etc/machine-id") };
+            rights::give_up_all()?;
+            tell_missing(sandbox::enclose()?, say);
             front::run(control, identity)?;
         }
     }
     Ok(())
+}
+
+/// Says which walls this kernel cannot build; the others stand.
+fn tell_missing(enclosure: sandbox::Enclosure, say: &dyn Fn(&str)) {
+    for (stands, name) in [(enclosure.landlock, "Landlock"), (enclosure.seccomp, "seccomp")] {
+        if !stands {
+            say(&format!("this kernel has no {name}; the front runs without it"));
+        }
+    }
 }

@@ -9,9 +9,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::link;
 use super::pass::{self, Word};
+use super::{Sampling, link};
+use crate::collect::EVERY_SECOND;
 use crate::model::{Host, Timestamp};
+use crate::source::file::Roots;
 use crate::store::local::{LocalHost, Options};
 use crate::wire::frame::Frames;
 use crate::wire::{convert, proto, schema};
@@ -40,8 +42,10 @@ impl Changes {
 ///
 /// # Errors
 /// A thread could not be started, or the control socket broke.
-pub(super) fn run(options: Options, control: &UnixStream) -> io::Result<()> {
+pub(super) fn run(sampling: Sampling, control: &UnixStream) -> io::Result<()> {
     let changes = Arc::new(Changes::default());
+    let roots = Roots::live().choosing(sampling.netns)?;
+    let options = Options { roots, settings: sampling.collect, tick: EVERY_SECOND, actions: sampling.actions };
     let told = Arc::clone(&changes);
     let host = LocalHost::start(options, Box::new(move || told.tell()))?;
     let started = Timestamp::now();

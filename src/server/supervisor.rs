@@ -181,22 +181,35 @@ impl Keeper {
     }
 }
 
+/// Ends this process with its parent, however that ends. A change of the user takes that back.
+pub(super) fn end_with_parent() -> io::Result<()> {
+    end_with(rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get()))
+}
+
+/// Only system calls that may be made between fork and exec.
+fn end_with(parent: i32) -> io::Result<()> {
+    // SAFETY: takes numbers only
+    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // the parent may have ended before the line above
+    // SAFETY: takes nothing
+    if unsafe { libc::getppid() } != parent {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    Ok(())
+}
+
 /// Starts this program again as one part of itself.
 fn spawn(part: Part, arguments: &[std::ffi::OsString], control: OwnedFd) -> io::Result<Child> {
-    let parent = rustix::process::getpid();
+    let parent = rustix::process::getpid().as_raw_nonzero().get();
     let mut command = Command::new("/proc/self/exe");
     command.arg0("netglance").args(arguments).arg("--part").arg(part.name());
     let descriptor = control.as_raw_fd();
     let prepare = move || {
+        end_with(parent)?;
         // SAFETY: only system calls that may be made between fork and exec; the descriptor is open in the child
         unsafe {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                return Err(io::Error::last_os_error());
-            }
-            // the parent may have ended before the line above
-            if libc::getppid() != parent.as_raw_nonzero().get() {
-                return Err(io::Error::from_raw_os_error(libc::ESRCH));
-            }
             let moved = if descriptor == CONTROL {
                 libc::fcntl(descriptor, libc::F_SETFD, 0)
             } else {

@@ -1,0 +1,162 @@
+//! What may each process of the agent do to this machine?
+//!
+//! As little as its work takes, and that within the process, so that it is the same under systemd, supervisord and a shell.
+//! All of it is per thread: it is called before a process starts its second one.
+
+use std::ffi::CStr;
+use std::io;
+
+use rustix::process::{Resource, Rlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::source::file::Root;
+
+/// Users of packages, in the order in which they are looked for.
+const USERS: [&str; 2] = ["netglance", "_netglance"];
+
+/// User and group of the front when there is no such user: a number that neither distributions nor systemd hand out.
+const NOBODY_ELSE: u32 = 61_108;
+
+/// What the front may hold open: its connections and a few of its own.
+const FRONT_FILES: u64 = 8192;
+
+/// Writable memory of the front at most: a host that runs guests must not pay for a leak here.
+const FRONT_DATA: u64 = 1 << 30;
+
+/// Gives this process a name of its own; at most 15 bytes are kept.
+pub(super) fn name(name: &CStr) -> io::Result<()> {
+    Ok(rustix::thread::set_name(name)?)
+}
+
+/// From now on no program that is started may do more than this process.
+pub(super) fn no_more() -> io::Result<()> {
+    Ok(rustix::thread::set_no_new_privs(true)?)
+}
+
+/// Capabilities of the supervisor: to end children of another user, to start them as one, and all that collectors may need.
+pub(super) fn of_supervisor(sampler: CapabilitySet) -> CapabilitySet {
+    sampler | CapabilitySet::KILL | CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::SETPCAP
+}
+
+/// Keeps some of the capabilities that this process has, for itself and for what it starts.
+///
+/// # Errors
+/// The kernel refuses, which it does not for what one has.
+pub(super) fn keep(wanted: CapabilitySet) -> io::Result<()> {
+    never_more_than(wanted)?;
+    let now = rustix::thread::capabilities(None)?;
+    let kept = now.permitted & wanted;
+    for capability in CapabilitySet::all() - kept {
+        let _ = rustix::thread::configure_capability_in_ambient_set(capability, false);
+    }
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: now.inheritable & kept };
+    Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
+/// Takes from the bounding set what is not wanted. Without the capability for that it stays as it is; nothing can be gained
+/// from it either after [`no_more`].
+fn never_more_than(wanted: CapabilitySet) -> io::Result<()> {
+    if rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETPCAP) {
+        for capability in CapabilitySet::all() - wanted {
+            // one that this kernel does not know cannot be given either
+            let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+        }
+    }
+    Ok(())
+}
+
+/// Leaves no memory image behind that others could read.
+pub(super) fn no_core() -> io::Result<()> {
+    Ok(rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
+}
+
+/// Gives up everything: the user, its groups, every capability, being looked into, and resources without bounds.
+///
+/// # Errors
+/// Something could not be given up; the process must not go on.
+pub(super) fn give_up_all() -> io::Result<()> {
+    no_core()?;
+    bound(Resource::Nofile, FRONT_FILES)?;
+    bound(Resource::Data, FRONT_DATA)?;
+    bound(Resource::Memlock, 0)?;
+    bound(Resource::Msgqueue, 0)?;
+    // another user may not do that any more
+    never_more_than(CapabilitySet::empty())?;
+    if rustix::process::geteuid().is_root() {
+        become_somebody_else(&Root::new("/"))?;
+    }
+    keep(CapabilitySet::empty())?;
+    no_more()?;
+    // SAFETY: takes numbers only
+    if unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Sets a limit to `most`, or to what it may be at most.
+fn bound(resource: Resource, most: u64) -> io::Result<()> {
+    let limit = rustix::process::getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
+    Ok(rustix::process::setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?)
+}
+
+/// Takes a user without rights, and no group but that user's.
+fn become_somebody_else(root: &Root) -> io::Result<()> {
+    let (user, group) = somebody(&root.read("etc/passwd").unwrap_or_default());
+    // SAFETY: take numbers only, and no pointer that is not null
+    let refused = unsafe {
+        // the groups go first: afterwards it is no longer allowed
+        libc::setgroups(0, std::ptr::null()) != 0
+            || libc::setresgid(group, group, group) != 0
+            || libc::setresuid(user, user, user) != 0
+    };
+    if refused {
+        let cause = io::Error::last_os_error();
+        let told = format!("become user {user}: {cause}");
+        return Err(io::Error::new(cause.kind(), told));
+    }
+    // another user means that the parent's death is no longer told
+    super::supervisor::end_with_parent()
+}
+
+/// Number of the user and of the group that the front gets.
+fn somebody(passwd: &[u8]) -> (u32, u32) {
+    let lines = || passwd.split(|byte| *byte == b'\n');
+    let number = |field: Option<&[u8]>| std::str::from_utf8(field?).ok()?.parse::<u32>().ok();
+    let entry = |wanted: &str| {
+        lines().find_map(|line| {
+            let mut fields = line.split(|byte| *byte == b':');
+            let named = fields.next()? == wanted.as_bytes();
+            let (user, group) = (number(fields.nth(1))?, number(fields.next())?);
+            (named && user != 0 && group != 0).then_some((user, group))
+        })
+    };
+    if let Some(known) = USERS.iter().find_map(|name| entry(name)) {
+        return known;
+    }
+    let taken = |id: u32| {
+        lines().any(|line| {
+            let mut fields = line.split(|byte| *byte == b':').skip(2);
+            number(fields.next()) == Some(id) || number(fields.next()) == Some(id)
+        })
+    };
+    let free = (NOBODY_ELSE..NOBODY_ELSE + 64).find(|id| !taken(*id)).unwrap_or(NOBODY_ELSE);
+    (free, free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_front_is_a_user_of_its_own_and_never_root() {
+        assert_eq!(somebody(b"root:x:0:0::/:\nnetglance:x:997:995::/:\n"), (997, 995));
+        assert_eq!(somebody(b"root:x:0:0::/:\n_netglance:x:130:131::/:\n"), (130, 131));
+        assert_eq!(somebody(b"root:x:0:0::/:\n"), (61_108, 61_108));
+        assert_eq!(somebody(b"taken:x:61108:5::/:\n"), (61_109, 61_109));
+        assert_eq!(somebody(b"taken:x:5:61108::/:\n"), (61_109, 61_109));
+        // a line that makes it root, and lines that are none
+        assert_eq!(somebody(b"netglance:x:0:0::/:\n"), (61_108, 61_108));
+        assert_eq!(somebody(b"netglance:x\nnetglance\n:::\n"), (61_108, 61_108));
+    }
+}
