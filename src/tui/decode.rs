@@ -1,6 +1,6 @@
 //! Which key or click is a sequence of bytes?
 //!
-//! Keys as xterm, the Linux console and those that follow them send them, and keys as `CSI u`. What is no key (reports of
+//! Keys as xterm, rxvt, the Linux console and those that follow them send them, and keys as `CSI u`. What is no key (reports of
 //! the cursor, of modes and of the terminal's kind) is nothing.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
@@ -14,6 +14,8 @@ pub(super) fn key(byte: u8, with_alt: bool) -> Option<Event> {
     let key = match byte {
         0 => control(b' '),
         b'\r' => KeyCode::Enter.into(),
+        // Shift-Tab of the Linux console; window managers keep the key of this name for themselves
+        b'\t' if with_alt => return Some(backtab(KeyModifiers::NONE)),
         b'\t' => KeyCode::Tab.into(),
         0x7f => KeyCode::Backspace.into(),
         0x1b => KeyCode::Esc.into(),
@@ -39,14 +41,19 @@ pub(super) fn alt(mut key: KeyEvent, with_alt: bool) -> KeyEvent {
     key
 }
 
-/// The key of Esc, `O` and a byte.
-pub(super) fn function(last: u8) -> Option<Event> {
-    let code = match last {
-        b'M' => KeyCode::Enter,
-        b'R' => KeyCode::F(3),
-        last => cursor(last)?,
+fn backtab(with: KeyModifiers) -> Event {
+    Event::Key(KeyEvent::new(KeyCode::BackTab, with | KeyModifiers::SHIFT))
+}
+
+/// The key of Esc, `O`, the number of the modifiers and a byte.
+pub(super) fn function(last: u8, with: u16) -> Option<Event> {
+    let (code, with) = match last {
+        b'M' => (KeyCode::Enter, modifiers(with)),
+        b'R' => (KeyCode::F(3), modifiers(with)),
+        b'a'..=b'd' => (cursor(last.to_ascii_uppercase())?, KeyModifiers::CONTROL),
+        last => (cursor(last)?, modifiers(with)),
     };
-    Some(Event::Key(code.into()))
+    Some(Event::Key(KeyEvent::new(code, with)))
 }
 
 /// The key of Esc, `[[` and a byte.
@@ -108,11 +115,19 @@ pub(super) fn sequence(parameters: &[u8], last: u8) -> Option<Event> {
     if parts.next().and_then(number) == Some(3) {
         return None;
     }
-    let code = match last {
-        b'Z' => return Some(Event::Key(KeyEvent::new(KeyCode::BackTab, modifiers | KeyModifiers::SHIFT))),
-        b'~' => numbered(first?)?,
+    let (shift, control) = (KeyModifiers::SHIFT, KeyModifiers::CONTROL);
+    let (code, modifiers) = match last {
+        b'Z' => return Some(backtab(modifiers)),
+        // a key that has no sequence of its own, with modifiers
+        b'~' if first == Some(27) => return unicode(fields.next().and_then(number)?, modifiers),
+        b'~' => (numbered(first?)?, modifiers),
         b'u' => return unicode(first?, modifiers),
-        last => cursor(last)?,
+        // rxvt tells modifiers by the last byte
+        b'$' => (numbered(first?)?, shift),
+        b'^' => (numbered(first?)?, control),
+        b'@' => (numbered(first?)?, shift | control),
+        b'a'..=b'd' if parameters.is_empty() => (cursor(last.to_ascii_uppercase())?, shift),
+        last => (cursor(last)?, modifiers),
     };
     Some(Event::Key(KeyEvent::new(code, modifiers)))
 }

@@ -40,8 +40,8 @@ enum State {
     Character { bytes: SmallVec<[u8; 4]>, alt: bool },
     /// Esc, or the beginning of something.
     Escape,
-    /// Esc and `O`.
-    Function,
+    /// Esc and `O`, with the number of the modifiers.
+    Function(u16),
     /// Esc and `[`, with what came since.
     Sequence(SmallVec<[u8; LONGEST]>),
     /// Esc and `[[`, as the Linux console sends for F1 to F5.
@@ -63,13 +63,14 @@ impl Cutter {
             State::Ground => ground(byte, false, out),
             State::Character { bytes, alt } => character(bytes, byte, alt, out),
             State::Escape => escape(byte, out),
-            State::Function => match byte {
+            State::Function(modifiers) => match byte {
                 0x1b => {
                     out.extend(key(b'O', true));
                     State::Escape
                 }
+                b'1'..=b'8' => State::Function(u16::from(byte - b'0')),
                 byte => {
-                    out.extend(function(byte));
+                    out.extend(function(byte, modifiers));
                     State::Ground
                 }
             },
@@ -103,6 +104,7 @@ impl Cutter {
             State::Ground => None,
             State::Reply { escaped: false, .. } => Some(REPLY),
             State::Sequence(ref parameters) if !parameters.is_empty() => Some(REPLY),
+            State::Character { .. } => Some(REPLY),
             State::Paste { .. } => Some(PASTE),
             _ => Some(REST),
         }
@@ -113,7 +115,7 @@ impl Cutter {
         match std::mem::take(&mut self.0) {
             // Esc behind a reply without an end was typed
             State::Escape | State::Reply { escaped: true, .. } => out.push(Event::Key(KeyCode::Esc.into())),
-            State::Function => out.extend(key(b'O', true)),
+            State::Function(_) => out.extend(key(b'O', true)),
             State::Introduced(letter) => out.extend(key(letter, true)),
             State::Sequence(parameters) if parameters.is_empty() => out.extend(key(b'[', true)),
             State::Paste { text, .. } => out.push(pasted(&text)),
@@ -151,7 +153,7 @@ fn character(mut bytes: SmallVec<[u8; 4]>, byte: u8, with_alt: bool, out: &mut V
 fn escape(byte: u8, out: &mut Vec<Event>) -> State {
     match byte {
         b'[' => State::Sequence(SmallVec::new()),
-        b'O' => State::Function,
+        b'O' => State::Function(1),
         b']' | b'P' | b'_' | b'^' | b'X' => State::Introduced(byte),
         0x1b => {
             out.push(Event::Key(KeyCode::Esc.into()));
@@ -170,6 +172,11 @@ fn in_sequence(mut parameters: SmallVec<[u8; LONGEST]>, byte: u8, out: &mut Vec<
             if parameters.len() < LONGEST {
                 out.extend(sequence(&parameters, byte));
             }
+            State::Ground
+        }
+        // rxvt ends a key with Shift so; in a reply it stands behind more than a number
+        b'$' if !parameters.is_empty() && parameters.iter().all(u8::is_ascii_digit) => {
+            out.extend(sequence(&parameters, byte));
             State::Ground
         }
         0x20..=0x3f => {
@@ -298,6 +305,17 @@ mod tests {
             (b"\x1b[24~", KeyCode::F(12), none),
             (b"\x1b[113;5u", KeyCode::Char('q'), control),
             (b"\x1b[27u", KeyCode::Esc, none),
+            (b"\x1b[27;5;113~", KeyCode::Char('q'), control),
+            (b"\x1b[27;2;81~", KeyCode::Char('Q'), shift),
+            // Shift-Tab of the Linux console, Konsole's Shift-F1 and what rxvt sends with modifiers
+            (b"\x1b\t", KeyCode::BackTab, shift),
+            (b"\x1bO2P", KeyCode::F(1), shift),
+            (b"\x1bO5A", KeyCode::Up, control),
+            (b"\x1b[a", KeyCode::Up, shift),
+            (b"\x1bOd", KeyCode::Left, control),
+            (b"\x1b[5$", KeyCode::PageUp, shift),
+            (b"\x1b[6^", KeyCode::PageDown, control),
+            (b"\x1b[7@", KeyCode::Home, shift | control),
             // alone, what begins a sequence is a key with Alt
             (b"\x1b[", KeyCode::Char('['), alt),
             (b"\x1b]", KeyCode::Char(']'), alt),
@@ -328,6 +346,7 @@ mod tests {
             "\x1b[>41;370;0c",
             "\x1b[=1c",
             "\x1b[?2026;2$y",
+            "\x1b[4;2$y",
             "\x1b[12;40R",
             "\x1b[1;1R",
             "\x1b[8;24;80t",
