@@ -221,7 +221,7 @@ impl Past {
             }
         }
         if self.bytes() == all {
-            self.rows.drop_oldest();
+            self.rows.drop_oldest(|key| self.pins.iter().any(|(pinned, _)| pinned == key));
         }
         let lost = (before - self.rows.values().min(before)) as u64;
         self.evicted += lost;

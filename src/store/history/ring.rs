@@ -72,10 +72,18 @@ impl Times {
         let count = count.min(self.times.len());
         self.times.drain(..count);
         self.first += count as u64;
+        give_back(&mut self.times);
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.times.capacity() * size_of::<u64>()
+    }
+}
+
+/// Gives memory back of which most is empty: it counts against the bound, and would cost others their past.
+fn give_back<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > queue.len() * 2 + 8 {
+        queue.shrink_to(queue.len() + 1);
     }
 }
 
@@ -212,6 +220,9 @@ impl<const LANES: usize, const POINTS: usize> Track<LANES, POINTS> {
         self.dropped += gone;
         let pieces = (self.dropped / POINTS).min(self.pieces.len());
         self.bytes -= self.pieces.drain(..pieces).map(|piece| piece.bytes()).sum::<usize>();
+        let places = self.pieces.capacity();
+        give_back(&mut self.pieces);
+        self.bytes -= (places - self.pieces.capacity()) * size_of::<Piece<LANES, POINTS>>();
         self.dropped %= POINTS;
         self.start = first;
     }

@@ -139,10 +139,13 @@ impl Rows {
         }
     }
 
-    /// Drops the row that was not seen for longest.
-    pub(super) fn drop_oldest(&mut self) {
-        let oldest = self.rows.iter().min_by_key(|(_, row)| row.seen).map(|(key, _)| key.clone());
-        if let Some((key, row)) = oldest.and_then(|key| self.rows.remove_entry(&key)) {
+    /// Drops a row, one that nobody watches if there is any: the one that was not seen for longest, and of several the one
+    /// with the least past. So it is the same one again and again, and the others keep theirs.
+    pub(super) fn drop_oldest(&mut self, watched: impl Fn(&Key) -> bool) {
+        let worth = |&(key, row): &(&Key, &RowPast)| (watched(key), row.seen, row.values());
+        let least = self.rows.iter().min_by(|a, b| worth(a).cmp(&worth(b)).then_with(|| b.0.cmp(a.0)));
+        let least = least.map(|(key, _)| key.clone());
+        if let Some((key, row)) = least.and_then(|key| self.rows.remove_entry(&key)) {
             self.bytes -= cost(&key, &row);
         }
     }

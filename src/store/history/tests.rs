@@ -96,6 +96,35 @@ fn the_memory_bound_holds_and_what_it_costs_is_counted() {
 }
 
 #[test]
+fn rows_stay_as_long_as_points_can_be_given_up_instead() {
+    let names = forty();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for limit in [68 << 10, 76 << 10, 100 << 10] {
+        let mut history = History::new(limit);
+        for second in 0..700 {
+            record(&mut history, &names, second, 1);
+            assert_eq!(history.rows(), names.len(), "{limit} at {second}");
+        }
+        assert!(history.evicted() > 0 && history.bytes() <= limit);
+    }
+}
+
+#[test]
+fn where_not_all_rows_fit_the_same_ones_keep_their_past_and_so_does_one_that_is_asked_for() {
+    let names = forty();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut history = History::new(40 << 10);
+    record(&mut history, &names[38..], 0, 1);
+    let mut points = |name: &str| history.series(&ask(name, "ticks")).map(|series| series.points.len());
+    assert_eq!(points("cpu38"), Some(1));
+    record(&mut history, &names, 1, 100);
+    let mut points = |name: &str| history.series(&ask(name, "ticks")).map_or(0, |series| series.points.len());
+    let (watched, first, last) = (points("cpu38"), points("cpu0"), points("cpu39"));
+    assert!(watched > 1 && first > 1 && last <= 1, "{watched} {first} {last}");
+    assert!((10..40).contains(&history.rows()), "{}", history.rows());
+}
+
+#[test]
 fn the_memory_that_is_allowed_is_used() {
     let limit = 256 << 10;
     let mut history = History::new(limit);
