@@ -195,9 +195,14 @@ pub fn body(buffer: &mut Buffer, inner: Rect, body: &Body, theme: &Theme) {
 fn empty(buffer: &mut Buffer, area: Rect, level: Level, why: &str, theme: &Theme) {
     let role = if level == Level::Ok { Role::Muted } else { Role::Level(level) };
     let words = if level == Level::Ok { why.to_owned() } else { format!("{} {why}", glyph(level)) };
-    let lines = super::text::wrap(&words, usize::from(area.width));
+    let mut lines = super::text::wrap(&words, usize::from(area.width));
+    let room = usize::from(area.height);
+    if lines.len() > room {
+        lines.truncate(room);
+        lines.last_mut().into_iter().for_each(|last| last.push('…'));
+    }
     for (y, words) in (area.top()..area.bottom()).zip(lines) {
-        put(buffer, area.x, y, area.width, &words, theme.role(role));
+        put(buffer, area.x, y, area.width, &cut(&words, usize::from(area.width)), theme.role(role));
     }
 }
 
@@ -430,6 +435,20 @@ mod tests {
                 block(&mut buffer, area, &sample(why), &theme());
             }
         }
+    }
+
+    #[test]
+    fn why_there_is_nothing_ends_in_an_ellipsis_where_it_does_not_fit() {
+        let painted = |width: u16, height: u16| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+            let area = buffer.area;
+            empty(&mut buffer, area, Level::Ok, "absent: no sensors (load a driver)", &theme());
+            rows(&buffer)
+        };
+        assert_eq!(painted(18, 2), ["absent: no sensors", "(load a driver)   "].map(str::to_owned));
+        assert_eq!(painted(18, 1), ["absent: no sensor…".to_owned()]);
+        assert_eq!(painted(11, 2), ["absent: no ", "sensors…   "].map(str::to_owned));
+        assert_eq!(painted(5, 1), ["abse…".to_owned()]);
     }
 
     #[test]
