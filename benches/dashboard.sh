@@ -2,21 +2,28 @@
 # What do whole dashboards cost, side by side? Runs each in a tmux window of its own size, all at the same time and the
 # same interval, and prints CPU (ms per second, children included) and resident memory from /proc/PID. Judges nothing.
 #
-#   benches/dashboard.sh [SECONDS [PROGRAM...]]      default: 20 netglance btop htop top
+#   benches/dashboard.sh [SECONDS [PROGRAM...]]      default: 20 netglance btop htop top btm glances
+#
+# PROCESSES=2000 in the environment has so many more sleep beside them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${1:-20}
 shift || true
 programs=("$@")
-((${#programs[@]})) || programs=(netglance btop htop top)
+((${#programs[@]})) || programs=(netglance btop htop top btm glances)
 columns=200 lines=50
 
 command -v tmux >/dev/null || { echo "dashboard.sh: tmux is not installed" >&2; exit 1; }
 [[ " ${programs[*]} " != *" netglance "* ]] || cargo build -q --release
 dir=$(mktemp -d)
 tmux() { command tmux -L "netglance-bench-$$" -f /dev/null "$@"; }
-trap 'tmux kill-server 2>/dev/null || true; rm -rf "$dir"' EXIT
+sleepers=()
+trap 'tmux kill-server 2>/dev/null || true; kill "${sleepers[@]}" 2>/dev/null || true; rm -rf "$dir"' EXIT
+for ((i = 0; i < ${PROCESSES:-0}; i++)); do
+    sleep infinity &
+    sleepers+=($!)
+done
 
 # btop has its interval in its configuration only
 mkdir -p "$dir/btop"
@@ -28,6 +35,8 @@ command_of() {
         btop) echo "exec env XDG_CONFIG_HOME=$dir btop --utf-force" ;;
         htop) echo "exec env HTOPRC=/dev/null htop -d 10" ;;
         top) echo "exec top -d 1" ;;
+        btm) echo "exec btm --rate 1000" ;;
+        glances) echo "exec glances --time 1" ;;
         *) echo "exec $1" ;;
     esac
 }
