@@ -17,8 +17,8 @@ pub(super) fn run(args: &args::Serve, named: Option<&Path>) -> Result<(), Failur
     };
     if let Some(part) = args.part {
         let netns = super::dashboard::netns(&config);
-        let sampling = server::Sampling { netns, collect: config.collect, actions: false };
-        return server::part(part, sampling, &say).map_err(failed);
+        let sampling = server::Sampling { netns, collect: config.collect, actions: config.serve.allow_actions };
+        return server::part(part, sampling, &config.serve, &say).map_err(failed);
     }
     let mut settings = config.serve;
     if let Some(listen) = &args.listen {

@@ -81,7 +81,7 @@ table! {
         /// Name, at most 15 bytes.
         Text(None) name: Text { label: true, wide: true },
         /// Program with its arguments.
-        Text(None) command: Text { last: true, program: true },
+        Text(None) command: Text { last: true, program: true, secret: true },
         /// How many threads run in it, its first one included.
         Gauge(None) threads: u64 { title: Some("thr"), wide: true },
         /// Nice value: -20 gets most, 19 least.

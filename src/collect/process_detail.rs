@@ -60,7 +60,7 @@ table! {
         /// What may be done through it.
         Text(None) access: Option<FileAccess>,
         /// Path, or the kernel's name for what has none.
-        Text(None) target: Text { label: true },
+        Text(None) target: Text { label: true, secret: true },
         /// Where the next read or write begins.
         Gauge(Bytes) position: Option<u64> { wide: true },
     }
@@ -78,7 +78,7 @@ table! {
         /// Name of the variable.
         Text(None) name: Text { label: true },
         /// What it is set to.
-        Text(None) value: Text { last: true },
+        Text(None) value: Text { last: true, secret: true },
     }
 }
 

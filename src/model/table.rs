@@ -154,6 +154,9 @@ pub struct Attrs {
     pub traffic: bool,
     /// Words without end: people read them behind all else, where a terminal may cut them.
     pub last: bool,
+    /// May hold what is not for everybody, such as a password: nobody sees it over a network without a name. Of a command
+    /// line the program stays.
+    pub secret: bool,
 }
 
 impl Attrs {
@@ -174,6 +177,7 @@ impl Attrs {
         cpu: false,
         traffic: false,
         last: false,
+        secret: false,
     };
 }
 

@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::routing::get;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 
-use super::grpc::Service;
+use super::caller::{Caller, Guarded, Need, Peer};
+use super::grpc::{METHODS, Service};
 use super::pass::{self, Word};
 use super::sampled::Sampled;
 use super::watch::Bundles;
@@ -42,11 +43,20 @@ pub(super) struct Identity {
     pub(super) machine: String,
 }
 
+/// Whose rules hold.
+#[derive(Clone, Copy)]
+pub(super) struct House {
+    /// The user that the agent belongs to.
+    pub(super) own: u32,
+    /// Whether the configuration lets anybody change the host.
+    pub(super) acts: bool,
+}
+
 /// Serves until the supervisor closes `control`.
 ///
 /// # Errors
 /// The control socket broke, or there is no thread.
-pub(super) fn run(control: UnixStream, identity: Identity) -> io::Result<()> {
+pub(super) fn run(control: UnixStream, identity: Identity, house: House) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (words, heard) = mpsc::channel(64);
     let listen = control.try_clone()?;
@@ -57,20 +67,22 @@ pub(super) fn run(control: UnixStream, identity: Identity) -> io::Result<()> {
             }
         }
     })?;
-    runtime.block_on(serve(control, heard, identity))
+    runtime.block_on(serve(control, heard, identity, house))
 }
 
 async fn serve(
     control: UnixStream,
     mut words: mpsc::Receiver<(Word, Option<OwnedFd>)>,
     identity: Identity,
+    house: House,
 ) -> io::Result<()> {
     let sampled = Sampled::new();
-    let bundles = Arc::new(Bundles::default());
-    let service = Service { sampled: Arc::clone(&sampled), bundles, host: identity.host, machine: identity.machine };
-    let service = AgentServer::new(service).max_decoding_message_size(1 << 20);
-    let router = tonic::service::Routes::new(service).into_axum_router().merge(health(&sampled));
-    let connections = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
+    let routes = routes(&sampled, identity);
+    let desk = Arc::new(Desk {
+        router: routes.into_router(),
+        connections: Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS)),
+        house,
+    });
     let looking = Arc::clone(&sampled);
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -90,12 +102,12 @@ async fn serve(
             (Word::Tcp, Some(socket)) => {
                 let listener = std::net::TcpListener::from(socket);
                 listener.set_nonblocking(true)?;
-                tokio::spawn(accept_tcp(TcpListener::from_std(listener)?, router.clone(), Arc::clone(&connections)));
+                tokio::spawn(accept_tcp(TcpListener::from_std(listener)?, Arc::clone(&desk)));
             }
             (Word::Unix, Some(socket)) => {
                 let listener = std::os::unix::net::UnixListener::from(socket);
                 listener.set_nonblocking(true)?;
-                tokio::spawn(accept_unix(UnixListener::from_std(listener)?, router.clone(), Arc::clone(&connections)));
+                tokio::spawn(accept_unix(UnixListener::from_std(listener)?, Arc::clone(&desk)));
             }
             (Word::Ready, _) => pass::send(&control, Word::Ready, None)?,
             _ => {}
@@ -104,8 +116,22 @@ async fn serve(
     Ok(())
 }
 
+/// Everything that is served.
+fn routes(sampled: &Arc<Sampled>, identity: Identity) -> Guarded {
+    let (sampled, bundles) = (Arc::clone(sampled), Arc::new(Bundles::default()));
+    let service = Service { sampled: Arc::clone(&sampled), bundles, host: identity.host, machine: identity.machine };
+    let service = AgentServer::new(service).max_decoding_message_size(1 << 20);
+    health(Guarded::new().grpc(&service, METHODS), &sampled)
+}
+
+/// The routes of an agent that knows nothing.
+#[cfg(test)]
+pub(super) fn routes_for_tests() -> Guarded {
+    routes(&Sampled::new(), Identity { host: "made".to_owned(), machine: "made".to_owned() })
+}
+
 /// Whether the front lives, and whether it has something to serve.
-fn health(sampled: &Arc<Sampled>) -> axum::Router {
+fn health(routes: Guarded, sampled: &Arc<Sampled>) -> Guarded {
     let sampled = Arc::clone(sampled);
     let ready = move || async move {
         if sampled.is_live() {
@@ -114,50 +140,64 @@ fn health(sampled: &Arc<Sampled>) -> axum::Router {
             (StatusCode::SERVICE_UNAVAILABLE, "the sampler says nothing\n")
         }
     };
-    axum::Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready))
+    routes.route("/healthz", Need::Nothing, get(|| async { "ok\n" })).route("/readyz", Need::Nothing, get(ready))
 }
 
-async fn accept_tcp(listener: TcpListener, router: axum::Router, connections: Arc<tokio::sync::Semaphore>) {
+async fn accept_tcp(listener: TcpListener, desk: Arc<Desk>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 // frames are small and wanted now
                 let _ = stream.set_nodelay(true);
-                admit(stream, &router, &connections);
+                desk.admit(stream, Peer::Tcp(from.ip()));
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
-async fn accept_unix(listener: UnixListener, router: axum::Router, connections: Arc<tokio::sync::Semaphore>) {
+async fn accept_unix(listener: UnixListener, desk: Arc<Desk>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => admit(stream, &router, &connections),
+            Ok((stream, _)) => {
+                // one that the kernel does not tell is nobody in particular
+                let uid = stream.peer_cred().map_or(u32::MAX, |cred| cred.uid());
+                desk.admit(stream, Peer::Unix(uid));
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
-/// Serves one connection, unless there are too many.
-fn admit(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: &axum::Router,
-    connections: &Arc<tokio::sync::Semaphore>,
-) {
-    let Ok(permit) = Arc::clone(connections).try_acquire_owned() else { return };
-    let service = TowerToHyperService::new(router.clone());
-    tokio::spawn(async move {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_STREAMS)
-            .keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(20));
-        // what goes wrong on a connection is the client's business
-        let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
-        drop(permit);
-    });
+/// Where connections are received.
+struct Desk {
+    router: axum::Router,
+    connections: Arc<tokio::sync::Semaphore>,
+    house: House,
+}
+
+impl Desk {
+    /// Serves one connection, unless there are too many.
+    fn admit(self: &Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else { return };
+        let desk = Arc::clone(self);
+        let receive = move |request: hyper::Request<hyper::body::Incoming>| {
+            let mut request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(Caller::from_peer(peer, desk.house.own, desk.house.acts));
+            tower::ServiceExt::oneshot(desk.router.clone(), request)
+        };
+        tokio::spawn(async move {
+            let mut builder = auto::Builder::new(TokioExecutor::new());
+            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+            builder
+                .http2()
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(MAX_STREAMS)
+                .keep_alive_interval(Duration::from_secs(20))
+                .keep_alive_timeout(Duration::from_secs(20));
+            // what goes wrong on a connection is the client's business
+            let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(receive)).await;
+            drop(permit);
+        });
+    }
 }

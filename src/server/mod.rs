@@ -4,6 +4,7 @@
 //! capabilities that collectors need and no network, and the front, which has the network and no capability. They are
 //! joined by a socket pair that carries typed messages of the wire.
 
+mod caller;
 mod front;
 mod grpc;
 mod link;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use caller::Role;
 pub use supervisor::Part;
 
 use crate::client::PORT;
@@ -38,11 +40,13 @@ pub struct Settings {
     pub listen: String,
     /// Unix socket for clients of this host; none if empty.
     pub socket: PathBuf,
+    /// Whether those with the role `operate` may send signals and renice.
+    pub allow_actions: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { listen: format!("127.0.0.1:{PORT}"), socket: PathBuf::new() }
+        Self { listen: format!("127.0.0.1:{PORT}"), socket: PathBuf::new(), allow_actions: false }
     }
 }
 
@@ -124,7 +128,7 @@ fn unix(path: &Path) -> Result<UnixListener, Error> {
 ///
 /// # Errors
 /// [`Error::System`].
-pub fn part(part: Part, sampling: Sampling, say: &dyn Fn(&str)) -> Result<(), Error> {
+pub fn part(part: Part, sampling: Sampling, settings: &Settings, say: &dyn Fn(&str)) -> Result<(), Error> {
     // SAFETY: the supervisor has put the control socket there, and nobody else uses it
     let control = unsafe { UnixStream::from_raw_fd(supervisor::CONTROL) };
     rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC).map_err(io::Error::from)?;
@@ -142,9 +146,11 @@ pub fn part(part: Part, sampling: Sampling, say: &dyn Fn(&str)) -> Result<(), Er
             let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
             let identity =
                 front::Identity { host: read("/proc/sys/kernel/hostname"), machine: read("/etc/machine-id") };
+            // the front becomes another user, but belongs to this one
+            let own = rustix::process::geteuid().as_raw();
             rights::give_up_all()?;
             tell_missing(sandbox::enclose()?, say);
-            front::run(control, identity)?;
+            front::run(control, identity, front::House { own, acts: settings.allow_actions })?;
         }
     }
     Ok(())

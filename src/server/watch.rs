@@ -16,7 +16,7 @@ use crate::model::{Snapshot, Table};
 use crate::store::expr::Filter;
 use crate::store::query::{Order, Query};
 use crate::wire::frame::{Frames, Selection};
-use crate::wire::{proto, schema};
+use crate::wire::{proto, redact, schema};
 
 /// Different bundles at once at most.
 const MAX_BUNDLES: usize = 1024;
@@ -29,12 +29,17 @@ const SLACK: Duration = Duration::from_millis(100);
 
 /// All bundles that somebody watches.
 #[derive(Default)]
-pub(super) struct Bundles(Mutex<HashMap<Vec<u8>, Weak<Bundle>>>);
+pub(super) struct Bundles(Mutex<HashMap<Key, Weak<Bundle>>>);
+
+/// What is watched, and whether secrets are told.
+type Key = (Vec<u8>, bool);
 
 /// What several readers watch together.
 pub(super) struct Bundle {
     state: Mutex<State>,
     interval: Duration,
+    /// Whether columns marked secret are told.
+    clear: bool,
 }
 
 struct State {
@@ -60,8 +65,9 @@ impl Bundles {
     ///
     /// # Errors
     /// The request names what is not there, or there are too many bundles.
-    pub(super) fn open(&self, request: &proto::WatchRequest) -> Result<Arc<Bundle>, Refusal> {
+    pub(super) fn open(&self, request: &proto::WatchRequest, clear: bool) -> Result<Arc<Bundle>, Refusal> {
         let key = proto::WatchRequest { hash: Vec::new(), demands: Vec::new(), ..request.clone() }.encode_to_vec();
+        let key = (key, clear);
         let mut bundles = lock(&self.0);
         if let Some(bundle) = bundles.get(&key).and_then(Weak::upgrade) {
             return Ok(bundle);
@@ -70,14 +76,14 @@ impl Bundles {
         if bundles.len() >= MAX_BUNDLES {
             return Err(format!("more than {MAX_BUNDLES} different selections are watched already"));
         }
-        let bundle = Arc::new(Bundle::new(request)?);
+        let bundle = Arc::new(Bundle::new(request, clear)?);
         bundles.insert(key, Arc::downgrade(&bundle));
         Ok(bundle)
     }
 }
 
 impl Bundle {
-    fn new(request: &proto::WatchRequest) -> Result<Self, Refusal> {
+    fn new(request: &proto::WatchRequest, clear: bool) -> Result<Self, Refusal> {
         if request.tables.len() > MAX_SELECTIONS {
             return Err(format!("more than {MAX_SELECTIONS} tables in a request"));
         }
@@ -93,14 +99,14 @@ impl Bundle {
             Frames::new(schema, request.tables.iter().map(selection).collect::<Result<_, _>>()?)
         };
         let state = State { frames, generation: 0, advanced: None, sequence: 0, change: Bytes::new(), whole: None };
-        Ok(Self { state: Mutex::new(state), interval: Duration::from_nanos(request.interval) })
+        Ok(Self { state: Mutex::new(state), interval: Duration::from_nanos(request.interval), clear })
     }
 
     /// What a reader who has seen frame `seen` (0 for none) must be told next, and which frame that is; `None` when there is
     /// nothing new.
     fn next(&self, seen: u64, generation: u64, snapshot: &Snapshot) -> Option<(u64, Bytes)> {
         let mut state = lock(&self.state);
-        state.advance(self.interval, generation, snapshot);
+        state.advance(self, generation, snapshot);
         let State { frames, sequence, change, whole, .. } = &mut *state;
         if seen == *sequence {
             return None;
@@ -114,13 +120,14 @@ impl Bundle {
 }
 
 impl State {
-    fn advance(&mut self, interval: Duration, generation: u64, snapshot: &Snapshot) {
-        let due = self.advanced.is_none_or(|before| before.elapsed() + SLACK >= interval);
+    fn advance(&mut self, bundle: &Bundle, generation: u64, snapshot: &Snapshot) {
+        let due = self.advanced.is_none_or(|before| before.elapsed() + SLACK >= bundle.interval);
         if generation <= self.generation || !due {
             return;
         }
         self.generation = generation;
-        let frame = self.frames.next(snapshot);
+        let frame =
+            if bundle.clear { self.frames.next(snapshot) } else { self.frames.next(&redact::snapshot(snapshot)) };
         if !frame.tables.is_empty() {
             self.advanced = Some(Instant::now());
             self.sequence += 1;

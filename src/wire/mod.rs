@@ -18,6 +18,7 @@ pub mod frame;
 pub mod generated;
 pub mod mirror;
 pub use generated as proto;
+pub mod redact;
 pub mod schema;
 
 #[cfg(test)]

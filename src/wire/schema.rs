@@ -82,6 +82,7 @@ const ATTRIBUTES: &[Attribute] = &[
     ("cpu", |attrs| &mut attrs.cpu),
     ("traffic", |attrs| &mut attrs.traffic),
     ("last", |attrs| &mut attrs.last),
+    ("secret", |attrs| &mut attrs.secret),
 ];
 
 const FOLDS: &[(&str, Fold)] = &[("summary-max", Fold::Max), ("summary-min", Fold::Min), ("summary-sum", Fold::Sum)];

@@ -1,0 +1,313 @@
+//! Who asks, and what may they see and do?
+//!
+//! Every request has a [`Caller`] before any handler sees it: made from where the connection comes from and what the request
+//! carries. Every route is registered with what it [`Need`]s, and there is no other way to register one ([`Guarded`]):
+//! nothing is served by oversight.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::{StatusCode, request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+use serde::{Deserialize, Serialize};
+
+use super::sampled::Sampled;
+use crate::model::Snapshot;
+use crate::wire::redact;
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look.
+    View,
+    /// Look, and send signals and renice if the configuration lets anybody.
+    Operate,
+}
+
+impl Role {
+    /// All roles, the least first.
+    pub const ALL: [Self; 2] = [Self::View, Self::Operate];
+
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Operate => "operate",
+        }
+    }
+
+    /// The role of a word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// A process of this host, over a unix socket, and the user it runs as.
+    Unix(u32),
+    /// Somebody at an address.
+    Tcp(IpAddr),
+}
+
+/// What a route asks of its callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Anybody who can connect.
+    Nothing,
+    /// To look.
+    View,
+    /// To change the host.
+    Operate,
+}
+
+/// Who asks. A handler takes it as an argument; in gRPC it is found with [`Caller::of`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    role: Option<Role>,
+    /// Whether columns marked secret are shown.
+    clear: bool,
+    /// Whether the configuration lets anybody change the host.
+    acts: bool,
+}
+
+/// Why a caller gets nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Nobody knows who it is.
+    Unknown,
+    /// It is known, and may not.
+    Denied(&'static str),
+}
+
+impl Caller {
+    /// Somebody whose role comes from where the connection comes from; `own` is the user that the agent belongs to.
+    pub(super) fn from_peer(peer: Peer, own: u32, acts: bool) -> Self {
+        let (role, clear) = match peer {
+            Peer::Unix(uid) if uid == 0 || uid == own => (Some(Role::Operate), true),
+            Peer::Unix(_) => (Some(Role::View), false),
+            Peer::Tcp(address) if address.to_canonical().is_loopback() => (Some(Role::View), false),
+            Peer::Tcp(_) => (None, false),
+        };
+        Self { role, clear, acts }
+    }
+
+    /// The caller of a request; nobody without one.
+    pub(super) fn of(extensions: &axum::http::Extensions) -> Self {
+        extensions.get::<Self>().copied().unwrap_or(Self { role: None, clear: false, acts: false })
+    }
+
+    /// What the caller may do: the word of the wire.
+    pub(super) fn role(self) -> &'static str {
+        self.role.map_or("", Role::name)
+    }
+
+    /// Whether columns marked secret are shown.
+    pub(super) fn is_clear(self) -> bool {
+        self.clear
+    }
+
+    /// The newest samples as the caller may see them.
+    pub(super) fn latest(self, sampled: &Sampled) -> Arc<Snapshot> {
+        let latest = sampled.latest();
+        if self.clear { latest } else { Arc::new(redact::snapshot(&latest)) }
+    }
+
+    /// Whether the caller may do what needs `need`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn may(self, need: Need) -> Result<(), Refusal> {
+        let wanted = match need {
+            Need::Nothing => return Ok(()),
+            Need::View => Role::View,
+            Need::Operate => Role::Operate,
+        };
+        match self.role {
+            None => Err(Refusal::Unknown),
+            Some(role) if role < wanted => Err(Refusal::Denied("the role `view` only looks")),
+            Some(_) if need == Need::Operate && !self.acts => {
+                Err(Refusal::Denied("this agent takes no actions: [serve] allow_actions is false"))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = std::convert::Infallible;
+    async fn from_request_parts(parts: &mut request::Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(&parts.extensions))
+    }
+}
+
+impl Refusal {
+    /// What a person reads.
+    pub(super) fn message(self) -> &'static str {
+        match self {
+            Self::Unknown => "who are you? send a token: `Authorization: Bearer TOKEN`",
+            Self::Denied(why) => why,
+        }
+    }
+
+    /// As an answer of gRPC.
+    pub(super) fn status(self) -> tonic::Status {
+        match self {
+            Self::Unknown => tonic::Status::unauthenticated(self.message()),
+            Self::Denied(why) => tonic::Status::permission_denied(why),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Unknown => StatusCode::UNAUTHORIZED,
+            Self::Denied(_) => StatusCode::FORBIDDEN,
+        };
+        let mut response = (status, format!("{}\n", self.message())).into_response();
+        if self == Self::Unknown {
+            let asks = axum::http::HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(axum::http::header::WWW_AUTHENTICATE, asks);
+        }
+        response
+    }
+}
+
+/// Routes, each with what it needs.
+pub(super) struct Guarded {
+    router: Router,
+    needs: Vec<(&'static str, Need)>,
+}
+
+impl Guarded {
+    /// No routes.
+    pub(super) fn new() -> Self {
+        Self { router: Router::new(), needs: Vec::new() }
+    }
+
+    /// Adds a route.
+    pub(super) fn route(mut self, path: &'static str, need: Need, methods: MethodRouter) -> Self {
+        let guard = move |caller: Caller, request: Request, next: Next| async move {
+            match caller.may(need) {
+                Ok(()) => next.run(request).await,
+                Err(refusal) => refusal.into_response(),
+            }
+        };
+        self.router = self.router.route(path, methods.layer(from_fn(guard)));
+        self.needs.push((path, need));
+        self
+    }
+
+    /// Adds a service of gRPC; what is not among `methods` is not there.
+    pub(super) fn grpc<S>(mut self, service: &S, methods: &'static [(&'static str, Need)]) -> Self
+    where
+        S: tower::Service<Request, Error = std::convert::Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        let guard = move |caller: Caller, request: Request, next: Next| async move {
+            let need = methods.iter().find(|(path, _)| *path == request.uri().path()).map(|(_, need)| *need);
+            match need.ok_or(()).map(|need| caller.may(need)) {
+                Err(()) => tonic::Status::unimplemented("no such method").into_http(),
+                Ok(Err(refusal)) => refusal.status().into_http(),
+                Ok(Ok(())) => next.run(request).await,
+            }
+        };
+        for (path, need) in methods {
+            self.router = self
+                .router
+                .route_service(path, tower::ServiceBuilder::new().layer(from_fn(guard)).service(service.clone()));
+            self.needs.push((path, *need));
+        }
+        self
+    }
+
+    /// Every route and what it needs.
+    #[cfg(test)]
+    pub(super) fn needs(&self) -> &[(&'static str, Need)] {
+        &self.needs
+    }
+
+    /// The routes, ready to serve.
+    pub(super) fn into_router(self) -> Router {
+        self.router
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: u32 = 1000;
+
+    /// Everybody who can come, and the role of each.
+    fn everybody() -> Vec<(Caller, Option<Role>)> {
+        let address = |text: &str| Peer::Tcp(text.parse().unwrap());
+        let peers = [
+            (Peer::Unix(0), Some(Role::Operate)),
+            (Peer::Unix(OWN), Some(Role::Operate)),
+            (Peer::Unix(1001), Some(Role::View)),
+            (Peer::Unix(u32::MAX), Some(Role::View)),
+            (address("127.0.0.1"), Some(Role::View)),
+            (address("127.8.8.8"), Some(Role::View)),
+            (address("::1"), Some(Role::View)),
+            (address("::ffff:127.0.0.1"), Some(Role::View)),
+            (address("10.0.0.1"), None),
+            (address("2001:db8::1"), None),
+            (address("::ffff:10.0.0.1"), None),
+            (address("0.0.0.0"), None),
+        ];
+        peers.map(|(peer, role)| (Caller::from_peer(peer, OWN, true), role)).to_vec()
+    }
+
+    #[test]
+    fn a_role_comes_from_where_the_connection_comes_from() {
+        for (caller, role) in everybody() {
+            assert_eq!(caller.role, role, "{caller:?}");
+            assert_eq!(caller.is_clear(), role == Some(Role::Operate), "{caller:?}");
+            assert_eq!(caller.may(Need::Nothing), Ok(()));
+            assert_eq!(caller.may(Need::View).is_ok(), role.is_some());
+            assert_eq!(caller.may(Need::Operate).is_ok(), role == Some(Role::Operate));
+        }
+    }
+
+    #[test]
+    fn nobody_acts_unless_the_configuration_says_so() {
+        let caller = Caller::from_peer(Peer::Unix(0), OWN, false);
+        assert!(matches!(caller.may(Need::Operate), Err(Refusal::Denied(why)) if why.contains("allow_actions")));
+    }
+
+    #[test]
+    fn a_request_that_nobody_looked_at_is_from_nobody() {
+        let caller = Caller::of(&axum::http::Extensions::new());
+        assert_eq!(caller.may(Need::View), Err(Refusal::Unknown));
+    }
+
+    #[test]
+    fn every_route_gives_each_caller_what_it_needs_and_no_more() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let routes = crate::server::front::routes_for_tests();
+        let needs = routes.needs().to_vec();
+        let router = routes.into_router();
+        assert!(needs.len() >= 7, "{needs:?}");
+        for (path, need) in needs {
+            for (caller, _) in everybody() {
+                for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"] {
+                    let request = Request::builder().method(method).uri(path).extension(caller);
+                    let request = request.body(axum::body::Body::empty()).unwrap();
+                    let response = runtime.block_on(tower::ServiceExt::oneshot(router.clone(), request)).unwrap();
+                    let refused = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+                        || response.headers().get("grpc-status").is_some_and(|code| code == "16" || code == "7");
+                    assert_eq!(refused, caller.may(need).is_err(), "{method} {path} {caller:?} {response:?}");
+                }
+            }
+        }
+    }
+}
