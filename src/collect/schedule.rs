@@ -22,6 +22,9 @@ pub const SECOND_SAMPLE: Duration = Duration::from_millis(250);
 /// A collector with its own thread that has not come back for so long makes its tables stale.
 pub const DEADLINE: Duration = Duration::from_secs(3);
 
+/// Memory is handed back to the kernel so often.
+const TIDY: Duration = Duration::from_secs(30);
+
 /// Takes what was collected.
 pub trait Sink: Send + Sync {
     /// New rows, or why there are none, of some tables.
@@ -190,6 +193,8 @@ struct Worker {
     alone: bool,
     wants: Arc<Wants>,
     plan: Arc<Plan>,
+    /// When memory was last handed back.
+    tidied: Instant,
 }
 
 struct Planned {
@@ -203,7 +208,7 @@ impl Worker {
         let now = Instant::now();
         let runner = |entry: &&'static Entry| Runner::new(entry, &plan.of(entry), plan.tick);
         let runners = entries.iter().map(|entry| Planned { runner: runner(entry), due: now, ran: None }).collect();
-        Self { shared, runners, alone, wants: Arc::default(), plan: Arc::clone(plan) }
+        Self { shared, runners, alone, wants: Arc::default(), plan: Arc::clone(plan), tidied: now }
     }
 
     fn work(mut self) {
@@ -225,7 +230,16 @@ impl Worker {
             }
             if !self.alone {
                 self.publish_stale();
+                self.tidy();
             }
+        }
+    }
+
+    /// Hands memory that old samples have left back, now and then.
+    fn tidy(&mut self) {
+        if self.tidied.elapsed() >= TIDY {
+            self.tidied = Instant::now();
+            crate::source::memory::give_back();
         }
     }
 

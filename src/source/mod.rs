@@ -11,6 +11,7 @@ pub mod file;
 pub mod hypervisor;
 pub mod lines;
 pub mod mdstat;
+pub mod memory;
 pub mod meter;
 pub mod mount;
 pub mod netlink;
