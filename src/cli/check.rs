@@ -20,12 +20,23 @@ pub(super) fn run(args: &args::Check, named: Option<&Path>, out: &mut dyn Write)
         return Err(Failure::usage(message, "name one"));
     }
     let file = match &args.file {
+        Some(file) if config::is_list(file) => {
+            config::check_hosts(file)?;
+            Some(file.clone())
+        }
         Some(file) => {
             config::check(file)?;
             Some(file.clone())
         }
         // as a program would start: the environment counts too
-        None => config::load(named)?.file,
+        None => {
+            let file = config::load(named)?.file;
+            let hosts = config::hosts(named)?.len();
+            if hosts > 0 {
+                writeln!(out, "{hosts} hosts to browse: ok")?;
+            }
+            file
+        }
     };
     if let Some(file) = file {
         return Ok(writeln!(out, "{}: ok", Text::from(file.as_path()))?);

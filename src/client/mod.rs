@@ -5,13 +5,14 @@
 //! when a reader does. When the connection breaks, the last samples stay, with the reason, and it tries again with a
 //! growing, jittered pause. A reader never waits for the network, except for the outcome of an action.
 
-mod session;
+pub(crate) mod session;
 mod target;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use session::Dial;
 pub use target::{PORT, Target, TargetError};
 
 use crate::model::{
@@ -19,9 +20,9 @@ use crate::model::{
 };
 use crate::store::history::History;
 use crate::store::rate::{Mode, View};
-use crate::wire::WireError;
 use crate::wire::mirror::Mirror;
 use crate::wire::schema::{self, Schema};
+use crate::wire::{WireError, proto};
 
 /// Longest wait for the first answer of an agent, and for the outcome of an action.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -47,6 +48,45 @@ pub enum Error {
         why: Text,
     },
 }
+
+/// Why an agent cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What a reader does about it.
+    pub kind: TroubleKind,
+    /// What happened.
+    pub why: Text,
+}
+
+/// What keeps an agent from being used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// There is no way to it, or it does not answer.
+    Unreachable,
+    /// It wants to know who asks.
+    Protected,
+    /// It is not the one that it was.
+    KeyChanged,
+    /// It speaks another language.
+    TooNew,
+}
+
+impl From<Text> for Trouble {
+    fn from(why: Text) -> Self {
+        Self { kind: TroubleKind::Unreachable, why }
+    }
+}
+
+/// A connection to an agent that has said who it is.
+pub(crate) struct Opened {
+    /// Asks it for more.
+    pub(crate) client: session::Client,
+    /// Who it is.
+    pub(crate) describe: proto::DescribeReply,
+}
+
+/// The connections to one agent that somebody else makes, the newest one at any time.
+pub(crate) type Line = tokio::sync::watch::Receiver<Option<Arc<Opened>>>;
 
 /// A host behind an agent.
 pub struct RemoteHost {
@@ -93,6 +133,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    /// Nothing is known yet.
+    fn new(on_change: OnChange) -> Arc<Self> {
+        let state = State {
+            schema: Arc::clone(schema::own()),
+            mirror: Mirror::new(Arc::clone(schema::own())),
+            connection: Connection::Connecting,
+            demands: HashMap::new(),
+            identity: None,
+            history: History::default(),
+            pasts: Vec::new(),
+        };
+        Arc::new(Self { state: Mutex::new(state), on_change })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -109,22 +163,13 @@ impl RemoteHost {
     /// # Errors
     /// There is no thread, or the agent cannot be reached or understood.
     pub fn connect(target: Target, on_change: OnChange) -> Result<Arc<Self>, Error> {
-        let state = State {
-            schema: Arc::clone(schema::own()),
-            mirror: Mirror::new(Arc::clone(schema::own())),
-            connection: Connection::Connecting,
-            demands: HashMap::new(),
-            identity: None,
-            history: History::default(),
-            pasts: Vec::new(),
-        };
-        let shared = Arc::new(Shared { state: Mutex::new(state), on_change });
+        let shared = Shared::new(on_change);
         let (commands, waiting) = tokio::sync::mpsc::unbounded_channel();
         let (first, outcome) = mpsc::channel();
         let (name, own) = (target.to_string(), Arc::clone(&shared));
         std::thread::Builder::new().name("connection".to_owned()).spawn(move || {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(session::keep(&own, &target, waiting, &first)),
+                Ok(runtime) => runtime.block_on(session::keep(&own, Dial::Own(target), waiting, Some(&first))),
                 Err(cause) => {
                     let _ = first.send(Err(Text::from(cause.to_string())));
                 }
@@ -134,6 +179,15 @@ impl RemoteHost {
         let outcome = outcome.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(silence()));
         outcome.map_err(|why| Error::Peer { target: name, why })?;
         Ok(Arc::new(Self { shared, commands }))
+    }
+
+    /// A host over connections that somebody else makes.
+    pub(crate) fn over(line: Line, runtime: &tokio::runtime::Handle, on_change: OnChange) -> Arc<Self> {
+        let shared = Shared::new(on_change);
+        let (commands, waiting) = tokio::sync::mpsc::unbounded_channel();
+        let own = Arc::clone(&shared);
+        runtime.spawn(async move { session::keep(&own, Dial::Line(line, None), waiting, None).await });
+        Arc::new(Self { shared, commands })
     }
 }
 
@@ -222,7 +276,7 @@ impl State {
     }
 
     /// Takes a frame, and remembers what it says.
-    fn take(&mut self, frame: &crate::wire::proto::Frame) -> Result<(), WireError> {
+    fn take(&mut self, frame: &proto::Frame) -> Result<(), WireError> {
         self.mirror.apply(frame)?;
         let snapshot = self.mirror.snapshot();
         let told = frame.tables.iter().filter_map(|table| self.schema.layouts.get(table.table as usize));

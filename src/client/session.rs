@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Status, Streaming};
 
-use super::{Command, Shared, Target};
+use super::{Command, Line, Opened, Shared, Target, Trouble, TroubleKind};
 use crate::model::{Action, ActionError, Connection, Demand, HistoryAsk, Text};
 use crate::wire::mirror::Mirror;
 use crate::wire::proto::agent_client::AgentClient;
@@ -25,33 +25,59 @@ const ANSWER: Duration = Duration::from_secs(4);
 /// Shortest and longest pause between two attempts.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-type Client = AgentClient<Channel>;
+pub(crate) type Client = AgentClient<Channel>;
+
+/// Where connections come from.
+pub(super) enum Dial {
+    /// They are made here.
+    Own(Target),
+    /// Somebody else makes them and has them used, each once.
+    Line(Line, Option<Arc<Opened>>),
+}
+
+impl Dial {
+    async fn open(&mut self) -> Result<Arc<Opened>, Text> {
+        match self {
+            Self::Own(target) => open(target).await.map(Arc::new).map_err(|trouble| trouble.why),
+            Self::Line(line, used) => {
+                let fresh = |now: &Option<Arc<Opened>>| match (now, &*used) {
+                    (Some(now), Some(used)) => !Arc::ptr_eq(now, used),
+                    (now, _) => now.is_some(),
+                };
+                let found = tokio::time::timeout(ANSWER, line.wait_for(fresh)).await;
+                let found = found.map_err(|_| Text::from("the agent cannot be reached"))?;
+                let found = found.map_err(|_| Text::from("nobody connects any more"))?.clone();
+                used.clone_from(&found);
+                found.ok_or_else(|| Text::from("the agent cannot be reached"))
+            }
+        }
+    }
+}
 
 /// Keeps a connection until nobody has a use for it. The outcome of the first attempt is told to `first`; if that fails, it
 /// is the only one.
 pub(super) async fn keep(
     shared: &Shared,
-    target: &Target,
+    mut dial: Dial,
     mut commands: UnboundedReceiver<Command>,
-    first: &mpsc::Sender<Result<(), Text>>,
+    first: Option<&mpsc::Sender<Result<(), Text>>>,
 ) {
     let mut pause = AGAIN.0;
     let mut demands = Vec::new();
-    let mut fresh = true;
+    let mut first = first;
     loop {
-        let opened = open(target).await;
-        if fresh {
+        let opened = dial.open().await;
+        if let Some(first) = first.take() {
             let told = opened.as_ref().map(|_| ()).map_err(Clone::clone);
             let failed = told.is_err();
             if first.send(told).is_err() || failed {
                 return;
             }
-            fresh = false;
         }
         let why = match opened {
-            Ok((client, describe)) => {
+            Ok(opened) => {
                 pause = AGAIN.0;
-                match Session::begin(shared, client, describe).await {
+                match Session::begin(shared, opened.client.clone(), &opened.describe).await {
                     Ok(mut session) => match session.run(&mut commands, &mut demands).await {
                         Some(why) => why,
                         None => return,
@@ -86,7 +112,7 @@ async fn rest(pause: Duration, commands: &mut UnboundedReceiver<Command>, demand
 }
 
 /// Between half of a pause and the whole of it, so that many clients do not come back at once.
-fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     use std::hash::{BuildHasher as _, Hasher as _};
     let random = std::hash::RandomState::new().build_hasher().finish();
     pause.mul_f64(0.5 + (random % 1000) as f64 / 2000.0)
@@ -101,7 +127,7 @@ fn failed(action: &Action, why: &str) -> ActionError {
 }
 
 /// What a person reads about a failure.
-fn told(status: &Status) -> Text {
+pub(crate) fn told(status: &Status) -> Text {
     let message = status.message();
     Text::from(if message.is_empty() { status.code().description() } else { message })
 }
@@ -116,13 +142,23 @@ fn cause(error: &dyn std::error::Error) -> Text {
 }
 
 /// Connects and asks who is there.
-async fn open(target: &Target) -> Result<(Client, proto::DescribeReply), Text> {
+pub(crate) async fn open(target: &Target) -> Result<Opened, Trouble> {
     let channel = channel(target).await?;
     let mut client = AgentClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let request = proto::DescribeRequest { known: schema::own().hash.clone() };
     let reply = tokio::time::timeout(ANSWER, client.describe(request)).await;
     let reply = reply.map_err(|_| Text::from("the agent does not answer"))?;
-    Ok((client, reply.map_err(|status| told(&status))?.into_inner()))
+    Ok(Opened { client, describe: reply.map_err(|status| trouble(&status))?.into_inner() })
+}
+
+/// What an answer that is none means.
+pub(crate) fn trouble(status: &Status) -> Trouble {
+    let kind = match status.code() {
+        tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => TroubleKind::Protected,
+        tonic::Code::Unimplemented => TroubleKind::TooNew,
+        _ => TroubleKind::Unreachable,
+    };
+    Trouble { kind, why: told(status) }
 }
 
 async fn channel(target: &Target) -> Result<Channel, Text> {
@@ -173,12 +209,12 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    async fn begin(shared: &'a Shared, mut client: Client, describe: proto::DescribeReply) -> Result<Self, Text> {
+    async fn begin(shared: &'a Shared, mut client: Client, describe: &proto::DescribeReply) -> Result<Self, Text> {
         let adopted = match &describe.schema {
             Some(schema) => schema::adopt(schema).map_err(|error| Text::from(error.to_string()))?,
             None => Arc::clone(schema::own()),
         };
-        let hash = describe.hash;
+        let hash = describe.hash.clone();
         let request = proto::WatchRequest { hash: hash.clone(), ..Default::default() };
         let usual = client.watch(request).await.map_err(|status| told(&status))?.into_inner();
         {
@@ -195,8 +231,8 @@ impl<'a> Session<'a> {
                 state.schema = adopted;
             }
         }
-        let host = Text::from(describe.host);
-        let version = Text::from(describe.version);
+        let host = Text::from(describe.host.as_str());
+        let version = Text::from(describe.version.as_str());
         shared.connection(Connection::Live { host, version });
         Ok(Self { shared, client, hash, usual, extra: None })
     }

@@ -52,7 +52,7 @@ table! {
     }
     derived {
         /// Share of the time with something to do, time taken by the hypervisor included.
-        used(Ratio) = "busy / accounted" { title: Some("used%"), summary: Some(Fold::Max) },
+        used(Ratio) = "busy / accounted" { title: Some("used%"), summary: Some(Fold::All), glance: true },
         /// Share of ordinary programs.
         user_share(Ratio) = "user / accounted" { title: Some("user%") },
         /// Share of programs of lowered priority.
@@ -60,13 +60,13 @@ table! {
         /// Share of the kernel.
         system_share(Ratio) = "system / accounted" { title: Some("system%") },
         /// Share of waiting for storage.
-        iowait_share(Ratio) = "iowait / accounted" { title: Some("iowait%"), summary: Some(Fold::Max) },
+        iowait_share(Ratio) = "iowait / accounted" { title: Some("iowait%"), summary: Some(Fold::All) },
         /// Share of device interrupts.
         irq_share(Ratio) = "irq / accounted" { title: Some("IRQ%"), wide: true },
         /// Share of put-off interrupt work.
         softirq_share(Ratio) = "softirq / accounted" { title: Some("softirq%") },
         /// Share that the hypervisor took.
-        steal_share(Ratio) = "steal / accounted" { title: Some("steal%"), summary: Some(Fold::Max) },
+        steal_share(Ratio) = "steal / accounted" { title: Some("steal%"), summary: Some(Fold::All), glance: true },
         /// Share of guests.
         guest_share(Ratio) = "guest / accounted" { title: Some("guest%") },
         /// Share of doing nothing.

@@ -63,9 +63,9 @@ table! {
         /// Whether it is on and has a carrier; a device without a carrier of its own is unknown.
         Text(None) state: LinkState,
         /// Data received.
-        Counter(Bytes) rx_bytes: u64 { title: Some("rx"), traffic: true, top: true, summary: Some(Fold::Sum) },
+        Counter(Bytes) rx_bytes: u64 { title: Some("rx"), traffic: true, top: true, summary: Some(Fold::Max), glance: true },
         /// Data sent.
-        Counter(Bytes) tx_bytes: u64 { title: Some("tx"), traffic: true, summary: Some(Fold::Sum) },
+        Counter(Bytes) tx_bytes: u64 { title: Some("tx"), traffic: true, summary: Some(Fold::Max), glance: true },
         /// Packets received.
         Counter(Packets) rx_packets: u64 { title: Some("rx pkt") },
         /// Packets sent.

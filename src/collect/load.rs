@@ -24,7 +24,7 @@ table! {
     }
     derived {
         /// Five-minute load for each CPU.
-        per_cpu(Ratio) = "five / cpus" { title: Some("load/cpu"), summary: Some(Fold::Max) },
+        per_cpu(Ratio) = "five / cpus" { title: Some("load/cpu"), summary: Some(Fold::Max), glance: true },
     }
 }
 

@@ -89,7 +89,7 @@ table! {
     }
     derived {
         /// Share of memory that is not available to new programs.
-        used(Ratio) = "(total - available) / total" { title: Some("used%"), summary: Some(Fold::Max) },
+        used(Ratio) = "(total - available) / total" { title: Some("used%"), summary: Some(Fold::Max), glance: true },
         /// Memory that is not available to new programs.
         taken(Bytes) = "total - available" { title: Some("used") },
         /// Swap that is taken.

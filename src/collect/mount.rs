@@ -63,7 +63,7 @@ table! {
     }
     derived {
         /// Share of the space in use, without what is kept for root.
-        used_share(Ratio) = "used / (used + available)" { title: Some("used%"), top: true, summary: Some(Fold::Max) },
+        used_share(Ratio) = "used / (used + available)" { title: Some("used%"), top: true, summary: Some(Fold::Max), glance: true },
         /// Share of the files in use.
         inodes_share(Ratio) = "inodes_used / inodes" { title: Some("ino%"), wide: true, summary: Some(Fold::Max) },
     }

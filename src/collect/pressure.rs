@@ -22,7 +22,7 @@ table! {
         /// What tasks wait for.
         Id(None) resource: Resource { label: true },
         /// Share of the last ten seconds in which at least one task waited.
-        Gauge(Ratio) some_avg10: Option<f64> { title: Some("some 10s"), summary: Some(Fold::Max) },
+        Gauge(Ratio) some_avg10: Option<f64> { title: Some("some 10s"), summary: Some(Fold::Max), glance: true },
         /// Share of the last minute in which at least one task waited.
         Gauge(Ratio) some_avg60: Option<f64> { title: Some("some 1m") },
         /// Share of the last five minutes in which at least one task waited.

@@ -209,6 +209,11 @@ pub trait Host: Send + Sync {
     fn connection(&self) -> Connection {
         Connection::Local
     }
+    /// The host that a row of a table stands for, if it stands for one.
+    fn behind(&self, table: &str, key: &Key) -> Option<Arc<dyn Host>> {
+        let _ = (table, key);
+        None
+    }
 }
 
 /// Which guest owns an address, a MAC or an interface. Published by one collector, handed to the others one sample late.

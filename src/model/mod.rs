@@ -4,6 +4,7 @@
 
 mod cell;
 mod host;
+mod position;
 mod series;
 mod table;
 #[cfg(test)]
@@ -16,8 +17,9 @@ pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
 pub use host::{
     Action, ActionError, Connection, Demand, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState,
 };
+pub use position::position_of;
 pub use series::{Detail, HistoryAsk, Point, Series};
-pub use table::{Attrs, Column, Fold, History, Kind, Level, Row, Rows, Shape, Table, TableAttrs, position_of};
+pub use table::{Attrs, Column, Fold, History, Kind, Level, Row, Rows, Shape, Table, TableAttrs};
 pub use text::Text;
 pub use unit::{Style, Unit};
 pub use writing::Writing;

@@ -119,6 +119,8 @@ pub enum Fold {
     Min,
     /// Sum.
     Sum,
+    /// The row called `all`, which stands for all others.
+    All,
 }
 
 /// What generic readers need to know of a column beside its type; all of it is written in `table!`.
@@ -142,6 +144,8 @@ pub struct Attrs {
     pub label: bool,
     /// How the summary row of browse folds it.
     pub summary: Option<Fold>,
+    /// One of the few numbers by which a host is told from many others: browse asks every host for it.
+    pub glance: bool,
     /// Counter that says more as it is than as a rate: readers print it as it was measured.
     pub total: bool,
     /// Number that people know by heart, such as 1500: never scaled.
@@ -171,6 +175,7 @@ impl Attrs {
         top: false,
         label: false,
         summary: None,
+        glance: false,
         total: false,
         exact: false,
         program: false,
@@ -378,8 +383,7 @@ impl<R: Row> Rows for Vec<R> {
 ///     }
 /// }
 /// ```
-/// The braces after a column hold [`Attrs`] fields, those after the name [`TableAttrs`] fields; empty braces may be left
-/// out. Derived columns follow the others and have no field in the struct.
+/// Braces hold fields of [`Attrs`] and [`TableAttrs`]; empty ones may be left out. Derived columns have no field.
 #[macro_export]
 macro_rules! table {
     (
@@ -454,47 +458,4 @@ macro_rules! table {
             $crate::table!(@cells $self, $column, $n + 1usize; $($rest)*)
         }
     };
-}
-
-/// Names a column of a table so that the compiler's tests know the name exists: `col!(ProcessRow, rss)` is the position.
-/// Only `panel/` and the collectors themselves use it.
-#[macro_export]
-macro_rules! col {
-    ($row:ty, $name:ident) => {{
-        const POSITION: usize = $crate::model::position_of(<$row as $crate::model::Row>::TABLE, stringify!($name));
-        POSITION
-    }};
-}
-
-/// Position of a column, checked at compile time through [`col!`](crate::col!).
-///
-/// # Panics
-/// When the table has no such column: at compile time, because `col!` evaluates it in a constant.
-#[expect(clippy::panic, reason = "evaluated by the compiler only; a wrong name must not compile")]
-pub const fn position_of(table: &'static Table, name: &str) -> usize {
-    let Cow::Borrowed(columns) = table.columns else { panic!("only declared tables have col!") };
-    let mut i = 0;
-    while i < columns.len() {
-        if let Cow::Borrowed(known) = columns[i].name
-            && same(known.as_bytes(), name.as_bytes())
-        {
-            return i;
-        }
-        i += 1;
-    }
-    panic!("no such column")
-}
-
-const fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
 }

@@ -143,11 +143,14 @@ pub fn group(view: &View, rows: &[usize], by: usize, folds: &[(usize, Fold)]) ->
 
 /// Folds a column over rows into one number; missing and unknown cells are left out.
 pub fn fold(view: &View, rows: &[usize], column: usize, how: Fold) -> Option<f64> {
-    let numbers = rows.iter().filter_map(|row| view.cell(*row, column).number());
+    let all = |row: &&usize| view.raw().cell(**row, view.table().label_column()).text() == Some("all");
+    let meant = rows.iter().filter(|row| how != Fold::All || all(row));
+    let numbers = meant.filter_map(|row| view.cell(*row, column).number());
     numbers.reduce(|a, b| match how {
         Fold::Sum => a + b,
         Fold::Max => a.max(b),
         Fold::Min => a.min(b),
+        Fold::All => a,
     })
 }
 

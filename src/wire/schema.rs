@@ -83,9 +83,11 @@ const ATTRIBUTES: &[Attribute] = &[
     ("traffic", |attrs| &mut attrs.traffic),
     ("last", |attrs| &mut attrs.last),
     ("secret", |attrs| &mut attrs.secret),
+    ("glance", |attrs| &mut attrs.glance),
 ];
 
-const FOLDS: &[(&str, Fold)] = &[("summary-max", Fold::Max), ("summary-min", Fold::Min), ("summary-sum", Fold::Sum)];
+const FOLDS: &[(&str, Fold)] =
+    &[("summary-max", Fold::Max), ("summary-min", Fold::Min), ("summary-sum", Fold::Sum), ("summary-all", Fold::All)];
 
 const HISTORIES: &[(&str, History)] = &[("off", History::Off), ("whole", History::Whole), ("top", History::Top)];
 

@@ -1,0 +1,320 @@
+//! What does a reader see of many hosts?
+//!
+//! [`Fleet`] is a [`Host`] like any other: a schema, samples, a past. One thread with one runtime carries all connections;
+//! what they tell is put into rows at once, and a sample of all rows is published at most twice a second. Rows that did not
+//! change are shared between samples.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, watch};
+
+use super::keep::{Seat, Wanted, link};
+use super::list::{self, Entry};
+use super::summary;
+use super::table::{FleetRow, FleetRows, HostRow, Link, fleet, summaries, tables};
+use crate::client::{Opened, RemoteHost, Trouble};
+use crate::model::{
+    Action, ActionError, Demand, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table, TableState,
+    Text, Timestamp,
+};
+use crate::store::history::History;
+use crate::store::level::Thresholds;
+use crate::store::rate::{Mode, View};
+use crate::wire::proto;
+
+/// Connections that are being made at once.
+const CONNECTING: usize = 256;
+
+/// Threads that look up names.
+const LOOKUPS: usize = 8;
+
+/// Least time between two samples.
+const SPACING: Duration = Duration::from_millis(500);
+
+/// Called after each sample, from the thread of the fleet: it must only pass the news on.
+type OnChange = Arc<dyn Fn() + Send + Sync>;
+
+/// What a fleet is.
+pub struct Options {
+    /// The hosts.
+    pub hosts: Vec<Entry>,
+    /// When a value is worth a look: thresholds of the table `fleet`.
+    pub levels: Arc<Thresholds>,
+}
+
+/// Many hosts.
+pub struct Fleet {
+    shared: Arc<Shared>,
+    lines: Vec<watch::Receiver<Option<Arc<Opened>>>>,
+    wanted: watch::Sender<Wanted>,
+    runtime: tokio::runtime::Handle,
+    /// Its end is the end of the thread.
+    _stop: tokio::sync::oneshot::Sender<()>,
+}
+
+/// What the connections and the readers share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    levels: Arc<Thresholds>,
+    on_change: OnChange,
+}
+
+struct State {
+    rows: Vec<Arc<HostRow>>,
+    dirty: bool,
+    snapshot: Arc<Snapshot>,
+    history: History,
+    demands: BTreeMap<u64, Vec<Demand>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Fleet {
+    /// Begins to connect to all hosts.
+    ///
+    /// # Errors
+    /// There is no thread, or what it needs.
+    pub fn start(options: Options, on_change: OnChange) -> std::io::Result<Arc<Self>> {
+        raise_files();
+        let entries = list::unique(options.hosts);
+        let rows = entries.iter().map(|entry| Arc::new(HostRow::new(entry))).collect();
+        let state = State {
+            rows,
+            dirty: true,
+            snapshot: Arc::default(),
+            history: History::default(),
+            demands: BTreeMap::new(),
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), levels: options.levels, on_change });
+        shared.judge_all();
+        shared.publish(false);
+        let (wanted, watched) = watch::channel(Arc::new(summary::wanted([].into_iter())));
+        let gate = Arc::new(Semaphore::new(CONNECTING));
+        let mut lines = Vec::with_capacity(entries.len());
+        let mut seats = Vec::with_capacity(entries.len());
+        for (index, entry) in entries.into_iter().enumerate() {
+            let (line, ours) = watch::channel(None);
+            lines.push(ours);
+            let Some(target) = entry.target.clone().filter(|_| entry.flaw.is_none()) else { continue };
+            let (shared, gate, wanted) = (Arc::clone(&shared), Arc::clone(&gate), watched.clone());
+            seats.push(Seat { index, entry, target, shared, gate, wanted, line });
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(LOOKUPS)
+            .thread_name("lookup")
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let publishing = Arc::clone(&shared);
+        std::thread::Builder::new().name("fleet".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                for seat in seats {
+                    tokio::spawn(seat.keep());
+                }
+                tokio::select! {
+                    () = publish(&publishing) => {}
+                    _ = stopped => {}
+                }
+            });
+            // a name that is looked up keeps nobody from leaving
+            runtime.shutdown_background();
+        })?;
+        Ok(Arc::new(Self { shared, lines, wanted, runtime: handle, _stop: stop }))
+    }
+}
+
+/// Publishes what has changed, for ever.
+async fn publish(shared: &Shared) {
+    let mut tick = tokio::time::interval(SPACING);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut remembered = None::<Instant>;
+    loop {
+        tick.tick().await;
+        let remember = remembered.is_none_or(|before| before.elapsed() + SPACING / 2 >= list::INTERVAL);
+        if shared.publish(remember) && remember {
+            remembered = Some(Instant::now());
+        }
+    }
+}
+
+/// As many connections as this process may have.
+fn raise_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    // who may not have more has what there is, and says so host by host
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum });
+}
+
+impl HostRow {
+    fn new(entry: &Entry) -> Self {
+        let (state, reason) = match &entry.flaw {
+            Some((state, why)) => (*state, Some(why.clone())),
+            None => (Link::Connecting, None),
+        };
+        let own = FleetRow {
+            host: entry.name.clone(),
+            state,
+            critical: 0,
+            warning: 0,
+            careful: 0,
+            since: Timestamp::now(),
+            seen: None,
+            retry: None,
+            boot: None,
+            skew: None,
+            version: None,
+            name: None,
+            groups: Text::from(entry.groups.iter().map(Text::as_str).collect::<Vec<_>>().join(" ")),
+            address: entry.address.clone(),
+            reason,
+        };
+        Self { own, cells: vec![None; summaries().len()].into() }
+    }
+
+    fn state(&mut self, state: Link, reason: Option<Text>) {
+        if self.own.state != state {
+            (self.own.state, self.own.since) = (state, Timestamp::now());
+        }
+        self.own.reason = reason;
+    }
+
+    /// Counts what deserves a look.
+    fn judge(&mut self, levels: &Thresholds) {
+        let rows = Arc::new(FleetRows(vec![Arc::new(self.clone())]));
+        let sample = Sample { rows, time: Timestamp(0), mono: Mono(0) };
+        let view = View::new(&sample, None, Mode::Rate);
+        let counted = |at: &usize| !["critical", "warning", "careful"].contains(&&*fleet().columns[*at].name);
+        let columns = (0..fleet().columns.len()).filter(counted);
+        self.own.count(columns.map(|column| levels.level(&view, 0, column)));
+    }
+}
+
+impl Shared {
+    /// Changes a row.
+    fn change(&self, index: usize, change: impl FnOnce(&mut HostRow)) {
+        let mut state = lock(&self.state);
+        let Some(slot) = state.rows.get_mut(index) else { return };
+        let mut row = HostRow::clone(slot);
+        change(&mut row);
+        row.judge(&self.levels);
+        *slot = Arc::new(row);
+        state.dirty = true;
+    }
+
+    fn judge_all(&self) {
+        let count = lock(&self.state).rows.len();
+        (0..count).for_each(|index| self.change(index, |_| {}));
+    }
+
+    /// A host has said who it is.
+    pub(super) fn met(&self, index: usize, describe: &proto::DescribeReply, now: Timestamp) {
+        self.change(index, |row| {
+            row.state(Link::Live, None);
+            row.own.seen = Some(now);
+            row.own.retry = None;
+            row.own.version = Some(Text::from(describe.version.as_str()));
+            row.own.name = Some(Text::from(describe.host.as_str()));
+            let uptime = i64::try_from(describe.mono).ok();
+            row.own.boot = uptime.and_then(|uptime| describe.time.checked_sub(uptime)).map(Timestamp);
+            row.own.skew = Some(Timestamp(describe.time).seconds() - now.seconds());
+        });
+    }
+
+    /// A host has told something.
+    pub(super) fn told(&self, index: usize, snapshot: &Snapshot, told: &BTreeSet<&str>, wanted: &BTreeSet<usize>) {
+        self.change(index, |row| {
+            summary::tell(snapshot, told, wanted, &mut row.cells);
+            row.state(Link::Live, None);
+            row.own.seen = Some(Timestamp::now());
+        });
+    }
+
+    /// A host says nothing, though its connection stands.
+    pub(super) fn silent(&self, index: usize) {
+        self.change(index, |row| row.state(Link::Stale, Some(Text::from("connected, but says nothing"))));
+    }
+
+    /// A host cannot be used.
+    pub(super) fn lost(&self, index: usize, trouble: &Trouble, retry: Timestamp) {
+        self.change(index, |row| {
+            row.state(link(trouble.kind), Some(trouble.why.clone()));
+            row.own.retry = Some(retry);
+        });
+    }
+
+    /// Publishes a sample if anything has changed.
+    fn publish(&self, remember: bool) -> bool {
+        let mut state = lock(&self.state);
+        if !std::mem::take(&mut state.dirty) {
+            return false;
+        }
+        let rows = Arc::new(FleetRows(state.rows.clone()));
+        let sample = Sample { rows, time: Timestamp::now(), mono: Mono::now() };
+        if remember {
+            state.history.record(&View::new(&sample, None, Mode::Rate));
+        }
+        let mut snapshot = Snapshot::clone(&state.snapshot);
+        snapshot.generation += 1;
+        let before = snapshot.tables.remove(&*fleet().name).and_then(|state| state.now);
+        let known = TableState { table: fleet(), now: Some(sample), before, status: Status::ok() };
+        snapshot.tables.insert("fleet", known);
+        state.snapshot = Arc::new(snapshot);
+        drop(state);
+        (self.on_change)();
+        true
+    }
+}
+
+impl Host for Fleet {
+    fn schema(&self) -> &'static [&'static Table] {
+        tables()
+    }
+
+    fn demand(&self, reader: u64, wants: Vec<Demand>) {
+        let mut state = lock(&self.shared.state);
+        if wants.is_empty() {
+            state.demands.remove(&reader);
+        } else {
+            state.demands.insert(reader, wants);
+        }
+        let named = state.demands.values().flatten().filter(|demand| demand.table == fleet().name);
+        let wanted = summary::wanted(named.flat_map(|demand| demand.columns.iter().map(String::as_str)));
+        drop(state);
+        self.wanted.send_if_modified(|known| {
+            let changed = **known != wanted;
+            if changed {
+                *known = Arc::new(wanted);
+            }
+            changed
+        });
+    }
+
+    fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&lock(&self.shared.state).snapshot)
+    }
+
+    fn history(&self, ask: &HistoryAsk) -> Option<Series> {
+        lock(&self.shared.state).history.series(ask)
+    }
+
+    fn act(&self, _: &Action) -> Result<(), ActionError> {
+        Err(ActionError::Off)
+    }
+
+    fn behind(&self, table: &str, key: &Key) -> Option<Arc<dyn Host>> {
+        if table != fleet().name {
+            return None;
+        }
+        let snapshot = self.latest();
+        let rows = &snapshot.get(table)?.now.as_ref()?.rows;
+        let index = (0..rows.len()).find(|row| key.matches(&**rows, *row))?;
+        let told = Arc::clone(&self.shared.on_change);
+        let line = self.lines.get(index)?.clone();
+        Some(RemoteHost::over(line, &self.runtime, Box::new(move || told())))
+    }
+}

@@ -1,0 +1,149 @@
+//! How is one of many hosts kept in sight?
+//!
+//! A task for each host: it connects when it is its turn, asks for what summarizes the host, and tells the fleet what it
+//! hears. When that fails it waits, longer every time, and by chance not as long as the others. What it hears is bounded
+//! and checked like everything that comes from a peer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use tokio::sync::{Semaphore, watch};
+
+use super::fleet::Shared;
+use super::list::Entry;
+use super::summary;
+use super::table::Link;
+use crate::client::session::{self, jittered, trouble};
+use crate::client::{Opened, Target, Trouble, TroubleKind};
+use crate::model::{Text, Timestamp};
+use crate::wire::mirror::Mirror;
+use crate::wire::schema::{self, Schema};
+use crate::wire::{WireError, proto};
+
+/// Shortest and longest pause between two attempts.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+
+/// After so long a connection was a good one, and the next pause is short again.
+const STEADY: Duration = Duration::from_secs(30);
+
+/// A host that has said nothing for so many intervals and a while is stale.
+const MISSED: u32 = 3;
+const WHILE: Duration = Duration::from_secs(2);
+
+/// What summaries are wanted.
+pub(super) type Wanted = Arc<BTreeSet<usize>>;
+
+/// One host and what its task needs.
+pub(super) struct Seat {
+    pub(super) index: usize,
+    pub(super) entry: Entry,
+    pub(super) target: Target,
+    pub(super) shared: Arc<Shared>,
+    /// How many may connect at once.
+    pub(super) gate: Arc<Semaphore>,
+    pub(super) wanted: watch::Receiver<Wanted>,
+    /// The connection for whoever opens the host.
+    pub(super) line: watch::Sender<Option<Arc<Opened>>>,
+}
+
+impl Seat {
+    /// Keeps the host in sight for ever.
+    pub(super) async fn keep(mut self) {
+        let mut pause = AGAIN.0;
+        loop {
+            let begun = Instant::now();
+            let Err(trouble) = self.session().await;
+            self.line.send_replace(None);
+            if begun.elapsed() >= STEADY {
+                pause = AGAIN.0;
+            }
+            let rest = jittered(pause);
+            self.shared.lost(self.index, &trouble, Timestamp(Timestamp::now().0 + rest.as_nanos() as i64));
+            tokio::time::sleep(rest).await;
+            pause = (pause * 2).min(AGAIN.1);
+        }
+    }
+
+    /// One connection from its beginning to its end.
+    async fn session(&mut self) -> Result<std::convert::Infallible, Trouble> {
+        let permit = self.gate.acquire().await;
+        let opened = Arc::new(session::open(&self.target).await?);
+        let now = Timestamp::now();
+        drop(permit);
+        let schema = adopted(&opened.describe)?;
+        self.shared.met(self.index, &opened.describe, now);
+        self.line.send_replace(Some(Arc::clone(&opened)));
+        let mut mirror = Mirror::new(Arc::clone(&schema));
+        loop {
+            let wanted = Arc::clone(&self.wanted.borrow_and_update());
+            let tables = summary::selections(&wanted, &schema);
+            let request = proto::WatchRequest {
+                hash: opened.describe.hash.clone(),
+                silent: tables.is_empty(),
+                tables,
+                interval: self.entry.interval.as_nanos() as u64,
+                demands: Vec::new(),
+            };
+            let stream = opened.client.clone().watch(request).await.map_err(|status| trouble(&status))?;
+            mirror.resume();
+            self.listen(stream.into_inner(), &mut mirror, &wanted).await?;
+        }
+    }
+
+    /// Takes what the host says until something else is wanted of it.
+    async fn listen(
+        &mut self,
+        mut stream: tonic::Streaming<proto::WatchReply>,
+        mirror: &mut Mirror,
+        wanted: &BTreeSet<usize>,
+    ) -> Result<(), Trouble> {
+        let patience = self.entry.interval * MISSED + WHILE;
+        loop {
+            let frame = tokio::select! {
+                frame = tokio::time::timeout(patience, stream.message()) => frame,
+                changed = self.wanted.changed() => {
+                    return changed.map_err(|_| Text::from("nobody looks any more").into());
+                }
+            };
+            let Ok(frame) = frame else {
+                self.shared.silent(self.index);
+                continue;
+            };
+            let frame = frame.map_err(|status| trouble(&status))?;
+            let frame = frame.ok_or_else(|| Text::from("the agent has ended"))?;
+            let damaged = |error: WireError| Text::from(error.to_string());
+            let frame = proto::Frame::decode(frame.frame).map_err(|error| damaged(error.into()))?;
+            mirror.apply(&frame).map_err(damaged)?;
+            let place = |table: &proto::TableFrame| mirror.schema().layouts.get(table.table as usize);
+            let told = frame.tables.iter().filter_map(place).map(|layout| &*layout.table.name).collect();
+            self.shared.told(self.index, &mirror.snapshot(), &told, wanted);
+        }
+    }
+}
+
+/// The schema of an agent.
+fn adopted(describe: &proto::DescribeReply) -> Result<Arc<Schema>, Trouble> {
+    let Some(described) = &describe.schema else { return Ok(Arc::clone(schema::own())) };
+    schema::adopt(described).map_err(|cause| {
+        let version = Text::from(describe.version.as_str());
+        let newer = major(&version) > major(env!("CARGO_PKG_VERSION"));
+        let kind = if newer { TroubleKind::TooNew } else { TroubleKind::Unreachable };
+        Trouble { kind, why: Text::from(format!("agent {version}: {cause}")) }
+    })
+}
+
+fn major(version: &str) -> Option<u64> {
+    version.split('.').next()?.parse().ok()
+}
+
+/// The state that a trouble means.
+pub(super) fn link(kind: TroubleKind) -> Link {
+    match kind {
+        TroubleKind::Unreachable => Link::Unreachable,
+        TroubleKind::Protected => Link::Protected,
+        TroubleKind::KeyChanged => Link::KeyChanged,
+        TroubleKind::TooNew => Link::TooNew,
+    }
+}

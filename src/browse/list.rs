@@ -1,0 +1,244 @@
+//! Which hosts are there to browse?
+//!
+//! A list is written in TOML, comes from Prometheus as a `file_sd` file, or from the command line. Nothing in it is left
+//! out: what is there twice or makes no sense stays, and says so.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::table::Link;
+use crate::client::{PORT, Target};
+use crate::collect::settings::Interval;
+use crate::model::Text;
+
+/// Time between two looks at a host if nothing else is said.
+pub const INTERVAL: Duration = Duration::from_secs(2);
+
+/// A host of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// What people call it.
+    pub name: Text,
+    /// Its agent as written, where that makes sense.
+    pub target: Option<Target>,
+    /// Its agent as written.
+    pub address: Text,
+    /// Groups that it is in.
+    pub groups: Vec<Text>,
+    /// Time between two looks.
+    pub interval: Duration,
+    /// Why it is not asked at all, and what that is.
+    pub flaw: Option<(Link, Text)>,
+}
+
+/// A list in TOML, as it is read.
+#[derive(Debug, Default)]
+pub struct List {
+    /// The hosts.
+    pub hosts: Vec<Entry>,
+    /// `file_sd` files of Prometheus with more of them.
+    pub file_sd: Vec<PathBuf>,
+}
+
+/// Why a text is no list.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where.
+    pub span: Option<Range<usize>>,
+    /// What is wrong there.
+    pub message: String,
+    /// What to do about it; empty when there is nothing.
+    pub hint: String,
+}
+
+/// The file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    interval: Option<Interval>,
+    #[serde(default, rename = "file_sd")]
+    more: Vec<PathBuf>,
+    #[serde(default)]
+    host: Vec<HostSettings>,
+}
+
+/// `[[host]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostSettings {
+    name: Option<String>,
+    address: Spanned<String>,
+    port: Option<Spanned<u16>>,
+    #[serde(default)]
+    groups: Vec<String>,
+    interval: Option<Interval>,
+}
+
+/// One entry of a `file_sd` file.
+#[derive(Deserialize)]
+struct Targets {
+    targets: Vec<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+impl Entry {
+    /// A host that is nothing but its agent.
+    pub fn of(target: Target) -> Self {
+        let address = Text::from(target.to_string());
+        let name = match &target {
+            Target::Tcp { host, port } if *port == PORT => Text::from(host.as_str()),
+            _ => address.clone(),
+        };
+        Self { name, target: Some(target), address, groups: Vec::new(), interval: INTERVAL, flaw: None }
+    }
+
+    /// A host as somebody has written it, whatever that is.
+    fn written(text: &str, groups: Vec<Text>) -> Self {
+        match text.parse() {
+            Ok(target) => Self { groups, ..Self::of(target) },
+            Err(cause) => {
+                let (name, why): (_, crate::client::TargetError) = (Text::from(text), cause);
+                let flaw = Some((Link::Wrong, Text::from(why.to_string())));
+                Self { name: name.clone(), target: None, address: name, groups, interval: INTERVAL, flaw }
+            }
+        }
+    }
+}
+
+/// Reads a list in TOML.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub fn read(text: &str) -> Result<List, Mistake> {
+    let File { interval, more, host } = toml::from_str(text).map_err(|error: toml::de::Error| Mistake {
+        span: error.span(),
+        message: error.message().trim().replace('\n', ": "),
+        hint: String::new(),
+    })?;
+    let interval = interval.map_or(INTERVAL, |interval| interval.0);
+    let hosts = host.into_iter().map(|host| entry(host, interval)).collect::<Result<_, _>>()?;
+    Ok(List { hosts, file_sd: more })
+}
+
+fn entry(host: HostSettings, interval: Duration) -> Result<Entry, Mistake> {
+    let span = host.address.span();
+    let target: Target = host.address.get_ref().parse().map_err(|cause: crate::client::TargetError| Mistake {
+        span: Some(span),
+        message: cause.to_string(),
+        hint: String::new(),
+    })?;
+    let target = match (target, host.port) {
+        (target, None) => target,
+        (Target::Tcp { host, port }, Some(given)) if port == PORT && *given.get_ref() > 0 => {
+            Target::Tcp { host, port: *given.get_ref() }
+        }
+        (_, Some(given)) => {
+            let message = "the address has a port already, or none at all".to_owned();
+            return Err(Mistake { span: Some(given.span()), message, hint: "write the port once".to_owned() });
+        }
+    };
+    let of = Entry::of(target);
+    let groups = host.groups.iter().map(|group| Text::from(group.as_str())).collect();
+    let name = host.name.map_or(of.name, Text::from);
+    Ok(Entry { name, groups, interval: host.interval.map_or(interval, |interval| interval.0), ..of })
+}
+
+/// Reads a `file_sd` file of Prometheus in JSON; its labels become groups `label=value`.
+///
+/// # Errors
+/// It is none.
+pub fn read_file_sd(text: &str) -> Result<Vec<Entry>, Mistake> {
+    let found: Vec<Targets> = serde_json::from_str(text).map_err(|error| {
+        let before = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
+        let at = before + error.column().saturating_sub(1);
+        let hint = "a list of objects with `targets` and `labels`, in JSON".to_owned();
+        // serde says where; that is told once
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+        Mistake { span: Some(at..at), message, hint }
+    })?;
+    let entries = found.into_iter().flat_map(|one| {
+        let groups: Vec<Text> = one.labels.iter().map(|(name, value)| Text::from(format!("{name}={value}"))).collect();
+        one.targets.into_iter().map(move |target| Entry::written(&target, groups.clone()))
+    });
+    Ok(entries.collect())
+}
+
+/// Gives every host a name of its own, and says which agents are in the list already.
+pub(super) fn unique(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut names: HashMap<Text, usize> = HashMap::new();
+    let mut agents: HashMap<String, Text> = HashMap::new();
+    let mut out = Vec::with_capacity(entries.len());
+    for mut entry in entries {
+        let times = names.entry(entry.name.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            entry.name = Text::from(format!("{} #{times}", entry.name));
+        }
+        if let Some(first) = agents.get(entry.address.as_str()).filter(|_| entry.flaw.is_none()) {
+            entry.flaw = Some((Link::Duplicate, Text::from(format!("the same agent as {first}"))));
+        } else {
+            agents.insert(entry.address.to_string(), entry.name.clone());
+        }
+        out.push(entry);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_in_toml_has_names_groups_and_intervals() {
+        let text = "interval = '5s'\nfile_sd = ['more.json']\n[[host]]\nname = 'hv'\naddress = '10.0.0.1'\nport = 7000\n\
+                    groups = ['prod', 'kvm']\n[[host]]\naddress = 'hv-2.example:7001'\ninterval = '1s'\n";
+        let list = read(text).unwrap();
+        assert_eq!(list.file_sd, [PathBuf::from("more.json")]);
+        let [one, two] = list.hosts.as_slice() else { panic!("{list:?}") };
+        assert_eq!((one.name.as_str(), one.address.as_str()), ("hv", "10.0.0.1:7000"));
+        assert_eq!((one.interval, two.interval), (Duration::from_secs(5), Duration::from_secs(1)));
+        assert_eq!(one.groups, [Text::from("prod"), Text::from("kvm")]);
+        assert_eq!((two.name.as_str(), two.address.as_str()), ("hv-2.example:7001", "hv-2.example:7001"));
+    }
+
+    #[test]
+    fn mistakes_have_a_place() {
+        for (text, at) in [
+            ("[[host]]\naddress = 'a b'\n", "'a b'"),
+            ("[[host]]\naddress = 'a:1'\nport = 2\n", "2"),
+            ("[[host]]\naddress = 'a'\ngruops = []\n", "gruops"),
+            ("interval = 'soon'\n", "'soon'"),
+        ] {
+            let span = read(text).unwrap_err().span.unwrap();
+            assert_eq!(&text[span], at, "{text}");
+        }
+    }
+
+    #[test]
+    fn targets_of_prometheus_become_hosts_and_labels_groups() {
+        let text = r#"[{"targets": ["hv-1:61208", "b a d"], "labels": {"env": "prod"}}, {"targets": ["hv-2:7000"]}]"#;
+        let entries = read_file_sd(text).unwrap();
+        let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(names, ["hv-1", "b a d", "hv-2:7000"]);
+        assert_eq!(entries[0].groups, [Text::from("env=prod")]);
+        assert_eq!(entries[1].flaw.as_ref().map(|(link, _)| *link), Some(Link::Wrong));
+        let mistake = read_file_sd("[\n  {\"targets\": 1}]").unwrap_err();
+        assert!(mistake.span.is_some() && !mistake.message.contains("line"), "{mistake:?}");
+    }
+
+    #[test]
+    fn what_is_there_twice_stays_and_says_so() {
+        let of = |text: &str| Entry::written(text, Vec::new());
+        let named = |name: &str, text: &str| Entry { name: Text::from(name), ..of(text) };
+        let list = unique(vec![named("a", "h1"), named("a", "h2"), named("b", "h1"), of("h3")]);
+        let told: Vec<(&str, bool)> = list.iter().map(|entry| (entry.name.as_str(), entry.flaw.is_some())).collect();
+        assert_eq!(told, [("a", false), ("a #2", false), ("b", true), ("h3", false)]);
+    }
+}

@@ -1,0 +1,147 @@
+//! Which hosts does `browse` show?
+//!
+//! Those of `hosts.toml` beside the configuration, of every `*.toml` in `hosts.d` beside it, and of the `file_sd` files that
+//! they name. A file that somebody else could have written is refused, as the configuration is.
+
+use std::path::{Path, PathBuf};
+
+use super::problem::{Problem, Problems, place};
+use super::{candidates, file};
+use crate::browse::Entry;
+use crate::browse::list::{self, Mistake};
+use crate::model::Text;
+
+/// The list beside the configuration.
+const LIST: &str = "hosts.toml";
+
+/// The directory of more lists beside it.
+const MORE: &str = "hosts.d";
+
+/// Lists that are read at most.
+const MAX_LISTS: usize = 1024;
+
+/// Whether a file is a list of hosts by its name.
+pub fn is_list(path: &Path) -> bool {
+    let beside = path.parent().and_then(Path::file_name).is_some_and(|name| name == MORE);
+    path.file_name().is_some_and(|name| name == LIST) || (beside && is_toml(path))
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "toml")
+}
+
+/// The hosts of all lists that belong to a configuration, which may be none.
+///
+/// # Errors
+/// Every list that is wrong, with its place.
+pub fn hosts(named: Option<&Path>) -> Result<Vec<Entry>, Problems> {
+    let (mut entries, mut problems) = (Vec::new(), Vec::new());
+    for path in lists(named)? {
+        match read(&path) {
+            Ok(found) => entries.extend(found),
+            Err(Problems(found)) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() { Ok(entries) } else { Err(Problems(problems)) }
+}
+
+/// Checks one list.
+///
+/// # Errors
+/// The first mistake of it and of each file that it names.
+pub fn check(path: &Path) -> Result<(), Problems> {
+    read(path).map(drop)
+}
+
+/// The lists that there are.
+fn lists(named: Option<&Path>) -> Result<Vec<PathBuf>, Problem> {
+    let of = match named {
+        Some(path) => vec![path.to_owned()],
+        None => candidates(),
+    };
+    let exists = |path: &Path| path.symlink_metadata().is_ok();
+    let directories = of.iter().filter_map(|path| path.parent());
+    let found = directories.map(|dir| (dir.join(LIST), dir.join(MORE)));
+    let Some((list, more)) = found.into_iter().find(|(list, more)| exists(list) || exists(more)) else {
+        return Ok(Vec::new());
+    };
+    let mut lists: Vec<PathBuf> = Some(list).filter(|list| exists(list)).into_iter().collect();
+    if exists(&more) {
+        let fail = |cause: std::io::Error| {
+            Problem::new(Text::from(more.as_path()).as_str(), format!("cannot be read: {cause}"), "")
+        };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&more).map_err(fail)? {
+            found.push(entry.map_err(fail)?.path());
+        }
+        found.retain(|path| is_toml(path));
+        found.sort_unstable();
+        lists.extend(found);
+    }
+    if lists.len() > MAX_LISTS {
+        let message = format!("has more than {MAX_LISTS} lists of hosts");
+        return Err(Problem::new(Text::from(more.as_path()).as_str(), message, "join some of them"));
+    }
+    Ok(lists)
+}
+
+/// The hosts of one list.
+fn read(path: &Path) -> Result<Vec<Entry>, Problems> {
+    let text = file::read(path)?;
+    let mut list = list::read(&text).map_err(|mistake| problem(path, &text, mistake))?;
+    let mut problems = Vec::new();
+    for file in &list.file_sd {
+        // a name in a list is one beside it
+        let file = path.parent().map_or_else(|| file.clone(), |dir| dir.join(file));
+        let read = file::read(&file)
+            .and_then(|text| list::read_file_sd(&text).map_err(|mistake| problem(&file, &text, mistake)));
+        match read {
+            Ok(found) => list.hosts.extend(found),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(list.hosts) } else { Err(Problems(problems)) }
+}
+
+fn problem(path: &Path, text: &str, mistake: Mistake) -> Problem {
+    Problem::new(place(path, text, mistake.span), mistake.message, mistake.hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_beside_the_configuration_are_read_with_what_they_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let config = dir.path().join("netglance.toml");
+        assert_eq!(hosts(Some(&config)).unwrap(), []);
+        std::fs::create_dir(dir.path().join("hosts.d")).unwrap();
+        write("hosts.toml", "file_sd = ['sd.json']\n[[host]]\naddress = 'one'\n");
+        write("sd.json", r#"[{"targets": ["two"]}]"#);
+        write("hosts.d/b.toml", "[[host]]\naddress = 'four'\n");
+        write("hosts.d/a.toml", "[[host]]\naddress = 'three'\n");
+        write("hosts.d/notes.txt", "nothing\n");
+        let names = |hosts: Vec<Entry>| hosts.into_iter().map(|host| host.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(hosts(Some(&config)).unwrap()), ["one", "two", "three", "four"]);
+        assert!(is_list(&dir.path().join("hosts.toml")) && is_list(&dir.path().join("hosts.d/a.toml")));
+        assert!(!is_list(&config));
+
+        write("hosts.toml", "[[host]]\naddress = 'one'\nnam = 'x'\n");
+        write("hosts.d/b.toml", "[[host]]\naddress = 'a b'\n");
+        let problems = hosts(Some(&config)).unwrap_err().to_string();
+        assert!(problems.contains("hosts.toml:3:1") && problems.contains("b.toml:2:11"), "{problems}");
+    }
+
+    #[test]
+    fn the_list_that_is_delivered_is_right() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/hosts.toml");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(list::read(&text).unwrap().hosts, []);
+        // every line that shows a key is right without its mark
+        let shown: String =
+            text.lines().filter_map(|line| line.strip_prefix("#: ")).map(|line| line.to_owned() + "\n").collect();
+        assert_eq!(list::read(&shown).unwrap().hosts.len(), 2, "{shown}");
+    }
+}

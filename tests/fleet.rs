@@ -1,0 +1,170 @@
+//! Do many hosts become rows, whatever state they are in?
+//!
+//! Fifty agents that speak the real protocol on addresses of the loopback, and hosts that are not there, do not answer, have
+//! no name, or stand in the list twice.
+
+#![cfg(test)]
+
+mod simulated;
+
+use std::collections::{HashMap, HashSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use netglance::browse::{self, Entry, Fleet, Options, position};
+use netglance::model::{Connection, Demand, Host as _, Key, Rows};
+use netglance::store::level::{Limit, Threshold, Thresholds};
+use simulated::Simulated;
+
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Agents that live.
+const LIVE: usize = 50;
+
+struct Agents {
+    simulated: Simulated,
+    addresses: Vec<SocketAddr>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Agents {
+    fn start(count: usize) -> Self {
+        let address = |n: usize| SocketAddr::from((Ipv4Addr::new(127, 1, (n / 200) as u8, (n % 200) as u8 + 1), 0));
+        let listeners: Vec<_> = (0..count).map(|n| std::net::TcpListener::bind(address(n)).unwrap()).collect();
+        let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        let simulated = Simulated::new();
+        let (serving, (stop, stopped)) = (simulated.clone(), tokio::sync::oneshot::channel());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                for listener in listeners {
+                    listener.set_nonblocking(true).unwrap();
+                    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                    tokio::spawn(serving.clone().serve(listener));
+                }
+                let _ = stopped.await;
+            });
+        });
+        Self { simulated, addresses, stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Agents {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+fn entry(address: &impl ToString) -> Entry {
+    Entry { interval: Duration::from_millis(200), ..Entry::of(address.to_string().parse().unwrap()) }
+}
+
+fn fleet(hosts: Vec<Entry>, levels: &[Threshold]) -> (Arc<Fleet>, Receiver<()>) {
+    let (sender, changes) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let told = Arc::new(move || {
+        let _ = sender.lock().unwrap().send(());
+    });
+    let levels = Arc::new(Thresholds::new(levels, browse::tables().iter().copied()).unwrap());
+    (Fleet::start(Options { hosts, levels }, told).unwrap(), changes)
+}
+
+fn rows(fleet: &Fleet) -> Arc<dyn Rows> {
+    Arc::clone(&fleet.latest().get("fleet").unwrap().now.as_ref().unwrap().rows)
+}
+
+/// Texts of a column by host.
+fn words(fleet: &Fleet, column: &str) -> HashMap<String, String> {
+    let rows = rows(fleet);
+    let at = rows.table().position(column).unwrap();
+    let text = |row, column| rows.cell(row, column).text().unwrap_or_default().to_owned();
+    (0..rows.len()).map(|row| (text(row, 0), text(row, at))).collect()
+}
+
+fn changed(changes: &Receiver<()>, what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        let left = PATIENCE.saturating_sub(start.elapsed());
+        assert!(changes.recv_timeout(left).is_ok(), "waited in vain for {what}");
+    }
+}
+
+#[test]
+fn fifty_agents_are_rows_over_one_connection_each() {
+    let agents = Agents::start(LIVE);
+    let limit = |text: &str| Some(Limit::Text(text.to_owned()));
+    let careful =
+        Threshold { table: "load".into(), column: "per_cpu".into(), careful: limit("10%"), ..Threshold::default() };
+    let levels = browse::thresholds(&vec![careful], browse::tables());
+    let (fleet, changes) = fleet(agents.addresses.iter().map(entry).collect(), &levels);
+    assert_eq!(rows(&fleet).len(), LIVE, "every host is there before any has answered");
+    changed(&changes, "all of them", || words(&fleet, "state").values().all(|state| state == "live"));
+    let load = position("load", "per_cpu").unwrap();
+    // what the rate is of is unknown for a moment when the frames begin anew
+    let mut told = HashSet::new();
+    for at in [load, position("cpu", "used").unwrap(), position("link", "rx_bytes").unwrap()] {
+        changed(&changes, &browse::tables()[0].columns[at].name, || {
+            let rows = rows(&fleet);
+            told.extend((0..LIVE).filter(|row| !rows.cell(*row, at).is_missing()).map(|row| (row, at)));
+            (0..LIVE).all(|row| told.contains(&(row, at)))
+        });
+    }
+    let rows_now = rows(&fleet);
+    let careful = rows_now.table().position("careful").unwrap();
+    assert!((0..LIVE).all(|row| rows_now.cell(row, careful).number() == Some(1.0)), "thresholds hold for hosts too");
+    assert_eq!(agents.simulated.connections.load(Ordering::Relaxed), LIVE);
+
+    // what nobody looks at is not asked for
+    let wide = position("pressure", "full_avg10").unwrap();
+    assert!((0..LIVE).all(|row| rows(&fleet).cell(row, wide).is_missing()));
+    let column = "pressure_full_avg10".to_owned();
+    fleet.demand(1, vec![Demand { columns: vec![column], ..Demand::table("fleet") }]);
+    changed(&changes, "what somebody looks at", || !rows(&fleet).cell(LIVE - 1, wide).is_missing());
+    assert_eq!(agents.simulated.connections.load(Ordering::Relaxed), LIVE);
+
+    // a host is opened over the connection that there is
+    let key = Key::from_cells([rows(&fleet).cell(7, 0)]);
+    let host = fleet.behind("fleet", &key).unwrap();
+    changed(&changes, "the host", || matches!(host.connection(), Connection::Live { .. }));
+    changed(&changes, "its tables", || host.latest().get("load").is_some_and(|state| state.now.is_some()));
+    assert_eq!(agents.simulated.connections.load(Ordering::Relaxed), LIVE);
+    assert!(fleet.behind("fleet", &Key::default()).is_none());
+}
+
+#[test]
+fn hosts_that_cannot_be_watched_stay_in_the_list_with_the_reason() {
+    let agents = Agents::start(1);
+    let address = agents.addresses[0];
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let named = |name: &str, entry: Entry| Entry { name: name.into(), ..entry };
+    let hosts = vec![
+        named("live", entry(&address)),
+        named("again", entry(&address)),
+        named("gone", entry(&gone)),
+        named("silent", entry(&silent.local_addr().unwrap())),
+        named("nameless", entry(&"no-such-host.invalid")),
+    ];
+    let (fleet, changes) = fleet(hosts, &[]);
+    let state = |host: &str| words(&fleet, "state")[host].clone();
+    changed(&changes, "the live one", || state("live") == "live");
+    assert_eq!(state("again"), "duplicate");
+    for (host, why) in [("gone", "refused"), ("silent", "does not answer"), ("nameless", "")] {
+        changed(&changes, host, || state(host) == "unreachable");
+        let told = words(&fleet, "reason")[host].clone();
+        assert!(!told.is_empty() && told.contains(why), "{host}: {told}");
+    }
+    assert_eq!(rows(&fleet).len(), 5);
+    drop(agents);
+    changed(&changes, "the loss", || state("live") == "unreachable");
+    let rows = rows(&fleet);
+    let load = position("load", "per_cpu").unwrap();
+    let live = (0..rows.len()).find(|row| rows.cell(*row, 0).text() == Some("live")).unwrap();
+    assert!(!rows.cell(live, load).is_missing(), "what was known stays");
+}
