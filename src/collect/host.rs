@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Batch, Collect, Cx, Entry, Skip};
 use crate::model::{Mono, Text, Timestamp};
+use crate::source::agent;
 use crate::source::file::Roots;
 use crate::source::hypervisor::named_by_cpu;
 use crate::source::stat;
@@ -35,6 +36,8 @@ table! {
         Gauge(None) boot: Option<Timestamp>,
         /// Time since then, suspended time included, when this row was taken.
         Gauge(Seconds) uptime: Option<Duration> { wide: true },
+        /// Whether an agent of netglance runs on it, in the network namespace of the reader.
+        Gauge(None) agent: Option<bool>,
     }
 }
 
@@ -91,6 +94,7 @@ impl Collect for HostCollector {
             hardware: fixed.hardware,
             boot: fixed.boot,
             uptime: uptime.as_deref().and_then(seconds),
+            agent: cx.roots.live.then(agent::runs).flatten(),
         }]);
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::collect::host::HostRow;
 use crate::collect::load::LoadRow;
 use crate::collect::memory::MemoryRow;
 use crate::collect::run::CollectorRow;
-use crate::model::{Cell, Demand, Unit, unit};
+use crate::model::{Cell, Connection, Demand, Unit, unit};
 use crate::store::rate::View;
 
 /// What the header needs.
@@ -62,6 +62,13 @@ fn facts(cx: &Cx<'_>) -> Vec<(u8, Item)> {
     let memory = view(&MemoryRow::TABLE.name).and_then(|memory| memory.cell(0, col!(MemoryRow, total)).number());
     fact(4, memory.map(|total| format!("{}iB", unit::quantity(total, Unit::Bytes, crate::model::Style::default()))));
     fact(1, host.as_ref().and_then(|host| uptime(cx, host)));
+    // one that this screen comes from needs no mention
+    let agent = host.as_ref().filter(|_| cx.host.connection() == Connection::Local);
+    match agent.map(|host| host.cell(0, col!(HostRow, agent))) {
+        Some(Cell::Bool(true)) => fact(2, Some("agent".to_owned())),
+        Some(Cell::Bool(false)) => fact(6, Some("no agent".to_owned())),
+        _ => {}
+    }
     out
 }
 

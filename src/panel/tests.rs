@@ -202,6 +202,15 @@ fn the_header_fits_every_width_and_keeps_the_name_and_the_clock() {
 }
 
 #[test]
+fn the_header_says_whether_an_agent_runs_where_that_is_known() {
+    let mut fake = Fake::new(3, "host");
+    let words = |fake: &Fake| line::words(&header(&fake.cx(), 300));
+    assert!(words(&fake).contains(" · agent"), "{}", words(&fake));
+    fake.views.remove("host");
+    assert!(!words(&fake).contains("agent"), "{}", words(&fake));
+}
+
+#[test]
 fn what_does_not_fit_is_counted_and_reached_by_scrolling() {
     let fake = Fake::new(500, "eno");
     for name in ["network", "disks", "mounts"] {

@@ -107,6 +107,8 @@ pub fn supervise(settings: &Settings, arguments: &[std::ffi::OsString], say: &dy
         say(&format!("listening on {}", listener.local_addr()?));
     }
     let unix = if settings.socket.as_os_str().is_empty() { Vec::new() } else { vec![unix(&settings.socket)?] };
+    // dashboards say that an agent runs; a second one need not say it again
+    let _mark = crate::source::agent::mark();
     rights::name(c"netglance")?;
     rights::no_more()?;
     rights::keep(rights::of_supervisor(Sampling::may_need()))?;

@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod address;
+pub mod agent;
 pub mod bounded;
 pub mod clock;
 pub mod file;
