@@ -101,9 +101,9 @@ pub enum Command {
 /// Arguments of `serve`. They win over the configuration.
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
-    /// Address and port to listen on.
+    /// Address and port to listen on; may be given several times.
     #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<String>,
+    pub listen: Vec<String>,
     /// Unix socket to listen on, for clients of this host.
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,

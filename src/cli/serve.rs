@@ -1,33 +1,62 @@
-//! How does the agent start?
+//! How does the agent start, and where does it learn what is configured?
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Failure, args, visible};
-use crate::config;
-use crate::server;
+use super::{Failure, args};
+use crate::config::{self, Config};
+use crate::server::{self, Log, Sampling, Settings, Source};
 
 pub(super) fn run(args: &args::Serve, named: Option<&Path>) -> Result<(), Failure> {
-    let config = config::load(named)?.config;
-    let failed = |error: server::Error| Failure::Exit { code: 1, message: error.to_string(), hint: String::new() };
-    let say = |message: &str| {
-        use std::io::Write as _;
-        // nobody is left to tell when standard error is gone
-        let _ = writeln!(std::io::stderr().lock(), "netglance: {}", visible(message));
+    let source = Configured { named, args };
+    // what is wrong at the start is told at length
+    config::load(named)?;
+    let log = Log::default();
+    let ended = match args.part {
+        Some(part) => server::part(part, &source, &log),
+        None => server::supervise(&source, &arguments(named), &log),
     };
-    if let Some(part) = args.part {
-        let netns = super::dashboard::netns(&config);
-        let sampling = server::Sampling { netns, collect: config.collect, actions: config.serve.allow_actions };
-        return server::part(part, sampling, &config.serve, &say).map_err(failed);
-    }
-    let mut settings = config.serve;
-    if let Some(listen) = &args.listen {
-        settings.listen.clone_from(listen);
-    }
-    if let Some(socket) = &args.socket {
-        settings.socket.clone_from(socket);
-    }
+    ended.map_err(|error| Failure::Exit { code: 1, message: error.to_string(), hint: String::new() })
+}
+
+/// What starts this program as a part of the agent, but for the part's name.
+fn arguments(named: Option<&Path>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = named.map(|path| vec!["--config".into(), path.into()]).unwrap_or_default();
     arguments.push("serve".into());
-    server::supervise(&settings, &arguments, &say).map_err(failed)
+    arguments
+}
+
+/// The configuration, read anew each time, and the flags.
+struct Configured<'a> {
+    named: Option<&'a Path>,
+    args: &'a args::Serve,
+}
+
+impl Configured<'_> {
+    fn load(&self) -> Result<Config, String> {
+        let loaded = config::load(self.named).map_err(|problems| problems.to_string().replace('\n', "; "))?;
+        Ok(loaded.config)
+    }
+}
+
+impl Source for Configured<'_> {
+    fn settings(&self) -> Result<Settings, String> {
+        let mut settings = self.load()?.serve;
+        if !self.args.listen.is_empty() {
+            settings.listen.clone_from(&self.args.listen);
+        }
+        if let Some(socket) = &self.args.socket {
+            settings.socket.clone_from(socket);
+        }
+        Ok(settings)
+    }
+
+    fn sampling(&self) -> Result<Sampling, String> {
+        let config = self.load()?;
+        Ok(Sampling {
+            netns: super::dashboard::netns(&config),
+            collect: config.collect,
+            actions: config.serve.allow_actions,
+        })
+    }
 }

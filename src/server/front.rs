@@ -109,7 +109,7 @@ async fn serve(
                 listener.set_nonblocking(true)?;
                 tokio::spawn(accept_unix(UnixListener::from_std(listener)?, Arc::clone(&desk)));
             }
-            (Word::Ready, _) => pass::send(&control, Word::Ready, None)?,
+            (Word::Ready, _) => drop(tokio::spawn(tell_ready(Arc::clone(&sampled), control.try_clone()?))),
             _ => {}
         }
     }
@@ -128,6 +128,18 @@ fn routes(sampled: &Arc<Sampled>, identity: Identity) -> Guarded {
 #[cfg(test)]
 pub(super) fn routes_for_tests() -> Guarded {
     routes(&Sampled::new(), Identity { host: "made".to_owned(), machine: "made".to_owned() })
+}
+
+/// Tells the supervisor as soon as there is something to serve.
+async fn tell_ready(sampled: Arc<Sampled>, control: UnixStream) {
+    let mut changes = sampled.changes();
+    while !sampled.is_live() {
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+    // without a supervisor the front ends anyhow
+    let _ = pass::send(&control, Word::Ready, None);
 }
 
 /// Whether the front lives, and whether it has something to serve.

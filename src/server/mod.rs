@@ -8,6 +8,8 @@ mod caller;
 mod front;
 mod grpc;
 mod link;
+mod listen;
+mod log;
 mod notify;
 mod pass;
 mod rights;
@@ -15,20 +17,23 @@ mod sampled;
 mod sampler;
 mod sandbox;
 mod supervisor;
+mod taken;
 mod watch;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::FromRawFd as _;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use caller::Role;
+pub use log::{Level, Log};
 pub use supervisor::Part;
 
 use crate::client::PORT;
+use crate::collect::settings::Interval;
 use crate::collect::{self, COLLECTORS, Capabilities, OTHER_NAMESPACES};
 use crate::source::netns::Selection;
 
@@ -36,17 +41,74 @@ use crate::source::netns::Selection;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Address and port; loopback only if not given.
-    pub listen: String,
+    /// Addresses with ports, or one of them; loopback only if not given.
+    #[serde(deserialize_with = "one_or_more")]
+    #[schemars(with = "OneOrMore")]
+    pub listen: Vec<String>,
     /// Unix socket for clients of this host; none if empty.
     pub socket: PathBuf,
     /// Whether those with the role `operate` may send signals and renice.
     pub allow_actions: bool,
+    /// Who may connect to it, as `chmod` has it.
+    pub socket_mode: FileMode,
+    /// The group that it belongs to; that of the agent if empty.
+    pub socket_group: String,
+    /// A sampler that has said nothing for so long hangs, and is started again.
+    pub silence: Interval,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { listen: format!("127.0.0.1:{PORT}"), socket: PathBuf::new(), allow_actions: false }
+        Self {
+            listen: vec![format!("127.0.0.1:{PORT}")],
+            socket: PathBuf::new(),
+            allow_actions: false,
+            socket_mode: FileMode(0o666),
+            socket_group: String::new(),
+            silence: Interval(Duration::from_secs(30)),
+        }
+    }
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let wrong = |_| serde::de::Error::custom("an address with a port, or a list of them, is expected");
+    Ok(match OneOrMore::deserialize(deserializer).map_err(wrong)? {
+        OneOrMore::One(one) => vec![one],
+        OneOrMore::More(more) => more,
+    })
+}
+
+/// Who may use a file: three digits as `chmod` has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileMode(pub u32);
+
+impl<'de> Deserialize<'de> for FileMode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.map(Self).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no mode such as \"0660\"")))
+    }
+}
+
+impl Serialize for FileMode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:04o}", self.0))
+    }
+}
+
+impl schemars::JsonSchema for FileMode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FileMode".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^0?[0-7]{1,3}$" })
     }
 }
 
@@ -90,47 +152,55 @@ pub enum Error {
         /// Errno.
         cause: io::Error,
     },
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Settings(String),
     /// Something that every process needs is missing.
     #[error("{0}")]
     System(#[from] io::Error),
+}
+
+/// Where the parts of the agent learn what is configured, at the start and after a hangup.
+pub trait Source {
+    /// `[serve]`, with the flags that win over it.
+    ///
+    /// # Errors
+    /// In one line, what is wrong with the configuration.
+    fn settings(&self) -> Result<Settings, String>;
+    /// What the sampler is to do.
+    ///
+    /// # Errors
+    /// As [`Self::settings`].
+    fn sampling(&self) -> Result<Sampling, String>;
 }
 
 /// Keeps the agent up until a signal ends it; `arguments` start this program as one part.
 ///
 /// # Errors
 /// [`Error`].
-pub fn supervise(settings: &Settings, arguments: &[std::ffi::OsString], say: &dyn Fn(&str)) -> Result<(), Error> {
-    let address: SocketAddr = settings.listen.parse().map_err(|_| Error::Address(settings.listen.clone()))?;
-    let listen = |cause| Error::Listen { at: address.to_string(), cause };
-    let tcp = vec![TcpListener::bind(address).map_err(listen)?];
-    for listener in &tcp {
-        say(&format!("listening on {}", listener.local_addr()?));
-    }
-    let unix = if settings.socket.as_os_str().is_empty() { Vec::new() } else { vec![unix(&settings.socket)?] };
+pub fn supervise(source: &dyn Source, arguments: &[std::ffi::OsString], log: &Log) -> Result<(), Error> {
+    let settings = source.settings().map_err(Error::Settings)?;
+    let listeners = listen::Listeners::open(&settings)?;
     // dashboards say that an agent runs; a second one need not say it again
     let _mark = crate::source::agent::mark();
     rights::name(c"netglance")?;
     rights::no_more()?;
     rights::keep(rights::of_supervisor(Sampling::may_need()))?;
-    supervisor::run(arguments, &supervisor::Listeners { tcp, unix }, say)?;
-    notify::tell("STOPPING=1");
-    Ok(())
-}
-
-/// A socket that replaces one that nobody listens on any more.
-fn unix(path: &Path) -> Result<UnixListener, Error> {
-    let fail = |cause| Error::Listen { at: path.display().to_string(), cause };
-    if matches!(UnixStream::connect(path), Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused) {
-        std::fs::remove_file(path).map_err(fail)?;
+    // threads from here on
+    log.tell_panics();
+    for name in listeners.names() {
+        log.say(Level::Notice, &format!("listening on {name}"));
     }
-    UnixListener::bind(path).map_err(fail)
+    let ended = supervisor::run(source, settings, arguments, &listeners, log);
+    log.end();
+    Ok(ended?)
 }
 
 /// Runs one part of the agent on the control socket that the supervisor has left.
 ///
 /// # Errors
 /// [`Error::System`].
-pub fn part(part: Part, sampling: Sampling, settings: &Settings, say: &dyn Fn(&str)) -> Result<(), Error> {
+pub fn part(part: Part, source: &dyn Source, log: &Log) -> Result<(), Error> {
     // SAFETY: the supervisor has put the control socket there, and nobody else uses it
     let control = unsafe { UnixStream::from_raw_fd(supervisor::CONTROL) };
     rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC).map_err(io::Error::from)?;
@@ -139,11 +209,14 @@ pub fn part(part: Part, sampling: Sampling, settings: &Settings, say: &dyn Fn(&s
         Part::Sampler => {
             rights::name(c"netglance-sampl")?;
             rights::no_core()?;
+            let sampling = source.sampling().map_err(Error::Settings)?;
             rights::keep(sampling.needs())?;
-            sampler::run(sampling, &control)?;
+            log.tell_panics();
+            sampler::run(sampling, source, &control, log)?;
         }
         Part::Front => {
             rights::name(c"netglance-front")?;
+            let settings = source.settings().map_err(Error::Settings)?;
             // every file that the front needs is read here: afterwards it can open none
             let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
             let identity =
@@ -151,7 +224,9 @@ pub fn part(part: Part, sampling: Sampling, settings: &Settings, say: &dyn Fn(&s
             // the front becomes another user, but belongs to this one
             let own = rustix::process::geteuid().as_raw();
             rights::give_up_all()?;
-            tell_missing(sandbox::enclose()?, say);
+            let enclosure = sandbox::enclose()?;
+            log.tell_panics();
+            tell_missing(enclosure, log);
             front::run(control, identity, front::House { own, acts: settings.allow_actions })?;
         }
     }
@@ -159,10 +234,45 @@ pub fn part(part: Part, sampling: Sampling, settings: &Settings, say: &dyn Fn(&s
 }
 
 /// Says which walls this kernel cannot build; the others stand.
-fn tell_missing(enclosure: sandbox::Enclosure, say: &dyn Fn(&str)) {
+fn tell_missing(enclosure: sandbox::Enclosure, log: &Log) {
     for (stands, name) in [(enclosure.landlock, "Landlock"), (enclosure.seccomp, "seccomp")] {
         if !stands {
-            say(&format!("this kernel has no {name}; the front runs without it"));
+            log.say(Level::Warning, &format!("this kernel has no {name}; the front runs without it"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_is_a_list_of_one() {
+        let of = |text: &str| toml::from_str::<Settings>(text);
+        assert_eq!(of("listen = '[::1]:7'").unwrap().listen, ["[::1]:7"]);
+        assert_eq!(of("listen = ['127.0.0.1:7', '[::1]:7']").unwrap().listen.len(), 2);
+        assert!(of("listen = 7").unwrap_err().to_string().contains("a list of them"));
+        assert_eq!(of("socket_mode = '0660'").unwrap().socket_mode, FileMode(0o660));
+        for wrong in ["'0999'", "'1777'", "'rw'", "660"] {
+            assert!(of(&format!("socket_mode = {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_decides_what_is_needed() {
+        let mut sampling =
+            Sampling { netns: Selection::default(), collect: collect::settings::Settings::default(), actions: false };
+        let all = sampling.needs();
+        assert!(
+            all.contains(Capabilities::SYS_PTRACE) && !all.intersects(Capabilities::SYS_ADMIN | Capabilities::KILL)
+        );
+        for entry in COLLECTORS {
+            let off = collect::settings::CollectorSettings { enabled: false, ..Default::default() };
+            sampling.collect.collectors.insert(entry.name.to_owned(), off);
+        }
+        assert!(sampling.needs().is_empty());
+        sampling.actions = true;
+        assert_eq!(sampling.needs(), Capabilities::KILL | Capabilities::SYS_NICE);
+        assert!(Sampling::may_need().contains(all | sampling.needs()));
     }
 }

@@ -1,20 +1,68 @@
 //! What does systemd learn of the agent?
 //!
-//! `sd_notify` as datagrams to `$NOTIFY_SOCKET`: READY when the front serves, WATCHDOG while the sampler samples, STOPPING at
-//! the end. Without that variable nothing happens.
+//! `sd_notify` as datagrams to `$NOTIFY_SOCKET`: READY when the front serves and the sampler samples, WATCHDOG while it does,
+//! RELOADING after a hangup, STOPPING at the end. Without that variable nothing happens.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
 
-use super::pass::Word;
-use super::supervisor::Part;
+/// The variables that are meant for the supervisor and not for its children.
+pub(super) const VARIABLES: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
-/// Passes a child's word on.
-pub(super) fn word(part: Part, word: Word) {
-    match (part, word) {
-        (Part::Front, Word::Ready) => tell("READY=1"),
-        (Part::Sampler, Word::Alive) => tell("WATCHDOG=1"),
-        _ => {}
+/// What systemd was told.
+#[derive(Debug, Default)]
+pub(super) struct Notify {
+    front: bool,
+    sampler: bool,
+    told: bool,
+    watched: Option<Duration>,
+    fed: Option<Instant>,
+}
+
+impl Notify {
+    /// Asks the environment what is wanted.
+    pub(super) fn new() -> Self {
+        let own = std::process::id().to_string();
+        let meant = std::env::var("WATCHDOG_PID").map_or(true, |pid| pid == own);
+        let wanted = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse().ok());
+        Self { watched: wanted.filter(|_| meant).map(Duration::from_micros), ..Self::default() }
+    }
+
+    /// The front serves.
+    pub(super) fn front(&mut self) {
+        self.front = true;
+        self.ready();
+    }
+
+    /// The sampler has sampled.
+    pub(super) fn sampler(&mut self) {
+        self.sampler = true;
+        self.ready();
+        // twice in each span that systemd waits, and not more often
+        let due = |fed: Instant, span: Duration| fed.elapsed() * 3 >= span;
+        if self.watched.is_some_and(|span| self.fed.is_none_or(|fed| due(fed, span))) {
+            self.fed = Some(Instant::now());
+            tell("WATCHDOG=1");
+        }
+    }
+
+    fn ready(&mut self) {
+        if self.front && self.sampler && !self.told {
+            self.told = true;
+            tell("READY=1");
+        }
+    }
+
+    /// The configuration is read again, and was.
+    pub(super) fn reload(&self, read: impl FnOnce()) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
+        read();
+        if self.told {
+            tell("READY=1");
+        }
     }
 }
 

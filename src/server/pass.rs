@@ -23,10 +23,18 @@ pub(super) enum Word {
     Ready,
     /// The child is alive.
     Alive,
+    /// The configuration is to be read again.
+    Reload,
 }
 
-const WORDS: [(Word, u8); 5] =
-    [(Word::Link, b'L'), (Word::Tcp, b'T'), (Word::Unix, b'U'), (Word::Ready, b'R'), (Word::Alive, b'A')];
+const WORDS: [(Word, u8); 6] = [
+    (Word::Reload, b'H'),
+    (Word::Link, b'L'),
+    (Word::Tcp, b'T'),
+    (Word::Unix, b'U'),
+    (Word::Ready, b'R'),
+    (Word::Alive, b'A'),
+];
 
 impl Word {
     fn byte(self) -> u8 {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::pass::{self, Word};
-use super::{Sampling, link};
-use crate::collect::EVERY_SECOND;
+use super::{Level, Log, Sampling, Source, link};
+use crate::collect::{Capabilities, EVERY_SECOND};
 use crate::model::{Host, Timestamp};
 use crate::source::file::Roots;
 use crate::store::local::{LocalHost, Options};
@@ -42,7 +42,8 @@ impl Changes {
 ///
 /// # Errors
 /// A thread could not be started, or the control socket broke.
-pub(super) fn run(sampling: Sampling, control: &UnixStream) -> io::Result<()> {
+pub(super) fn run(sampling: Sampling, source: &dyn Source, control: &UnixStream, log: &Log) -> io::Result<()> {
+    let needs = sampling.needs();
     let changes = Arc::new(Changes::default());
     let roots = Roots::live().choosing(sampling.netns)?;
     let options = Options { roots, settings: sampling.collect, tick: EVERY_SECOND, actions: sampling.actions };
@@ -52,6 +53,9 @@ pub(super) fn run(sampling: Sampling, control: &UnixStream) -> io::Result<()> {
     alive(control.try_clone()?, Arc::clone(&changes))?;
     let mut reader = 0;
     while let Some((word, socket)) = pass::receive(control)? {
+        if word == Word::Reload {
+            reload(&host, source, needs, log);
+        }
         let (Word::Link, Some(socket)) = (word, socket) else { continue };
         reader += 1;
         let socket = Arc::new(UnixStream::from(socket));
@@ -59,6 +63,24 @@ pub(super) fn run(sampling: Sampling, control: &UnixStream) -> io::Result<()> {
         seat.start()?;
     }
     Ok(())
+}
+
+/// Samples what is configured now; what is known and remembered stays.
+fn reload(host: &LocalHost, source: &dyn Source, has: Capabilities, log: &Log) {
+    let reloaded = source.sampling().and_then(|sampling| {
+        let lacks = sampling.needs() - has;
+        if !lacks.is_empty() {
+            let lacks = lacks.iter_names().map(|(name, _)| format!("CAP_{name}")).collect::<Vec<_>>().join(", ");
+            let told =
+                format!("the sampler has given up {lacks}, which the new configuration can use; restart the agent");
+            log.say(Level::Warning, &told);
+        }
+        host.allow(sampling.actions);
+        host.reload(sampling.netns, sampling.collect, EVERY_SECOND).map_err(|cause| cause.to_string())
+    });
+    if let Err(cause) = reloaded {
+        log.say(Level::Error, &format!("the sampler keeps the old configuration: {cause}"));
+    }
 }
 
 /// Tells the supervisor of life, from the loop that samples: once a second at most.

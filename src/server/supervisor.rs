@@ -5,9 +5,8 @@
 //! it ends (`PR_SET_PDEATHSIG`).
 
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -15,7 +14,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
+use super::listen::Listeners;
+use super::notify::{self, Notify};
 use super::pass::{self, Word};
+use super::{Level, Log, Settings, Source};
+use crate::model::unit;
 
 /// Descriptor on which a child finds its control socket.
 pub(super) const CONTROL: i32 = 3;
@@ -28,6 +31,9 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 /// A child that lived so long has not failed at the start.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// How much longer a sampler is given that seems to hang.
+const DOUBT: Duration = Duration::from_secs(3);
 
 /// A process of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +54,6 @@ impl Part {
     }
 }
 
-/// What the front listens on.
-pub(super) struct Listeners {
-    pub(super) tcp: Vec<TcpListener>,
-    pub(super) unix: Vec<UnixListener>,
-}
-
 /// A child, or the wait for its next start.
 struct Keeper {
     part: Part,
@@ -66,40 +66,92 @@ struct Running {
     child: Child,
     control: UnixStream,
     since: Instant,
+    /// When it was heard last.
+    heard: Instant,
+    /// Since when it is believed to hang: one more look, because all of this machine may have been stopped.
+    suspect: Option<Instant>,
+}
+
+/// Everything that keeps the agent up.
+struct Supervisor<'a> {
+    source: &'a dyn Source,
+    settings: Settings,
+    arguments: &'a [std::ffi::OsString],
+    listeners: &'a Listeners,
+    notify: Notify,
+    log: &'a Log,
 }
 
 /// Starts the agent and keeps it up until a signal ends it.
 ///
 /// # Errors
 /// A child cannot be started at all.
-pub(super) fn run(arguments: &[std::ffi::OsString], listeners: &Listeners, say: &dyn Fn(&str)) -> io::Result<()> {
+pub(super) fn run(
+    source: &dyn Source,
+    settings: Settings,
+    arguments: &[std::ffi::OsString],
+    listeners: &Listeners,
+    log: &Log,
+) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
     let (wake, waker) = UnixStream::pair()?;
     for signal in [SIGTERM, SIGINT, SIGHUP, SIGCHLD] {
         signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
     }
     wake.set_nonblocking(true)?;
+    let mut supervisor = Supervisor { source, settings, arguments, listeners, notify: Notify::new(), log };
     let mut keepers =
         [Part::Sampler, Part::Front].map(|part| Keeper { part, running: None, wait: AGAIN.0, due: Instant::now() });
-    loop {
-        if signals.pending().any(|signal| matches!(signal, SIGTERM | SIGINT)) {
-            break;
+    'up: loop {
+        for signal in signals.pending() {
+            match signal {
+                SIGTERM | SIGINT => break 'up,
+                SIGHUP => supervisor.reload(&keepers),
+                _ => {}
+            }
         }
         let mut joined = false;
         for keeper in &mut keepers {
-            keeper.look(say)?;
+            keeper.look(&mut supervisor)?;
             if keeper.running.is_none() && keeper.due <= Instant::now() {
-                keeper.start(arguments, listeners)?;
+                keeper.start(&supervisor)?;
                 joined = true;
             }
         }
         if joined {
             join(&keepers)?;
         }
-        sleep(&wake, &keepers)?;
+        sleep(&wake, &keepers, supervisor.settings.silence.0)?;
     }
+    notify::tell("STOPPING=1");
     end(&mut keepers);
     Ok(())
+}
+
+impl Supervisor<'_> {
+    /// Reads the configuration again; a wrong one changes nothing.
+    fn reload(&mut self, keepers: &[Keeper]) {
+        let (mut read, log) = (None, self.log);
+        self.notify.reload(|| match self.source.settings().and_then(|new| self.source.sampling().map(|_| new)) {
+            Ok(settings) => {
+                for running in keepers.iter().filter_map(|keeper| keeper.running.as_ref()) {
+                    // one that has ended meanwhile reads it when it starts
+                    let _ = pass::send(&running.control, Word::Reload, None);
+                }
+                log.say(Level::Notice, "the configuration was read again");
+                read = Some(settings);
+            }
+            Err(cause) => log.say(Level::Error, &format!("the old configuration stays in force: {cause}")),
+        });
+        let Some(new) = read else { return };
+        let place = |settings: &Settings| {
+            (settings.listen.clone(), settings.socket.clone(), settings.socket_mode, settings.socket_group.clone())
+        };
+        if place(&new) != place(&self.settings) {
+            log.say(Level::Warning, "where the agent listens changes when it is restarted");
+        }
+        self.settings = new;
+    }
 }
 
 /// Gives the sampler and the front a new link, if both run.
@@ -116,9 +168,9 @@ fn join(keepers: &[Keeper]) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for a signal, a word of a child, or the next start.
-fn sleep(wake: &UnixStream, keepers: &[Keeper]) -> io::Result<()> {
-    let due = keepers.iter().filter(|keeper| keeper.running.is_none()).map(|keeper| keeper.due).min();
+/// Waits for a signal, a word of a child, the next start, or the end of patience.
+fn sleep(wake: &UnixStream, keepers: &[Keeper], silence: Duration) -> io::Result<()> {
+    let due = keepers.iter().filter_map(|keeper| keeper.deadline(silence)).min();
     let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
     let wait = wait.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) });
     let mut fds = vec![PollFd::new(wake, PollFlags::IN)];
@@ -137,48 +189,84 @@ fn sleep(wake: &UnixStream, keepers: &[Keeper]) -> io::Result<()> {
 fn end(keepers: &mut [Keeper]) {
     let children: Vec<Running> = keepers.iter_mut().filter_map(|keeper| keeper.running.take()).collect();
     let until = Instant::now() + FAREWELL;
-    for mut running in children {
-        // a child ends when its control socket does
-        drop(running.control);
-        while matches!(running.child.try_wait(), Ok(None)) && Instant::now() < until {
+    // a child ends when its control socket does; all at once
+    let children: Vec<Child> = children.into_iter().map(|running| running.child).collect();
+    for mut child in children {
+        while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
             let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 }));
         }
-        let _ = running.child.kill();
-        let _ = running.child.wait();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
 impl Keeper {
-    /// Hears what the child says, and whether it has ended.
-    fn look(&mut self, say: &dyn Fn(&str)) -> io::Result<()> {
+    /// Hears what the child says, and whether it has ended or hangs.
+    fn look(&mut self, supervisor: &mut Supervisor<'_>) -> io::Result<()> {
         let Some(running) = &mut self.running else { return Ok(()) };
         while let Ok(Some((word, _))) = pass::receive(&running.control) {
-            super::notify::word(self.part, word);
+            (running.heard, running.suspect) = (Instant::now(), None);
+            match (self.part, word) {
+                (Part::Front, Word::Ready) => supervisor.notify.front(),
+                (Part::Sampler, Word::Alive) => supervisor.notify.sampler(),
+                _ => {}
+            }
+        }
+        // the front says nothing of itself: who connects to it notices
+        if self.part == Part::Sampler && running.heard.elapsed() > supervisor.settings.silence.0 {
+            let since = *running.suspect.get_or_insert_with(Instant::now);
+            if since.elapsed() >= DOUBT {
+                let silent = unit::duration(running.heard.elapsed());
+                let told = format!("the sampler has said nothing for {silent}; it is ended, with what it remembers");
+                supervisor.log.say(Level::Error, &told);
+                running.child.kill()?;
+                running.child.wait()?;
+            }
         }
         let Some(status) = running.child.try_wait()? else { return Ok(()) };
         self.wait = if running.since.elapsed() > SETTLED { AGAIN.0 } else { (self.wait * 2).min(AGAIN.1) };
         self.due = Instant::now() + self.wait;
         self.running = None;
-        say(&format!("the {} has ended ({status}); it is started again", self.part.name()));
+        let (part, again) = (self.part.name(), unit::duration(self.wait));
+        supervisor.log.say(Level::Error, &format!("the {part} has ended ({status}); it is started again in {again}"));
         Ok(())
     }
 
-    fn start(&mut self, arguments: &[std::ffi::OsString], listeners: &Listeners) -> io::Result<()> {
+    /// When it must be looked at, whatever happens.
+    fn deadline(&self, silence: Duration) -> Option<Instant> {
+        match (&self.running, self.part) {
+            (None, _) => Some(self.due),
+            (Some(running), Part::Sampler) => Some(match running.suspect {
+                Some(since) => since + DOUBT,
+                None => running.heard + silence + Duration::from_millis(1),
+            }),
+            (Some(_), Part::Front) => None,
+        }
+    }
+
+    fn start(&mut self, supervisor: &Supervisor<'_>) -> io::Result<()> {
         let (control, theirs) = UnixStream::pair()?;
-        let child = spawn(self.part, arguments, theirs.into())?;
+        let child = spawn(self.part, supervisor.arguments, theirs.into())?;
         if self.part == Part::Front {
-            for listener in &listeners.tcp {
-                pass::send(&control, Word::Tcp, Some(listener.as_fd()))?;
-            }
-            for listener in &listeners.unix {
-                pass::send(&control, Word::Unix, Some(listener.as_fd()))?;
-            }
-            pass::send(&control, Word::Ready, None)?;
+            // one that has ended meanwhile is noticed by its end
+            let _ = hand_over(&control, supervisor.listeners);
         }
         control.set_nonblocking(true)?;
-        self.running = Some(Running { child, control, since: Instant::now() });
+        let now = Instant::now();
+        self.running = Some(Running { child, control, since: now, heard: now, suspect: None });
         Ok(())
     }
+}
+
+/// Gives the front its listening sockets.
+fn hand_over(control: &UnixStream, listeners: &Listeners) -> io::Result<()> {
+    for listener in &listeners.tcp {
+        pass::send(control, Word::Tcp, Some(listener.as_fd()))?;
+    }
+    for listener in &listeners.unix {
+        pass::send(control, Word::Unix, Some(listener.as_fd()))?;
+    }
+    pass::send(control, Word::Ready, None)
 }
 
 /// Ends this process with its parent, however that ends. A change of the user takes that back.
@@ -205,6 +293,9 @@ fn spawn(part: Part, arguments: &[std::ffi::OsString], control: OwnedFd) -> io::
     let parent = rustix::process::getpid().as_raw_nonzero().get();
     let mut command = Command::new("/proc/self/exe");
     command.arg0("netglance").args(arguments).arg("--part").arg(part.name());
+    for variable in notify::VARIABLES {
+        command.env_remove(variable);
+    }
     let descriptor = control.as_raw_fd();
     let prepare = move || {
         end_with(parent)?;
