@@ -32,10 +32,12 @@ const TWICE: &[(&str, &str)] = &[
     ("darling_core", "as darling"),
     ("darling_macro", "as darling"),
     ("foldhash", "as hashbrown"),
+    ("getrandom", "ring keeps the old one; it is named in the lock file, but no feature of rustls or rcgen builds it"),
     ("hashbrown", "prost-build's petgraph keeps the old one; only the test that writes the messages' code anew"),
     ("syn", "derive macros move from 2 to 3 one by one; at compile time only"),
     ("thiserror", "nvml-wrapper is on 1"),
     ("thiserror-impl", "as thiserror"),
+    ("untrusted", "aws-lc-rs is on 0.7, rustls-webpki on 0.9"),
     ("unicode-width", "protox's miette keeps the old one; only the test that writes the messages' code anew"),
 ];
 

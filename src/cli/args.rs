@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::client::Target;
 use crate::collect::settings::Interval;
 use crate::export::Format;
-use crate::server::Part;
+use crate::server::{Part, Role};
 
 /// See hosts, guests, firewalls and routers on one screen.
 ///
@@ -63,6 +63,9 @@ pub enum Command {
     Serve(Serve),
     /// Show the dashboard of another host through its agent.
     Connect(Connect),
+    /// Make, list and revoke the tokens by which other hosts may look at this one.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Print the rows of a table.
     Show(Show),
     /// Print what tables and columns there are.
@@ -107,6 +110,9 @@ pub struct Serve {
     /// Unix socket to listen on, for clients of this host.
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// Serve other hosts in plain text, and let everybody look.
+    #[arg(long)]
+    pub insecure: bool,
     /// Run one part of the agent; the agent starts its parts itself.
     #[arg(long, value_enum, hide = true)]
     pub part: Option<Part>,
@@ -115,6 +121,38 @@ pub struct Serve {
 impl ValueEnum for Part {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Sampler, Self::Front]
+    }
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.name()))
+    }
+}
+
+/// What happens to a token.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it; it is not shown again.
+    Add {
+        /// Name by which it is listed and revoked.
+        name: String,
+        /// What its bearer may do: look, or send signals and renice too if the configuration lets anybody.
+        #[arg(long, value_enum, default_value_t = Role::View)]
+        role: Role,
+        /// How long it is good, such as 90d; for good if not given.
+        #[arg(long, value_name = "SPAN", value_parser = lifetime)]
+        expires: Option<std::time::Duration>,
+    },
+    /// List the tokens: name, role and end.
+    List,
+    /// Make a token worthless; whoever uses it is disconnected.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl ValueEnum for Role {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
     }
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         Some(clap::builder::PossibleValue::new(self.name()))
@@ -223,6 +261,12 @@ fn whole(text: &str, wanted: &str) -> Result<u64, String> {
         std::num::IntErrorKind::PosOverflow => TOO_LARGE.to_owned(),
         _ => wanted.to_owned(),
     })
+}
+
+/// How long a token is good.
+fn lifetime(text: &str) -> Result<std::time::Duration, String> {
+    let lifetime = crate::model::unit::parse_duration(text).map_err(|error| error.to_string())?;
+    if lifetime.as_secs() == 0 { Err("must be a second at least".to_owned()) } else { Ok(lifetime) }
 }
 
 fn span(text: &str) -> Result<Interval, String> {

@@ -14,6 +14,7 @@ mod reset;
 mod schema;
 mod serve;
 mod show;
+mod token;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -153,6 +154,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(args, cli.config.as_deref()),
         Command::Connect(args) => dashboard::connect(args, cli.config.clone()),
+        Command::Token(command) => token::run(command, named, out),
         Command::Show(args) => show::run(args, &config::load(named)?.config, out),
         Command::Check(args) => check::run(args, named, out),
         Command::Schema(args) => schema::run(args, out),

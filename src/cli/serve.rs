@@ -14,15 +14,25 @@ pub(super) fn run(args: &args::Serve, named: Option<&Path>) -> Result<(), Failur
     let log = Log::default();
     let ended = match args.part {
         Some(part) => server::part(part, &source, &log),
-        None => server::supervise(&source, &arguments(named), &log),
+        None => server::supervise(&source, &arguments(named, args), &log),
     };
-    ended.map_err(|error| Failure::Exit { code: 1, message: error.to_string(), hint: String::new() })
+    ended.map_err(|error| refused(&error))
+}
+
+/// What a person reads when the agent cannot start.
+fn refused(error: &server::Error) -> Failure {
+    let (code, hint) = match error {
+        server::Error::Open(_) => (2, "listen on 127.0.0.1 and come through `ssh -L`; --insecure serves everybody"),
+        _ => (1, ""),
+    };
+    Failure::Exit { code, message: error.to_string(), hint: hint.to_owned() }
 }
 
 /// What starts this program as a part of the agent, but for the part's name.
-fn arguments(named: Option<&Path>) -> Vec<OsString> {
+fn arguments(named: Option<&Path>, args: &args::Serve) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = named.map(|path| vec!["--config".into(), path.into()]).unwrap_or_default();
     arguments.push("serve".into());
+    arguments.extend(args.insecure.then(|| "--insecure".into()));
     arguments
 }
 
@@ -35,7 +45,10 @@ struct Configured<'a> {
 impl Configured<'_> {
     fn load(&self) -> Result<Config, String> {
         let loaded = config::load(self.named).map_err(|problems| problems.to_string().replace('\n', "; "))?;
-        Ok(loaded.config)
+        let tokens = super::token::path(&loaded);
+        let mut config = loaded.config;
+        (config.serve.tokens, config.serve.insecure) = (tokens, self.args.insecure);
+        Ok(config)
     }
 }
 

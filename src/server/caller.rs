@@ -56,6 +56,16 @@ pub(super) enum Peer {
     Tcp(IpAddr),
 }
 
+impl Peer {
+    /// Whom a failure is counted against.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tcp(address) => Some(address),
+        }
+    }
+}
+
 /// What a route asks of its callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
@@ -84,18 +94,26 @@ pub(super) enum Refusal {
     Unknown,
     /// It is known, and may not.
     Denied(&'static str),
+    /// It has guessed too often.
+    Late,
 }
 
 impl Caller {
-    /// Somebody whose role comes from where the connection comes from; `own` is the user that the agent belongs to.
-    pub(super) fn from_peer(peer: Peer, own: u32, acts: bool) -> Self {
+    /// Somebody whose role comes from where the connection comes from; `own` is the user that the agent belongs to. With
+    /// `open` everybody may look.
+    pub(super) fn from_peer(peer: Peer, own: u32, acts: bool, open: bool) -> Self {
         let (role, clear) = match peer {
             Peer::Unix(uid) if uid == 0 || uid == own => (Some(Role::Operate), true),
             Peer::Unix(_) => (Some(Role::View), false),
             Peer::Tcp(address) if address.to_canonical().is_loopback() => (Some(Role::View), false),
-            Peer::Tcp(_) => (None, false),
+            Peer::Tcp(_) => (open.then_some(Role::View), false),
         };
         Self { role, clear, acts }
+    }
+
+    /// The bearer of a token.
+    pub(super) fn named(role: Role, acts: bool) -> Self {
+        Self { role: Some(role), clear: true, acts }
     }
 
     /// The caller of a request; nobody without one.
@@ -153,7 +171,15 @@ impl Refusal {
         match self {
             Self::Unknown => "who are you? send a token: `Authorization: Bearer TOKEN`",
             Self::Denied(why) => why,
+            Self::Late => "too many wrong tokens; wait",
         }
+    }
+
+    /// As an answer to a request of either kind.
+    pub(super) fn answer(self, request: &Request) -> Response {
+        let kind = request.headers().get(axum::http::header::CONTENT_TYPE);
+        let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        if is_grpc { self.status().into_http() } else { self.into_response() }
     }
 
     /// As an answer of gRPC.
@@ -161,6 +187,7 @@ impl Refusal {
         match self {
             Self::Unknown => tonic::Status::unauthenticated(self.message()),
             Self::Denied(why) => tonic::Status::permission_denied(why),
+            Self::Late => tonic::Status::resource_exhausted(self.message()),
         }
     }
 }
@@ -170,6 +197,7 @@ impl IntoResponse for Refusal {
         let status = match self {
             Self::Unknown => StatusCode::UNAUTHORIZED,
             Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Late => StatusCode::TOO_MANY_REQUESTS,
         };
         let mut response = (status, format!("{}\n", self.message())).into_response();
         if self == Self::Unknown {
@@ -264,7 +292,7 @@ mod tests {
             (address("::ffff:10.0.0.1"), None),
             (address("0.0.0.0"), None),
         ];
-        peers.map(|(peer, role)| (Caller::from_peer(peer, OWN, true), role)).to_vec()
+        peers.map(|(peer, role)| (Caller::from_peer(peer, OWN, true, false), role)).to_vec()
     }
 
     #[test]
@@ -280,7 +308,7 @@ mod tests {
 
     #[test]
     fn nobody_acts_unless_the_configuration_says_so() {
-        let caller = Caller::from_peer(Peer::Unix(0), OWN, false);
+        let caller = Caller::from_peer(Peer::Unix(0), OWN, false, false);
         assert!(matches!(caller.may(Need::Operate), Err(Refusal::Denied(why)) if why.contains("allow_actions")));
     }
 

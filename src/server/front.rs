@@ -7,22 +7,28 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use super::caller::{Caller, Guarded, Need, Peer};
+use super::caller::{Caller, Guarded, Need, Peer, Refusal};
 use super::grpc::{METHODS, Service};
+use super::kept;
 use super::pass::{self, Word};
+use super::penalty::Penalties;
 use super::sampled::Sampled;
+use super::token::{self, Tokens};
 use super::watch::Bundles;
 use crate::wire::proto::agent_server::AgentServer;
 
@@ -34,6 +40,18 @@ const HEADERS: Duration = Duration::from_secs(10);
 
 /// Streams of one connection at once.
 const MAX_STREAMS: u32 = 128;
+
+/// How often connections look whether their token has ended.
+const EXPIRY: Duration = Duration::from_secs(5);
+
+/// Bytes of a token at most.
+const MAX_TOKEN: usize = 256;
+
+/// Different tokens on one connection at most.
+const MAX_PRESENTED: usize = 16;
+
+/// What stands before a token.
+const BEARER: &[u8] = b"Bearer ";
 
 /// Who this host is.
 pub(super) struct Identity {
@@ -50,6 +68,8 @@ pub(super) struct House {
     pub(super) own: u32,
     /// Whether the configuration lets anybody change the host.
     pub(super) acts: bool,
+    /// Whether everybody may look.
+    pub(super) open: bool,
 }
 
 /// Serves until the supervisor closes `control`.
@@ -82,6 +102,8 @@ async fn serve(
         router: routes.into_router(),
         connections: Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS)),
         house,
+        tokens: watch::Sender::default(),
+        penalties: Mutex::default(),
     });
     let looking = Arc::clone(&sampled);
     tokio::spawn(async move {
@@ -108,6 +130,12 @@ async fn serve(
                 let listener = std::os::unix::net::UnixListener::from(socket);
                 listener.set_nonblocking(true)?;
                 tokio::spawn(accept_unix(UnixListener::from_std(listener)?, Arc::clone(&desk)));
+            }
+            (Word::Tokens, Some(file)) => {
+                let text = kept::from_memory(file, token::MAX_FILE)?;
+                let tokens = Tokens::parse(&String::from_utf8_lossy(&text), Path::new("tokens"));
+                // those that nobody understands are none
+                desk.tokens.send_replace(Arc::new(tokens.unwrap_or_default()));
             }
             (Word::Ready, _) => drop(tokio::spawn(tell_ready(Arc::clone(&sampled), control.try_clone()?))),
             _ => {}
@@ -186,17 +214,36 @@ struct Desk {
     router: axum::Router,
     connections: Arc<tokio::sync::Semaphore>,
     house: House,
+    tokens: watch::Sender<Arc<Tokens>>,
+    penalties: Mutex<Penalties>,
+}
+
+/// Marks of the tokens that were presented on a connection.
+type Presented = Arc<Mutex<Vec<[u8; 32]>>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Desk {
     /// Serves one connection, unless there are too many.
     fn admit(self: &Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else { return };
-        let desk = Arc::clone(self);
+        let (desk, presented) = (Arc::clone(self), Presented::default());
+        let (own, used) = (Arc::clone(self), Arc::clone(&presented));
         let receive = move |request: hyper::Request<hyper::body::Incoming>| {
-            let mut request = request.map(axum::body::Body::new);
-            request.extensions_mut().insert(Caller::from_peer(peer, desk.house.own, desk.house.acts));
-            tower::ServiceExt::oneshot(desk.router.clone(), request)
+            let desk = Arc::clone(&own);
+            let caller = desk.caller(peer, request.headers(), &used);
+            async move {
+                let mut request = request.map(axum::body::Body::new);
+                match caller {
+                    Ok(caller) => {
+                        request.extensions_mut().insert(caller);
+                        tower::ServiceExt::oneshot(desk.router.clone(), request).await
+                    }
+                    Err(refusal) => Ok(refusal.answer(&request)),
+                }
+            }
         };
         tokio::spawn(async move {
             let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -208,8 +255,55 @@ impl Desk {
                 .keep_alive_interval(Duration::from_secs(20))
                 .keep_alive_timeout(Duration::from_secs(20));
             // what goes wrong on a connection is the client's business
-            let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(receive)).await;
+            tokio::select! {
+                _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(receive)) => {}
+                () = desk.worthless(&presented) => {}
+            }
             drop(permit);
         });
+    }
+
+    /// Who asks.
+    fn caller(&self, peer: Peer, headers: &HeaderMap, presented: &Presented) -> Result<Caller, Refusal> {
+        let House { own, acts, open } = self.house;
+        let Some(value) = headers.get(AUTHORIZATION) else { return Ok(Caller::from_peer(peer, own, acts, open)) };
+        let (now, source) = (Instant::now(), peer.address());
+        if source.is_some_and(|source| lock(&self.penalties).refuses(source, now)) {
+            return Err(Refusal::Late);
+        }
+        let token = value.as_bytes();
+        let token = token
+            .get(..BEARER.len())
+            .filter(|scheme| scheme.eq_ignore_ascii_case(BEARER))
+            .and(token.get(BEARER.len()..));
+        let mark = token.filter(|token| token.len() <= MAX_TOKEN).map(token::mark);
+        let role = mark.and_then(|mark| Some((mark, self.tokens.borrow().marked(&mark, Timestamp::now())?.role)));
+        let Some((mark, role)) = role else {
+            if let Some(source) = source {
+                lock(&self.penalties).fail(source, now);
+            }
+            return Err(Refusal::Unknown);
+        };
+        let mut presented = lock(presented);
+        if !presented.contains(&mark) {
+            if presented.len() >= MAX_PRESENTED {
+                return Err(Refusal::Late);
+            }
+            presented.push(mark);
+        }
+        Ok(Caller::named(role, acts))
+    }
+
+    /// Waits until a token that was presented is worthless.
+    async fn worthless(&self, presented: &Presented) {
+        let mut tokens = self.tokens.subscribe();
+        loop {
+            // one may end by itself
+            let _ = tokio::time::timeout(EXPIRY, tokens.changed()).await;
+            let good = tokens.borrow_and_update();
+            if lock(presented).iter().any(|mark| good.marked(mark, Timestamp::now()).is_none()) {
+                return;
+            }
+        }
     }
 }

@@ -87,6 +87,12 @@ impl Listeners {
         Ok(listeners)
     }
 
+    /// An address that other hosts can reach.
+    pub(super) fn away(&self) -> Option<SocketAddr> {
+        let mut addresses = self.tcp.iter().filter_map(|listener| listener.local_addr().ok());
+        addresses.find(|address| !address.ip().to_canonical().is_loopback())
+    }
+
     /// The addresses that hold, for people.
     pub(super) fn names(&self) -> Vec<String> {
         let tcp = self.tcp.iter().filter_map(|listener| Some(listener.local_addr().ok()?.to_string()));

@@ -7,20 +7,24 @@
 mod caller;
 mod front;
 mod grpc;
+mod kept;
 mod link;
 mod listen;
 mod log;
 mod notify;
 mod pass;
+mod penalty;
 mod rights;
 mod sampled;
 mod sampler;
 mod sandbox;
 mod supervisor;
 mod taken;
+mod token;
 mod watch;
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::FromRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -31,6 +35,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use caller::Role;
 pub use log::{Level, Log};
 pub use supervisor::Part;
+pub use token::{Secret, Token, TokenError, Tokens};
 
 use crate::client::PORT;
 use crate::collect::settings::Interval;
@@ -55,6 +60,11 @@ pub struct Settings {
     pub socket_group: String,
     /// A sampler that has said nothing for so long hangs, and is started again.
     pub silence: Interval,
+    /// File of the tokens; `tokens` beside the configuration if empty.
+    pub tokens: PathBuf,
+    /// Whether to listen for other hosts in plain text: everything that is said can be read on the way.
+    #[serde(skip)]
+    pub insecure: bool,
 }
 
 impl Default for Settings {
@@ -66,6 +76,8 @@ impl Default for Settings {
             socket_mode: FileMode(0o666),
             socket_group: String::new(),
             silence: Interval(Duration::from_secs(30)),
+            tokens: PathBuf::new(),
+            insecure: false,
         }
     }
 }
@@ -152,6 +164,9 @@ pub enum Error {
         /// Errno.
         cause: io::Error,
     },
+    /// Others could read what is said, or look without a name.
+    #[error("listen on {0}: other hosts would reach it in plain text")]
+    Open(SocketAddr),
     /// The configuration is wrong.
     #[error("{0}")]
     Settings(String),
@@ -181,6 +196,10 @@ pub trait Source {
 pub fn supervise(source: &dyn Source, arguments: &[std::ffi::OsString], log: &Log) -> Result<(), Error> {
     let settings = source.settings().map_err(Error::Settings)?;
     let listeners = listen::Listeners::open(&settings)?;
+    if let Some(address) = listeners.away().filter(|_| !settings.insecure) {
+        return Err(Error::Open(address));
+    }
+    let files = kept::Files::new(settings.tokens.clone());
     // dashboards say that an agent runs; a second one need not say it again
     let _mark = crate::source::agent::mark();
     rights::name(c"netglance")?;
@@ -191,7 +210,7 @@ pub fn supervise(source: &dyn Source, arguments: &[std::ffi::OsString], log: &Lo
     for name in listeners.names() {
         log.say(Level::Notice, &format!("listening on {name}"));
     }
-    let ended = supervisor::run(source, settings, arguments, &listeners, log);
+    let ended = supervisor::run(source, settings, arguments, &listeners, files, log);
     log.end();
     Ok(ended?)
 }
@@ -227,7 +246,7 @@ pub fn part(part: Part, source: &dyn Source, log: &Log) -> Result<(), Error> {
             let enclosure = sandbox::enclose()?;
             log.tell_panics();
             tell_missing(enclosure, log);
-            front::run(control, identity, front::House { own, acts: settings.allow_actions })?;
+            front::run(control, identity, front::House { own, acts: settings.allow_actions, open: settings.insecure })?;
         }
     }
     Ok(())

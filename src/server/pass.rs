@@ -19,6 +19,8 @@ pub(super) enum Word {
     Tcp,
     /// A listening unix socket comes with it.
     Unix,
+    /// The good tokens come with it, as a file in memory.
+    Tokens,
     /// There are no more listening sockets; of a child: it is ready.
     Ready,
     /// The child is alive.
@@ -27,11 +29,12 @@ pub(super) enum Word {
     Reload,
 }
 
-const WORDS: [(Word, u8); 6] = [
+const WORDS: [(Word, u8); 7] = [
     (Word::Reload, b'H'),
     (Word::Link, b'L'),
     (Word::Tcp, b'T'),
     (Word::Unix, b'U'),
+    (Word::Tokens, b'K'),
     (Word::Ready, b'R'),
     (Word::Alive, b'A'),
 ];

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
+use super::kept::Files;
 use super::listen::Listeners;
 use super::notify::{self, Notify};
 use super::pass::{self, Word};
@@ -78,6 +79,7 @@ struct Supervisor<'a> {
     settings: Settings,
     arguments: &'a [std::ffi::OsString],
     listeners: &'a Listeners,
+    files: Files,
     notify: Notify,
     log: &'a Log,
 }
@@ -91,6 +93,7 @@ pub(super) fn run(
     settings: Settings,
     arguments: &[std::ffi::OsString],
     listeners: &Listeners,
+    files: Files,
     log: &Log,
 ) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
@@ -99,7 +102,7 @@ pub(super) fn run(
         signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
     }
     wake.set_nonblocking(true)?;
-    let mut supervisor = Supervisor { source, settings, arguments, listeners, notify: Notify::new(), log };
+    let mut supervisor = Supervisor { source, settings, arguments, listeners, files, notify: Notify::new(), log };
     let mut keepers =
         [Part::Sampler, Part::Front].map(|part| Keeper { part, running: None, wait: AGAIN.0, due: Instant::now() });
     'up: loop {
@@ -108,6 +111,11 @@ pub(super) fn run(
                 SIGTERM | SIGINT => break 'up,
                 SIGHUP => supervisor.reload(&keepers),
                 _ => {}
+            }
+        }
+        if supervisor.files.look(&|message| log.say(Level::Notice, message)) {
+            for keeper in &mut keepers {
+                keeper.tell(&supervisor.files);
             }
         }
         let mut joined = false;
@@ -121,7 +129,7 @@ pub(super) fn run(
         if joined {
             join(&keepers)?;
         }
-        sleep(&wake, &keepers, supervisor.settings.silence.0)?;
+        sleep(&wake, &keepers, &supervisor)?;
     }
     notify::tell("STOPPING=1");
     end(&mut keepers);
@@ -169,12 +177,15 @@ fn join(keepers: &[Keeper]) -> io::Result<()> {
 }
 
 /// Waits for a signal, a word of a child, the next start, or the end of patience.
-fn sleep(wake: &UnixStream, keepers: &[Keeper], silence: Duration) -> io::Result<()> {
+fn sleep(wake: &UnixStream, keepers: &[Keeper], supervisor: &Supervisor<'_>) -> io::Result<()> {
+    let (silence, files) = (supervisor.settings.silence.0, &supervisor.files);
     let due = keepers.iter().filter_map(|keeper| keeper.deadline(silence)).min();
     let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
+    let wait = wait.into_iter().chain(files.patience()).min();
     let wait = wait.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) });
     let mut fds = vec![PollFd::new(wake, PollFlags::IN)];
     let running = keepers.iter().filter_map(|keeper| keeper.running.as_ref());
+    fds.extend(files.changes().map(|changes| PollFd::new(changes, PollFlags::IN)));
     fds.extend(running.map(|running| PollFd::new(&running.control, PollFlags::IN)));
     match poll(&mut fds, wait.as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -244,12 +255,22 @@ impl Keeper {
         }
     }
 
+    /// Tells the front what changed on the disk.
+    fn tell(&mut self, files: &Files) {
+        if let (Part::Front, Some(running)) = (self.part, &mut self.running)
+            && files.send(&running.control).is_err()
+        {
+            // one that cannot hear of a revoked token must not go on
+            let _ = running.child.kill();
+        }
+    }
+
     fn start(&mut self, supervisor: &Supervisor<'_>) -> io::Result<()> {
         let (control, theirs) = UnixStream::pair()?;
         let child = spawn(self.part, supervisor.arguments, theirs.into())?;
         if self.part == Part::Front {
             // one that has ended meanwhile is noticed by its end
-            let _ = hand_over(&control, supervisor.listeners);
+            let _ = hand_over(&control, supervisor.listeners, &supervisor.files);
         }
         control.set_nonblocking(true)?;
         let now = Instant::now();
@@ -258,8 +279,10 @@ impl Keeper {
     }
 }
 
-/// Gives the front its listening sockets.
-fn hand_over(control: &UnixStream, listeners: &Listeners) -> io::Result<()> {
+/// Gives the front what it needs of the disk, and its listening sockets.
+fn hand_over(control: &UnixStream, listeners: &Listeners, files: &Files) -> io::Result<()> {
+    // nobody comes before it is known who may
+    files.send(control)?;
     for listener in &listeners.tcp {
         pass::send(control, Word::Tcp, Some(listener.as_fd()))?;
     }

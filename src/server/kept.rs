@@ -1,0 +1,195 @@
+//! What does the agent keep on the disk, and how does it get to the front?
+//!
+//! Only the supervisor reads files. What the front needs of them goes to it in memory files over the control socket, at its
+//! start and whenever a file changes; the front itself may be without any right to files.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::inotify::{self, WatchFlags};
+use rustix::fs::{MemfdFlags, OFlags, SealFlags};
+
+use super::pass::{self, Word};
+use super::token::{TokenError, Tokens};
+
+/// Reads a file that nobody but its owner, this user or root, may read.
+///
+/// # Errors
+/// It cannot be read, or others could have read or written it.
+pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, TokenError> {
+    let fail = |cause: io::Error| TokenError::File { op: "read", path: path.to_owned(), cause };
+    let open = |why: String| TokenError::Open { path: path.to_owned(), why };
+    // a pipe must not be waited for
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(|cause| fail(cause.into()))?;
+    let file = File::from(file);
+    let meta = file.metadata().map_err(fail)?;
+    if !meta.is_file() {
+        return Err(open("is not a regular file".to_owned()));
+    }
+    if meta.uid() != 0 && meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(open(format!("belongs to user {}, neither to root nor to this user", meta.uid())));
+    }
+    if meta.mode() & 0o077 != 0 {
+        return Err(open(format!("can be used by others (mode {:04o})", meta.mode() & 0o7777)));
+    }
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > most {
+        return Err(open(format!("is larger than {most} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Replaces a file as a whole by one that only its owner may read.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let fresh = path.with_file_name(name);
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&fresh, path)).inspect_err(|_| {
+        let _ = std::fs::remove_file(&fresh);
+    })
+}
+
+/// Bytes as a file in memory that nobody can change any more.
+///
+/// # Errors
+/// The kernel has no room.
+pub(super) fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let file = rustix::fs::memfd_create("netglance", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut file = File::from(file);
+    file.write_all(bytes)?;
+    rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(file.into())
+}
+
+/// What a file in memory holds.
+///
+/// # Errors
+/// It is too large, or no file.
+pub(super) fn from_memory(file: OwnedFd, most: u64) -> io::Result<Vec<u8>> {
+    let length = u64::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(u64::MAX);
+    let file = File::from(file);
+    if length > most {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a file of {length} bytes")));
+    }
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// Longest wait for a change of files in a directory that is not there.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What the front needs of the disk, as the supervisor knows it.
+pub(super) struct Files {
+    tokens: PathBuf,
+    /// Tells of changes in the directory of the tokens.
+    changes: Option<OwnedFd>,
+    watched: bool,
+    known: Option<Tokens>,
+    told: String,
+}
+
+impl Files {
+    /// Reads nothing yet.
+    pub(super) fn new(tokens: PathBuf) -> Self {
+        let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok();
+        Self { tokens, changes, watched: false, known: None, told: String::new() }
+    }
+
+    /// What becomes readable when a file may have changed.
+    pub(super) fn changes(&self) -> Option<&OwnedFd> {
+        self.changes.as_ref().filter(|_| self.watched)
+    }
+
+    /// How long to wait before looking again unasked.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        (!self.watched).then_some(LOOK)
+    }
+
+    /// Reads again; whether something changed. Tokens that cannot be trusted are none.
+    pub(super) fn look(&mut self, say: &dyn Fn(&str)) -> bool {
+        if let Some(changes) = &self.changes {
+            let mut events = [0; 4096];
+            while rustix::io::read(changes, &mut events).is_ok_and(|read| read > 0) {}
+            let flags = WatchFlags::CLOSE_WRITE | WatchFlags::MOVE | WatchFlags::DELETE | WatchFlags::ATTRIB;
+            let dir = self.tokens.parent().unwrap_or(Path::new("/"));
+            // watched before it is read: nothing is missed
+            self.watched = inotify::add_watch(changes, dir, flags | WatchFlags::DELETE_SELF).is_ok();
+        }
+        let (tokens, problem) = match Tokens::read(&self.tokens) {
+            Ok(tokens) => (tokens, String::new()),
+            Err(error) => (Tokens::default(), format!("no token is good: {error}")),
+        };
+        if problem != self.told && !problem.is_empty() {
+            say(&problem);
+        }
+        self.told = problem;
+        let changed = self.known.as_ref() != Some(&tokens);
+        if changed && (self.known.is_some() || !tokens.list().is_empty()) {
+            say(&format!("tokens that are good: {}", tokens.list().len()));
+        }
+        self.known = Some(tokens);
+        changed
+    }
+
+    /// Tells a front what it needs.
+    ///
+    /// # Errors
+    /// The front does not listen, or there is no room.
+    pub(super) fn send(&self, control: impl AsFd) -> io::Result<()> {
+        let tokens = self.known.as_ref().map(Tokens::write).unwrap_or_default();
+        pass::send(control, Word::Tokens, Some(in_memory(tokens.as_bytes())?.as_fd()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn what_others_could_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kept");
+        replace(&path, b"secret").unwrap();
+        assert_eq!(read(&path, 6).unwrap(), b"secret");
+        assert!(read(&path, 5).unwrap_err().to_string().contains("larger"));
+        for mode in [0o640, 0o604, 0o620, 0o601] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let told = read(&path, 6).unwrap_err().to_string();
+            assert!(told.contains(&format!("{mode:04o}")), "{told}");
+        }
+        assert!(read(dir.path(), 6).unwrap_err().to_string().contains("regular"));
+    }
+
+    #[test]
+    fn a_replaced_file_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kept");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(read(&path, 9).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn memory_files_carry_bytes_and_cannot_be_changed() {
+        let file = in_memory(b"bytes").unwrap();
+        assert!(rustix::io::pwrite(&file, b"x", 0).is_err());
+        assert!(from_memory(file.try_clone().unwrap(), 4).is_err());
+        assert_eq!(from_memory(file, 5).unwrap(), b"bytes");
+    }
+}
