@@ -315,6 +315,7 @@ impl Host for Fleet {
         let index = (0..rows.len()).find(|row| key.matches(&**rows, *row))?;
         let told = Arc::clone(&self.shared.on_change);
         let line = self.lines.get(index)?.clone();
-        Some(RemoteHost::over(line, &self.runtime, Box::new(move || told())))
+        let to = Text::from(rows.cell(index, 0).text().unwrap_or_default());
+        Some(RemoteHost::over(to, line, &self.runtime, Box::new(move || told())))
     }
 }

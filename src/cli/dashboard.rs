@@ -10,7 +10,7 @@ use super::args::{Connect, Dashboard};
 use crate::client::{self, RemoteHost};
 use crate::collect::settings::{Interval, IntervalError};
 use crate::config::{self, Config, Problems};
-use crate::model::Host;
+use crate::model::{Connection, Host};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
 use crate::store::level::Thresholds;
@@ -145,7 +145,13 @@ pub(super) fn netns(config: &Config) -> Selection {
 
 /// The dashboard's part of a configuration that was checked.
 fn parts(host: &dyn Host, config: Config) -> Result<tui::Config, Failure> {
-    let levels = Thresholds::new(&config.threshold, host.schema().iter().copied()).map_err(|errors| {
+    let mut thresholds = config.threshold;
+    if host.connection() != Connection::Local {
+        // they make sense here, or the configuration would not have been read; that agent may be of another version
+        let tables = host.schema();
+        thresholds.retain(|one| Thresholds::new(std::slice::from_ref(one), tables.iter().copied()).is_ok());
+    }
+    let levels = Thresholds::new(&thresholds, host.schema().iter().copied()).map_err(|errors| {
         let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::usage(text.join("\n"), "`netglance check` names the places")
     })?;

@@ -27,6 +27,9 @@ use crate::wire::{WireError, proto};
 /// Longest wait for the first answer of an agent, and for the outcome of an action.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A past that was not told is asked for again after so long.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
 /// Pasts that are remembered at most.
 const MAX_PASTS: usize = 256;
 
@@ -83,6 +86,8 @@ pub(crate) struct Opened {
     pub(crate) client: session::Client,
     /// Who it is.
     pub(crate) describe: proto::DescribeReply,
+    /// When it said so.
+    pub(crate) asked: Instant,
 }
 
 /// The connections to one agent that somebody else makes, the newest one at any time.
@@ -91,6 +96,7 @@ pub(crate) type Line = tokio::sync::watch::Receiver<Option<Arc<Opened>>>;
 /// A host behind an agent.
 pub struct RemoteHost {
     shared: Arc<Shared>,
+    to: Text,
     commands: tokio::sync::mpsc::UnboundedSender<Command>,
 }
 
@@ -110,7 +116,10 @@ struct Shared {
 struct State {
     schema: Arc<Schema>,
     mirror: Mirror,
-    connection: Connection,
+    reach: Reach,
+    clock: Option<Clock>,
+    /// Why the agent does nothing for this client.
+    refusal: Option<Text>,
     demands: HashMap<u64, Vec<Demand>>,
     /// Whose past this is: the machine, and its monotonic clock at the last connection.
     identity: Option<(String, u64)>,
@@ -120,12 +129,57 @@ struct State {
     pasts: Vec<Past>,
 }
 
+/// How the host is reached right now.
+enum Reach {
+    Connecting,
+    Live { host: Text, version: Text },
+    Lost { since: Instant, reason: Text, again: Option<Instant> },
+}
+
+/// The clocks of the host: what the monotonic one said, when that was here, and how far the other one is from it.
+#[derive(Clone, Copy)]
+struct Clock {
+    mono: u64,
+    at: Instant,
+    offset: i64,
+}
+
+impl Clock {
+    fn new(mono: u64, time: i64, at: Instant) -> Self {
+        Self { mono, at, offset: time.saturating_sub(as_signed(mono)) }
+    }
+
+    /// Its monotonic present.
+    fn mono(self) -> u64 {
+        self.mono.saturating_add(u64::try_from(self.at.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Its present.
+    fn now(self) -> i64 {
+        as_signed(self.mono()).saturating_add(self.offset)
+    }
+
+    /// A sample was taken then: the wall clock may have been set since, and no sample is of the future.
+    fn saw(&mut self, mono: u64, time: i64) {
+        if mono > self.mono() {
+            (self.mono, self.at) = (mono, Instant::now());
+        }
+        self.offset = time.saturating_sub(as_signed(mono));
+    }
+}
+
+fn as_signed(mono: u64) -> i64 {
+    i64::try_from(mono).unwrap_or(i64::MAX)
+}
+
 /// The past of a cell before the connection, which somebody asked for.
 struct Past {
     ask: HistoryAsk,
     series: Option<Series>,
     /// When it was asked for; `None` when it must be asked for again.
     asked: Option<Instant>,
+    /// Whether there was an answer.
+    answered: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -138,7 +192,9 @@ impl Shared {
         let state = State {
             schema: Arc::clone(schema::own()),
             mirror: Mirror::new(Arc::clone(schema::own())),
-            connection: Connection::Connecting,
+            reach: Reach::Connecting,
+            clock: None,
+            refusal: None,
             demands: HashMap::new(),
             identity: None,
             history: History::default(),
@@ -151,8 +207,8 @@ impl Shared {
         lock(&self.state)
     }
 
-    fn connection(&self, connection: Connection) {
-        self.state().connection = connection;
+    fn reach(&self, reach: Reach) {
+        self.state().reach = reach;
         (self.on_change)();
     }
 }
@@ -167,6 +223,7 @@ impl RemoteHost {
         let (commands, waiting) = tokio::sync::mpsc::unbounded_channel();
         let (first, outcome) = mpsc::channel();
         let (name, own) = (target.to_string(), Arc::clone(&shared));
+        let to = Text::from(name.as_str());
         std::thread::Builder::new().name("connection".to_owned()).spawn(move || {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime.block_on(session::keep(&own, Dial::Own(target), waiting, Some(&first))),
@@ -178,16 +235,16 @@ impl RemoteHost {
         let silence = || Text::from(format!("no answer within {}", crate::model::unit::duration(PATIENCE)));
         let outcome = outcome.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(silence()));
         outcome.map_err(|why| Error::Peer { target: name, why })?;
-        Ok(Arc::new(Self { shared, commands }))
+        Ok(Arc::new(Self { shared, to, commands }))
     }
 
-    /// A host over connections that somebody else makes.
-    pub(crate) fn over(line: Line, runtime: &tokio::runtime::Handle, on_change: OnChange) -> Arc<Self> {
+    /// A host over connections to what people call `to`, which somebody else makes.
+    pub(crate) fn over(to: Text, line: Line, runtime: &tokio::runtime::Handle, on_change: OnChange) -> Arc<Self> {
         let shared = Shared::new(on_change);
         let (commands, waiting) = tokio::sync::mpsc::unbounded_channel();
         let own = Arc::clone(&shared);
         runtime.spawn(async move { session::keep(&own, Dial::Line(line, None), waiting, None).await });
-        Arc::new(Self { shared, commands })
+        Arc::new(Self { shared, to, commands })
     }
 }
 
@@ -219,8 +276,9 @@ impl Host for RemoteHost {
         let mut state = self.shared.state();
         let own = state.history.series(&all);
         let past = state.past(&all);
-        if past.asked.is_none() {
-            past.asked = Some(Instant::now());
+        let due = |asked: Instant| !past.answered && asked.elapsed() > ASK_AGAIN;
+        if past.asked.is_none_or(due) {
+            (past.asked, past.answered) = (Some(Instant::now()), false);
             // a connection that has ended has nobody to ask
             let _ = self.commands.send(Command::History(all));
         }
@@ -240,7 +298,29 @@ impl Host for RemoteHost {
     }
 
     fn connection(&self) -> Connection {
-        self.shared.state().connection.clone()
+        let to = self.to.clone();
+        match &self.shared.state().reach {
+            Reach::Connecting => Connection::Connecting { to },
+            Reach::Live { host, version } => Connection::Live { to, host: host.clone(), version: version.clone() },
+            Reach::Lost { since, reason, again } => {
+                let again = again.map(|again| again.saturating_duration_since(Instant::now()));
+                Connection::Lost { to, ago: since.elapsed(), reason: reason.clone(), again }
+            }
+        }
+    }
+
+    fn skew(&self) -> i64 {
+        let clock = self.shared.state().clock;
+        clock.map_or(0, |clock| clock.now().saturating_sub(Timestamp::now().0))
+    }
+
+    fn lacks(&self, table: &str, column: usize) -> bool {
+        let schema = Arc::clone(&self.shared.state().schema);
+        !Arc::ptr_eq(&schema, schema::own()) && schema.lacks(table, column)
+    }
+
+    fn refusal(&self) -> Option<Text> {
+        self.shared.state().refusal.clone()
     }
 }
 
@@ -269,7 +349,7 @@ impl State {
                 let oldest = oldest.map_or(0, |(index, _)| index);
                 self.pasts.swap_remove(oldest);
             }
-            self.pasts.push(Past { ask: all.clone(), series: None, asked: None });
+            self.pasts.push(Past { ask: all.clone(), series: None, asked: None, answered: false });
             self.pasts.len() - 1
         });
         &mut self.pasts[index]
@@ -279,6 +359,10 @@ impl State {
     fn take(&mut self, frame: &proto::Frame) -> Result<(), WireError> {
         self.mirror.apply(frame)?;
         let snapshot = self.mirror.snapshot();
+        let newest = frame.tables.iter().flat_map(|table| &table.changes).max_by_key(|change| change.mono);
+        if let (Some(clock), Some(newest)) = (&mut self.clock, newest) {
+            clock.saw(newest.mono, newest.time);
+        }
         let told = frame.tables.iter().filter_map(|table| self.schema.layouts.get(table.table as usize));
         for state in told.filter_map(|layout| snapshot.get(&layout.table.name)) {
             if let Some(now) = &state.now {
@@ -296,19 +380,49 @@ impl State {
 }
 
 impl Shared {
-    /// A connection that broke: readers keep what they have.
-    fn lost(&self, why: Text) {
+    /// A connection that broke, and when it is tried again: readers keep what they have.
+    fn lost(&self, why: Text, again: Instant) {
         let mut state = self.state();
-        let since = match &state.connection {
-            Connection::Lost { since, .. } => *since,
-            _ => Timestamp::now(),
+        let since = match &state.reach {
+            Reach::Lost { since, .. } => *since,
+            _ => Instant::now(),
         };
-        state.connection = Connection::Lost { since, reason: why };
+        state.reach = Reach::Lost { since, reason: why, again: Some(again) };
         state.mirror.resume();
         for past in &mut state.pasts {
             past.asked = None;
         }
         drop(state);
         (self.on_change)();
+    }
+
+    /// It is being tried again.
+    fn trying(&self) {
+        if let Reach::Lost { again, .. } = &mut self.state().reach {
+            *again = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn the_clock_of_a_host_follows_its_samples() {
+        let behind = Timestamp::now().0 - 3600 * SECOND;
+        let mut clock = Clock::new(50 * SECOND as u64, behind, Instant::now());
+        let off = |clock: Clock, time: i64| (clock.now() - time).abs() < SECOND;
+        assert!(off(clock, behind));
+        clock.saw(49 * SECOND as u64, behind - SECOND);
+        assert!(off(clock, behind), "an older sample changes nothing");
+        clock.saw(60 * SECOND as u64, behind + 10 * SECOND);
+        assert!(off(clock, behind + 10 * SECOND), "no sample is of the future");
+        clock.saw(60 * SECOND as u64, behind - 86_400 * SECOND);
+        assert!(off(clock, behind - 86_400 * SECOND), "somebody has set it");
+        clock.saw(u64::MAX, i64::MIN);
+        let _ = clock.now();
     }
 }

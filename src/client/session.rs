@@ -1,19 +1,23 @@
 //! What happens on a connection to an agent, and when is it made again?
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Status, Streaming};
 
-use super::{Command, Line, Opened, Shared, Target, Trouble, TroubleKind};
-use crate::model::{Action, ActionError, Connection, Demand, HistoryAsk, Text};
+use super::{Clock, Command, Line, Opened, Reach, Shared, Target, Trouble, TroubleKind};
+use crate::model::{Action, ActionError, Demand, HistoryAsk, Text};
 use crate::wire::mirror::Mirror;
 use crate::wire::proto::agent_client::AgentClient;
+use crate::wire::schema::Schema;
 use crate::wire::{MAX_MESSAGE, convert, proto, schema};
 
 /// Longest wait for a connection.
@@ -22,8 +26,14 @@ const CONNECT: Duration = Duration::from_secs(4);
 /// Longest wait for an answer.
 const ANSWER: Duration = Duration::from_secs(4);
 
+/// After so long without a word the agent is asked for one, and has so long for it.
+const ALIVE: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(4));
+
 /// Shortest and longest pause between two attempts.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// Questions that wait for an answer at most; more wait for their turn.
+const MAX_OPEN: usize = 16;
 
 pub(crate) type Client = AgentClient<Channel>;
 
@@ -66,6 +76,7 @@ pub(super) async fn keep(
     let mut demands = Vec::new();
     let mut first = first;
     loop {
+        shared.trying();
         let opened = dial.open().await;
         if let Some(first) = first.take() {
             let told = opened.as_ref().map(|_| ()).map_err(Clone::clone);
@@ -77,7 +88,7 @@ pub(super) async fn keep(
         let why = match opened {
             Ok(opened) => {
                 pause = AGAIN.0;
-                match Session::begin(shared, opened.client.clone(), &opened.describe).await {
+                match Session::begin(shared, &opened).await {
                     Ok(mut session) => match session.run(&mut commands, &mut demands).await {
                         Some(why) => why,
                         None => return,
@@ -87,8 +98,9 @@ pub(super) async fn keep(
             }
             Err(why) => why,
         };
-        shared.lost(why);
-        if !rest(jittered(pause), &mut commands, &mut demands).await {
+        let again = tokio::time::Instant::now() + jittered(pause);
+        shared.lost(why, again.into_std());
+        if !rest(again, &mut commands, &mut demands).await {
             return;
         }
         pause = (pause * 2).min(AGAIN.1);
@@ -96,8 +108,11 @@ pub(super) async fn keep(
 }
 
 /// Waits, and answers readers that there is no connection; false when there are no readers any more.
-async fn rest(pause: Duration, commands: &mut UnboundedReceiver<Command>, demands: &mut Vec<Demand>) -> bool {
-    let until = tokio::time::Instant::now() + pause;
+async fn rest(
+    until: tokio::time::Instant,
+    commands: &mut UnboundedReceiver<Command>,
+    demands: &mut Vec<Demand>,
+) -> bool {
     loop {
         match tokio::time::timeout_at(until, commands.recv()).await {
             Err(_) => return true,
@@ -146,9 +161,13 @@ pub(crate) async fn open(target: &Target) -> Result<Opened, Trouble> {
     let channel = channel(target).await?;
     let mut client = AgentClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let request = proto::DescribeRequest { known: schema::own().hash.clone() };
+    let sent = Instant::now();
     let reply = tokio::time::timeout(ANSWER, client.describe(request)).await;
     let reply = reply.map_err(|_| Text::from("the agent does not answer"))?;
-    Ok(Opened { client, describe: reply.map_err(|status| trouble(&status))?.into_inner() })
+    let describe = reply.map_err(|status| trouble(&status))?.into_inner();
+    // the clocks of the host are those of the middle of the question
+    let asked = sent + sent.elapsed() / 2;
+    Ok(Opened { client, describe, asked })
 }
 
 /// What an answer that is none means.
@@ -164,8 +183,8 @@ pub(crate) fn trouble(status: &Status) -> Trouble {
 async fn channel(target: &Target) -> Result<Channel, Text> {
     let endpoint = Endpoint::from_static("http://agent")
         .connect_timeout(CONNECT)
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(5))
+        .http2_keep_alive_interval(ALIVE.0)
+        .keep_alive_timeout(ALIVE.1)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20);
@@ -206,10 +225,16 @@ struct Session<'a> {
     usual: Streaming<proto::WatchReply>,
     /// What the reader demands.
     extra: Option<Streaming<proto::WatchReply>>,
+    /// What was asked and is not yet answered.
+    open: FuturesUnordered<Asked<'a>>,
 }
 
+/// A question that waits for its answer while frames go on.
+type Asked<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 impl<'a> Session<'a> {
-    async fn begin(shared: &'a Shared, mut client: Client, describe: &proto::DescribeReply) -> Result<Self, Text> {
+    async fn begin(shared: &'a Shared, opened: &Opened) -> Result<Self, Text> {
+        let (mut client, describe) = (opened.client.clone(), &opened.describe);
         let adopted = match &describe.schema {
             Some(schema) => schema::adopt(schema).map_err(|error| Text::from(error.to_string()))?,
             None => Arc::clone(schema::own()),
@@ -219,6 +244,8 @@ impl<'a> Session<'a> {
         let usual = client.watch(request).await.map_err(|status| told(&status))?.into_inner();
         {
             let mut state = shared.state();
+            state.clock = Some(Clock::new(describe.mono, describe.time, opened.asked));
+            state.refusal = refusal(&describe.role);
             let identity = (describe.machine.clone(), describe.mono);
             if state.identity.as_ref().is_some_and(|known| known.0 != identity.0 || known.1 > identity.1) {
                 state.forget();
@@ -233,8 +260,8 @@ impl<'a> Session<'a> {
         }
         let host = Text::from(describe.host.as_str());
         let version = Text::from(describe.version.as_str());
-        shared.connection(Connection::Live { host, version });
-        Ok(Self { shared, client, hash, usual, extra: None })
+        shared.reach(Reach::Live { host, version });
+        Ok(Self { shared, client, hash, usual, extra: None, open: FuturesUnordered::new() })
     }
 
     /// Carries frames and commands; why it broke, or `None` when nobody has a use for it.
@@ -252,14 +279,21 @@ impl<'a> Session<'a> {
             let outcome = tokio::select! {
                 frame = self.usual.message() => self.frame(frame),
                 frame = extra => self.frame(frame),
-                command = commands.recv() => match command {
+                Some(()) = self.open.next() => Ok(()),
+                command = commands.recv(), if self.open.len() < MAX_OPEN => match command {
                     None => return None,
                     Some(Command::Demand(wants)) => {
                         *demands = wants;
                         self.demand(demands).await
                     }
-                    Some(Command::History(ask)) => self.history(ask).await,
-                    Some(Command::Act(action, outcome)) => self.act(&action, &outcome).await,
+                    Some(Command::History(ask)) => {
+                        self.open.push(Box::pin(history(self.shared, self.client.clone(), ask)));
+                        Ok(())
+                    }
+                    Some(Command::Act(action, outcome)) => {
+                        self.open.push(Box::pin(act(self.client.clone(), action, outcome)));
+                        Ok(())
+                    }
                 },
             };
             if let Err(why) = outcome {
@@ -279,7 +313,9 @@ impl<'a> Session<'a> {
 
     /// Watches what readers demand: on-demand tables come on a stream of their own, on-demand columns with the others.
     async fn demand(&mut self, demands: &[Demand]) -> Result<(), Text> {
-        let tables = self.shared.state().schema.tables;
+        let schema = Arc::clone(&self.shared.state().schema);
+        let demands: Vec<Demand> = demands.iter().filter_map(|demand| known(&schema, demand)).collect();
+        let tables = schema.tables;
         let on_demand = |name: &str| tables.iter().any(|table| table.name == name && table.attrs.demand);
         let wanted: Vec<&Demand> = demands.iter().filter(|demand| on_demand(&demand.table)).collect();
         self.extra = None;
@@ -302,26 +338,38 @@ impl<'a> Session<'a> {
         self.extra = Some(stream.into_inner());
         Ok(())
     }
+}
 
-    async fn history(&mut self, ask: HistoryAsk) -> Result<(), Text> {
-        let reply = tokio::time::timeout(ANSWER, self.client.history(convert::from_ask(&ask))).await;
-        let reply = reply.map_err(|_| Text::from("the agent does not answer"))?.map_err(|status| told(&status))?;
-        let series = convert::series(&reply.into_inner()).map_err(|error| Text::from(error.to_string()))?;
-        if let Some(past) = self.shared.state().pasts.iter_mut().find(|past| past.ask == ask) {
-            past.series = series;
-        }
-        (self.shared.on_change)();
-        Ok(())
+/// Asks for a past; without an answer it is asked for again later.
+async fn history(shared: &Shared, mut client: Client, ask: HistoryAsk) {
+    let reply = tokio::time::timeout(ANSWER, client.history(convert::from_ask(&ask))).await;
+    let Ok(Ok(reply)) = reply else { return };
+    let Ok(series) = convert::series(&reply.into_inner()) else { return };
+    if let Some(past) = shared.state().pasts.iter_mut().find(|past| past.ask == ask) {
+        (past.series, past.answered) = (series, true);
     }
+    (shared.on_change)();
+}
 
-    async fn act(&mut self, action: &Action, outcome: &mpsc::Sender<Result<(), ActionError>>) -> Result<(), Text> {
-        let reply = tokio::time::timeout(ANSWER, self.client.act(convert::from_action(action))).await;
-        let done = match reply {
-            Ok(Ok(reply)) => convert::done(&reply.into_inner(), action),
-            Ok(Err(status)) => Err(failed(action, &told(&status))),
-            Err(_) => Err(failed(action, "the agent does not answer")),
-        };
-        let _ = outcome.send(done);
-        Ok(())
-    }
+async fn act(mut client: Client, action: Action, outcome: mpsc::Sender<Result<(), ActionError>>) {
+    let reply = tokio::time::timeout(ANSWER, client.act(convert::from_action(&action))).await;
+    let done = match reply {
+        Ok(Ok(reply)) => convert::done(&reply.into_inner(), &action),
+        Ok(Err(status)) => Err(failed(&action, &told(&status))),
+        Err(_) => Err(failed(&action, "the agent does not answer")),
+    };
+    // a reader that has gone wants no outcome
+    let _ = outcome.send(done);
+}
+
+/// What of a demand an agent of another version understands.
+fn known(schema: &Schema, demand: &Demand) -> Option<Demand> {
+    let table = schema.tables.iter().find(|table| table.name == demand.table)?;
+    let has = |name: &&String| table.position(name).is_some_and(|column| !schema.lacks(&demand.table, column));
+    Some(Demand { columns: demand.columns.iter().filter(has).cloned().collect(), ..demand.clone() })
+}
+
+/// Why an agent that gives this role does nothing for the client.
+fn refusal(role: &str) -> Option<Text> {
+    (role != "operate").then(|| Text::from(format!("the agent lets this client {role} only")))
 }

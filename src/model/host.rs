@@ -173,9 +173,14 @@ pub enum Connection {
     #[default]
     Local,
     /// Nothing has come yet.
-    Connecting,
+    Connecting {
+        /// The agent, as the user calls it.
+        to: Text,
+    },
     /// Through an agent that answers.
     Live {
+        /// The agent, as the user calls it.
+        to: Text,
         /// What the host calls itself.
         host: Text,
         /// Version of the agent.
@@ -183,10 +188,14 @@ pub enum Connection {
     },
     /// Through an agent that does not answer; what is known of the host is what was known then.
     Lost {
-        /// When it stopped.
-        since: Timestamp,
+        /// The agent, as the user calls it.
+        to: Text,
+        /// For how long.
+        ago: Duration,
         /// Why.
         reason: Text,
+        /// When it is tried again; `None` while it is being tried.
+        again: Option<Duration>,
     },
 }
 
@@ -208,6 +217,18 @@ pub trait Host: Send + Sync {
     /// How it is reached.
     fn connection(&self) -> Connection {
         Connection::Local
+    }
+    /// Nanoseconds that its wall clock is ahead of this machine's.
+    fn skew(&self) -> i64 {
+        0
+    }
+    /// Whether it knows nothing of a column that this program has, because it runs another version.
+    fn lacks(&self, _table: &str, _column: usize) -> bool {
+        false
+    }
+    /// Why it does nothing that it is asked to; `None` when it may.
+    fn refusal(&self) -> Option<Text> {
+        None
     }
     /// The host that a row of a table stands for, if it stands for one.
     fn behind(&self, table: &str, key: &Key) -> Option<Arc<dyn Host>> {

@@ -10,8 +10,11 @@ use crate::collect::host::HostRow;
 use crate::collect::load::LoadRow;
 use crate::collect::memory::MemoryRow;
 use crate::collect::run::CollectorRow;
-use crate::model::{Cell, Connection, Demand, Unit, unit};
+use crate::model::{Cell, Connection, Demand, Level, Unit, unit};
 use crate::store::rate::View;
+
+/// Seconds that the clock of a host may differ without being told.
+const SKEW: f64 = 5.0;
 
 /// What the header needs.
 pub fn demands() -> Vec<Demand> {
@@ -26,7 +29,8 @@ pub fn header(cx: &Cx<'_>, width: u16) -> Line {
     let room = width.saturating_sub(line::width(&right)).saturating_sub(1);
     let mut left: Vec<(u8, Item)> = facts(cx);
     while left.iter().map(|(_, item)| line::item_width(item) + 3).sum::<u16>() > room + 2 && left.len() > 1 {
-        let Some(least) = left.iter().enumerate().max_by_key(|(_, (rank, _))| *rank).map(|(at, _)| at) else { break };
+        let least = left.iter().enumerate().max_by_key(|(_, (rank, _))| *rank).filter(|(_, (rank, _))| *rank > 0);
+        let Some((least, _)) = least else { break };
         left.remove(least);
     }
     let mut out = Line::new();
@@ -68,6 +72,36 @@ fn facts(cx: &Cx<'_>) -> Vec<(u8, Item)> {
         Some(Cell::Bool(true)) => fact(2, Some("agent".to_owned())),
         Some(Cell::Bool(false)) => fact(6, Some("no agent".to_owned())),
         _ => {}
+    }
+    out.extend(reached(cx));
+    out
+}
+
+/// How the host is reached, unless it is this one.
+fn reached(cx: &Cx<'_>) -> Vec<(u8, Item)> {
+    let plain = |rank, words: String| (rank, line::text(words, Role::Plain));
+    let mut out = match cx.host.connection() {
+        Connection::Local => Vec::new(),
+        Connection::Connecting { to } => vec![(0, line::text(format!("connecting to {to}"), Role::Accent))],
+        Connection::Live { to, version, .. } if &*version == env!("CARGO_PKG_VERSION") => {
+            vec![plain(1, format!("via {to}"))]
+        }
+        Connection::Live { to, version, .. } => vec![plain(1, format!("via {to} {version}"))],
+        Connection::Lost { to, ago, reason, again } => {
+            let seconds = |span: std::time::Duration| match span.as_secs() {
+                short @ 0..60 => format!("{short}s"),
+                long => unit::span(long as f64),
+            };
+            let again = again.map_or("trying again".to_owned(), |again| format!("again in {}", seconds(again)));
+            let words = format!("{to} lost {} ago: {}, {again}", seconds(ago), line::cut(&reason, 60));
+            vec![(0, line::text(words, Role::Level(Level::Warning)))]
+        }
+    };
+    let skew = cx.host.skew() as f64 / 1e9;
+    if skew.abs() >= SKEW {
+        let ahead = if skew > 0.0 { "ahead" } else { "behind" };
+        let words = format!("clock {} {ahead}", unit::span(skew.abs().round()));
+        out.push((1, line::text(words, Role::Level(Level::Careful))));
     }
     out
 }

@@ -13,6 +13,7 @@ mod alert;
 mod cores;
 mod cpu;
 mod device;
+mod essential;
 mod gauge;
 mod header;
 mod kernel;
@@ -35,6 +36,7 @@ pub mod toggle;
 mod view;
 
 pub use alert::{Alert, all as alerts};
+pub use essential::{unknown, without};
 pub use header::{clock, demands as header_demands, header, local};
 pub use keys::{Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, grouping, scale, target, tree};
 pub use pick::why;

@@ -7,7 +7,7 @@ use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
 use super::{Block, Body, Cx, Line, Role, number};
-use crate::model::{Level, State, Table};
+use crate::model::{Connection, Level, State, Table};
 use crate::store::rate::View;
 
 /// A row to be shown.
@@ -117,7 +117,10 @@ fn digits<'a>(text: &mut &'a str) -> &'a str {
 /// Why a table has no rows: state, reason and hint of its collector in one line.
 pub fn why(cx: &Cx<'_>, table: &Table) -> Body {
     let Some(known) = cx.snapshot.get(&table.name) else {
-        return Body::Empty { level: Level::Ok, why: "waiting for the first sample".to_owned() };
+        let there = cx.host.schema().iter().any(|one| one.name == table.name);
+        let unknown = !there && matches!(cx.host.connection(), Connection::Live { .. } | Connection::Lost { .. });
+        let why = if unknown { super::unknown(&table.name) } else { "waiting for the first sample".to_owned() };
+        return Body::Empty { level: Level::Ok, why };
     };
     let status = &known.status;
     let level = match status.state {

@@ -27,6 +27,9 @@ const MAX_SELECTIONS: usize = 64;
 /// Samples come on a grid; one that is this much early is still due.
 const SLACK: Duration = Duration::from_millis(100);
 
+/// Collectors keep to one grid: what they say within a moment is one frame, and wakes every reader once.
+const GATHER: Duration = Duration::from_millis(50);
+
 /// All bundles that somebody watches.
 #[derive(Default)]
 pub(super) struct Bundles(Mutex<HashMap<Key, Weak<Bundle>>>);
@@ -193,6 +196,7 @@ impl Watcher {
                 return Some(bytes);
             }
             self.changes.changed().await.ok()?;
+            tokio::time::sleep(GATHER).await;
         }
     }
 }

@@ -125,6 +125,10 @@ impl Host for LocalHost {
     fn act(&self, action: &Action) -> Result<(), ActionError> {
         if self.actions.load(Ordering::Relaxed) { crate::source::action::act(action) } else { Err(ActionError::Off) }
     }
+
+    fn refusal(&self) -> Option<Text> {
+        (!self.actions.load(Ordering::Relaxed)).then(|| Text::from(ActionError::Off.to_string()))
+    }
 }
 
 impl Sink for Store {

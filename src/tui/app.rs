@@ -18,7 +18,7 @@ use super::settings::Settings;
 use super::table_paint::Placed;
 use super::table_view::TableView;
 use super::theme::{Ability, Theme};
-use crate::model::{Demand, Host, Level, Style, Table, Timestamp, unit};
+use crate::model::{Connection, Demand, Host, Level, Style, Table, Timestamp, unit};
 use crate::panel::{self, Node, PANELS, TOGGLES, VIEWS, Views as _};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
@@ -86,6 +86,12 @@ pub(super) struct App {
     pub(super) slots: std::cell::Cell<usize>,
     /// Whether the question before a signal, as drawn last, names the process.
     pub(super) named: std::cell::Cell<bool>,
+    /// Actions that have no outcome yet.
+    pub(super) acting: Vec<super::acting::Acting>,
+    /// Tells the loop of outcomes.
+    pub(super) wake: Option<super::event::Wake>,
+    /// How the host is reached, as it was when the samples were taken.
+    pub(super) connection: Connection,
     /// The process that was given another nice value last, when, and which value.
     pub(super) niced: Option<(panel::Target, Timestamp, i32)>,
     /// Selected line of the list of tables.
@@ -151,6 +157,9 @@ impl App {
             reach: std::cell::Cell::new(0),
             slots: std::cell::Cell::new(0),
             named: std::cell::Cell::new(false),
+            acting: Vec::new(),
+            wake: None,
+            connection: Connection::Local,
             niced: None,
             explore: 0,
             listed: None,
@@ -187,6 +196,8 @@ impl App {
     /// Takes the newest samples; of a frozen screen only what it asked for later.
     pub(super) fn samples(&mut self) {
         let latest = self.host.latest();
+        self.connection = self.host.connection();
+        super::acting::look(self);
         if self.past.is_frozen() {
             if self.past.join(&latest, &self.asked, self.host.schema()) {
                 self.rewind();
@@ -219,7 +230,12 @@ impl App {
     /// Wall clock of what is shown.
     pub(super) fn now(&self) -> Timestamp {
         let shown = self.past.shown().and_then(|(snapshot, _)| super::past::taken(snapshot));
-        shown.unwrap_or_else(self.clock)
+        shown.unwrap_or_else(|| self.present())
+    }
+
+    /// Wall clock of the host.
+    pub(super) fn present(&self) -> Timestamp {
+        Timestamp((self.clock)().0.saturating_add(self.host.skew()))
     }
 
     /// Bits or bytes.

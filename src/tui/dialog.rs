@@ -212,9 +212,7 @@ fn signal(app: &mut App, target: Target, chosen: usize, code: KeyCode) -> Overla
     }
     let Some((number, name)) = SIGNALS.get(chosen) else { return Overlay::None };
     let word = name.split_whitespace().next().unwrap_or_default();
-    match app.host.act(&Action::Signal { pid: target.pid, start: target.start, signal: *number }) {
-        Ok(()) => app.say(format!("sent {word} to {} (pid {})", target.name, target.pid), Level::Ok),
-        Err(cause) => app.say(format!("{word}: {cause}"), Level::Warning),
-    }
+    let action = Action::Signal { pid: target.pid, start: target.start, signal: *number };
+    super::acting::act(app, action, target, super::acting::What::Signal(word));
     Overlay::None
 }

@@ -36,6 +36,11 @@ pub(super) enum Event {
 pub struct Wake(Sender<Event>);
 
 impl Wake {
+    /// Another one for the same dashboard.
+    pub(super) fn new(events: &Events) -> Self {
+        Self(events.sender.clone())
+    }
+
     /// There are new samples.
     pub fn samples(&self) {
         let _ = self.0.send(Event::Samples);

@@ -26,7 +26,7 @@ use crate::store::level::{Settings as Levels, Thresholds};
 use crate::store::rate::{Mode, View};
 
 /// When the newest sample was taken.
-const NOW: Timestamp = Timestamp(1_800_000_000_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000_000_000);
 /// For how long the host is up, in seconds, when the samples begin.
 const UP: u64 = 2 * 86_400;
 /// The recorded host.
@@ -226,6 +226,12 @@ fn past(value: f64) -> Series {
     Series { points, oldest, fine: border, cut: oldest, evicted: 4711 }
 }
 
+/// What the recorded host has.
+pub(super) fn recorded() -> &'static Snapshot {
+    static RECORDED: OnceLock<Arc<Snapshot>> = OnceLock::new();
+    RECORDED.get_or_init(|| Recorded::new(TREE, REST).0)
+}
+
 fn dashboard(host: Recorded, ability: Ability) -> App {
     /// The part of the configuration that levels come from.
     #[derive(serde::Deserialize)]
@@ -244,7 +250,7 @@ fn dashboard(host: Recorded, ability: Ability) -> App {
 const TRUE: Ability = Ability { depth: Depth::True, ascii: false };
 
 /// The screen after two frames, because the first finds out what is to be collected.
-fn frame(app: &mut App, size: (u16, u16)) -> String {
+pub(super) fn frame(app: &mut App, size: (u16, u16)) -> String {
     app.size = size;
     testing::screen(app);
     let time = regex::Regex::new("[0-9]{2}:[0-9]{2}:[0-9]{2}( |\n)").unwrap();

@@ -298,14 +298,7 @@ fn renice(app: &mut App, by: i32) {
     let now = set.map_or(shown, |(_, _, nice)| *nice);
     let nice = (now + by).clamp(-20, 19);
     let action = Action::Renice { pid: target.pid, start: target.start, nice };
-    match app.host.act(&action) {
-        Ok(()) => {
-            app.say(format!("{} (pid {}): nice {nice}", target.name, target.pid), Level::Ok);
-            let now = (app.clock)();
-            app.niced = Some((target, taken.map_or(now, |taken| taken.max(now)), nice));
-        }
-        Err(cause) => app.say(cause.to_string(), Level::Warning),
-    }
+    super::acting::act(app, action, target, super::acting::What::Nice(nice, taken));
 }
 
 /// Sets the filter of the focused table, which need not have been sampled; a wrong one leaves the old one.

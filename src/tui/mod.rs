@@ -3,6 +3,7 @@
 //! [`run`] takes the terminal, draws the views that `panel/` describes and the generic view of any table, and gives the
 //! terminal back on every way out. It reads a [`Host`](crate::model::Host) and nothing else, so a remote host looks the same.
 
+mod acting;
 mod app;
 mod cache;
 pub mod cell;
@@ -11,6 +12,9 @@ mod decode;
 mod detail;
 mod dialog;
 mod event;
+mod explore;
+#[cfg(test)]
+mod far;
 pub mod frame;
 #[cfg(test)]
 mod frames;
@@ -30,6 +34,8 @@ mod save;
 mod screen;
 mod sequence;
 pub mod settings;
+#[cfg(test)]
+mod skew;
 mod stale;
 #[cfg(test)]
 mod steady;

@@ -155,7 +155,9 @@ fn signal(app: &App, buffer: &mut Buffer, area: Rect, target: &Target, chosen: u
         return;
     }
     let rows = usize::from(size.height) - 2 * usize::from(framed);
-    let fate = crate::panel::fate(&app.host.latest(), target);
+    let refused = app.host.refusal().map(|why| format!("nothing will be sent: {why}"));
+    let fate = crate::panel::fate(&app.host.latest(), target).map(str::to_owned);
+    let fate = refused.or(fate);
     let gap = usize::from(rows >= usize::from(all) || (fate.is_some() && rows >= 3));
     let page = (rows - 1 - gap).max(1);
     let top = (chosen + 1).saturating_sub(page).min(SIGNALS.len().saturating_sub(page));
@@ -166,7 +168,7 @@ fn signal(app: &App, buffer: &mut Buffer, area: Rect, target: &Target, chosen: u
     let head = format!("{}{pid}", super::text::cut(&target.name, room));
     put(buffer, inner.x, inner.y, inner.width, &head, app.theme.role(Role::Title));
     if let Some(words) = fate.filter(|_| gap > 0) {
-        let words = super::text::cut(words, usize::from(inner.width).saturating_sub(2)).into_owned();
+        let words = super::text::cut(&words, usize::from(inner.width).saturating_sub(2)).into_owned();
         put(buffer, inner.x, inner.y + 1, inner.width, &format!("▲ {words}"), app.theme.level(Level::Warning));
     }
     let list = (inner.y + 1 + gap as u16..inner.bottom()).zip(SIGNALS.iter().enumerate().skip(top));

@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::model::{Action, ActionError, Demand, HistoryAsk, Host, Key, Mono, Series, Snapshot, Table, Timestamp};
+use crate::model::{
+    Action, ActionError, Connection, Demand, HistoryAsk, Host, Key, Mono, Series, Snapshot, Table, Text, Timestamp,
+};
 
 /// Most snapshots that are kept.
 const MOST: usize = 60;
@@ -184,6 +186,18 @@ impl Host for Then {
     }
     fn act(&self, action: &Action) -> Result<(), ActionError> {
         self.host.act(action)
+    }
+    fn connection(&self) -> Connection {
+        self.host.connection()
+    }
+    fn skew(&self) -> i64 {
+        self.host.skew()
+    }
+    fn lacks(&self, table: &str, column: usize) -> bool {
+        self.host.lacks(table, column)
+    }
+    fn refusal(&self) -> Option<Text> {
+        self.host.refusal()
     }
 }
 

@@ -34,6 +34,7 @@ pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<Option
         return Err(Error::NoTerminal);
     }
     let mut app = App::new(host, config, Ability::of_environment())?;
+    app.wake = Some(super::event::Wake::new(&events));
     let sender = events.sender.clone();
     let written = Box::new(move |result| {
         let _ = sender.send(Event::Written(result));

@@ -55,7 +55,7 @@ pub(super) fn draw(app: &mut App) -> Buffer {
                 paint::body(&mut buffer, area, &Body::Empty { level: Level::Ok, why }, &app.theme);
             }
         }
-        Page::Explore => explore(app, &mut buffer, body),
+        Page::Explore => super::explore::draw(app, &mut buffer, body),
         Page::Table(name) => {
             let spec = TableSpec { table: name, columns: Vec::new(), sort: Vec::new(), tree: None };
             let title = app.table(name).map_or(name.to_owned(), |table| table.title().to_owned());
@@ -320,8 +320,13 @@ fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
     let mut block = (def.build)(&app.cx(), Space { width: room.width, height: room.height, scroll });
     let demands = (def.demands)();
     let old = stale::old(app, demands.iter().map(|demand| &*demand.table));
-    let table = matches!(block.body, Body::Table(_));
-    if let Body::Table(spec) = &block.body {
+    let without = crate::panel::without(&app.cx(), def.name);
+    let table = without.is_some() || matches!(block.body, Body::Table(_));
+    if let Some((table, why)) = without {
+        let spec = TableSpec { table: &table.name, columns: Vec::new(), sort: Vec::new(), tree: None };
+        let note = vec![Item::Text(why.into(), Role::Level(Level::Careful))];
+        framed_table(app, buffer, area, &spec, def.name.to_owned(), (&block.title, &note));
+    } else if let Body::Table(spec) = &block.body {
         framed_table(app, buffer, area, spec, def.name.to_owned(), (&block.title, &block.note));
     } else {
         block.stale = old.as_ref().map(|old| old.age);
@@ -349,13 +354,23 @@ fn framed_table(
     key: String,
     (title, note): (&str, &Line),
 ) {
-    let Some(table) = app.table(spec.table) else { return };
+    let Some(table) = app.table(spec.table) else {
+        let line = vec![Item::Text(title.to_owned().into(), Role::Title)];
+        let inner = paint::frame(buffer, area, &line, "", &app.theme);
+        let body = Body::Empty { level: Level::Ok, why: crate::panel::unknown(spec.table) };
+        paint::body(buffer, inner, &body, &app.theme);
+        return;
+    };
+    let there = |columns: &[usize]| -> Vec<usize> {
+        columns.iter().copied().filter(|column| !app.host.lacks(&table.name, *column)).collect()
+    };
+    let columns = there(&spec.columns);
     let mut state = app.tables.remove(&key).unwrap_or_else(|| first_state(app, table, spec));
     let mut line = vec![Item::Text(title.to_owned().into(), Role::Title)];
     let view = app.cache.get(spec.table).filter(|view| !view.is_empty());
-    if !state.chosen && !spec.columns.is_empty() && state.columns != spec.columns {
+    if !state.chosen && !columns.is_empty() && state.columns != columns {
         // another size has room for other columns
-        state.columns.clone_from(&spec.columns);
+        state.columns = columns;
     }
     if let Some(view) = &view {
         state.refresh(view, &app.config.show);
@@ -426,51 +441,9 @@ fn first_state(app: &App, table: &Table, spec: &TableSpec) -> TableView {
         spec.columns.clone()
     };
     let filter = app.first.as_ref().filter(|(name, _)| *name == spec.table).map(|(_, filter)| filter.clone());
-    TableView { filter, ..TableView::new(table, columns, &spec.sort) }
-}
-
-fn explore(app: &mut App, buffer: &mut Buffer, area: Rect) {
-    let tables = app.host.schema();
-    let title =
-        vec![Item::Text("Tables".into(), Role::Title), Item::Text(format!(" {}", tables.len()).into(), Role::Value)];
-    app.explore = app.explore.min(tables.len().saturating_sub(1));
-    let room = paint::inside(area).height;
-    let page = usize::from(if room > 2 { room - 1 } else { room });
-    let top = (app.explore + 1).saturating_sub(page);
-    let right = paint::rest(top, tables.len().saturating_sub(page));
-    let mut inner = paint::frame(buffer, area, &title, &right, &app.theme);
-    let text = |text: String, role, width, right| Item::Cell { text: text.into(), role, width, right };
-    let line = |name: String, rows: String, state: String, help: String, roles: [Role; 4]| {
-        let [named, counted, stated, helped] = roles;
-        vec![
-            text(name, named, 24, false),
-            text(rows, counted, 8, true),
-            text(format!("  {state}"), stated, 12, false),
-            Item::Text(help.into(), helped),
-        ]
-    };
-    if inner.height > 2 {
-        let head = line(" table".into(), "rows".into(), "state".into(), "one row is".into(), [Role::Label; 4]);
-        paint::line(buffer, Rect { height: 1, ..inner }, &head, &app.theme);
-        inner = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
-    }
-    app.listed = Some((inner, top));
-    for (i, table) in tables.iter().enumerate().skip(top).take(page) {
-        let y = inner.y + (i - top) as u16;
-        let state = app.cache.snapshot().get(&table.name);
-        let rows =
-            state.and_then(|state| state.now.as_ref()).map_or("–".to_owned(), |now| now.rows.len().to_string());
-        let word = state.map_or("not asked", |state| state.status.state.name());
-        let bad = state.is_some_and(|state| !matches!(state.status.state, State::Ok | State::Absent));
-        let role = if bad { Role::Level(Level::Warning) } else { Role::Muted };
-        let help = table.summary().split_whitespace().collect::<Vec<_>>().join(" ");
-        let roles = [Role::Value, Role::Value, role, Role::Label];
-        let line = line(format!(" {}", table.name), rows, word.to_owned(), help, roles);
-        paint::line(buffer, Rect { y, height: 1, ..inner }, &line, &app.theme);
-        if i == app.explore {
-            paint::tint(buffer, Rect { y, height: 1, ..inner }, app.theme.selected());
-        }
-    }
+    let mut state = TableView { filter, ..TableView::new(table, columns, &spec.sort) };
+    state.columns.retain(|column| !app.host.lacks(&table.name, *column));
+    state
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use ratatui::style::Modifier;
 use super::app::App;
 use super::paint::{self, put, tint};
 use super::text::{cut, width};
-use crate::model::{Level, State, unit};
+use crate::model::{Connection, Level, State, unit};
 use crate::panel::Role;
 
 /// How old, and why.
@@ -23,11 +23,21 @@ pub(super) struct Old {
 /// The oldest of tables whose collector gives no new rows; `None` while all do.
 pub(super) fn old<'a>(app: &App, tables: impl IntoIterator<Item = &'a str>) -> Option<Old> {
     let known = tables.into_iter().filter_map(|table| app.cache.snapshot().get(table));
-    let olds = known.filter(|known| known.status.state != State::Ok).filter_map(|known| {
+    let lost = match &app.connection {
+        Connection::Lost { reason, .. } if !app.past.is_frozen() => Some(format!("lost: {reason}")),
+        _ => None,
+    };
+    let olds = known.filter(|known| lost.is_some() || known.status.state != State::Ok).filter_map(|known| {
         let age = known.now.as_ref()?.time.age(app.now()).max(0.0);
-        Some(Old { age, why: format!("{}: {}", known.status.state.name(), known.status.reason) })
+        let own = || format!("{}: {}", known.status.state.name(), known.status.reason);
+        Some(Old { age, why: lost.clone().unwrap_or_else(own) })
     });
     olds.max_by(|a, b| a.age.total_cmp(&b.age))
+}
+
+/// Whether nothing new comes because the connection is lost.
+pub(super) fn is_lost(app: &App) -> bool {
+    matches!(app.connection, Connection::Lost { .. })
 }
 
 /// An age for people, in whole seconds.

@@ -17,8 +17,8 @@ use crate::collect::process_detail::{ProcessEnvironmentRow, ProcessFileRow};
 pub(super) use crate::model::testing::Made;
 use crate::model::testing::sampled;
 use crate::model::{
-    Action, ActionError, Demand, HistoryAsk, Host, Kind, Mono, Sample, Series, Shape, Snapshot, State, Status, Table,
-    TableState, Text, Timestamp, Type, Value,
+    Action, ActionError, Connection, Demand, HistoryAsk, Host, Kind, Mono, Sample, Series, Shape, Snapshot, State,
+    Status, Table, TableState, Text, Timestamp, Type, Value,
 };
 
 /// A host whose samples a test gives, and that writes down what is done to it.
@@ -27,6 +27,16 @@ pub(super) struct Fake {
     pub(super) snapshot: Mutex<Arc<Snapshot>>,
     pub(super) acts: Mutex<Vec<Action>>,
     pub(super) wants: Mutex<Vec<Demand>>,
+    pub(super) reach: Mutex<Connection>,
+    /// Seconds that its clock is ahead.
+    pub(super) ahead: Mutex<i64>,
+    /// Columns of which it knows nothing.
+    pub(super) lacking: Mutex<Vec<(&'static str, usize)>>,
+    pub(super) refuses: Mutex<Option<Text>>,
+    /// What an action waits for.
+    pub(super) slow: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
+    /// Tables instead of the usual ones.
+    pub(super) tables: Mutex<Option<&'static [&'static Table]>>,
 }
 
 impl Host for Fake {
@@ -41,7 +51,19 @@ impl Host for Fake {
             ProcessFileRow::TABLE,
             ProcessEnvironmentRow::TABLE,
         ];
-        TABLES
+        self.tables.lock().unwrap().unwrap_or(TABLES)
+    }
+    fn connection(&self) -> Connection {
+        self.reach.lock().unwrap().clone()
+    }
+    fn skew(&self) -> i64 {
+        *self.ahead.lock().unwrap() * 1_000_000_000
+    }
+    fn lacks(&self, table: &str, column: usize) -> bool {
+        self.lacking.lock().unwrap().contains(&(table, column))
+    }
+    fn refusal(&self) -> Option<Text> {
+        self.refuses.lock().unwrap().clone()
     }
     fn demand(&self, _: u64, wants: Vec<Demand>) {
         *self.wants.lock().unwrap() = wants;
@@ -53,6 +75,9 @@ impl Host for Fake {
         Some(sampled(0, (0..60).map(f64::from), ask))
     }
     fn act(&self, action: &Action) -> Result<(), ActionError> {
+        if let Some(slow) = self.slow.lock().unwrap().take() {
+            let _ = slow.recv();
+        }
         self.acts.lock().unwrap().push(action.clone());
         Ok(())
     }

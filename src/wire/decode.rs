@@ -110,7 +110,14 @@ impl Remote {
             return Err(WireError::Damaged("a column that the schema lacks"));
         };
         let column = slot.get_or_insert_with(|| Arc::new(Column::missing(*ty, len)));
-        Arc::make_mut(column).apply(change, *ty, len)
+        match Arc::make_mut(column).apply(change, *ty, len) {
+            // what a newer peer sends in a way of its own is missing
+            Err(WireError::Damaged(_)) if self.layout.foreign.contains(&position) => {
+                *slot = None;
+                Ok(())
+            }
+            applied => applied,
+        }
     }
 }
 

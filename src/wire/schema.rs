@@ -9,7 +9,7 @@
 //! takes [`MAX_SCHEMAS`] different ones at most.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use prost::Message as _;
@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::{WireError, proto};
 use crate::collect::{collector_of, schedule};
 use crate::model::{Attrs, Column, Fold, History, Kind, LabelDef, Level, Shape, Table, TableAttrs, Text, Type, Unit};
+use crate::store::derived;
 
 /// Different schemas that a process takes: each version of an agent has one.
 pub const MAX_SCHEMAS: usize = 256;
@@ -46,6 +47,8 @@ pub struct Layout {
     pub from: Vec<Option<usize>>,
     /// Types of the peer's columns.
     pub types: Vec<Type>,
+    /// The peer's columns of a type that this process does not know: they are text, if the peer sends words.
+    pub foreign: BTreeSet<usize>,
 }
 
 /// Every table of a host as this process understands it.
@@ -60,6 +63,13 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// Whether the peer knows nothing of a column that readers see; of a derived one: of what it is made of.
+    pub fn lacks(&self, table: &str, column: usize) -> bool {
+        let Some(layout) = self.layouts.iter().find(|layout| layout.table.name == table) else { return true };
+        let inputs = derived::inputs(layout.table, column);
+        inputs.into_iter().any(|input| !matches!(layout.from.get(input), Some(Some(_))))
+    }
+
     /// Place of a table in the peer's schema.
     pub fn position(&self, table: &str) -> Option<usize> {
         self.layouts.iter().position(|layout| layout.table.name == table)
@@ -103,7 +113,7 @@ pub fn own() -> &'static Arc<Schema> {
 
 fn straight(table: &'static Table) -> Layout {
     let from = (0..table.columns.len()).map(Some).collect();
-    Layout { table, from, types: table.columns.iter().map(|column| column.ty).collect() }
+    Layout { table, from, types: table.columns.iter().map(|column| column.ty).collect(), foreign: BTreeSet::new() }
 }
 
 /// Hash of a description: the same for the same text.
@@ -186,7 +196,7 @@ pub fn adopt(schema: &proto::Schema) -> Result<Arc<Schema>, WireError> {
 }
 
 /// Lays the tables of a peer over those of this process. What is new stays in memory for good.
-pub(super) fn layouts(schema: &proto::Schema, own: &[&'static Table]) -> Result<Vec<Arc<Layout>>, WireError> {
+pub(crate) fn layouts(schema: &proto::Schema, own: &[&'static Table]) -> Result<Vec<Arc<Layout>>, WireError> {
     if schema.tables.len() > MAX_TABLES {
         return Err(WireError::Bound("tables"));
     }
@@ -238,7 +248,7 @@ fn straight_peer(table: &proto::Table) -> Layout {
         history: value_of(HISTORIES, &table.history).unwrap_or(History::Off),
         demand: table.demand,
     };
-    Layout { table: keep(table.name.clone(), lines(&table.help), columns, attrs), from, types }
+    Layout { foreign: foreign(table), table: keep(table.name.clone(), lines(&table.help), columns, attrs), from, types }
 }
 
 /// A table that both have: the reader's columns first.
@@ -254,14 +264,20 @@ fn over(own: &'static Table, peer: &proto::Table) -> Layout {
     let new: Vec<(usize, Column)> =
         theirs.into_iter().enumerate().filter(|(_, column)| own.position(&column.name).is_none()).collect();
     if new.is_empty() {
-        return Layout { table: own, from, types };
+        return Layout { foreign: foreign(peer), table: own, from, types };
     }
     let mut columns = own.columns.to_vec();
     for (position, column) in new {
         from.push(Some(position));
         columns.push(column);
     }
-    Layout { table: keep(own.name.to_string(), own.help.to_string(), columns, own.attrs), from, types }
+    let table = keep(own.name.to_string(), own.help.to_string(), columns, own.attrs);
+    Layout { foreign: foreign(peer), table, from, types }
+}
+
+fn foreign(table: &proto::Table) -> BTreeSet<usize> {
+    let types = table.columns.iter().map(|column| Type::from_name(&column.r#type)).enumerate();
+    types.filter(|(_, known)| known.is_none()).map(|(position, _)| position).collect()
 }
 
 fn keep(name: String, help: String, columns: Vec<Column>, attrs: TableAttrs) -> &'static Table {

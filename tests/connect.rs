@@ -1,0 +1,326 @@
+//! Does the dashboard of a host far away tell what happens on the way, and come back by itself?
+//!
+//! Two real agents, each in a network namespace of its own, and dashboards in a third one. They meet as through `ssh -L`:
+//! a relay at each end of the link carries bytes between a port of the client's loopback and the agent's unix socket. Needs
+//! root; everything ends with the test.
+
+#![cfg(test)]
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::thread::UnshareFlags;
+
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
+
+use support::pty::{PATIENT, Session, netglance};
+use support::space::{ip, within};
+use support::watchman::first_forbidden;
+
+/// An agent on a host of its own name, with a network of its own.
+struct Agent {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl Agent {
+    /// Starts an agent; with `in_network_of` it joins the network of that process.
+    fn start(dir: &Path, name: &'static str, in_network_of: Option<u32>) -> Self {
+        let socket = dir.join(name);
+        let mut command = netglance(&["serve", "--listen", "127.0.0.1:0", "--socket"]);
+        command.arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let network = in_network_of.map(|pid| std::fs::File::open(format!("/proc/{pid}/ns/net")).unwrap());
+        // SAFETY: all of these are async-signal-safe system calls
+        unsafe {
+            command.pre_exec(move || {
+                let own = if network.is_some() { libc::CLONE_NEWUTS } else { libc::CLONE_NEWUTS | libc::CLONE_NEWNET };
+                let joined = network.as_ref().is_none_or(|network| {
+                    libc::setns(std::os::fd::AsRawFd::as_raw_fd(network), libc::CLONE_NEWNET) == 0
+                });
+                if !joined || libc::unshare(own) != 0 || libc::sethostname(name.as_ptr().cast(), name.len()) != 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                Ok(())
+            });
+        }
+        Self { child: command.spawn().unwrap(), socket }
+    }
+
+    /// Pids of all its processes, itself first.
+    fn all(&self) -> Vec<i32> {
+        let pid = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        std::iter::once(pid as i32).chain(children).collect()
+    }
+
+    /// Pid of one part.
+    fn part(&self, name: &str) -> i32 {
+        let is = |pid: &i32| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            command.ends_with(format!("{name}\0").as_bytes())
+        };
+        *self.all().iter().find(|pid| is(pid)).unwrap()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // a stopped process takes this signal too
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn signal(pids: &[i32], signal: i32) {
+    for pid in pids {
+        // SAFETY: an agent, or a child of it, which this test has started
+        assert_eq!(unsafe { libc::kill(*pid, signal) }, 0);
+    }
+}
+
+/// A process that holds a network namespace.
+struct Holder(Child);
+
+impl Holder {
+    fn start() -> Self {
+        let mut command = Command::new("sleep");
+        command.arg("1000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // SAFETY: an async-signal-safe system call
+        unsafe {
+            command.pre_exec(|| match libc::unshare(libc::CLONE_NEWNET) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            });
+        }
+        Self(command.spawn().unwrap())
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Runs on a thread of this test that has joined the namespace.
+    fn inside<T: Send>(&self, run: impl FnOnce() -> T + Send) -> T {
+        let network = std::fs::File::open(format!("/proc/{}/ns/net", self.pid())).unwrap();
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                // SAFETY: moves this thread only
+                let moved = unsafe { libc::setns(std::os::fd::AsRawFd::as_raw_fd(&network), libc::CLONE_NEWNET) };
+                assert_eq!(moved, 0, "{}", io::Error::last_os_error());
+                run()
+            });
+            thread.join().unwrap()
+        })
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Carries bytes between whoever connects to `listener` and what `open` opens. Ends with the test program.
+fn relay<S>(listener: TcpListener, open: impl Fn() -> io::Result<S> + Send + Sync + 'static)
+where
+    S: Ends + Send + 'static,
+{
+    let serve = move || {
+        let open = std::sync::Arc::new(open);
+        for stream in listener.incoming() {
+            let (Ok(near), open) = (stream, std::sync::Arc::clone(&open)) else { return };
+            std::thread::spawn(move || {
+                let Ok(far) = open() else { return };
+                let (Ok(back), Ok(forth)) = (near.twin(), far.twin()) else { return };
+                let answers = std::thread::spawn(move || carry(forth, back));
+                carry(near, far);
+                let _ = answers.join();
+            });
+        }
+    };
+    std::thread::spawn(serve);
+}
+
+/// A stream of bytes with two ends.
+trait Ends: io::Read + io::Write + Sized {
+    fn twin(&self) -> io::Result<Self>;
+    fn end(&self);
+}
+
+impl Ends for TcpStream {
+    fn twin(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+impl Ends for UnixStream {
+    fn twin(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+fn carry(mut from: impl Ends, mut to: impl Ends) {
+    let mut bytes = [0; 1 << 14];
+    while let Ok(count) = from.read(&mut bytes)
+        && count > 0
+        && to.write_all(&bytes[..count]).is_ok()
+    {}
+    from.end();
+    to.end();
+}
+
+/// A host behind a link: its agent, its namespace and the client's port for it.
+struct Far {
+    network: Holder,
+    agent: Agent,
+    name: &'static str,
+    port: u16,
+}
+
+impl Far {
+    fn new(dir: &Path, name: &'static str, number: u8) -> Self {
+        let network = Holder::start();
+        let (here, there) = (format!("10.77.{number}.1"), format!("10.77.{number}.2"));
+        let pid = network.pid();
+        ip(&format!(
+            "link add near{number} type veth peer name far{number} netns {pid}\n\
+             address add {here}/24 dev near{number}\nlink set near{number} up\n"
+        ));
+        network.inside(|| {
+            ip(&format!("link set lo up\naddress add {there}/24 dev far{number}\nlink set far{number} up\n"));
+        });
+        let agent = Agent::start(dir, name, Some(pid));
+        let socket = agent.socket.clone();
+        let listener = network.inside(|| TcpListener::bind((there.as_str(), 7000)).unwrap());
+        relay(listener, move || UnixStream::connect(&socket));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let at: SocketAddr = format!("{there}:7000").parse().unwrap();
+        relay(listener, move || TcpStream::connect_timeout(&at, Duration::from_secs(3)));
+        let begin = Instant::now();
+        while !agent.socket.exists() {
+            assert!(begin.elapsed() < PATIENT, "no agent");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        Self { network, agent, name, port }
+    }
+
+    fn dashboard(&self, more: &[&str]) -> Session {
+        let at = format!("127.0.0.1:{}", self.port);
+        let mut session = Session::start(160, 45, &[&["connect", &at], more].concat());
+        session.wait_for("the host far away", |screen| live(screen, self.name));
+        session
+    }
+}
+
+/// Whether the screen shows a host that answers.
+fn live(screen: &str, name: &str) -> bool {
+    let first = screen.lines().next().unwrap_or_default();
+    first.contains(name) && first.contains("via 127.0.0.1:") && !screen.contains("▲ lost") && screen.contains("CPU")
+}
+
+fn lost(screen: &str, name: &str) -> bool {
+    let first = screen.lines().next().unwrap_or_default();
+    first.contains(name) && first.contains("lost") && screen.contains("▲ lost: ")
+}
+
+/// Waits for something on the screen, which must come within some time.
+fn within_time(session: &mut Session, limit: Duration, what: &str, condition: impl Fn(&str) -> bool) {
+    let begin = Instant::now();
+    session.wait_for(what, condition);
+    println!("{what}: {:.1} s", begin.elapsed().as_secs_f64());
+    assert!(begin.elapsed() < limit, "{what} took {:?}", begin.elapsed());
+}
+
+fn nft(rules: &str) {
+    let output = Command::new("nft").arg(rules).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{rules}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Longest time until a loss is seen, and until a host that answers again is shown again, on a busy machine.
+const SEEN: Duration = Duration::from_secs(15);
+
+#[test]
+fn root_what_happens_on_the_way_is_told_and_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    within(UnshareFlags::NEWNET, || {
+        ip("link set lo up\n");
+        let mut one = Far::new(dir.path(), "hv-one", 1);
+        let two = Far::new(dir.path(), "hv-two", 2);
+        let (mut first, mut second) = (one.dashboard(&[]), two.dashboard(&[]));
+
+        // the agent is killed and comes back
+        signal(&[one.agent.child.id() as i32], libc::SIGKILL);
+        one.agent.child.wait().unwrap();
+        within_time(&mut first, SEEN, "the loss of a killed agent", |screen| lost(screen, "hv-one"));
+        one.agent = Agent::start(dir.path(), one.name, Some(one.network.pid()));
+        within_time(&mut first, SEEN, "an agent that was started again", |screen| live(screen, "hv-one"));
+        second.pump(Duration::from_millis(100));
+        assert!(live(&second.screen(), "hv-two"), "the other host was never lost:\n{}", second.screen());
+
+        // the link is cut and comes back
+        nft("add table inet cut; add chain inet cut out { type filter hook output priority 0; }; \
+             add rule inet cut out ip daddr 10.77.2.2 drop");
+        within_time(&mut second, SEEN, "the loss of a link", |screen| lost(screen, "hv-two"));
+        nft("delete table inet cut");
+        within_time(&mut second, SEEN, "a link that is there again", |screen| live(screen, "hv-two"));
+
+        // the whole agent stands still
+        let all = two.agent.all();
+        signal(&all, libc::SIGSTOP);
+        within_time(&mut second, SEEN, "the loss of a stopped agent", |screen| lost(screen, "hv-two"));
+        signal(&all, libc::SIGCONT);
+        within_time(&mut second, SEEN, "an agent that goes on", |screen| live(screen, "hv-two"));
+
+        // only its sampler stands still: the connection is there, and the tables are old
+        let sampler = [one.agent.part("sampler")];
+        signal(&sampler, libc::SIGSTOP);
+        within_time(&mut first, SEEN, "a sampler that hangs", |screen| {
+            screen.contains("the sampler has said nothing for") && screen.lines().next().unwrap().contains("via 127")
+        });
+        signal(&sampler, libc::SIGCONT);
+        within_time(&mut first, SEEN, "a sampler that goes on", |screen| {
+            live(screen, "hv-one") && !screen.contains("the sampler has said nothing")
+        });
+        for session in [&mut first, &mut second] {
+            assert_eq!(first_forbidden(&session.raw), None);
+            session.send("q");
+            assert_eq!(session.end(), 0);
+        }
+    });
+}
+
+#[test]
+fn root_a_process_far_away_can_be_looked_into() {
+    let dir = tempfile::tempdir().unwrap();
+    within(UnshareFlags::NEWNET, || {
+        ip("link set lo up\n");
+        let far = Far::new(dir.path(), "hv-one", 1);
+        let mut session = far.dashboard(&["--filter", &format!("pid == {}", far.agent.child.id())]);
+        session.wait_for("the agent's own process", |screen| screen.contains("Processes 1 of "));
+        session.send("\x1b[B\r");
+        session.wait_for("its details", |screen| screen.contains("Open files"));
+        session.send("\t");
+        session.wait_for("a section that is collected on demand", |screen| screen.contains("socket:["));
+        session.escape();
+        session.send("k");
+        session.wait_for("the question before a signal", |screen| screen.contains("Send a signal to"));
+        session.escape();
+        session.send("q");
+        assert_eq!(session.end(), 0);
+    });
+}
