@@ -8,7 +8,11 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use netglance::client::{Access, Error, KeyError, RemoteHost, Secret, Target};
+use netglance::model::{Connection, Host as _};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -16,7 +20,7 @@ struct Agent {
     child: Child,
     address: String,
     lines: std::sync::mpsc::Receiver<String>,
-    dir: tempfile::TempDir,
+    dir: Arc<tempfile::TempDir>,
 }
 
 fn netglance(dir: &tempfile::TempDir, args: &[&str]) -> Output {
@@ -35,7 +39,8 @@ fn told(output: &Output) -> String {
 }
 
 impl Agent {
-    fn start(dir: tempfile::TempDir) -> Self {
+    fn start(dir: impl Into<Arc<tempfile::TempDir>>) -> Self {
+        let dir = dir.into();
         let mut child = Command::new(env!("CARGO_BIN_EXE_netglance"))
             .arg("--config")
             .arg(dir.path().join("netglance.toml"))
@@ -156,12 +161,123 @@ fn tokens_that_others_could_read_are_none() {
     assert!(told(&output).contains("0644"), "{}", told(&output));
 }
 
-#[test]
-fn other_hosts_are_not_served_in_plain_text_by_oversight() {
-    let dir = configured();
-    for listen in ["0.0.0.0:0", "[::]:0"] {
-        let output = netglance(&dir, &["serve", "--listen", listen]);
-        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
-        assert!(told(&output).contains("--insecure"), "{}", told(&output));
+/// A configuration for other hosts, with everything that the agent keeps beside it.
+fn for_others() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let text = format!("[serve]\nlisten = \"0.0.0.0:0\"\nstate = \"{}\"\n", state.display());
+    std::fs::write(dir.path().join("netglance.toml"), text).unwrap();
+    dir
+}
+
+/// An agent for other hosts that has a token.
+fn guarded() -> (Agent, Arc<Secret>) {
+    let dir = for_others();
+    let made = netglance(&dir, &["token", "add", "one"]);
+    let token = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    (Agent::start(dir), Arc::new(Secret::new(token)))
+}
+
+impl Agent {
+    /// The agent as a client on this host names it.
+    fn target(&self) -> Target {
+        self.address.replace("0.0.0.0", "127.0.0.1").parse().unwrap()
     }
+
+    fn access(&self) -> Access {
+        Access { known: Some(self.dir.path().join("known_hosts")), tls: true, ..Access::default() }
+    }
+
+    /// What an ended agent leaves.
+    fn end(self) -> Arc<tempfile::TempDir> {
+        Arc::clone(&self.dir)
+    }
+
+    /// The key of a connection that is refused for it.
+    fn key(&self, access: &Access) -> KeyError {
+        match RemoteHost::connect(self.target(), access.clone(), Box::new(|| {})) {
+            Err(Error::Peer { key: Some(key), .. }) => key,
+            other => panic!("{:?}", other.err()),
+        }
+    }
+}
+
+#[test]
+fn other_hosts_are_served_only_when_they_can_say_who_they_are() {
+    let dir = for_others();
+    let output = netglance(&dir, &["serve"]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("token add") && told(&output).contains("client_ca"), "{}", told(&output));
+    let agent = guarded().0;
+    drop(agent);
+}
+
+#[test]
+fn a_key_is_known_or_there_is_no_connection() {
+    let (agent, token) = guarded();
+    let access = Access { token: Some(Arc::clone(&token)), ..agent.access() };
+    let KeyError::Unknown(key) = agent.key(&access) else { panic!() };
+    assert!(!access.known.as_ref().unwrap().exists());
+    // once taken for right it stays
+    let new = Access { accept_new: true, ..access.clone() };
+    for access in [&new, &access] {
+        let host = RemoteHost::connect(agent.target(), access.clone(), Box::new(|| {})).unwrap();
+        assert!(matches!(host.connection(), Connection::Connecting | Connection::Live { .. }));
+    }
+    let known = std::fs::read_to_string(access.known.as_ref().unwrap()).unwrap();
+    assert_eq!(known, format!("{} {key}\n", agent.target()));
+    // another key under the same name
+    std::fs::write(access.known.as_ref().unwrap(), format!("{} SHA256:{}\n", agent.target(), "A".repeat(43))).unwrap();
+    for access in [new, access] {
+        assert!(matches!(agent.key(&access), KeyError::Changed { now, .. } if now == key));
+    }
+}
+
+#[test]
+fn a_wrong_token_is_told() {
+    let (agent, _) = guarded();
+    let access = Access { token: Some(Arc::new(Secret::new("guess".to_owned()))), accept_new: true, ..agent.access() };
+    let refused = RemoteHost::connect(agent.target(), access, Box::new(|| {})).err().unwrap().to_string();
+    assert!(refused.contains("token") && !refused.contains("guess"), "{refused}");
+}
+
+#[test]
+fn the_key_stays_over_a_restart_and_nobody_else_reads_it() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (agent, _) = guarded();
+    let key = agent.key(&agent.access());
+    let dir = agent.end();
+    let kept = dir.path().join("state/identity.pem");
+    assert_eq!(std::fs::metadata(&kept).unwrap().mode() & 0o777, 0o600);
+    let agent = Agent::start(dir);
+    assert_eq!(agent.key(&agent.access()), key);
+}
+
+#[test]
+fn a_stranger_hears_no_token() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target: Target = listener.local_addr().unwrap().to_string().parse().unwrap();
+    let heard = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut piece = [0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut piece) {
+            bytes.extend_from_slice(&piece[..read]);
+            // nonsense
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        }
+        bytes
+    });
+    let token = "ng_canary_canary_canary";
+    let access = Access {
+        token: Some(Arc::new(Secret::new(token.to_owned()))),
+        tls: true,
+        accept_new: true,
+        ..Access::default()
+    };
+    assert!(RemoteHost::connect(target, access, Box::new(|| {})).is_err());
+    let heard = heard.join().unwrap();
+    assert!(!heard.is_empty());
+    assert!(!heard.windows(6).any(|piece| piece == b"canary"));
 }

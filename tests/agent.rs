@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use netglance::client::{RemoteHost, Target};
+use netglance::client::{Access, RemoteHost, Target};
 use netglance::model::{Connection, Demand, HistoryAsk, Host as _, Key, Value};
 
 /// Longest wait for anything.
@@ -47,7 +47,7 @@ impl Agent {
         let told = Box::new(move || {
             let _ = sender.lock().unwrap().send(());
         });
-        (RemoteHost::connect(Target::Unix(path), told).unwrap(), changes)
+        (RemoteHost::connect(Target::Unix(path), Access::default(), told).unwrap(), changes)
     }
 
     /// Pid of one part of the agent.
@@ -256,7 +256,7 @@ fn an_agent_that_is_not_there_is_told_in_one_line() {
     let output = Command::new(env!("CARGO_BIN_EXE_netglance")).args(["connect", "unix:/nonexistent"]).output().unwrap();
     // without a terminal that is said first
     assert_eq!(output.status.code(), Some(2));
-    let host = RemoteHost::connect(Target::Unix("/nonexistent".into()), Box::new(|| {}));
+    let host = RemoteHost::connect(Target::Unix("/nonexistent".into()), Access::default(), Box::new(|| {}));
     let told = host.err().unwrap().to_string();
     assert!(told.contains("/nonexistent") && told.contains("No such file"), "{told}");
 }

@@ -16,7 +16,7 @@ use super::list::Entry;
 use super::summary;
 use super::table::Link;
 use crate::client::session::{self, jittered, trouble};
-use crate::client::{Opened, Target, Trouble, TroubleKind};
+use crate::client::{Access, Opened, Target, Trouble, TroubleKind};
 use crate::model::{Text, Timestamp};
 use crate::wire::mirror::Mirror;
 use crate::wire::schema::{self, Schema};
@@ -69,7 +69,7 @@ impl Seat {
     /// One connection from its beginning to its end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Trouble> {
         let permit = self.gate.acquire().await;
-        let opened = Arc::new(session::open(&self.target).await?);
+        let opened = Arc::new(session::open(&self.target, &Access::default()).await?);
         let now = Timestamp::now();
         drop(permit);
         let schema = adopted(&opened.describe)?;
@@ -130,7 +130,7 @@ fn adopted(describe: &proto::DescribeReply) -> Result<Arc<Schema>, Trouble> {
         let version = Text::from(describe.version.as_str());
         let newer = major(&version) > major(env!("CARGO_PKG_VERSION"));
         let kind = if newer { TroubleKind::TooNew } else { TroubleKind::Unreachable };
-        Trouble { kind, why: Text::from(format!("agent {version}: {cause}")) }
+        Trouble { kind, why: Text::from(format!("agent {version}: {cause}")), key: None }
     })
 }
 

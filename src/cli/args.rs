@@ -165,9 +165,29 @@ pub struct Connect {
     /// The agent: HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH.
     #[arg(value_name = "HOST")]
     pub target: Target,
+    /// How the agent is spoken with.
+    #[command(flatten)]
+    pub access: Speak,
     /// Flags of the dashboard.
     #[command(flatten)]
     pub dashboard: Dashboard,
+}
+
+/// How an agent is spoken with.
+#[derive(Args, Debug)]
+pub struct Speak {
+    /// File that holds the token; else that of NETGLANCE_TOKEN_FILE, else NETGLANCE_TOKEN itself.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Take the key of an agent that was never seen for right; a changed one is refused all the same.
+    #[arg(long)]
+    pub accept_new: bool,
+    /// Speak TLS on loopback too.
+    #[arg(long)]
+    pub tls: bool,
+    /// Speak plain text with another host; never with a token.
+    #[arg(long, conflicts_with = "tls")]
+    pub insecure: bool,
 }
 
 /// Arguments of `show`.

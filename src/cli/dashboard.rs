@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Failure;
 use super::args::{Connect, Dashboard};
-use crate::client::{self, RemoteHost};
+use super::{Failure, access};
+use crate::client;
 use crate::collect::settings::{Interval, IntervalError};
 use crate::config::{self, Config, Problems};
 use crate::model::{Connection, Host};
@@ -48,15 +48,11 @@ pub(super) fn connect(args: &Connect, named: Option<PathBuf>) -> Result<(), Fail
     let config = start(&args.dashboard, named.as_deref())?;
     let (wake, events) = tui::events();
     let samples = wake.clone();
-    let host = RemoteHost::connect(args.target.clone(), Box::new(move || samples.samples()));
-    let host = host.map_err(|error| match error {
-        client::Error::System(cause) => Failure::thread(&cause),
-        client::Error::Peer { .. } => Failure::Exit {
-            code: 3,
-            message: error.to_string(),
-            hint: "an agent is started there with `netglance serve`".to_owned(),
-        },
-    })?;
+    let changed = || {
+        let samples = samples.clone();
+        Box::new(move || samples.samples()) as client::OnChange
+    };
+    let host = access::connect(&args.target, &access::access(&args.access)?, changed)?;
     let following = Following { named, args: args.dashboard.clone(), wake, reload: |_: &Config, _| Ok(()) };
     show(host, events, config, following)
 }

@@ -3,6 +3,7 @@
 //! [`run`] parses, dispatches and turns the outcome into an exit code: 0 fine, 1 the source is absent, denied or failed,
 //! 2 usage or configuration, 3 the peer. A reader that closes the pipe early is not an error.
 
+mod access;
 pub mod args;
 mod check;
 mod completions;

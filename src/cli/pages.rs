@@ -44,7 +44,21 @@ The configuration if the user has none.
 .TP
 .I $XDG_CONFIG_HOME/netglance/themes/NAME.toml
 Themes of the user.
+.TP
+.I tokens
+Beside the configuration: the tokens of the agent, as hashes.
+.TP
+.I /var/lib/netglance/identity.pem
+The agent's own key; ~/.local/state/netglance for other users than root.
+.TP
+.I ~/.local/state/netglance/known_hosts
+The keys of agents that
+.B connect
+has seen.
 .SH ENVIRONMENT
+.TP
+.BR NETGLANCE_TOKEN_FILE ", " NETGLANCE_TOKEN
+A file with the token for agents of other hosts, or the token itself.
 .TP
 .B NETGLANCE__SECTION__KEY
 Sets a key of the configuration and wins over the file:

@@ -22,7 +22,10 @@ pub(super) fn run(args: &args::Serve, named: Option<&Path>) -> Result<(), Failur
 /// What a person reads when the agent cannot start.
 fn refused(error: &server::Error) -> Failure {
     let (code, hint) = match error {
-        server::Error::Open(_) => (2, "listen on 127.0.0.1 and come through `ssh -L`; --insecure serves everybody"),
+        server::Error::Open(..) => (
+            2,
+            "netglance token add NAME\n  or, for certificates of clients: [serve] client_ca = \"FILE\"; --insecure serves everybody",
+        ),
         _ => (1, ""),
     };
     Failure::Exit { code, message: error.to_string(), hint: hint.to_owned() }
@@ -48,6 +51,9 @@ impl Configured<'_> {
         let tokens = super::token::path(&loaded);
         let mut config = loaded.config;
         (config.serve.tokens, config.serve.insecure) = (tokens, self.args.insecure);
+        if config.serve.state.as_os_str().is_empty() {
+            config.serve.state = super::token::state();
+        }
         Ok(config)
     }
 }

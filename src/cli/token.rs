@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use etcetera::BaseStrategy as _;
 use jiff::Timestamp;
 
 use super::Failure;
@@ -49,6 +50,20 @@ pub(super) fn path(loaded: &Loaded) -> PathBuf {
     let file = loaded.file.as_deref().filter(|file| *file != Path::new("/dev/null"));
     let file = file.or(usual.map(PathBuf::as_path)).unwrap_or(Path::new("/etc/netglance/netglance.toml"));
     file.with_file_name("tokens")
+}
+
+/// The directory of what an agent or a client keeps.
+pub(super) fn state() -> PathBuf {
+    if let Some(given) = std::env::var_os("STATE_DIRECTORY").filter(|given| !given.is_empty()) {
+        return given.into();
+    }
+    if rustix::process::geteuid().is_root() { PathBuf::from("/var/lib/netglance") } else { own_state() }
+}
+
+/// The directory of what this user keeps.
+pub(super) fn own_state() -> PathBuf {
+    let own = etcetera::base_strategy::Xdg::new().ok().and_then(|xdg| xdg.state_dir());
+    own.unwrap_or_else(|| PathBuf::from("/var/lib")).join("netglance")
 }
 
 /// The instant after a span from now.

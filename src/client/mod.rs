@@ -7,6 +7,7 @@
 
 pub(crate) mod session;
 mod target;
+mod trust;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use session::Dial;
 pub use target::{PORT, Target, TargetError};
+pub use trust::{Access, Fingerprint, KeyError, Secret, remember};
 
 use crate::model::{
     Action, ActionError, Connection, Demand, HistoryAsk, Host, Series, Snapshot, Table, Text, Timestamp,
@@ -49,6 +51,8 @@ pub enum Error {
         target: String,
         /// What happened.
         why: Text,
+        /// What is wrong with its key, if that is it.
+        key: Option<KeyError>,
     },
 }
 
@@ -59,6 +63,8 @@ pub struct Trouble {
     pub kind: TroubleKind,
     /// What happened.
     pub why: Text,
+    /// What is wrong with its key, if that is it.
+    pub key: Option<KeyError>,
 }
 
 /// What keeps an agent from being used.
@@ -74,9 +80,19 @@ pub enum TroubleKind {
     TooNew,
 }
 
+impl From<KeyError> for Trouble {
+    fn from(key: KeyError) -> Self {
+        let kind = match key {
+            KeyError::Unknown(_) => TroubleKind::Protected,
+            KeyError::Changed { .. } => TroubleKind::KeyChanged,
+        };
+        Self { kind, why: Text::from(key.to_string()), key: Some(key) }
+    }
+}
+
 impl From<Text> for Trouble {
     fn from(why: Text) -> Self {
-        Self { kind: TroubleKind::Unreachable, why }
+        Self { kind: TroubleKind::Unreachable, why, key: None }
     }
 }
 
@@ -218,7 +234,7 @@ impl RemoteHost {
     ///
     /// # Errors
     /// There is no thread, or the agent cannot be reached or understood.
-    pub fn connect(target: Target, on_change: OnChange) -> Result<Arc<Self>, Error> {
+    pub fn connect(target: Target, access: Access, on_change: OnChange) -> Result<Arc<Self>, Error> {
         let shared = Shared::new(on_change);
         let (commands, waiting) = tokio::sync::mpsc::unbounded_channel();
         let (first, outcome) = mpsc::channel();
@@ -226,15 +242,15 @@ impl RemoteHost {
         let to = Text::from(name.as_str());
         std::thread::Builder::new().name("connection".to_owned()).spawn(move || {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(session::keep(&own, Dial::Own(target), waiting, Some(&first))),
+                Ok(runtime) => runtime.block_on(session::keep(&own, Dial::Own(target, access), waiting, Some(&first))),
                 Err(cause) => {
-                    let _ = first.send(Err(Text::from(cause.to_string())));
+                    let _ = first.send(Err(Text::from(cause.to_string()).into()));
                 }
             }
         })?;
         let silence = || Text::from(format!("no answer within {}", crate::model::unit::duration(PATIENCE)));
-        let outcome = outcome.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(silence()));
-        outcome.map_err(|why| Error::Peer { target: name, why })?;
+        let outcome = outcome.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(silence().into()));
+        outcome.map_err(|Trouble { why, key, .. }| Error::Peer { target: name, why, key })?;
         Ok(Arc::new(Self { shared, to, commands }))
     }
 

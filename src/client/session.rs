@@ -10,9 +10,13 @@ use futures_util::stream::FuturesUnordered;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Status, Streaming};
 
+use super::trust::{self, Access, KeyError};
 use super::{Clock, Command, Line, Opened, Reach, Shared, Target, Trouble, TroubleKind};
 use crate::model::{Action, ActionError, Demand, HistoryAsk, Text};
 use crate::wire::mirror::Mirror;
@@ -35,20 +39,44 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// Questions that wait for an answer at most; more wait for their turn.
 const MAX_OPEN: usize = 16;
 
-pub(crate) type Client = AgentClient<Channel>;
+pub(crate) type Client = AgentClient<InterceptedService<Channel, Credential>>;
+
+/// Says who asks. There is no connection over which it must not be said: see [`stream`].
+#[derive(Clone)]
+pub(crate) struct Credential(Option<MetadataValue<Ascii>>);
+
+impl Credential {
+    fn new(access: &Access) -> Result<Self, Text> {
+        let value = access.token.as_ref().map(|token| format!("Bearer {}", token.reveal()).parse());
+        let mut value: Option<MetadataValue<Ascii>> = value.transpose().map_err(|_| Text::from("the token is none"))?;
+        if let Some(value) = &mut value {
+            value.set_sensitive(true);
+        }
+        Ok(Self(value))
+    }
+}
+
+impl Interceptor for Credential {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
 
 /// Where connections come from.
 pub(super) enum Dial {
     /// They are made here.
-    Own(Target),
+    Own(Target, Access),
     /// Somebody else makes them and has them used, each once.
     Line(Line, Option<Arc<Opened>>),
 }
 
 impl Dial {
-    async fn open(&mut self) -> Result<Arc<Opened>, Text> {
+    async fn open(&mut self) -> Result<Arc<Opened>, Trouble> {
         match self {
-            Self::Own(target) => open(target).await.map(Arc::new).map_err(|trouble| trouble.why),
+            Self::Own(target, access) => open(target, access).await.map(Arc::new),
             Self::Line(line, used) => {
                 let fresh = |now: &Option<Arc<Opened>>| match (now, &*used) {
                     (Some(now), Some(used)) => !Arc::ptr_eq(now, used),
@@ -58,7 +86,7 @@ impl Dial {
                 let found = found.map_err(|_| Text::from("the agent cannot be reached"))?;
                 let found = found.map_err(|_| Text::from("nobody connects any more"))?.clone();
                 used.clone_from(&found);
-                found.ok_or_else(|| Text::from("the agent cannot be reached"))
+                found.ok_or_else(|| Text::from("the agent cannot be reached").into())
             }
         }
     }
@@ -70,7 +98,7 @@ pub(super) async fn keep(
     shared: &Shared,
     mut dial: Dial,
     mut commands: UnboundedReceiver<Command>,
-    first: Option<&mpsc::Sender<Result<(), Text>>>,
+    first: Option<&mpsc::Sender<Result<(), Trouble>>>,
 ) {
     let mut pause = AGAIN.0;
     let mut demands = Vec::new();
@@ -96,7 +124,7 @@ pub(super) async fn keep(
                     Err(why) => why,
                 }
             }
-            Err(why) => why,
+            Err(trouble) => trouble.why,
         };
         let again = tokio::time::Instant::now() + jittered(pause);
         shared.lost(why, again.into_std());
@@ -156,10 +184,24 @@ fn cause(error: &dyn std::error::Error) -> Text {
     Text::from(innermost.to_string())
 }
 
+/// What is wrong with a key, if that is the cause.
+fn key(error: &(dyn std::error::Error + 'static)) -> Option<KeyError> {
+    let mut at = Some(error);
+    while let Some(error) = at {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(key) = inner.and_then(|inner| inner.downcast_ref::<KeyError>()) {
+            return Some(*key);
+        }
+        at = error.source();
+    }
+    None
+}
+
 /// Connects and asks who is there.
-pub(crate) async fn open(target: &Target) -> Result<Opened, Trouble> {
-    let channel = channel(target).await?;
-    let mut client = AgentClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+pub(crate) async fn open(target: &Target, access: &Access) -> Result<Opened, Trouble> {
+    let channel = channel(target, access).await?;
+    let mut client =
+        AgentClient::with_interceptor(channel, Credential::new(access)?).max_decoding_message_size(MAX_MESSAGE);
     let request = proto::DescribeRequest { known: schema::own().hash.clone() };
     let sent = Instant::now();
     let reply = tokio::time::timeout(ANSWER, client.describe(request)).await;
@@ -177,10 +219,10 @@ pub(crate) fn trouble(status: &Status) -> Trouble {
         tonic::Code::Unimplemented => TroubleKind::TooNew,
         _ => TroubleKind::Unreachable,
     };
-    Trouble { kind, why: told(status) }
+    Trouble { kind, why: told(status), key: None }
 }
 
-async fn channel(target: &Target) -> Result<Channel, Text> {
+async fn channel(target: &Target, access: &Access) -> Result<Channel, Trouble> {
     let endpoint = Endpoint::from_static("http://agent")
         .connect_timeout(CONNECT)
         .http2_keep_alive_interval(ALIVE.0)
@@ -188,15 +230,15 @@ async fn channel(target: &Target) -> Result<Channel, Text> {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20);
-    let target = target.clone();
+    let (target, access) = (target.clone(), access.clone());
     let connect = move |_: Uri| {
-        let target = target.clone();
-        async move { stream(&target).await }
+        let (target, access) = (target.clone(), access.clone());
+        async move { stream(&target, &access).await }
     };
     let channel = endpoint.connect_with_connector(tower::service_fn(connect));
     match tokio::time::timeout(CONNECT, channel).await {
-        Ok(channel) => channel.map_err(|error| cause(&error)),
-        Err(_) => Err(Text::from(format!("no connection within {}", crate::model::unit::duration(CONNECT)))),
+        Ok(channel) => channel.map_err(|error| key(&error).map_or_else(|| cause(&error).into(), Trouble::from)),
+        Err(_) => Err(Text::from(format!("no connection within {}", crate::model::unit::duration(CONNECT))).into()),
     }
 }
 
@@ -204,13 +246,25 @@ async fn channel(target: &Target) -> Result<Channel, Text> {
 trait Bytes: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Bytes for T {}
 
-async fn stream(target: &Target) -> std::io::Result<TokioIo<Box<dyn Bytes>>> {
+/// A connection over which a credential may be sent: of this host, or to an agent whose key is known. Without a credential
+/// it may be plain if that is wanted.
+async fn stream(target: &Target, access: &Access) -> std::io::Result<TokioIo<Box<dyn Bytes>>> {
     let stream: Box<dyn Bytes> = match target {
         Target::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
         Target::Tcp { host, port } => {
             let stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
             stream.set_nodelay(true)?;
-            Box::new(stream)
+            let is_here = stream.peer_addr()?.ip().to_canonical().is_loopback();
+            if is_here && !access.tls {
+                Box::new(stream)
+            } else if access.plain {
+                if access.token.is_some() {
+                    return Err(std::io::Error::other("a token is not sent in plain text"));
+                }
+                Box::new(stream)
+            } else {
+                Box::new(trust::secure(stream, target, access).await?)
+            }
         }
     };
     Ok(TokioIo::new(stream))

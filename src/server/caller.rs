@@ -54,6 +54,8 @@ pub(super) enum Peer {
     Unix(u32),
     /// Somebody at an address.
     Tcp(IpAddr),
+    /// Somebody at an address with a certificate that the authority of clients has signed.
+    Certified(IpAddr),
 }
 
 impl Peer {
@@ -61,7 +63,7 @@ impl Peer {
     pub(super) fn address(self) -> Option<IpAddr> {
         match self {
             Self::Unix(_) => None,
-            Self::Tcp(address) => Some(address),
+            Self::Tcp(address) | Self::Certified(address) => Some(address),
         }
     }
 }
@@ -105,6 +107,7 @@ impl Caller {
         let (role, clear) = match peer {
             Peer::Unix(uid) if uid == 0 || uid == own => (Some(Role::Operate), true),
             Peer::Unix(_) => (Some(Role::View), false),
+            Peer::Certified(_) => (Some(Role::View), true),
             Peer::Tcp(address) if address.to_canonical().is_loopback() => (Some(Role::View), false),
             Peer::Tcp(_) => (open.then_some(Role::View), false),
         };
@@ -291,6 +294,7 @@ mod tests {
             (address("2001:db8::1"), None),
             (address("::ffff:10.0.0.1"), None),
             (address("0.0.0.0"), None),
+            (Peer::Certified("10.0.0.1".parse().unwrap()), Some(Role::View)),
         ];
         peers.map(|(peer, role)| (Caller::from_peer(peer, OWN, true, false), role)).to_vec()
     }
@@ -299,7 +303,8 @@ mod tests {
     fn a_role_comes_from_where_the_connection_comes_from() {
         for (caller, role) in everybody() {
             assert_eq!(caller.role, role, "{caller:?}");
-            assert_eq!(caller.is_clear(), role == Some(Role::Operate), "{caller:?}");
+            let named = role == Some(Role::Operate) || caller == Caller::named(Role::View, true);
+            assert_eq!(caller.is_clear(), named, "{caller:?}");
             assert_eq!(caller.may(Need::Nothing), Ok(()));
             assert_eq!(caller.may(Need::View).is_ok(), role.is_some());
             assert_eq!(caller.may(Need::Operate).is_ok(), role == Some(Role::Operate));

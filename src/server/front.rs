@@ -5,6 +5,7 @@
 //! connection ends that connection.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -19,8 +20,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{mpsc, watch};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio_rustls::TlsAcceptor;
 
 use super::caller::{Caller, Guarded, Need, Peer, Refusal};
 use super::grpc::{METHODS, Service};
@@ -28,6 +30,7 @@ use super::kept;
 use super::pass::{self, Word};
 use super::penalty::Penalties;
 use super::sampled::Sampled;
+use super::tls::{self, Identity as Key};
 use super::token::{self, Tokens};
 use super::watch::Bundles;
 use crate::wire::proto::agent_server::AgentServer;
@@ -37,6 +40,12 @@ const MAX_CONNECTIONS: usize = 4096;
 
 /// Longest wait for the head of a request.
 const HEADERS: Duration = Duration::from_secs(10);
+
+/// Longest wait for the first byte, and for TLS.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// What a connection over TLS begins with; nothing of HTTP does.
+const TLS_HANDSHAKE: u8 = 22;
 
 /// Streams of one connection at once.
 const MAX_STREAMS: u32 = 128;
@@ -104,6 +113,7 @@ async fn serve(
         house,
         tokens: watch::Sender::default(),
         penalties: Mutex::default(),
+        acceptor: Mutex::default(),
     });
     let looking = Arc::clone(&sampled);
     tokio::spawn(async move {
@@ -113,6 +123,7 @@ async fn serve(
             looking.look();
         }
     });
+    let mut clients = Vec::new();
     while let Some((word, descriptor)) = words.recv().await {
         match (word, descriptor) {
             (Word::Link, Some(socket)) => {
@@ -136,6 +147,15 @@ async fn serve(
                 let tokens = Tokens::parse(&String::from_utf8_lossy(&text), Path::new("tokens"));
                 // those that nobody understands are none
                 desk.tokens.send_replace(Arc::new(tokens.unwrap_or_default()));
+            }
+            (Word::Clients, Some(file)) => clients = kept::from_memory(file, tls::MAX_PEM)?,
+            (Word::Identity, Some(file)) => {
+                let pem = kept::from_memory(file, 2 * tls::MAX_PEM)?;
+                let key = Key { pem, clients: clients.clone() };
+                // the supervisor has tried it
+                if let Ok(acceptor) = key.acceptor() {
+                    *lock(&desk.acceptor) = Some(acceptor);
+                }
             }
             (Word::Ready, _) => drop(tokio::spawn(tell_ready(Arc::clone(&sampled), control.try_clone()?))),
             _ => {}
@@ -189,7 +209,7 @@ async fn accept_tcp(listener: TcpListener, desk: Arc<Desk>) {
             Ok((stream, from)) => {
                 // frames are small and wanted now
                 let _ = stream.set_nodelay(true);
-                desk.admit(stream, Peer::Tcp(from.ip()));
+                desk.receive(stream, from.ip());
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
@@ -202,7 +222,9 @@ async fn accept_unix(listener: UnixListener, desk: Arc<Desk>) {
             Ok((stream, _)) => {
                 // one that the kernel does not tell is nobody in particular
                 let uid = stream.peer_cred().map_or(u32::MAX, |cred| cred.uid());
-                desk.admit(stream, Peer::Unix(uid));
+                if let Some(permit) = desk.permit() {
+                    tokio::spawn(Arc::clone(&desk).serve(stream, Peer::Unix(uid), permit));
+                }
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
@@ -216,6 +238,7 @@ struct Desk {
     house: House,
     tokens: watch::Sender<Arc<Tokens>>,
     penalties: Mutex<Penalties>,
+    acceptor: Mutex<Option<TlsAcceptor>>,
 }
 
 /// Marks of the tokens that were presented on a connection.
@@ -226,13 +249,41 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Desk {
-    /// Serves one connection, unless there are too many.
-    fn admit(self: &Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
-        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else { return };
-        let (desk, presented) = (Arc::clone(self), Presented::default());
-        let (own, used) = (Arc::clone(self), Arc::clone(&presented));
+    /// Leave to serve one more connection, unless there are too many.
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.connections).try_acquire_owned().ok()
+    }
+
+    /// Serves somebody at an address: over TLS, or in plain text on loopback and where the configuration wants it.
+    fn receive(self: &Arc<Self>, stream: TcpStream, from: IpAddr) {
+        let Some(permit) = self.permit() else { return };
+        let desk = Arc::clone(self);
+        tokio::spawn(async move {
+            let acceptor = lock(&desk.acceptor).clone();
+            let mut first = [0];
+            let Ok(Ok(1)) = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)).await else { return };
+            if let ([TLS_HANDSHAKE], Some(acceptor)) = (first, acceptor) {
+                let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+                let certified = stream.get_ref().1.peer_certificates().is_some();
+                let peer = if certified { Peer::Certified(from) } else { Peer::Tcp(from) };
+                desk.serve(stream, peer, permit).await;
+            } else if desk.house.open || from.to_canonical().is_loopback() {
+                desk.serve(stream, Peer::Tcp(from), permit).await;
+            }
+        });
+    }
+
+    /// Serves one connection.
+    async fn serve(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let (desk, presented) = (Arc::clone(&self), Presented::default());
+        let used = Arc::clone(&presented);
         let receive = move |request: hyper::Request<hyper::body::Incoming>| {
-            let desk = Arc::clone(&own);
+            let desk = Arc::clone(&desk);
             let caller = desk.caller(peer, request.headers(), &used);
             async move {
                 let mut request = request.map(axum::body::Body::new);
@@ -245,22 +296,20 @@ impl Desk {
                 }
             }
         };
-        tokio::spawn(async move {
-            let mut builder = auto::Builder::new(TokioExecutor::new());
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
-            builder
-                .http2()
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(MAX_STREAMS)
-                .keep_alive_interval(Duration::from_secs(20))
-                .keep_alive_timeout(Duration::from_secs(20));
-            // what goes wrong on a connection is the client's business
-            tokio::select! {
-                _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(receive)) => {}
-                () = desk.worthless(&presented) => {}
-            }
-            drop(permit);
-        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(20));
+        // what goes wrong on a connection is the client's business
+        tokio::select! {
+            _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(receive)) => {}
+            () = self.worthless(&presented) => {}
+        }
+        drop(permit);
     }
 
     /// Who asks.

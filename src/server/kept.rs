@@ -14,6 +14,7 @@ use rustix::fs::inotify::{self, WatchFlags};
 use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 
 use super::pass::{self, Word};
+use super::tls::{self, Identity, TlsError};
 use super::token::{TokenError, Tokens};
 
 /// Reads a file that nobody but its owner, this user or root, may read.
@@ -92,9 +93,53 @@ pub(super) fn from_memory(file: OwnedFd, most: u64) -> io::Result<Vec<u8>> {
 /// Longest wait for a change of files in a directory that is not there.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// Where the files are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    pub(super) tokens: PathBuf,
+    /// Certificates and their key; the own ones if empty.
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+    /// The authority of clients; none if empty.
+    pub(super) client_ca: PathBuf,
+    pub(super) state: PathBuf,
+    /// Whether there is TLS at all.
+    pub(super) tls: bool,
+}
+
+impl Places {
+    fn identity(&self) -> Result<Identity, TlsError> {
+        let pem = if self.certificate.as_os_str().is_empty() {
+            Identity::own(&self.state)?
+        } else {
+            let mut pem = public(&self.certificate)?;
+            pem.push(b'\n');
+            pem.extend(read(&self.key, tls::MAX_PEM)?);
+            pem
+        };
+        let none = self.client_ca.as_os_str().is_empty();
+        Ok(Identity { pem, clients: if none { Vec::new() } else { public(&self.client_ca)? } })
+    }
+
+    fn dirs(&self) -> impl Iterator<Item = &Path> {
+        let files = [&self.tokens, &self.certificate, &self.key, &self.client_ca].into_iter();
+        files.filter(|file| !file.as_os_str().is_empty()).map(|file| file.parent().unwrap_or(Path::new("/")))
+    }
+}
+
+/// Reads a file that is no secret.
+fn public(path: &Path) -> Result<Vec<u8>, TokenError> {
+    let fail = |cause| TokenError::File { op: "read", path: path.to_owned(), cause };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(fail)?;
+    file.take(tls::MAX_PEM).read_to_end(&mut bytes).map_err(fail)?;
+    Ok(bytes)
+}
+
 /// What the front needs of the disk, as the supervisor knows it.
 pub(super) struct Files {
-    tokens: PathBuf,
+    places: Places,
+    identity: Option<Identity>,
     /// Tells of changes in the directory of the tokens.
     changes: Option<OwnedFd>,
     watched: bool,
@@ -104,9 +149,9 @@ pub(super) struct Files {
 
 impl Files {
     /// Reads nothing yet.
-    pub(super) fn new(tokens: PathBuf) -> Self {
+    pub(super) fn new(places: Places) -> Self {
         let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok();
-        Self { tokens, changes, watched: false, known: None, told: String::new() }
+        Self { places, identity: None, changes, watched: false, known: None, told: String::new() }
     }
 
     /// What becomes readable when a file may have changed.
@@ -125,14 +170,24 @@ impl Files {
             let mut events = [0; 4096];
             while rustix::io::read(changes, &mut events).is_ok_and(|read| read > 0) {}
             let flags = WatchFlags::CLOSE_WRITE | WatchFlags::MOVE | WatchFlags::DELETE | WatchFlags::ATTRIB;
-            let dir = self.tokens.parent().unwrap_or(Path::new("/"));
             // watched before it is read: nothing is missed
-            self.watched = inotify::add_watch(changes, dir, flags | WatchFlags::DELETE_SELF).is_ok();
+            self.watched = true;
+            for dir in self.places.dirs() {
+                self.watched &= inotify::add_watch(changes, dir, flags | WatchFlags::DELETE_SELF).is_ok();
+            }
         }
-        let (tokens, problem) = match Tokens::read(&self.tokens) {
+        let (tokens, mut problem) = match Tokens::read(&self.places.tokens) {
             Ok(tokens) => (tokens, String::new()),
             Err(error) => (Tokens::default(), format!("no token is good: {error}")),
         };
+        let mut fresh = false;
+        if self.places.tls {
+            match self.places.identity().and_then(|identity| self.adopt(identity, say)) {
+                Ok(changed) => fresh = changed,
+                // the old key is better than none
+                Err(error) => problem = format!("{problem}{}{error}", if problem.is_empty() { "" } else { "; " }),
+            }
+        }
         if problem != self.told && !problem.is_empty() {
             say(&problem);
         }
@@ -142,7 +197,29 @@ impl Files {
             say(&format!("tokens that are good: {}", tokens.list().len()));
         }
         self.known = Some(tokens);
-        changed
+        changed || fresh
+    }
+
+    /// Takes another identity if it can be used; whether it is another.
+    fn adopt(&mut self, identity: Identity, say: &dyn Fn(&str)) -> Result<bool, TlsError> {
+        if self.identity.as_ref() == Some(&identity) {
+            return Ok(false);
+        }
+        identity.acceptor()?;
+        say(&format!("the key of this agent is {}", identity.fingerprint()?));
+        self.identity = Some(identity);
+        Ok(true)
+    }
+
+    /// Whether somebody from another host could say who it is, and be heard by nobody else.
+    pub(super) fn are_safe(&self) -> bool {
+        let named = self.known.as_ref().is_some_and(|tokens| !tokens.list().is_empty());
+        self.identity.as_ref().is_some_and(|identity| named || !identity.clients.is_empty())
+    }
+
+    /// What is wrong with the files; empty if nothing is.
+    pub(super) fn problem(&self) -> &str {
+        &self.told
     }
 
     /// Tells a front what it needs.
@@ -151,7 +228,12 @@ impl Files {
     /// The front does not listen, or there is no room.
     pub(super) fn send(&self, control: impl AsFd) -> io::Result<()> {
         let tokens = self.known.as_ref().map(Tokens::write).unwrap_or_default();
-        pass::send(control, Word::Tokens, Some(in_memory(tokens.as_bytes())?.as_fd()))
+        pass::send(&control, Word::Tokens, Some(in_memory(tokens.as_bytes())?.as_fd()))?;
+        if let Some(identity) = &self.identity {
+            pass::send(&control, Word::Clients, Some(in_memory(&identity.clients)?.as_fd()))?;
+            pass::send(&control, Word::Identity, Some(in_memory(&identity.pem)?.as_fd()))?;
+        }
+        Ok(())
     }
 }
 

@@ -20,6 +20,7 @@ mod sampler;
 mod sandbox;
 mod supervisor;
 mod taken;
+mod tls;
 mod token;
 mod watch;
 
@@ -35,7 +36,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use caller::Role;
 pub use log::{Level, Log};
 pub use supervisor::Part;
-pub use token::{Secret, Token, TokenError, Tokens};
+pub use token::{Token, TokenError, Tokens};
 
 use crate::client::PORT;
 use crate::collect::settings::Interval;
@@ -62,6 +63,14 @@ pub struct Settings {
     pub silence: Interval,
     /// File of the tokens; `tokens` beside the configuration if empty.
     pub tokens: PathBuf,
+    /// File of the certificates in PEM, the own one first; the agent makes its own if empty.
+    pub certificate: PathBuf,
+    /// File of their key in PEM.
+    pub key: PathBuf,
+    /// File of the authority in PEM that signs certificates of clients; then nobody connects over TLS without one.
+    pub client_ca: PathBuf,
+    /// Directory of what the agent keeps; usually /var/lib/netglance if empty.
+    pub state: PathBuf,
     /// Whether to listen for other hosts in plain text: everything that is said can be read on the way.
     #[serde(skip)]
     pub insecure: bool,
@@ -77,6 +86,10 @@ impl Default for Settings {
             socket_group: String::new(),
             silence: Interval(Duration::from_secs(30)),
             tokens: PathBuf::new(),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            client_ca: PathBuf::new(),
+            state: PathBuf::new(),
             insecure: false,
         }
     }
@@ -165,8 +178,8 @@ pub enum Error {
         cause: io::Error,
     },
     /// Others could read what is said, or look without a name.
-    #[error("listen on {0}: other hosts would reach it in plain text")]
-    Open(SocketAddr),
+    #[error("listen on {0}: everybody could look from other hosts{1}")]
+    Open(SocketAddr, String),
     /// The configuration is wrong.
     #[error("{0}")]
     Settings(String),
@@ -196,10 +209,7 @@ pub trait Source {
 pub fn supervise(source: &dyn Source, arguments: &[std::ffi::OsString], log: &Log) -> Result<(), Error> {
     let settings = source.settings().map_err(Error::Settings)?;
     let listeners = listen::Listeners::open(&settings)?;
-    if let Some(address) = listeners.away().filter(|_| !settings.insecure) {
-        return Err(Error::Open(address));
-    }
-    let files = kept::Files::new(settings.tokens.clone());
+    let (files, told) = files(&settings, listeners.away())?;
     // dashboards say that an agent runs; a second one need not say it again
     let _mark = crate::source::agent::mark();
     rights::name(c"netglance")?;
@@ -207,12 +217,35 @@ pub fn supervise(source: &dyn Source, arguments: &[std::ffi::OsString], log: &Lo
     rights::keep(rights::of_supervisor(Sampling::may_need()))?;
     // threads from here on
     log.tell_panics();
+    for message in told {
+        log.say(Level::Notice, &message);
+    }
     for name in listeners.names() {
         log.say(Level::Notice, &format!("listening on {name}"));
     }
     let ended = supervisor::run(source, settings, arguments, &listeners, files, log);
     log.end();
     Ok(ended?)
+}
+
+/// What the front needs of the disk, and what is to be said of it. There are no threads yet that could say it.
+fn files(settings: &Settings, away: Option<SocketAddr>) -> Result<(kept::Files, Vec<String>), Error> {
+    let away = away.filter(|_| !settings.insecure);
+    let mut files = kept::Files::new(kept::Places {
+        tokens: settings.tokens.clone(),
+        certificate: settings.certificate.clone(),
+        key: settings.key.clone(),
+        client_ca: settings.client_ca.clone(),
+        state: settings.state.clone(),
+        tls: away.is_some() || !settings.certificate.as_os_str().is_empty(),
+    });
+    let told = std::cell::RefCell::new(Vec::new());
+    files.look(&|message| told.borrow_mut().push(message.to_owned()));
+    if let Some(address) = away.filter(|_| !files.are_safe()) {
+        let why = if files.problem().is_empty() { String::new() } else { format!(" ({})", files.problem()) };
+        return Err(Error::Open(address, why));
+    }
+    Ok((files, told.into_inner()))
 }
 
 /// Runs one part of the agent on the control socket that the supervisor has left.

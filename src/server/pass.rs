@@ -21,6 +21,10 @@ pub(super) enum Word {
     Unix,
     /// The good tokens come with it, as a file in memory.
     Tokens,
+    /// The certificates of the agent and their key come with it, as a file in memory.
+    Identity,
+    /// The authority of clients comes with it, as a file in memory; it comes before the identity.
+    Clients,
     /// There are no more listening sockets; of a child: it is ready.
     Ready,
     /// The child is alive.
@@ -29,12 +33,14 @@ pub(super) enum Word {
     Reload,
 }
 
-const WORDS: [(Word, u8); 7] = [
+const WORDS: [(Word, u8); 9] = [
     (Word::Reload, b'H'),
     (Word::Link, b'L'),
     (Word::Tcp, b'T'),
     (Word::Unix, b'U'),
     (Word::Tokens, b'K'),
+    (Word::Identity, b'I'),
+    (Word::Clients, b'C'),
     (Word::Ready, b'R'),
     (Word::Alive, b'A'),
 ];

@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::caller::Role;
+use crate::client::Secret;
 
 /// Tokens at most.
 const MAX_TOKENS: usize = 1024;
@@ -78,16 +79,6 @@ pub struct Token {
     /// When it ends; never if `None`.
     pub expires: Option<Timestamp>,
     hash: [u8; 32],
-}
-
-/// A secret. It can be told only on purpose.
-pub struct Secret(String);
-
-impl Secret {
-    /// The text.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
 }
 
 /// All good tokens.
@@ -177,7 +168,7 @@ impl Tokens {
             let got = rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty());
             filled += got.map_err(|cause| file("make a token for", path, cause.into()))?;
         }
-        let secret = Secret(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)));
+        let secret = Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)));
         let token = Token { name: name.to_owned(), role, expires, hash: mark(secret.reveal().as_bytes()) };
         Self::change(path, |tokens| {
             if tokens.iter().any(|token| token.name == name) {

@@ -1,0 +1,72 @@
+//! How does a command reach an agent: who does it say it is, and does the person trust the agent's key?
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+
+use super::args::Speak;
+use super::{Failure, visible};
+use crate::client::{self, Access, Fingerprint, KeyError, RemoteHost, Secret, Target};
+
+/// What a client knows and has.
+pub(super) fn access(args: &Speak) -> Result<Access, Failure> {
+    let known = super::token::own_state().join("known_hosts");
+    let (accept_new, tls, plain) = (args.accept_new, args.tls, args.insecure);
+    Ok(Access { known: Some(known), token: token(args)?.map(Arc::new), accept_new, tls, plain })
+}
+
+/// The token, if there is one. It is never on the command line, which everybody on the host can read.
+fn token(args: &Speak) -> Result<Option<Secret>, Failure> {
+    let file = args.token_file.clone().or_else(|| std::env::var_os("NETGLANCE_TOKEN_FILE").map(Into::into));
+    if let Some(file) = file {
+        let read = Secret::read(&file);
+        return read.map(Some).map_err(|cause| Failure::usage(format!("{}: {cause}", file.display()), ""));
+    }
+    let given = std::env::var("NETGLANCE_TOKEN").ok().filter(|given| !given.is_empty());
+    Ok(given.map(|given| Secret::new(given.trim().to_owned())))
+}
+
+/// Connects; a person is asked about a key that is not known.
+pub(super) fn connect(
+    target: &Target,
+    access: &Access,
+    on_change: impl Fn() -> client::OnChange,
+) -> Result<Arc<RemoteHost>, Failure> {
+    let mut connected = RemoteHost::connect(target.clone(), access.clone(), on_change());
+    if let (Err(client::Error::Peer { key: Some(KeyError::Unknown(key)), .. }), Some(path)) =
+        (&connected, &access.known)
+        && asked(target, *key)?
+    {
+        let failed = |cause| Failure::usage(format!("remember the key in {}: {cause}", path.display()), "");
+        client::remember(path, target, *key).map_err(failed)?;
+        connected = RemoteHost::connect(target.clone(), access.clone(), on_change());
+    }
+    connected.map_err(|error| match &error {
+        client::Error::System(cause) => Failure::thread(cause),
+        client::Error::Peer { key, .. } => {
+            let hint = match (key, &access.known) {
+                (Some(KeyError::Unknown(_)), _) => {
+                    format!("compare it with what the agent says at its start, then `netglance connect --accept-new {target}`")
+                }
+                (Some(KeyError::Changed { .. }), Some(path)) => {
+                    format!("if the agent was set up anew, remove its line from {}", path.display())
+                }
+                _ => "an agent is started there with `netglance serve`".to_owned(),
+            };
+            Failure::Exit { code: 3, message: error.to_string(), hint }
+        }
+    })
+}
+
+/// Whether the person at the terminal says that a key is right.
+fn asked(target: &Target, key: Fingerprint) -> Result<bool, Failure> {
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Ok(false);
+    }
+    let mut err = std::io::stderr().lock();
+    writeln!(err, "{} was never seen. Its key is {key}", visible(&target.to_string()))?;
+    write!(err, "Is that what the agent says at its start? (yes/no) ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}

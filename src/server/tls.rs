@@ -1,0 +1,117 @@
+//! How is what is said on the way to another host kept from others?
+//!
+//! By TLS with a key of the agent's own: from the files of the configuration, or made at the first start and kept in the state
+//! directory. The supervisor reads it and checks it, the front uses it.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio_rustls::TlsAcceptor;
+
+use super::kept;
+use super::token::TokenError;
+use crate::client::Fingerprint;
+
+/// Bytes of a file with keys or certificates at most.
+pub(super) const MAX_PEM: u64 = 1 << 20;
+
+/// Why a key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TlsError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] TokenError),
+    /// No key can be made or kept.
+    #[error("make a key: {0}")]
+    Make(String),
+    /// What is in the files does not fit together.
+    #[error("the key of the agent: {0}")]
+    Key(String),
+}
+
+/// Certificates and their key as text, and the authority of clients if there is one.
+#[derive(Clone, PartialEq)]
+pub(super) struct Identity {
+    pub(super) pem: Vec<u8>,
+    pub(super) clients: Vec<u8>,
+}
+
+/// A block of PEM.
+fn encoded(what: &str, bytes: &[u8]) -> String {
+    let text = STANDARD.encode(bytes);
+    let mut block = format!("-----BEGIN {what}-----\n");
+    let mut rest = text.as_str();
+    while let Some((line, more)) = rest.split_at_checked(64) {
+        block = block + line + "\n";
+        rest = more;
+    }
+    block + rest + &format!("\n-----END {what}-----\n")
+}
+
+impl Identity {
+    /// The identity in a directory, made if there is none.
+    ///
+    /// # Errors
+    /// It can be neither read nor made.
+    pub(super) fn own(dir: &Path) -> Result<Vec<u8>, TlsError> {
+        let path = dir.join("identity.pem");
+        match kept::read(&path, MAX_PEM) {
+            Err(TokenError::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
+            other => return Ok(other?),
+        }
+        let fail = |cause: &dyn std::fmt::Display| TlsError::Make(format!("{}: {cause}", path.display()));
+        let made = rcgen::generate_simple_self_signed(["netglance".to_owned()]).map_err(|cause| fail(&cause))?;
+        let pem = encoded("CERTIFICATE", made.cert.der()) + &encoded("PRIVATE KEY", &made.signing_key.serialize_der());
+        let pem = pem.into_bytes();
+        std::fs::create_dir_all(dir).map_err(|cause| fail(&cause))?;
+        kept::replace(&path, &pem).map_err(|cause| fail(&cause))?;
+        Ok(pem)
+    }
+
+    fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| TlsError::Key(error.to_string()))
+    }
+
+    /// What clients know the agent by.
+    ///
+    /// # Errors
+    /// There is no certificate.
+    pub(super) fn fingerprint(&self) -> Result<Fingerprint, TlsError> {
+        let first = Self::certificates(&self.pem)?.into_iter().next();
+        let print = first.and_then(|certificate| Fingerprint::of(&certificate));
+        print.ok_or_else(|| TlsError::Key("there is no certificate".to_owned()))
+    }
+
+    /// What accepts connections.
+    ///
+    /// # Errors
+    /// Certificates and key do not fit together.
+    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
+        let wrong = |error: &dyn std::fmt::Display| TlsError::Key(error.to_string());
+        let key = PrivateKeyDer::from_pem_slice(&self.pem).map_err(|error| wrong(&error))?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let config = config.with_safe_default_protocol_versions().map_err(|error| wrong(&error))?;
+        let config = if self.clients.is_empty() {
+            config.with_no_client_auth()
+        } else {
+            let mut roots = RootCertStore::empty();
+            for certificate in Self::certificates(&self.clients)? {
+                roots.add(certificate).map_err(|error| wrong(&error))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            config.with_client_cert_verifier(verifier.map_err(|error| wrong(&error))?)
+        };
+        let config = config.with_single_cert(Self::certificates(&self.pem)?, key);
+        let mut config = config.map_err(|error| wrong(&error))?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
