@@ -22,7 +22,10 @@ pub const SECOND_SAMPLE: Duration = Duration::from_millis(250);
 /// A collector with its own thread that has not come back for so long makes its tables stale.
 pub const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Memory is handed back to the kernel so often.
+/// Memory that only the start needed is handed back to the kernel when it is over.
+const FIRST_TIDY: Duration = Duration::from_secs(5);
+
+/// Memory is handed back so often.
 const TIDY: Duration = Duration::from_secs(30);
 
 /// Takes what was collected.
@@ -193,8 +196,8 @@ struct Worker {
     alone: bool,
     wants: Arc<Wants>,
     plan: Arc<Plan>,
-    /// When memory was last handed back.
-    tidied: Instant,
+    /// When memory is handed back next.
+    tidy: Instant,
 }
 
 struct Planned {
@@ -208,7 +211,7 @@ impl Worker {
         let now = Instant::now();
         let runner = |entry: &&'static Entry| Runner::new(entry, &plan.of(entry), plan.tick);
         let runners = entries.iter().map(|entry| Planned { runner: runner(entry), due: now, ran: None }).collect();
-        Self { shared, runners, alone, wants: Arc::default(), plan: Arc::clone(plan), tidied: now }
+        Self { shared, runners, alone, wants: Arc::default(), plan: Arc::clone(plan), tidy: now + FIRST_TIDY }
     }
 
     fn work(mut self) {
@@ -235,10 +238,11 @@ impl Worker {
         }
     }
 
-    /// Hands memory that old samples have left back, now and then.
+    /// Hands memory that old samples and the start have left back, now and then.
     fn tidy(&mut self) {
-        if self.tidied.elapsed() >= TIDY {
-            self.tidied = Instant::now();
+        let now = Instant::now();
+        if self.tidy <= now {
+            self.tidy = now + TIDY;
             crate::source::memory::give_back();
         }
     }
