@@ -222,7 +222,7 @@ fn a_key_is_known_or_there_is_no_connection() {
     let new = Access { accept_new: true, ..access.clone() };
     for access in [&new, &access] {
         let host = RemoteHost::connect(agent.target(), access.clone(), Box::new(|| {})).unwrap();
-        assert!(matches!(host.connection(), Connection::Connecting | Connection::Live { .. }));
+        assert!(matches!(host.connection(), Connection::Connecting { .. } | Connection::Live { .. }));
     }
     let known = std::fs::read_to_string(access.known.as_ref().unwrap()).unwrap();
     assert_eq!(known, format!("{} {key}\n", agent.target()));
