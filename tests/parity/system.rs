@@ -38,6 +38,9 @@ fn the_host_is_what_uname_and_lscpu_say() {
         // it is put together from two clocks, each cut to a second
         facts.between("", "boot", since - 1.0, since + 1.0);
         let uptime = file("/proc/uptime");
+        let sockets = file("/proc/net/unix");
+        let marked = sockets.lines().any(|line| line.ends_with(" @netglance-agent"));
+        facts.text("", "agent", if marked { "true" } else { "false" });
         facts.number("", "uptime", uptime.split(' ').next().unwrap().parse().unwrap());
         facts
     });
