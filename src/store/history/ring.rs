@@ -36,15 +36,18 @@ impl Times {
         self.times.get(usize::try_from(seq.checked_sub(self.first)?).ok()?).copied()
     }
 
-    /// Where a point begins: where the one before it was, unless that is much longer ago than its neighbors are apart.
+    /// Where a point begins: where the one before it was, unless that is much longer ago than its neighbors are apart; then
+    /// it is no longer than the shorter of these. A single point between two pauses of like length cannot be told from a
+    /// table that is sampled seldom.
     pub(super) fn begin(&self, seq: u64) -> Option<u64> {
         let time = self.at(seq)?;
         let before = seq.checked_sub(1).and_then(|seq| self.at(seq));
         let earlier = seq.checked_sub(2).and_then(|seq| self.at(seq));
-        let usual = before.zip(earlier).map(|(a, b)| a - b).max(self.at(seq + 1).map(|next| next - time));
-        let span = match (before.map(|before| time - before), usual) {
+        let (last, next) = (before.zip(earlier).map(|(a, b)| a - b), self.at(seq + 1).map(|next| next - time));
+        let shorter = last.zip(next).map(|(last, next)| last.min(next)).or(last).or(next);
+        let span = match (before.map(|before| time - before), last.max(next)) {
             (Some(span), Some(usual)) if span / 3 <= usual / 2 => span,
-            (span, usual) => usual.or(span).unwrap_or(0),
+            (span, _) => shorter.or(span).unwrap_or(0),
         };
         Some(time.saturating_sub(span))
     }
