@@ -221,8 +221,11 @@ pub struct Show {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
     pub count: Option<u64>,
     /// Network namespace: a name, in which `*` stands for any letters, `all` or `host`.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "host")]
     pub netns: Option<String>,
+    /// Ask the agent of another host: HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH.
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<Target>,
 }
 
 /// Arguments of `schema`.
@@ -245,6 +248,9 @@ pub struct Schema {
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
 pub struct Doctor {
+    /// Ask the agent of another host: HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH.
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<Target>,
     /// How to write the answer.
     #[arg(long, value_parser = answers(), default_value_t = Format::Text)]
     pub format: Format,

@@ -10,10 +10,10 @@ use super::{Failure, access};
 use crate::client;
 use crate::collect::settings::{Interval, IntervalError};
 use crate::config::{self, Config, Problems};
-use crate::model::{Connection, Host};
+use crate::model::{Connection, Host, Table};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
-use crate::store::level::Thresholds;
+use crate::store::level::{self, Thresholds};
 use crate::store::local::{LocalHost, Options};
 use crate::tui;
 
@@ -139,6 +139,14 @@ pub(super) fn netns(config: &Config) -> Selection {
     Selection::host_and(config.netns.clone())
 }
 
+/// The thresholds of a configuration for some tables.
+pub(super) fn levels(thresholds: &level::Settings, tables: &[&Table]) -> Result<Thresholds, Failure> {
+    Thresholds::new(thresholds, tables.iter().copied()).map_err(|errors| {
+        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::usage(text.join("\n"), "`netglance check` names the places")
+    })
+}
+
 /// The dashboard's part of a configuration that was checked.
 fn parts(host: &dyn Host, config: Config) -> Result<tui::Config, Failure> {
     let mut thresholds = config.threshold;
@@ -147,10 +155,7 @@ fn parts(host: &dyn Host, config: Config) -> Result<tui::Config, Failure> {
         let tables = host.schema();
         thresholds.retain(|one| Thresholds::new(std::slice::from_ref(one), tables.iter().copied()).is_ok());
     }
-    let levels = Thresholds::new(&thresholds, host.schema().iter().copied()).map_err(|errors| {
-        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        Failure::usage(text.join("\n"), "`netglance check` names the places")
-    })?;
+    let levels = levels(&thresholds, host.schema())?;
     Ok(tui::Config {
         settings: config.dashboard,
         show: config.show,

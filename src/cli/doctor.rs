@@ -4,22 +4,26 @@ use std::io::Write;
 use std::time::Instant;
 
 use super::probe::{self, Probe};
-use super::{Failure, args};
+use super::remote::Remote;
+use super::{Failure, args, table};
 use crate::collect::run::CollectorRow;
-use crate::collect::{Entry, Filled, schedule};
+use crate::collect::{COLLECTORS, schedule};
 use crate::config::Config;
 use crate::export::{self, Format, Selection};
-use crate::model::{Cell, Row as _, State, Style, Timestamp, Unit, unit};
+use crate::model::{Cell, Row as _, State, Status, Style, Timestamp, Unit, unit};
 
-/// What two runs of a collector have shown.
+/// What is known of a collector.
 struct Finding {
-    entry: &'static Entry,
     row: CollectorRow,
-    filled: Vec<Filled>,
+    /// Its tables that have no rows.
+    without: Vec<(String, Status)>,
 }
 
 pub(super) fn run(args: &args::Doctor, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
-    let findings = examine(config)?;
+    let findings = match &args.host {
+        Some(target) => ask(&Remote::connect(target)?)?,
+        None => examine(config)?,
+    };
     match args.format {
         Format::Text => people(out, &findings)?,
         format => rows(out, format, &findings)?,
@@ -27,7 +31,7 @@ pub(super) fn run(args: &args::Doctor, config: &Config, out: &mut dyn Write) -> 
     let failed: Vec<&str> = findings
         .iter()
         .filter(|finding| finding.row.state == State::Failed)
-        .map(|finding| finding.entry.name)
+        .map(|finding| finding.row.name.as_str())
         .collect();
     if failed.is_empty() {
         return Ok(());
@@ -47,9 +51,27 @@ fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
     probe::wait(schedule::SECOND_SAMPLE.saturating_sub(start.elapsed()));
     let second = |probe: Probe| {
         let (row, filled) = probe.examine();
-        Finding { entry: probe.entry(), row, filled }
+        let without = filled.into_iter().filter_map(|(table, rows)| Some((table.name.to_string(), rows.err()?)));
+        Finding { row, without: without.collect() }
     };
     Ok(probes.into_iter().map(second).collect())
+}
+
+/// What an agent knows of its collectors.
+fn ask(remote: &Remote) -> Result<Vec<Finding>, Failure> {
+    let table = table(remote.tables(), &CollectorRow::TABLE.name)?;
+    let snapshot = remote.snapshot(table).map_err(|missed| missed.failure(table))?;
+    let Some(now) = snapshot.get(&table.name).and_then(|state| state.now.as_ref()) else { return Ok(Vec::new()) };
+    let finding = |row| {
+        let row = CollectorRow::of(&*now.rows, row)?;
+        let entry = COLLECTORS.iter().find(|entry| entry.name == row.name.as_str());
+        let tables = entry.map_or(&[][..], |entry| entry.tables);
+        let states = tables.iter().filter_map(|table| snapshot.get(&table.name));
+        let without = states.filter(|state| state.status.state != State::Ok);
+        let without = without.map(|state| (state.table.name.to_string(), state.status.clone())).collect();
+        Some(Finding { row, without })
+    };
+    Ok((0..now.rows.len()).filter_map(finding).collect())
 }
 
 /// The findings as rows of the table that a dashboard shows.
@@ -74,7 +96,7 @@ fn people(out: &mut dyn Write, findings: &[Finding]) -> Result<(), Failure> {
         let row = &finding.row;
         let runs = row.runs as f64;
         lines.push(vec![
-            finding.entry.name.to_owned(),
+            row.name.to_string(),
             row.state.name().to_owned(),
             row.run_time.map_or_else(|| "?".to_owned(), unit::span),
             if row.runs == 0 { "?".to_owned() } else { unit::span(row.cpu_time / runs) },
@@ -84,16 +106,15 @@ fn people(out: &mut dyn Write, findings: &[Finding]) -> Result<(), Failure> {
             } else {
                 unit::quantity(row.read_bytes as f64 / runs, Unit::Bytes, Style::default())
             },
-            if row.reason.is_empty() && on_demand(finding.entry) {
+            if row.reason.is_empty() && on_demand(&row.name) {
                 "read only for what somebody asks for".to_owned()
             } else {
                 row.reason.to_string()
             },
         ]);
         lines.extend(fix(&row.hint));
-        for (table, rows) in &finding.filled {
-            let Some(status) = rows.as_ref().err().filter(|status| status.reason != row.reason) else { continue };
-            let mut line = vec![format!("  {}", table.name), status.state.name().to_owned()];
+        for (table, status) in finding.without.iter().filter(|(_, status)| status.reason != row.reason) {
+            let mut line = vec![format!("  {table}"), status.state.name().to_owned()];
             line.extend([const { String::new() }; 4]);
             line.push(status.reason.to_string());
             lines.push(line);
@@ -104,8 +125,9 @@ fn people(out: &mut dyn Write, findings: &[Finding]) -> Result<(), Failure> {
 }
 
 /// Whether a collector fills nothing by itself.
-fn on_demand(entry: &Entry) -> bool {
-    entry.tables.iter().all(|table| table.attrs.demand)
+fn on_demand(name: &str) -> bool {
+    let entry = COLLECTORS.iter().find(|entry| entry.name == name);
+    entry.is_some_and(|entry| entry.tables.iter().all(|table| table.attrs.demand))
 }
 
 /// A line of its own that says what to do.

@@ -11,6 +11,7 @@ mod dashboard;
 mod doctor;
 mod pages;
 mod probe;
+mod remote;
 mod reset;
 mod schema;
 mod serve;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::collect::{OUT_OF_FILES, schedule};
+use crate::collect::OUT_OF_FILES;
 use crate::config::{self, Problems};
 use crate::model::text::sanitize_into;
 use crate::model::{Status, Table};
@@ -186,8 +187,7 @@ fn column(table: &Table, name: &str) -> Result<usize, Failure> {
 }
 
 /// The table of a name.
-fn table(name: &str) -> Result<&'static Table, Failure> {
-    let tables = schedule::tables();
+fn table(tables: &'static [&'static Table], name: &str) -> Result<&'static Table, Failure> {
     tables.iter().copied().find(|table| table.name == name).ok_or_else(|| {
         let known = tables.iter().map(|table| &*table.name);
         Failure::usage(

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use super::Failure;
+use super::remote::Remote;
 use crate::collect::run::{CollectorRow, Runner};
 use crate::collect::settings::CollectorSettings;
 use crate::collect::{COLLECTORS, Cx, Entry, Filled, Partly, Wants, schedule};
@@ -110,11 +112,6 @@ impl Probe {
         COLLECTORS.iter().map(start).collect()
     }
 
-    /// The collector.
-    pub(super) fn entry(&self) -> &'static Entry {
-        self.entry
-    }
-
     /// Takes a sample.
     ///
     /// # Errors
@@ -154,7 +151,37 @@ pub(super) enum Source {
     Collector(Probe),
     /// All collectors: the table about them.
     Collectors(Vec<Probe>),
+    /// An agent.
+    Agent(Remote),
 }
+
+/// Why there is no sample.
+#[derive(Debug)]
+pub(super) enum Missed {
+    /// What the source says.
+    Source(Status),
+    /// The agent that was asked is the reason.
+    Peer(Failure),
+}
+
+impl Missed {
+    /// Why a command that wanted this table ends.
+    pub(super) fn failure(self, table: &Table) -> Failure {
+        match self {
+            Self::Source(status) => Failure::source(&table.name, &status),
+            Self::Peer(failure) => failure,
+        }
+    }
+}
+
+impl From<Status> for Missed {
+    fn from(status: Status) -> Self {
+        Self::Source(status)
+    }
+}
+
+/// A sample, and why cells of it are missing, if there is a reason: what is wrong and what to do.
+pub(super) type Found = (Sample, Option<(Text, Text)>);
 
 impl Source {
     /// Finds the collector of a table, to read some network namespaces.
@@ -172,11 +199,11 @@ impl Source {
         }
     }
 
-    /// A sample of a table, and why cells of it are missing.
+    /// A sample of a table.
     ///
     /// # Errors
     /// Why it has none.
-    pub(super) fn take(&self, table: &Table) -> Result<(Sample, Option<Status>), Status> {
+    pub(super) fn take(&self, table: &Table) -> Result<Found, Missed> {
         let probe = match self {
             Self::Collector(probe) => probe,
             Self::Collectors(probes) => {
@@ -184,16 +211,20 @@ impl Source {
                 let rows: Vec<CollectorRow> = probes.iter().map(|probe| probe.examine().0).collect();
                 return Ok((Sample { rows: Arc::new(rows), time, mono }, None));
             }
+            Self::Agent(remote) => return remote.take(table),
         };
         let Taken { filled, partly, time, mono, .. } = probe.take()?;
-        let part = partly.into_iter().find(|(known, _)| known.name == table.name).map(|(_, status)| status);
+        let part = partly
+            .into_iter()
+            .find(|(known, _)| known.name == table.name)
+            .map(|(_, status)| (Text::from(format!("partly {}: {}", status.state.name(), status.reason)), status.hint));
         match filled.into_iter().find(|(known, _)| known.name == table.name) {
-            Some((_, rows)) => rows.map(|rows| (Sample { rows, time, mono }, part)),
-            None => Err(Status {
+            Some((_, rows)) => Ok((Sample { rows: rows?, time, mono }, part)),
+            None => Err(Missed::Source(Status {
                 state: State::Absent,
                 reason: Text::from(format!("collector {} has not filled it", probe.entry.name)),
                 hint: Text::default(),
-            }),
+            })),
         }
     }
 }

@@ -2,16 +2,14 @@
 
 use std::io::Write;
 
-use serde_json::{Value, json};
-
 use super::{Failure, args, table};
-use crate::collect::{COLLECTORS, collector_of, schedule};
-use crate::export::write_aligned;
+use crate::collect::{COLLECTORS, schedule};
+use crate::export::{self, write_aligned};
 use crate::model::{Column, Table, unit};
 
 pub(super) fn run(args: &args::Schema, out: &mut dyn Write) -> Result<(), Failure> {
     let tables: Vec<&Table> = match &args.table {
-        Some(name) => vec![table(name)?],
+        Some(name) => vec![table(schedule::tables(), name)?],
         None => schedule::tables().to_vec(),
     };
     if args.names {
@@ -21,39 +19,13 @@ pub(super) fn run(args: &args::Schema, out: &mut dyn Write) -> Result<(), Failur
             }
         }
     } else if args.json {
-        let tables: Vec<Value> = tables.iter().map(|table| table_json(table)).collect();
-        writeln!(out, "{}", json!({ "tables": tables }))?;
+        writeln!(out, "{}", export::schema(&tables))?;
     } else if args.collectors {
         collectors(out, &tables)?;
     } else {
         people(out, &tables)?;
     }
     Ok(())
-}
-
-fn table_json(table: &Table) -> Value {
-    let columns: Vec<Value> = table.columns.iter().map(column_json).collect();
-    json!({
-        "name": table.name,
-        "help": table.summary(),
-        "source": table.source(),
-        "collector": collector_of(table),
-        "shape": table.attrs.shape.name(),
-        "columns": columns,
-    })
-}
-
-fn column_json(column: &Column) -> Value {
-    let labels: Vec<&str> = column.labels.iter().map(|label| label.name).collect();
-    json!({
-        "name": column.name,
-        "kind": column.kind.name(),
-        "unit": column.unit.name(),
-        "type": column.ty.name(),
-        "help": column.help,
-        "labels": labels,
-        "expr": column.expr,
-    })
 }
 
 fn collectors(out: &mut dyn Write, tables: &[&Table]) -> Result<(), Failure> {

@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::{Failure, args};
+use crate::collect::schedule;
 use crate::config::{self, Config};
 use crate::server::{self, Log, Sampling, Settings, Source};
+use crate::store::level::Thresholds;
 
 pub(super) fn run(args: &args::Serve, named: Option<&Path>) -> Result<(), Failure> {
     let source = Configured { named, args };
@@ -77,5 +79,9 @@ impl Source for Configured<'_> {
             collect: config.collect,
             actions: config.serve.allow_actions,
         })
+    }
+
+    fn thresholds(&self) -> Result<Thresholds, String> {
+        super::dashboard::levels(&self.load()?.threshold, schedule::tables()).map_err(|failure| failure.to_string())
     }
 }

@@ -7,26 +7,34 @@ use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
-use super::probe::{self, Source};
+use super::probe::{self, Missed, Source};
+use super::remote::Remote;
 use super::{Failure, args, column, table};
-use crate::collect::{EVERY_SECOND, MAX_IDS, Wants};
+use crate::collect::{EVERY_SECOND, Wants, schedule};
 use crate::config::Config;
 use crate::export::{self, Format, Selection};
-use crate::model::{Demand, Kind, Sample, State, Status, Table, Text, Timestamp, Value};
+use crate::model::{Demand, Kind, State, Table, Text, Timestamp};
 use crate::source::file::Roots;
 use crate::source::netns;
 use crate::store::expr::{ExprError, Filter};
 use crate::store::query::{self, Order, Query};
 use crate::store::rate::{Mode, View};
+use crate::store::wanted::{self, WantedError};
 
 pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
-    let table = table(&args.table)?;
+    let remote = args.host.as_ref().map(Remote::connect).transpose()?;
+    let table = table(remote.as_ref().map_or(schedule::tables(), Remote::tables), &args.table)?;
     check_format(args, table)?;
     let columns = columns(args, table)?;
     let query = Query { filter: filter(args, table)?, sort: sort(args, table)?, limit: args.limit };
     let demands = demands(args, table, &columns, &query)?;
-    let (wants, netns) = (Wants::union(&demands), netns(args, table, config)?);
-    let source = Source::start(table, &wants, config, netns).map_err(|error| Failure::thread(&error))?;
+    let source = if let Some(remote) = remote {
+        remote.demand(table, demands)?;
+        Source::Agent(remote)
+    } else {
+        let (wants, netns) = (Wants::union(&demands), netns(args, table, config)?);
+        Source::start(table, &wants, config, netns).map_err(|error| Failure::thread(&error))?
+    };
     series(&Ask { args, table, columns, query }, &source, &|message, hint| super::warn(message, hint), out)
 }
 
@@ -48,7 +56,7 @@ fn series(ask: &Ask<'_>, source: &Source, tell: Tell<'_>, out: &mut dyn Write) -
     let mut grid = Grid { next: Instant::now(), every };
     let mut before = None;
     if args.rate {
-        before = Some(take(source, table)?.0);
+        before = Some(source.take(table).map_err(|missed| missed.failure(table))?.0);
         grid.wait();
     }
     let prints = match (args.count, args.every) {
@@ -62,14 +70,14 @@ fn series(ask: &Ask<'_>, source: &Source, tell: Tell<'_>, out: &mut dyn Write) -
         }
         let (now, part) = match source.take(table) {
             Ok(taken) => taken,
-            Err(status) if n > 0 && n + 1 < prints && status.state == State::Stale => {
+            Err(Missed::Source(status)) if n > 0 && n + 1 < prints && status.state == State::Stale => {
                 tell(&format!("{}: stale: {}", table.name, status.reason), &status.hint);
                 continue;
             }
-            Err(status) => return Err(Failure::source(&table.name, &status)),
+            Err(missed) => return Err(missed.failure(table)),
         };
-        if let Some(part) = part.filter(|_| n == 0) {
-            tell(&format!("{}: partly {}: {}", table.name, part.state.name(), part.reason), &part.hint);
+        if let Some((reason, hint)) = part.filter(|_| n == 0) {
+            tell(&format!("{}: {reason}", table.name), &hint);
         }
         let view = View::new(&now, before.as_ref(), if args.rate { Mode::Rate } else { Mode::Total });
         print(ask, &view, now.time, n == 0, out)?;
@@ -158,10 +166,6 @@ impl Grid {
     }
 }
 
-fn take(source: &Source, table: &Table) -> Result<(Sample, Option<Status>), Failure> {
-    source.take(table).map_err(|status| Failure::source(&table.name, &status))
-}
-
 /// What does not go together with the Prometheus format.
 fn check_format(args: &args::Show, table: &Table) -> Result<(), Failure> {
     if args.format != Format::Prometheus {
@@ -235,40 +239,17 @@ fn bad_expression(error: &ExprError) -> Failure {
     Failure::usage(message, error.hint.clone().unwrap_or_default())
 }
 
-/// What the collector must be asked for: columns that cost extra if they are named anywhere, and required Ids.
+/// What the collector must be asked for.
 fn demands(args: &args::Show, table: &Table, columns: &[usize], query: &Query) -> Result<Vec<Demand>, Failure> {
     let named = if args.columns.is_empty() { &[] } else { columns };
-    let filtered = query.filter.as_ref().map_or(&[][..], Filter::columns);
-    let sorted = query.sort.iter().map(|(column, _)| *column);
-    let mut wanted: Vec<usize> = named.iter().chain(filtered).copied().chain(sorted).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let costly = wanted.iter().filter_map(|i| table.columns.get(*i)).filter(|column| column.attrs.demand);
-    let columns: Vec<String> = costly.map(|column| column.name.to_string()).collect();
-    let demand = |ids| Demand { columns: columns.clone(), ids, ..Demand::table(&table.name) };
-    Ok(required(table, query.filter.as_ref())?.into_iter().map(demand).collect())
-}
-
-/// Values of the required Ids that the filter names: one list for each row group to collect, and one empty list for a table
-/// that requires none.
-fn required(table: &Table, filter: Option<&Filter>) -> Result<Vec<Vec<Value>>, Failure> {
-    let mut all = vec![Vec::new()];
-    for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| column.attrs.required) {
-        let Some(values) = filter.and_then(|filter| filter.values(at)) else {
-            let message = format!("table {} is collected only where --where says which `{}`", table.name, column.name);
-            return Err(Failure::usage(message, format!("write --where '{} == ...'", column.name)));
+    wanted::demands(table, named, query).map_err(|error| {
+        let message = error.to_string().replace("the filter", "--where");
+        let hint = match error {
+            WantedError::Which { .. } => error.hint().replacen("write ", "write --where ", 1),
+            WantedError::TooMany { .. } => "ask for them in several commands".to_owned(),
         };
-        if all.len().saturating_mul(values.len()) > MAX_IDS {
-            let message = format!("--where names more than {MAX_IDS} of `{}`", column.name);
-            return Err(Failure::usage(message, "ask for them in several commands"));
-        }
-        let longer = |ids: &Vec<Value>| {
-            let ids = ids.clone();
-            values.iter().map(move |value| ids.iter().cloned().chain([value.clone()]).collect()).collect::<Vec<_>>()
-        };
-        all = all.iter().flat_map(longer).collect();
-    }
-    Ok(all)
+        Failure::usage(message, hint)
+    })
 }
 
 #[cfg(test)]
@@ -283,7 +264,7 @@ mod tests {
         let cli =
             Cli::parse_from(["netglance", "show", "load", "--every", "100ms", "--count", "4", "--format", "json"]);
         let Some(Command::Show(args)) = cli.command else { panic!("show is a command") };
-        let table = table("load").unwrap();
+        let table = table(schedule::tables(), "load").unwrap();
         let query = Query { filter: None, sort: Vec::new(), limit: None };
         let ask = Ask { args: &args, table, columns: columns(&args, table).unwrap(), query };
         // the second run waits

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::settings::CollectorSettings;
 use super::{Batch, Collect, Cx, Entry, Filled, Partly, Skip, Wants};
-use crate::model::{State, Status, Text};
+use crate::model::{Cell, Rows, State, Status, Text};
 use crate::source::meter;
-use crate::table;
+use crate::{col, table};
 
 table! {
     /// One collector of netglance itself: whether its source is there, and what reading it costs.
@@ -43,6 +43,35 @@ table! {
     derived {
         /// Share of one core that it costs.
         cpu(Ratio) = "rate(cpu_time)" { title: Some("CPU%"), top: true },
+    }
+}
+
+impl CollectorRow {
+    /// A row of the table, wherever it comes from; `None` if it has not all that a row must have. A state that this version
+    /// does not know is a failure.
+    pub fn of(rows: &dyn Rows, row: usize) -> Option<Self> {
+        let text = |column| match rows.cell(row, column) {
+            Cell::Text(text) | Cell::Label(text) => Some(Text::from(text)),
+            _ => None,
+        };
+        let number = |column| rows.cell(row, column).number();
+        let count = |column| match rows.cell(row, column) {
+            Cell::U64(count) => Some(count),
+            _ => None,
+        };
+        Some(Self {
+            name: text(col!(CollectorRow, name))?,
+            state: State::of(&text(col!(CollectorRow, state))?),
+            reason: text(col!(CollectorRow, reason))?,
+            hint: text(col!(CollectorRow, hint))?,
+            run_time: number(col!(CollectorRow, run_time)),
+            cpu_time: number(col!(CollectorRow, cpu_time))?,
+            runs: count(col!(CollectorRow, runs))?,
+            rows: count(col!(CollectorRow, rows))?,
+            read_bytes: count(col!(CollectorRow, read_bytes))?,
+            interval_asked: number(col!(CollectorRow, interval_asked))?,
+            interval_used: number(col!(CollectorRow, interval_used))?,
+        })
     }
 }
 

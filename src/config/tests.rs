@@ -114,8 +114,10 @@ fn fits(root: &serde_json::Value, schema: &serde_json::Value, value: &serde_json
             "string" => value.is_string(),
             "boolean" => value.is_boolean(),
             "number" => value.is_number(),
+            "integer" => value.is_i64() || value.is_u64(),
             other => panic!("{other}"),
         },
+        "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
         "enum" => rule.as_array().unwrap().contains(value),
         "const" => rule == value,
         "pattern" => {
@@ -156,6 +158,7 @@ fn the_json_schema_takes_what_the_program_takes() {
         "[show.link]\nhide = 'x'\nalias = { a = 'b' }",
         "[[threshold]]\ntable = 'load'\ncolumn = 'one'\nrow = 'x'\ncareful = 1\nwarning = 2.5",
         "[[threshold]]\ntable = 'link'\ncolumn = 'state'\ncritical = ['down']",
+        "[serve]\nmetrics_series = 2000\nallow_actions = true",
         "[keys]\nquit = ['f12']\n[layout]\noverview = ['cpu']",
     ] {
         assert!(good(text), "{text}");
@@ -177,6 +180,7 @@ fn the_json_schema_takes_what_the_program_takes() {
         "[[threshold]]\ntable = 'load'\ncareful = 1",
         "[[threshold]]\ntable = 'load'\ncolumn = 'onee'\ncareful = 1",
         "[[threshold]]\ntable = 'loda'\ncolumn = 'one'\ncareful = 1",
+        "[serve]\nmetrics_series = -1",
         "[keys]\nquit = 'q'",
         "[keys]\nqiut = ['q']",
         "[layout]\noverview = ['cppu']",

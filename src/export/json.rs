@@ -10,18 +10,26 @@ use crate::model::{Cell, Timestamp};
 pub(super) fn write(out: &mut dyn Write, what: &Selection<'_>) -> io::Result<()> {
     out.write_all(b"[")?;
     for (n, &row) in what.rows.iter().enumerate() {
-        out.write_all(if n == 0 { b"{" } else { b",{" })?;
-        for (m, (i, column)) in what.named().enumerate() {
-            if m > 0 {
-                out.write_all(b",")?;
-            }
-            string(out, &column.name)?;
-            out.write_all(b":")?;
-            value(out, &(what.cell)(row, i))?;
+        if n > 0 {
+            out.write_all(b",")?;
         }
-        out.write_all(b"}")?;
+        object(out, what.named().map(|(i, column)| (&*column.name, (what.cell)(row, i))))?;
     }
     out.write_all(b"]\n")
+}
+
+/// Writes one object.
+pub(super) fn object<'a>(out: &mut dyn Write, cells: impl Iterator<Item = (&'a str, Cell<'a>)>) -> io::Result<()> {
+    out.write_all(b"{")?;
+    for (n, (name, cell)) in cells.enumerate() {
+        if n > 0 {
+            out.write_all(b",")?;
+        }
+        string(out, name)?;
+        out.write_all(b":")?;
+        value(out, &cell)?;
+    }
+    out.write_all(b"}")
 }
 
 fn value(out: &mut dyn Write, cell: &Cell<'_>) -> io::Result<()> {

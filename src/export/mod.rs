@@ -6,13 +6,15 @@
 mod csv;
 mod json;
 mod prometheus;
+mod schema;
 mod text;
 
 use std::io::{self, Write};
 
 use crate::model::{Cell, Table, Timestamp};
 
-pub use prometheus::refusal;
+pub use prometheus::{Family, families, refusal};
+pub use schema::schema;
 
 /// What to write: some columns of some rows of a table, in this order.
 pub struct Selection<'a> {
@@ -95,6 +97,14 @@ pub fn write_fitting(
     chosen: bool,
 ) -> io::Result<()> {
     text::fitting(out, what, first, room, chosen)
+}
+
+/// Writes cells with their names as one JSON object.
+///
+/// # Errors
+/// What `out` says.
+pub fn write_object<'a>(out: &mut dyn Write, cells: impl Iterator<Item = (&'a str, Cell<'a>)>) -> io::Result<()> {
+    json::object(out, cells)
 }
 
 /// Writes columns of words so that they line up, right-aligned where `right` says so: for lists that are not tables.

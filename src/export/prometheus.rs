@@ -15,6 +15,9 @@ use crate::model::{Cell, Column, History, Kind, Shape, Table, Type, Unit};
 /// The Id of the row that sums up the others; a scraper adds them up itself.
 const TOTAL_ROW: &str = "all";
 
+/// Ends of names that a scraper takes for parts of histograms.
+const RESERVED: [&str; 3] = ["_count", "_sum", "_bucket"];
+
 /// Why a table is not for scrapers, `None` if it is.
 pub fn refusal(table: &Table) -> Option<&'static str> {
     if table.attrs.shape == Shape::Log {
@@ -28,7 +31,47 @@ pub fn refusal(table: &Table) -> Option<&'static str> {
     }
 }
 
-pub(super) fn write(out: &mut dyn Write, what: &Selection<'_>) -> io::Result<()> {
+/// All series of one column: what a scraper knows under one name.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// Name, with `_total` of a counter.
+    pub name: String,
+    /// What a scraper may do with it.
+    pub kind: &'static str,
+    /// Help on one line, escaped.
+    pub help: String,
+    /// Whether people see its column only when they ask for it.
+    pub wide: bool,
+    /// How many series there are.
+    pub series: usize,
+    /// A line for each of them.
+    pub text: String,
+}
+
+impl Family {
+    /// A family of netglance itself, without any series yet.
+    pub fn new(name: &str, kind: &'static str, about: &str) -> Self {
+        let (name, help) = (name.to_owned(), help(about));
+        Self { name, kind, help, wide: false, series: 0, text: String::new() }
+    }
+
+    /// Adds a series with these labels, in the order given.
+    pub fn push(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        let _ = writeln!(self.text, "{}{} {value}", self.name, braced(&labels.join(",")));
+        self.series += 1;
+    }
+
+    /// Appends it to an exposition; OpenMetrics announces a counter without the end of its name.
+    pub fn write_to(&self, out: &mut String, open_metrics: bool) {
+        let Self { name, kind, help, text, .. } = self;
+        let family = if open_metrics { name.strip_suffix("_total").unwrap_or(name) } else { name };
+        let _ = write!(out, "# HELP {family} {help}\n# TYPE {family} {kind}\n{text}");
+    }
+}
+
+/// The families of the chosen columns. One without any value is left out.
+pub fn families(what: &Selection<'_>) -> Vec<Family> {
     let mut known = HashSet::new();
     let rows: Vec<(usize, String)> =
         what.rows.iter().filter(|&&row| !sums_up(what, row)).map(|&row| (row, labels(what, row))).collect();
@@ -36,18 +79,28 @@ pub(super) fn write(out: &mut dyn Write, what: &Selection<'_>) -> io::Result<()>
     let twice: HashSet<&str> =
         rows.iter().map(|(_, labels)| labels.as_str()).filter(|labels| !known.insert(*labels)).collect();
     let rows: Vec<&(usize, String)> = rows.iter().filter(|(_, labels)| !twice.contains(labels.as_str())).collect();
-    for (i, column) in what.named().filter(|(_, column)| is_metric(column)) {
-        let name = metric_name(&what.table.name, column);
+    let family = |(i, column): (usize, &Column)| {
         let kind = if column.kind == Kind::Counter { "counter" } else { "gauge" };
-        let mut text = String::new();
+        let mut family = Family::new(&metric_name(&what.table.name, column), kind, &column.help);
+        family.wide = column.attrs.wide;
         for (row, labels) in rows.iter().copied() {
-            sample(&mut text, &name, column, labels, &(what.cell)(*row, i));
+            family.series += sample(&mut family.text, &family.name, column, labels, &(what.cell)(*row, i));
         }
-        if !text.is_empty() {
-            write!(out, "# HELP {name} {}\n# TYPE {name} {kind}\n{text}", help(&column.help))?;
-        }
+        family
+    };
+    what.named().filter(|(_, column)| is_metric(column)).map(family).filter(|family| family.series > 0).collect()
+}
+
+pub(super) fn write(out: &mut dyn Write, what: &Selection<'_>) -> io::Result<()> {
+    let mut text = String::new();
+    for family in families(what) {
+        family.write_to(&mut text, false);
     }
-    Ok(())
+    out.write_all(text.as_bytes())
+}
+
+fn braced(labels: &str) -> String {
+    if labels.is_empty() { String::new() } else { format!("{{{labels}}}") }
 }
 
 fn is_metric(column: &Column) -> bool {
@@ -84,27 +137,28 @@ fn labels(what: &Selection<'_>, row: usize) -> String {
     text
 }
 
-fn sample(text: &mut String, name: &str, column: &Column, labels: &str, cell: &Cell<'_>) {
-    let braced = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+/// Writes the series of a cell, and says how many.
+fn sample(text: &mut String, name: &str, column: &Column, labels: &str, cell: &Cell<'_>) -> usize {
     let value = match cell {
-        Cell::Missing => return,
+        Cell::Missing => return 0,
         Cell::Label(word) => {
             let comma = if labels.is_empty() { "" } else { "," };
             for label in column.labels.iter() {
                 let is = u8::from(label.name == *word);
                 let _ = writeln!(text, "{name}{{{labels}{comma}{}=\"{}\"}} {is}", column.name, escaped(label.name));
             }
-            return;
+            return column.labels.len();
         }
         Cell::U64(v) => v.to_string(),
         Cell::I64(v) => v.to_string(),
         Cell::Timestamp(v) => unix(*v),
         _ => match cell.number() {
             Some(v) => v.to_string(),
-            None => return,
+            None => return 0,
         },
     };
-    let _ = writeln!(text, "{name}{braced} {value}");
+    let _ = writeln!(text, "{name}{} {value}", braced(labels));
+    1
 }
 
 /// `netglance_disk_read_bytes_total`: prefix, table, column, base unit unless the column ends with it, `_total`.
@@ -121,6 +175,8 @@ fn metric_name(table: &str, column: &Column) -> String {
     }
     if column.kind == Kind::Counter {
         name.push_str("_total");
+    } else if RESERVED.iter().any(|end| name.ends_with(end)) {
+        name.push_str("_now");
     }
     name
 }
@@ -192,6 +248,16 @@ mod tests {
         }
         let text = exported(&table, &crate::export::fixture::rows(&["a"]));
         assert!(text.contains("netglance_port_carrier{index=\"1\",carrier=\"up\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn no_number_is_taken_for_a_part_of_a_histogram() {
+        let mut table = PortRow::TABLE.clone();
+        for column in table.columns.to_mut().iter_mut().filter(|column| column.name == "carrier") {
+            column.name = "count".into();
+        }
+        let text = exported(&table, &crate::export::fixture::rows(&["a"]));
+        assert!(text.contains("# TYPE netglance_port_count_now gauge"), "{text}");
     }
 
     #[test]

@@ -41,6 +41,14 @@ crate::label! {
     }
 }
 
+impl State {
+    /// The state of a word; one that this version does not know is a failure.
+    pub fn of(word: &str) -> Self {
+        let states = [Self::Ok, Self::Absent, Self::Denied, Self::Failed, Self::Stale];
+        states.into_iter().find(|state| state.name() == word).unwrap_or(Self::Failed)
+    }
+}
+
 /// State of a table with the reason and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {

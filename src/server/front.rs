@@ -12,9 +12,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::get;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -24,15 +23,17 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
-use super::caller::{Caller, Guarded, Need, Peer, Refusal};
+use super::caller::{Caller, Guarded, Peer, Refusal};
 use super::grpc::{METHODS, Service};
 use super::kept;
 use super::pass::{self, Word};
 use super::penalty::Penalties;
+use super::rest;
 use super::sampled::Sampled;
 use super::tls::{self, Identity as Key};
 use super::token::{self, Tokens};
 use super::watch::Bundles;
+use crate::store::level::Thresholds;
 use crate::wire::proto::agent_server::AgentServer;
 
 /// Connections at once.
@@ -81,11 +82,23 @@ pub(super) struct House {
     pub(super) open: bool,
 }
 
+/// What the front starts with.
+pub(super) struct Setup {
+    /// Who this host is.
+    pub(super) identity: Identity,
+    /// Whose rules hold.
+    pub(super) house: House,
+    /// From where on a value deserves attention.
+    pub(super) thresholds: Thresholds,
+    /// Time series of a scrape at most.
+    pub(super) metrics_series: usize,
+}
+
 /// Serves until the supervisor closes `control`.
 ///
 /// # Errors
 /// The control socket broke, or there is no thread.
-pub(super) fn run(control: UnixStream, identity: Identity, house: House) -> io::Result<()> {
+pub(super) fn run(control: UnixStream, setup: Setup) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (words, heard) = mpsc::channel(64);
     let listen = control.try_clone()?;
@@ -96,19 +109,18 @@ pub(super) fn run(control: UnixStream, identity: Identity, house: House) -> io::
             }
         }
     })?;
-    runtime.block_on(serve(control, heard, identity, house))
+    runtime.block_on(serve(control, heard, setup))
 }
 
 async fn serve(
     control: UnixStream,
     mut words: mpsc::Receiver<(Word, Option<OwnedFd>)>,
-    identity: Identity,
-    house: House,
+    setup: Setup,
 ) -> io::Result<()> {
     let sampled = Sampled::new();
-    let routes = routes(&sampled, identity);
+    let house = setup.house;
     let desk = Arc::new(Desk {
-        router: routes.into_router(),
+        router: routes(&sampled, setup).into_router().fallback(rest::unknown),
         connections: Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS)),
         house,
         tokens: watch::Sender::default(),
@@ -165,17 +177,20 @@ async fn serve(
 }
 
 /// Everything that is served.
-fn routes(sampled: &Arc<Sampled>, identity: Identity) -> Guarded {
-    let (sampled, bundles) = (Arc::clone(sampled), Arc::new(Bundles::default()));
-    let service = Service { sampled: Arc::clone(&sampled), bundles, host: identity.host, machine: identity.machine };
+fn routes(sampled: &Arc<Sampled>, setup: Setup) -> Guarded {
+    let Setup { identity, thresholds, metrics_series, .. } = setup;
+    let bundles = Arc::new(Bundles::default());
+    let service = Service { sampled: Arc::clone(sampled), bundles, host: identity.host, machine: identity.machine };
     let service = AgentServer::new(service).max_decoding_message_size(1 << 20);
-    health(Guarded::new().grpc(&service, METHODS), &sampled)
+    rest::routes(Guarded::new().grpc(&service, METHODS), sampled, thresholds, metrics_series)
 }
 
 /// The routes of an agent that knows nothing.
 #[cfg(test)]
 pub(super) fn routes_for_tests() -> Guarded {
-    routes(&Sampled::new(), Identity { host: "made".to_owned(), machine: "made".to_owned() })
+    let identity = Identity { host: "made".to_owned(), machine: "made".to_owned() };
+    let house = House { own: 0, acts: false, open: false };
+    routes(&Sampled::new(), Setup { identity, house, thresholds: Thresholds::default(), metrics_series: 500 })
 }
 
 /// Tells the supervisor as soon as there is something to serve.
@@ -188,19 +203,6 @@ async fn tell_ready(sampled: Arc<Sampled>, control: UnixStream) {
     }
     // without a supervisor the front ends anyhow
     let _ = pass::send(&control, Word::Ready, None);
-}
-
-/// Whether the front lives, and whether it has something to serve.
-fn health(routes: Guarded, sampled: &Arc<Sampled>) -> Guarded {
-    let sampled = Arc::clone(sampled);
-    let ready = move || async move {
-        if sampled.is_live() {
-            (StatusCode::OK, "ready\n")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "the sampler says nothing\n")
-        }
-    };
-    routes.route("/healthz", Need::Nothing, get(|| async { "ok\n" })).route("/readyz", Need::Nothing, get(ready))
 }
 
 async fn accept_tcp(listener: TcpListener, desk: Arc<Desk>) {

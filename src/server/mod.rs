@@ -14,6 +14,7 @@ mod log;
 mod notify;
 mod pass;
 mod penalty;
+mod rest;
 mod rights;
 mod sampled;
 mod sampler;
@@ -42,6 +43,10 @@ use crate::client::PORT;
 use crate::collect::settings::Interval;
 use crate::collect::{self, COLLECTORS, Capabilities, OTHER_NAMESPACES};
 use crate::source::netns::Selection;
+use crate::store::level::Thresholds;
+
+/// Time series of a scrape at most, unless configured.
+const METRICS_SERIES: usize = 500;
 
 /// `[serve]`: where the agent listens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -74,6 +79,8 @@ pub struct Settings {
     /// Whether to listen for other hosts in plain text: everything that is said can be read on the way.
     #[serde(skip)]
     pub insecure: bool,
+    /// Time series that a scrape of `/metrics` gets at most.
+    pub metrics_series: usize,
 }
 
 impl Default for Settings {
@@ -91,6 +98,7 @@ impl Default for Settings {
             client_ca: PathBuf::new(),
             state: PathBuf::new(),
             insecure: false,
+            metrics_series: METRICS_SERIES,
         }
     }
 }
@@ -200,6 +208,11 @@ pub trait Source {
     /// # Errors
     /// As [`Self::settings`].
     fn sampling(&self) -> Result<Sampling, String>;
+    /// From where on a value deserves attention.
+    ///
+    /// # Errors
+    /// As [`Self::settings`].
+    fn thresholds(&self) -> Result<Thresholds, String>;
 }
 
 /// Keeps the agent up until a signal ends it; `arguments` start this program as one part.
@@ -269,6 +282,7 @@ pub fn part(part: Part, source: &dyn Source, log: &Log) -> Result<(), Error> {
         Part::Front => {
             rights::name(c"netglance-front")?;
             let settings = source.settings().map_err(Error::Settings)?;
+            let thresholds = source.thresholds().map_err(Error::Settings)?;
             // every file that the front needs is read here: afterwards it can open none
             let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
             let identity =
@@ -279,7 +293,9 @@ pub fn part(part: Part, source: &dyn Source, log: &Log) -> Result<(), Error> {
             let enclosure = sandbox::enclose()?;
             log.tell_panics();
             tell_missing(enclosure, log);
-            front::run(control, identity, front::House { own, acts: settings.allow_actions, open: settings.insecure })?;
+            let house = front::House { own, acts: settings.allow_actions, open: settings.insecure };
+            let metrics_series = settings.metrics_series;
+            front::run(control, front::Setup { identity, house, thresholds, metrics_series })?;
         }
     }
     Ok(())

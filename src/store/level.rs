@@ -154,10 +154,16 @@ impl Thresholds {
 
     /// Worst level of a table's cells.
     pub fn worst(&self, view: &View) -> Level {
+        self.above(view).map(|(.., level)| level).max().unwrap_or_default()
+    }
+
+    /// Every cell above level ok: its row, its column and how bad it is.
+    pub fn above<'a>(&'a self, view: &'a View) -> impl Iterator<Item = (usize, usize, Level)> + 'a {
         let watched: Vec<usize> =
             (0..view.table().columns.len()).filter(|column| self.watches(view, *column)).collect();
-        let cells = (0..view.len()).flat_map(|row| watched.iter().map(move |column| (row, *column)));
-        cells.map(|(row, column)| self.level(view, row, column)).max().unwrap_or_default()
+        let places = (0..view.len()).flat_map(move |row| watched.clone().into_iter().map(move |column| (row, column)));
+        let told = places.map(|(row, column)| (row, column, self.level(view, row, column)));
+        told.filter(|(.., level)| *level > Level::Ok)
     }
 
     /// Careful, warning and critical of a column for every row, to be drawn in a bar; `None` unless all three are given

@@ -14,5 +14,6 @@ pub mod order;
 pub(crate) mod pair;
 pub mod query;
 pub mod rate;
+pub mod wanted;
 
 pub use derived::mistakes;

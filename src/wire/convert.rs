@@ -28,8 +28,7 @@ pub fn from_status(status: &Status) -> proto::Status {
 
 /// From a message; a state that this version does not know is a failure.
 pub fn status(status: &proto::Status) -> Status {
-    const STATES: [State; 5] = [State::Ok, State::Absent, State::Denied, State::Failed, State::Stale];
-    let state = STATES.into_iter().find(|state| state.name() == status.state).unwrap_or(State::Failed);
+    let state = State::of(&status.state);
     Status { state, reason: Text::from(status.reason.as_str()), hint: Text::from(status.hint.as_str()) }
 }
 

@@ -1,0 +1,101 @@
+//! How has a number changed, for a program that asks over HTTP?
+//!
+//! One series for each row that is there now and that `where` keeps. A stretch in which nothing was measured is `null`,
+//! never zero.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::answer::{Answer, Refusal};
+use super::query::Parameter;
+use super::{Api, Call, JSON, Outcome, tables};
+use crate::export;
+use crate::model::{Detail, HistoryAsk, Key, Mono, Series, unit};
+use crate::store::query::{self, Query};
+use crate::store::rate::{Mode, View};
+
+/// Rows of an answer at most.
+const MAX_ROWS: usize = 16;
+
+/// Points of a series at most; the newest.
+const MAX_POINTS: usize = 4096;
+
+/// Shortest step.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// What may be asked of the past.
+pub(super) const PARAMETERS: &[Parameter] = &[
+    Parameter { name: "where", about: "Only rows for which this expression is true, 16 at most.", ty: "string" },
+    Parameter { name: "since", about: "How far back, such as 10m; as far as it goes if not given.", ty: "string" },
+    Parameter {
+        name: "step",
+        about: "One point for each span such as 10s; as they are kept if not given.",
+        ty: "string",
+    },
+];
+
+/// The past of a column.
+pub(super) async fn series(api: &Api, call: &Call) -> Outcome {
+    let table = tables::table(call.part(0))?;
+    let name = call.part(1);
+    let known = || table.columns.iter().filter(|column| column.is_numeric()).map(|column| &*column.name);
+    let unknown = || Refusal::not_found(format!("table {} has no column `{name}`", table.name), name, known());
+    let (_, column) = table.column(name).ok_or_else(unknown)?;
+    if !column.is_numeric() {
+        return Err(Refusal::bad(format!("`{name}` is no number and has no past"), ""));
+    }
+    let (since, step) = (span(call, "since")?, span(call, "step")?);
+    let detail = match step {
+        Some(step) => Detail::Step(step.max(SHORTEST)),
+        None => Detail::Newest(MAX_POINTS),
+    };
+    let query = Query { filter: tables::filter(&call.query, table)?, limit: Some(MAX_ROWS + 1), ..Query::default() };
+    let (state, sample) = tables::current(api, call.caller, table)?;
+    let view = View::new(&sample, state.before.as_ref(), Mode::Rate);
+    let rows = query::run(&view, &query);
+    if rows.len() > MAX_ROWS {
+        let error = format!("more than {MAX_ROWS} rows of {} are meant", table.name);
+        return Err(Refusal::bad(error, "say with where=... which ones"));
+    }
+    let back =
+        |since: Duration| Mono(sample.mono.0.saturating_sub(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)));
+    let mut asks = Vec::new();
+    for &row in &rows {
+        let all = HistoryAsk::all(&table.name, name, Key::of(view.raw(), row));
+        let ask = HistoryAsk { since: since.map(back), until: Some(sample.mono), detail, ..all };
+        let silent = |why: crate::model::Text| Refusal::unavailable(why.to_string(), "");
+        asks.push((row, api.sampled.history(&ask).await.map_err(silent)?.unwrap_or_default()));
+    }
+    // what was measured has the monotonic time of this host; people want the time of day
+    let clock = |mono: Mono| (i128::from(sample.time.0) + i128::from(mono.0) - i128::from(sample.mono.0)) as f64 / 1e9;
+    let mut body = Vec::new();
+    write(&mut body, &view, &asks, &clock).map_err(|error| Refusal::unavailable(error.to_string(), ""))?;
+    Ok(Answer::new(JSON, body))
+}
+
+fn span(call: &Call, name: &str) -> Result<Option<Duration>, Refusal> {
+    let bad = |text: &str| Refusal::bad(format!("`{name}` is no span: `{text}`"), "write it as 90s, 10m or 2h");
+    let read = |text: &str| unit::parse_duration(text).map_err(|_| bad(text));
+    call.query.get(name).map(read).transpose()
+}
+
+fn write(out: &mut Vec<u8>, view: &View, asks: &[(usize, Series)], clock: &dyn Fn(Mono) -> f64) -> std::io::Result<()> {
+    out.write_all(b"[")?;
+    for (n, (row, series)) in asks.iter().enumerate() {
+        out.write_all(if n > 0 { b",{\"row\":" } else { b"{\"row\":" })?;
+        export::write_object(out, tables::ids(view, *row))?;
+        out.write_all(b",\"points\":[")?;
+        for (n, point) in series.points.iter().enumerate() {
+            let number = |value: f64| if value.is_finite() { value.to_string() } else { "null".to_owned() };
+            let comma = if n > 0 { "," } else { "" };
+            let (from, time) = (clock(point.from), clock(point.time));
+            let (mean, least, most) = (number(point.mean), number(point.least), number(point.most));
+            write!(
+                out,
+                "{comma}{{\"from\":{from:.3},\"time\":{time:.3},\"mean\":{mean},\"least\":{least},\"most\":{most}}}"
+            )?;
+        }
+        out.write_all(b"]}")?;
+    }
+    out.write_all(b"]\n")
+}

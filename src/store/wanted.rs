@@ -1,0 +1,104 @@
+//! What must be collected so that a question can be answered?
+//!
+//! Columns that cost extra are collected only while somebody names them, and some tables only for Ids that the filter
+//! gives.
+
+use crate::collect::MAX_IDS;
+use crate::model::{Demand, Table, Value};
+
+use super::expr::Filter;
+use super::query::Query;
+
+/// Why a question does not say enough.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WantedError {
+    /// The filter does not tell the rows.
+    #[error("table {table} is collected only where the filter says which `{column}`")]
+    Which {
+        /// Table.
+        table: String,
+        /// The Id that must be given.
+        column: String,
+    },
+    /// The filter tells too many.
+    #[error("the filter names more than {MAX_IDS} of `{column}`")]
+    TooMany {
+        /// The Id.
+        column: String,
+    },
+}
+
+impl WantedError {
+    /// What to write instead.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Which { column, .. } => format!("write '{column} == ...'"),
+            Self::TooMany { .. } => "ask for them one after the other".to_owned(),
+        }
+    }
+}
+
+/// What a reader of some named columns of a table with this query must demand: at least one demand for the table.
+///
+/// # Errors
+/// [`WantedError`].
+pub fn demands(table: &Table, named: &[usize], query: &Query) -> Result<Vec<Demand>, WantedError> {
+    let filtered = query.filter.as_ref().map_or(&[][..], Filter::columns);
+    let sorted = query.sort.iter().map(|(column, _)| *column);
+    let mut wanted: Vec<usize> = named.iter().chain(filtered).copied().chain(sorted).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let costly = wanted.iter().filter_map(|i| table.columns.get(*i)).filter(|column| column.attrs.demand);
+    let columns: Vec<String> = costly.map(|column| column.name.to_string()).collect();
+    let demand = |ids| Demand { columns: columns.clone(), ids, ..Demand::table(&table.name) };
+    Ok(required(table, query.filter.as_ref())?.into_iter().map(demand).collect())
+}
+
+/// Values of the required Ids that the filter names: one list for each row group to collect, and one empty list for a table
+/// that requires none.
+fn required(table: &Table, filter: Option<&Filter>) -> Result<Vec<Vec<Value>>, WantedError> {
+    let mut all = vec![Vec::new()];
+    for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| column.attrs.required) {
+        let name = || column.name.to_string();
+        let values = filter.and_then(|filter| filter.values(at));
+        let values = values.ok_or_else(|| WantedError::Which { table: table.name.to_string(), column: name() })?;
+        if all.len().saturating_mul(values.len()) > MAX_IDS {
+            return Err(WantedError::TooMany { column: name() });
+        }
+        let longer = |ids: &Vec<Value>| {
+            let ids = ids.clone();
+            values.iter().map(move |value| ids.iter().cloned().chain([value.clone()]).collect()).collect::<Vec<_>>()
+        };
+        all = all.iter().flat_map(longer).collect();
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::schedule;
+
+    fn asked(table: &str, filter: &str) -> Result<Vec<Demand>, WantedError> {
+        let table = schedule::tables().iter().find(|known| known.name == table).unwrap();
+        let filter = (!filter.is_empty()).then(|| Filter::parse(filter, table).unwrap());
+        demands(table, &[], &Query { filter, ..Query::default() })
+    }
+
+    #[test]
+    fn a_table_of_chosen_rows_wants_them_named() {
+        let ids: Vec<Vec<Value>> =
+            asked("process_file", "pid in (1, 2)").unwrap().into_iter().map(|demand| demand.ids).collect();
+        assert_eq!(ids, [vec![Value::U64(1)], vec![Value::U64(2)]]);
+        let error = asked("process_file", "").unwrap_err();
+        assert_eq!(error.hint(), "write 'pid == ...'");
+        let many: Vec<String> = (0..=MAX_IDS).map(|pid| pid.to_string()).collect();
+        let error = asked("process_file", &format!("pid in ({})", many.join(", "))).unwrap_err();
+        assert_eq!(error, WantedError::TooMany { column: "pid".to_owned() });
+    }
+
+    #[test]
+    fn other_tables_are_wanted_as_they_are() {
+        assert_eq!(asked("load", "").unwrap(), [Demand::table("load")]);
+    }
+}

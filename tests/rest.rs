@@ -1,0 +1,371 @@
+//! Does an agent answer `curl` and Prometheus?
+//!
+//! A real `netglance serve` on a port of its own, read by clients that others have written.
+
+#![cfg(test)]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Agent {
+    child: Child,
+    address: String,
+    dir: tempfile::TempDir,
+}
+
+impl Agent {
+    /// An agent that has samples.
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_netglance"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--socket"])
+            .arg(dir.path().join("socket"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let told = lines.find_map(|line| Some(line.unwrap().split_once("listening on ")?.1.to_owned()));
+        // what it says later must not stop it
+        std::thread::spawn(move || lines.for_each(drop));
+        let agent = Self { child, address: told.unwrap(), dir };
+        until("samples", || agent.get("/api/v1/tables/load").status == 200);
+        until("processes", || agent.get("/api/v1/tables/process?limit=1").status == 200);
+        agent
+    }
+
+    fn curl(&self, path: &str, arguments: &[&str]) -> Answer {
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code} %{content_type}"])
+            .args(arguments)
+            .arg(format!("http://{}{path}", self.address))
+            .output()
+            .expect("curl is installed");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, told) = text.rsplit_once('\n').unwrap();
+        let (status, media) = told.split_once(' ').unwrap();
+        assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+        Answer { status: status.parse().unwrap(), media: media.to_owned(), body: body.to_owned() }
+    }
+
+    /// Asks as the user that the agent belongs to.
+    fn inside(&self, path: &str) -> Answer {
+        self.curl(path, &["--unix-socket", self.dir.path().join("socket").to_str().unwrap()])
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.curl(path, &[])
+    }
+
+    fn json(&self, path: &str) -> Value {
+        let answer = self.get(path);
+        assert_eq!((answer.status, answer.media.as_str()), (200, "application/json"), "{path}: {}", answer.body);
+        serde_json::from_str(&answer.body).unwrap()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    media: String,
+    body: String,
+}
+
+/// Waits for a condition that another process brings about.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+/// What a command of this program prints.
+fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_netglance")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn tables_are_answered_as_show_prints_them() {
+    let agent = Agent::start();
+    assert_eq!(agent.get("/api/v1/schema").body, printed(&["schema", "--json"]));
+    let own = std::process::id();
+    let filter = format!("where=pid%20%3D%3D%20{own}&columns=pid,name,start");
+    let shown = printed(&[
+        "show",
+        "process",
+        "--where",
+        &format!("pid == {own}"),
+        "--columns",
+        "pid,name,start",
+        "--format",
+        "json",
+    ]);
+    until("this process", || agent.get(&format!("/api/v1/tables/process?{filter}")).body == shown);
+    let csv = agent.curl(&format!("/api/v1/tables/process?{filter}"), &["--header", "Accept: text/csv"]);
+    assert_eq!(csv.media, "text/csv");
+    assert!(csv.body.starts_with("pid,name,start\r\n"), "{}", csv.body);
+    // all columns, in the order of the schema
+    let keys = |row: &Value| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let shown: Value = serde_json::from_str(&printed(&["show", "load", "--format", "json"])).unwrap();
+    assert_eq!(keys(&agent.json("/api/v1/tables/load")[0]), keys(&shown[0]));
+    // the largest first, no more than asked for
+    let rows = agent.json("/api/v1/tables/process?sort=-pid&limit=3&columns=pid");
+    let pids: Vec<u64> = rows.as_array().unwrap().iter().map(|row| row["pid"].as_u64().unwrap()).collect();
+    assert!(pids.len() == 3 && pids.is_sorted_by(|a, b| a > b), "{pids:?}");
+    let head = agent.curl("/api/v1/tables/process?limit=3", &["--include"]);
+    assert!(head.body.contains("netglance-more: true"), "{}", head.body);
+    // every table says how it fares
+    let tables = agent.json("/api/v1/tables");
+    let schema = agent.json("/api/v1/schema");
+    assert_eq!(tables.as_array().unwrap().len(), schema["tables"].as_array().unwrap().len());
+    let load = tables.as_array().unwrap().iter().find(|table| table["name"] == "load").unwrap();
+    assert_eq!((&load["state"], &load["rows"]), (&Value::from("ok"), &Value::from(1)));
+}
+
+#[test]
+fn counters_are_totals_or_rates() {
+    let agent = Agent::start();
+    let path = "/api/v1/tables/process?columns=cpu_time&limit=1&where=pid==1";
+    let total = |path: &str| agent.json(path)[0]["cpu_time"].as_f64();
+    assert!(total(path).is_some());
+    until("a rate", || total(&format!("{path}&rate=true")).is_some_and(|rate| (0.0..1000.0).contains(&rate)));
+}
+
+#[test]
+fn what_nobody_else_wants_is_collected_for_the_request() {
+    let agent = Agent::start();
+    let own = std::process::id();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = format!("/api/v1/tables/process_file?where=pid=={own}");
+    let open = agent.inside(&path).body;
+    assert!(open.contains(file.path().to_str().unwrap()), "{open}");
+    // whoever comes over the network without a name sees the files, but not which
+    let hidden = agent.json(&path);
+    assert!(hidden.as_array().unwrap().len() > 2, "{hidden}");
+    assert!(!hidden.to_string().contains(file.path().to_str().unwrap()), "{hidden}");
+    assert_eq!(agent.get("/api/v1/tables/process_file").status, 400);
+    // and is not kept
+    let tables = || agent.json("/api/v1/tables");
+    let unknown = |table: &Value| table["name"] == "process_file" && table["rows"].is_null();
+    until("nobody to want it", || tables().as_array().unwrap().iter().any(unknown));
+}
+
+#[test]
+fn the_past_is_told_with_the_time_of_day() {
+    let agent = Agent::start();
+    let points = |path: &str| agent.json(path)[0]["points"].as_array().unwrap().clone();
+    until("a past", || points("/api/v1/history/load/one").len() >= 2);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    for point in points("/api/v1/history/load/one") {
+        let (from, time) = (point["from"].as_f64().unwrap(), point["time"].as_f64().unwrap());
+        assert!(from < time && time <= now + 60.0 && time > now - 120.0, "{point} {now}");
+        assert!(point["least"].as_f64() <= point["most"].as_f64(), "{point}");
+    }
+    let steps = points("/api/v1/history/load/one?since=10s&step=5s");
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    // by row
+    let cpu = agent.json("/api/v1/history/cpu/user?where=cpu==%22all%22");
+    assert_eq!(cpu[0]["row"]["cpu"], "all", "{cpu}");
+    assert_eq!(agent.get("/api/v1/history/process/cpu").status, 400, "more rows than an answer has");
+}
+
+#[test]
+fn show_and_doctor_ask_an_agent() {
+    let agent = Agent::start();
+    let socket = format!("unix:{}", agent.dir.path().join("socket").display());
+    let own = std::process::id();
+    let show = ["show", "process", "--where", &format!("pid == {own}"), "--columns", "pid,name,command", "--format"];
+    for format in ["json", "csv", "text"] {
+        let here = [&show[..], &[format]].concat();
+        assert_eq!(printed(&[&here[..], &["--host", &socket]].concat()), printed(&here), "{format}");
+    }
+    let files = printed(&["show", "process_file", "--where", &format!("pid == {own}"), "--host", &socket]);
+    assert!(files.lines().count() > 3, "{files}");
+    let rates = printed(&["show", "cpu", "--rate", "--count", "2", "--format", "json", "--host", &agent.address]);
+    let idle = |line: &str| serde_json::from_str::<Value>(line).unwrap()[0]["idle"].as_f64();
+    assert!(rates.lines().count() == 2 && rates.lines().all(|line| idle(line).is_some()), "{rates}");
+    let findings: Value = serde_json::from_str(&printed(&["doctor", "--format", "json", "--host", &socket])).unwrap();
+    assert!(findings.as_array().unwrap().iter().any(|row| row["name"] == "load" && row["state"] == "ok"), "{findings}");
+    for command in [&["show", "load"][..], &["doctor"]] {
+        let nobody = [command, &["--host", "unix:/nonexistent"]].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_netglance")).args(nobody).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0), "{told}");
+        assert!(told.contains("/nonexistent"), "{told}");
+    }
+}
+
+#[test]
+fn alerts_and_events_agree() {
+    let agent = Agent::start();
+    let alerts = agent.json("/api/v1/alerts");
+    assert!(alerts.as_array().unwrap().iter().all(|alert| alert["level"] != "ok" && alert["table"].is_string()));
+    let mut curl = Command::new("curl")
+        .args(["--silent", "--no-buffer", "--max-time", "20"])
+        .arg(format!("http://{}/api/v1/events", agent.address))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(curl.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut told = 0;
+    let mut kind = String::new();
+    for line in lines {
+        if let Some(name) = line.strip_prefix("event: ") {
+            kind = name.to_owned();
+        }
+        let Some(data) = line.strip_prefix("data: ") else { continue };
+        let data: Value = serde_json::from_str(data).unwrap();
+        match kind.as_str() {
+            "alert" => told += usize::from(data["level"] != "ok"),
+            "state" => assert!(data["state"] != "ok" && data["table"].is_string(), "{data}"),
+            "begin" => break,
+            other => panic!("{other}"),
+        }
+    }
+    let _ = curl.kill();
+    let _ = curl.wait();
+    // levels may have changed between the two, but not by much
+    assert!(told.abs_diff(alerts.as_array().unwrap().len()) <= 10, "{told} {alerts}");
+}
+
+#[test]
+fn mistakes_reach_curl_as_json() {
+    let agent = Agent::start();
+    for (path, arguments, status) in [
+        ("/api/v1/tables/laod", &[][..], 404),
+        ("/api/v1/tables/load?where=one+=+1", &[], 400),
+        ("/api/v1/tables/load", &["--request", "DELETE"], 405),
+        ("/api/v1/tables/load", &["--data", "x=1"], 405),
+        ("/api/v1/tables/load", &["--header", "Accept: image/png"], 406),
+    ] {
+        let answer = agent.curl(path, arguments);
+        assert_eq!((answer.status, answer.media.as_str()), (status, "application/json"), "{path}");
+        let told: Value = serde_json::from_str(&answer.body).unwrap();
+        assert!(told["error"].is_string() && told["hint"].is_string(), "{told}");
+    }
+    assert_eq!(agent.get("/healthz").body, "ok\n");
+    assert_eq!(agent.get("/readyz").body, "ready\n");
+    let document = agent.json("/api/v1/openapi.json");
+    for path in
+        document["paths"].as_object().unwrap().keys().filter(|path| !path.contains('{') && !path.ends_with("events"))
+    {
+        assert_eq!(agent.get(path).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics() {
+    let agent = Agent::start();
+    until("a second of samples", || agent.get("/metrics").body.contains("netglance_cpu_"));
+    let scrape = agent.get("/metrics");
+    assert!(scrape.media.starts_with("text/plain; version=0.0.4"), "{}", scrape.media);
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is installed");
+    promtool.stdin.take().unwrap().write_all(scrape.body.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && told.is_empty(), "{}", String::from_utf8_lossy(&told));
+
+    let series: Vec<&str> = scrape.body.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(series.len() > 100, "{}", scrape.body);
+    assert!(series.len() <= 500, "{}", series.len());
+    for forbidden in ["pid=", "command=", "cpu=\"all\""] {
+        assert!(series.iter().all(|line| !line.contains(forbidden)), "{forbidden}: {}", scrape.body);
+    }
+    let open = agent.curl("/metrics", &["--header", "Accept: application/openmetrics-text;q=0.9, text/plain;q=0.1"]);
+    assert!(open.media.starts_with("application/openmetrics-text") && open.body.ends_with("\n# EOF\n"), "{open:?}");
+    assert!(open.body.lines().filter(|line| line.starts_with("# TYPE")).all(|line| !line.contains("_total ")));
+}
+
+/// Debian's Prometheus, which scrapes an agent every second.
+struct Prometheus {
+    child: Child,
+    address: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Prometheus {
+    fn scraping(agent: &Agent) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("prometheus.yml");
+        let text = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: made, static_configs: [{{targets: ['{}']}}]}}]\n",
+            agent.address
+        );
+        std::fs::write(&config, text).unwrap();
+        // free when asked, and hardly taken before it is used
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("prometheus is installed");
+        Self { child, address, _dir: dir }
+    }
+
+    /// What a query answers: labels and value of each series.
+    fn query(&self, text: &str) -> Vec<Value> {
+        let output = Command::new("curl")
+            .args(["--silent", "--get", "--max-time", "20", "--data-urlencode"])
+            .arg(format!("query={text}"))
+            .arg(format!("http://{}/api/v1/query", self.address))
+            .output()
+            .unwrap();
+        let Ok(answer) = serde_json::from_slice::<Value>(&output.stdout) else { return Vec::new() };
+        answer["data"]["result"].as_array().cloned().unwrap_or_default()
+    }
+
+    fn number(&self, text: &str) -> Option<f64> {
+        self.query(text).first()?["value"][1].as_str()?.parse().ok()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn prometheus_scrapes_the_agent_and_tells_its_numbers() {
+    let agent = Agent::start();
+    let prometheus = Prometheus::scraping(&agent);
+    until("a scrape", || prometheus.number("up") == Some(1.0));
+    until("numbers", || prometheus.number("netglance_load_one").is_some());
+    let boot = std::fs::read_to_string("/proc/stat").unwrap();
+    let forks: f64 = boot.lines().find_map(|line| line.strip_prefix("processes ")).unwrap().parse().unwrap();
+    let told = prometheus.number("{__name__=~\"netglance_.*forks.*_total\"}");
+    assert!(told.is_none_or(|told| told <= forks && told > forks - 100_000.0), "{told:?} {forks}");
+    // counters have rates and every interface is a series of its own
+    until("a rate", || prometheus.number("sum(rate(netglance_cpu_idle_seconds_total[10s]))").is_some_and(|n| n >= 0.0));
+    let links = std::fs::read_dir("/sys/class/net").unwrap().count();
+    let series = prometheus.query("netglance_link_rx_bytes_total").len();
+    assert!(series.abs_diff(links) <= 2, "{series} series of {links} interfaces");
+    assert!(prometheus.number("min(netglance_collector_up)").is_some());
+}
