@@ -226,6 +226,9 @@ pub struct Show {
     /// Ask the agent of another host: HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH.
     #[arg(long, value_name = "HOST")]
     pub host: Option<Target>,
+    /// How the agent is spoken to.
+    #[command(flatten)]
+    pub access: Speak,
 }
 
 /// Arguments of `schema`.
@@ -251,6 +254,9 @@ pub struct Doctor {
     /// Ask the agent of another host: HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH.
     #[arg(long, value_name = "HOST")]
     pub host: Option<Target>,
+    /// How the agent is spoken to.
+    #[command(flatten)]
+    pub access: Speak,
     /// How to write the answer.
     #[arg(long, value_parser = answers(), default_value_t = Format::Text)]
     pub format: Format,

@@ -21,7 +21,7 @@ struct Finding {
 
 pub(super) fn run(args: &args::Doctor, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     let findings = match &args.host {
-        Some(target) => ask(&Remote::connect(target)?)?,
+        Some(target) => ask(&Remote::connect(target, &args.access)?)?,
         None => examine(config)?,
     };
     match args.format {

@@ -8,8 +8,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Failure;
 use super::probe::{Found, Missed};
+use super::{Failure, access, args};
 use crate::client::{RemoteHost, Target};
 use crate::model::{Connection, Demand, Host as _, Mono, Snapshot, State, Status, Table, Text};
 
@@ -29,18 +29,20 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// Connects.
+    /// Connects as the arguments say.
     ///
     /// # Errors
-    /// The peer cannot be reached or understood.
-    pub(super) fn connect(target: &Target) -> Result<Self, Failure> {
+    /// The peer cannot be reached, trusted or understood.
+    pub(super) fn connect(target: &Target, args: &args::Speak) -> Result<Self, Failure> {
         let (sender, changes) = mpsc::sync_channel(1);
-        let sender = Mutex::new(sender);
-        let told = Box::new(move || {
-            // one that waits already knows enough
-            let _ = sender.lock().unwrap_or_else(PoisonError::into_inner).try_send(());
-        });
-        let host = RemoteHost::connect(target.clone(), told).map_err(|error| peer(&error.to_string()))?;
+        let told = || -> crate::client::OnChange {
+            let sender = Mutex::new(sender.clone());
+            Box::new(move || {
+                // one that waits already knows enough
+                let _ = sender.lock().unwrap_or_else(PoisonError::into_inner).try_send(());
+            })
+        };
+        let host = access::connect(target, &access::access(args)?, told)?;
         Ok(Self { host, target: target.to_string(), changes, seen: Cell::new(None) })
     }
 

@@ -22,7 +22,7 @@ use crate::store::rate::{Mode, View};
 use crate::store::wanted::{self, WantedError};
 
 pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
-    let remote = args.host.as_ref().map(Remote::connect).transpose()?;
+    let remote = args.host.as_ref().map(|host| Remote::connect(host, &args.access)).transpose()?;
     let table = table(remote.as_ref().map_or(schedule::tables(), Remote::tables), &args.table)?;
     check_format(args, table)?;
     let columns = columns(args, table)?;
