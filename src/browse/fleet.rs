@@ -5,7 +5,7 @@
 //! change are shared between samples.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
@@ -17,7 +17,7 @@ use super::table::{FleetRow, FleetRows, HostRow, Link, fleet, summaries, tables}
 use crate::client::{Opened, RemoteHost, Trouble};
 use crate::model::{
     Action, ActionError, Demand, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table, TableState,
-    Text, Timestamp,
+    Text, Timestamp, lock,
 };
 use crate::store::history::History;
 use crate::store::level::Thresholds;
@@ -67,10 +67,6 @@ struct State {
     snapshot: Arc<Snapshot>,
     history: History,
     demands: BTreeMap<u64, Vec<Demand>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Fleet {

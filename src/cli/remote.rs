@@ -5,13 +5,13 @@
 
 use std::cell::Cell;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::probe::{Found, Missed};
 use super::{Failure, access, args};
 use crate::client::{RemoteHost, Target};
-use crate::model::{Connection, Demand, Host as _, Mono, Snapshot, State, Status, Table, Text};
+use crate::model::{Connection, Demand, Host as _, Mono, Snapshot, State, Status, Table, Text, lock};
 
 /// Longest wait for a sample: slow collectors of an agent run every ten seconds.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -39,7 +39,7 @@ impl Remote {
             let sender = Mutex::new(sender.clone());
             Box::new(move || {
                 // one that waits already knows enough
-                let _ = sender.lock().unwrap_or_else(PoisonError::into_inner).try_send(());
+                let _ = lock(&sender).try_send(());
             })
         };
         let host = access::connect(target, &access::access(args)?, told)?;

@@ -10,7 +10,7 @@ mod target;
 mod trust;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
 
 use session::Dial;
@@ -18,7 +18,7 @@ pub use target::{PORT, Target, TargetError};
 pub use trust::{Access, Fingerprint, KeyError, Secret, remember};
 
 use crate::model::{
-    Action, ActionError, Connection, Demand, HistoryAsk, Host, Series, Snapshot, Table, Text, Timestamp,
+    Action, ActionError, Connection, Demand, HistoryAsk, Host, Series, Snapshot, Table, Text, Timestamp, lock,
 };
 use crate::store::history::History;
 use crate::store::rate::{Mode, View};
@@ -196,10 +196,6 @@ struct Past {
     asked: Option<Instant>,
     /// Whether there was an answer.
     answered: bool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -20,6 +20,7 @@ use rustls::server::ParsedCertificate;
 use sha2::{Digest as _, Sha256};
 
 use super::Target;
+use crate::model::lock;
 
 /// Bytes of the file of known hosts at most.
 const MAX_KNOWN: u64 = 4 << 20;
@@ -166,7 +167,7 @@ impl ServerCertVerifier for Pin {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let damaged = rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding);
         let seen = Fingerprint::of(end_entity).ok_or(damaged)?;
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        *lock(&self.seen) = Some(seen);
         match self.expected {
             Some(expected) if expected == seen => Ok(ServerCertVerified::assertion()),
             None if self.accept_new => Ok(ServerCertVerified::assertion()),
@@ -220,7 +221,7 @@ pub(super) async fn secure(stream: tokio::net::TcpStream, target: &Target, acces
     config.alpn_protocols = vec![b"h2".to_vec()];
     let name = ServerName::try_from("agent").map_err(io::Error::other)?;
     let spoken = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    let seen = *pin.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = *lock(&pin.seen);
     match (spoken, expected, seen) {
         (_, Some(was), Some(now)) if was != now => Err(io::Error::other(KeyError::Changed { was, now })),
         (Ok(stream), None, Some(now)) => {

@@ -7,13 +7,13 @@
 //! reader. New settings reach the same threads, so that a source that hangs never holds more than one of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::run::{CollectorRow, Runner};
 use super::settings::{CollectorSettings, Settings};
 use super::{COLLECTORS, Cx, Entry, Filled, Partly, Wants};
-use crate::model::{Mono, Owners, Row, State, Status, Text, Timestamp};
+use crate::model::{Mono, Owners, Row, State, Status, Text, Timestamp, lock};
 use crate::source::file::Roots;
 
 /// The second sample comes so long after the first, because a rate needs two.
@@ -106,7 +106,7 @@ impl Shared {
 
     /// A thread that panicked while holding the lock has left nothing half done: every change is one assignment.
     fn lock(&self) -> MutexGuard<'_, Live> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, TryRecvError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher as _};
 
 use super::{Loaded, Problems, file, load};
+use crate::model::lock;
 
 /// Editors need several steps to save; so long after the last one the file is read.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -101,10 +102,6 @@ fn look(watcher: &Mutex<notify::RecommendedWatcher>, files: &Files, named: Optio
         }
     }
     Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn directory(file: &Path) -> Option<&Path> {

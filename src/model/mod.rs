@@ -4,6 +4,7 @@
 
 mod cell;
 mod host;
+mod lock;
 mod position;
 mod series;
 mod table;
@@ -17,6 +18,7 @@ pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
 pub use host::{
     Action, ActionError, Connection, Demand, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState,
 };
+pub use lock::lock;
 pub use position::position_of;
 pub use series::{Detail, HistoryAsk, Point, Series};
 pub use table::{Attrs, Column, Fold, History, Kind, Level, Row, Rows, Shape, Table, TableAttrs};

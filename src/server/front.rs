@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
@@ -33,6 +33,7 @@ use super::sampled::Sampled;
 use super::tls::{self, Identity as Key};
 use super::token::{self, Tokens};
 use super::watch::Bundles;
+use crate::model::lock;
 use crate::store::level::Thresholds;
 use crate::wire::proto::agent_server::AgentServer;
 
@@ -245,10 +246,6 @@ struct Desk {
 
 /// Marks of the tokens that were presented on a connection.
 type Presented = Arc<Mutex<Vec<[u8; 32]>>>;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Desk {
     /// Leave to serve one more connection, unless there are too many.

@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::link;
-use crate::model::{self, Action, ActionError, Demand, HistoryAsk, Series, Snapshot, Status, Text, unit};
+use crate::model::{self, Action, ActionError, Demand, HistoryAsk, Series, Snapshot, Status, Text, lock, unit};
 use crate::wire::mirror::Mirror;
 use crate::wire::{convert, proto, schema};
 
@@ -43,10 +43,6 @@ struct State {
     /// What is shown while the sampler is silent.
     silence: Option<Arc<Snapshot>>,
     describe: proto::DescribeReply,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Sampled {

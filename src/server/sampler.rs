@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::pass::{self, Word};
 use super::{Level, Log, Sampling, Source, link};
 use crate::collect::{Capabilities, EVERY_SECOND};
-use crate::model::{Host, Timestamp};
+use crate::model::{Host, Timestamp, lock};
 use crate::source::file::Roots;
 use crate::store::local::{LocalHost, Options};
 use crate::wire::frame::Frames;
@@ -27,13 +27,13 @@ struct Changes {
 
 impl Changes {
     fn tell(&self) {
-        *self.generation.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *lock(&self.generation) += 1;
         self.more.notify_all();
     }
 
     /// Waits until something changed after `seen`.
     fn after(&self, seen: u64) -> u64 {
-        let generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = lock(&self.generation);
         *self.more.wait_while(generation, |generation| *generation == seen).unwrap_or_else(PoisonError::into_inner)
     }
 }

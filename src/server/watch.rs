@@ -5,14 +5,14 @@
 //! the whole. Nothing is queued for anybody.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use tokio::sync::watch;
 
 use super::sampled::Sampled;
-use crate::model::{Snapshot, Table};
+use crate::model::{Snapshot, Table, lock};
 use crate::store::expr::Filter;
 use crate::store::query::{Order, Query};
 use crate::wire::frame::{Frames, Selection};
@@ -58,10 +58,6 @@ type Bytes = prost::bytes::Bytes;
 
 /// Why a request cannot be watched: what a person reads.
 pub(super) type Refusal = String;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Bundles {
     /// The bundle of a request, an existing one if somebody watches the same.

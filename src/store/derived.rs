@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::expr::{Expr, ExprError};
-use crate::model::Table;
+use crate::model::{Table, lock};
 
 /// Schemas that are remembered; peers bring their own.
 const MAX_SCHEMAS: usize = 1024;
@@ -31,7 +31,7 @@ pub(super) fn of(table: &Table) -> Arc<Derived> {
     static CACHE: OnceLock<Mutex<Cache>> = OnceLock::new();
     let cache = CACHE.get_or_init(|| Mutex::new(Cache { hash: RandomState::new(), schemas: HashMap::new() }));
     // the map holds whole entries only, so it is right even if somebody panicked while holding it
-    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut cache = lock(cache);
     let fingerprint = fingerprint(table, &cache.hash);
     if let Some(known) = cache.schemas.get(&fingerprint) {
         return Arc::clone(known);

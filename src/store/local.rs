@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::collect::schedule::{self, Publication, Scheduler, Sink};
@@ -13,7 +13,7 @@ use crate::collect::settings::Settings;
 use crate::collect::{Filled, Wants};
 use crate::model::{
     Action, ActionError, Demand, HistoryAsk, Host, Mono, Sample, Series, Snapshot, State, Status, Table, TableState,
-    Text, Timestamp,
+    Text, Timestamp, lock,
 };
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
@@ -54,10 +54,6 @@ struct Store {
 struct Latest {
     snapshot: Arc<Snapshot>,
     wants: Wants,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl LocalHost {

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::Error;
+use crate::model::lock;
 
 /// Called after each block, with the error that ended the output if there was one.
 pub(super) type Written = Box<dyn Fn(Result<(), io::Error>) + Send>;
@@ -46,7 +47,7 @@ struct State {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -10,14 +10,16 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{WireError, proto};
 use crate::collect::{collector_of, schedule};
-use crate::model::{Attrs, Column, Fold, History, Kind, LabelDef, Level, Shape, Table, TableAttrs, Text, Type, Unit};
+use crate::model::{
+    Attrs, Column, Fold, History, Kind, LabelDef, Level, Shape, Table, TableAttrs, Text, Type, Unit, lock,
+};
 use crate::store::derived;
 
 /// Different schemas that a process takes: each version of an agent has one.
@@ -181,7 +183,7 @@ pub fn adopt(schema: &proto::Schema) -> Result<Arc<Schema>, WireError> {
         return Ok(Arc::clone(own()));
     }
     // the map holds whole entries only, so it is right even if somebody panicked while holding it
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock(&KNOWN);
     if let Some(schema) = known.get(&hash) {
         return Ok(Arc::clone(schema));
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -19,7 +19,7 @@ use super::alerts::{self, Alert, Place};
 use super::answer::{Answer, Refusal};
 use super::{Api, Outcome};
 use crate::collect::collector_of;
-use crate::model::{Level, Snapshot, State, Status};
+use crate::model::{Level, Snapshot, State, Status, lock};
 use crate::store::level::Thresholds;
 
 /// Media type of the stream.
@@ -65,7 +65,7 @@ impl Events {
     /// Tells all readers what has changed since they were told last.
     fn advance(&self, api: &Api) -> MutexGuard<'_, Option<Known>> {
         let now = Known::of(&api.sampled.latest(), &api.thresholds);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if let Some(before) = &*known {
             for event in now.events(before) {
                 // nobody may listen
@@ -91,7 +91,7 @@ impl Events {
 
     /// Nobody has been told anything.
     fn rest(&self) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.known) = None;
     }
 }
 

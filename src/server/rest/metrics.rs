@@ -5,12 +5,12 @@
 //! ask for them are left out first, then the largest families; how many were left out is a metric of its own.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::answer::Answer;
 use crate::collect::COLLECTORS;
 use crate::export::{self, Family, Selection};
-use crate::model::{Mono, Snapshot, State, TableState, Timestamp};
+use crate::model::{Mono, Snapshot, State, TableState, Timestamp, lock};
 use crate::server::sampled::Sampled;
 use crate::store::rate::{Mode, View};
 use crate::wire::schema;
@@ -37,7 +37,7 @@ impl Metrics {
     pub(super) fn answer(&self, sampled: &Sampled, media: &'static str) -> Answer {
         let snapshot = sampled.latest();
         let own = own(&snapshot, sampled.started());
-        let mut encoded = self.encoded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut encoded = lock(&self.encoded);
         let mut families = Vec::new();
         for table in schema::own().tables.iter().filter(|table| export::refusal(table).is_none()) {
             let state = snapshot.get(&table.name).filter(|state| state.status.state == State::Ok);

@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 
 use super::{ALL, HOST, Selection};
-use crate::model::Text;
+use crate::model::{Text, lock};
 use crate::source::Error;
 use crate::source::file::Root;
 
@@ -183,10 +183,6 @@ impl std::fmt::Debug for Census {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Census").field(&lock(&self.shared.state).selection).finish()
     }
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Census {

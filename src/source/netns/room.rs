@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
@@ -13,7 +13,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::Census;
 use super::census::{Found, Hold, Id, Space, Troubles};
-use crate::model::Text;
+use crate::model::{Text, lock};
 use crate::source::Error;
 
 /// How long one reading waits for all namespaces that are being entered; those that take longer come with a later one.
@@ -52,7 +52,7 @@ impl<T> Default for Rooms<T> {
 
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, Vec<Room<T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
