@@ -20,6 +20,9 @@ use netglance::source::meter;
 use netglance::store::history::History;
 use netglance::store::rate::{Mode, View};
 use rustix::time::{ClockId, clock_gettime};
+use support::Sleepers;
+
+mod support;
 
 type Failure = Box<dyn Error>;
 
@@ -46,43 +49,6 @@ impl Options {
             rounds: number("--rounds")?.unwrap_or(if measured { 31 } else { 1 }).max(1),
             remembered: number("--remembered")?.unwrap_or(if measured { 600 } else { 3 }) as u64,
         })
-    }
-}
-
-/// Children that sleep until they are dropped, or until this process dies.
-struct Sleepers(Vec<libc::pid_t>);
-
-impl Sleepers {
-    fn start(count: usize) -> Result<Self, Failure> {
-        let mut sleepers = Self(Vec::with_capacity(count));
-        for _ in 0..count {
-            // SAFETY: this program has one thread, and the child calls nothing but prctl and pause.
-            match unsafe { libc::fork() } {
-                -1 => return Err(format!("fork: {}", std::io::Error::last_os_error()).into()),
-                // SAFETY: both calls take plain numbers and touch no memory.
-                0 => unsafe {
-                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                    loop {
-                        libc::pause();
-                    }
-                },
-                pid => sleepers.0.push(pid),
-            }
-        }
-        Ok(sleepers)
-    }
-}
-
-impl Drop for Sleepers {
-    fn drop(&mut self) {
-        for pid in &self.0 {
-            // SAFETY: these are children of this process that nobody else waits for, so their pids are still theirs.
-            unsafe { libc::kill(*pid, libc::SIGKILL) };
-        }
-        for pid in &self.0 {
-            // SAFETY: a null status pointer is allowed.
-            unsafe { libc::waitpid(*pid, std::ptr::null_mut(), 0) };
-        }
     }
 }
 
@@ -257,7 +223,7 @@ fn main() -> Result<(), Failure> {
 }
 
 fn report(options: &Options, roots: &Roots) -> Result<(), Failure> {
-    let sleepers = Sleepers::start(options.processes)?;
+    let sleepers = Sleepers::start(options.processes).map_err(|cause| format!("fork: {cause}"))?;
     let mut out = std::io::stdout().lock();
     let (added, links, rounds) = (sleepers.0.len(), options.links, options.rounds);
     writeln!(out, "one refresh, median of {rounds}; {added} processes and {links} interfaces added")?;

@@ -1,10 +1,11 @@
 //! What does an agent cost on the wire, at its front and at a client?
 //!
 //! `cargo bench --bench wire -- [--processes N] [--seconds S] [--watchers N,N,...] [--agent PROGRAM]` starts the agent of
-//! this build, or that program, with so many sleeping processes beside it and watches every table that is collected anyway. It prints the bytes of the first
-//! frame, bytes and frames of an update (a second), which tables they are of, the CPU time of the client for an update, and
-//! the CPU use of the front with so many watchers of the same tables. Nothing is judged here: figures depend on the machine.
-//! Under `cargo test` it measures for a second with a handful, so that it runs.
+//! this build, or that program, with so many sleeping processes beside it and watches every table that is collected
+//! anyway. It prints the bytes of the first frame, bytes and frames of an update (a second), which tables they are of,
+//! the CPU time of the client for an update, and the CPU use of the front with so many watchers of the same tables.
+//! Nothing is judged here: figures depend on the machine. Under `cargo test` it measures for a second with a handful, so
+//! that it runs.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,8 +21,11 @@ use netglance::wire::proto::agent_client::AgentClient;
 use netglance::wire::{MAX_MESSAGE, proto, schema};
 use prost::Message as _;
 use rustix::time::{ClockId, clock_gettime};
+use support::Sleepers;
 use tonic::Streaming;
 use tonic::transport::{Endpoint, Uri};
+
+mod support;
 
 type Failure = Box<dyn Error>;
 
@@ -47,43 +51,6 @@ impl Options {
             watchers: watchers.split(',').map(str::parse).collect::<Result<_, _>>()?,
             agent: value("--agent").unwrap_or(env!("CARGO_BIN_EXE_netglance")).into(),
         })
-    }
-}
-
-/// Children that sleep until they are dropped, or until this process dies.
-struct Sleepers(Vec<libc::pid_t>);
-
-impl Sleepers {
-    fn start(count: usize) -> Result<Self, Failure> {
-        let mut sleepers = Self(Vec::with_capacity(count));
-        for _ in 0..count {
-            // SAFETY: this program has one thread so far, and the child calls nothing but prctl and pause.
-            match unsafe { libc::fork() } {
-                -1 => return Err(format!("fork: {}", std::io::Error::last_os_error()).into()),
-                // SAFETY: both calls take plain numbers and touch no memory.
-                0 => unsafe {
-                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                    loop {
-                        libc::pause();
-                    }
-                },
-                pid => sleepers.0.push(pid),
-            }
-        }
-        Ok(sleepers)
-    }
-}
-
-impl Drop for Sleepers {
-    fn drop(&mut self) {
-        for pid in &self.0 {
-            // SAFETY: these are children of this process that nobody else waits for, so their pids are still theirs.
-            unsafe { libc::kill(*pid, libc::SIGKILL) };
-        }
-        for pid in &self.0 {
-            // SAFETY: a null status pointer is allowed.
-            unsafe { libc::waitpid(*pid, std::ptr::null_mut(), 0) };
-        }
     }
 }
 
@@ -223,7 +190,7 @@ async fn front(agent: &Agent, count: usize, seconds: u64) -> Result<(), Failure>
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let options = Options::parse(&args)?;
-    let _sleepers = Sleepers::start(options.processes)?;
+    let _sleepers = Sleepers::start(options.processes).map_err(|cause| format!("fork: {cause}"))?;
     let dir = tempfile::tempdir()?;
     let agent = Agent::start(&options.agent, dir.path())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
