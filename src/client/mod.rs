@@ -18,7 +18,7 @@ pub use target::{PORT, Target, TargetError};
 pub use trust::{Access, Fingerprint, KeyError, Secret, remember};
 
 use crate::model::{
-    Action, ActionError, Connection, Demand, HistoryAsk, Host, Series, Snapshot, Table, Text, Timestamp, lock,
+    Action, ActionError, Connection, Demand, Detail, HistoryAsk, Host, Series, Snapshot, Table, Text, Timestamp, lock,
 };
 use crate::store::history::History;
 use crate::store::rate::{Mode, View};
@@ -286,7 +286,8 @@ impl Host for RemoteHost {
     fn history(&self, ask: &HistoryAsk) -> Option<Series> {
         let all = HistoryAsk::all(&ask.table, &ask.column, ask.key.clone());
         let mut state = self.shared.state();
-        let own = state.history.series(&all);
+        // the newest few are asked for in every frame
+        let own = state.history.series(if matches!(ask.detail, Detail::Newest(_)) { ask } else { &all });
         let past = state.past(&all);
         let due = |asked: Instant| !past.answered && asked.elapsed() > ASK_AGAIN;
         if past.asked.is_none_or(due) {
@@ -294,19 +295,14 @@ impl Host for RemoteHost {
             // a connection that has ended has nobody to ask
             let _ = self.commands.send(Command::History(all));
         }
-        joined(past.series.clone(), own).map(|series| series.answer(ask))
+        answered(past.series.as_ref(), own, ask)
     }
 
     fn act(&self, action: &Action) -> Result<(), ActionError> {
         let (sender, outcome) = mpsc::channel();
         let _ = self.commands.send(Command::Act(action.clone(), sender));
-        outcome.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-            let (op, pid) = match *action {
-                Action::Signal { pid, .. } => ("signal", pid),
-                Action::Renice { pid, .. } => ("renice", pid),
-            };
-            Err(ActionError::Kernel { op, pid, cause: std::io::ErrorKind::TimedOut.into() })
-        })
+        let late = |_| Err(action.failed(std::io::ErrorKind::TimedOut.into()));
+        outcome.recv_timeout(PATIENCE).unwrap_or_else(late)
     }
 
     fn connection(&self) -> Connection {
@@ -333,6 +329,17 @@ impl Host for RemoteHost {
 
     fn refusal(&self) -> Option<Text> {
         self.shared.state().refusal.clone()
+    }
+}
+
+/// What was before the connection and what was seen since, as a question wants it.
+fn answered(past: Option<&Series>, own: Option<Series>, ask: &HistoryAsk) -> Option<Series> {
+    match (ask.detail, past, own) {
+        (Detail::Newest(count), Some(past), Some(own)) if own.points.len() >= count => {
+            let evicted = own.evicted.saturating_add(past.evicted);
+            Some(Series { oldest: past.oldest.or(own.oldest), cut: own.cut.max(past.cut), evicted, ..own })
+        }
+        (_, past, own) => joined(past.cloned(), own).map(|series| series.answer(ask)),
     }
 }
 
@@ -419,8 +426,31 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Key, Mono, Point};
 
     const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn a_question_for_the_newest_is_answered_as_from_all_that_is_known() {
+        let at = |second: u64| Mono(second * SECOND as u64);
+        let point = |second: u64| Point::sample(at(second), at(second + 1), second as f64);
+        let series = |seconds: std::ops::Range<u64>| Series {
+            oldest: Some(at(seconds.start)),
+            points: seconds.map(point).collect(),
+            fine: None,
+            cut: None,
+            evicted: 1,
+        };
+        let (past, own) = (series(0..12), series(10..20));
+        for count in [1, 9, 10, 11, 15, 20, 30] {
+            let ask = HistoryAsk { detail: Detail::Newest(count), ..HistoryAsk::all("t", "c", Key::default()) };
+            let whole = joined(Some(past.clone()), Some(own.clone())).map(|all| all.answer(&ask));
+            let told = answered(Some(&past), Some(own.clone().answer(&ask)), &ask).expect("there is a past");
+            let first = 20_usize.saturating_sub(count) as u64;
+            assert_eq!(told.points, (first..20).map(point).collect::<Vec<_>>(), "{count}");
+            assert_eq!(Some(told), whole, "{count}");
+        }
+    }
 
     #[test]
     fn the_clock_of_a_host_follows_its_samples() {

@@ -162,11 +162,7 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
 }
 
 fn failed(action: &Action, why: &str) -> ActionError {
-    let (op, pid) = match *action {
-        Action::Signal { pid, .. } => ("signal", pid),
-        Action::Renice { pid, .. } => ("renice", pid),
-    };
-    ActionError::Kernel { op, pid, cause: std::io::Error::other(why.to_owned()) }
+    action.failed(std::io::Error::other(why.to_owned()))
 }
 
 /// What a person reads about a failure.

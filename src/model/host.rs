@@ -150,6 +150,22 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The word for it, and the process that it is for.
+    pub fn aim(&self) -> (&'static str, u32) {
+        match *self {
+            Self::Signal { pid, .. } => ("signal", pid),
+            Self::Renice { pid, .. } => ("renice", pid),
+        }
+    }
+
+    /// It was not done because of that.
+    pub fn failed(&self, cause: std::io::Error) -> ActionError {
+        let (op, pid) = self.aim();
+        ActionError::Kernel { op, pid, cause }
+    }
+}
+
 /// Why an action was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {

@@ -251,21 +251,16 @@ pub fn from_done(done: &Result<(), ActionError>) -> proto::ActReply {
 /// # Errors
 /// It was not done.
 pub fn done(reply: &proto::ActReply, action: &Action) -> Result<(), ActionError> {
-    let (op, pid) = match *action {
-        Action::Signal { pid, .. } => ("signal", pid),
-        Action::Renice { pid, .. } => ("renice", pid),
-    };
     if reply.error.is_empty() {
         Ok(())
     } else if reply.off {
         Err(ActionError::Off)
     } else if reply.gone {
-        Err(ActionError::Gone { pid })
+        Err(ActionError::Gone { pid: action.aim().1 })
     } else {
-        let cause = match reply.errno {
+        Err(action.failed(match reply.errno {
             0 => std::io::Error::other(Text::from(reply.error.as_str()).as_str().to_owned()),
             errno => std::io::Error::from_raw_os_error(errno),
-        };
-        Err(ActionError::Kernel { op, pid, cause })
+        }))
     }
 }
