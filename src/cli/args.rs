@@ -66,6 +66,10 @@ pub enum Command {
     /// Make, list and revoke the tokens by which other hosts may look at this one.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Show many hosts through their agents, one row for each.
+    ///
+    /// Without a HOST: those of hosts.toml and of hosts.d/*.toml beside the configuration. Enter opens a host.
+    Browse(Browse),
     /// Print the rows of a table.
     Show(Show),
     /// Print what tables and columns there are.
@@ -188,6 +192,17 @@ pub struct Speak {
     /// Speak plain text with another host; never with a token.
     #[arg(long, conflicts_with = "tls")]
     pub insecure: bool,
+}
+
+/// Arguments of `browse`.
+#[derive(Args, Debug)]
+pub struct Browse {
+    /// The agents: HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH.
+    #[arg(value_name = "HOST")]
+    pub hosts: Vec<Target>,
+    /// Flags of the dashboard; the filter is for hosts.
+    #[command(flatten)]
+    pub dashboard: Dashboard,
 }
 
 /// Arguments of `show`.

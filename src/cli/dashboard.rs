@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::{Connect, Dashboard};
+use super::args::{Browse, Connect, Dashboard};
 use super::{Failure, access};
+use crate::browse;
 use crate::client;
+use crate::collect;
 use crate::collect::settings::{Interval, IntervalError};
 use crate::config::{self, Config, Problems};
 use crate::model::{Connection, Host, Table};
@@ -55,6 +57,40 @@ pub(super) fn connect(args: &Connect, named: Option<PathBuf>) -> Result<(), Fail
     let host = access::connect(&args.target, &access::access(&args.access)?, changed)?;
     let following = Following { named, args: args.dashboard.clone(), wake, reload: |_: &Config, _| Ok(()) };
     show(host, events, config, following)
+}
+
+/// Shows many hosts until the user has enough.
+///
+/// # Errors
+/// As [`run`], and 2 when there is no list of hosts or it is wrong.
+pub(super) fn browse(args: &Browse, named: Option<PathBuf>) -> Result<(), Failure> {
+    let config = start(&args.dashboard, named.as_deref())?;
+    let hosts = if args.hosts.is_empty() {
+        config::hosts(named.as_deref())?
+    } else {
+        args.hosts.iter().cloned().map(browse::Entry::of).collect()
+    };
+    if hosts.is_empty() {
+        let hint = "name some, or list them in hosts.toml beside the configuration";
+        return Err(Failure::usage("there are no hosts to browse", hint));
+    }
+    let (wake, events) = tui::events();
+    let samples = wake.clone();
+    let options = browse::Options { hosts, levels: Arc::new(levels(&many(&config), &all_tables())?) };
+    let host = browse::Fleet::start(options, Arc::new(move || samples.samples()));
+    let host = host.map_err(|error| Failure::thread(&error))?;
+    let following = Following { named, args: args.dashboard.clone(), wake, reload: |_: &Config, _| Ok(()) };
+    show(host, events, config, following)
+}
+
+/// The tables of one host and of many.
+fn all_tables() -> Vec<&'static Table> {
+    collect::schedule::tables().iter().chain(browse::tables()).copied().collect()
+}
+
+/// The thresholds of a configuration for one host and for many.
+fn many(config: &Config) -> level::Settings {
+    browse::thresholds(&config.threshold, &all_tables())
 }
 
 /// The configuration of a dashboard that has a terminal.
@@ -128,7 +164,7 @@ fn apply(args: &Dashboard, config: &mut Config) {
 }
 
 fn tick(config: &Config) -> Result<Duration, Failure> {
-    let Some(text) = &config.dashboard.interval else { return Ok(crate::collect::EVERY_SECOND) };
+    let Some(text) = &config.dashboard.interval else { return Ok(collect::EVERY_SECOND) };
     let interval: Interval =
         text.parse().map_err(|error: IntervalError| Failure::usage(error.to_string(), "for example 2s"))?;
     Ok(interval.0)
@@ -149,13 +185,14 @@ pub(super) fn levels(thresholds: &level::Settings, tables: &[&Table]) -> Result<
 
 /// The dashboard's part of a configuration that was checked.
 fn parts(host: &dyn Host, config: Config) -> Result<tui::Config, Failure> {
-    let mut thresholds = config.threshold;
-    if host.connection() != Connection::Local {
+    let fleet = crate::panel::fleet::table(host).is_some();
+    let mut thresholds = if fleet { many(&config) } else { config.threshold };
+    if !fleet && host.connection() != Connection::Local {
         // they make sense here, or the configuration would not have been read; that agent may be of another version
         let tables = host.schema();
         thresholds.retain(|one| Thresholds::new(std::slice::from_ref(one), tables.iter().copied()).is_ok());
     }
-    let levels = levels(&thresholds, host.schema())?;
+    let levels = levels(&thresholds, &if fleet { all_tables() } else { host.schema().to_vec() })?;
     Ok(tui::Config {
         settings: config.dashboard,
         show: config.show,

@@ -157,6 +157,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args, cli.config.as_deref()),
         Command::Connect(args) => dashboard::connect(args, cli.config.clone()),
         Command::Token(command) => token::run(command, named, out),
+        Command::Browse(args) => dashboard::browse(args, cli.config.clone()),
         Command::Show(args) => show::run(args, &config::load(named)?.config, out),
         Command::Check(args) => check::run(args, named, out),
         Command::Schema(args) => schema::run(args, out),

@@ -147,6 +147,9 @@ pub fn tree(table: &str) -> Option<(usize, usize)> {
 
 /// Columns of a table in its own view, the wide ones that people look for last.
 pub fn columns(table: &str) -> Option<Vec<usize>> {
+    if table == crate::browse::FleetRow::TABLE.name {
+        return Some(super::fleet::columns());
+    }
     (table == ProcessRow::TABLE.name).then(|| {
         vec![
             col!(ProcessRow, pid),

@@ -14,6 +14,7 @@ mod cores;
 mod cpu;
 mod device;
 mod essential;
+pub mod fleet;
 mod gauge;
 mod header;
 mod kernel;

@@ -27,7 +27,7 @@ use crate::store::level::Thresholds;
 const READER: u64 = 1;
 
 /// Everything beside the host that the dashboard is started with.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Config {
     /// The dashboard's settings.
     pub settings: Settings,
@@ -120,6 +120,13 @@ pub(super) struct App {
     pub(super) first: Option<(&'static str, Filter)>,
     /// What a dialog has left to be done.
     pub(super) command: Option<String>,
+    /// The table of hosts, where the host is many.
+    pub(super) fleet: Option<&'static str>,
+    /// Whether it was opened from such a table, and whether it goes back to it.
+    pub(super) opened: bool,
+    pub(super) left: bool,
+    /// A host that is to be opened.
+    pub(super) open: Option<Arc<dyn Host>>,
 }
 
 impl App {
@@ -128,11 +135,8 @@ impl App {
         ability.ascii |= config.settings.ascii;
         let keymap = Keymap::new(&config.settings.keys, config.settings.read_only)?;
         let theme = Theme::named(&config.settings.theme, config.themes.as_deref(), ability)?;
-        let page = match config.settings.view.as_deref() {
-            None => Page::View(0),
-            Some(name) => page_named(host.as_ref(), name)
-                .ok_or_else(|| Error::View { name: name.to_owned(), known: pages().join(", ") })?,
-        };
+        let fleet = panel::fleet::table(&*host);
+        let page = first_page(&*host, fleet, config.settings.view.as_deref())?;
         let mut toggles = BTreeSet::new();
         for name in &config.settings.toggles {
             let toggle = TOGGLES.iter().find(|toggle| toggle.name == name);
@@ -176,6 +180,10 @@ impl App {
             asked: Vec::new(),
             command: None,
             first: None,
+            fleet,
+            opened: false,
+            left: false,
+            open: None,
             config,
         };
         app.samples();
@@ -183,13 +191,24 @@ impl App {
         Ok(app)
     }
 
-    /// The filter of the settings belongs to the processes, wherever they are shown.
+    /// A dashboard of a host that is opened from this one.
+    pub(super) fn inside(&self, host: Arc<dyn Host>) -> Result<Self, Error> {
+        let mut config = self.config.clone();
+        (config.settings.view, config.settings.filter) = (None, None);
+        let mut app = Self::new(host, config, self.ability)?;
+        (app.opened, app.size, app.clock) = (true, self.size, self.clock);
+        app.theme = self.theme.clone();
+        Ok(app)
+    }
+
+    /// The filter of the settings belongs to the processes, or to the hosts, wherever they are shown.
     fn first_filter(&mut self) -> Result<(), Error> {
         let Some(text) = self.config.settings.filter.clone() else { return Ok(()) };
-        let Some(sort) = panel::SORTS.first() else { return Ok(()) };
+        let table = self.fleet.and_then(|name| self.table(name)).or(panel::SORTS.first().map(|sort| sort.table));
+        let Some(table) = table else { return Ok(()) };
         let filter =
-            Filter::parse_prompt(&text, sort.table).map_err(|cause| Error::Filter { message: cause.to_string() })?;
-        self.first = Some((&sort.table.name, filter));
+            Filter::parse_prompt(&text, table).map_err(|cause| Error::Filter { message: cause.to_string() })?;
+        self.first = Some((&table.name, filter));
         Ok(())
     }
 
@@ -401,6 +420,17 @@ impl App {
         self.message = None;
         self.spots.clear();
         self.dirty = true;
+    }
+}
+
+/// The page that a dashboard begins with.
+fn first_page(host: &dyn Host, fleet: Option<&'static str>, view: Option<&str>) -> Result<Page, Error> {
+    match (fleet, view) {
+        (Some(fleet), _) => Ok(Page::Table(fleet)),
+        (None, None) => Ok(Page::View(0)),
+        (None, Some(name)) => {
+            page_named(host, name).ok_or_else(|| Error::View { name: name.to_owned(), known: pages().join(", ") })
+        }
     }
 }
 

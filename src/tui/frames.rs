@@ -232,14 +232,19 @@ pub(super) fn recorded() -> &'static Snapshot {
     RECORDED.get_or_init(|| Recorded::new(TREE, REST).0)
 }
 
-fn dashboard(host: Recorded, ability: Ability) -> App {
+/// The thresholds that come with the program.
+fn defaults() -> Levels {
     /// The part of the configuration that levels come from.
     #[derive(serde::Deserialize)]
     struct Defaults {
         threshold: Levels,
     }
     let defaults: Defaults = toml::from_str(include_str!("../../config/netglance.toml")).unwrap();
-    let levels = Thresholds::new(&defaults.threshold, schema().iter().copied()).unwrap();
+    defaults.threshold
+}
+
+fn dashboard(host: Recorded, ability: Ability) -> App {
+    let levels = Thresholds::new(&defaults(), schema().iter().copied()).unwrap();
     let config = Config { levels: Arc::new(levels), ..Config::default() };
     let mut app = App::new(Arc::new(host), config, ability).unwrap();
     app.clock = || NOW;
@@ -372,6 +377,82 @@ fn ascii(seen: &mut Seen) {
     compare(seen, "overview-80x24-ascii", &text);
 }
 
+/// Many hosts.
+struct Many;
+
+const HOSTS: &str = "\
+fleet host=hv-01 state=live seen=1799999999 cpu_used=0.22 memory_used=0.41 load_per_cpu=0.3 link_rx_bytes=12e6 \
+link_tx_bytes=9e6 mount_used_share=0.44 pressure_some_avg10=0.01 cpu_steal_share=0 version=0.1.0
+fleet host=hv-07 state=live critical=2 warning=1 seen=1799999999 cpu_used=0.91 memory_used=0.95 load_per_cpu=1.4 \
+link_rx_bytes=512e6 link_tx_bytes=102e6 mount_used_share=0.81 pressure_some_avg10=0.11 cpu_steal_share=0.02
+fleet host=hv-112 state=stale careful=1 seen=1799999960 cpu_used=0.31 memory_used=0.52 load_per_cpu=0.2 \
+link_rx_bytes=1e6 link_tx_bytes=2e6 mount_used_share=0.7 reason=connected,~but~says~nothing
+fleet host=hv-044 state=unreachable warning=1 reason=Connection~refused~(os~error~111)
+fleet host=hv-045 state=connecting
+fleet host=edge-1.example.net state=key-changed critical=1 seen=1799990000 reason=the~key~of~the~agent~is~another~one
+";
+
+impl Host for Many {
+    fn schema(&self) -> &'static [&'static Table] {
+        crate::browse::tables()
+    }
+    fn demand(&self, _: u64, _: Vec<Demand>) {}
+    fn latest(&self) -> Arc<Snapshot> {
+        let table = crate::browse::tables()[0];
+        let rows = || -> Arc<dyn Rows> { Arc::new(made(HOSTS, table, false).unwrap()) };
+        let tables = [("fleet", state(table, Ok([rows(), rows()])))].into();
+        Arc::new(Snapshot { tables, generation: 2 })
+    }
+    fn history(&self, _: &HistoryAsk) -> Option<Series> {
+        None
+    }
+    fn act(&self, _: &Action) -> Result<(), ActionError> {
+        Err(ActionError::Off)
+    }
+    fn behind(&self, _: &str, _: &crate::model::Key) -> Option<Arc<dyn Host>> {
+        Some(Arc::new(Recorded::new(TREE, REST)))
+    }
+}
+
+fn fleet_dashboard() -> App {
+    let tables: Vec<&Table> = schema().iter().chain(crate::browse::tables()).copied().collect();
+    let levels = Thresholds::new(&crate::browse::thresholds(&defaults(), &tables), tables).unwrap();
+    let config = Config { levels: Arc::new(levels), ..Config::default() };
+    let mut app = App::new(Arc::new(Many), config, TRUE).unwrap();
+    app.clock = || NOW;
+    app.samples();
+    app
+}
+
+fn fleet(seen: &mut Seen) {
+    let mut app = fleet_dashboard();
+    testing::press(&mut app, &["down", "down", "down"]);
+    for size in SIZES {
+        compare(seen, &format!("fleet-{}x{}", size.0, size.1), &frame(&mut app, size));
+    }
+}
+
+#[test]
+fn a_host_of_many_is_opened_and_left_again() {
+    let mut app = fleet_dashboard();
+    testing::press(&mut app, &["down", "enter"]);
+    let host = app.open.take().expect("the host is opened");
+    let mut inner = app.inside(host).unwrap();
+    inner.clock = app.clock;
+    assert!(frame(&mut inner, (120, 40)).contains("Processes"));
+    assert!(frame(&mut inner, (120, 40)).lines().last().unwrap().contains("esc:fleet"));
+    testing::press(&mut inner, &["down", "esc"]);
+    assert!(!inner.left, "the selection goes first");
+    testing::press(&mut inner, &["esc"]);
+    assert!(inner.left);
+    testing::press(&mut app, &["esc", "tab", "esc"]);
+    assert!(!app.left && app.page == Page::Table("fleet"), "nothing is above the table of hosts");
+    testing::press(&mut app, &["/"]);
+    testing::type_text(&mut app, "state != live");
+    testing::press(&mut app, &["enter"]);
+    assert!(frame(&mut app, (120, 40)).contains("4 of 6"), "{}", frame(&mut app, (120, 40)));
+}
+
 #[test]
 fn every_frame_is_as_it_was_and_no_file_is_left_behind() {
     let mut seen = Seen::new();
@@ -382,6 +463,7 @@ fn every_frame_is_as_it_was_and_no_file_is_left_behind() {
     many_cpus(&mut seen);
     colors(&mut seen);
     ascii(&mut seen);
+    fleet(&mut seen);
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/frames");
     let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let files: BTreeSet<String> =

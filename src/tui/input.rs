@@ -138,15 +138,19 @@ fn step(app: &mut App, by: isize, otherwise: &str) {
 fn back(app: &mut App) {
     if app.focused.take().is_some() {
         // back to the table
-    } else if matches!(app.page, Page::Table(_)) {
+    } else if app.fleet.is_none() && matches!(app.page, Page::Table(_)) {
         let back = app.came.take().unwrap_or(Page::Explore);
         app.go(back);
-    } else if let Some((_, state)) = app.focused_table() {
-        state.selected = None;
+    } else {
+        let selected = app.focused_table().and_then(|(_, state)| state.selected.take());
+        app.left = app.opened && selected.is_none();
     }
 }
 
 fn turn(app: &mut App, by: isize) {
+    if app.fleet.is_some() {
+        return;
+    }
     let count = VIEWS.len() as isize + 1;
     let now = match app.page {
         Page::View(at) => at as isize,
@@ -243,6 +247,11 @@ fn open(app: &mut App, act: Act) -> Outcome {
     if state.row(&view).is_some_and(|row| state.is_many(row)) {
         app.say(MANY, Level::Careful);
     } else if let Some(key) = state.selected.clone() {
+        let behind = (act == Act::Enter).then(|| app.host.behind(table, &key)).flatten();
+        if behind.is_some() {
+            app.open = behind;
+            return Outcome::Done;
+        }
         app.overlay = Overlay::Detail { table, key, section: 0, top: 0 };
         super::detail::begin(app);
     }

@@ -20,6 +20,7 @@ pub mod frame;
 mod frames;
 mod graph;
 pub mod group;
+mod hosts;
 mod input;
 pub mod keymap;
 mod notice;

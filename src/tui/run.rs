@@ -43,11 +43,21 @@ pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<Option
     let terminal = Terminal::take(app.config.settings.mouse, written)?;
     let mut session = Session { terminal, front: Buffer::empty(Rect::ZERO), clear: true, news: None, ended_by: None };
     resize(&mut app);
+    // the table of hosts below one that was opened
+    let mut below: Option<App> = None;
     while !app.quit {
+        super::hosts::turn(&mut app, &mut below)?;
         session.take_news(&mut app);
         app.ask();
         session.draw(&mut app);
         match events.receiver.recv_timeout(session.wait()) {
+            Ok(Event::Config(config)) if below.is_some() => {
+                if let Some(below) = &mut below {
+                    // what is wrong with it the other one says
+                    let _ = below.configure((*config).clone());
+                }
+                session.handle(&mut app, Event::Config(config))?;
+            }
             Ok(event) => session.handle(&mut app, event)?,
             Err(RecvTimeoutError::Timeout) => session.expect_news(),
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
@@ -55,6 +65,8 @@ pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<Option
         // a burst of resizes or keys is one frame; samples must not keep the loop from drawing
         let until = Instant::now() + Duration::from_millis(20);
         while !app.quit
+            && app.open.is_none()
+            && !app.left
             && Instant::now() < until
             && let Ok(event) = events.receiver.try_recv()
         {

@@ -56,11 +56,7 @@ pub(super) fn draw(app: &mut App) -> Buffer {
             }
         }
         Page::Explore => super::explore::draw(app, &mut buffer, body),
-        Page::Table(name) => {
-            let spec = TableSpec { table: name, columns: Vec::new(), sort: Vec::new(), tree: None };
-            let title = app.table(name).map_or(name.to_owned(), |table| table.title().to_owned());
-            framed_table(app, &mut buffer, body, &spec, name.to_owned(), (&title, &Line::new()));
-        }
+        Page::Table(name) => body = one_table(app, &mut buffer, body, name),
     }
     if let Some(mark) = app.mark() {
         let panes = app.panes.iter().map(|pane| pane.area);
@@ -83,6 +79,20 @@ pub(super) fn draw(app: &mut App) -> Buffer {
         paint::words_above(&mut buffer, area, &format!("{} {text}", paint::glyph(*level)), *level, &app.theme);
     }
     buffer
+}
+
+/// A table alone; returns where it is.
+fn one_table(app: &mut App, buffer: &mut Buffer, mut body: Rect, name: &'static str) -> Rect {
+    let sort = crate::panel::fleet::order(name);
+    let spec = TableSpec { table: name, columns: Vec::new(), sort, tree: None };
+    let title = app.table(name).map_or(name.to_owned(), |table| table.title().to_owned());
+    let strip = app.fleet.is_some() && body.height > 5;
+    body.height -= u16::from(strip);
+    framed_table(app, buffer, body, &spec, name.to_owned(), (&title, &Line::new()));
+    if strip {
+        super::hosts::strip(app, buffer, Rect { y: body.bottom(), height: 1, ..body });
+    }
+    body
 }
 
 /// What has been hidden, each with the key that brings it back.
@@ -128,7 +138,8 @@ fn header(app: &App, buffer: &mut Buffer, area: Rect) {
     let right = mark.as_ref().map_or(" ".to_owned(), |mark| format!(" {mark} "));
     let room = area.width.saturating_sub(width(&right) as u16);
     let mut line = vec![Item::Text(" ".into(), Role::Plain)];
-    line.extend(crate::panel::header(&app.cx(), room.saturating_sub(1)));
+    let heading = if app.fleet.is_some() { crate::panel::fleet::heading } else { crate::panel::header };
+    line.extend(heading(&app.cx(), room.saturating_sub(1)));
     paint::line(buffer, Rect { width: room, ..area }, &line, theme);
     let x = area.right().saturating_sub(width(&right) as u16);
     let style = if mark.is_some() { theme.level(Level::Warning) } else { theme.role(Role::Value) };
@@ -137,8 +148,11 @@ fn header(app: &App, buffer: &mut Buffer, area: Rect) {
 
 fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
     let views = VIEWS.iter().enumerate().map(|(i, view)| (view.title, Page::View(i)));
-    let all: Vec<(&str, Page)> = views.chain([("Explore", Page::Explore)]).collect();
-    let page = if matches!(app.page, Page::Table(_)) { Page::Explore } else { app.page.clone() };
+    let mut all: Vec<(&str, Page)> = views.chain([("Explore", Page::Explore)]).collect();
+    if let Some(name) = app.fleet {
+        all = vec![("Fleet", Page::Table(name))];
+    }
+    let page = if app.fleet.is_none() && matches!(app.page, Page::Table(_)) { Page::Explore } else { app.page.clone() };
     let on = all.iter().position(|(_, one)| *one == page).unwrap_or(0);
     let widths: Vec<usize> = all.iter().map(|(title, _)| width(title) + 2).collect();
     let shown = around(&widths, on, usize::from(area.width.saturating_sub(1)));
@@ -229,12 +243,16 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     let mut wanted = Vec::new();
     if pane::focused(app).is_some() {
         wanted.extend([(Act::Down, "scroll"), (Act::Enter, "open"), (Act::NextPanel, "panel"), (Act::Back, "back")]);
+    } else if app.fleet.is_some() {
+        wanted.extend([(Act::Enter, "open host"), (Act::Extended, "details")]);
     } else if matches!(app.page, Page::Table(_)) {
         wanted.push((Act::Back, "back"));
+    } else if app.opened {
+        wanted.push((Act::Back, "fleet"));
     }
     // what is done to rows is told only where there are some
     let tables = !app.spots.is_empty();
-    wanted.push((Act::NextView, "views"));
+    wanted.extend(app.fleet.is_none().then_some((Act::NextView, "views")));
     wanted.extend(tables.then_some((Act::Filter, "filter")));
     wanted.push((Act::Palette, "palette"));
     wanted.push((Act::Freeze, if app.past.is_frozen() { "go on" } else { "freeze" }));
