@@ -247,6 +247,19 @@ fn a_sampler_that_hangs_is_reported_by_the_front_and_then_started_again() {
 }
 
 #[test]
+fn a_front_that_hangs_is_started_again_and_the_past_stays() {
+    let place = Place::new("silence = \"4s\"\n");
+    let agent = Agent::start(place.command());
+    until("samples", || is_ready(&place.socket()));
+    let (sampler, front) = (agent.part("sampler").unwrap(), agent.part("front").unwrap());
+    send(front, libc::SIGSTOP);
+    agent.says("the front has said nothing for");
+    until("another front", || agent.part("front").is_some_and(|other| other != front));
+    until("samples", || is_ready(&place.socket()));
+    assert_eq!(agent.part("sampler"), Some(sampler));
+}
+
+#[test]
 fn a_part_that_keeps_crashing_is_started_ever_later() {
     let place = Place::new("");
     let agent = Agent::start(place.command());

@@ -43,6 +43,8 @@ pub enum Failure {
         /// What to do about it; empty when there is nothing.
         hint: String,
     },
+    /// What is wrong was said already; the exit code.
+    Told(u8),
 }
 
 impl Failure {
@@ -69,6 +71,7 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Self::Output(error) => (1, format!("write the output: {error}"), ""),
             Self::Exit { code, message, hint } => (*code, message.clone(), hint.as_str()),
+            Self::Told(code) => return ExitCode::from(*code),
         };
         // nobody is left to tell when standard error is gone too
         let mut err = io::stderr().lock();
@@ -85,6 +88,7 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Output(error) => error.fmt(f),
             Self::Exit { message, .. } => f.write_str(message),
+            Self::Told(code) => write!(f, "exit code {code}"),
         }
     }
 }

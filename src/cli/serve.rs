@@ -6,19 +6,26 @@ use std::path::Path;
 use super::{Failure, args};
 use crate::collect::schedule;
 use crate::config::{self, Config};
-use crate::server::{self, Log, Sampling, Settings, Source};
+use crate::server::{self, Level, Log, Sampling, Settings, Source};
 use crate::store::level::Thresholds;
 
 pub(super) fn run(args: &args::Serve, named: Option<&Path>) -> Result<(), Failure> {
+    let log = Log::default();
+    let Some(part) = args.part else { return start(args, named, &log) };
+    let source = Configured { named, args };
+    server::part(part, &source, &log).map_err(|error| {
+        // nobody may read standard error, and a part that waits for that does not end
+        log.say(Level::Error, &format!("the {} ends: {error}", part.name()));
+        log.end();
+        Failure::Told(1)
+    })
+}
+
+fn start(args: &args::Serve, named: Option<&Path>, log: &Log) -> Result<(), Failure> {
     let source = Configured { named, args };
     // what is wrong at the start is told at length
     config::load(named)?;
-    let log = Log::default();
-    let ended = match args.part {
-        Some(part) => server::part(part, &source, &log),
-        None => server::supervise(&source, &arguments(named, args), &log),
-    };
-    ended.map_err(|error| refused(&error))
+    server::supervise(&source, &arguments(named, args), log).map_err(|error| refused(&error))
 }
 
 /// What a person reads when the agent cannot start.

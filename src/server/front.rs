@@ -52,6 +52,9 @@ const TLS_HANDSHAKE: u8 = 22;
 /// Streams of one connection at once.
 const MAX_STREAMS: u32 = 128;
 
+/// A link that broke is asked for again after so long, unless another sampler has brought one.
+const RELINK: Duration = Duration::from_secs(1);
+
 /// How often connections look whether their token has ended.
 const EXPIRY: Duration = Duration::from_secs(5);
 
@@ -128,22 +131,27 @@ async fn serve(
         penalties: Mutex::default(),
         acceptor: Mutex::default(),
     });
-    let looking = Arc::clone(&sampled);
-    tokio::spawn(async move {
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            tick.tick().await;
-            looking.look();
-        }
-    });
+    let (broken, mut breaks) = mpsc::channel(4);
+    tokio::spawn(live(Arc::clone(&sampled), control.try_clone()?));
     let mut clients = Vec::new();
-    while let Some((word, descriptor)) = words.recv().await {
+    loop {
+        let (word, descriptor) = tokio::select! {
+            heard = words.recv() => match heard {
+                Some(heard) => heard,
+                None => return Ok(()),
+            },
+            Some(why) = breaks.recv() => {
+                resume(why, &sampled, control.try_clone()?)?;
+                continue;
+            }
+        };
         match (word, descriptor) {
             (Word::Link, Some(socket)) => {
                 let socket = UnixStream::from(socket);
                 socket.set_nonblocking(true)?;
                 let (socket, sampled) = (tokio::net::UnixStream::from_std(socket)?, Arc::clone(&sampled));
-                tokio::spawn(async move { sampled.attach(socket).await });
+                let broken = broken.clone();
+                tokio::spawn(async move { broken.send(sampled.attach(socket).await).await });
             }
             (Word::Tcp, Some(socket)) => {
                 let listener = std::net::TcpListener::from(socket);
@@ -174,6 +182,36 @@ async fn serve(
             _ => {}
         }
     }
+}
+
+/// Once a second: looks whether the sampler lives, and tells the supervisor that this thread does.
+async fn live(sampled: Arc<Sampled>, control: UnixStream) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        sampled.look();
+        // a supervisor that reads nothing is not waited for, and one that has gone ends this process anyhow
+        let _ = pass::send_now(&control, Word::Alive);
+    }
+}
+
+/// What follows when the link to the sampler breaks: its next one brings another link, or one is asked for.
+///
+/// # Errors
+/// The sampler said what cannot be understood: whatever this process believes of the host may be wrong.
+fn resume(why: io::Result<()>, sampled: &Arc<Sampled>, control: UnixStream) -> io::Result<()> {
+    if let Err(cause) = why
+        && cause.kind() == io::ErrorKind::InvalidData
+    {
+        return Err(io::Error::new(cause.kind(), format!("the sampler is not understood: {cause}")));
+    }
+    let sampled = Arc::clone(sampled);
+    tokio::spawn(async move {
+        tokio::time::sleep(RELINK).await;
+        if !sampled.is_attached() {
+            let _ = pass::send_now(&control, Word::Link);
+        }
+    });
     Ok(())
 }
 

@@ -60,10 +60,15 @@ impl Agent for Service {
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Result<Response<WatchFrames>, Status> {
         let caller = Caller::of(request.extensions());
         let request = request.into_inner();
+        let known = &schema::own().hash;
+        if request.hash != *known {
+            return Err(Status::failed_precondition("the schema is another one: ask for it with Describe"));
+        }
         let bundle = self.bundles.open(&request, caller.is_clear()).map_err(Status::invalid_argument)?;
         let demands =
             convert::demands(&request.demands).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let watcher = Watcher::new(Arc::clone(&self.sampled), bundle, &demands);
+        let watcher = Watcher::new(Arc::clone(&self.sampled), bundle, &demands)
+            .map_err(|why| Status::resource_exhausted(why.to_string()))?;
         let frames = futures_util::stream::unfold(watcher, |mut watcher| async {
             let frame = watcher.next().await?;
             Some((Ok(proto::WatchReply { frame }), watcher))

@@ -23,6 +23,7 @@ mod supervisor;
 mod taken;
 mod tls;
 mod token;
+mod wanted;
 mod watch;
 
 use std::io;
@@ -64,7 +65,7 @@ pub struct Settings {
     pub socket_mode: FileMode,
     /// The group that it belongs to; that of the agent if empty.
     pub socket_group: String,
-    /// A sampler that has said nothing for so long hangs, and is started again.
+    /// A part of the agent that has said nothing for so long hangs, and is started again.
     pub silence: Interval,
     /// File of the tokens; `tokens` beside the configuration if empty.
     pub tokens: PathBuf,

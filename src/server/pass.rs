@@ -13,7 +13,7 @@ use rustix::net::{
 /// What a byte on a control socket says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
-    /// A link between the sampler and the front comes with it.
+    /// A link between the sampler and the front comes with it; of the front: it has none and wants one.
     Link,
     /// A listening TCP socket comes with it.
     Tcp,
@@ -61,13 +61,25 @@ impl Word {
 /// # Errors
 /// The socket broke.
 pub(super) fn send(socket: impl AsFd, word: Word, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    send_with(socket, word, descriptor, SendFlags::empty())
+}
+
+/// Sends a word without ever waiting for room.
+///
+/// # Errors
+/// The socket broke, or is full.
+pub(super) fn send_now(socket: impl AsFd, word: Word) -> io::Result<()> {
+    send_with(socket, word, None, SendFlags::DONTWAIT)
+}
+
+fn send_with(socket: impl AsFd, word: Word, descriptor: Option<BorrowedFd<'_>>, flags: SendFlags) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
     if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(io::Error::other("no room for a descriptor"));
     }
-    rustix::net::sendmsg(socket, &[IoSlice::new(&[word.byte()])], &mut ancillary, SendFlags::NOSIGNAL)?;
+    rustix::net::sendmsg(socket, &[IoSlice::new(&[word.byte()])], &mut ancillary, flags | SendFlags::NOSIGNAL)?;
     Ok(())
 }
 

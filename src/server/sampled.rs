@@ -3,16 +3,17 @@
 //! [`Sampled`] keeps a mirror of the sampler's tables and passes questions on. When the link breaks (the sampler was
 //! restarted, or has ended) it says so, keeps the last samples, and takes the next link.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::link;
+use super::wanted::Wanted;
 use crate::model::{self, Action, ActionError, Demand, HistoryAsk, Series, Snapshot, Status, Text, lock, unit};
 use crate::wire::mirror::Mirror;
 use crate::wire::{convert, proto, schema};
@@ -23,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The sampler tells of itself at least once a second; after so long without a word it hangs.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// The sampler is told what readers want at most so often: many who come at once are one message.
+const GATHER: Duration = Duration::from_millis(50);
+
 /// Questions that may wait for an answer.
 const MAX_OPEN: usize = 1024;
 
@@ -31,13 +35,15 @@ pub(super) struct Sampled {
     state: Mutex<State>,
     questions: mpsc::Sender<proto::Ask>,
     waiting: tokio::sync::Mutex<mpsc::Receiver<proto::Ask>>,
+    /// What is wanted has changed.
+    rewanted: Notify,
     next: AtomicU64,
     generation: watch::Sender<u64>,
 }
 
 struct State {
     mirror: Mirror,
-    demands: BTreeMap<u64, Vec<Demand>>,
+    wanted: Wanted,
     open: HashMap<u64, oneshot::Sender<proto::answer::Answer>>,
     heard: Instant,
     /// What is shown while the sampler is silent.
@@ -51,7 +57,7 @@ impl Sampled {
         let (questions, waiting) = mpsc::channel(64);
         let state = State {
             mirror: Mirror::new(Arc::clone(schema::own())),
-            demands: BTreeMap::new(),
+            wanted: Wanted::default(),
             open: HashMap::new(),
             heard: Instant::now(),
             silence: None,
@@ -61,6 +67,7 @@ impl Sampled {
             state: Mutex::new(state),
             questions,
             waiting: tokio::sync::Mutex::new(waiting),
+            rewanted: Notify::new(),
             next: AtomicU64::new(1),
             generation: watch::Sender::new(0),
         })
@@ -75,12 +82,26 @@ impl Sampled {
         let mut waiting = self.waiting.lock().await;
         while waiting.try_recv().is_ok() {}
         lock(&self.state).mirror.resume();
-        link::send(&mut to, &self.demands()).await?;
+        link::send(&mut to, &self.wants()).await?;
         let speak = async {
-            while let Some(ask) = waiting.recv().await {
+            let mut told = tokio::time::Instant::now();
+            loop {
+                let rewanted = async {
+                    tokio::time::sleep_until(told + GATHER).await;
+                    self.rewanted.notified().await;
+                };
+                let ask = tokio::select! {
+                    ask = waiting.recv() => match ask {
+                        Some(ask) => ask,
+                        None => return Ok(()),
+                    },
+                    () = rewanted => {
+                        told = tokio::time::Instant::now();
+                        self.wants()
+                    }
+                };
                 link::send(&mut to, &ask).await?;
             }
-            Ok(())
         };
         let listen = async {
             while let Some(answer) = link::receive::<proto::Answer>(&mut from).await? {
@@ -94,15 +115,20 @@ impl Sampled {
         }
     }
 
+    /// Whether there is a link.
+    pub(super) fn is_attached(&self) -> bool {
+        self.waiting.try_lock().is_err()
+    }
+
     /// Looks whether the sampler still speaks; one that does not makes every table stale.
     pub(super) fn look(&self) {
         let mut state = lock(&self.state);
-        let silence = state.heard.elapsed();
-        if silence < SILENCE {
+        // told once: nothing changes until it speaks again
+        if state.silence.is_some() || state.heard.elapsed() < SILENCE {
             return;
         }
         let mut snapshot = Snapshot::clone(&state.mirror.snapshot());
-        let reason = Text::from(format!("the sampler has said nothing for {}", unit::duration(silence)));
+        let reason = Text::from(format!("the sampler has said nothing for more than {}", unit::duration(SILENCE)));
         let status = Status { state: model::State::Stale, reason, hint: Text::default() };
         for state in snapshot.tables.values_mut() {
             state.status = status.clone();
@@ -140,24 +166,19 @@ impl Sampled {
     }
 
     /// Replaces what a reader wants.
-    pub(super) fn demand(&self, reader: u64, wants: &[Demand]) {
-        let changed = {
-            let mut state = lock(&self.state);
-            if wants.is_empty() {
-                state.demands.remove(&reader).is_some()
-            } else {
-                state.demands.insert(reader, wants.to_vec()).as_deref() != Some(wants)
-            }
-        };
-        if changed {
-            // a sampler that takes no questions is silent, and that is told
-            let _ = self.questions.try_send(self.demands());
+    ///
+    /// # Errors
+    /// All readers together want too much; then nothing has changed. Never when nothing is wanted.
+    pub(super) fn demand(&self, reader: u64, wants: &[Demand]) -> Result<(), Text> {
+        if lock(&self.state).wanted.replace(reader, wants)? {
+            self.rewanted.notify_one();
         }
+        Ok(())
     }
 
     /// What all readers want, as a question.
-    fn demands(&self) -> proto::Ask {
-        let demands = lock(&self.state).demands.values().flatten().map(convert::from_demand).collect();
+    fn wants(&self) -> proto::Ask {
+        let demands = lock(&self.state).wanted.all();
         proto::Ask { id: 0, ask: Some(proto::ask::Ask::Demands(proto::Demands { demands })) }
     }
 
@@ -200,13 +221,18 @@ impl Sampled {
         use proto::answer::Answer;
         let mut state = lock(&self.state);
         state.heard = Instant::now();
-        state.silence = None;
+        let mut news = state.silence.take().is_some();
         match answer.answer {
             Some(Answer::Frame(frame)) => {
                 let damaged = |cause| io::Error::new(io::ErrorKind::InvalidData, cause);
                 state.mirror.apply(&frame).map_err(damaged)?;
+                news = true;
             }
-            Some(Answer::Describe(describe)) => state.describe = describe,
+            Some(Answer::Describe(describe)) => {
+                state.describe = describe;
+                news = true;
+            }
+            // who has asked is told, and nobody else
             Some(other) => {
                 if let Some(asked) = state.open.remove(&answer.id) {
                     let _ = asked.send(other);
@@ -215,7 +241,89 @@ impl Sampled {
             None => {}
         }
         drop(state);
-        self.generation.send_modify(|generation| *generation += 1);
+        if news {
+            self.generation.send_modify(|generation| *generation += 1);
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::link::{receive, send};
+
+    fn ended(end: io::Result<()>) -> io::ErrorKind {
+        end.unwrap_err().kind()
+    }
+
+    /// Runs a front's side of the link, and a sampler that is made.
+    fn with<F: Future>(sampler: impl FnOnce(Arc<Sampled>, UnixStream) -> F) -> (F::Output, io::Result<()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let sampled = Sampled::new();
+            let attached = Arc::clone(&sampled);
+            let link = tokio::spawn(async move { attached.attach(ours).await });
+            let output = sampler(sampled, theirs).await;
+            (output, link.await.unwrap())
+        })
+    }
+
+    async fn wanted(socket: &mut UnixStream) -> usize {
+        match receive::<proto::Ask>(socket).await.unwrap().unwrap().ask {
+            Some(proto::ask::Ask::Demands(demands)) => demands.demands.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn readers_who_come_in_a_burst_all_get_what_they_want() {
+        let (messages, _) = with(|sampled, mut socket| async move {
+            assert_eq!(wanted(&mut socket).await, 0);
+            // more than any queue holds, before anybody reads
+            for reader in 0..1000 {
+                let interval = Some(Duration::from_secs(reader + 1));
+                sampled.demand(reader, &[Demand { interval, ..Demand::table("process") }]).unwrap();
+            }
+            let mut messages = 1;
+            while wanted(&mut socket).await < 1000 {
+                messages += 1;
+            }
+            messages
+        });
+        assert!(messages <= 3, "{messages}");
+    }
+
+    #[test]
+    fn a_sampler_that_is_not_understood_ends_the_link_with_the_reason() {
+        let frame = |frame| proto::Answer { id: 0, answer: Some(proto::answer::Answer::Frame(frame)) };
+        // a table that there is not
+        let damaged = frame(proto::Frame { tables: vec![proto::TableFrame { table: 9999, ..Default::default() }] });
+        let (_, end) = with(|_, mut socket| async move {
+            send(&mut socket, &damaged).await.unwrap();
+            while receive::<proto::Ask>(&mut socket).await.is_ok_and(|ask| ask.is_some()) {}
+        });
+        assert_eq!(ended(end), io::ErrorKind::InvalidData);
+        // one that has ended is something else
+        let (_, end) = with(|_, socket| async move { drop(socket) });
+        assert_ne!(ended(end), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn silence_is_told_once_and_ends_with_the_next_word() {
+        let sampled = Sampled::new();
+        let changes = sampled.changes();
+        sampled.hear(proto::Answer::default()).unwrap();
+        assert_eq!(*changes.borrow(), 0);
+        lock(&sampled.state).heard = Instant::now().checked_sub(SILENCE).unwrap();
+        for _ in 0..3 {
+            sampled.look();
+            assert!(!sampled.is_live());
+            assert_eq!(*changes.borrow(), 1);
+        }
+        sampled.hear(proto::Answer::default()).unwrap();
+        assert_eq!(*changes.borrow(), 2);
+        assert!(lock(&sampled.state).silence.is_none());
     }
 }

@@ -33,7 +33,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// A child that lived so long has not failed at the start.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// How much longer a sampler is given that seems to hang.
+/// How much longer a child is given that seems to hang.
 const DOUBT: Duration = Duration::from_secs(3);
 
 /// A process of the agent.
@@ -82,6 +82,8 @@ struct Supervisor<'a> {
     files: Files,
     notify: Notify,
     log: &'a Log,
+    /// Whether the front has lost its link.
+    apart: bool,
 }
 
 /// Starts the agent and keeps it up until a signal ends it.
@@ -102,7 +104,8 @@ pub(super) fn run(
         signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
     }
     wake.set_nonblocking(true)?;
-    let mut supervisor = Supervisor { source, settings, arguments, listeners, files, notify: Notify::new(), log };
+    let mut supervisor =
+        Supervisor { source, settings, arguments, listeners, files, notify: Notify::new(), log, apart: false };
     let mut keepers =
         [Part::Sampler, Part::Front].map(|part| Keeper { part, running: None, wait: AGAIN.0, due: Instant::now() });
     'up: loop {
@@ -126,7 +129,7 @@ pub(super) fn run(
                 joined = true;
             }
         }
-        if joined {
+        if std::mem::take(&mut supervisor.apart) || joined {
             join(&keepers)?;
         }
         sleep(&wake, &keepers, &supervisor)?;
@@ -179,7 +182,7 @@ fn join(keepers: &[Keeper]) -> io::Result<()> {
 /// Waits for a signal, a word of a child, the next start, or the end of patience.
 fn sleep(wake: &UnixStream, keepers: &[Keeper], supervisor: &Supervisor<'_>) -> io::Result<()> {
     let (silence, files) = (supervisor.settings.silence.0, &supervisor.files);
-    let due = keepers.iter().filter_map(|keeper| keeper.deadline(silence)).min();
+    let due = keepers.iter().map(|keeper| keeper.deadline(silence)).min();
     let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
     let wait = wait.into_iter().chain(files.patience()).min();
     let wait = wait.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) });
@@ -219,16 +222,17 @@ impl Keeper {
             (running.heard, running.suspect) = (Instant::now(), None);
             match (self.part, word) {
                 (Part::Front, Word::Ready) => supervisor.notify.front(),
+                (Part::Front, Word::Link) => supervisor.apart = true,
                 (Part::Sampler, Word::Alive) => supervisor.notify.sampler(),
                 _ => {}
             }
         }
-        // the front says nothing of itself: who connects to it notices
-        if self.part == Part::Sampler && running.heard.elapsed() > supervisor.settings.silence.0 {
+        if running.heard.elapsed() > supervisor.settings.silence.0 {
             let since = *running.suspect.get_or_insert_with(Instant::now);
             if since.elapsed() >= DOUBT {
                 let silent = unit::duration(running.heard.elapsed());
-                let told = format!("the sampler has said nothing for {silent}; it is ended, with what it remembers");
+                let lost = if self.part == Part::Sampler { ", with what it remembers" } else { "" };
+                let told = format!("the {} has said nothing for {silent}; it is ended{lost}", self.part.name());
                 supervisor.log.say(Level::Error, &told);
                 running.child.kill()?;
                 running.child.wait()?;
@@ -244,14 +248,13 @@ impl Keeper {
     }
 
     /// When it must be looked at, whatever happens.
-    fn deadline(&self, silence: Duration) -> Option<Instant> {
-        match (&self.running, self.part) {
-            (None, _) => Some(self.due),
-            (Some(running), Part::Sampler) => Some(match running.suspect {
+    fn deadline(&self, silence: Duration) -> Instant {
+        match &self.running {
+            None => self.due,
+            Some(running) => match running.suspect {
                 Some(since) => since + DOUBT,
                 None => running.heard + silence + Duration::from_millis(1),
-            }),
-            (Some(_), Part::Front) => None,
+            },
         }
     }
 

@@ -12,7 +12,7 @@ use prost::Message as _;
 use tokio::sync::watch;
 
 use super::sampled::Sampled;
-use crate::model::{Snapshot, Table, lock};
+use crate::model::{Snapshot, Table, Text, lock};
 use crate::store::expr::Filter;
 use crate::store::query::{Order, Query};
 use crate::wire::frame::{Frames, Selection};
@@ -177,10 +177,17 @@ pub(super) struct Watcher {
 
 impl Watcher {
     /// Watches for a reader until it is dropped; what the reader demands is collected as long.
-    pub(super) fn new(sampled: Arc<Sampled>, bundle: Arc<Bundle>, demands: &[crate::model::Demand]) -> Self {
+    ///
+    /// # Errors
+    /// All readers together demand too much.
+    pub(super) fn new(
+        sampled: Arc<Sampled>,
+        bundle: Arc<Bundle>,
+        demands: &[crate::model::Demand],
+    ) -> Result<Self, Text> {
         let (reader, changes) = (sampled.reader(), sampled.changes());
-        sampled.demand(reader, demands);
-        Self { sampled, bundle, changes, seen: 0, reader }
+        sampled.demand(reader, demands)?;
+        Ok(Self { sampled, bundle, changes, seen: 0, reader })
     }
 
     /// The next frame; waits for it. `None` when the sampler is gone for good.
@@ -199,6 +206,7 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.sampled.demand(self.reader, &[]);
+        // to want nothing is never too much
+        let _ = self.sampled.demand(self.reader, &[]);
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{
 const MAX_VALUES: usize = 64;
 
 /// Demands at most.
-const MAX_DEMANDS: usize = 1024;
+pub const MAX_DEMANDS: usize = 1024;
 
 /// Points of a series at most: one a second for a day.
 const MAX_POINTS: usize = 100_000;

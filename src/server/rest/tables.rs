@@ -180,7 +180,8 @@ struct Wish<'a> {
 
 impl Drop for Wish<'_> {
     fn drop(&mut self) {
-        self.sampled.demand(self.reader, &[]);
+        // to want nothing is never too much
+        let _ = self.sampled.demand(self.reader, &[]);
     }
 }
 
@@ -196,7 +197,7 @@ async fn waited(
     let begun = Mono::now();
     let mut changes = api.sampled.changes();
     let wish = Wish { sampled: &api.sampled, reader: api.sampled.reader() };
-    api.sampled.demand(wish.reader, demands);
+    api.sampled.demand(wish.reader, demands).map_err(|why| Refusal::busy(why.to_string()))?;
     let arrival = async {
         loop {
             let state = caller.latest(&api.sampled).get(&table.name).cloned();
