@@ -6,6 +6,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -239,6 +240,32 @@ fn a_wrong_token_is_told() {
     let access = Access { token: Some(Arc::new(Secret::new("guess".to_owned()))), accept_new: true, ..agent.access() };
     let refused = RemoteHost::connect(agent.target(), access, Box::new(|| {})).err().unwrap().to_string();
     assert!(refused.contains("token") && !refused.contains("guess"), "{refused}");
+}
+
+#[test]
+fn a_token_comes_from_a_file_or_the_environment() {
+    let (agent, token) = guarded();
+    let file = agent.dir.path().join("mine");
+    std::fs::write(&file, token.reveal()).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let target = agent.target().to_string();
+    let show = |more: &[&str], variable: Option<(&str, &str)>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netglance"));
+        command.args(["show", "load", "--format", "json", "--accept-new", "--host", &target]).args(more);
+        command.env("XDG_STATE_HOME", agent.dir.path()).envs(variable).output().unwrap()
+    };
+    let path = file.to_str().unwrap();
+    let ways = [
+        show(&["--token-file", path], None),
+        show(&[], Some(("NETGLANCE_TOKEN_FILE", path))),
+        show(&[], Some(("NETGLANCE_TOKEN", token.reveal()))),
+    ];
+    for output in ways {
+        assert!(output.status.success() && output.stdout.starts_with(b"[{\"one\":"), "{}", told(&output));
+    }
+    let output = show(&[], Some(("NETGLANCE_TOKEN", "guess")));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(told(&output).contains("token list") && !told(&output).contains("guess"), "{}", told(&output));
 }
 
 #[test]

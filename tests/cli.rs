@@ -531,3 +531,16 @@ fn the_environment_wins_over_the_file_and_a_wrong_variable_is_an_error() {
     assert_eq!(wrong.status.code(), Some(2));
     assert!(stderr(&wrong).contains("NETGLANCE__COLLECT__LOAD__ENABLE: "), "{}", stderr(&wrong));
 }
+
+#[test]
+fn tokens_lie_beside_a_configuration_that_is_named_without_its_directory() {
+    let (dir, _) = config("");
+    let here = |args: &[&str]| {
+        let output = netglance(&["--config", "netglance.toml"]).args(args).current_dir(dir.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    assert_eq!(here(&["token", "add", "one", "--role", "view"]).lines().count(), 1);
+    assert!(here(&["token", "list"]).starts_with("one "));
+    assert!(dir.path().join("tokens").exists());
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::args::Speak;
 use super::{Failure, visible};
-use crate::client::{self, Access, Fingerprint, KeyError, RemoteHost, Secret, Target};
+use crate::client::{self, Access, Fingerprint, KeyError, RemoteHost, Secret, Target, TroubleKind};
 
 /// What a client knows and has.
 pub(super) fn access(args: &Speak) -> Result<Access, Failure> {
@@ -42,7 +42,7 @@ pub(super) fn connect(
     }
     connected.map_err(|error| match &error {
         client::Error::System(cause) => Failure::thread(cause),
-        client::Error::Peer { key, .. } => {
+        client::Error::Peer { key, kind, .. } => {
             let hint = match (key, &access.known) {
                 (Some(KeyError::Unknown(_)), _) => {
                     format!("compare it with what the agent says at its start, then `netglance connect --accept-new {target}`")
@@ -50,6 +50,13 @@ pub(super) fn connect(
                 (Some(KeyError::Changed { .. }), Some(path)) => {
                     format!("if the agent was set up anew, remove its line from {}", path.display())
                 }
+                _ if *kind == TroubleKind::Protected && access.token.is_none() => {
+                    "make one there with `netglance token add NAME`, and give it with --token-file FILE".to_owned()
+                }
+                _ if *kind == TroubleKind::Protected => {
+                    "`netglance token list` there tells which tokens are good".to_owned()
+                }
+                _ if *kind == TroubleKind::TooNew => "install the same version here as there".to_owned(),
                 _ => "an agent is started there with `netglance serve`".to_owned(),
             };
             Failure::Exit { code: 3, message: error.to_string(), hint }

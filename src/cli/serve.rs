@@ -63,6 +63,12 @@ impl Configured<'_> {
         if config.serve.state.as_os_str().is_empty() {
             config.serve.state = super::token::state();
         }
+        let serve = &mut config.serve;
+        for path in [&mut serve.certificate, &mut serve.key, &mut serve.client_ca, &mut serve.state] {
+            if !path.as_os_str().is_empty() {
+                *path = super::token::absolute(path);
+            }
+        }
         Ok(config)
     }
 }

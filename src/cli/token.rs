@@ -43,13 +43,18 @@ pub(super) fn run(command: &TokenCommand, named: Option<&Path>, out: &mut dyn Wr
 pub(super) fn path(loaded: &Loaded) -> PathBuf {
     let configured = &loaded.config.serve.tokens;
     if !configured.as_os_str().is_empty() {
-        return configured.clone();
+        return absolute(configured);
     }
     let places = config::candidates();
     let usual = if rustix::process::geteuid().is_root() { places.last() } else { places.first() };
     let file = loaded.file.as_deref().filter(|file| *file != Path::new("/dev/null"));
     let file = file.or(usual.map(PathBuf::as_path)).unwrap_or(Path::new("/etc/netglance/netglance.toml"));
-    file.with_file_name("tokens")
+    absolute(&file.with_file_name("tokens"))
+}
+
+/// The same file from any directory; a file in the current one has no directory in its name otherwise.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The directory of what an agent or a client keeps.

@@ -49,6 +49,8 @@ pub enum Error {
     Peer {
         /// The agent.
         target: String,
+        /// What a reader does about it.
+        kind: TroubleKind,
         /// What happened.
         why: Text,
         /// What is wrong with its key, if that is it.
@@ -246,7 +248,7 @@ impl RemoteHost {
         })?;
         let silence = || Text::from(format!("no answer within {}", crate::model::unit::duration(PATIENCE)));
         let outcome = outcome.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(silence().into()));
-        outcome.map_err(|Trouble { why, key, .. }| Error::Peer { target: name, why, key })?;
+        outcome.map_err(|Trouble { kind, why, key }| Error::Peer { target: name, kind, why, key })?;
         Ok(Arc::new(Self { shared, to, commands }))
     }
 

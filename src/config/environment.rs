@@ -16,6 +16,9 @@ const PREFIX: &str = "NETGLANCE__";
 /// Names that begin like ours and set no key: what actions of alerts are told, and what tests are told.
 const OTHERS: [&str; 4] = ["NETGLANCE_ALERT_", "NETGLANCE_BLESS", "NETGLANCE_SOAK", "NETGLANCE_TEST_"];
 
+/// The names by which a client is told a token.
+const TOKENS: [&[u8]; 2] = [b"NETGLANCE_TOKEN", b"NETGLANCE_TOKEN_FILE"];
+
 /// One variable: its name, and the readings of its value as a whole configuration, best first.
 pub(super) struct Variable {
     pub(super) name: String,
@@ -49,7 +52,9 @@ pub(super) fn variables(all: impl IntoIterator<Item = (OsString, OsString)>) -> 
 }
 
 fn is_ours(name: &[u8]) -> bool {
-    name.starts_with(b"NETGLANCE_") && !OTHERS.iter().any(|other| name.starts_with(other.as_bytes()))
+    name.starts_with(b"NETGLANCE_")
+        && !TOKENS.contains(&name)
+        && !OTHERS.iter().any(|other| name.starts_with(other.as_bytes()))
 }
 
 /// What a name with too few underscores was to be.
