@@ -93,7 +93,7 @@ fn a_process_with_a_hostile_name_stays_one_csv_field() {
     // the kernel cuts a name at 15 bytes
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a,\"b\u{1b}c");
-    std::fs::copy("/bin/sleep", &path).unwrap();
+    std::os::unix::fs::symlink("/bin/sleep", &path).unwrap();
     let mut child = Command::new(&path).arg("60").spawn().unwrap();
     let filter = format!("pid == {}", child.id());
     let text = ok(&["show", "process", "--format", "csv", "--columns", "pid,name", "--where", &filter]);
@@ -167,7 +167,8 @@ fn an_order_by_what_a_single_sample_cannot_know_is_warned_of() {
 fn root_what_a_plain_user_may_not_read_is_a_warning_beside_the_rows() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("netglance");
-    std::fs::copy(env!("CARGO_BIN_EXE_netglance"), &program).unwrap();
+    // by another process: what a child of another thread still holds open for writing cannot be run
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_netglance")).arg(&program).status().unwrap().success());
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let nobody = |args: &[&str]| {
         let drop = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"];

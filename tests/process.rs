@@ -184,7 +184,7 @@ fn renice_reaches_the_process_and_is_shown() {
 fn hostile_names_are_shown_and_harmless() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("a) R 1\n\x1b[2J");
-    std::fs::copy("/bin/sleep", &program).unwrap();
+    std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
     let child = Guard::start(Command::new(&program).arg0("x\x1b]0;t\x07\u{202e}").arg("1000"));
     let mut live = Live::new();
     let rows = live.until(child.pid(), "name", |name| name.text() == Some("a) R 1\\x0a\\x1b[2J"));

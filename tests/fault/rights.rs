@@ -25,7 +25,8 @@ impl Public {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let program = dir.path().join("netglance");
-        std::fs::copy(env!("CARGO_BIN_EXE_netglance"), &program).unwrap();
+        // by another process: what a child of another thread still holds open for writing cannot be run
+        assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_netglance")).arg(&program).status().unwrap().success());
         Self { _dir: dir, program }
     }
 
