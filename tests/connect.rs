@@ -1,8 +1,8 @@
 //! Does the dashboard of a host far away tell what happens on the way, and come back by itself?
 //!
-//! Two real agents, each in a network namespace of its own, and dashboards in a third one. They meet as through `ssh -L`:
-//! a relay at each end of the link carries bytes between a port of the client's loopback and the agent's unix socket. Needs
-//! root; everything ends with the test.
+//! Two real agents, each in a network namespace of its own, and dashboards in a third one. They meet as through `ssh -L`
+//! (a relay at each end of the link carries bytes between a port of the client's loopback and the agent's unix socket), or
+//! by TLS over the link. Needs root; everything ends with the test.
 
 #![cfg(test)]
 
@@ -34,7 +34,13 @@ impl Agent {
     fn start(dir: &Path, name: &'static str, in_network_of: Option<u32>) -> Self {
         let socket = dir.join(name);
         let mut command = netglance(&["serve", "--listen", "127.0.0.1:0", "--socket"]);
-        command.arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg(&socket);
+        Self::of(command, socket, name, in_network_of)
+    }
+
+    /// Starts an agent by a command.
+    fn of(mut command: Command, socket: PathBuf, name: &'static str, in_network_of: Option<u32>) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let network = in_network_of.map(|pid| std::fs::File::open(format!("/proc/{pid}/ns/net")).unwrap());
         // SAFETY: all of these are async-signal-safe system calls
         unsafe {
@@ -191,18 +197,24 @@ struct Far {
     port: u16,
 }
 
+/// A network behind a link, and the address of its end.
+fn linked(number: u8) -> (Holder, String) {
+    let network = Holder::start();
+    let (here, there, pid) = (format!("10.77.{number}.1"), format!("10.77.{number}.2"), network.pid());
+    ip(&format!(
+        "link add near{number} type veth peer name far{number} netns {pid}\n\
+         address add {here}/24 dev near{number}\nlink set near{number} up\n"
+    ));
+    network.inside(|| {
+        ip(&format!("link set lo up\naddress add {there}/24 dev far{number}\nlink set far{number} up\n"));
+    });
+    (network, there)
+}
+
 impl Far {
     fn new(dir: &Path, name: &'static str, number: u8) -> Self {
-        let network = Holder::start();
-        let (here, there) = (format!("10.77.{number}.1"), format!("10.77.{number}.2"));
+        let (network, there) = linked(number);
         let pid = network.pid();
-        ip(&format!(
-            "link add near{number} type veth peer name far{number} netns {pid}\n\
-             address add {here}/24 dev near{number}\nlink set near{number} up\n"
-        ));
-        network.inside(|| {
-            ip(&format!("link set lo up\naddress add {there}/24 dev far{number}\nlink set far{number} up\n"));
-        });
         let agent = Agent::start(dir, name, Some(pid));
         let socket = agent.socket.clone();
         let listener = network.inside(|| TcpListener::bind((there.as_str(), 7000)).unwrap());
@@ -322,5 +334,100 @@ fn root_a_process_far_away_can_be_looked_into() {
         session.escape();
         session.send("q");
         assert_eq!(session.end(), 0);
+    });
+}
+
+/// What somebody does who looks at another host for the first time, with a home of their own.
+struct Visitor<'a> {
+    home: &'a Path,
+    at: &'a str,
+    token: &'a str,
+}
+
+impl Visitor<'_> {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = netglance(args);
+        command.arg(self.at).env("HOME", self.home).env("NETGLANCE_TOKEN", self.token);
+        command
+    }
+
+    fn dashboard(&self) -> Session {
+        Session::spawn(160, 45, self.command(&["connect"]))
+    }
+
+    /// Exit code and what standard error says, without a terminal.
+    fn script(&self) -> (Option<i32>, String) {
+        let output = self.command(&["show", "load", "--host"]).stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+#[test]
+fn root_another_host_is_met_with_its_key_and_a_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, home) = (dir.path().join("netglance.toml"), dir.path().join("home"));
+    std::fs::create_dir(&home).unwrap();
+    let (socket, state) = (dir.path().join("socket"), dir.path().join("state"));
+    std::fs::write(
+        &config,
+        format!(
+            "[serve]\nlisten = [\"10.77.1.2:61208\"]\nsocket = \"{}\"\nstate = \"{}\"\n",
+            socket.display(),
+            state.display()
+        ),
+    )
+    .unwrap();
+    let config = config.to_str().unwrap();
+    let made = netglance(&["--config", config, "token", "add", "visitor"]).output().unwrap();
+    let token = String::from_utf8(made.stdout).unwrap();
+    within(UnshareFlags::NEWNET, || {
+        ip("link set lo up\n");
+        let (network, there) = linked(1);
+        let serve = || {
+            let command = netglance(&["--config", config, "serve"]);
+            let agent = Agent::of(command, socket.clone(), "hv-one", Some(network.pid()));
+            let begin = Instant::now();
+            while TcpStream::connect((there.as_str(), 61208)).is_err() {
+                assert!(begin.elapsed() < PATIENT, "no agent");
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+            agent
+        };
+        let agent = serve();
+        let visitor = Visitor { home: &home, at: &there, token: token.trim() };
+
+        // a script is not asked, and a person may say no
+        let (code, said) = visitor.script();
+        assert!(code == Some(3) && said.contains("its key is not known: SHA256:"), "{code:?} {said}");
+        let mut session = visitor.dashboard();
+        session.wait_for("the question", |screen| screen.contains("SHA256:") && screen.contains("(yes/no)"));
+        session.send("no\n");
+        assert_eq!(session.end(), 3);
+        assert!(!home.join(".local/state/netglance/known_hosts").exists());
+
+        let mut session = visitor.dashboard();
+        session.wait_for("the question", |screen| screen.contains("(yes/no)"));
+        session.send("yes\n");
+        let live =
+            |screen: &str| screen.contains("hv-one") && screen.contains("via 10.77.1.2") && screen.contains("CPU");
+        session.wait_for("the host far away", live);
+        session.send("q");
+        assert_eq!(session.end(), 0);
+        assert_eq!(first_forbidden(&session.raw), None);
+        assert_eq!(visitor.script(), (Some(0), String::new()), "the key is known from now on");
+        let (code, said) = Visitor { token: "guess", ..visitor }.script();
+        assert!(code == Some(3) && said.contains("token"), "{code:?} {said}");
+
+        // another key under the same address: no dashboard, and none that reconnects
+        let mut session = visitor.dashboard();
+        session.wait_for("no question any more", live);
+        drop(agent);
+        std::fs::remove_dir_all(&state).unwrap();
+        let _agent = serve();
+        session.wait_for("the refusal", |screen| screen.contains("ITS KEY HAS CHANGED"));
+        session.send("q");
+        assert_eq!(session.end(), 0);
+        let (code, said) = visitor.script();
+        assert!(code == Some(3) && said.contains("known_hosts"), "{code:?} {said}");
     });
 }
