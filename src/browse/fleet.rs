@@ -19,7 +19,7 @@ use crate::model::{
     Action, ActionError, Demand, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table, TableState,
     Text, Timestamp, lock,
 };
-use crate::store::history::History;
+use crate::store::history::{DEFAULT_LIMIT, History};
 use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
 use crate::wire::proto;
@@ -29,6 +29,9 @@ const CONNECTING: usize = 256;
 
 /// Threads that look up names.
 const LOOKUPS: usize = 8;
+
+/// Memory for the past of a host, in bytes, where there are so many that the usual limit is not enough.
+const PAST: usize = 16 << 10;
 
 /// Least time between two samples.
 const SPACING: Duration = Duration::from_millis(500);
@@ -82,7 +85,7 @@ impl Fleet {
             rows,
             dirty: true,
             snapshot: Arc::default(),
-            history: History::default(),
+            history: History::new(DEFAULT_LIMIT.max(entries.len() * PAST)),
             demands: BTreeMap::new(),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), levels: options.levels, on_change });

@@ -1,7 +1,7 @@
 //! How are many hosts, and which of their columns come first?
 
 use super::line::{self, gap};
-use super::{Cx, Item, Line, Role, alert, header};
+use super::{Cx, Item, Line, Role, alert, header, number, toggle};
 use crate::browse::{FleetRow, Link, position};
 use crate::col;
 use crate::collect::cpu::CpuRow;
@@ -10,7 +10,8 @@ use crate::collect::load::LoadRow;
 use crate::collect::memory::MemoryRow;
 use crate::collect::mount::MountRow;
 use crate::collect::pressure::PressureRow;
-use crate::model::{Host, Level, Table};
+use crate::model::{Host, LabelDef, Level, Table};
+use crate::store::rate::View;
 
 /// Columns that summarize a host, in the order shown.
 const SUMMARY: &[(&Table, usize)] = &[
@@ -44,8 +45,36 @@ pub fn order(table: &str) -> Vec<(usize, bool)> {
     if table == FleetRow::TABLE.name { worst.map(|column| (column, true)).to_vec() } else { Vec::new() }
 }
 
-/// What there is to say of one host beside its row: where it is, how it is reached and why.
-pub fn detail(cx: &Cx<'_>, row: usize) -> Option<Line> {
+/// The column of a table whose past stands beside it, and the cells that the past has.
+pub fn past(cx: &Cx<'_>, table: &str, width: u16) -> Option<(usize, u16)> {
+    let column = position(&CpuRow::TABLE.name, &CpuRow::TABLE.columns.get(col!(CpuRow, used))?.name)?;
+    let shown = table == FleetRow::TABLE.name && !cx.on(toggle::NO_SPARKLINES);
+    shown.then_some((column, if width < 120 { 5 } else { 10 }))
+}
+
+/// The past of a cell.
+pub fn spark(cx: &Cx<'_>, view: &View, row: usize, (column, width): (usize, u16)) -> Item {
+    number::spark(cx, view, row, column, width, Some(1.0))
+}
+
+/// What there is to say of one host beside its row, in at most so many lines: where it is, how it is reached and why.
+pub fn detail(cx: &Cx<'_>, row: usize, (width, lines): (u16, u16)) -> Vec<Line> {
+    let Some((host, facts)) = facts(cx, row) else { return Vec::new() };
+    let mut out = vec![vec![line::text(format!(" {host} "), Role::Title)]];
+    for (at, fact) in facts.into_iter().enumerate() {
+        let words = format!("{} {fact}", if at == 0 { "" } else { " ·" });
+        let full = out.len() >= usize::from(lines);
+        if let Some(last) = out.last_mut().filter(|last| full || line::width(last) + line::cells(&words) <= width) {
+            last.push(line::text(words, Role::Plain));
+        } else {
+            out.push(vec![line::text(format!("   {fact}"), Role::Plain)]);
+        }
+    }
+    out.into_iter().map(|one| line::clip(one, width)).collect()
+}
+
+/// A host and what there is to say of it, what matters most first.
+fn facts(cx: &Cx<'_>, row: usize) -> Option<(String, Vec<String>)> {
     let view = cx.views.get(&FleetRow::TABLE.name)?;
     let words = |column: usize| view.table().columns.get(column)?.words(&view.cell(row, column), writing(cx));
     let (host, state) = (words(col!(FleetRow, host))?, words(col!(FleetRow, state))?);
@@ -57,11 +86,20 @@ pub fn detail(cx: &Cx<'_>, row: usize) -> Option<Line> {
     facts.extend(words(col!(FleetRow, boot)).map(|up| format!("up {up}")));
     facts.extend(words(col!(FleetRow, skew)).map(|skew| format!("clock off by {skew}")));
     facts.extend(words(col!(FleetRow, groups)).filter(|groups| !groups.is_empty()));
-    Some(vec![line::text(format!(" {host}  "), Role::Title), line::text(facts.join(" · "), Role::Plain)])
+    Some((host, facts))
 }
 
 fn writing(cx: &Cx<'_>) -> crate::model::Writing {
     crate::model::Writing { rate: true, style: cx.style, now: cx.now, exact: 100_000 }
+}
+
+/// How many hosts are in each state that any is in: those that live, then the worst first.
+fn states(view: &View) -> Vec<(usize, &'static LabelDef)> {
+    let is = |row: &usize, label: &LabelDef| view.raw().cell(*row, col!(FleetRow, state)).text() == Some(label.name);
+    let count = |label: &'static LabelDef| ((0..view.len()).filter(|row| is(row, label)).count(), label);
+    let mut counted: Vec<_> = Link::LABELS.iter().map(count).filter(|(count, _)| *count > 0).collect();
+    counted.sort_by_key(|(_, label)| (label.name != Link::Live.name(), std::cmp::Reverse(label.level)));
+    counted
 }
 
 /// The first line of the screen: how many hosts are in which state.
@@ -72,14 +110,14 @@ pub fn heading(cx: &Cx<'_>, width: u16) -> Line {
     let room = width.saturating_sub(line::width(&right)).saturating_sub(1);
     let mut out = vec![line::text("fleet", Role::Title)];
     if let Some(view) = cx.views.get(&FleetRow::TABLE.name) {
-        out.push(line::text(format!("  {} hosts", view.len()), Role::Plain));
-        for label in Link::LABELS {
-            let is = |row: &usize| view.raw().cell(*row, col!(FleetRow, state)).text() == Some(label.name);
-            let count = (0..view.len()).filter(is).count();
-            if count > 0 {
+        out.push(line::text(format!("  {} host{}", view.len(), if view.len() == 1 { "" } else { "s" }), Role::Plain));
+        // what has no room is left out whole, and last what is worst
+        for (count, label) in states(&view) {
+            let sign = u16::from(label.level > Level::Ok);
+            let words = format!("{count} {}", label.name);
+            if line::width(&out) + 3 + line::cells(&words) + sign <= room {
                 let role = if label.level == Level::Ok { Role::Plain } else { Role::Level(label.level) };
-                out.push(line::text(" · ", Role::Muted));
-                out.push(line::text(format!("{count} {}", label.name), role));
+                out.extend([line::text(" · ", Role::Muted), line::text(words, role)]);
             }
         }
     }

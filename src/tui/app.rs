@@ -266,7 +266,7 @@ impl App {
     pub(super) fn writing(&self) -> Reader<'_> {
         let scale = panel::scale(&self.cx());
         let (levels, show) = (&*self.config.levels, &self.config.show);
-        Reader { style: self.style(), levels, show, now: self.now(), scale }
+        Reader { style: self.style(), levels, show, now: self.now(), scale, past: None }
     }
 
     /// The host whose past is shown.

@@ -4,7 +4,7 @@
 
 use super::table_view::TableView;
 use crate::model::{Cell, Column, Kind, Level, Style, Timestamp, Type, Unit, Writing};
-use crate::panel::{Role, Scale};
+use crate::panel::{Item, Role, Scale};
 use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
 
@@ -33,6 +33,8 @@ pub struct Reader<'a> {
     pub now: Timestamp,
     /// A column that is shown as a part of something larger.
     pub scale: Option<Scale>,
+    /// Tells the past of a column of a row in so many cells.
+    pub past: Option<&'a dyn Fn(usize, (usize, u16)) -> Item>,
 }
 
 impl Reader<'_> {

@@ -381,15 +381,16 @@ fn ascii(seen: &mut Seen) {
 struct Many;
 
 const HOSTS: &str = "\
-fleet host=hv-01 state=live seen=1799999999 cpu_used=0.22 memory_used=0.41 load_per_cpu=0.3 link_rx_bytes=12e6 \
-link_tx_bytes=9e6 mount_used_share=0.44 pressure_some_avg10=0.01 cpu_steal_share=0 version=0.1.0
-fleet host=hv-07 state=live critical=2 warning=1 seen=1799999999 cpu_used=0.91 memory_used=0.95 load_per_cpu=1.4 \
+fleet host=hv-01 state=live since=1799990000 address=10.0.0.1:61208 version=0.1.0 boot=1799000000 skew=-0.2 \
+groups=prod~rack-3 seen=1799999999 cpu_used=0.22 memory_used=0.41 load_per_cpu=0.3 link_rx_bytes=12e6 \
+link_tx_bytes=9e6 mount_used_share=0.44 pressure_some_avg10=0.01 cpu_steal_share=0
+fleet host=hv-07 state=live since=1799900000 critical=2 warning=1 seen=1799999999 cpu_used=0.91 memory_used=0.95 load_per_cpu=1.4 \
 link_rx_bytes=512e6 link_tx_bytes=102e6 mount_used_share=0.81 pressure_some_avg10=0.11 cpu_steal_share=0.02
-fleet host=hv-112 state=stale careful=1 seen=1799999960 cpu_used=0.31 memory_used=0.52 load_per_cpu=0.2 \
+fleet host=hv-112 state=stale since=1799999961 careful=1 seen=1799999960 cpu_used=0.31 memory_used=0.52 load_per_cpu=0.2 \
 link_rx_bytes=1e6 link_tx_bytes=2e6 mount_used_share=0.7 reason=connected,~but~says~nothing
-fleet host=hv-044 state=unreachable warning=1 reason=Connection~refused~(os~error~111)
-fleet host=hv-045 state=connecting
-fleet host=edge-1.example.net state=key-changed critical=1 seen=1799990000 reason=the~key~of~the~agent~is~another~one
+fleet host=hv-044 state=unreachable warning=1 since=1799999760 retry=1800000021 address=hv-044:61208 groups=test reason=Connection~refused~(os~error~111)
+fleet host=hv-045 state=connecting since=1799999999
+fleet host=edge-1.example.net state=key-changed since=1799990000 critical=1 seen=1799990000 reason=the~key~of~the~agent~is~another~one
 ";
 
 impl Host for Many {
@@ -403,8 +404,11 @@ impl Host for Many {
         let tables = [("fleet", state(table, Ok([rows(), rows()])))].into();
         Arc::new(Snapshot { tables, generation: 2 })
     }
-    fn history(&self, _: &HistoryAsk) -> Option<Series> {
-        None
+    fn history(&self, ask: &HistoryAsk) -> Option<Series> {
+        let snapshot = self.latest();
+        let view = View::new(snapshot.get(&ask.table)?.now.as_ref()?, None, Mode::Rate);
+        let value = view.cell(view.find(&ask.key)?, view.table().position(&ask.column)?).number()?;
+        Some(past(value).answer(ask))
     }
     fn act(&self, _: &Action) -> Result<(), ActionError> {
         Err(ActionError::Off)

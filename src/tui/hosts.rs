@@ -12,8 +12,9 @@ use super::{Error, paint};
 /// What there is to say of the selected host, or of the first one.
 pub(super) fn strip(app: &mut App, buffer: &mut Buffer, area: Rect) {
     let found = app.focus().and_then(|(_, view, state)| state.row(&view).or_else(|| state.rows.first().copied()));
-    if let Some(line) = found.and_then(|row| crate::panel::fleet::detail(&app.cx(), row)) {
-        paint::line(buffer, area, &line, &app.theme);
+    let lines = found.map(|row| crate::panel::fleet::detail(&app.cx(), row, (area.width, area.height)));
+    for (y, line) in (area.top()..area.bottom()).zip(lines.unwrap_or_default()) {
+        paint::line(buffer, Rect { y, height: 1, ..area }, &line, &app.theme);
     }
 }
 

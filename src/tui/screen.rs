@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use super::app::{App, Page, Spot};
+use super::cell::Reader;
 use super::keymap::Act;
 use super::overlay::Overlay;
 use super::paint::{self, put};
@@ -18,6 +19,7 @@ use super::text::width;
 use crate::model::{Level, State, Table};
 use crate::panel::{Body, Item, Line, Node, Role, Size, Space, TOGGLES, TableSpec, VIEWS, Views as _, toggle};
 use crate::store::query::Order;
+use crate::store::rate::View;
 
 /// Draws everything into a fresh buffer of the app's size.
 pub(super) fn draw(app: &mut App) -> Buffer {
@@ -86,12 +88,21 @@ fn one_table(app: &mut App, buffer: &mut Buffer, mut body: Rect, name: &'static 
     let sort = crate::panel::fleet::order(name);
     let spec = TableSpec { table: name, columns: Vec::new(), sort, tree: None };
     let title = app.table(name).map_or(name.to_owned(), |table| table.title().to_owned());
-    let strip = app.fleet.is_some() && body.height > 5;
-    body.height -= u16::from(strip);
+    let strip = match body.height {
+        _ if app.fleet.is_none() => 0,
+        0..=5 => 0,
+        6..=14 => 1,
+        _ => {
+            if body.width < 160 {
+                2
+            } else {
+                1
+            }
+        }
+    };
+    body.height -= strip;
     framed_table(app, buffer, body, &spec, name.to_owned(), (&title, &Line::new()));
-    if strip {
-        super::hosts::strip(app, buffer, Rect { y: body.bottom(), height: 1, ..body });
-    }
+    super::hosts::strip(app, buffer, Rect { y: body.bottom(), height: strip, ..body });
     body
 }
 
@@ -420,7 +431,7 @@ fn framed_table(
     // the first column has the row's glyph, the last keeps away from the frame
     inner.width = padded.right().saturating_sub(inner.x);
     let placed = if let Some(view) = view {
-        table_paint::draw(buffer, inner, &view, &mut state, &app.writing(), &app.theme)
+        rows(app, buffer, inner, &view, &mut state)
     } else {
         state.rows.clear();
         paint::body(buffer, padded, &crate::panel::why(&app.cx(), table), &app.theme);
@@ -431,6 +442,14 @@ fn framed_table(
     }
     app.tables.insert(key.clone(), state);
     app.spots.push(Spot { key, table: spec.table, area: inner, placed });
+}
+
+/// The rows of a table with what stands beside them.
+fn rows(app: &App, buffer: &mut Buffer, area: Rect, view: &View, state: &mut TableView) -> Vec<table_paint::Placed> {
+    let cx = app.cx();
+    state.past = crate::panel::fleet::past(&cx, &view.table().name, area.width);
+    let past = |row, place| crate::panel::fleet::spark(&cx, view, row, place);
+    table_paint::draw(buffer, area, view, state, &Reader { past: Some(&past), ..app.writing() }, &app.theme)
 }
 
 /// What some cells of a table lack, with what can be done about it rather than the errno.

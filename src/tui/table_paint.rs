@@ -10,12 +10,15 @@ use super::table_view::TableView;
 use super::text::{cut, fit, from_cell, width};
 use super::theme::Theme;
 use crate::model::Level;
-use crate::panel::Role;
+use crate::panel::{Item, Role};
 use crate::store::query::Order;
 use crate::store::rate::View;
 
 /// Widest a column of words gets while there is another behind it.
 const WORDS: usize = 24;
+
+/// Fewest cells of words that are cut.
+const LETTERS: u16 = 6;
 
 /// Where a column is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +82,12 @@ pub fn draw(
                 continue;
             };
             draw_cell(buffer, y, view, *one, cell, (state, depth), theme);
+            if let Some((past, place)) = reader.past.zip(state.past.filter(|(column, _)| *column == one.column))
+                && let Item::Spark { points, top, role, .. } = past(*row, place)
+            {
+                let cells = place.1.min(one.width);
+                super::paint::spark(buffer, Rect::new(one.x, y, cells, 1), &points, top, theme.bar(role));
+            }
         }
         if selected == Some(state.top + i) {
             tint(buffer, line, theme.selected());
@@ -178,10 +187,11 @@ fn place(area: Rect, view: &View, state: &TableView) -> Vec<Placed> {
         if room == 0 {
             break;
         }
-        let wanted = state.widths.get(column).copied().unwrap_or(1) as u16;
+        let past = state.past.filter(|past| past.0 == *column).map_or(0, |(_, cells)| cells + 1);
+        let wanted = state.widths.get(column).copied().unwrap_or(1) as u16 + past;
         let words = view.table().columns.get(*column).is_some_and(|column| !is_right(column));
-        // half a number is worse than none
-        if !words && wanted > room {
+        // half a number is worse than none, and so are a few letters of words
+        if wanted > room && at > 0 && (!words || room < LETTERS) {
             break;
         }
         let width = if at == last && words { room } else { wanted.min(room) };
