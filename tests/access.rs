@@ -12,8 +12,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netglance::client::{Access, Error, KeyError, RemoteHost, Secret, Target};
+use netglance::browse::{self, Entry, Fleet, Options, Speak};
+use netglance::client::{Access, Certificate, Error, Fingerprint, KeyError, KnownHosts, RemoteHost, Secret, Target};
 use netglance::model::{Connection, Host as _};
+use netglance::store::level::Thresholds;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -186,7 +189,11 @@ impl Agent {
     }
 
     fn access(&self) -> Access {
-        Access { known: Some(self.dir.path().join("known_hosts")), tls: true, ..Access::default() }
+        Access { known: Some(KnownHosts::at(self.known())), tls: true, ..Access::default() }
+    }
+
+    fn known(&self) -> PathBuf {
+        self.dir.path().join("known_hosts")
     }
 
     /// What an ended agent leaves.
@@ -218,17 +225,17 @@ fn a_key_is_known_or_there_is_no_connection() {
     let (agent, token) = guarded();
     let access = Access { token: Some(Arc::clone(&token)), ..agent.access() };
     let KeyError::Unknown(key) = agent.key(&access) else { panic!() };
-    assert!(!access.known.as_ref().unwrap().exists());
+    assert!(!agent.known().exists());
     // once taken for right it stays
     let new = Access { accept_new: true, ..access.clone() };
     for access in [&new, &access] {
         let host = RemoteHost::connect(agent.target(), access.clone(), Box::new(|| {})).unwrap();
         assert!(matches!(host.connection(), Connection::Connecting { .. } | Connection::Live { .. }));
     }
-    let known = std::fs::read_to_string(access.known.as_ref().unwrap()).unwrap();
+    let known = std::fs::read_to_string(agent.known()).unwrap();
     assert_eq!(known, format!("{} {key}\n", agent.target()));
     // another key under the same name
-    std::fs::write(access.known.as_ref().unwrap(), format!("{} SHA256:{}\n", agent.target(), "A".repeat(43))).unwrap();
+    std::fs::write(agent.known(), format!("{} SHA256:{}\n", agent.target(), "A".repeat(43))).unwrap();
     for access in [new, access] {
         assert!(matches!(agent.key(&access), KeyError::Changed { now, .. } if now == key));
     }
@@ -307,4 +314,212 @@ fn a_stranger_hears_no_token() {
     let heard = heard.join().unwrap();
     assert!(!heard.is_empty());
     assert!(!heard.windows(6).any(|piece| piece == b"canary"));
+}
+
+/// A file that nobody else may read.
+fn private(dir: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = dir.path().join(name);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    path
+}
+
+/// Many hosts, as they are watched.
+struct Watched {
+    fleet: Arc<Fleet>,
+    changes: std::sync::mpsc::Receiver<()>,
+}
+
+impl Watched {
+    fn start(hosts: Vec<Entry>, access: Access) -> Self {
+        let (sender, changes) = std::sync::mpsc::channel();
+        let sender = std::sync::Mutex::new(sender);
+        let levels = Arc::new(Thresholds::new(&Vec::new(), browse::tables().iter().copied()).unwrap());
+        let told = Arc::new(move || {
+            let _ = sender.lock().unwrap().send(());
+        });
+        Self { fleet: Fleet::start(Options { hosts, access, levels }, told).unwrap(), changes }
+    }
+
+    /// State and reason of a host.
+    fn host(&self, name: &str) -> (String, String) {
+        let rows = Arc::clone(&self.fleet.latest().get("fleet").unwrap().now.as_ref().unwrap().rows);
+        let word = |row, column: &str| {
+            rows.cell(row, rows.table().position(column).unwrap()).text().unwrap_or_default().to_owned()
+        };
+        let row = (0..rows.len()).find(|row| word(*row, "host") == name).unwrap();
+        (word(row, "state"), word(row, "reason"))
+    }
+
+    /// Waits until a host is so, and tells the reason.
+    fn becomes(&self, name: &str, state: &str) -> String {
+        loop {
+            let now = self.host(name);
+            if now.0 == state {
+                return now.1;
+            }
+            assert!(self.changes.recv_timeout(PATIENCE).is_ok(), "{name} is {now:?}, not {state}");
+        }
+    }
+}
+
+#[test]
+fn each_of_many_hosts_is_told_a_token_only_when_its_key_is_right() {
+    let (agent, token) = guarded();
+    let KeyError::Unknown(key) = agent.key(&agent.access()) else { panic!() };
+    let other: Fingerprint = format!("SHA256:{}", "A".repeat(43)).parse().unwrap();
+    let token_file = private(&agent.dir, "token", token.reveal());
+    let wrong = private(&agent.dir, "wrong", "ng_canary");
+    // the same agent at addresses of their own
+    let port = agent.address.rsplit_once(':').unwrap().1;
+    let target = |n: usize| -> Target { format!("127.0.0.{n}:{port}").parse().unwrap() };
+    let speak = Speak { tls: true, token_file: Some(token_file), ..Speak::default() };
+    let host = |n: usize, name: &str, speak: Speak| Entry { name: name.into(), speak, ..Entry::of(target(n)) };
+    let access = agent.access();
+    let known = access.known.clone().unwrap();
+    known.remember(&target(3), key).unwrap();
+    known.remember(&target(4), other).unwrap();
+    let hosts = vec![
+        host(2, "pinned", Speak { key: Some(key), ..speak.clone() }),
+        host(3, "known", speak.clone()),
+        host(4, "changed", speak.clone()),
+        host(5, "pinned to another", Speak { key: Some(other), ..speak.clone() }),
+        host(6, "unknown", speak.clone()),
+        host(7, "guessing", Speak { key: Some(key), token_file: Some(wrong), ..speak.clone() }),
+        host(8, "without a token", Speak { key: Some(key), token_file: Some(agent.dir.path().join("none")), ..speak }),
+    ];
+    let watched = Watched::start(hosts, access);
+    for name in ["pinned", "known"] {
+        watched.becomes(name, "live");
+    }
+    for name in ["changed", "pinned to another"] {
+        assert!(watched.becomes(name, "key-changed").contains("ITS KEY HAS CHANGED"));
+    }
+    let told = watched.becomes("unknown", "protected");
+    assert!(told.contains(&key.to_string()) && told.contains(&format!("netglance connect {}", target(6))), "{told}");
+    let told = watched.becomes("guessing", "protected");
+    assert!(told.contains("token") && !told.contains("canary"), "{told}");
+    assert!(watched.becomes("without a token", "protected").contains("none: "));
+}
+
+/// A block of PEM.
+fn pem(what: &str, bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+    format!("-----BEGIN {what}-----\n{text}\n-----END {what}-----\n")
+}
+
+/// An authority of clients.
+struct Authority {
+    pem: String,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let own = params.self_signed(&key).unwrap();
+        Self { pem: pem("CERTIFICATE", own.der()), issuer: rcgen::Issuer::new(params, key) }
+    }
+
+    /// A certificate that is good until a year, and its key, in one file.
+    fn sign(&self, dir: &tempfile::TempDir, name: &str, until: i32) -> PathBuf {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let own = params.signed_by(&key, &self.issuer).unwrap();
+        private(dir, name, &(pem("CERTIFICATE", own.der()) + &pem("PRIVATE KEY", &key.serialize_der())))
+    }
+}
+
+#[test]
+fn an_agent_with_an_authority_serves_whom_it_has_signed() {
+    let (dir, authority) = (for_others(), Authority::new());
+    let config = dir.path().join("netglance.toml");
+    std::fs::write(dir.path().join("ca.pem"), &authority.pem).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(config, format!("{text}client_ca = \"{}\"\n", dir.path().join("ca.pem").display())).unwrap();
+    let agent = Agent::start(dir);
+    let state = agent.dir.path().join("client");
+    let certificates = [
+        ("right", Some(authority.sign(&agent.dir, "right", 2999)), ""),
+        ("none", None, "wants a certificate"),
+        ("foreign", Some(Authority::new().sign(&agent.dir, "foreign", 2999)), "does not know the authority"),
+        ("ended", Some(authority.sign(&agent.dir, "ended", 2001)), "has ended"),
+    ];
+    // from scripts
+    for (name, certificate, why) in &certificates {
+        let mut args = vec!["show", "load", "--tls", "--accept-new", "--host", &agent.address];
+        let path = certificate.as_ref().map(|path| path.to_str().unwrap().to_owned());
+        args.extend(path.iter().flat_map(|path| ["--cert", path.as_str()]));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netglance"));
+        let output = command.args(args).env("XDG_STATE_HOME", &state).output().unwrap();
+        let code = if why.is_empty() { 0 } else { 3 };
+        assert!(output.status.code() == Some(code) && told(&output).contains(why), "{name}: {}", told(&output));
+    }
+    // and many at once
+    let port = agent.address.rsplit_once(':').unwrap().1;
+    let host = |(n, (name, cert, _)): (usize, &(&str, Option<PathBuf>, &str))| Entry {
+        name: (*name).into(),
+        speak: Speak { tls: true, cert: cert.clone(), ..Speak::default() },
+        ..Entry::of(format!("127.0.0.{}:{port}", n + 1).parse().unwrap())
+    };
+    let hosts = certificates.iter().enumerate().map(host).collect();
+    let watched = Watched::start(hosts, Access { accept_new: true, ..agent.access() });
+    for (name, _, why) in &certificates {
+        let told = watched.becomes(name, if why.is_empty() { "live" } else { "protected" });
+        assert!(told.contains(why), "{name}: {told}");
+    }
+}
+
+#[test]
+fn a_stranger_who_speaks_tls_hears_neither_token_nor_certificate() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target: Target = listener.local_addr().unwrap().to_string().parse().unwrap();
+    let made = rcgen::generate_simple_self_signed(["agent".to_owned()]).unwrap();
+    let certificate = CertificateDer::from(made.cert.der().to_vec());
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let print = Fingerprint::of(&certificate).unwrap();
+    // one that would take any certificate of a client
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls::pki_types::pem::PemObject::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+    let asking =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config =
+        config.with_client_cert_verifier(asking.unwrap()).with_single_cert(vec![certificate], key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let config = Arc::new(config);
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut tls = rustls::ServerConnection::new(config).unwrap();
+        let outcome = loop {
+            if let Err(cause) = tls.complete_io(&mut stream) {
+                break cause.to_string();
+            }
+            if !tls.is_handshaking() {
+                break "spoken with".to_owned();
+            }
+        };
+        (outcome, tls.peer_certificates().is_some())
+    });
+    let token_file = Some(private(&dir, "token", "ng_canary"));
+    let cert = Some(authority.sign(&dir, "own", 2999));
+    let speak = Speak { tls: true, token_file, cert, ..Speak::default() };
+    let host = Entry { name: "stranger".into(), speak, ..Entry::of(target) };
+    let known = Some(KnownHosts::at(dir.path().join("known_hosts")));
+    let watched = Watched::start(vec![host], Access { known, ..Access::default() });
+    assert!(watched.becomes("stranger", "protected").contains(&print.to_string()));
+    let (outcome, certified) = heard.join().unwrap();
+    assert!(outcome.contains("alert") && !certified, "{outcome}");
+    assert!(Certificate::read(&dir.path().join("own"), &dir.path().join("token")).is_err());
 }

@@ -15,8 +15,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use netglance::browse::{self, Entry, Fleet, Options, position};
+use netglance::client::Access;
 use netglance::model::{Connection, Demand, Host as _, Key, Rows};
 use netglance::store::level::{Limit, Threshold, Thresholds};
+use netglance::wire::proto;
 use simulated::Simulated;
 
 /// Longest wait for anything.
@@ -34,10 +36,13 @@ struct Agents {
 
 impl Agents {
     fn start(count: usize) -> Self {
+        Self::of(Simulated::new(), count)
+    }
+
+    fn of(simulated: Simulated, count: usize) -> Self {
         let address = |n: usize| SocketAddr::from((Ipv4Addr::new(127, 1, (n / 200) as u8, (n % 200) as u8 + 1), 0));
         let listeners: Vec<_> = (0..count).map(|n| std::net::TcpListener::bind(address(n)).unwrap()).collect();
         let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
-        let simulated = Simulated::new();
         let (serving, (stop, stopped)) = (simulated.clone(), tokio::sync::oneshot::channel());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -72,7 +77,7 @@ fn fleet(hosts: Vec<Entry>, levels: &[Threshold]) -> (Arc<Fleet>, Receiver<()>) 
         let _ = sender.lock().unwrap().send(());
     });
     let levels = Arc::new(Thresholds::new(levels, browse::tables().iter().copied()).unwrap());
-    (Fleet::start(Options { hosts, levels }, told).unwrap(), changes)
+    (Fleet::start(Options { hosts, access: Access::default(), levels }, told).unwrap(), changes)
 }
 
 fn rows(fleet: &Fleet) -> Arc<dyn Rows> {
@@ -167,4 +172,19 @@ fn hosts_that_cannot_be_watched_stay_in_the_list_with_the_reason() {
     let load = position("load", "per_cpu").unwrap();
     let live = (0..rows.len()).find(|row| rows.cell(*row, 0).text() == Some("live")).unwrap();
     assert!(!rows.cell(live, load).is_missing(), "what was known stays");
+}
+
+#[test]
+fn agents_of_a_version_that_makes_no_sense_say_so() {
+    let nonsense = proto::Table { name: "../".to_owned(), ..proto::Table::default() };
+    let schema = proto::Schema { tables: vec![nonsense] };
+    let simulated = Simulated::new();
+    for (version, state) in [("99.0.0", "version"), ("0.0.1", "version"), (env!("CARGO_PKG_VERSION"), "unreachable")] {
+        let mut strange = simulated.clone();
+        (strange.version, strange.schema) = (version, Some(schema.clone()));
+        let agents = Agents::of(strange, 1);
+        let (fleet, changes) = fleet(vec![entry(&agents.addresses[0])], &[]);
+        changed(&changes, version, || words(&fleet, "state").values().all(|now| now == state));
+        assert!(words(&fleet, "reason").values().all(|reason| reason.contains(version)));
+    }
 }

@@ -14,7 +14,7 @@ use super::keep::{Seat, Wanted, link};
 use super::list::{self, Entry};
 use super::summary;
 use super::table::{FleetRow, FleetRows, HostRow, Link, fleet, summaries, tables};
-use crate::client::{Opened, RemoteHost, Trouble};
+use crate::client::{Access, Opened, RemoteHost, Trouble};
 use crate::model::{
     Action, ActionError, Demand, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table, TableState,
     Text, Timestamp, lock,
@@ -43,6 +43,8 @@ type OnChange = Arc<dyn Fn() + Send + Sync>;
 pub struct Options {
     /// The hosts.
     pub hosts: Vec<Entry>,
+    /// What the client knows and has for any of them.
+    pub access: Access,
     /// When a value is worth a look: thresholds of the table `fleet`.
     pub levels: Arc<Thresholds>,
 }
@@ -100,7 +102,8 @@ impl Fleet {
             lines.push(ours);
             let Some(target) = entry.target.clone().filter(|_| entry.flaw.is_none()) else { continue };
             let (shared, gate, wanted) = (Arc::clone(&shared), Arc::clone(&gate), watched.clone());
-            seats.push(Seat { index, entry, target, shared, gate, wanted, line });
+            let access = options.access.clone();
+            seats.push(Seat { index, entry, target, access, shared, gate, wanted, line });
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

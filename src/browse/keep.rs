@@ -16,7 +16,7 @@ use super::list::Entry;
 use super::summary;
 use super::table::Link;
 use crate::client::session::{self, jittered, trouble};
-use crate::client::{Access, Opened, Target, Trouble, TroubleKind};
+use crate::client::{Access, KeyError, Opened, Target, Trouble, TroubleKind};
 use crate::model::{Text, Timestamp};
 use crate::wire::mirror::Mirror;
 use crate::wire::schema::{self, Schema};
@@ -40,6 +40,8 @@ pub(super) struct Seat {
     pub(super) index: usize,
     pub(super) entry: Entry,
     pub(super) target: Target,
+    /// What the client knows and has for any host.
+    pub(super) access: Access,
     pub(super) shared: Arc<Shared>,
     /// How many may connect at once.
     pub(super) gate: Arc<Semaphore>,
@@ -59,7 +61,8 @@ impl Seat {
             if begun.elapsed() >= STEADY {
                 pause = AGAIN.0;
             }
-            let rest = jittered(pause);
+            // a host that has refused somebody refuses him again, until somebody does something about it
+            let rest = jittered(if trouble.kind == TroubleKind::Unreachable { pause } else { AGAIN.1 });
             self.shared.lost(self.index, &trouble, Timestamp(Timestamp::now().0 + rest.as_nanos() as i64));
             tokio::time::sleep(rest).await;
             pause = (pause * 2).min(AGAIN.1);
@@ -69,7 +72,9 @@ impl Seat {
     /// One connection from its beginning to its end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Trouble> {
         let permit = self.gate.acquire().await;
-        let opened = Arc::new(session::open(&self.target, &Access::default()).await?);
+        let access = self.entry.speak.access(&self.access)?;
+        let opened = session::open(&self.target, &access).await.map_err(|trouble| self.explained(trouble))?;
+        let opened = Arc::new(opened);
         let now = Timestamp::now();
         drop(permit);
         let schema = adopted(&opened.describe)?;
@@ -90,6 +95,13 @@ impl Seat {
             mirror.resume();
             self.listen(stream.into_inner(), &mut mirror, &wanted).await?;
         }
+    }
+
+    /// What a person can do about a key that nobody has accepted.
+    fn explained(&self, trouble: Trouble) -> Trouble {
+        let Some(KeyError::Unknown(key)) = trouble.key else { return trouble };
+        let why = format!("its key is not accepted yet: {key} (`netglance connect {}` accepts it)", self.target);
+        Trouble { why: Text::from(why), ..trouble }
     }
 
     /// Takes what the host says until something else is wanted of it.
@@ -128,22 +140,19 @@ fn adopted(describe: &proto::DescribeReply) -> Result<Arc<Schema>, Trouble> {
     let Some(described) = &describe.schema else { return Ok(Arc::clone(schema::own())) };
     schema::adopt(described).map_err(|cause| {
         let version = Text::from(describe.version.as_str());
-        let newer = major(&version) > major(env!("CARGO_PKG_VERSION"));
-        let kind = if newer { TroubleKind::TooNew } else { TroubleKind::Unreachable };
+        // one of the own version has no excuse
+        let other = version.as_str() != env!("CARGO_PKG_VERSION");
+        let kind = if other { TroubleKind::Version } else { TroubleKind::Unreachable };
         Trouble { kind, why: Text::from(format!("agent {version}: {cause}")), key: None }
     })
-}
-
-fn major(version: &str) -> Option<u64> {
-    version.split('.').next()?.parse().ok()
 }
 
 /// The state that a trouble means.
 pub(super) fn link(kind: TroubleKind) -> Link {
     match kind {
         TroubleKind::Unreachable => Link::Unreachable,
-        TroubleKind::Protected => Link::Protected,
+        TroubleKind::Protected | TroubleKind::Uncertified => Link::Protected,
         TroubleKind::KeyChanged => Link::KeyChanged,
-        TroubleKind::TooNew => Link::TooNew,
+        TroubleKind::Version => Link::Version,
     }
 }

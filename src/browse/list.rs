@@ -11,8 +11,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::speak::Speak;
 use super::table::Link;
-use crate::client::{PORT, Target};
+use crate::client::{Fingerprint, FingerprintError, PORT, Target};
 use crate::collect::settings::Interval;
 use crate::model::Text;
 
@@ -32,6 +33,8 @@ pub struct Entry {
     pub groups: Vec<Text>,
     /// Time between two looks.
     pub interval: Duration,
+    /// How it is spoken with.
+    pub speak: Speak,
     /// Why it is not asked at all, and what that is.
     pub flaw: Option<(Link, Text)>,
 }
@@ -43,6 +46,23 @@ pub struct List {
     pub hosts: Vec<Entry>,
     /// `file_sd` files of Prometheus with more of them.
     pub file_sd: Vec<PathBuf>,
+    /// What holds for hosts of which nothing else is said.
+    pub usual: Usual,
+}
+
+/// What a list says of all its hosts.
+#[derive(Clone, Debug)]
+pub struct Usual {
+    /// Time between two looks.
+    pub interval: Duration,
+    /// How they are spoken with.
+    pub speak: Speak,
+}
+
+impl Default for Usual {
+    fn default() -> Self {
+        Self { interval: INTERVAL, speak: Speak::default() }
+    }
 }
 
 /// Why a text is no list.
@@ -59,8 +79,13 @@ pub struct Mistake {
 /// The file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct Written {
     interval: Option<Interval>,
+    token_file: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    cert_key: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    tls: bool,
     #[serde(default, rename = "file_sd")]
     more: Vec<PathBuf>,
     #[serde(default)]
@@ -77,6 +102,13 @@ struct HostSettings {
     #[serde(default)]
     groups: Vec<String>,
     interval: Option<Interval>,
+    token_file: Option<PathBuf>,
+    key: Option<Spanned<String>>,
+    cert: Option<PathBuf>,
+    cert_key: Option<PathBuf>,
+    tls: Option<bool>,
+    #[serde(default)]
+    insecure: bool,
 }
 
 /// One entry of a `file_sd` file.
@@ -95,17 +127,19 @@ impl Entry {
             Target::Tcp { host, port } if *port == PORT => Text::from(host.as_str()),
             _ => address.clone(),
         };
-        Self { name, target: Some(target), address, groups: Vec::new(), interval: INTERVAL, flaw: None }
+        let Usual { interval, speak } = Usual::default();
+        Self { name, target: Some(target), address, groups: Vec::new(), interval, speak, flaw: None }
     }
 
     /// A host as somebody has written it, whatever that is.
-    fn written(text: &str, groups: Vec<Text>) -> Self {
+    fn written(text: &str, groups: Vec<Text>, usual: &Usual) -> Self {
+        let Usual { interval, speak } = usual.clone();
         match text.parse() {
-            Ok(target) => Self { groups, ..Self::of(target) },
+            Ok(target) => Self { groups, interval, speak, ..Self::of(target) },
             Err(cause) => {
                 let (name, why): (_, crate::client::TargetError) = (Text::from(text), cause);
                 let flaw = Some((Link::Wrong, Text::from(why.to_string())));
-                Self { name: name.clone(), target: None, address: name, groups, interval: INTERVAL, flaw }
+                Self { name: name.clone(), target: None, address: name, groups, interval, speak, flaw }
             }
         }
     }
@@ -116,20 +150,26 @@ impl Entry {
 /// # Errors
 /// The first mistake, with its place.
 pub fn read(text: &str) -> Result<List, Mistake> {
-    let File { interval, more, host } = toml::from_str(text).map_err(|error: toml::de::Error| Mistake {
+    let file: Written = toml::from_str(text).map_err(|error: toml::de::Error| Mistake {
         span: error.span(),
         message: error.message().trim().replace('\n', ": "),
         hint: String::new(),
     })?;
-    let interval = interval.map_or(INTERVAL, |interval| interval.0);
-    let hosts = host.into_iter().map(|host| entry(host, interval)).collect::<Result<_, _>>()?;
-    Ok(List { hosts, file_sd: more })
+    let span = file.cert_key.as_ref().map(Spanned::span);
+    let cert_key = file.cert_key.map(Spanned::into_inner);
+    let speak = Speak { token_file: file.token_file, cert: file.cert, cert_key, tls: file.tls, ..Speak::default() };
+    if let Some(why) = speak.contradiction() {
+        return Err(Mistake { span, message: why.to_owned(), hint: String::new() });
+    }
+    let usual = Usual { interval: file.interval.map_or(INTERVAL, |interval| interval.0), speak };
+    let hosts = file.host.into_iter().map(|host| entry(host, &usual)).collect::<Result<_, _>>()?;
+    Ok(List { hosts, file_sd: file.more, usual })
 }
 
-fn entry(host: HostSettings, interval: Duration) -> Result<Entry, Mistake> {
+fn entry(host: HostSettings, usual: &Usual) -> Result<Entry, Mistake> {
     let span = host.address.span();
     let target: Target = host.address.get_ref().parse().map_err(|cause: crate::client::TargetError| Mistake {
-        span: Some(span),
+        span: Some(span.clone()),
         message: cause.to_string(),
         hint: String::new(),
     })?;
@@ -143,17 +183,44 @@ fn entry(host: HostSettings, interval: Duration) -> Result<Entry, Mistake> {
             return Err(Mistake { span: Some(given.span()), message, hint: "write the port once".to_owned() });
         }
     };
+    let key = host.key.map(|key| {
+        key.get_ref().parse::<Fingerprint>().map_err(|cause: FingerprintError| Mistake {
+            span: Some(key.span()),
+            message: cause.to_string(),
+            hint: String::new(),
+        })
+    });
+    let key = key.transpose()?;
+    let speak = match usual.speak.clone() {
+        // what holds for the others is not meant for one that is spoken with in plain text
+        _ if host.insecure => Speak { insecure: true, ..Speak::default() },
+        usual => usual,
+    };
+    let cert_key = if host.cert.is_some() { host.cert_key } else { host.cert_key.or(speak.cert_key) };
+    let speak = Speak {
+        token_file: host.token_file.or(speak.token_file),
+        key,
+        cert: host.cert.or(speak.cert),
+        cert_key,
+        tls: host.tls.unwrap_or(speak.tls),
+        insecure: host.insecure,
+    };
+    if let Some(why) = speak.contradiction() {
+        let hint = "take one of them away".to_owned();
+        return Err(Mistake { span: Some(span), message: why.to_owned(), hint });
+    }
     let of = Entry::of(target);
     let groups = host.groups.iter().map(|group| Text::from(group.as_str())).collect();
     let name = host.name.map_or(of.name, Text::from);
-    Ok(Entry { name, groups, interval: host.interval.map_or(interval, |interval| interval.0), ..of })
+    let interval = host.interval.map_or(usual.interval, |interval| interval.0);
+    Ok(Entry { name, groups, interval, speak, ..of })
 }
 
 /// Reads a `file_sd` file of Prometheus in JSON; its labels become groups `label=value`.
 ///
 /// # Errors
 /// It is none.
-pub fn read_file_sd(text: &str) -> Result<Vec<Entry>, Mistake> {
+pub fn read_file_sd(text: &str, usual: &Usual) -> Result<Vec<Entry>, Mistake> {
     let found: Vec<Targets> = serde_json::from_str(text).map_err(|error| {
         let before = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
         let at = before + error.column().saturating_sub(1);
@@ -164,8 +231,10 @@ pub fn read_file_sd(text: &str) -> Result<Vec<Entry>, Mistake> {
         Mistake { span: Some(at..at), message, hint }
     })?;
     let entries = found.into_iter().flat_map(|one| {
-        let groups: Vec<Text> = one.labels.iter().map(|(name, value)| Text::from(format!("{name}={value}"))).collect();
-        one.targets.into_iter().map(move |target| Entry::written(&target, groups.clone()))
+        // those are for Prometheus itself
+        let labels = one.labels.iter().filter(|(name, _)| !name.starts_with("__"));
+        let groups: Vec<Text> = labels.map(|(name, value)| Text::from(format!("{name}={value}"))).collect();
+        one.targets.into_iter().map(move |target| Entry::written(&target, groups.clone(), usual))
     });
     Ok(entries.collect())
 }
@@ -209,12 +278,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_all_hosts_holds_where_one_says_nothing_else() {
+        let key = format!("SHA256:{}", "A".repeat(43));
+        let text = format!(
+            "token_file = 't'\ntls = true\n[[host]]\naddress = 'a'\nkey = '{key}'\n[[host]]\naddress = 'b'\ntoken_file = 'u'\n\
+             tls = false\ncert = 'c'\n[[host]]\naddress = 'c'\ninsecure = true\n"
+        );
+        let list = read(&text).unwrap();
+        let [a, b, c] = list.hosts.as_slice() else { panic!("{list:?}") };
+        assert_eq!((a.speak.token_file.clone(), a.speak.key), (Some("t".into()), key.parse().ok()));
+        assert_eq!((a.speak.tls, b.speak.tls, b.speak.cert.clone()), (true, false, Some("c".into())));
+        assert_eq!(b.speak.token_file, Some("u".into()));
+        assert_eq!(c.speak, Speak { insecure: true, ..Speak::default() });
+        let found = read_file_sd(r#"[{"targets": ["x"]}]"#, &list.usual).unwrap();
+        assert_eq!(found[0].speak, Speak { token_file: Some("t".into()), tls: true, ..Speak::default() });
+    }
+
+    #[test]
     fn mistakes_have_a_place() {
         for (text, at) in [
             ("[[host]]\naddress = 'a b'\n", "'a b'"),
             ("[[host]]\naddress = 'a:1'\nport = 2\n", "2"),
             ("[[host]]\naddress = 'a'\ngruops = []\n", "gruops"),
             ("interval = 'soon'\n", "'soon'"),
+            ("cert_key = 'k'\n", "'k'"),
+            ("[[host]]\naddress = 'a'\nkey = 'SHA1:x'\n", "'SHA1:x'"),
+            ("[[host]]\naddress = 'a'\ninsecure = true\ntoken_file = 't'\n", "'a'"),
         ] {
             let span = read(text).unwrap_err().span.unwrap();
             assert_eq!(&text[span], at, "{text}");
@@ -223,19 +312,19 @@ mod tests {
 
     #[test]
     fn targets_of_prometheus_become_hosts_and_labels_groups() {
-        let text = r#"[{"targets": ["hv-1:61208", "b a d"], "labels": {"env": "prod"}}, {"targets": ["hv-2:7000"]}]"#;
-        let entries = read_file_sd(text).unwrap();
+        let text = r#"[{"targets": ["hv-1:61208", "b a d"], "labels": {"env": "prod", "__scheme__": "https"}}, {"targets": ["hv-2:7000"]}]"#;
+        let entries = read_file_sd(text, &Usual::default()).unwrap();
         let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, ["hv-1", "b a d", "hv-2:7000"]);
         assert_eq!(entries[0].groups, [Text::from("env=prod")]);
         assert_eq!(entries[1].flaw.as_ref().map(|(link, _)| *link), Some(Link::Wrong));
-        let mistake = read_file_sd("[\n  {\"targets\": 1}]").unwrap_err();
+        let mistake = read_file_sd("[\n  {\"targets\": 1}]", &Usual::default()).unwrap_err();
         assert!(mistake.span.is_some() && !mistake.message.contains("line"), "{mistake:?}");
     }
 
     #[test]
     fn what_is_there_twice_stays_and_says_so() {
-        let of = |text: &str| Entry::written(text, Vec::new());
+        let of = |text: &str| Entry::written(text, Vec::new(), &Usual::default());
         let named = |name: &str, text: &str| Entry { name: Text::from(name), ..of(text) };
         let list = unique(vec![named("a", "h1"), named("a", "h2"), named("b", "h1"), of("h3")]);
         let told: Vec<(&str, bool)> = list.iter().map(|entry| (entry.name.as_str(), entry.flaw.is_some())).collect();

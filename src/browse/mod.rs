@@ -7,10 +7,12 @@
 mod fleet;
 mod keep;
 pub mod list;
+mod speak;
 mod summary;
 mod table;
 
 pub use fleet::{Fleet, Options};
 pub use list::Entry;
+pub use speak::Speak;
 pub use summary::thresholds;
 pub use table::{FleetRow, Link, position, tables};

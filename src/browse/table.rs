@@ -21,7 +21,7 @@ label! {
         Unreachable = "unreachable" => Warning,
         Protected = "protected" => Warning,
         KeyChanged = "key-changed" => Critical,
-        TooNew = "too-new" => Warning,
+        Version = "version" => Warning,
         Duplicate = "duplicate" => Careful,
         Wrong = "wrong" => Warning,
     }

@@ -5,13 +5,23 @@ use std::sync::Arc;
 
 use super::args::Speak;
 use super::{Failure, visible};
-use crate::client::{self, Access, Fingerprint, KeyError, RemoteHost, Secret, Target, TroubleKind};
+use crate::client::{
+    self, Access, Certificate, Fingerprint, KeyError, KnownHosts, RemoteHost, Secret, Target, TroubleKind,
+};
 
 /// What a client knows and has.
 pub(super) fn access(args: &Speak) -> Result<Access, Failure> {
-    let known = super::token::own_state().join("known_hosts");
+    let known = Some(KnownHosts::at(super::token::own_state().join("known_hosts")));
+    let (token, certificate) = (token(args)?.map(Arc::new), certificate(args)?.map(Arc::new));
     let (accept_new, tls, plain) = (args.accept_new, args.tls, args.insecure);
-    Ok(Access { known: Some(known), token: token(args)?.map(Arc::new), accept_new, tls, plain })
+    Ok(Access { known, pin: None, token, certificate, accept_new, tls, plain })
+}
+
+/// The certificate that shows who asks, if there is one.
+fn certificate(args: &Speak) -> Result<Option<Certificate>, Failure> {
+    let Some(file) = &args.cert else { return Ok(None) };
+    let read = Certificate::read(file, args.cert_key.as_ref().unwrap_or(file));
+    read.map(Some).map_err(|cause| Failure::usage(cause.to_string(), "a certificate and its key are files in PEM"))
 }
 
 /// The token, if there is one. It is never on the command line, which everybody on the host can read.
@@ -32,12 +42,11 @@ pub(super) fn connect(
     on_change: impl Fn() -> client::OnChange,
 ) -> Result<Arc<RemoteHost>, Failure> {
     let mut connected = RemoteHost::connect(target.clone(), access.clone(), on_change());
-    if let (Err(client::Error::Peer { key: Some(KeyError::Unknown(key)), .. }), Some(path)) =
+    if let (Err(client::Error::Peer { key: Some(KeyError::Unknown(key)), .. }), Some(known)) =
         (&connected, &access.known)
         && asked(target, *key)?
     {
-        let failed = |cause| Failure::usage(format!("remember the key in {}: {cause}", path.display()), "");
-        client::remember(path, target, *key).map_err(failed)?;
+        known.remember(target, *key).map_err(|cause| Failure::usage(cause.to_string(), ""))?;
         connected = RemoteHost::connect(target.clone(), access.clone(), on_change());
     }
     connected.map_err(|error| match &error {
@@ -47,8 +56,11 @@ pub(super) fn connect(
                 (Some(KeyError::Unknown(_)), _) => {
                     format!("compare it with what the agent says at its start, then `netglance connect --accept-new {target}`")
                 }
-                (Some(KeyError::Changed { .. }), Some(path)) => {
-                    format!("if the agent was set up anew, remove its line from {}", path.display())
+                (Some(KeyError::Changed { .. }), Some(known)) => {
+                    format!("if the agent was set up anew, remove its line from {}", known.path().display())
+                }
+                _ if *kind == TroubleKind::Uncertified => {
+                    "give one that the authority of its `client_ca` has signed with --cert FILE".to_owned()
                 }
                 _ if *kind == TroubleKind::Protected && access.token.is_none() => {
                     "make one there with `netglance token add NAME`, and give it with --token-file FILE".to_owned()
@@ -56,7 +68,7 @@ pub(super) fn connect(
                 _ if *kind == TroubleKind::Protected => {
                     "`netglance token list` there tells which tokens are good".to_owned()
                 }
-                _ if *kind == TroubleKind::TooNew => "install the same version here as there".to_owned(),
+                _ if *kind == TroubleKind::Version => "install the same version here as there".to_owned(),
                 _ => "an agent is started there with `netglance serve`".to_owned(),
             };
             Failure::Exit { code: 3, message: error.to_string(), hint }

@@ -183,6 +183,12 @@ pub struct Speak {
     /// File that holds the token; else that of NETGLANCE_TOKEN_FILE, else NETGLANCE_TOKEN itself.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// File with the certificate that agents with an authority for clients want, in PEM.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub cert: Option<PathBuf>,
+    /// File with the key of the certificate; its own file if not given.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub cert_key: Option<PathBuf>,
     /// Take the key of an agent that was never seen for right; a changed one is refused all the same.
     #[arg(long)]
     pub accept_new: bool,
@@ -200,6 +206,9 @@ pub struct Browse {
     /// The agents: HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH.
     #[arg(value_name = "HOST")]
     pub hosts: Vec<Target>,
+    /// How agents are spoken with of which the list says nothing else.
+    #[command(flatten)]
+    pub access: Speak,
     /// Flags of the dashboard; the filter is for hosts.
     #[command(flatten)]
     pub dashboard: Dashboard,

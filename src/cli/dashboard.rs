@@ -76,7 +76,8 @@ pub(super) fn browse(args: &Browse, named: Option<PathBuf>) -> Result<(), Failur
     }
     let (wake, events) = tui::events();
     let samples = wake.clone();
-    let options = browse::Options { hosts, levels: Arc::new(levels(&many(&config), &all_tables())?) };
+    let levels = Arc::new(levels(&many(&config), &all_tables())?);
+    let options = browse::Options { hosts, access: access::access(&args.access)?, levels };
     let host = browse::Fleet::start(options, Arc::new(move || samples.samples()));
     let host = host.map_err(|error| Failure::thread(&error))?;
     let following = Following { named, args: args.dashboard.clone(), wake, reload: |_: &Config, _| Ok(()) };

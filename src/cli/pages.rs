@@ -52,9 +52,13 @@ Beside the configuration: the tokens of the agent, as hashes.
 The agent's own key; ~/.local/state/netglance for other users than root.
 .TP
 .I ~/.local/state/netglance/known_hosts
-The keys of agents that
-.B connect
-has seen.
+The keys of agents that somebody has accepted, for
+.BR connect " and " browse .
+.TP
+.IR hosts.toml ", " hosts.d/*.toml
+Beside the configuration: the hosts that
+.B browse
+shows, and how each is spoken with.
 .SH ENVIRONMENT
 .TP
 .BR NETGLANCE_TOKEN_FILE ", " NETGLANCE_TOKEN

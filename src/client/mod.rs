@@ -5,6 +5,8 @@
 //! when a reader does. When the connection breaks, the last samples stay, with the reason, and it tries again with a
 //! growing, jittered pause. A reader never waits for the network, except for the outcome of an action.
 
+mod known;
+mod refusal;
 pub(crate) mod session;
 mod target;
 mod trust;
@@ -13,9 +15,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
 
+pub use known::{Fingerprint, FingerprintError, KeyError, KnownHosts};
 use session::Dial;
 pub use target::{PORT, Target, TargetError};
-pub use trust::{Access, Fingerprint, KeyError, Secret, remember};
+pub use trust::{Access, Certificate, Secret};
 
 use crate::model::{
     Action, ActionError, Connection, Demand, Detail, HistoryAsk, Host, Series, Snapshot, Table, Text, Timestamp, lock,
@@ -76,10 +79,12 @@ pub enum TroubleKind {
     Unreachable,
     /// It wants to know who asks.
     Protected,
+    /// It wants a certificate, and another one than it was shown.
+    Uncertified,
     /// It is not the one that it was.
     KeyChanged,
-    /// It speaks another language.
-    TooNew,
+    /// It is of a version that speaks another language.
+    Version,
 }
 
 impl From<KeyError> for Trouble {

@@ -16,7 +16,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Status, Streaming};
 
-use super::trust::{self, Access, KeyError};
+use super::refusal::{self, Heard, Refusal};
+use super::trust::{self, Access};
 use super::{Clock, Command, Line, Opened, Reach, Shared, Target, Trouble, TroubleKind};
 use crate::model::{Action, ActionError, Demand, HistoryAsk, Text};
 use crate::wire::mirror::Mirror;
@@ -180,29 +181,17 @@ fn cause(error: &dyn std::error::Error) -> Text {
     Text::from(innermost.to_string())
 }
 
-/// What is wrong with a key, if that is the cause.
-fn key(error: &(dyn std::error::Error + 'static)) -> Option<KeyError> {
-    let mut at = Some(error);
-    while let Some(error) = at {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(key) = inner.and_then(|inner| inner.downcast_ref::<KeyError>()) {
-            return Some(*key);
-        }
-        at = error.source();
-    }
-    None
-}
-
 /// Connects and asks who is there.
 pub(crate) async fn open(target: &Target, access: &Access) -> Result<Opened, Trouble> {
-    let channel = channel(target, access).await?;
+    let refusal = Refusal::default();
+    let channel = channel(target, access, &refusal).await?;
     let mut client =
         AgentClient::with_interceptor(channel, Credential::new(access)?).max_decoding_message_size(MAX_MESSAGE);
     let request = proto::DescribeRequest { known: schema::own().hash.clone() };
     let sent = Instant::now();
     let reply = tokio::time::timeout(ANSWER, client.describe(request)).await;
     let reply = reply.map_err(|_| Text::from("the agent does not answer"))?;
-    let describe = reply.map_err(|status| trouble(&status))?.into_inner();
+    let describe = reply.map_err(|status| refusal.instead_of(trouble(&status)))?.into_inner();
     // the clocks of the host are those of the middle of the question
     let asked = sent + sent.elapsed() / 2;
     Ok(Opened { client, describe, asked })
@@ -211,14 +200,16 @@ pub(crate) async fn open(target: &Target, access: &Access) -> Result<Opened, Tro
 /// What an answer that is none means.
 pub(crate) fn trouble(status: &Status) -> Trouble {
     let kind = match status.code() {
-        tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => TroubleKind::Protected,
-        tonic::Code::Unimplemented => TroubleKind::TooNew,
+        tonic::Code::Unauthenticated | tonic::Code::PermissionDenied | tonic::Code::ResourceExhausted => {
+            TroubleKind::Protected
+        }
+        tonic::Code::Unimplemented => TroubleKind::Version,
         _ => TroubleKind::Unreachable,
     };
     Trouble { kind, why: told(status), key: None }
 }
 
-async fn channel(target: &Target, access: &Access) -> Result<Channel, Trouble> {
+async fn channel(target: &Target, access: &Access, refusal: &Refusal) -> Result<Channel, Trouble> {
     let endpoint = Endpoint::from_static("http://agent")
         .connect_timeout(CONNECT)
         .http2_keep_alive_interval(ALIVE.0)
@@ -226,14 +217,17 @@ async fn channel(target: &Target, access: &Access) -> Result<Channel, Trouble> {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20);
-    let (target, access) = (target.clone(), access.clone());
+    let (target, access, told) = (target.clone(), access.clone(), refusal.clone());
     let connect = move |_: Uri| {
-        let (target, access) = (target.clone(), access.clone());
-        async move { stream(&target, &access).await }
+        let (target, access, told) = (target.clone(), access.clone(), told.clone());
+        async move { stream(&target, &access, told).await }
     };
     let channel = endpoint.connect_with_connector(tower::service_fn(connect));
     match tokio::time::timeout(CONNECT, channel).await {
-        Ok(channel) => channel.map_err(|error| key(&error).map_or_else(|| cause(&error).into(), Trouble::from)),
+        Ok(channel) => channel.map_err(|error| {
+            let known = refusal::refused(&error);
+            refusal.instead_of(known.unwrap_or_else(|| cause(&error).into()))
+        }),
         Err(_) => Err(Text::from(format!("no connection within {}", crate::model::unit::duration(CONNECT))).into()),
     }
 }
@@ -244,22 +238,22 @@ impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Bytes for T
 
 /// A connection over which a credential may be sent: of this host, or to an agent whose key is known. Without a credential
 /// it may be plain if that is wanted.
-async fn stream(target: &Target, access: &Access) -> std::io::Result<TokioIo<Box<dyn Bytes>>> {
+async fn stream(target: &Target, access: &Access, refusal: Refusal) -> std::io::Result<TokioIo<Box<dyn Bytes>>> {
     let stream: Box<dyn Bytes> = match target {
         Target::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
         Target::Tcp { host, port } => {
             let stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
             stream.set_nodelay(true)?;
             let is_here = stream.peer_addr()?.ip().to_canonical().is_loopback();
-            if is_here && !access.tls {
+            if is_here && !access.is_tls_here() {
                 Box::new(stream)
             } else if access.plain {
-                if access.token.is_some() {
-                    return Err(std::io::Error::other("a token is not sent in plain text"));
+                if let Some(why) = access.not_in_plain() {
+                    return Err(std::io::Error::other(why));
                 }
                 Box::new(stream)
             } else {
-                Box::new(trust::secure(stream, target, access).await?)
+                Box::new(Heard::new(trust::secure(stream, target, access).await?, refusal))
             }
         }
     };

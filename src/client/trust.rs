@@ -1,32 +1,31 @@
 //! Is the agent at the other end the one that it was, and what may be told to it?
 //!
-//! Off loopback there is only TLS, and a connection exists only if the key of the agent is the one in the file of known
-//! hosts: a credential is sent over nothing else. A key is pinned (SHA-256 of its `SubjectPublicKeyInfo`), because agents
-//! sign their certificates themselves; names and dates in a certificate say nothing then.
+//! Off loopback there is only TLS, and a connection exists only if the key of the agent is the pinned one, or the one in the
+//! file of known hosts: a credential is sent over nothing else. Keys are compared, because agents sign their certificates
+//! themselves; names and dates in a certificate say nothing then.
 
-use std::fmt;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rustls::DigitallySignedStruct;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use sha2::{Digest as _, Sha256};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::Target;
+use super::known::{Fingerprint, KeyError, KnownHosts};
 use crate::model::lock;
-
-/// Bytes of the file of known hosts at most.
-const MAX_KNOWN: u64 = 4 << 20;
 
 /// Bytes of a token at most.
 const MAX_TOKEN: u64 = 256;
+
+/// Bytes of a file with a certificate or its key at most.
+const MAX_PEM: u64 = 1 << 20;
 
 /// A secret. It can be told only on purpose.
 pub struct Secret(String);
@@ -47,104 +46,91 @@ impl Secret {
     /// # Errors
     /// It cannot be read, others could read it, or it holds no token.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let file = std::fs::File::open(path)?;
-        if file.metadata()?.mode() & 0o077 != 0 {
-            return Err(io::Error::other("others could use it: chmod 600"));
-        }
-        let mut text = String::new();
-        file.take(MAX_TOKEN + 1).read_to_string(&mut text)?;
+        let none = || io::Error::other("it holds no token");
+        let text = String::from_utf8(private(path, MAX_TOKEN)?).map_err(|_| none())?;
         let token = text.trim();
-        if token.is_empty() || text.len() as u64 > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(io::Error::other("it holds no token"));
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(none());
         }
         Ok(Self(token.to_owned()))
+    }
+}
+
+/// Reads a file that nobody else may read.
+fn private(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.mode() & 0o077 != 0 {
+        return Err(io::Error::other("others could use it: chmod 600"));
+    }
+    bytes(file, most)
+}
+
+/// All of a file that is not too large.
+fn bytes(file: std::fs::File, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(io::Error::other("it is too large")) } else { Ok(bytes) }
+}
+
+/// What a client shows an agent that asks for a certificate, with its key. It cannot be printed.
+pub struct Certificate(Arc<CertifiedKey>);
+
+impl Certificate {
+    /// Reads a certificate with those that lead to its authority, and its key, in PEM. Both may be one file; nobody else
+    /// may read the one with the key.
+    ///
+    /// # Errors
+    /// A file cannot be read or is not what it should be, or they do not belong together.
+    pub fn read(certificate: &Path, key: &Path) -> io::Result<Self> {
+        let of = |path: &Path, cause: &dyn std::fmt::Display| io::Error::other(format!("{}: {cause}", path.display()));
+        let text = std::fs::File::open(certificate).and_then(|file| bytes(file, MAX_PEM));
+        let text = text.map_err(|cause| of(certificate, &cause))?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+        let chain = chain.map_err(|cause| of(certificate, &cause))?;
+        if chain.is_empty() {
+            return Err(of(certificate, &"it holds no certificate"));
+        }
+        let text = private(key, MAX_PEM).map_err(|cause| of(key, &cause))?;
+        let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|cause| of(key, &cause))?;
+        let made = CertifiedKey::from_der(chain, secret, &rustls::crypto::aws_lc_rs::default_provider());
+        made.map(|made| Self(Arc::new(made))).map_err(|cause| of(key, &cause))
     }
 }
 
 /// What a client knows and has.
 #[derive(Clone, Default)]
 pub struct Access {
-    /// The file of known hosts.
-    pub known: Option<PathBuf>,
+    /// The keys that somebody has accepted.
+    pub known: Option<Arc<KnownHosts>>,
+    /// The only key that is right, if somebody has written it down.
+    pub pin: Option<Fingerprint>,
     /// What it says who it is.
     pub token: Option<Arc<Secret>>,
+    /// What shows who it is.
+    pub certificate: Option<Arc<Certificate>>,
     /// Whether a key that is not known is taken for right.
     pub accept_new: bool,
     /// Whether TLS is spoken on loopback too.
     pub tls: bool,
-    /// Whether plain text is spoken off loopback: never with a token.
+    /// Whether plain text is spoken off loopback: never with a token or a certificate.
     pub plain: bool,
 }
 
-/// SHA-256 of a public key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    /// Of the key in a certificate; `None` for one that is damaged.
-    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
-        let parsed = ParsedCertificate::try_from(certificate).ok()?;
-        Some(Self(Sha256::digest(parsed.subject_public_key_info().as_ref()).into()))
+impl Access {
+    /// Whether TLS is spoken with an agent of this host too, because somebody asks for what only TLS has.
+    pub(super) fn is_tls_here(&self) -> bool {
+        self.tls || self.pin.is_some() || self.certificate.is_some()
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        let bytes = STANDARD_NO_PAD.decode(text.strip_prefix("SHA256:")?).ok()?;
-        bytes.try_into().ok().map(Self)
+    /// What keeps plain text from being spoken with another host.
+    pub(super) fn not_in_plain(&self) -> Option<&'static str> {
+        let reasons = [
+            (self.token.is_some(), "a token is not sent in plain text"),
+            (self.certificate.is_some(), "a certificate shows nothing in plain text"),
+            (self.pin.is_some(), "plain text shows no key"),
+        ];
+        reasons.into_iter().find(|(holds, _)| *holds).map(|(_, why)| why)
     }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SHA256:{}", STANDARD_NO_PAD.encode(self.0))
-    }
-}
-
-/// Why an agent is not trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// It was never seen.
-    #[error("its key is not known: {0}")]
-    Unknown(Fingerprint),
-    /// It had another key.
-    #[error("ITS KEY HAS CHANGED to {now} from {was}: somebody may be listening, or the agent was set up anew")]
-    Changed {
-        /// The known one.
-        was: Fingerprint,
-        /// The one that it shows.
-        now: Fingerprint,
-    },
-}
-
-/// The known key of an agent.
-///
-/// # Errors
-/// The file cannot be read.
-pub(super) fn known(path: &Path, target: &Target) -> io::Result<Option<Fingerprint>> {
-    let mut text = String::new();
-    match std::fs::File::open(path) {
-        Ok(file) => file.take(MAX_KNOWN).read_to_string(&mut text)?,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(cause),
-    };
-    let name = target.to_string().to_ascii_lowercase();
-    let line = |line: &str| {
-        let (host, key) = line.split_once(' ')?;
-        if host == name { Fingerprint::parse(key.trim()) } else { None }
-    };
-    Ok(text.lines().find_map(line))
-}
-
-/// Remembers the key of an agent.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn remember(path: &Path, target: &Target, key: Fingerprint) -> io::Result<()> {
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
-    }
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    file.write_all(format!("{} {key}\n", target.to_string().to_ascii_lowercase()).as_bytes())?;
-    file.sync_all()
 }
 
 /// Accepts one key.
@@ -206,10 +192,10 @@ pub(super) type Tls = tokio_rustls::client::TlsStream<tokio::net::TcpStream>;
 /// # Errors
 /// The connection broke, or the agent is not trusted ([`KeyError`] inside).
 pub(super) async fn secure(stream: tokio::net::TcpStream, target: &Target, access: &Access) -> io::Result<Tls> {
-    let expected = match &access.known {
-        Some(path) => known(path, target)
-            .map_err(|cause| io::Error::new(cause.kind(), format!("read {}: {cause}", path.display())))?,
-        None => None,
+    let known = access.known.as_ref().filter(|_| access.pin.is_none());
+    let expected = match known {
+        Some(known) => known.key(target)?,
+        None => access.pin,
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let pin = Pin { expected, accept_new: access.accept_new, provider: Arc::clone(&provider), seen: Mutex::default() };
@@ -217,16 +203,21 @@ pub(super) async fn secure(stream: tokio::net::TcpStream, target: &Target, acces
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config =
         config.map_err(io::Error::other)?.dangerous().with_custom_certificate_verifier(Arc::<Pin>::clone(&pin));
-    let mut config = config.with_no_client_auth();
+    let mut config = match &access.certificate {
+        Some(own) => config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&own.0)))),
+        None => config.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"h2".to_vec()];
+    // each connection has a configuration of its own, so that there is nothing to resume
+    config.resumption = Resumption::disabled();
     let name = ServerName::try_from("agent").map_err(io::Error::other)?;
     let spoken = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let seen = *lock(&pin.seen);
     match (spoken, expected, seen) {
         (_, Some(was), Some(now)) if was != now => Err(io::Error::other(KeyError::Changed { was, now })),
         (Ok(stream), None, Some(now)) => {
-            if let Some(path) = &access.known {
-                remember(path, target, now)?;
+            if let Some(known) = known {
+                known.remember(target, now)?;
             }
             Ok(stream)
         }
@@ -238,22 +229,6 @@ pub(super) async fn secure(stream: tokio::net::TcpStream, target: &Target, acces
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_is_remembered_for_its_host_and_port_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("made/known_hosts");
-        let target: Target = "hv01:7000".parse().unwrap();
-        assert_eq!(known(&path, &target).unwrap(), None);
-        let key = Fingerprint([7; 32]);
-        remember(&path, &target, key).unwrap();
-        assert_eq!(known(&path, &"HV01:7000".parse().unwrap()).unwrap(), Some(key));
-        assert_eq!(known(&path, &"hv01".parse().unwrap()).unwrap(), None);
-        // the first one counts, so that appending changes nothing
-        remember(&path, &target, Fingerprint([8; 32])).unwrap();
-        assert_eq!(known(&path, &target).unwrap(), Some(key));
-        assert_eq!(Fingerprint::parse(&key.to_string()), Some(key));
-    }
 
     #[test]
     fn a_token_that_others_could_read_is_refused() {

@@ -3,6 +3,7 @@
 //! Those of `hosts.toml` beside the configuration, of every `*.toml` in `hosts.d` beside it, and of the `file_sd` files that
 //! they name. A file that somebody else could have written is refused, as the configuration is.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::problem::{Problem, Problems, place};
@@ -48,9 +49,19 @@ pub fn hosts(named: Option<&Path>) -> Result<Vec<Entry>, Problems> {
 /// Checks one list.
 ///
 /// # Errors
-/// The first mistake of it and of each file that it names.
+/// The first mistake of it and of each file of hosts that it names, or every token and certificate that cannot be used.
 pub fn check(path: &Path) -> Result<(), Problems> {
-    read(path).map(drop)
+    // many hosts share one token
+    let mut causes = BTreeMap::new();
+    for entry in read(path)? {
+        if let Err(cause) = entry.speak.check() {
+            causes.entry(cause.to_string()).or_insert(entry.name);
+        }
+    }
+    let place = Text::from(path);
+    let problem = |(cause, host)| Problem::new(place.as_str(), format!("host {host}: {cause}"), "");
+    let problems: Vec<Problem> = causes.into_iter().map(problem).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
 }
 
 /// The lists that there are.
@@ -89,16 +100,20 @@ fn lists(named: Option<&Path>) -> Result<Vec<PathBuf>, Problem> {
 fn read(path: &Path) -> Result<Vec<Entry>, Problems> {
     let text = file::read(path)?;
     let mut list = list::read(&text).map_err(|mistake| problem(path, &text, mistake))?;
+    // a name in a list is one beside it
+    let dir = path.parent().unwrap_or(Path::new(""));
     let mut problems = Vec::new();
     for file in &list.file_sd {
-        // a name in a list is one beside it
-        let file = path.parent().map_or_else(|| file.clone(), |dir| dir.join(file));
+        let file = dir.join(file);
         let read = file::read(&file)
-            .and_then(|text| list::read_file_sd(&text).map_err(|mistake| problem(&file, &text, mistake)));
+            .and_then(|text| list::read_file_sd(&text, &list.usual).map_err(|mistake| problem(&file, &text, mistake)));
         match read {
             Ok(found) => list.hosts.extend(found),
             Err(problem) => problems.push(problem),
         }
+    }
+    for host in &mut list.hosts {
+        host.speak = std::mem::take(&mut host.speak).beside(dir);
     }
     if problems.is_empty() { Ok(list.hosts) } else { Err(Problems(problems)) }
 }
@@ -127,6 +142,12 @@ mod tests {
         assert_eq!(names(hosts(Some(&config)).unwrap()), ["one", "two", "three", "four"]);
         assert!(is_list(&dir.path().join("hosts.toml")) && is_list(&dir.path().join("hosts.d/a.toml")));
         assert!(!is_list(&config));
+
+        write("hosts.toml", "token_file = 'token'\n[[host]]\naddress = 'one'\n[[host]]\naddress = 'two'\n");
+        let own = hosts(Some(&config)).unwrap().swap_remove(0);
+        assert_eq!(own.speak.token_file, Some(dir.path().join("token")));
+        let problems = check(&dir.path().join("hosts.toml")).unwrap_err();
+        assert!(problems.0.len() == 1 && problems.to_string().contains("host one"), "{problems}");
 
         write("hosts.toml", "[[host]]\naddress = 'one'\nnam = 'x'\n");
         write("hosts.d/b.toml", "[[host]]\naddress = 'a b'\n");

@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use jiff::Timestamp;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
@@ -60,6 +60,10 @@ const EXPIRY: Duration = Duration::from_secs(5);
 
 /// Bytes of a token at most.
 const MAX_TOKEN: usize = 256;
+
+/// How long somebody who was refused may take to read why, and how much more he may send meanwhile.
+const PARTING: Duration = Duration::from_secs(1);
+const PARTING_READS: usize = 16;
 
 /// Different tokens on one connection at most.
 const MAX_PRESENTED: usize = 16;
@@ -282,6 +286,20 @@ struct Desk {
     acceptor: Mutex<Option<TlsAcceptor>>,
 }
 
+/// Leaves somebody who was refused the time to read why: what is closed with something unread takes the answer with it.
+async fn part(mut stream: TcpStream) {
+    let mut rest = [0; 4096];
+    let read = async {
+        let _ = stream.shutdown().await;
+        for _ in 0..PARTING_READS {
+            if !stream.read(&mut rest).await.is_ok_and(|read| read > 0) {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(PARTING, read).await;
+}
+
 /// Marks of the tokens that were presented on a connection.
 type Presented = Arc<Mutex<Vec<[u8; 32]>>>;
 
@@ -300,7 +318,12 @@ impl Desk {
             let mut first = [0];
             let Ok(Ok(1)) = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)).await else { return };
             if let ([TLS_HANDSHAKE], Some(acceptor)) = (first, acceptor) {
-                let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+                let accepting = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream).into_fallible());
+                let stream = match accepting.await {
+                    Ok(Ok(stream)) => stream,
+                    Ok(Err((_, stream))) => return part(stream).await,
+                    Err(_) => return,
+                };
                 let certified = stream.get_ref().1.peer_certificates().is_some();
                 let peer = if certified { Peer::Certified(from) } else { Peer::Tcp(from) };
                 desk.serve(stream, peer, permit).await;

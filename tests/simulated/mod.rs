@@ -66,6 +66,10 @@ pub(super) struct Simulated {
     pub(super) watched: Arc<AtomicUsize>,
     /// Connections that stand.
     pub(super) connections: Arc<AtomicUsize>,
+    /// What they say of themselves.
+    pub(super) version: &'static str,
+    /// Another schema than that of this build.
+    pub(super) schema: Option<proto::Schema>,
 }
 
 /// This host with two samples of what a test looks at.
@@ -115,6 +119,8 @@ impl Simulated {
             played: Arc::default(),
             watched: Arc::default(),
             connections: Arc::default(),
+            version: env!("CARGO_PKG_VERSION"),
+            schema: None,
         }
     }
 
@@ -165,8 +171,8 @@ impl Agent for Simulated {
     async fn describe(&self, _: Request<proto::DescribeRequest>) -> Result<Response<proto::DescribeReply>, Status> {
         Ok(Response::new(proto::DescribeReply {
             hash: schema::own().hash.clone(),
-            schema: None,
-            version: "0.1.0".to_owned(),
+            schema: self.schema.clone(),
+            version: self.version.to_owned(),
             host: "simulated".to_owned(),
             machine: "simulated".to_owned(),
             started: 1,

@@ -1,0 +1,191 @@
+//! Which key does an agent have?
+//!
+//! Agents are known by SHA-256 of their public key (`SubjectPublicKeyInfo`), in a file of known hosts as ssh has one. It is
+//! read again when it has changed, so that a key accepted elsewhere counts at once, and no more often.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use rustls::pki_types::CertificateDer;
+use rustls::server::ParsedCertificate;
+use sha2::{Digest as _, Sha256};
+
+use super::Target;
+use crate::model::lock;
+
+/// Bytes of the file of known hosts at most.
+const MAX_KNOWN: u64 = 16 << 20;
+
+/// SHA-256 of a public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+/// A text that is no fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no key: write SHA256:..., as the agent says it at its start")]
+pub struct FingerprintError;
+
+impl Fingerprint {
+    /// Of the key in a certificate; `None` for one that is damaged.
+    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let parsed = ParsedCertificate::try_from(certificate).ok()?;
+        Some(Self(Sha256::digest(parsed.subject_public_key_info().as_ref()).into()))
+    }
+}
+
+impl std::str::FromStr for Fingerprint {
+    type Err = FingerprintError;
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        let bytes = text.strip_prefix("SHA256:").and_then(|text| STANDARD_NO_PAD.decode(text).ok());
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(FingerprintError)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SHA256:{}", STANDARD_NO_PAD.encode(self.0))
+    }
+}
+
+/// Why an agent is not trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// It was never seen.
+    #[error("its key is not known: {0}")]
+    Unknown(Fingerprint),
+    /// It had another key.
+    #[error("ITS KEY HAS CHANGED to {now} from {was}: somebody may be listening, or the agent was set up anew")]
+    Changed {
+        /// The known one.
+        was: Fingerprint,
+        /// The one that it shows.
+        now: Fingerprint,
+    },
+}
+
+/// What tells whether a file is the one that was read.
+type Stamp = (u64, u64, u64, i64, i64);
+
+/// The keys that somebody has accepted.
+pub struct KnownHosts {
+    path: PathBuf,
+    read: Mutex<Option<(Stamp, HashMap<String, Fingerprint>)>>,
+}
+
+impl KnownHosts {
+    /// Those of a file, which need not be there.
+    pub fn at(path: PathBuf) -> Arc<Self> {
+        Arc::new(Self { path, read: Mutex::default() })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The known key of an agent.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn key(&self, target: &Target) -> io::Result<Option<Fingerprint>> {
+        let fail = |cause: io::Error| {
+            io::Error::new(cause.kind(), format!("read the known hosts in {}: {cause}", self.path.display()))
+        };
+        let file = match std::fs::File::open(&self.path) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(fail(cause)),
+        };
+        let meta = file.metadata().map_err(fail)?;
+        let stamp = (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
+        let mut read = lock(&self.read);
+        if read.as_ref().is_none_or(|(known, _)| *known != stamp) {
+            *read = Some((stamp, keys(file).map_err(fail)?));
+        }
+        Ok(read.as_ref().and_then(|(_, keys)| keys.get(&name(target)).copied()))
+    }
+
+    /// Remembers the key of an agent.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn remember(&self, target: &Target, key: Fingerprint) -> io::Result<()> {
+        let fail = |cause: io::Error| {
+            io::Error::new(cause.kind(), format!("remember the key in {}: {cause}", self.path.display()))
+        };
+        if let Some(dir) = self.path.parent() {
+            std::fs::create_dir_all(dir).map_err(fail)?;
+        }
+        let open = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
+        let mut file = open.map_err(fail)?;
+        file.write_all(format!("{} {key}\n", name(target)).as_bytes()).map_err(fail)?;
+        *lock(&self.read) = None;
+        file.sync_all().map_err(fail)
+    }
+}
+
+/// An agent as the file names it.
+fn name(target: &Target) -> String {
+    target.to_string().to_ascii_lowercase()
+}
+
+/// The lines of a file of known hosts. The first one of an agent counts, so that appending changes nothing.
+fn keys(file: std::fs::File) -> io::Result<HashMap<String, Fingerprint>> {
+    let mut text = String::new();
+    file.take(MAX_KNOWN + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_KNOWN {
+        return Err(io::Error::other("it is larger than 16 MiB"));
+    }
+    let mut keys = HashMap::new();
+    for (host, key) in text.lines().filter_map(|line| line.split_once(' ')) {
+        if let Ok(key) = key.trim().parse() {
+            keys.entry(host.to_owned()).or_insert(key);
+        }
+    }
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_remembered_for_its_host_and_port_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = KnownHosts::at(dir.path().join("made/known_hosts"));
+        let target: Target = "hv01:7000".parse().unwrap();
+        assert_eq!(known.key(&target).unwrap(), None);
+        let key = Fingerprint([7; 32]);
+        known.remember(&target, key).unwrap();
+        assert_eq!(known.key(&"HV01:7000".parse().unwrap()).unwrap(), Some(key));
+        assert_eq!(known.key(&"hv01".parse().unwrap()).unwrap(), None);
+        known.remember(&target, Fingerprint([8; 32])).unwrap();
+        assert_eq!(known.key(&target).unwrap(), Some(key), "the first one counts");
+        assert_eq!(key.to_string().parse(), Ok(key));
+        assert_eq!("SHA256:short".parse::<Fingerprint>(), Err(FingerprintError));
+    }
+
+    #[test]
+    fn what_somebody_else_writes_into_the_file_counts_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = KnownHosts::at(dir.path().join("known_hosts"));
+        let target: Target = "hv01".parse().unwrap();
+        let (one, two) = (Fingerprint([1; 32]), Fingerprint([2; 32]));
+        KnownHosts::at(known.path().to_owned()).remember(&target, one).unwrap();
+        assert_eq!(known.key(&target).unwrap(), Some(one));
+        let other = dir.path().join("other");
+        std::fs::write(&other, format!("{target} {two}\n")).unwrap();
+        std::fs::rename(other, known.path()).unwrap();
+        assert_eq!(known.key(&target).unwrap(), Some(two));
+        std::fs::remove_file(known.path()).unwrap();
+        assert_eq!(known.key(&target).unwrap(), None);
+        std::fs::create_dir(known.path()).unwrap();
+        assert!(known.key(&target).unwrap_err().to_string().contains("known_hosts"));
+    }
+}
