@@ -18,6 +18,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Words of a control socket, see `server::pass`.
+const CONFIGURATION: u8 = b'S';
 const LINK: u8 = b'L';
 const ALIVE: u8 = b'A';
 const READY: u8 = b'R';
@@ -43,6 +44,10 @@ impl Front {
         }
         let child = command.spawn().unwrap();
         let front = Self { child, control };
+        let configuration = rustix::fs::memfd_create("configuration", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let nothing = br#"[false, {"serve": {}, "netns": [], "collect": {}, "threshold": []}]"#;
+        std::fs::File::from(configuration.try_clone().unwrap()).write_all(nothing).unwrap();
+        front.send(CONFIGURATION, Some(configuration.as_fd()));
         front.send(READY, None);
         front
     }

@@ -128,11 +128,16 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// First line of the answer to a request.
-fn get(mut stream: impl std::io::Read + std::io::Write, path: &str) -> Option<String> {
+fn get(stream: impl std::io::Read + std::io::Write, path: &str) -> Option<String> {
+    Some(answer(stream, path)?.lines().next()?.to_owned())
+}
+
+/// The answer to a request.
+fn answer(mut stream: impl std::io::Read + std::io::Write, path: &str) -> Option<String> {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
-    Some(answer.lines().next()?.to_owned())
+    Some(answer)
 }
 
 fn is_ready(socket: &Path) -> bool {
@@ -221,9 +226,36 @@ fn a_hangup_reads_the_configuration_again_and_a_wrong_one_changes_nothing() {
     agent.says("the configuration was read again");
     place.configure("socket_mode = \"0600\"\n");
     agent.signal(libc::SIGHUP);
-    agent.says("where the agent listens changes when it is restarted");
+    let told = agent.says("where the agent listens changes when it is restarted");
+    assert!(told.contains(&format!("still listening on unix:{}", place.socket().display())), "{told}");
     assert_eq!(parts(), before);
     assert!(is_ready(&place.socket()));
+    // what the front alone does
+    let threshold = "[[threshold]]\ntable = \"load\"\ncolumn = \"one\"\ncareful = 0\n";
+    place.configure(&format!("socket_mode = \"0600\"\n{threshold}"));
+    agent.signal(libc::SIGHUP);
+    agent.says("the front is started again for it");
+    until("another front", || agent.part("front").is_some_and(|front| front != before[1]));
+    until("samples", || is_ready(&place.socket()));
+    assert_eq!(agent.part("sampler"), Some(before[0]));
+    let alerts = || UnixStream::connect(place.socket()).ok().and_then(|stream| answer(stream, "/api/v1/alerts"));
+    until("the new threshold", || alerts().is_some_and(|alerts| alerts.contains("\"load\"")));
+}
+
+#[test]
+fn a_part_that_crashes_is_started_with_what_was_accepted_last() {
+    let place = Place::new("");
+    let agent = Agent::start(place.command());
+    until("samples", || is_ready(&place.socket()));
+    std::fs::write(place.config(), "[serve\n").unwrap();
+    for part in ["sampler", "front"] {
+        let before = agent.part(part).unwrap();
+        send(before, libc::SIGKILL);
+        until("another one", || agent.part(part).is_some_and(|other| other != before));
+        agent.says(&format!("the {part} has ended"));
+    }
+    until("samples", || is_ready(&place.socket()));
+    assert!(agent.said.try_iter().all(|line| !line.contains("has ended")));
 }
 
 #[test]

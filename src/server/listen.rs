@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Listeners {
     pub(super) tcp: Vec<TcpListener>,
     pub(super) unix: Vec<UnixListener>,
+    /// Whether systemd has made them, and decides where they are.
+    pub(super) handed: bool,
     made: Vec<Made>,
 }
 
@@ -63,7 +65,7 @@ impl Listeners {
     pub(super) fn open(settings: &Settings) -> Result<Self, Error> {
         let handed = handed(|name| std::env::var(name).ok())?;
         if !handed.tcp.is_empty() || !handed.unix.is_empty() {
-            return Ok(handed);
+            return Ok(Self { handed: true, ..handed });
         }
         let mut listeners = Self::default();
         let addresses = settings

@@ -5,6 +5,7 @@
 //! joined by a socket pair that carries typed messages of the wire.
 
 mod caller;
+mod configured;
 mod front;
 mod grpc;
 mod kept;
@@ -36,14 +37,14 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use caller::Role;
+pub use configured::{Configuration, Source};
 pub use log::{Level, Log};
 pub use supervisor::Part;
 pub use token::{Token, TokenError, Tokens};
 
 use crate::client::PORT;
+use crate::collect::schedule;
 use crate::collect::settings::Interval;
-use crate::collect::{self, COLLECTORS, Capabilities, OTHER_NAMESPACES};
-use crate::source::netns::Selection;
 use crate::store::level::Thresholds;
 
 /// Time series of a scrape at most, unless configured.
@@ -146,32 +147,6 @@ impl schemars::JsonSchema for FileMode {
     }
 }
 
-/// What the sampler samples, and whether it acts.
-pub struct Sampling {
-    /// The network namespaces that are read.
-    pub netns: Selection,
-    /// `[collect]`.
-    pub collect: collect::settings::Settings,
-    /// Whether signals and the like are sent for clients.
-    pub actions: bool,
-}
-
-/// To signal and renice processes of others.
-const ACTIONS: Capabilities = Capabilities::KILL.union(Capabilities::SYS_NICE);
-
-impl Sampling {
-    /// Capabilities that it can use.
-    fn needs(&self) -> Capabilities {
-        let if_so = |holds: bool, needs: Capabilities| if holds { needs } else { Capabilities::empty() };
-        self.collect.needs() | if_so(!self.netns.is_host_only(), OTHER_NAMESPACES) | if_so(self.actions, ACTIONS)
-    }
-
-    /// Capabilities that any sampler can use.
-    fn may_need() -> Capabilities {
-        COLLECTORS.iter().fold(OTHER_NAMESPACES | ACTIONS, |needs, entry| needs | entry.needs)
-    }
-}
-
 /// Why the agent cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -197,38 +172,19 @@ pub enum Error {
     System(#[from] io::Error),
 }
 
-/// Where the parts of the agent learn what is configured, at the start and after a hangup.
-pub trait Source {
-    /// `[serve]`, with the flags that win over it.
-    ///
-    /// # Errors
-    /// In one line, what is wrong with the configuration.
-    fn settings(&self) -> Result<Settings, String>;
-    /// What the sampler is to do.
-    ///
-    /// # Errors
-    /// As [`Self::settings`].
-    fn sampling(&self) -> Result<Sampling, String>;
-    /// From where on a value deserves attention.
-    ///
-    /// # Errors
-    /// As [`Self::settings`].
-    fn thresholds(&self) -> Result<Thresholds, String>;
-}
-
 /// Keeps the agent up until a signal ends it; `arguments` start this program as one part.
 ///
 /// # Errors
 /// [`Error`].
 pub fn supervise(source: &dyn Source, arguments: &[std::ffi::OsString], log: &Log) -> Result<(), Error> {
-    let settings = source.settings().map_err(Error::Settings)?;
-    let listeners = listen::Listeners::open(&settings)?;
-    let (files, told) = files(&settings, listeners.away())?;
+    let configured = source.read().map_err(Error::Settings)?;
+    let listeners = listen::Listeners::open(&configured.serve)?;
+    let (files, told) = files(&configured.serve, listeners.away())?;
     // dashboards say that an agent runs; a second one need not say it again
     let _mark = crate::source::agent::mark();
     rights::name(c"netglance")?;
     rights::no_more()?;
-    rights::keep(rights::of_supervisor(Sampling::may_need()))?;
+    rights::keep(rights::of_supervisor(Configuration::may_need()))?;
     // threads from here on
     log.tell_panics();
     for message in told {
@@ -237,7 +193,7 @@ pub fn supervise(source: &dyn Source, arguments: &[std::ffi::OsString], log: &Lo
     for name in listeners.names() {
         log.say(Level::Notice, &format!("listening on {name}"));
     }
-    let ended = supervisor::run(source, settings, arguments, &listeners, files, log);
+    let ended = supervisor::run(source, configured, arguments, &listeners, files, log);
     log.end();
     Ok(ended?)
 }
@@ -266,24 +222,22 @@ fn files(settings: &Settings, away: Option<SocketAddr>) -> Result<(kept::Files, 
 ///
 /// # Errors
 /// [`Error::System`].
-pub fn part(part: Part, source: &dyn Source, log: &Log) -> Result<(), Error> {
+pub fn part(part: Part, log: &Log) -> Result<(), Error> {
     // SAFETY: the supervisor has put the control socket there, and nobody else uses it
     let control = unsafe { UnixStream::from_raw_fd(supervisor::CONTROL) };
     rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC).map_err(io::Error::from)?;
     rights::no_more()?;
+    let Some(configured) = Configuration::receive(&control)? else { return Ok(()) };
     match part {
         Part::Sampler => {
             rights::name(c"netglance-sampl")?;
             rights::no_core()?;
-            let sampling = source.sampling().map_err(Error::Settings)?;
-            rights::keep(sampling.needs())?;
+            rights::keep(configured.needs())?;
             log.tell_panics();
-            sampler::run(sampling, source, &control, log)?;
+            sampler::run(configured, &control, log)?;
         }
         Part::Front => {
             rights::name(c"netglance-front")?;
-            let settings = source.settings().map_err(Error::Settings)?;
-            let thresholds = source.thresholds().map_err(Error::Settings)?;
             // every file that the front needs is read here: afterwards it can open none
             let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
             let identity =
@@ -294,8 +248,12 @@ pub fn part(part: Part, source: &dyn Source, log: &Log) -> Result<(), Error> {
             let enclosure = sandbox::enclose()?;
             log.tell_panics();
             tell_missing(enclosure, log);
-            let house = front::House { own, acts: settings.allow_actions, open: settings.insecure };
-            let metrics_series = settings.metrics_series;
+            let Configuration { serve, threshold, .. } = configured;
+            let house = front::House { own, acts: serve.allow_actions, open: serve.insecure };
+            let thresholds = Thresholds::new(&threshold, schedule::tables().iter().copied());
+            // the supervisor takes no configuration with others
+            let thresholds = thresholds.map_err(|_| Error::Settings("a threshold makes no sense".to_owned()))?;
+            let metrics_series = serve.metrics_series;
             front::run(control, front::Setup { identity, house, thresholds, metrics_series })?;
         }
     }
@@ -325,23 +283,5 @@ mod tests {
         for wrong in ["'0999'", "'1777'", "'rw'", "660"] {
             assert!(of(&format!("socket_mode = {wrong}")).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn what_is_read_decides_what_is_needed() {
-        let mut sampling =
-            Sampling { netns: Selection::default(), collect: collect::settings::Settings::default(), actions: false };
-        let all = sampling.needs();
-        assert!(
-            all.contains(Capabilities::SYS_PTRACE) && !all.intersects(Capabilities::SYS_ADMIN | Capabilities::KILL)
-        );
-        for entry in COLLECTORS {
-            let off = collect::settings::CollectorSettings { enabled: false, ..Default::default() };
-            sampling.collect.collectors.insert(entry.name.to_owned(), off);
-        }
-        assert!(sampling.needs().is_empty());
-        sampling.actions = true;
-        assert_eq!(sampling.needs(), Capabilities::KILL | Capabilities::SYS_NICE);
-        assert!(Sampling::may_need().contains(all | sampling.needs()));
     }
 }

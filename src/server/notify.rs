@@ -55,15 +55,18 @@ impl Notify {
         }
     }
 
-    /// The configuration is read again, and was.
-    pub(super) fn reload(&self, read: impl FnOnce()) {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
-        read();
+    /// The configuration was read again.
+    pub(super) fn reloaded(&self) {
         if self.told {
             tell("READY=1");
         }
     }
+}
+
+/// The configuration is read again.
+pub(super) fn reloading() {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
 }
 
 /// Says something to systemd.

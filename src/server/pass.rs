@@ -29,12 +29,12 @@ pub(super) enum Word {
     Ready,
     /// The child is alive.
     Alive,
-    /// The configuration is to be read again.
-    Reload,
+    /// What is configured comes with it, as a file in memory; before all others, and again when it changes.
+    Configuration,
 }
 
 const WORDS: [(Word, u8); 9] = [
-    (Word::Reload, b'H'),
+    (Word::Configuration, b'S'),
     (Word::Link, b'L'),
     (Word::Tcp, b'T'),
     (Word::Unix, b'U'),

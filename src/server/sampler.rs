@@ -5,15 +5,17 @@
 //! never evaluates an expression of a client. A reader that is slow is told less often, and delays nobody.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::pass::{self, Word};
-use super::{Level, Log, Sampling, Source, link};
+use super::{Configuration, Level, Log, link};
 use crate::collect::{Capabilities, EVERY_SECOND};
 use crate::model::{Host, Timestamp, lock};
 use crate::source::file::Roots;
+use crate::source::netns::Selection;
 use crate::store::local::{LocalHost, Options};
 use crate::wire::frame::Frames;
 use crate::wire::{convert, proto, schema};
@@ -42,21 +44,26 @@ impl Changes {
 ///
 /// # Errors
 /// A thread could not be started, or the control socket broke.
-pub(super) fn run(sampling: Sampling, source: &dyn Source, control: &UnixStream, log: &Log) -> io::Result<()> {
-    let needs = sampling.needs();
+pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) -> io::Result<()> {
+    let needs = configured.needs();
     let changes = Arc::new(Changes::default());
-    let roots = Roots::live().choosing(sampling.netns)?;
-    let options = Options { roots, settings: sampling.collect, tick: EVERY_SECOND, actions: sampling.actions };
+    let roots = Roots::live().choosing(Selection::host_and(configured.netns))?;
+    let actions = configured.serve.allow_actions;
+    let options = Options { roots, settings: configured.collect, tick: EVERY_SECOND, actions };
     let told = Arc::clone(&changes);
     let host = LocalHost::start(options, Box::new(move || told.tell()))?;
     let started = Timestamp::now();
     alive(control.try_clone()?, Arc::clone(&changes))?;
     let mut reader = 0;
     while let Some((word, socket)) = pass::receive(control)? {
-        if word == Word::Reload {
-            reload(&host, source, needs, log);
-        }
-        let (Word::Link, Some(socket)) = (word, socket) else { continue };
+        let socket = match (word, socket) {
+            (Word::Configuration, Some(file)) => {
+                reload(&host, file, needs, log);
+                continue;
+            }
+            (Word::Link, Some(socket)) => socket,
+            _ => continue,
+        };
         reader += 1;
         let socket = Arc::new(UnixStream::from(socket));
         let seat = Seat { host: Arc::clone(&host), changes: Arc::clone(&changes), socket, reader, started };
@@ -66,17 +73,17 @@ pub(super) fn run(sampling: Sampling, source: &dyn Source, control: &UnixStream,
 }
 
 /// Samples what is configured now; what is known and remembered stays.
-fn reload(host: &LocalHost, source: &dyn Source, has: Capabilities, log: &Log) {
-    let reloaded = source.sampling().and_then(|sampling| {
-        let lacks = sampling.needs() - has;
+fn reload(host: &LocalHost, file: OwnedFd, has: Capabilities, log: &Log) {
+    let reloaded = Configuration::take(file).and_then(|configured| {
+        let lacks = configured.needs() - has;
         if !lacks.is_empty() {
             let lacks = lacks.iter_names().map(|(name, _)| format!("CAP_{name}")).collect::<Vec<_>>().join(", ");
             let told =
                 format!("the sampler has given up {lacks}, which the new configuration can use; restart the agent");
             log.say(Level::Warning, &told);
         }
-        host.allow(sampling.actions);
-        host.reload(sampling.netns, sampling.collect, EVERY_SECOND).map_err(|cause| cause.to_string())
+        host.allow(configured.serve.allow_actions);
+        host.reload(Selection::host_and(configured.netns), configured.collect, EVERY_SECOND)
     });
     if let Err(cause) = reloaded {
         log.say(Level::Error, &format!("the sampler keeps the old configuration: {cause}"));

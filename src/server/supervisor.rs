@@ -18,7 +18,7 @@ use super::kept::Files;
 use super::listen::Listeners;
 use super::notify::{self, Notify};
 use super::pass::{self, Word};
-use super::{Level, Log, Settings, Source};
+use super::{Configuration, Level, Log, Settings, Source};
 use crate::model::unit;
 
 /// Descriptor on which a child finds its control socket.
@@ -69,6 +69,8 @@ struct Running {
     since: Instant,
     /// When it was heard last.
     heard: Instant,
+    /// Whether it was ended so that another one takes its place.
+    replaced: bool,
     /// Since when it is believed to hang: one more look, because all of this machine may have been stopped.
     suspect: Option<Instant>,
 }
@@ -76,7 +78,7 @@ struct Running {
 /// Everything that keeps the agent up.
 struct Supervisor<'a> {
     source: &'a dyn Source,
-    settings: Settings,
+    configured: Configuration,
     arguments: &'a [std::ffi::OsString],
     listeners: &'a Listeners,
     files: Files,
@@ -92,7 +94,7 @@ struct Supervisor<'a> {
 /// A child cannot be started at all.
 pub(super) fn run(
     source: &dyn Source,
-    settings: Settings,
+    configured: Configuration,
     arguments: &[std::ffi::OsString],
     listeners: &Listeners,
     files: Files,
@@ -105,14 +107,14 @@ pub(super) fn run(
     }
     wake.set_nonblocking(true)?;
     let mut supervisor =
-        Supervisor { source, settings, arguments, listeners, files, notify: Notify::new(), log, apart: false };
+        Supervisor { source, configured, arguments, listeners, files, notify: Notify::new(), log, apart: false };
     let mut keepers =
         [Part::Sampler, Part::Front].map(|part| Keeper { part, running: None, wait: AGAIN.0, due: Instant::now() });
     'up: loop {
         for signal in signals.pending() {
             match signal {
                 SIGTERM | SIGINT => break 'up,
-                SIGHUP => supervisor.reload(&keepers),
+                SIGHUP => supervisor.reload(&mut keepers),
                 _ => {}
             }
         }
@@ -141,27 +143,69 @@ pub(super) fn run(
 
 impl Supervisor<'_> {
     /// Reads the configuration again; a wrong one changes nothing.
-    fn reload(&mut self, keepers: &[Keeper]) {
-        let (mut read, log) = (None, self.log);
-        self.notify.reload(|| match self.source.settings().and_then(|new| self.source.sampling().map(|_| new)) {
-            Ok(settings) => {
-                for running in keepers.iter().filter_map(|keeper| keeper.running.as_ref()) {
-                    // one that has ended meanwhile reads it when it starts
-                    let _ = pass::send(&running.control, Word::Reload, None);
-                }
-                log.say(Level::Notice, "the configuration was read again");
-                read = Some(settings);
-            }
-            Err(cause) => log.say(Level::Error, &format!("the old configuration stays in force: {cause}")),
-        });
-        let Some(new) = read else { return };
-        let place = |settings: &Settings| {
-            (settings.listen.clone(), settings.socket.clone(), settings.socket_mode, settings.socket_group.clone())
-        };
-        if place(&new) != place(&self.settings) {
-            log.say(Level::Warning, "where the agent listens changes when it is restarted");
+    fn reload(&mut self, keepers: &mut [Keeper]) {
+        notify::reloading();
+        let read = self.source.read().and_then(|new| Ok((self.refiled(&new)?, new)));
+        match read {
+            Ok((files, new)) => self.adopt(new, files, keepers),
+            Err(cause) => self.log.say(Level::Error, &format!("the old configuration stays in force: {cause}")),
         }
-        self.settings = new;
+        self.notify.reloaded();
+    }
+
+    /// Other files for the front, if the configuration names others.
+    fn refiled(&self, new: &Configuration) -> Result<Option<Files>, String> {
+        let places = |settings: &Settings| {
+            let Settings { tokens, certificate, key, client_ca, state, .. } = settings.clone();
+            [tokens, certificate, key, client_ca, state]
+        };
+        if places(&new.serve) == places(&self.configured.serve) {
+            return Ok(None);
+        }
+        let (files, told) = super::files(&new.serve, self.listeners.away()).map_err(|error| error.to_string())?;
+        for message in told {
+            self.log.say(Level::Notice, &message);
+        }
+        Ok(Some(files))
+    }
+
+    fn adopt(&mut self, new: Configuration, files: Option<Files>, keepers: &mut [Keeper]) {
+        self.log.say(Level::Notice, "the configuration was read again");
+        self.tell_places(&new.serve);
+        let refiled = files.is_some();
+        if let Some(files) = files {
+            self.files = files;
+        }
+        let again = !new.serves_as(&self.configured);
+        self.configured = new;
+        for keeper in keepers {
+            match (&mut keeper.running, keeper.part) {
+                (Some(running), Part::Sampler) => {
+                    // one that has ended meanwhile gets it when it starts
+                    let _ = self.configured.send(&running.control);
+                }
+                (Some(running), Part::Front) if again => {
+                    self.log.say(Level::Notice, "the front is started again for it; clients connect anew");
+                    let _ = running.child.kill();
+                    running.replaced = true;
+                }
+                (Some(_), Part::Front) if refiled => keeper.tell(&self.files),
+                _ => {}
+            }
+        }
+    }
+
+    /// Says what a restart would change.
+    fn tell_places(&self, new: &Settings) {
+        let place = |settings: &Settings| {
+            let Settings { listen, socket, socket_mode, socket_group, .. } = settings.clone();
+            (listen, socket, socket_mode, socket_group)
+        };
+        if place(new) != place(&self.configured.serve) && !self.listeners.handed {
+            let now = self.listeners.names().join(", ");
+            let told = format!("still listening on {now}: where the agent listens changes when it is restarted");
+            self.log.say(Level::Warning, &told);
+        }
     }
 }
 
@@ -181,7 +225,7 @@ fn join(keepers: &[Keeper]) -> io::Result<()> {
 
 /// Waits for a signal, a word of a child, the next start, or the end of patience.
 fn sleep(wake: &UnixStream, keepers: &[Keeper], supervisor: &Supervisor<'_>) -> io::Result<()> {
-    let (silence, files) = (supervisor.settings.silence.0, &supervisor.files);
+    let (silence, files) = (supervisor.configured.serve.silence.0, &supervisor.files);
     let due = keepers.iter().map(|keeper| keeper.deadline(silence)).min();
     let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
     let wait = wait.into_iter().chain(files.patience()).min();
@@ -227,7 +271,7 @@ impl Keeper {
                 _ => {}
             }
         }
-        if running.heard.elapsed() > supervisor.settings.silence.0 {
+        if running.heard.elapsed() > supervisor.configured.serve.silence.0 {
             let since = *running.suspect.get_or_insert_with(Instant::now);
             if since.elapsed() >= DOUBT {
                 let silent = unit::duration(running.heard.elapsed());
@@ -239,6 +283,10 @@ impl Keeper {
             }
         }
         let Some(status) = running.child.try_wait()? else { return Ok(()) };
+        if running.replaced {
+            (self.running, self.due) = (None, Instant::now());
+            return Ok(());
+        }
         self.wait = if running.since.elapsed() > SETTLED { AGAIN.0 } else { (self.wait * 2).min(AGAIN.1) };
         self.due = Instant::now() + self.wait;
         self.running = None;
@@ -271,13 +319,14 @@ impl Keeper {
     fn start(&mut self, supervisor: &Supervisor<'_>) -> io::Result<()> {
         let (control, theirs) = UnixStream::pair()?;
         let child = spawn(self.part, supervisor.arguments, theirs.into())?;
+        // one that has ended meanwhile is noticed by its end
+        let _ = supervisor.configured.send(&control);
         if self.part == Part::Front {
-            // one that has ended meanwhile is noticed by its end
             let _ = hand_over(&control, supervisor.listeners, &supervisor.files);
         }
         control.set_nonblocking(true)?;
         let now = Instant::now();
-        self.running = Some(Running { child, control, since: now, heard: now, suspect: None });
+        self.running = Some(Running { child, control, since: now, heard: now, replaced: false, suspect: None });
         Ok(())
     }
 }
