@@ -4,6 +4,8 @@
 
 #![cfg(test)]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -259,4 +261,23 @@ fn an_agent_that_is_not_there_is_told_in_one_line() {
     let host = RemoteHost::connect(Target::Unix("/nonexistent".into()), Access::default(), Box::new(|| {}));
     let told = host.err().unwrap().to_string();
     assert!(told.contains("/nonexistent") && told.contains("No such file"), "{told}");
+}
+
+#[test]
+fn what_is_no_agent_is_told_as_such() {
+    for answer in [&b""[..], b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target: Target = listener.local_addr().unwrap().to_string().parse().unwrap();
+        // ends with the tests: a client may come again
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                stream.write_all(answer).unwrap();
+                stream.shutdown(std::net::Shutdown::Write).unwrap();
+                // what is left unread would end the connection as an error
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        let told = RemoteHost::connect(target, Access::default(), Box::new(|| {})).err().unwrap().to_string();
+        assert!(told.contains("is no agent"), "{told}");
+    }
 }

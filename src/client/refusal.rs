@@ -30,6 +30,18 @@ fn inside<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error 
     None
 }
 
+/// What it means that there was no answer in the language of an agent. Whoever ends a connection at once may have said before
+/// that it speaks something else, but that is not always heard.
+pub(super) fn foreign(error: &(dyn std::error::Error + 'static)) -> Option<Trouble> {
+    let error = inside::<hyper::Error>(error)?;
+    let ended = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe, io::ErrorKind::UnexpectedEof];
+    if inside::<io::Error>(error).is_some_and(|cause| !ended.contains(&cause.kind())) {
+        return None;
+    }
+    let why = "what answers there is no agent: it speaks no HTTP/2, or ends the connection";
+    Some(Trouble { kind: TroubleKind::Unreachable, why: why.into(), key: None })
+}
+
 /// What it means that TLS has failed.
 pub(super) fn refused(error: &(dyn std::error::Error + 'static)) -> Option<Trouble> {
     if let Some(key) = inside::<KeyError>(error) {

@@ -191,7 +191,8 @@ pub(crate) async fn open(target: &Target, access: &Access) -> Result<Opened, Tro
     let sent = Instant::now();
     let reply = tokio::time::timeout(ANSWER, client.describe(request)).await;
     let reply = reply.map_err(|_| Text::from("the agent does not answer"))?;
-    let describe = reply.map_err(|status| refusal.instead_of(trouble(&status)))?.into_inner();
+    let none = |status: Status| refusal::foreign(&status).unwrap_or_else(|| trouble(&status));
+    let describe = reply.map_err(|status| refusal.instead_of(none(status)))?.into_inner();
     // the clocks of the host are those of the middle of the question
     let asked = sent + sent.elapsed() / 2;
     Ok(Opened { client, describe, asked })
