@@ -129,6 +129,11 @@ impl Caller {
         self.role.map_or("", Role::name)
     }
 
+    /// Whether the caller has a role at all.
+    pub(super) fn is_known(self) -> bool {
+        self.role.is_some()
+    }
+
     /// Whether columns marked secret are shown.
     pub(super) fn is_clear(self) -> bool {
         self.clear

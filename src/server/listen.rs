@@ -25,8 +25,8 @@ const FIRST: i32 = 3;
 /// More sockets than anybody hands over.
 const MAX_HANDED: i32 = 64;
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 1024;
+/// Connections that wait to be accepted; a storm that fills the queue makes the kernel answer others late.
+const BACKLOG: i32 = 4096;
 
 /// Longest wait for another agent that starts in the same directory.
 const PATIENCE: Duration = Duration::from_secs(1);

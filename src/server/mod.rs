@@ -4,17 +4,24 @@
 //! capabilities that collectors need and no network, and the front, which has the network and no capability. They are
 //! joined by a socket pair that carries typed messages of the wire.
 
+mod bodies;
 mod caller;
 mod configured;
+mod desk;
+mod door;
+mod frames;
 mod front;
 mod grpc;
+mod head;
 mod kept;
 mod link;
 mod listen;
 mod log;
+mod meter;
 mod notify;
 mod pass;
 mod penalty;
+mod pulse;
 mod rest;
 mod rights;
 mod sampled;
@@ -245,11 +252,12 @@ pub fn part(part: Part, log: &Log) -> Result<(), Error> {
             // the front becomes another user, but belongs to this one
             let own = rustix::process::geteuid().as_raw();
             rights::give_up_all()?;
+            let descriptors = rights::descriptors();
             let enclosure = sandbox::enclose()?;
             log.tell_panics();
             tell_missing(enclosure, log);
             let Configuration { serve, threshold, .. } = configured;
-            let house = front::House { own, acts: serve.allow_actions, open: serve.insecure };
+            let house = front::House { own, acts: serve.allow_actions, open: serve.insecure, descriptors };
             let thresholds = Thresholds::new(&threshold, schedule::tables().iter().copied());
             // the supervisor takes no configuration with others
             let thresholds = thresholds.map_err(|_| Error::Settings("a threshold makes no sense".to_owned()))?;

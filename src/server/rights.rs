@@ -94,6 +94,12 @@ pub(super) fn give_up_all() -> io::Result<()> {
     Ok(())
 }
 
+/// How many descriptors this process may have.
+pub(super) fn descriptors() -> usize {
+    let limit = rustix::process::getrlimit(Resource::Nofile).current;
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
 /// Sets a limit to `most`, or to what it may be at most.
 fn bound(resource: Resource, most: u64) -> io::Result<()> {
     let limit = rustix::process::getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));

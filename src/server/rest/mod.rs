@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
@@ -222,6 +222,11 @@ pub(super) async fn unknown(request: Request) -> Response {
     let path = request.uri().path();
     Refusal::not_found(format!("there is nothing at {path}"), path, ROUTES.iter().map(|route| route.path))
         .into_response()
+}
+
+/// The answer to a request that is not even looked at.
+pub(super) fn refused(status: StatusCode, error: &'static str, hint: &'static str) -> Response {
+    Refusal::new(status, error, hint).into_response()
 }
 
 async fn respond(

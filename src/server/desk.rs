@@ -1,0 +1,304 @@
+//! Where are those received who come?
+//!
+//! Everybody has a [`Place`], or is sent away at the [`super::door`]. What they say passes a [`Meter`], what they ask is
+//! checked before anybody reads it, and a connection that leads nowhere ends ([`super::pulse`]).
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::bodies::{self, Answer, Bounded, Ticket, Waiting};
+use super::caller::{Caller, Peer, Refusal};
+use super::door::{Door, Place};
+use super::front::House;
+use super::head;
+use super::meter::Meter;
+use super::penalty::Penalties;
+use super::pulse::{self, Over};
+use super::rest;
+use super::token::{self, Tokens};
+use crate::model::lock;
+
+/// Longest wait for the first byte, and for TLS.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// What a connection over TLS begins with; nothing of HTTP does.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// Bytes of the head of a request at most.
+const MAX_HEAD: u32 = 16 << 10;
+
+/// Headers of a request at most.
+const MAX_HEADERS: usize = 64;
+
+/// Streams of one connection at once.
+const MAX_STREAMS: u32 = 128;
+
+/// Streams that a connection gives up before anybody has looked at them, and those that are ended for its mistakes.
+const MAX_RESETS: (usize, usize) = (20, 64);
+
+/// After so long without a word the other end is asked for one, and has so long for it.
+const ALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(10));
+
+/// Longest wait for the end of a connection that is to end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How much more somebody may send who was refused.
+const PARTING_READS: usize = 16;
+
+/// Bytes of a token at most.
+const MAX_TOKEN: usize = 256;
+
+/// Different tokens on one connection at most.
+const MAX_PRESENTED: usize = 16;
+
+/// What stands before a token.
+const BEARER: &[u8] = b"Bearer ";
+
+/// Where connections are received.
+pub(super) struct Desk {
+    router: axum::Router,
+    door: Arc<Door>,
+    waiting: Arc<Waiting>,
+    house: House,
+    tokens: watch::Sender<Arc<Tokens>>,
+    penalties: Mutex<Penalties>,
+    acceptor: Mutex<Option<TlsAcceptor>>,
+}
+
+/// Marks of the tokens that were presented on a connection.
+type Presented = Mutex<Vec<[u8; 32]>>;
+
+/// A connection that is served.
+struct Visit {
+    desk: Arc<Desk>,
+    peer: Peer,
+    place: Place,
+    presented: Presented,
+}
+
+impl Desk {
+    /// Nobody is known yet.
+    pub(super) fn new(router: axum::Router, house: House) -> Arc<Self> {
+        Arc::new(Self {
+            router,
+            door: Door::new(house.descriptors),
+            waiting: Arc::default(),
+            house,
+            tokens: watch::Sender::default(),
+            penalties: Mutex::default(),
+            acceptor: Mutex::default(),
+        })
+    }
+
+    /// From now on these tokens are good and no others.
+    pub(super) fn take_tokens(&self, tokens: Tokens) {
+        self.tokens.send_replace(Arc::new(tokens));
+    }
+
+    /// From now on connections begin with this key.
+    pub(super) fn take_key(&self, acceptor: TlsAcceptor) {
+        *lock(&self.acceptor) = Some(acceptor);
+    }
+
+    pub(super) async fn accept_tcp(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) => {
+                    // frames are small and wanted now
+                    let _ = stream.set_nodelay(true);
+                    let Some(place) = self.door.enter(Peer::Tcp(from.ip())) else { continue };
+                    let desk = Arc::clone(&self);
+                    tokio::spawn(async move { desk.receive(stream, from.ip(), place).await });
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    pub(super) async fn accept_unix(self: Arc<Self>, listener: UnixListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    // one that the kernel does not tell is nobody in particular
+                    let uid = stream.peer_cred().map_or(u32::MAX, |cred| cred.uid());
+                    let Some(place) = self.door.enter(Peer::Unix(uid)) else { continue };
+                    tokio::spawn(Arc::clone(&self).serve(stream, Peer::Unix(uid), place));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// Serves somebody at an address: over TLS, or in plain text on loopback and where the configuration wants it.
+    async fn receive(self: Arc<Self>, stream: TcpStream, from: IpAddr, place: Place) {
+        let acceptor = lock(&self.acceptor).clone();
+        let mut first = [0];
+        let peeked = tokio::select! {
+            peeked = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)) => peeked,
+            () = place.leave() => return,
+        };
+        let Ok(Ok(1)) = peeked else { return };
+        if let ([TLS_HANDSHAKE], Some(acceptor)) = (first, acceptor) {
+            let spoken = tokio::select! {
+                spoken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream).into_fallible()) => spoken,
+                () = place.leave() => return,
+            };
+            let stream = match spoken {
+                Ok(Ok(stream)) => stream,
+                Ok(Err((_, stream))) => return part(stream).await,
+                Err(_) => return,
+            };
+            let certified = stream.get_ref().1.peer_certificates().is_some();
+            let peer = if certified { Peer::Certified(from) } else { Peer::Tcp(from) };
+            self.serve(stream, peer, place).await;
+        } else if self.house.open || from.to_canonical().is_loopback() {
+            self.serve(stream, Peer::Tcp(from), place).await;
+        }
+    }
+
+    /// Serves one connection.
+    async fn serve(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        place: Place,
+    ) {
+        let stream = TokioIo::new(Meter::new(stream, Arc::clone(&place.pulse)));
+        let visit = Arc::new(Visit { desk: self, peer, place, presented: Presented::default() });
+        let asked = Arc::clone(&visit);
+        let receive = service_fn(move |request| Arc::clone(&asked).asked(request));
+        let builder = builder();
+        let mut serving = std::pin::pin!(builder.serve_connection(stream, receive));
+        // what goes wrong on a connection is the client's business
+        let over = tokio::select! {
+            _ = serving.as_mut() => return,
+            () = visit.place.leave() => return,
+            over = visit.over() => over,
+        };
+        if over == Over::Idle {
+            serving.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(FAREWELL, serving).await;
+        }
+    }
+
+    /// Who asks.
+    fn caller(&self, peer: Peer, headers: &HeaderMap, presented: &Presented) -> Result<Caller, Refusal> {
+        let House { own, acts, open, .. } = self.house;
+        let Some(value) = headers.get(AUTHORIZATION) else { return Ok(Caller::from_peer(peer, own, acts, open)) };
+        let (now, source) = (Instant::now(), peer.address());
+        if source.is_some_and(|source| lock(&self.penalties).refuses(source, now)) {
+            return Err(Refusal::Late);
+        }
+        let token = value.as_bytes();
+        let token = token
+            .get(..BEARER.len())
+            .filter(|scheme| scheme.eq_ignore_ascii_case(BEARER))
+            .and(token.get(BEARER.len()..));
+        let mark = token.filter(|token| token.len() <= MAX_TOKEN).map(token::mark);
+        let role = mark.and_then(|mark| Some((mark, self.tokens.borrow().marked(&mark, Timestamp::now())?.role)));
+        let Some((mark, role)) = role else {
+            if let Some(source) = source {
+                lock(&self.penalties).fail(source, now);
+            }
+            return Err(Refusal::Unknown);
+        };
+        let mut presented = lock(presented);
+        if !presented.contains(&mark) {
+            if presented.len() >= MAX_PRESENTED {
+                return Err(Refusal::Late);
+            }
+            presented.push(mark);
+        }
+        Ok(Caller::named(role, acts))
+    }
+}
+
+/// Leaves somebody who was refused the time to read why: what is closed with something unread takes the answer with it.
+async fn part(mut stream: TcpStream) {
+    let mut rest = [0; 4096];
+    let read = async {
+        let _ = stream.shutdown().await;
+        for _ in 0..PARTING_READS {
+            if !stream.read(&mut rest).await.is_ok_and(|read| read > 0) {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(FAREWELL, read).await;
+}
+
+/// How HTTP of either version is spoken.
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let http1 = &mut builder.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(pulse::IDLE).max_buf_size(MAX_HEAD as usize);
+    http1.max_headers(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD)
+        .max_pending_accept_reset_streams(MAX_RESETS.0)
+        .max_local_error_reset_streams(MAX_RESETS.1)
+        .keep_alive_interval(ALIVE.0)
+        .keep_alive_timeout(ALIVE.1);
+    builder
+}
+
+impl Visit {
+    /// Answers one request.
+    async fn asked(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Answer>, std::convert::Infallible> {
+        let ticket = Ticket::new(&self.place.pulse, &self.desk.waiting);
+        let caller = self.desk.caller(self.peer, request.headers(), &self.presented);
+        let known = caller.is_ok_and(Caller::is_known);
+        if known {
+            self.place.settle();
+        }
+        let checked = head::check(&request, known);
+        let mut request = request.map(|body| Body::new(Bounded::new(body, bodies::most(known))));
+        let response = match (checked, caller) {
+            (Err(head::Wrong(status, error, hint)), _) => rest::refused(status, error, hint),
+            (Ok(()), Err(refusal)) => refusal.answer(&request),
+            (Ok(()), Ok(caller)) => {
+                request.extensions_mut().insert(caller);
+                tower::ServiceExt::oneshot(self.desk.router.clone(), request).await?
+            }
+        };
+        let (head, body) = response.into_parts();
+        let (answer, full) = ticket.answer(body);
+        if full {
+            self.desk.door.relieve();
+        }
+        Ok(Response::from_parts(head, answer))
+    }
+
+    /// Waits until the connection leads nowhere, or a token that was presented is worthless.
+    async fn over(&self) -> Over {
+        let mut tokens = self.desk.tokens.subscribe();
+        loop {
+            let due = match self.place.pulse.due(Instant::now()) {
+                Ok(due) => due,
+                Err(over) => return over,
+            };
+            let _ = tokio::time::timeout_at(due.into(), tokens.changed()).await;
+            let good = tokens.borrow_and_update();
+            if lock(&self.presented).iter().any(|mark| good.marked(mark, Timestamp::now()).is_none()) {
+                return Over::Late;
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Who may come in, when there is no room for everybody?
+//!
+//! Connections are counted in all and by source. Who has not said who they are is a guest. When there is no room for one
+//! more guest, the oldest one of the source that has the most goes: those who only hold connections open keep nobody out,
+//! however many they are. Who has said who they are stays, and gives way to nobody.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+use super::caller::Peer;
+use super::penalty;
+use super::pulse::Pulse;
+use crate::model::lock;
+
+/// Guests at once.
+const MAX_GUESTS: usize = 1024;
+
+/// Guests of one source at once.
+const MAX_GUESTS_OF_SOURCE: usize = 64;
+
+/// Connections of one source at once.
+const MAX_OF_SOURCE: usize = 1024;
+
+/// Connections at once.
+const MAX_CONNECTIONS: usize = 4096;
+
+/// Descriptors that are no connections.
+const OTHERS: usize = 64;
+
+/// Where somebody comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Source {
+    /// A user of this host.
+    User(u32),
+    /// An address, or a network that one household has.
+    Network(IpAddr),
+}
+
+impl Source {
+    fn of(peer: Peer) -> Self {
+        match peer {
+            Peer::Unix(uid) => Self::User(uid),
+            Peer::Tcp(address) | Peer::Certified(address) => Self::Network(penalty::source(address)),
+        }
+    }
+}
+
+/// Everybody who is in.
+pub(super) struct Door(Mutex<Inside>);
+
+struct Inside {
+    most: usize,
+    next: u64,
+    places: HashMap<u64, Held>,
+    sources: HashMap<Source, Count>,
+    /// Guests in the order in which they came.
+    guests: BTreeMap<u64, Source>,
+}
+
+/// A connection as the door knows it.
+struct Held {
+    source: Source,
+    leave: Arc<Notify>,
+    pulse: Arc<Pulse>,
+}
+
+/// Connections of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Count {
+    all: usize,
+    guests: usize,
+}
+
+/// One who is in, until it is dropped.
+pub(super) struct Place {
+    door: Arc<Door>,
+    number: u64,
+    leave: Arc<Notify>,
+    /// How the connection fares.
+    pub(super) pulse: Arc<Pulse>,
+}
+
+impl Door {
+    /// Lets in no more than there are descriptors for.
+    pub(super) fn new(descriptors: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Inside {
+            most: descriptors.saturating_sub(OTHERS).clamp(1, MAX_CONNECTIONS),
+            next: 0,
+            places: HashMap::new(),
+            sources: HashMap::new(),
+            guests: BTreeMap::new(),
+        })))
+    }
+
+    /// Lets somebody in; a guest goes if there is no room. `None` if there is none who could.
+    pub(super) fn enter(self: &Arc<Self>, peer: Peer) -> Option<Place> {
+        let (source, mut inside) = (Source::of(peer), lock(&self.0));
+        let count = inside.sources.get(&source).copied().unwrap_or_default();
+        if (count.guests >= MAX_GUESTS_OF_SOURCE || count.all >= MAX_OF_SOURCE) && !inside.send_away(Some(source)) {
+            return None;
+        }
+        let full = inside.guests.len() >= MAX_GUESTS || inside.places.len() >= inside.most;
+        if full && !inside.send_away(None) {
+            return None;
+        }
+        let number = inside.next;
+        inside.next += 1;
+        let (leave, pulse) = (Arc::new(Notify::new()), Arc::new(Pulse::default()));
+        inside.places.insert(number, Held { source, leave: Arc::clone(&leave), pulse: Arc::clone(&pulse) });
+        let count = inside.sources.entry(source).or_default();
+        (count.all, count.guests) = (count.all + 1, count.guests + 1);
+        inside.guests.insert(number, source);
+        drop(inside);
+        Some(Place { door: Arc::clone(self), number, leave, pulse })
+    }
+
+    /// Sends the one away for whom the most answers wait.
+    pub(super) fn relieve(&self) {
+        let mut inside = lock(&self.0);
+        let most = inside.places.iter().max_by_key(|(_, held)| held.pulse.held());
+        if let Some(number) = most.map(|(number, _)| *number) {
+            inside.tell(number);
+        }
+    }
+}
+
+impl Inside {
+    /// Sends the oldest guest away, of a source or of the one that has the most; whether there was one.
+    fn send_away(&mut self, source: Option<Source>) -> bool {
+        let most = || self.sources.iter().max_by_key(|(_, count)| count.guests).map(|(source, _)| *source);
+        let Some(source) = source.or_else(most) else { return false };
+        let oldest = self.guests.iter().find(|(_, guest)| **guest == source).map(|(number, _)| *number);
+        oldest.is_some_and(|number| self.tell(number))
+    }
+
+    /// Tells somebody to go, who counts no more from now on.
+    fn tell(&mut self, number: u64) -> bool {
+        if let Some(held) = self.places.get(&number) {
+            held.leave.notify_one();
+        }
+        self.gone(number)
+    }
+
+    fn gone(&mut self, number: u64) -> bool {
+        self.settled(number);
+        let Some(held) = self.places.remove(&number) else { return false };
+        if let Some(count) = self.sources.get_mut(&held.source) {
+            count.all -= 1;
+            if count.all == 0 {
+                self.sources.remove(&held.source);
+            }
+        }
+        true
+    }
+
+    /// Somebody is no guest any more.
+    fn settled(&mut self, number: u64) {
+        let count = self.guests.remove(&number).and_then(|source| self.sources.get_mut(&source));
+        if let Some(count) = count {
+            count.guests -= 1;
+        }
+    }
+}
+
+impl Place {
+    /// Whoever has said who they are stays.
+    pub(super) fn settle(&self) {
+        self.pulse.know();
+        lock(&self.door.0).settled(self.number);
+    }
+
+    /// Waits until it has to go.
+    pub(super) async fn leave(&self) {
+        self.leave.notified().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.door.0).gone(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(number: u32) -> Peer {
+        Peer::Tcp(IpAddr::V4(number.into()))
+    }
+
+    fn must_go(place: &Place) -> bool {
+        use futures_util::FutureExt as _;
+        place.leave().now_or_never().is_some()
+    }
+
+    #[test]
+    fn a_guest_goes_and_who_has_said_who_they_are_stays() {
+        let door = Door::new(OTHERS + 3);
+        let first = door.enter(peer(1)).unwrap();
+        let second = door.enter(peer(2)).unwrap();
+        let third = door.enter(peer(2)).unwrap();
+        first.settle();
+        let fourth = door.enter(peer(4)).unwrap();
+        assert!(must_go(&second) && !must_go(&first) && !must_go(&third));
+        third.settle();
+        fourth.settle();
+        assert!(door.enter(peer(5)).is_none());
+        // one who was sent away makes no room a second time
+        drop(second);
+        assert!(door.enter(peer(5)).is_none());
+        drop(first);
+        assert!(door.enter(peer(5)).is_some());
+    }
+
+    #[test]
+    fn those_who_are_many_go_before_one_who_is_alone() {
+        let door = Door::new(1 << 20);
+        let alone = door.enter(peer(1)).unwrap();
+        let mut crowd: Vec<Place> = Vec::new();
+        for number in 0..4 * MAX_GUESTS as u32 {
+            crowd.push(door.enter(peer(2 + number % 40)).unwrap());
+        }
+        assert!(!must_go(&alone));
+        assert_eq!(crowd.iter().filter(|place| !must_go(place)).count(), MAX_GUESTS - 1);
+        drop((crowd, alone));
+        let inside = lock(&door.0);
+        assert!(inside.places.is_empty() && inside.sources.is_empty() && inside.guests.is_empty());
+    }
+
+    #[test]
+    fn a_source_has_so_many_connections_and_takes_no_others_place() {
+        let door = Door::new(1 << 20);
+        let other = door.enter(peer(1)).unwrap();
+        let mut places: Vec<Place> = (0..MAX_GUESTS_OF_SOURCE).map(|_| door.enter(peer(2)).unwrap()).collect();
+        places.push(door.enter(peer(2)).unwrap());
+        assert!(must_go(&places[0]) && !must_go(&other));
+        while places.len() <= MAX_OF_SOURCE {
+            places.iter().for_each(Place::settle);
+            places.push(door.enter(peer(2)).unwrap());
+        }
+        places.iter().for_each(Place::settle);
+        assert!(door.enter(peer(2)).is_none());
+        assert!(door.enter(peer(3)).is_some());
+        assert!(door.enter(Peer::Unix(2)).is_some());
+    }
+
+    #[test]
+    fn the_one_for_whom_the_most_waits_is_sent_away() {
+        let door = Door::new(1 << 20);
+        let places: Vec<Place> = (1..4).map(|number| door.enter(peer(number)).unwrap()).collect();
+        places[1].settle();
+        places[1].pulse.hold(1000);
+        places[2].pulse.hold(10);
+        door.relieve();
+        assert_eq!(places.iter().map(must_go).collect::<Vec<_>>(), [false, true, false]);
+    }
+}

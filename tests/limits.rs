@@ -1,0 +1,281 @@
+//! Does an agent serve those who ask while others only hold connections open, send too much, or do not listen?
+//!
+//! A real agent on the loopback, where every address of 127.0.0.0/8 is a source of its own. `NETGLANCE_HALF_OPEN=10000
+//! cargo test --release --test limits half_open` is the storm at full size; it needs as many descriptors.
+
+#![cfg(test)]
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+#[expect(dead_code, reason = "each test program uses its part")]
+mod served;
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
+
+use served::{Agent, PATIENCE, request};
+use support::process::usage;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What somebody says who then says nothing more.
+const BEGINNINGS: &[&[u8]] = &[
+    b"",
+    b"G",
+    b"P",
+    b"GET / HTTP/1.1\r\nhost: localhost\r\n",
+    b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9",
+    b"PRI * HTTP/2.0\r\n",
+    PREFACE,
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x05\x01\0\0\0\0\x01\x82",
+    b"\x16",
+    b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
+];
+
+/// A socket that is told to connect from an address of the loopback.
+fn open(from: u32, to: SocketAddr) -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+    let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + from);
+    rustix::net::bind(&socket, &SocketAddr::from((address, 0))).unwrap();
+    match rustix::net::connect(&socket, &to) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => socket,
+        Err(cause) => panic!("{cause}"),
+    }
+}
+
+/// Waits until a socket can be used so; whether it could in time.
+fn ready(socket: &OwnedFd, how: PollFlags, until: Instant) -> bool {
+    let left = until.saturating_duration_since(Instant::now());
+    let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+    poll(&mut [PollFd::new(socket, how)], Some(&left)).is_ok_and(|ready| ready > 0)
+}
+
+/// Waits until the other end has closed a socket; whether it has in time. What it said before is read.
+fn is_closed(socket: &OwnedFd, until: Instant) -> bool {
+    let mut bytes = [0; 4096];
+    loop {
+        match rustix::io::read(socket, &mut bytes) {
+            Ok(0) => return true,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) if Instant::now() < until => {
+                ready(socket, PollFlags::IN, until);
+            }
+            Err(rustix::io::Errno::AGAIN) => return false,
+            Err(_) => return true,
+        }
+    }
+}
+
+/// Opens connections from many addresses that each begin and go no further.
+fn storm(count: usize, to: SocketAddr) -> Vec<OwnedFd> {
+    let sockets: Vec<OwnedFd> = (0..count).map(|number| open(1 + (number % 4000) as u32, to)).collect();
+    let until = Instant::now() + PATIENCE;
+    for (number, socket) in sockets.iter().enumerate() {
+        assert!(ready(socket, PollFlags::OUT, until), "connection {number}");
+        // some are closed already
+        let _ = rustix::io::write(socket, BEGINNINGS[number % BEGINNINGS.len()]);
+    }
+    sockets
+}
+
+/// How long each of many requests takes, on a connection that stays and on new ones, until told to stop.
+fn asking(agent: &Agent, token: &str, stop: &AtomicBool) -> Vec<Duration> {
+    let mut taken = Vec::new();
+    let bearer = format!("Bearer {token}");
+    let lasting =
+        request("GET /api/v1/tables/load", &[("authorization", &bearer)]).replace("connection: close\r\n", "");
+    let mut stays = agent.connect();
+    let mut answer = vec![0; 1 << 16];
+    while !stop.load(Ordering::Relaxed) {
+        let begin = Instant::now();
+        if taken.len() % 2 == 0 {
+            stays.write_all(lasting.as_bytes()).unwrap();
+            let read = stays.read(&mut answer).unwrap();
+            assert!(answer[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..read]));
+        } else {
+            assert_eq!(agent.ask("GET /api/v1/tables/load", &[("authorization", &bearer)]).0, 200);
+        }
+        taken.push(begin.elapsed());
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    taken.sort();
+    taken
+}
+
+/// An agent that has something to answer.
+fn agent() -> Agent {
+    let agent = Agent::start("127.0.0.1:0", "");
+    let start = Instant::now();
+    while agent.ask("GET /api/v1/tables/load", &[]).0 != 200 {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    agent
+}
+
+#[test]
+fn half_open_connections_are_closed_and_keep_nobody_waiting() {
+    let count = std::env::var("NETGLANCE_HALF_OPEN").map_or(1500, |count| count.parse().unwrap());
+    let agent = agent();
+    let token = agent.token(&["one"]);
+    let front = agent.part("netglance-front");
+    let (stop, before) = (AtomicBool::new(false), usage(front).unwrap());
+    let (taken, closed, most) = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| asking(&agent, &token, &stop));
+        let begin = Instant::now();
+        let sockets = storm(count, agent.address.parse().unwrap());
+        let (opened, mut most) = (Instant::now(), before);
+        let until = opened + PATIENCE;
+        for socket in sockets.iter().rev() {
+            most.rss = most.rss.max(usage(front).unwrap().rss);
+            assert!(is_closed(socket, until));
+        }
+        let closed = (opened - begin, opened.elapsed());
+        stop.store(true, Ordering::Relaxed);
+        (asking.join().unwrap(), closed, most)
+    });
+    let after = usage(front).unwrap();
+    let p99 = taken[taken.len() * 99 / 100];
+    eprintln!(
+        "{count} half-open: opened in {:?}, the last one closed {:?} later; {} requests, p99 {p99:?}, longest {:?}; \
+         memory {} KiB, {} KiB at most, {} KiB afterwards; {:.2} s of CPU",
+        closed.0,
+        closed.1,
+        taken.len(),
+        taken[taken.len() - 1],
+        before.rss >> 10,
+        most.rss >> 10,
+        after.rss >> 10,
+        after.cpu - before.cpu,
+    );
+    // a debug build on a machine that does other things is slower
+    let slow = cfg!(debug_assertions);
+    assert!(closed.1 <= Duration::from_millis(if slow { 14_000 } else { 10_500 }), "{closed:?}");
+    assert!(most.rss <= before.rss + (64 << 20), "{} {}", before.rss, most.rss);
+    let patience = Duration::from_millis(if slow { 500 } else { 100 });
+    assert!(taken.len() > 100 && p99 <= patience, "{p99:?} of {}", taken.len());
+    assert!(after.descriptors <= before.descriptors + 2, "{} {}", before.descriptors, after.descriptors);
+}
+
+#[test]
+fn whoever_begins_and_goes_no_further_is_waited_for_so_long() {
+    let agent = agent();
+    let to = agent.address.parse().unwrap();
+    let begin = Instant::now();
+    let sockets: Vec<OwnedFd> = (0..BEGINNINGS.len()).map(|number| open(1 + number as u32, to)).collect();
+    for (socket, beginning) in sockets.iter().zip(BEGINNINGS) {
+        assert!(ready(socket, PollFlags::OUT, begin + PATIENCE));
+        assert_eq!(rustix::io::write(socket, beginning).unwrap_or(0), beginning.len());
+    }
+    for (socket, beginning) in sockets.iter().zip(BEGINNINGS) {
+        let beginning = beginning.escape_ascii();
+        assert!(is_closed(socket, begin + Duration::from_secs(14)), "{beginning}");
+    }
+    assert!(begin.elapsed() > Duration::from_secs(4));
+    // nor is a second head that does not end, from somebody who is known
+    let mut stream = agent.connect();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut bytes = [0; 1024];
+    assert!(stream.read(&mut bytes).unwrap() > 0);
+    let begin = Instant::now();
+    stream.write_all(b"GET /heal").unwrap();
+    assert!(matches!(stream.read(&mut bytes), Ok(0) | Err(_)));
+    assert!((9..15).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_source_that_opens_one_connection_more_than_it_may_loses_its_oldest() {
+    let agent = agent();
+    let to = agent.address.parse().unwrap();
+    let mut sockets: Vec<OwnedFd> = (0..64).map(|_| open(7, to)).collect();
+    let soon = || Instant::now() + Duration::from_secs(3);
+    assert!(sockets.iter().all(|socket| ready(socket, PollFlags::OUT, soon())));
+    let other = open(8, to);
+    assert!(ready(&other, PollFlags::OUT, soon()));
+    sockets.push(open(7, to));
+    assert!(is_closed(&sockets[0], soon()));
+    assert!(!is_closed(&sockets[1], Instant::now()) && !is_closed(&other, Instant::now()));
+}
+
+/// The status of the answer to bytes, of which the agent need not read all.
+fn told(agent: &Agent, bytes: &[u8]) -> u16 {
+    let mut stream = agent.connect();
+    // the answer may come before all is said
+    let _ = stream.write_all(bytes);
+    status(&mut stream)
+}
+
+fn status(stream: &mut TcpStream) -> u16 {
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"))
+}
+
+#[test]
+fn what_is_too_large_or_compressed_is_refused_before_it_is_read() {
+    let agent = agent();
+    let large = "x".repeat(20_000);
+    assert_eq!(told(&agent, request("GET /healthz", &[("a", &large)]).as_bytes()), 431);
+    assert_eq!(told(&agent, request("GET /healthz", &[("a", &large[..10_000])]).as_bytes()), 200);
+    let many: Vec<(String, &str)> = (0..100).map(|number| (format!("a{number}"), "x")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (&**name, *value)).collect();
+    assert_eq!(told(&agent, request("GET /healthz", &many).as_bytes()), 431);
+    assert!(matches!(told(&agent, request(&format!("GET /{large}"), &[]).as_bytes()), 414 | 431));
+    let grpc = "POST /netglance.v1.Agent/Describe";
+    let with = |length: usize, token: &str| {
+        let length = length.to_string();
+        let headers = [("content-type", "application/grpc"), ("content-length", &*length), ("authorization", token)];
+        told(&agent, request(grpc, &headers[..if token.is_empty() { 2 } else { 3 }]).as_bytes())
+    };
+    assert_eq!(with((1 << 20) + 1, ""), 413);
+    // nobody knows this one
+    assert_eq!(with((64 << 10) + 1, "Bearer guess"), 413);
+    for coding in ["gzip", "deflate, gzip", "zstd", "br"] {
+        assert_eq!(agent.ask(grpc, &[("content-type", "application/grpc"), ("content-encoding", coding)]).0, 415);
+    }
+}
+
+#[test]
+fn a_body_that_never_ends_is_not_waited_for() {
+    let agent = agent();
+    let head = request(
+        "POST /netglance.v1.Agent/Describe",
+        &[("content-type", "application/grpc"), ("transfer-encoding", "chunked")],
+    );
+    // one that stops, and one that goes on
+    let mut stops = agent.connect();
+    stops.write_all(head.as_bytes()).unwrap();
+    let begin = Instant::now();
+    let mut flows = agent.connect();
+    flows.write_all(head.as_bytes()).unwrap();
+    let piece = [&b"10000\r\n"[..], &vec![0; 0x10000], b"\r\n"].concat();
+    let sent = (0..1000).take_while(|_| flows.write_all(&piece).is_ok()).count();
+    assert!(sent < 400, "{sent} pieces of 64 KiB");
+    let mut bytes = [0; 4096];
+    while stops.read(&mut bytes).is_ok_and(|read| read > 0) {}
+    assert!((9..25).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn whoever_asks_and_does_not_listen_is_let_go() {
+    let agent = agent();
+    let mut stream = agent.connect();
+    stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let question = request("GET /api/v1/schema", &[]).replace("connection: close\r\n", "");
+    // until nobody takes any more
+    while stream.write_all(question.as_bytes()).is_ok() {}
+    let begin = Instant::now();
+    let mut probe = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::RDHUP | PollFlags::HUP)];
+    let most = Timespec { tv_sec: 30, tv_nsec: 0 };
+    poll(&mut probe, Some(&most)).unwrap();
+    assert!((5..15).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+}
