@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -289,6 +290,29 @@ fn a_front_that_hangs_is_started_again_and_the_past_stays() {
     until("another front", || agent.part("front").is_some_and(|other| other != front));
     until("samples", || is_ready(&place.socket()));
     assert_eq!(agent.part("sampler"), Some(sampler));
+}
+
+#[test]
+fn root_that_may_not_become_another_user_serves_all_the_same_and_says_so() {
+    const SETUID: u64 = 7;
+    let place = Place::new("");
+    let mut command = place.command();
+    // SAFETY: only a system call that may be made between fork and exec
+    unsafe {
+        command.pre_exec(|| match libc::prctl(libc::PR_CAPBSET_DROP, SETUID, 0, 0, 0) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
+    }
+    let agent = Agent::start(command);
+    agent.says("the front stays root, without capabilities");
+    until("samples", || is_ready(&place.socket()));
+    let front = agent.part("front").unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{front}/status")).unwrap();
+    for line in ["CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(status.contains(&format!("\n{line}\n")), "{line}: {status}");
+    }
+    assert!(agent.stop() < Duration::from_secs(2));
 }
 
 #[test]

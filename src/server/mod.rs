@@ -240,40 +240,50 @@ pub fn part(part: Part, log: &Log) -> Result<(), Error> {
             rights::name(c"netglance-sampl")?;
             rights::no_core()?;
             rights::keep(configured.needs())?;
+            let seccomp = sandbox::enclose_sampler(!configured.netns.is_empty())?;
             log.tell_panics();
+            tell_missing(&[(seccomp, "this kernel has no seccomp; the sampler runs without it")], log);
             sampler::run(configured, &control, log)?;
         }
-        Part::Front => {
-            rights::name(c"netglance-front")?;
-            // every file that the front needs is read here: afterwards it can open none
-            let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-            let identity =
-                front::Identity { host: read("/proc/sys/kernel/hostname"), machine: read("/etc/machine-id") };
-            // the front becomes another user, but belongs to this one
-            let own = rustix::process::geteuid().as_raw();
-            rights::give_up_all()?;
-            let descriptors = rights::descriptors();
-            let enclosure = sandbox::enclose()?;
-            log.tell_panics();
-            tell_missing(enclosure, log);
-            let Configuration { serve, threshold, .. } = configured;
-            let house = front::House { own, acts: serve.allow_actions, open: serve.insecure, descriptors };
-            let thresholds = Thresholds::new(&threshold, schedule::tables().iter().copied());
-            // the supervisor takes no configuration with others
-            let thresholds = thresholds.map_err(|_| Error::Settings("a threshold makes no sense".to_owned()))?;
-            let metrics_series = serve.metrics_series;
-            front::run(control, front::Setup { identity, house, thresholds, metrics_series })?;
-        }
+        Part::Front => front(configured, control, log)?,
     }
     Ok(())
 }
 
-/// Says which walls this kernel cannot build; the others stand.
-fn tell_missing(enclosure: sandbox::Enclosure, log: &Log) {
-    for (stands, name) in [(enclosure.landlock, "Landlock"), (enclosure.seccomp, "seccomp")] {
-        if !stands {
-            log.say(Level::Warning, &format!("this kernel has no {name}; the front runs without it"));
-        }
+/// Gives up what the front does not need, and serves.
+fn front(configured: Configuration, control: UnixStream, log: &Log) -> Result<(), Error> {
+    rights::name(c"netglance-front")?;
+    // every file that the front needs is read here: afterwards it can open none
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let identity = front::Identity { host: read("/proc/sys/kernel/hostname"), machine: read("/etc/machine-id") };
+    // the front becomes another user, but belongs to this one
+    let own = rustix::process::geteuid().as_raw();
+    let another = rights::give_up_all()?;
+    let descriptors = rights::descriptors();
+    let enclosure = sandbox::enclose()?;
+    log.tell_panics();
+    let walls = [
+        (
+            another,
+            "the front stays root, without capabilities: a user of its own takes CAP_SETUID, CAP_SETGID and CAP_KILL",
+        ),
+        (enclosure.landlock, "this kernel has no Landlock; the front runs without it"),
+        (enclosure.seccomp, "this kernel has no seccomp; the front runs without it"),
+    ];
+    tell_missing(&walls, log);
+    let Configuration { serve, threshold, .. } = configured;
+    let house = front::House { own, acts: serve.allow_actions, open: serve.insecure, descriptors };
+    let thresholds = Thresholds::new(&threshold, schedule::tables().iter().copied());
+    // the supervisor takes no configuration with others
+    let thresholds = thresholds.map_err(|_| Error::Settings("a threshold makes no sense".to_owned()))?;
+    let metrics_series = serve.metrics_series;
+    Ok(front::run(control, front::Setup { identity, house, thresholds, metrics_series })?)
+}
+
+/// Says which walls do not stand; the others do.
+fn tell_missing(walls: &[(bool, &str)], log: &Log) {
+    for (_, missing) in walls.iter().filter(|(stands, _)| !stands) {
+        log.say(Level::Warning, missing);
     }
 }
 

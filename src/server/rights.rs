@@ -70,11 +70,12 @@ pub(super) fn no_core() -> io::Result<()> {
     Ok(rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
-/// Gives up everything: the user, its groups, every capability, being looked into, and resources without bounds.
+/// Gives up everything: the user, its groups, every capability, being looked into, and resources without bounds. `false`
+/// when the user stays root's, because this process may not take another one that it could still be ended as.
 ///
 /// # Errors
 /// Something could not be given up; the process must not go on.
-pub(super) fn give_up_all() -> io::Result<()> {
+pub(super) fn give_up_all() -> io::Result<bool> {
     no_core()?;
     bound(Resource::Nofile, FRONT_FILES)?;
     bound(Resource::Data, FRONT_DATA)?;
@@ -82,8 +83,11 @@ pub(super) fn give_up_all() -> io::Result<()> {
     bound(Resource::Msgqueue, 0)?;
     // another user may not do that any more
     never_more_than(CapabilitySet::empty())?;
+    let mut own = true;
     if rustix::process::geteuid().is_root() {
-        become_somebody_else(&Root::new("/"))?;
+        // the supervisor, which has the same, needs the last one to end somebody else
+        let takes = CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::KILL;
+        own = rustix::thread::capabilities(None)?.effective.contains(takes) && become_somebody_else(&Root::new("/"))?;
     }
     keep(CapabilitySet::empty())?;
     no_more()?;
@@ -91,7 +95,7 @@ pub(super) fn give_up_all() -> io::Result<()> {
     if unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(())
+    Ok(own)
 }
 
 /// How many descriptors this process may have.
@@ -106,23 +110,28 @@ fn bound(resource: Resource, most: u64) -> io::Result<()> {
     Ok(rustix::process::setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?)
 }
 
-/// Takes a user without rights, and no group but that user's.
-fn become_somebody_else(root: &Root) -> io::Result<()> {
+/// Takes a user without rights, and no group but that user's; `false` where there is no such user, as in a container that
+/// knows root only.
+fn become_somebody_else(root: &Root) -> io::Result<bool> {
     let (user, group) = somebody(&root.read("etc/passwd").unwrap_or_default());
     // SAFETY: take numbers only, and no pointer that is not null
-    let refused = unsafe {
+    let done = unsafe {
         // the groups go first: afterwards it is no longer allowed
-        libc::setgroups(0, std::ptr::null()) != 0
-            || libc::setresgid(group, group, group) != 0
-            || libc::setresuid(user, user, user) != 0
+        libc::setgroups(0, std::ptr::null()) == 0
+            && libc::setresgid(group, group, group) == 0
+            && libc::setresuid(user, user, user) == 0
     };
-    if refused {
+    if !done {
         let cause = io::Error::last_os_error();
+        if let Some(libc::EINVAL | libc::EPERM) = cause.raw_os_error() {
+            return Ok(false);
+        }
         let told = format!("become user {user}: {cause}");
         return Err(io::Error::new(cause.kind(), told));
     }
     // another user means that the parent's death is no longer told
-    super::supervisor::end_with_parent()
+    super::supervisor::end_with_parent()?;
+    Ok(true)
 }
 
 /// Number of the user and of the group that the front gets.

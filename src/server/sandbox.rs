@@ -1,10 +1,13 @@
-//! What can somebody who has taken over the front still do?
+//! What can somebody who has taken over a part of the agent still do?
 //!
-//! Answer those who are connected, and nothing else. Landlock takes away every file, every TCP port, and signals and abstract
+//! In the front: answer those who are connected, and nothing else. Landlock takes away every file, every TCP port, and signals and abstract
 //! sockets of others. Seccomp leaves [`CALLS`]. What is not among them fails with `EPERM`: libraries ask for this and that
 //! when they start or run short of memory, and live with a refusal. What only an intruder asks for ([`INTRUSIONS`]) ends the
 //! process at once, so that it is seen: the supervisor says by which signal it ended. Both hold for threads that are started
 //! later, so it is called before there are any.
+//!
+//! In the sampler: read, which is its work, and signal where that is configured. It can start no program, write no file, and
+//! wait for nobody's connection ([`CHANGES`]). Landlock is not for it: whoever is enclosed by that reads no process of others.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -117,6 +120,97 @@ const INTRUSIONS: &[i64] = &[
     libc::SYS_keyctl,
 ];
 
+/// What no collector does: the sampler reads.
+const CHANGES: &[i64] = &[
+    libc::SYS_openat2,
+    libc::SYS_ftruncate,
+    libc::SYS_truncate,
+    libc::SYS_fallocate,
+    libc::SYS_mkdirat,
+    libc::SYS_mknodat,
+    libc::SYS_unlinkat,
+    libc::SYS_renameat2,
+    libc::SYS_linkat,
+    libc::SYS_symlinkat,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_utimensat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_listen,
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsmount,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_file_load,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_quotactl,
+    libc::SYS_acct,
+    libc::SYS_syslog,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setgroups,
+];
+
+/// Older names of the same.
+#[cfg(target_arch = "x86_64")]
+const OLD_CHANGES: &[i64] = &[
+    libc::SYS_fork,
+    libc::SYS_vfork,
+    libc::SYS_creat,
+    libc::SYS_mkdir,
+    libc::SYS_rmdir,
+    libc::SYS_mknod,
+    libc::SYS_unlink,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_link,
+    libc::SYS_symlink,
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_CHANGES: &[i64] = &[libc::SYS_renameat];
+
+/// A condition on one argument of a call: its position, which bits of it, and their value.
+type Argument = (u8, u64, u64);
+
+/// What no collector does with such arguments.
+const SOME_CHANGES: &[(i64, &[Argument])] = &[
+    // processes: what is started is a thread
+    (libc::SYS_clone, &[(0, libc::CLONE_THREAD as u64, 0)]),
+    // files to be written to
+    (libc::SYS_openat, &[(2, libc::O_ACCMODE as u64, libc::O_WRONLY as u64)]),
+    (libc::SYS_openat, &[(2, libc::O_ACCMODE as u64, libc::O_RDWR as u64)]),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, &[(1, libc::O_ACCMODE as u64, libc::O_WRONLY as u64)]),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, &[(1, libc::O_ACCMODE as u64, libc::O_RDWR as u64)]),
+    // connections to other hosts
+    (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
+    (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
+];
+
 /// What the kernel took away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Enclosure {
@@ -148,18 +242,61 @@ fn files() -> io::Result<bool> {
 
 /// Leaves the calls that serving takes; `false` on a kernel without filters.
 fn calls() -> io::Result<bool> {
-    let whole = |calls: &[i64]| calls.iter().map(|call| (*call, Vec::new())).collect::<Rules>();
-    // arguments of clone3 lie in memory, where no filter looks; the C library falls back to clone
-    let answered = SeccompAction::Errno(libc::ENOSYS as u32);
-    match install(whole(&[libc::SYS_clone3]), SeccompAction::Allow, answered) {
-        Err(seccompiler::Error::Seccomp(cause)) if is_absent(&cause) => return Ok(false),
-        other => other.map_err(io::Error::other)?,
+    if !threads_by_clone()? {
+        return Ok(false);
     }
     install(whole(INTRUSIONS), SeccompAction::Allow, SeccompAction::KillProcess).map_err(io::Error::other)?;
     // the last one, because it allows no other
     let refused = SeccompAction::Errno(libc::EPERM as u32);
     install(allowed().map_err(io::Error::other)?, refused, SeccompAction::Allow).map_err(io::Error::other)?;
     Ok(true)
+}
+
+/// Encloses the sampler, with all threads that it starts; `false` on a kernel without filters.
+///
+/// # Errors
+/// The kernel has filters and refuses them.
+pub(super) fn enclose_sampler(other_namespaces: bool) -> io::Result<bool> {
+    if !threads_by_clone()? {
+        return Ok(false);
+    }
+    let refused = SeccompAction::Errno(libc::EPERM as u32);
+    install(changes().map_err(io::Error::other)?, SeccompAction::Allow, refused).map_err(io::Error::other)?;
+    let mut intrusions = whole(INTRUSIONS);
+    if other_namespaces {
+        intrusions.remove(&libc::SYS_setns);
+    }
+    install(intrusions, SeccompAction::Allow, SeccompAction::KillProcess).map_err(io::Error::other)?;
+    Ok(true)
+}
+
+/// Makes the C library start threads by `clone`, whose arguments a filter sees; those of `clone3` lie in memory. `false` on a
+/// kernel without filters.
+fn threads_by_clone() -> io::Result<bool> {
+    let answered = SeccompAction::Errno(libc::ENOSYS as u32);
+    match install(whole(&[libc::SYS_clone3]), SeccompAction::Allow, answered) {
+        Err(seccompiler::Error::Seccomp(cause)) if is_absent(&cause) => Ok(false),
+        other => other.map(|()| true).map_err(io::Error::other),
+    }
+}
+
+/// Calls whatever their arguments.
+fn whole(calls: &[i64]) -> Rules {
+    calls.iter().map(|call| (*call, Vec::new())).collect()
+}
+
+/// Everything that the sampler is refused.
+fn changes() -> Result<Rules, seccompiler::BackendError> {
+    let mut rules = whole(CHANGES);
+    rules.extend(whole(OLD_CHANGES));
+    for (call, arguments) in SOME_CHANGES {
+        let fits = |(at, mask, value): &Argument| {
+            SeccompCondition::new(*at, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(*mask), *value)
+        };
+        let rule = SeccompRule::new(arguments.iter().map(fits).collect::<Result<_, _>>()?)?;
+        rules.entry(*call).or_default().push(rule);
+    }
+    Ok(rules)
 }
 
 /// Kernels that are built without filters do not know the call, or not this use of it.
@@ -188,16 +325,26 @@ fn install(rules: Rules, otherwise: SeccompAction, then: SeccompAction) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::CString;
+    use std::ffi::{CStr, CString};
 
-    /// How a child ended that was enclosed and then did something: its exit status, or the signal.
+    /// How a child ended that was enclosed as the front is and then did something: its exit status, or the signal.
     fn enclosed(does: impl Fn() -> i32) -> Result<i32, i32> {
+        child(|| super::super::rights::give_up_all().is_ok() && enclose().is_ok(), does)
+    }
+
+    /// As [`enclosed`], as the sampler is.
+    fn sampling(other_namespaces: bool, does: impl Fn() -> i32) -> Result<i32, i32> {
+        let enclosed = || super::super::rights::no_more().is_ok() && enclose_sampler(other_namespaces).is_ok();
+        child(enclosed, does)
+    }
+
+    fn child(enclosed: impl Fn() -> bool, does: impl Fn() -> i32) -> Result<i32, i32> {
         // SAFETY: the child calls what works after a fork of a thread among others (the C library makes its allocator fit),
         // and ends without running anything of the parent's
         let child = unsafe { libc::fork() };
         assert!(child >= 0);
         if child == 0 {
-            let status = if super::super::rights::give_up_all().is_err() || enclose().is_err() { 99 } else { does() };
+            let status = if enclosed() { does() } else { 99 };
             // SAFETY: ends the child
             unsafe { libc::_exit(status) };
         }
@@ -256,16 +403,50 @@ mod tests {
     }
 
     #[test]
-    fn threads_memory_and_randomness_stay() {
-        let works = || {
-            let sum = std::thread::Builder::new().name("worker".to_owned()).spawn(|| vec![1_u8; 1 << 20].len());
-            let Ok(Ok(length)) = sum.map(std::thread::JoinHandle::join) else { return 1 };
-            let mut bytes = [0_u8; 8];
-            // SAFETY: as long as it says
-            let random = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-            i32::from(length != 1 << 20 || random != 8)
+    fn the_sampler_reads_and_changes_nothing() {
+        let open = |path: &'static CStr, flags: i32| {
+            // SAFETY: a valid string
+            move || errno(i64::from(unsafe { libc::open(path.as_ptr(), flags, 0o600) }))
         };
-        assert_eq!(enclosed(works), Ok(0));
+        assert_eq!(sampling(false, open(c"/proc/self/stat", libc::O_RDONLY)), Ok(0));
+        assert_eq!(sampling(false, open(c"/dev/null", libc::O_WRONLY)), Ok(libc::EPERM));
+        assert_eq!(sampling(false, open(c"/dev/null", libc::O_RDWR)), Ok(libc::EPERM));
+        let socket = |family: i32, kind: i32| {
+            // SAFETY: numbers only
+            move || errno(i64::from(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) }))
+        };
+        assert_eq!(sampling(false, socket(libc::AF_INET, libc::SOCK_STREAM)), Ok(libc::EPERM));
+        assert_eq!(sampling(false, socket(libc::AF_INET6, libc::SOCK_STREAM)), Ok(libc::EPERM));
+        assert_eq!(sampling(false, socket(libc::AF_UNIX, libc::SOCK_STREAM)), Ok(0));
+        assert_eq!(sampling(false, socket(libc::AF_NETLINK, libc::SOCK_RAW)), Ok(0));
+        // SAFETY: valid strings, or numbers only
+        unsafe {
+            assert_eq!(sampling(false, || errno(libc::syscall(libc::SYS_fork))), Ok(libc::EPERM));
+            assert_eq!(sampling(false, || errno(i64::from(libc::unlink(c"/nonexistent".as_ptr())))), Ok(libc::EPERM));
+            assert_eq!(sampling(false, || errno(i64::from(libc::setuid(0)))), Ok(libc::EPERM));
+            assert_eq!(sampling(false, || errno(i64::from(libc::setns(-1, 0)))), Err(libc::SIGSYS));
+            assert_eq!(sampling(true, || errno(i64::from(libc::setns(-1, 0)))), Ok(libc::EBADF));
+            let program = c"/bin/true";
+            let argv = [program.as_ptr(), std::ptr::null()];
+            let run = || errno(i64::from(libc::execv(program.as_ptr(), argv.as_ptr())));
+            assert_eq!(sampling(true, run), Err(libc::SIGSYS));
+        }
+        assert_eq!(sampling(false, threads_work), Ok(0));
+    }
+
+    /// Zero if there are threads, memory and randomness.
+    fn threads_work() -> i32 {
+        let sum = std::thread::Builder::new().name("worker".to_owned()).spawn(|| vec![1_u8; 1 << 20].len());
+        let Ok(Ok(length)) = sum.map(std::thread::JoinHandle::join) else { return 1 };
+        let mut bytes = [0_u8; 8];
+        // SAFETY: as long as it says
+        let random = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+        i32::from(length != 1 << 20 || random != 8)
+    }
+
+    #[test]
+    fn threads_memory_and_randomness_stay() {
+        assert_eq!(enclosed(threads_work), Ok(0));
     }
 
     #[test]
