@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prost::Message as _;
 use tokio::sync::{Semaphore, watch};
 
 use super::fleet::Shared;
@@ -20,7 +19,7 @@ use crate::client::{Access, KeyError, Opened, Target, Trouble, TroubleKind};
 use crate::model::{Text, Timestamp};
 use crate::wire::mirror::Mirror;
 use crate::wire::schema::{self, Schema};
-use crate::wire::{WireError, proto};
+use crate::wire::{WireError, bounded, proto};
 
 /// Shortest and longest pause between two attempts.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
@@ -126,7 +125,7 @@ impl Seat {
             let frame = frame.map_err(|status| trouble(&status))?;
             let frame = frame.ok_or_else(|| Text::from("the agent has ended"))?;
             let damaged = |error: WireError| Text::from(error.to_string());
-            let frame = proto::Frame::decode(frame.frame).map_err(|error| damaged(error.into()))?;
+            let frame = bounded::frame(&frame.frame).map_err(damaged)?;
             mirror.apply(&frame).map_err(damaged)?;
             let place = |table: &proto::TableFrame| mirror.schema().layouts.get(table.table as usize);
             let told = frame.tables.iter().filter_map(place).map(|layout| &*layout.table.name).collect();

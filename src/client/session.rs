@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper_util::rt::TokioIo;
-use prost::Message as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -23,7 +22,7 @@ use crate::model::{Action, ActionError, Demand, HistoryAsk, Text};
 use crate::wire::mirror::Mirror;
 use crate::wire::proto::agent_client::AgentClient;
 use crate::wire::schema::Schema;
-use crate::wire::{MAX_MESSAGE, convert, proto, schema};
+use crate::wire::{MAX_MESSAGE, WireError, bounded, convert, proto, schema};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -349,9 +348,9 @@ impl<'a> Session<'a> {
 
     fn frame(&self, frame: Result<Option<proto::WatchReply>, Status>) -> Result<(), Text> {
         let frame = frame.map_err(|status| told(&status))?.ok_or_else(|| Text::from("the agent has ended"))?;
-        let damaged = |error: &dyn std::error::Error| Text::from(error.to_string());
-        let frame = proto::Frame::decode(frame.frame).map_err(|error| damaged(&error))?;
-        self.shared.state().take(&frame).map_err(|error| damaged(&error))?;
+        let damaged = |error: WireError| Text::from(error.to_string());
+        let frame = bounded::frame(&frame.frame).map_err(damaged)?;
+        self.shared.state().take(&frame).map_err(damaged)?;
         (self.shared.on_change)();
         Ok(())
     }

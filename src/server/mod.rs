@@ -46,6 +46,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use caller::Role;
 pub use configured::{Configuration, Source};
 pub use log::{Level, Log};
+#[doc(hidden)]
+pub use rest::read as read_request;
 pub use supervisor::Part;
 pub use token::{Token, TokenError, Tokens};
 

@@ -15,7 +15,7 @@ use crate::model::{Cell, Mac, Rows, Table, Text, Timestamp, Type};
 /// Rows of one table at most: more processes than the kernel can have are 4 million; no table of a peer has more than these.
 pub const MAX_ROWS: usize = 1 << 20;
 
-/// Cells of one table at most.
+/// Cells of one table at most, and of all tables of a host.
 pub const MAX_CELLS: usize = 1 << 25;
 
 /// Most decimal places that a number may have.
@@ -87,6 +87,11 @@ impl Remote {
             .checked_add(change.added as usize)
             .filter(|len| *len <= MAX_ROWS)
             .ok_or(WireError::Bound("rows"))?;
+        // an added row has Ids, so that some column names it: a few bytes cannot stand for a million rows
+        let named = change.columns.iter().map(named).max().unwrap_or(0);
+        if change.added as usize > named.saturating_add(1) {
+            return Err(WireError::Damaged("rows without a value"));
+        }
         if len.saturating_mul(self.layout.types.len()) > MAX_CELLS {
             return Err(WireError::Bound("cells"));
         }
@@ -101,6 +106,11 @@ impl Remote {
             next.column(change)?;
         }
         Ok(next)
+    }
+
+    /// Cells that there may be, with or without a value.
+    pub fn cells(&self) -> usize {
+        self.len.saturating_mul(self.layout.types.len())
     }
 
     fn column(&mut self, change: &proto::ColumnChange) -> Result<(), WireError> {
@@ -171,6 +181,11 @@ impl Cells {
             Self::Macs(values) => Self::Macs(moved(values, gone, len, Mac([0; 6]))),
         }
     }
+}
+
+/// Rows that a change of a column tells something of.
+fn named(change: &proto::ColumnChange) -> usize {
+    change.integers.len() + change.doubles.len() + change.picks.len() + change.missing.len()
 }
 
 /// Those that stay, then `fill` up to `len`.

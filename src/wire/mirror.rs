@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::decode::Remote;
+use super::decode::{MAX_CELLS, Remote};
 use super::schema::Schema;
 use super::{WireError, convert, proto};
 use crate::model::{Mono, Sample, Snapshot, TableState, Timestamp};
@@ -76,6 +76,8 @@ impl Mirror {
 
     fn table(&mut self, frame: &proto::TableFrame, snapshot: &mut Snapshot) -> Result<(), WireError> {
         let position = frame.table as usize;
+        let others = self.tables.iter().enumerate().filter(|(other, _)| *other != position);
+        let others: usize = others.filter_map(|(_, known)| Some(known.rows.as_ref()?.cells())).sum();
         let (Some(layout), Some(known)) = (self.schema.layouts.get(position), self.tables.get_mut(position)) else {
             return Err(WireError::Damaged("a table that the schema lacks"));
         };
@@ -97,6 +99,9 @@ impl Mirror {
         for change in &frame.changes {
             let base = known.rows.take().unwrap_or_else(|| Arc::new(Remote::new(Arc::clone(layout))));
             let rows = Arc::new(base.apply(change)?);
+            if rows.cells().saturating_add(others) > MAX_CELLS {
+                return Err(WireError::Bound("cells of all tables"));
+            }
             known.rows = Some(Arc::clone(&rows));
             let sample = Sample { rows, time: Timestamp(change.time), mono: Mono(change.mono) };
             // a stream that begins anew has nothing to do with the samples of the old one

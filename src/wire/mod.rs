@@ -4,6 +4,7 @@
 //! whole, each later one as what changed ([`encode`], [`decode`]). [`mirror`] keeps what a peer told as a snapshot that every
 //! reader understands. A peer may be hostile: everything is checked against the schema and bounded, and nothing panics.
 
+pub mod bounded;
 pub mod convert;
 pub mod decode;
 pub mod encode;

@@ -7,10 +7,10 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::answer::{Answer, Refusal};
-use super::query::Parameter;
+use super::query::{Parameter, Query as Asked};
 use super::{Api, Call, JSON, Outcome, tables};
 use crate::export;
-use crate::model::{Detail, HistoryAsk, Key, Mono, Series, unit};
+use crate::model::{Detail, HistoryAsk, Key, Mono, Series, Table, unit};
 use crate::store::query::{self, Query};
 use crate::store::rate::{Mode, View};
 
@@ -34,22 +34,37 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     },
 ];
 
-/// The past of a column.
-pub(super) async fn series(api: &Api, call: &Call) -> Outcome {
-    let table = tables::table(call.part(0))?;
-    let name = call.part(1);
+/// What is asked of the past of a column.
+pub(super) struct Question {
+    since: Option<Duration>,
+    detail: Detail,
+    query: Query,
+}
+
+/// Reads the parameters, and whether the column has a past.
+///
+/// # Errors
+/// There is no such column, it is no number, or a parameter makes no sense.
+pub(super) fn question(asked: &Asked, table: &Table, name: &str) -> Result<Question, Refusal> {
     let known = || table.columns.iter().filter(|column| column.is_numeric()).map(|column| &*column.name);
     let unknown = || Refusal::not_found(format!("table {} has no column `{name}`", table.name), name, known());
     let (_, column) = table.column(name).ok_or_else(unknown)?;
     if !column.is_numeric() {
         return Err(Refusal::bad(format!("`{name}` is no number and has no past"), ""));
     }
-    let (since, step) = (span(call, "since")?, span(call, "step")?);
+    let (since, step) = (span(asked, "since")?, span(asked, "step")?);
     let detail = match step {
         Some(step) => Detail::Step(step.max(SHORTEST)),
         None => Detail::Newest(MAX_POINTS),
     };
-    let query = Query { filter: tables::filter(&call.query, table)?, limit: Some(MAX_ROWS + 1), ..Query::default() };
+    let query = Query { filter: tables::filter(asked, table)?, limit: Some(MAX_ROWS + 1), ..Query::default() };
+    Ok(Question { since, detail, query })
+}
+
+/// The past of a column.
+pub(super) async fn series(api: &Api, call: &Call) -> Outcome {
+    let (table, name) = (tables::table(call.part(0))?, call.part(1));
+    let Question { since, detail, query } = question(&call.query, table, name)?;
     let (state, sample) = tables::current(api, call.caller, table)?;
     let view = View::new(&sample, state.before.as_ref(), Mode::Rate);
     let rows = query::run(&view, &query);
@@ -73,10 +88,10 @@ pub(super) async fn series(api: &Api, call: &Call) -> Outcome {
     Ok(Answer::new(JSON, body))
 }
 
-fn span(call: &Call, name: &str) -> Result<Option<Duration>, Refusal> {
+fn span(asked: &Asked, name: &str) -> Result<Option<Duration>, Refusal> {
     let bad = |text: &str| Refusal::bad(format!("`{name}` is no span: `{text}`"), "write it as 90s, 10m or 2h");
     let read = |text: &str| unit::parse_duration(text).map_err(|_| bad(text));
-    call.query.get(name).map(read).transpose()
+    asked.get(name).map(read).transpose()
 }
 
 fn write(out: &mut Vec<u8>, view: &View, asks: &[(usize, Series)], clock: &dyn Fn(Mono) -> f64) -> std::io::Result<()> {

@@ -213,6 +213,25 @@ pub(super) fn routes(
     ROUTES.iter().fold(guarded, add)
 }
 
+/// The status of a request for rows or for the past as far as it is read, before anything is looked up: for who tries to
+/// break the reading.
+#[doc(hidden)]
+pub fn read(target: &str, accept: &str) -> u16 {
+    let (path, asked) = target.split_once('?').unwrap_or((target, ""));
+    let parts: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
+    let read = || -> Result<(), Refusal> {
+        let parameters = if parts.first() == Some(&"history") { history::PARAMETERS } else { tables::PARAMETERS };
+        let asked = Query::parse(asked, parameters)?;
+        query::negotiate(accept, &[JSON, CSV]).ok_or_else(|| Refusal::not_acceptable(&[JSON, CSV]))?;
+        match parts[..] {
+            ["tables", table] => tables::Question::read(&asked, tables::table(table)?).map(drop),
+            ["history", table, column] => history::question(&asked, tables::table(table)?, column).map(drop),
+            _ => Err(Refusal::bad("neither rows nor the past", "")),
+        }
+    };
+    read().map_or_else(|refusal| refusal.into_response().status().as_u16(), |()| 200)
+}
+
 /// What is answered on a path that nothing is at.
 pub(super) async fn unknown(request: Request) -> Response {
     let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");

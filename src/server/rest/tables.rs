@@ -115,14 +115,36 @@ fn columns(asked: &Asked, table: &Table) -> Result<Vec<usize>, Refusal> {
     Ok(columns)
 }
 
+/// What is asked of a table.
+pub(super) struct Question {
+    /// Columns that are named; none means all.
+    named: Vec<usize>,
+    limit: usize,
+    rate: bool,
+    query: Query,
+    /// What must be collected for it.
+    demands: Vec<Demand>,
+}
+
+impl Question {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// One of them makes no sense for this table.
+    pub(super) fn read(asked: &Asked, table: &Table) -> Result<Self, Refusal> {
+        let (named, limit, rate) = (columns(asked, table)?, limit(asked)?, asked.switch("rate")?);
+        // one more tells that there are more
+        let query = Query { filter: filter(asked, table)?, sort: sort(asked, table)?, limit: Some(limit + 1) };
+        let demands =
+            wanted::demands(table, &named, &query).map_err(|error| Refusal::bad(error.to_string(), error.hint()))?;
+        Ok(Self { named, limit, rate, query, demands })
+    }
+}
+
 /// Rows of a table.
 pub(super) async fn rows(api: &Api, call: &Call) -> Outcome {
-    let (table, asked) = (table(call.part(0))?, &call.query);
-    let (named, limit, rate) = (columns(asked, table)?, limit(asked)?, asked.switch("rate")?);
-    // one more tells that there are more
-    let query = Query { filter: filter(asked, table)?, sort: sort(asked, table)?, limit: Some(limit + 1) };
-    let demands =
-        wanted::demands(table, &named, &query).map_err(|error| Refusal::bad(error.to_string(), error.hint()))?;
+    let table = table(call.part(0))?;
+    let Question { named, limit, rate, query, demands } = Question::read(&call.query, table)?;
     let (state, sample) = sampled(api, call.caller, table, &demands).await?;
     let mode = if rate { Mode::Rate } else { Mode::Total };
     let view = View::new(&sample, state.before.as_ref(), mode);

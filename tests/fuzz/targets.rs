@@ -1,0 +1,111 @@
+//! What is read that strangers write? One function for each reader; it may refuse, but neither panic nor take much memory.
+
+use std::sync::{Arc, OnceLock};
+
+use netglance::collect::schedule;
+use netglance::model::{Sample, TableState};
+use netglance::store::expr::Filter;
+use netglance::store::rate::{Mode, View};
+use netglance::wire::mirror::Mirror;
+use netglance::wire::schema::Schema;
+use netglance::wire::{bounded, convert, proto, schema};
+use prost::Message as _;
+
+/// Cells of a sample that are looked at.
+const LOOKED_AT: usize = 4096;
+
+/// Every reader by its name, which is that of its directory in the corpus.
+pub(crate) const TARGETS: &[(&str, fn(&[u8]))] =
+    &[("stream", stream), ("schema", schema), ("message", message), ("request", request), ("expression", expression)];
+
+/// The stream of an agent of this version: frames, each with its length before it.
+fn stream(bytes: &[u8]) {
+    frames(Arc::clone(schema::own()), bytes);
+}
+
+/// The stream of an agent of another version: its schema, then frames.
+fn schema(mut bytes: &[u8]) {
+    // what a process has learned of schemas stays for good, so that it learns no more than some
+    static FIRST: OnceLock<Arc<Schema>> = OnceLock::new();
+    let Ok(described) = proto::Schema::decode_length_delimited(&mut bytes) else { return };
+    if let Ok(adopted) = schema::adopt(&described) {
+        frames(Arc::clone(&adopted), bytes);
+        FIRST.get_or_init(|| adopted);
+    } else if let Some(first) = FIRST.get() {
+        frames(Arc::clone(first), bytes);
+    }
+}
+
+fn frames(schema: Arc<Schema>, bytes: &[u8]) {
+    let mut mirror = Mirror::new(schema);
+    let mut left = bytes;
+    while let Some((frame, rest)) = split(left) {
+        left = rest;
+        let Ok(frame) = bounded::frame(frame) else { break };
+        if mirror.apply(&frame).is_err() {
+            break;
+        }
+    }
+    for state in mirror.snapshot().tables.values() {
+        look(state);
+    }
+}
+
+/// A message with its length before it, and what follows.
+fn split(mut bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = prost::decode_length_delimiter(&mut bytes).ok()?;
+    bytes.split_at_checked(length)
+}
+
+/// Reads cells as panels do, with their change.
+fn look(state: &TableState) {
+    let Some(Sample { rows, .. }) = &state.now else { return };
+    let columns = state.table.columns.len().max(1);
+    for row in 0..rows.len().min(LOOKED_AT / columns + 1) {
+        (0..columns).for_each(|column| drop(rows.cell(row, column).to_value()));
+    }
+    if let Some(now) = state.now.as_ref().filter(|now| now.rows.len() * columns < LOOKED_AT) {
+        let view = View::new(now, state.before.as_ref(), Mode::Rate);
+        (0..view.len()).for_each(|row| (0..columns).for_each(|column| drop(view.cell(row, column).to_value())));
+    }
+}
+
+/// Messages that a client sends, and answers of an agent beside its stream.
+fn message(bytes: &[u8]) {
+    if let Ok(request) = proto::WatchRequest::decode(bytes) {
+        let _ = convert::demands(&request.demands);
+    }
+    if let Ok(request) = proto::HistoryRequest::decode(bytes) {
+        let _ = convert::ask(&request);
+    }
+    if let Ok(request) = proto::ActRequest::decode(bytes) {
+        let _ = convert::action(&request);
+    }
+    if let Ok(reply) = proto::HistoryReply::decode(bytes) {
+        let _ = convert::series(&reply);
+    }
+    if let Ok(ask) = proto::Ask::decode(bytes) {
+        drop(ask);
+    }
+    if let Ok(answer) = proto::Answer::decode(bytes) {
+        drop(answer);
+    }
+}
+
+/// A request over HTTP: its target, and on the next line what it accepts.
+fn request(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (target, accept) = text.split_once('\n').unwrap_or((&text, ""));
+    let status = netglance::server::read_request(target, accept);
+    assert!([200, 400, 404, 406].contains(&status), "{status}");
+}
+
+/// An expression over each table.
+fn expression(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for table in schedule::tables() {
+        if let Err(error) = Filter::parse(&text, table) {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}
