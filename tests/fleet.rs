@@ -135,7 +135,7 @@ fn fifty_agents_are_rows_over_one_connection_each() {
 
     // a host is opened over the connection that there is
     let key = Key::from_cells([rows(&fleet).cell(7, 0)]);
-    let host = fleet.behind("fleet", &key).unwrap();
+    let host = fleet.behind("fleet", &key).unwrap().host;
     changed(&changes, "the host", || matches!(host.connection(), Connection::Live { .. }));
     changed(&changes, "its tables", || host.latest().get("load").is_some_and(|state| state.now.is_some()));
     assert_eq!(agents.simulated.connections.load(Ordering::Relaxed), LIVE);

@@ -12,12 +12,14 @@ use tokio::sync::{Semaphore, watch};
 
 use super::keep::{Seat, Wanted, link};
 use super::list::{self, Entry};
+use super::merged::{self, Part, Parts};
+use super::rows::{self, AllAsked};
 use super::summary;
 use super::table::{FleetRow, FleetRows, HostRow, Link, fleet, summaries, tables};
 use crate::client::{Access, Opened, RemoteHost, Trouble};
 use crate::model::{
-    Action, ActionError, Demand, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table, TableState,
-    Text, Timestamp, lock,
+    Action, ActionError, Behind, Demand, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table,
+    TableState, Text, Timestamp, lock,
 };
 use crate::store::history::{DEFAULT_LIMIT, History};
 use crate::store::level::Thresholds;
@@ -54,6 +56,7 @@ pub struct Fleet {
     shared: Arc<Shared>,
     lines: Vec<watch::Receiver<Option<Arc<Opened>>>>,
     wanted: watch::Sender<Wanted>,
+    asked: watch::Sender<AllAsked>,
     runtime: tokio::runtime::Handle,
     /// Its end is the end of the thread.
     _stop: tokio::sync::oneshot::Sender<()>,
@@ -72,6 +75,11 @@ struct State {
     snapshot: Arc<Snapshot>,
     history: History,
     demands: BTreeMap<u64, Vec<Demand>>,
+    /// What is wanted of merged tables, and what hosts have told of them.
+    asked: AllAsked,
+    parts: BTreeMap<&'static str, Parts>,
+    /// Whether the merged tables must be made anew.
+    moved: bool,
 }
 
 impl Fleet {
@@ -89,11 +97,15 @@ impl Fleet {
             snapshot: Arc::default(),
             history: History::new(DEFAULT_LIMIT.max(entries.len() * PAST)),
             demands: BTreeMap::new(),
+            asked: Arc::default(),
+            parts: BTreeMap::new(),
+            moved: false,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), levels: options.levels, on_change });
         shared.judge_all();
         shared.publish(false);
         let (wanted, watched) = watch::channel(Arc::new(summary::wanted([].into_iter())));
+        let (asked, asking) = watch::channel(AllAsked::default());
         let gate = Arc::new(Semaphore::new(CONNECTING));
         let mut lines = Vec::with_capacity(entries.len());
         let mut seats = Vec::with_capacity(entries.len());
@@ -102,8 +114,8 @@ impl Fleet {
             lines.push(ours);
             let Some(target) = entry.target.clone().filter(|_| entry.flaw.is_none()) else { continue };
             let (shared, gate, wanted) = (Arc::clone(&shared), Arc::clone(&gate), watched.clone());
-            let access = options.access.clone();
-            seats.push(Seat { index, entry, target, access, shared, gate, wanted, line });
+            let (access, asked) = (options.access.clone(), asking.clone());
+            seats.push(Seat { index, entry, target, access, shared, gate, wanted, asked, line });
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -126,7 +138,7 @@ impl Fleet {
             // a name that is looked up keeps nobody from leaving
             runtime.shutdown_background();
         })?;
-        Ok(Arc::new(Self { shared, lines, wanted, runtime: handle, _stop: stop }))
+        Ok(Arc::new(Self { shared, lines, wanted, asked, runtime: handle, _stop: stop }))
     }
 }
 
@@ -153,7 +165,7 @@ fn raise_files() {
 }
 
 impl HostRow {
-    fn new(entry: &Entry) -> Self {
+    pub(super) fn new(entry: &Entry) -> Self {
         let (state, reason) = match &entry.flaw {
             Some((state, why)) => (*state, Some(why.clone())),
             None => (Link::Connecting, None),
@@ -204,7 +216,9 @@ impl Shared {
         let mut row = HostRow::clone(slot);
         change(&mut row);
         row.judge(&self.levels);
+        let moved = row.own.state != slot.own.state;
         *slot = Arc::new(row);
+        state.moved |= moved;
         state.dirty = true;
     }
 
@@ -236,6 +250,15 @@ impl Shared {
         });
     }
 
+    /// A host has told rows of a table, if they are still wanted.
+    pub(super) fn rows(&self, index: usize, table: &str, part: Part) {
+        let mut state = lock(&self.state);
+        if let Some(parts) = state.parts.get_mut(table) {
+            parts.insert(index, part);
+            (state.dirty, state.moved) = (true, true);
+        }
+    }
+
     /// A host says nothing, though its connection stands.
     pub(super) fn silent(&self, index: usize) {
         self.change(index, |row| row.state(Link::Stale, Some(Text::from("connected, but says nothing"))));
@@ -265,10 +288,43 @@ impl Shared {
         let before = snapshot.tables.remove(&*fleet().name).and_then(|state| state.now);
         let known = TableState { table: fleet(), now: Some(sample), before, status: Status::ok() };
         snapshot.tables.insert("fleet", known);
+        if std::mem::take(&mut state.moved) {
+            state.merge(&mut snapshot);
+        }
         state.snapshot = Arc::new(snapshot);
         drop(state);
         (self.on_change)();
         true
+    }
+}
+
+impl State {
+    /// Puts the merged tables that somebody wants into a snapshot, and nothing of others.
+    fn merge(&self, snapshot: &mut Snapshot) {
+        snapshot.tables.retain(|name, _| *name == fleet().name || self.parts.contains_key(name));
+        for asked in self.asked.iter() {
+            let Some((pair, (name, parts))) =
+                asked.pair().and_then(|pair| Some((pair, self.parts.get_key_value(&*pair.own.name)?)))
+            else {
+                continue;
+            };
+            snapshot.tables.insert(name, merged::merge(pair, &self.rows, parts, asked.limit()));
+        }
+    }
+
+    /// What readers want now.
+    fn ask(&mut self) -> AllAsked {
+        let asked = Arc::new(rows::asked(self.demands.values().flatten()));
+        let names: BTreeSet<&'static str> = asked.iter().filter_map(|one| Some(&*one.pair()?.own.name)).collect();
+        self.parts.retain(|name, _| names.contains(name));
+        for name in names {
+            self.parts.entry(name).or_default();
+        }
+        if self.asked != asked {
+            (self.dirty, self.moved) = (true, true);
+        }
+        self.asked = Arc::clone(&asked);
+        asked
     }
 }
 
@@ -286,7 +342,13 @@ impl Host for Fleet {
         }
         let named = state.demands.values().flatten().filter(|demand| demand.table == fleet().name);
         let wanted = summary::wanted(named.flat_map(|demand| demand.columns.iter().map(String::as_str)));
+        let asked = state.ask();
         drop(state);
+        self.asked.send_if_modified(|known| {
+            let changed = *known != asked;
+            *known = asked;
+            changed
+        });
         self.wanted.send_if_modified(|known| {
             let changed = **known != wanted;
             if changed {
@@ -308,16 +370,24 @@ impl Host for Fleet {
         Err(ActionError::Off)
     }
 
-    fn behind(&self, table: &str, key: &Key) -> Option<Arc<dyn Host>> {
-        if table != fleet().name {
-            return None;
-        }
-        let snapshot = self.latest();
-        let rows = &snapshot.get(table)?.now.as_ref()?.rows;
-        let index = (0..rows.len()).find(|row| key.matches(&**rows, *row))?;
+    fn behind(&self, table: &str, key: &Key) -> Option<Behind> {
+        let state = lock(&self.shared.state);
+        let rows = Arc::clone(&state.snapshot.get(table)?.now.as_ref()?.rows);
+        let row = (0..rows.len()).find(|row| key.matches(&*rows, *row))?;
+        let (index, row) = match merged::by(rows.table()) {
+            None => (row, None),
+            Some(by) => {
+                let host = Text::from(rows.cell(row, by).text()?);
+                let index = state.rows.iter().position(|one| one.own.host == host)?;
+                let (name, parts) = state.parts.get_key_value(table)?;
+                (index, parts.get(&index)?.find(&*rows, row).map(|key| (*name, key)))
+            }
+        };
+        let to = state.rows.get(index)?.own.host.clone();
+        drop(state);
         let told = Arc::clone(&self.shared.on_change);
         let line = self.lines.get(index)?.clone();
-        let to = Text::from(rows.cell(index, 0).text().unwrap_or_default());
-        Some(RemoteHost::over(to, line, &self.runtime, Box::new(move || told())))
+        let host = RemoteHost::over(to, line, &self.runtime, Box::new(move || told()));
+        Some(Behind { host, row })
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::fleet::Shared;
 use super::list::Entry;
+use super::rows::{AllAsked, Teller};
 use super::summary;
 use super::table::Link;
 use crate::client::session::{self, jittered, trouble};
@@ -45,6 +46,8 @@ pub(super) struct Seat {
     /// How many may connect at once.
     pub(super) gate: Arc<Semaphore>,
     pub(super) wanted: watch::Receiver<Wanted>,
+    /// Which rows are wanted.
+    pub(super) asked: watch::Receiver<AllAsked>,
     /// The connection for whoever opens the host.
     pub(super) line: watch::Sender<Option<Arc<Opened>>>,
 }
@@ -79,10 +82,25 @@ impl Seat {
         let schema = adopted(&opened.describe)?;
         self.shared.met(self.index, &opened.describe, now);
         self.line.send_replace(Some(Arc::clone(&opened)));
-        let mut mirror = Mirror::new(Arc::clone(&schema));
+        let rows = Teller {
+            index: self.index,
+            host: self.entry.name.clone(),
+            interval: self.entry.interval,
+            shared: Arc::clone(&self.shared),
+            asked: self.asked.clone(),
+        };
+        tokio::select! {
+            end = rows.run(&opened, &schema) => end,
+            end = self.summaries(&opened, &schema) => end,
+        }
+    }
+
+    /// Watches what summarizes the host, as long as the connection stands.
+    async fn summaries(&mut self, opened: &Opened, schema: &Arc<Schema>) -> Result<std::convert::Infallible, Trouble> {
+        let mut mirror = Mirror::new(Arc::clone(schema));
         loop {
             let wanted = Arc::clone(&self.wanted.borrow_and_update());
-            let tables = summary::selections(&wanted, &schema);
+            let tables = summary::selections(&wanted, schema);
             let request = proto::WatchRequest {
                 hash: opened.describe.hash.clone(),
                 silent: tables.is_empty(),

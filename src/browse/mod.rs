@@ -7,12 +7,15 @@
 mod fleet;
 mod keep;
 pub mod list;
+mod merged;
+mod rows;
 mod speak;
 mod summary;
 mod table;
 
 pub use fleet::{Fleet, Options};
 pub use list::Entry;
+pub use merged::by;
 pub use speak::Speak;
 pub use summary::thresholds;
 pub use table::{FleetRow, Link, position, tables};

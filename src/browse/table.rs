@@ -109,8 +109,10 @@ pub(super) fn fleet() -> &'static Table {
 
 /// Everything that a fleet can show.
 pub fn tables() -> &'static [&'static Table] {
-    static TABLES: LazyLock<[&'static Table; 1]> = LazyLock::new(|| [fleet()]);
-    &*TABLES
+    static TABLES: LazyLock<Vec<&'static Table>> = LazyLock::new(|| {
+        std::iter::once(fleet()).chain(super::merged::pairs().iter().map(|pair| pair.table)).collect()
+    });
+    &TABLES
 }
 
 /// Place in the table `fleet` of what summarizes a column of another table.

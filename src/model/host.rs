@@ -118,12 +118,25 @@ pub struct Demand {
     pub ids: Vec<Value>,
     /// How often, where the collector has no interval of its own; `None` means as often as the host samples anyway.
     pub interval: Option<Duration>,
+    /// Which of the rows of many hosts are enough; one host tells all of its own.
+    pub top: Option<Top>,
+}
+
+/// The rows of a table that are enough for a reader, of each host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Top {
+    /// What is kept, as a person has written it.
+    pub filter: Option<String>,
+    /// Names of columns, the most significant first, and whether the largest come first.
+    pub sort: Vec<(String, bool)>,
+    /// How many rows.
+    pub rows: usize,
 }
 
 impl Demand {
     /// The ordinary columns of a table at its own interval.
     pub fn table(name: &str) -> Self {
-        Self { table: name.to_owned(), columns: Vec::new(), ids: Vec::new(), interval: None }
+        Self { table: name.to_owned(), columns: Vec::new(), ids: Vec::new(), interval: None, top: None }
     }
 }
 
@@ -223,6 +236,14 @@ pub enum Connection {
     },
 }
 
+/// The host behind a row.
+pub struct Behind {
+    /// The host.
+    pub host: Arc<dyn Host>,
+    /// The table and the key of the row there, unless the row is the host.
+    pub row: Option<(&'static str, Key)>,
+}
+
 /// All that a reader knows of a host.
 pub trait Host: Send + Sync {
     /// Every table it may have.
@@ -254,8 +275,8 @@ pub trait Host: Send + Sync {
     fn refusal(&self) -> Option<Text> {
         None
     }
-    /// The host that a row of a table stands for, if it stands for one.
-    fn behind(&self, table: &str, key: &Key) -> Option<Arc<dyn Host>> {
+    /// The host that a row of a table stands for or comes from, if it is another one.
+    fn behind(&self, table: &str, key: &Key) -> Option<Behind> {
         let _ = (table, key);
         None
     }

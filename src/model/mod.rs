@@ -16,7 +16,8 @@ mod writing;
 
 pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
 pub use host::{
-    Action, ActionError, Connection, Demand, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState,
+    Action, ActionError, Behind, Connection, Demand, Host, Key, Mono, Owners, Sample, Snapshot, State, Status,
+    TableState, Top,
 };
 pub use lock::lock;
 pub use position::position_of;

@@ -335,6 +335,11 @@ pub trait Rows: Send + Sync {
     }
     /// Raw cell; Missing when out of range or Derived.
     fn cell(&self, row: usize, column: usize) -> Cell<'_>;
+    /// When a row was taken, where rows of a sample were taken at different times by clocks of their own.
+    fn taken(&self, row: usize) -> Option<super::Mono> {
+        let _ = row;
+        None
+    }
     /// Whether rows differ in a column.
     fn differ(&self, column: usize) -> bool {
         (1..self.len()).any(|row| self.cell(row, column) != self.cell(0, column))

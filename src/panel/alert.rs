@@ -49,7 +49,12 @@ pub fn all(cx: &Cx<'_>) -> Rc<[Alert]> {
 
 fn find(cx: &Cx<'_>) -> Vec<Alert> {
     let mut found = Vec::new();
+    // of many hosts each counts once
+    let fleet = super::fleet::table(cx.host);
     for (name, known) in &cx.snapshot.tables {
+        if fleet.is_some_and(|fleet| fleet != *name) {
+            continue;
+        }
         if *name == ProcessRow::TABLE.name || known.now.as_ref().is_none_or(|sample| sample.rows.is_empty()) {
             continue;
         }

@@ -2,7 +2,7 @@
 
 use super::line::{self, gap};
 use super::{Cx, Item, Line, Role, alert, header, number, toggle};
-use crate::browse::{FleetRow, Link, position};
+use crate::browse::{FleetRow, Link, by, position};
 use crate::col;
 use crate::collect::cpu::CpuRow;
 use crate::collect::link::LinkRow;
@@ -24,6 +24,9 @@ const SUMMARY: &[(&Table, usize)] = &[
     (PressureRow::TABLE, col!(PressureRow, some_avg10)),
     (CpuRow::TABLE, col!(CpuRow, steal_share)),
 ];
+
+/// Seconds that the clock of a host may be off without being told: less may be the way there.
+const SKEW: f64 = 1.0;
 
 /// Name of the table of hosts if a host is many.
 pub fn table(host: &dyn Host) -> Option<&'static str> {
@@ -58,8 +61,8 @@ pub fn spark(cx: &Cx<'_>, view: &View, row: usize, (column, width): (usize, u16)
 }
 
 /// What there is to say of one host beside its row, in at most so many lines: where it is, how it is reached and why.
-pub fn detail(cx: &Cx<'_>, row: usize, (width, lines): (u16, u16)) -> Vec<Line> {
-    let Some((host, facts)) = facts(cx, row) else { return Vec::new() };
+pub fn detail(cx: &Cx<'_>, view: &View, row: usize, (width, lines): (u16, u16)) -> Vec<Line> {
+    let Some((host, facts)) = facts(cx, view, row) else { return Vec::new() };
     let mut out = vec![vec![line::text(format!(" {host} "), Role::Title)]];
     for (at, fact) in facts.into_iter().enumerate() {
         let words = format!("{} {fact}", if at == 0 { "" } else { " ·" });
@@ -74,8 +77,15 @@ pub fn detail(cx: &Cx<'_>, row: usize, (width, lines): (u16, u16)) -> Vec<Line> 
 }
 
 /// A host and what there is to say of it, what matters most first.
-fn facts(cx: &Cx<'_>, row: usize) -> Option<(String, Vec<String>)> {
+fn facts(cx: &Cx<'_>, of: &View, row: usize) -> Option<(String, Vec<String>)> {
     let view = cx.views.get(&FleetRow::TABLE.name)?;
+    let row = match by(of.table()) {
+        None => row,
+        Some(by) => {
+            let cell = of.raw().cell(row, by);
+            (0..view.len()).find(|row| view.raw().cell(*row, col!(FleetRow, host)) == cell)?
+        }
+    };
     let words = |column: usize| view.table().columns.get(column)?.words(&view.cell(row, column), writing(cx));
     let (host, state) = (words(col!(FleetRow, host))?, words(col!(FleetRow, state))?);
     let mut facts = vec![format!("{state} for {}", words(col!(FleetRow, since)).unwrap_or_else(|| "?".to_owned()))];
@@ -84,7 +94,8 @@ fn facts(cx: &Cx<'_>, row: usize) -> Option<(String, Vec<String>)> {
     facts.extend(words(col!(FleetRow, address)).filter(|address| *address != host));
     facts.extend(words(col!(FleetRow, version)).map(|version| format!("agent {version}")));
     facts.extend(words(col!(FleetRow, boot)).map(|up| format!("up {up}")));
-    facts.extend(words(col!(FleetRow, skew)).map(|skew| format!("clock off by {skew}")));
+    let skew = view.cell(row, col!(FleetRow, skew)).number().filter(|skew| skew.abs() >= SKEW);
+    facts.extend(skew.and(words(col!(FleetRow, skew))).map(|skew| format!("clock off by {skew}")));
     facts.extend(words(col!(FleetRow, groups)).filter(|groups| !groups.is_empty()));
     Some((host, facts))
 }

@@ -54,9 +54,9 @@ pub struct Target {
     pub nice: Option<i32>,
 }
 
-/// The process that a row of a view means; `None` for other tables and rows that are gone.
+/// The process that a row of a view means; `None` for other tables, those of many hosts, and rows that are gone.
 pub fn target(view: &View, row: usize) -> Option<Target> {
-    if view.table().name != ProcessRow::TABLE.name {
+    if view.table().name != ProcessRow::TABLE.name || crate::browse::by(view.table()).is_some() {
         return None;
     }
     let number = |column| view.cell(row, column).number();
@@ -123,6 +123,9 @@ pub struct Scale {
 
 /// CPU use of processes as a share of all CPUs, if it is shown so and their number is known.
 pub fn scale(cx: &Cx<'_>) -> Option<Scale> {
+    if super::fleet::table(cx.host).is_some() {
+        return None;
+    }
     let load = cx.views.get(&LoadRow::TABLE.name).filter(|view| cx.on(toggle::SHARE_OF_ALL) && !view.is_empty())?;
     let cpus = load.cell(0, col!(LoadRow, cpus)).number().filter(|cpus| *cpus >= 1.0)?;
     Some(Scale { table: "process", column: col!(ProcessRow, cpu), factor: 1.0 / cpus })

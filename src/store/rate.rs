@@ -124,16 +124,29 @@ impl View {
         if self.kind(column) != Some(Kind::Counter) {
             return None;
         }
-        self.elapsed?;
+        self.since(row)?;
+        let (before, earlier) = self.earlier(row)?;
+        grown(&self.raw().cell(row, column), &before.rows.cell(earlier, column))
+    }
+
+    /// A row in the sample before.
+    fn earlier(&self, row: usize) -> Option<(&Sample, usize)> {
         let before = self.before.as_ref()?;
         let pairs = self.pairs.get_or_init(|| Pairs::of(self.raw(), &*before.rows));
-        let earlier = pairs.earlier(row)?;
-        grown(&self.raw().cell(row, column), &before.rows.cell(earlier, column))
+        Some((before, pairs.earlier(row)?))
+    }
+
+    /// Seconds since a row was taken before: those between the samples, unless the row has times of its own.
+    fn since(&self, row: usize) -> Option<f64> {
+        self.elapsed?;
+        let Some(now) = self.raw().taken(row) else { return self.elapsed };
+        let (before, earlier) = self.earlier(row)?;
+        Some(now.since(before.rows.taken(earlier)?)).filter(|seconds| *seconds > 0.0)
     }
 
     /// Change of a counter per second, also of one that is read as a total.
     pub fn rate(&self, row: usize, column: usize) -> Option<f64> {
-        Some(self.delta(row, column)? / self.elapsed?).filter(|rate| rate.is_finite())
+        Some(self.delta(row, column)? / self.since(row)?).filter(|rate| rate.is_finite())
     }
 
     /// Whether a counter is printed as a rate.

@@ -18,7 +18,7 @@ use super::settings::Settings;
 use super::table_paint::Placed;
 use super::table_view::TableView;
 use super::theme::{Ability, Theme};
-use crate::model::{Connection, Demand, Host, Level, Style, Table, Timestamp, unit};
+use crate::model::{Behind, Connection, Demand, Host, Level, Style, Table, Timestamp, unit};
 use crate::panel::{self, Node, PANELS, TOGGLES, VIEWS, Views as _};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
@@ -125,8 +125,10 @@ pub(super) struct App {
     /// Whether it was opened from such a table, and whether it goes back to it.
     pub(super) opened: bool,
     pub(super) left: bool,
+    /// The row's page that it began with, from which it goes back at once.
+    pub(super) home: Option<Page>,
     /// A host that is to be opened.
-    pub(super) open: Option<Arc<dyn Host>>,
+    pub(super) open: Option<Behind>,
 }
 
 impl App {
@@ -183,6 +185,7 @@ impl App {
             fleet,
             opened: false,
             left: false,
+            home: None,
             open: None,
             config,
         };
@@ -345,6 +348,9 @@ impl App {
     /// What a table on the screen needs: the columns that found room, and those that order and filter it.
     fn shown(&self, spot: &Spot) -> Option<Demand> {
         let table = self.table(spot.table)?;
+        if crate::browse::by(table).is_some() {
+            return Some(super::hosts::demand(table, self.tables.get(&spot.key)?));
+        }
         let mut columns: BTreeSet<usize> = spot.placed.iter().map(|placed| placed.column).collect();
         if let Some(state) = self.tables.get(&spot.key) {
             columns.extend(state.sort.iter().map(|(column, _)| *column));
@@ -367,11 +373,14 @@ impl App {
         wants.extend(self.spots.iter().filter_map(|spot| self.shown(spot)));
         if let Page::Table(name) = &self.page
             && self.spots.is_empty()
+            && self.fleet.is_none()
         {
             wants.push(Demand::table(name));
         }
         wants.extend(self.overlay.demand(self));
-        wants.extend(panel::header_demands());
+        if self.fleet.is_none() {
+            wants.extend(panel::header_demands());
+        }
         let interval = self.config.settings.interval.as_deref();
         let interval = interval.and_then(|text| unit::parse_duration(text).ok());
         for want in &mut wants {
@@ -404,6 +413,14 @@ impl App {
         let (_, view, state) = self.focus()?;
         let row = state.row(&view).filter(|row| !state.is_many(*row))?;
         panel::target(&view, row)
+    }
+
+    /// The table of the rows of many hosts that is shown.
+    pub(super) fn merged(&self) -> Option<&'static str> {
+        match self.page {
+            Page::Table(name) if self.fleet.is_some_and(|fleet| fleet != name) => Some(name),
+            _ => None,
+        }
     }
 
     pub(super) fn go(&mut self, page: Page) {
@@ -444,7 +461,8 @@ pub(super) fn page_named(host: &dyn Host, name: &str) -> Option<Page> {
     if name == "explore" {
         return Some(Page::Explore);
     }
-    if let Some(at) = VIEWS.iter().position(|view| view.name == name) {
+    let at = VIEWS.iter().position(|view| view.name == name);
+    if let Some(at) = at.filter(|_| panel::fleet::table(host).is_none()) {
         return Some(Page::View(at));
     }
     let table = host.schema().iter().copied().find(|table| table.name == name)?;

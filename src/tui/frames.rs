@@ -381,7 +381,7 @@ fn ascii(seen: &mut Seen) {
 struct Many;
 
 const HOSTS: &str = "\
-fleet host=hv-01 state=live since=1799990000 address=10.0.0.1:61208 version=0.1.0 boot=1799000000 skew=-0.2 \
+fleet host=hv-01 state=live since=1799990000 address=10.0.0.1:61208 version=0.1.0 boot=1799000000 skew=-3.2 \
 groups=prod~rack-3 seen=1799999999 cpu_used=0.22 memory_used=0.41 load_per_cpu=0.3 link_rx_bytes=12e6 \
 link_tx_bytes=9e6 mount_used_share=0.44 pressure_some_avg10=0.01 cpu_steal_share=0
 fleet host=hv-07 state=live since=1799900000 critical=2 warning=1 seen=1799999999 cpu_used=0.91 memory_used=0.95 load_per_cpu=1.4 \
@@ -391,6 +391,12 @@ link_rx_bytes=1e6 link_tx_bytes=2e6 mount_used_share=0.7 reason=connected,~but~s
 fleet host=hv-044 state=unreachable warning=1 since=1799999760 retry=1800000021 address=hv-044:61208 groups=test reason=Connection~refused~(os~error~111)
 fleet host=hv-045 state=connecting since=1799999999
 fleet host=edge-1.example.net state=key-changed since=1799990000 critical=1 seen=1799990000 reason=the~key~of~the~agent~is~another~one
+process host=hv-07 pid=4711 start=9 user=root name=qemu-system-x86 command=/usr/bin/qemu-system-x86_64~-name~db/1 \
+cpu_time=10+3.4 rss=17179869184 threads=9 state=sleeping nice=0
+process host=hv-01 pid=4711 start=9 user=root name=qemu-system-x86 command=/usr/bin/qemu-system-x86_64~-name~web/1 \
+cpu_time=10+0.7 rss=8589934592 threads=5 state=sleeping nice=0
+process host=hv-07 pid=812 start=3 user=frr name=ospfd command=/usr/lib/frr/ospfd~-F~traditional cpu_time=10+0.01 \
+rss=12582912 threads=2 state=sleeping nice=-20
 ";
 
 impl Host for Many {
@@ -399,9 +405,14 @@ impl Host for Many {
     }
     fn demand(&self, _: u64, _: Vec<Demand>) {}
     fn latest(&self) -> Arc<Snapshot> {
-        let table = crate::browse::tables()[0];
-        let rows = || -> Arc<dyn Rows> { Arc::new(made(HOSTS, table, false).unwrap()) };
-        let tables = [("fleet", state(table, Ok([rows(), rows()])))].into();
+        let tables = ["fleet", "process"].into_iter().map(|name| {
+            let table = *crate::browse::tables().iter().find(|table| table.name == name).unwrap();
+            let rows = |grown| -> Arc<dyn Rows> { Arc::new(made(HOSTS, table, grown).unwrap()) };
+            (name, state(table, Ok([rows(false), rows(true)])))
+        });
+        let mut tables: std::collections::BTreeMap<&'static str, TableState> = tables.collect();
+        let process = tables.get_mut("process").unwrap();
+        process.status.reason = "2 of 6 hosts: 4 not live, the first 50 of each".into();
         Arc::new(Snapshot { tables, generation: 2 })
     }
     fn history(&self, ask: &HistoryAsk) -> Option<Series> {
@@ -413,8 +424,8 @@ impl Host for Many {
     fn act(&self, _: &Action) -> Result<(), ActionError> {
         Err(ActionError::Off)
     }
-    fn behind(&self, _: &str, _: &crate::model::Key) -> Option<Arc<dyn Host>> {
-        Some(Arc::new(Recorded::new(TREE, REST)))
+    fn behind(&self, _: &str, _: &crate::model::Key) -> Option<crate::model::Behind> {
+        Some(crate::model::Behind { host: Arc::new(Recorded::new(TREE, REST)), row: None })
     }
 }
 
@@ -434,13 +445,56 @@ fn fleet(seen: &mut Seen) {
     for size in SIZES {
         compare(seen, &format!("fleet-{}x{}", size.0, size.1), &frame(&mut app, size));
     }
+    testing::command(&mut app, "process");
+    testing::press(&mut app, &["down", "down"]);
+    for size in SIZES {
+        compare(seen, &format!("fleet-process-{}x{}", size.0, size.1), &frame(&mut app, size));
+    }
+}
+
+#[test]
+fn a_row_of_many_hosts_opens_its_host_at_that_row() {
+    let mut app = fleet_dashboard();
+    testing::command(&mut app, "process");
+    frame(&mut app, (120, 40));
+    testing::press(&mut app, &["down"]);
+    let asked = app.asked.iter().find(|demand| demand.table == "process").unwrap();
+    let top = asked.top.as_ref().unwrap();
+    assert_eq!((top.sort.clone(), top.rows), (vec![("cpu".to_owned(), true)], 50));
+    for key in ["k", "g", "f5", "j"] {
+        testing::press(&mut app, &[key]);
+        assert!(matches!(app.overlay, super::overlay::Overlay::None) && app.message.is_some(), "{key}");
+    }
+    testing::press(&mut app, &["enter"]);
+    let behind = app.open.take().unwrap();
+    let mut below = None;
+    let key = Recorded::new(TREE, REST).0.get("process").map(|state| {
+        let rows = &state.now.as_ref().unwrap().rows;
+        crate::model::Key::of(&**rows, rows.len() - 1)
+    });
+    app.open = Some(crate::model::Behind { row: key.clone().map(|key| ("process", key)), ..behind });
+    super::hosts::turn(&mut app, &mut below).unwrap();
+    app.clock = || NOW;
+    assert!(frame(&mut app, (120, 12)).lines().last().unwrap().contains("esc:fleet"));
+    let state = &app.tables["process"];
+    assert!(app.page == Page::Table("process") && state.selected == key);
+    let (_, view, state) = app.focus().unwrap();
+    let at = state.position(&view).unwrap();
+    assert!((state.top..state.top + state.page).contains(&at), "it is on the screen");
+    testing::press(&mut app, &["esc"]);
+    super::hosts::turn(&mut app, &mut below).unwrap();
+    assert!(below.is_none() && app.page == Page::Table("process") && app.fleet.is_some());
+    testing::press(&mut app, &["esc", "tab"]);
+    assert_eq!(app.page, Page::Explore);
+    testing::press(&mut app, &["esc"]);
+    assert_eq!(app.page, Page::Table("fleet"));
 }
 
 #[test]
 fn a_host_of_many_is_opened_and_left_again() {
     let mut app = fleet_dashboard();
     testing::press(&mut app, &["down", "enter"]);
-    let host = app.open.take().expect("the host is opened");
+    let host = app.open.take().expect("the host is opened").host;
     let mut inner = app.inside(host).unwrap();
     inner.clock = app.clock;
     assert!(frame(&mut inner, (120, 40)).contains("Processes"));

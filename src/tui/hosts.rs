@@ -1,27 +1,71 @@
 //! What does the dashboard do with a host that is many?
 //!
-//! Its table is the only page. A strip below it tells more of one host, and a host that is opened has a dashboard of its own
-//! until one comes back.
+//! Its pages are its table and those that merge the rows of all hosts. A strip below tells more of one host, and a host
+//! that is opened has a dashboard of its own until one comes back.
+
+use std::collections::BTreeSet;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::app::App;
+use super::app::{App, Page};
+use super::table_view::TableView;
 use super::{Error, paint};
+use crate::model::{Behind, Demand, Key, Table, Top};
+use crate::panel::TableSpec;
+use crate::store::expr::Filter;
+use crate::store::query::Order;
+
+/// Rows of each host are asked for in such steps, so that not every step of the selection asks anew, and how many at most.
+const ROWS: usize = 50;
+const MOST: usize = 500;
 
 /// What there is to say of the selected host, or of the first one.
 pub(super) fn strip(app: &mut App, buffer: &mut Buffer, area: Rect) {
-    let found = app.focus().and_then(|(_, view, state)| state.row(&view).or_else(|| state.rows.first().copied()));
-    let lines = found.map(|row| crate::panel::fleet::detail(&app.cx(), row, (area.width, area.height)));
+    let found = app.focus().and_then(|(_, view, state)| {
+        let row = state.row(&view).or_else(|| state.rows.first().copied())?;
+        Some((view, row))
+    });
+    let size = (area.width, area.height);
+    let lines = found.map(|(view, row)| crate::panel::fleet::detail(&app.cx(), &view, row, size));
     for (y, line) in (area.top()..area.bottom()).zip(lines.unwrap_or_default()) {
         paint::line(buffer, Rect { y, height: 1, ..area }, &line, &app.theme);
     }
 }
 
+/// Begins at a row of a table.
+fn show(app: &mut App, table: &str, key: Key) {
+    let Some(table) = app.table(table) else { return };
+    let spec = TableSpec { table: &table.name, columns: Vec::new(), sort: Vec::new(), tree: None };
+    let state = super::screen::first_state(app, table, &spec);
+    app.tables.insert(table.name.to_string(), TableView { selected: Some(key), reveal: true, ..state });
+    app.go(Page::Table(&table.name));
+    app.home = Some(app.page.clone());
+}
+
+/// What is wanted of the rows of many hosts: no more than what is looked at, and a page more.
+pub(super) fn demand(table: &Table, state: &TableView) -> Demand {
+    let name = |column: &usize| table.columns.get(*column).map(|column| column.name.to_string());
+    let mut columns: BTreeSet<usize> = state.columns.iter().copied().collect();
+    columns.extend(state.sort.iter().map(|(column, _)| *column));
+    columns.extend(state.filter.iter().flat_map(Filter::columns));
+    let sort = state.sort.iter().filter_map(|(at, order)| Some((name(at)?, *order == Order::Descending)));
+    let pages = (state.top + state.page) / ROWS + 1;
+    let top = Top {
+        filter: state.filter.as_ref().map(|filter| filter.text().to_owned()),
+        sort: sort.collect(),
+        rows: (pages * ROWS).min(MOST),
+    };
+    Demand { columns: columns.iter().filter_map(name).collect(), top: Some(top), ..Demand::table(&table.name) }
+}
+
 /// Opens a host that was chosen, or goes back to where it was opened.
 pub(super) fn turn(app: &mut App, below: &mut Option<App>) -> Result<(), Error> {
-    if let Some(host) = app.open.take() {
-        let inner = app.inside(host)?;
+    if let Some(Behind { host, row }) = app.open.take() {
+        let mut inner = app.inside(host)?;
+        if let Some((table, key)) = row {
+            show(&mut inner, table, key);
+        }
         *below = Some(std::mem::replace(app, inner));
     } else if std::mem::take(&mut app.left)
         && let Some(fleet) = below.take()

@@ -138,9 +138,13 @@ fn step(app: &mut App, by: isize, otherwise: &str) {
 fn back(app: &mut App) {
     if app.focused.take().is_some() {
         // back to the table
-    } else if app.fleet.is_none() && matches!(app.page, Page::Table(_)) {
-        let back = app.came.take().unwrap_or(Page::Explore);
+    } else if app.home.as_ref() == Some(&app.page) {
+        app.left = true;
+    } else if app.merged().is_some() || (app.fleet.is_none() && matches!(app.page, Page::Table(_))) {
+        let back = app.came.take().unwrap_or(app.fleet.map_or(Page::Explore, Page::Table));
         app.go(back);
+    } else if let (Some(fleet), Page::Explore) = (app.fleet, &app.page) {
+        app.go(Page::Table(fleet));
     } else {
         let selected = app.focused_table().and_then(|(_, state)| state.selected.take());
         app.left = app.opened && selected.is_none();
@@ -148,8 +152,8 @@ fn back(app: &mut App) {
 }
 
 fn turn(app: &mut App, by: isize) {
-    if app.fleet.is_some() {
-        return;
+    if let Some(fleet) = app.fleet {
+        return app.go(if app.page == Page::Explore { Page::Table(fleet) } else { Page::Explore });
     }
     let count = VIEWS.len() as isize + 1;
     let now = match app.page {
@@ -197,6 +201,10 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
     };
     let schema = view.table();
     let page = state.page as isize;
+    if crate::browse::by(schema).is_some() && matches!(act, Act::Tree | Act::Programs | Act::Graph) {
+        app.say("these rows are of many hosts: enter opens the host of one, and that is there", Level::Ok);
+        return Outcome::Done;
+    }
     match act {
         Act::Up => state.step(&view, -1),
         Act::Down => state.step(&view, 1),
@@ -286,6 +294,7 @@ fn target(app: &mut App) -> Option<Target> {
             Some(state.row(&view).map(|row| state.is_many(row)))
         });
         let words = match selected {
+            _ if app.fleet.is_some() => "open its host first: enter",
             Some(Some(true)) => MANY,
             Some(None) => "the selected process is gone",
             _ => "select a process first",
@@ -370,7 +379,10 @@ fn command(app: &mut App, text: &str) -> Outcome {
         },
         name => match app.keymap.named(name) {
             Some(act) => return self::act(app, act),
-            None => app.say(format!("no command {name}"), Level::Careful),
+            None => match app.table(name) {
+                Some(table) => app.go(Page::Table(&table.name)),
+                None => app.say(format!("no command {name}"), Level::Careful),
+            },
         },
     }
     Outcome::Done

@@ -11,7 +11,7 @@ pub(super) fn matches(app: &App, typed: &str) -> Vec<String> {
     let mut fits: Vec<String> =
         commands(app).into_iter().filter(|command| words.iter().all(|word| command.contains(word.as_str()))).collect();
     // what begins as it is typed comes first
-    fits.sort_by_key(|command| !command.starts_with(typed));
+    fits.sort_by_key(|command| (command != typed, !command.starts_with(typed)));
     fits.truncate(100);
     fits
 }
@@ -22,7 +22,8 @@ pub(super) fn is_free(typed: &str) -> bool {
 }
 
 fn commands(app: &App) -> Vec<String> {
-    let mut all: Vec<String> = VIEWS.iter().map(|view| format!("view {}", view.name)).collect();
+    let views = VIEWS.iter().filter(|_| app.fleet.is_none());
+    let mut all: Vec<String> = views.map(|view| format!("view {}", view.name)).collect();
     all.push("view explore".to_owned());
     all.extend(super::theme::names(app.config.themes.as_deref()).into_iter().map(|name| format!("theme {name}")));
     let here = app.keymap.bound.iter().filter(|bound| bound.act.scope() == Scope::Page);
@@ -31,7 +32,9 @@ fn commands(app: &App) -> Vec<String> {
         all.extend(table.columns.iter().map(|column| format!("sort {}", column.name)));
     }
     let tables = app.host.schema().iter().filter(|table| table.attrs.shape != Shape::Log || !table.name.is_empty());
-    all.extend(tables.map(|table| format!("table {}", table.name)));
+    // of many hosts tables are all that there is to choose
+    let word = if app.fleet.is_some() { "" } else { "table " };
+    all.extend(tables.map(|table| format!("{word}{}", table.name)));
     all.extend(["copy screen", "copy csv", "save screen ", "save csv ", "save ", "filter "].map(str::to_owned));
     all
 }

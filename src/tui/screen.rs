@@ -160,8 +160,10 @@ fn header(app: &App, buffer: &mut Buffer, area: Rect) {
 fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
     let views = VIEWS.iter().enumerate().map(|(i, view)| (view.title, Page::View(i)));
     let mut all: Vec<(&str, Page)> = views.chain([("Explore", Page::Explore)]).collect();
-    if let Some(name) = app.fleet {
-        all = vec![("Fleet", Page::Table(name))];
+    if let Some(fleet) = app.fleet {
+        let tables = [Some(fleet), app.merged()].into_iter().flatten().filter_map(|name| app.table(name));
+        all =
+            tables.map(|table| (table.title(), Page::Table(&table.name))).chain([("Explore", Page::Explore)]).collect();
     }
     let page = if app.fleet.is_none() && matches!(app.page, Page::Table(_)) { Page::Explore } else { app.page.clone() };
     let on = all.iter().position(|(_, one)| *one == page).unwrap_or(0);
@@ -254,16 +256,17 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     let mut wanted = Vec::new();
     if pane::focused(app).is_some() {
         wanted.extend([(Act::Down, "scroll"), (Act::Enter, "open"), (Act::NextPanel, "panel"), (Act::Back, "back")]);
-    } else if app.fleet.is_some() {
+    } else if app.fleet.is_some() && app.page != Page::Explore {
         wanted.extend([(Act::Enter, "open host"), (Act::Extended, "details")]);
+        wanted.extend(app.merged().is_some().then_some((Act::Back, "fleet")));
     } else if matches!(app.page, Page::Table(_)) {
-        wanted.push((Act::Back, "back"));
+        wanted.push((Act::Back, if app.home.as_ref() == Some(&app.page) { "fleet" } else { "back" }));
     } else if app.opened {
         wanted.push((Act::Back, "fleet"));
     }
     // what is done to rows is told only where there are some
     let tables = !app.spots.is_empty();
-    wanted.extend(app.fleet.is_none().then_some((Act::NextView, "views")));
+    wanted.push((Act::NextView, "views"));
     wanted.extend(tables.then_some((Act::Filter, "filter")));
     wanted.push((Act::Palette, "palette"));
     wanted.push((Act::Freeze, if app.past.is_frozen() { "go on" } else { "freeze" }));
@@ -277,12 +280,14 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     }
     // only a process takes a signal, and none when actions are off
     let processes = app.spots.iter().any(|spot| crate::panel::grouping(spot.table).is_some());
+    let processes = processes && app.fleet.is_none();
     wanted.extend(processes.then_some((Act::Signal, "signal")));
     if app.panes.len() > 1 {
         wanted.push((Act::NextPanel, "panel"));
     }
     if tables {
-        wanted.extend([(Act::Graph, "graph"), (Act::Columns, "columns")]);
+        wanted.extend(app.merged().is_none().then_some((Act::Graph, "graph")));
+        wanted.push((Act::Columns, "columns"));
     }
     wanted.extend(processes.then_some((Act::Tree, "tree")));
     let mut seen = Vec::new();
@@ -471,12 +476,16 @@ fn arrangement(table: &Table, state: &TableView) -> Option<String> {
 }
 
 /// A table that nobody has made anything of yet.
-fn first_state(app: &App, table: &Table, spec: &TableSpec) -> TableView {
-    let columns = if spec.columns.is_empty() {
+pub(super) fn first_state(app: &App, table: &Table, spec: &TableSpec) -> TableView {
+    let mut columns = if spec.columns.is_empty() {
         crate::panel::columns(spec.table).unwrap_or_default()
     } else {
         spec.columns.clone()
     };
+    if let Some(by) = crate::browse::by(table) {
+        let rest = if columns.is_empty() { table.usual() } else { columns };
+        columns = std::iter::once(by).chain(rest.into_iter().filter(|column| *column != by)).collect();
+    }
     let filter = app.first.as_ref().filter(|(name, _)| *name == spec.table).map(|(_, filter)| filter.clone());
     let mut state = TableView { filter, ..TableView::new(table, columns, &spec.sort) };
     state.columns.retain(|column| !app.host.lacks(&table.name, *column));

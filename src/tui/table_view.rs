@@ -23,6 +23,8 @@ pub struct TableView {
     pub filter: Option<Filter>,
     /// The selected row.
     pub selected: Option<Key>,
+    /// Whether the selected row is to be scrolled to when it is there.
+    pub reveal: bool,
     /// First visible row.
     pub top: usize,
     /// Columns scrolled away at the left, after the first.
@@ -78,6 +80,10 @@ impl TableView {
             _ => {}
         }
         self.clamp();
+        if let Some(at) = self.position(view).filter(|_| self.reveal) {
+            self.reveal = false;
+            self.select(view, at);
+        }
     }
 
     /// Shows the Ids that matter only while rows differ in them, behind the name, as long as nobody has chosen the columns.
@@ -183,7 +189,10 @@ impl TableView {
                 self.columns.remove(at);
             }
         } else {
-            let at = self.columns.iter().position(|one| *one > column).unwrap_or(self.columns.len());
+            // one that stands first out of its order keeps its place
+            let fixed = usize::from(self.columns.get(1).is_some_and(|second| self.columns.first() > Some(second)));
+            let at = self.columns.iter().skip(fixed).position(|one| *one > column);
+            let at = at.map_or(self.columns.len(), |at| at + fixed);
             self.columns.insert(at, column);
         }
         self.widths.clear();

@@ -110,6 +110,7 @@ fn demand(demand: &proto::Demand) -> Result<Demand, WireError> {
         columns: demand.columns.clone(),
         ids: values(&demand.ids)?,
         interval: (demand.interval > 0).then(|| Duration::from_nanos(demand.interval)),
+        top: None,
     })
 }
 

@@ -1,0 +1,295 @@
+//! Which rows is each host asked for, and what does it tell?
+//!
+//! What a reader wants of a merged table is handed to the agents as far as they understand it: filter, order, and how many
+//! rows are enough. A filter that speaks of the host itself is looked at here only. The rows come over the connection that
+//! there is, on a stream of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+use tokio::sync::watch;
+
+use super::fleet::Shared;
+use super::merged::{Pair, Part, pairs};
+use crate::client::session::trouble;
+use crate::client::{Opened, Trouble};
+use crate::model::{Demand, Text, Top, Type};
+use crate::store::expr::Filter;
+use crate::store::query::{Order, default_sort};
+use crate::wire::mirror::Mirror;
+use crate::wire::schema::Schema;
+use crate::wire::{WireError, proto};
+
+/// Rows of each host if nobody says how many are enough.
+const ENOUGH: usize = 50;
+
+/// What is wanted of one table.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Asked {
+    /// Place of the table in [`pairs`].
+    at: usize,
+    columns: BTreeSet<usize>,
+    top: Top,
+}
+
+/// Everything that is wanted.
+pub(super) type AllAsked = Arc<Vec<Asked>>;
+
+/// What readers want of merged tables.
+pub(super) fn asked<'a>(demands: impl Iterator<Item = &'a Demand>) -> Vec<Asked> {
+    let mut all: BTreeMap<usize, Asked> = BTreeMap::new();
+    for demand in demands {
+        let Some(at) = pairs().iter().position(|pair| pair.table.name == *demand.table) else { continue };
+        let own = pairs()[at].own;
+        let named = demand.columns.iter().filter_map(|name| own.position(name));
+        let columns: BTreeSet<usize> =
+            if demand.columns.is_empty() { own.usual().into_iter().collect() } else { named.collect() };
+        let one = all.entry(at).or_insert_with(|| Asked { at, columns: BTreeSet::new(), top: Top::default() });
+        one.columns.extend(columns);
+        if let Some(top) = &demand.top {
+            one.top = top.clone();
+        }
+    }
+    all.into_values().collect()
+}
+
+impl Asked {
+    /// The tables.
+    pub(super) fn pair(&self) -> Option<&'static Pair> {
+        pairs().get(self.at)
+    }
+
+    /// How many rows of each host are enough.
+    pub(super) fn limit(&self) -> usize {
+        if self.top.rows == 0 { ENOUGH } else { self.top.rows }
+    }
+
+    /// What a host is asked for, as far as it has it; `None` if it has no such table.
+    fn selection(&self, schema: &Schema, host: &str) -> Option<proto::Selection> {
+        let own = self.pair()?.own;
+        let layout = schema.layouts.get(schema.position(&own.name)?)?;
+        let has = |column: &usize| layout.from.get(*column).copied().flatten().is_some();
+        let name = |column: usize| own.columns.get(column).map(|column| column.name.to_string());
+        let order = |largest| if largest { Order::Descending } else { Order::Ascending };
+        let sort = self.top.sort.iter().filter_map(|(name, largest)| Some((own.position(name)?, order(*largest))));
+        let mut sort: Vec<(usize, Order)> = sort.filter(|(column, _)| has(column)).collect();
+        if sort.is_empty() {
+            sort = default_sort(own).into_iter().filter(|(column, _)| has(column)).collect();
+        }
+        let sort = sort.into_iter().filter_map(|(column, order)| {
+            Some(format!("{}{}", if order == Order::Descending { "-" } else { "" }, name(column)?))
+        });
+        Some(proto::Selection {
+            table: own.name.to_string(),
+            columns: self.columns.iter().copied().filter(has).filter_map(name).collect(),
+            r#where: self.condition(&has, host),
+            sort: sort.collect(),
+            limit: self.limit() as u32,
+        })
+    }
+
+    /// The condition for a host in its own words; nothing where it cannot be told in them.
+    fn condition(&self, has: &dyn Fn(&usize) -> bool, host: &str) -> String {
+        let Some((text, own)) = self.top.filter.as_deref().zip(self.pair().map(|pair| pair.own)) else {
+            return String::new();
+        };
+        let Ok(filter) = Filter::parse_prompt(text, own) else { return String::new() };
+        if filter.is_expr() {
+            return if filter.columns().iter().all(has) { text.to_owned() } else { String::new() };
+        }
+        let needle = text.trim();
+        if host.to_lowercase().contains(&needle.to_lowercase()) {
+            return String::new();
+        }
+        let columns = filter.columns().iter().filter(|column| has(column)).filter_map(|at| own.columns.get(*at));
+        let terms = columns.map(|column| match column.ty {
+            Type::Text | Type::Label => format!("{} =~ \"(?i){}\"", column.name, literal(needle)),
+            _ => format!("{} == {needle}", column.name),
+        });
+        let terms: Vec<String> = terms.filter(|term| Filter::parse(term, own).is_ok()).collect();
+        let all = terms.join(" or ");
+        if Filter::parse(&all, own).is_ok() { all } else { String::new() }
+    }
+}
+
+/// What an agent must be told so that it collects what is selected, if that is more than it collects anyway.
+fn demand(selection: &proto::Selection) -> Option<proto::Demand> {
+    let own = pairs().iter().map(|pair| pair.own).find(|own| own.name == *selection.table)?;
+    let costs = |name: &&String| own.column(name).is_some_and(|(_, column)| column.attrs.demand);
+    let columns: Vec<String> = selection.columns.iter().filter(costs).cloned().collect();
+    let wanted = own.attrs.demand || !columns.is_empty();
+    wanted.then(|| proto::Demand { table: selection.table.clone(), columns, ..proto::Demand::default() })
+}
+
+/// A regular expression for a text as it is, without anything that quotes it.
+fn literal(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, ch| {
+        if ch.is_alphanumeric() {
+            out.push(ch);
+        } else {
+            let _ = write!(out, "\\x{{{:x}}}", u32::from(ch));
+        }
+        out
+    })
+}
+
+/// A host whose rows are asked for.
+pub(super) struct Teller {
+    pub(super) index: usize,
+    pub(super) host: Text,
+    pub(super) interval: Duration,
+    pub(super) shared: Arc<Shared>,
+    pub(super) asked: watch::Receiver<AllAsked>,
+}
+
+impl Teller {
+    /// Asks for the rows that somebody wants and tells the fleet, as long as the connection stands.
+    pub(super) async fn run(
+        mut self,
+        opened: &Opened,
+        schema: &Arc<Schema>,
+    ) -> Result<std::convert::Infallible, Trouble> {
+        let gone = |_| Trouble::from(Text::from("nobody looks any more"));
+        loop {
+            let asked = Arc::clone(&self.asked.borrow_and_update());
+            let tables: Vec<proto::Selection> =
+                asked.iter().filter_map(|one| one.selection(schema, &self.host)).collect();
+            let has = |one: &&Asked| one.pair().is_some_and(|pair| schema.position(&pair.own.name).is_some());
+            for pair in asked.iter().filter(|one| !has(one)).filter_map(Asked::pair) {
+                self.shared.rows(self.index, &pair.own.name, Part::refused());
+            }
+            if tables.is_empty() {
+                self.asked.changed().await.map_err(gone)?;
+                continue;
+            }
+            let request = proto::WatchRequest {
+                hash: opened.describe.hash.clone(),
+                silent: false,
+                demands: tables.iter().filter_map(demand).collect(),
+                tables,
+                interval: self.interval.as_nanos() as u64,
+            };
+            match opened.client.clone().watch(request).await {
+                Ok(stream) => self.listen(stream.into_inner(), Mirror::new(Arc::clone(schema)), &asked).await?,
+                Err(status) if status.code() == tonic::Code::InvalidArgument => {
+                    // an agent of another version that understands less
+                    for pair in asked.iter().filter_map(Asked::pair) {
+                        self.shared.rows(self.index, &pair.own.name, Part::refused());
+                    }
+                    self.asked.changed().await.map_err(gone)?;
+                }
+                Err(status) => return Err(trouble(&status)),
+            }
+        }
+    }
+
+    /// Takes rows until others are wanted.
+    async fn listen(
+        &mut self,
+        mut stream: tonic::Streaming<proto::WatchReply>,
+        mut mirror: Mirror,
+        asked: &[Asked],
+    ) -> Result<(), Trouble> {
+        loop {
+            let frame = tokio::select! {
+                frame = stream.message() => frame.map_err(|status| trouble(&status))?,
+                changed = self.asked.changed() => {
+                    return changed.map_err(|_| Text::from("nobody looks any more").into());
+                }
+            };
+            let frame = frame.ok_or_else(|| Text::from("the agent has ended"))?;
+            let damaged = |error: WireError| Text::from(error.to_string());
+            let frame = proto::Frame::decode(frame.frame).map_err(|error| damaged(error.into()))?;
+            mirror.apply(&frame).map_err(damaged)?;
+            let snapshot = mirror.snapshot();
+            for name in asked.iter().filter_map(Asked::pair).map(|pair| &*pair.own.name) {
+                if let Some(part) = Part::of(&snapshot, name) {
+                    self.shared.rows(self.index, name, part);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::schema;
+
+    fn top(filter: &str, sort: &[(&str, bool)], rows: usize) -> Top {
+        let sort = sort.iter().map(|(name, largest)| ((*name).to_owned(), *largest)).collect();
+        Top { filter: (!filter.is_empty()).then(|| filter.to_owned()), sort, rows }
+    }
+
+    fn selected(filter: &str, sort: &[(&str, bool)], host: &str) -> proto::Selection {
+        let columns = vec!["name".to_owned(), "cpu".to_owned(), "host".to_owned()];
+        let demand = Demand { columns, top: Some(top(filter, sort, 7)), ..Demand::table("process") };
+        let asked = asked([&demand].into_iter());
+        assert_eq!(asked.len(), 1);
+        asked[0].selection(schema::own(), host).unwrap()
+    }
+
+    #[test]
+    fn a_host_is_asked_for_no_more_than_the_first_rows() {
+        let selection = selected("cpu > 50%", &[("cpu", true), ("host", false)], "hv-01");
+        assert_eq!((selection.table.as_str(), selection.limit), ("process", 7));
+        assert_eq!(selection.sort, ["-cpu"]);
+        assert_eq!(selection.columns, ["cpu", "name"].map(str::to_owned).into_iter().rev().collect::<Vec<_>>());
+        assert_eq!(selection.r#where, "cpu > 50%");
+    }
+
+    #[test]
+    fn what_speaks_of_the_host_is_not_asked_of_it() {
+        let selection = selected("host == \"hv-01\" and cpu > 50%", &[("host", true)], "hv-02");
+        assert_eq!(selection.r#where, "");
+        assert_eq!(selection.sort, ["-cpu"], "the order of the table decides which rows are enough");
+    }
+
+    #[test]
+    fn plain_words_are_looked_for_in_names_and_in_that_of_the_host() {
+        let process = |name: &str| crate::collect::process::ProcessRow::TABLE.position(name).unwrap();
+        for (needle, name, kept) in [
+            ("Nginx", "nginx", true),
+            ("a\"b\\", "xa\"b\\y", true),
+            ("a.c", "abc", false),
+            ("💩 or", "the 💩 or not", true),
+        ] {
+            let condition = selected(needle, &[], "hv-01").r#where;
+            let filter = Filter::parse(&condition, crate::collect::process::ProcessRow::TABLE).unwrap();
+            let made = crate::model::testing::Made {
+                table: crate::collect::process::ProcessRow::TABLE,
+                cells: vec![
+                    (0..crate::collect::process::ProcessRow::TABLE.columns.len())
+                        .map(|at| match at {
+                            at if at == process("name") => crate::model::Value::Text(name.into()),
+                            _ => crate::model::Value::Missing,
+                        })
+                        .collect(),
+                ],
+            };
+            let sample = crate::model::Sample {
+                rows: Arc::new(made),
+                time: crate::model::Timestamp(0),
+                mono: crate::model::Mono(0),
+            };
+            let view = crate::store::rate::View::new(&sample, None, crate::store::rate::Mode::Rate);
+            assert_eq!(filter.keeps(&view.scope(0)), kept, "{needle}: {condition}");
+        }
+        assert!(selected("4123", &[], "x").r#where.contains("pid == 4123"));
+        assert_eq!(selected("HV-0", &[], "hv-01").r#where, "", "all of that host");
+    }
+
+    #[test]
+    fn what_costs_is_demanded_of_the_agent() {
+        let demand = Demand { columns: vec!["pss".to_owned(), "name".to_owned()], ..Demand::table("process") };
+        let asked = asked([&demand].into_iter());
+        let selection = asked[0].selection(schema::own(), "x").unwrap();
+        assert_eq!(super::demand(&selection).unwrap().columns, ["pss"]);
+        assert_eq!(selection.limit as usize, ENOUGH);
+        let asked = super::asked([&Demand::table("fleet"), &Demand::table("process_file")].into_iter());
+        assert_eq!(asked, [], "neither is merged");
+    }
+}
