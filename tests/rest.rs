@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,10 +23,16 @@ struct Agent {
 impl Agent {
     /// An agent that has samples.
     fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with variables of the environment.
+    fn with(environment: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_netglance"))
             .args(["serve", "--listen", "127.0.0.1:0", "--socket"])
             .arg(dir.path().join("socket"))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -306,13 +313,16 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    fn scraping(agent: &Agent) -> Self {
+    /// Starts it, with these alerting rules.
+    fn scraping(agent: &Agent, rules: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("prometheus.yml");
         let text = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: made, static_configs: [{{targets: ['{}']}}]}}]\n",
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\n\
+             scrape_configs: [{{job_name: made, static_configs: [{{targets: ['{}']}}]}}]\n",
             agent.address
         );
+        std::fs::write(dir.path().join("rules.yml"), rules).unwrap();
         std::fs::write(&config, text).unwrap();
         // free when asked, and hardly taken before it is used
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -340,6 +350,14 @@ impl Prometheus {
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
     }
 
+    /// Every alerting rule as Prometheus knows it.
+    fn rules(&self) -> Vec<Value> {
+        let url = format!("http://{}/api/v1/rules", self.address);
+        let output = Command::new("curl").args(["--silent", "--max-time", "20", &url]).output().unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        answer["data"]["groups"][0]["rules"].as_array().cloned().unwrap_or_default()
+    }
+
     fn number(&self, text: &str) -> Option<f64> {
         self.query(text).first()?["value"][1].as_str()?.parse().ok()
     }
@@ -355,7 +373,7 @@ impl Drop for Prometheus {
 #[test]
 fn prometheus_scrapes_the_agent_and_tells_its_numbers() {
     let agent = Agent::start();
-    let prometheus = Prometheus::scraping(&agent);
+    let prometheus = Prometheus::scraping(&agent, "groups: []");
     until("a scrape", || prometheus.number("up") == Some(1.0));
     until("numbers", || prometheus.number("netglance_load_one").is_some());
     let boot = std::fs::read_to_string("/proc/stat").unwrap();
@@ -368,4 +386,65 @@ fn prometheus_scrapes_the_agent_and_tells_its_numbers() {
     let series = prometheus.query("netglance_link_rx_bytes_total").len();
     assert!(series.abs_diff(links) <= 2, "{series} series of {links} interfaces");
     assert!(prometheus.number("min(netglance_collector_up)").is_some());
+}
+
+/// Names of metrics in an expression.
+fn metrics(expression: &str) -> Vec<String> {
+    let words = expression.split(|ch: char| !(ch.is_ascii_alphanumeric() || ch == '_'));
+    words.filter(|word| word.starts_with("netglance_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn prometheus_alerts_at_the_thresholds_of_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("netglance.toml");
+    let own = "[[threshold]]\ntable = \"link\"\ncolumn = \"rx_bytes\"\nrow = \"^lo$\"\nwarning = 0\n\
+               [[threshold]]\ntable = \"link\"\ncolumn = \"rx_bytes\"\ncritical = 0\n\
+               [[threshold]]\ntable = \"load\"\ncolumn = \"tasks\"\nwarning = \"1000000\"\n";
+    std::fs::write(&config, own).unwrap();
+    let rules = printed(&["--config", config.to_str().unwrap(), "schema", "--rules"]);
+    let agent = Agent::start();
+    let prometheus = Prometheus::scraping(&agent, &rules);
+    let state = |name: &str, severity: &str| {
+        let rules = prometheus.rules();
+        let rule = rules.iter().find(|rule| rule["name"] == name && rule["labels"]["severity"] == severity)?.clone();
+        Some((rule["state"].as_str()?.to_owned(), rule["alerts"].as_array()?.clone()))
+    };
+    // it fires when it has lasted, which is longer than this test
+    until("an alert", || state("NetglanceLinkRxBytes", "warning").is_some_and(|(state, _)| state == "pending"));
+    let (_, alerts) = state("NetglanceLinkRxBytes", "warning").unwrap();
+    assert_eq!(alerts.len(), 1);
+    assert!(alerts[0]["annotations"]["summary"].as_str().unwrap().contains("lo"), "{alerts:?}");
+    // the first threshold that fits a row decides
+    let other = |(_, alerts): (String, Vec<Value>)| alerts.iter().all(|alert| alert["labels"]["name"] != "lo");
+    assert!(state("NetglanceLinkRxBytes", "critical").is_some_and(other));
+    assert!(state("NetglanceLoadTasks", "warning").is_some_and(|(state, _)| state == "inactive"));
+    let wrong: Vec<Value> = prometheus.rules().into_iter().filter(|rule| rule["health"] == "err").collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn whatever_rules_and_dashboard_ask_for_is_scraped() {
+    let rules = printed(&["--config", "/dev/null", "schema", "--rules"]);
+    let dashboard: Value =
+        serde_json::from_str(&printed(&["--config", "/dev/null", "schema", "--grafana"])).expect("it is JSON");
+    let panels = dashboard["panels"].as_array().unwrap();
+    let inside = panels.iter().flat_map(|panel| panel["panels"].as_array().into_iter().flatten());
+    let drawn: Vec<&Value> = panels.iter().chain(inside).filter(|panel| panel["type"] == "timeseries").collect();
+    assert!(drawn.len() > 50 && rules.matches("- alert:").count() > 20);
+    let asked = drawn.iter().flat_map(|panel| metrics(panel["targets"][0]["expr"].as_str().unwrap()));
+    let asked: BTreeSet<String> = asked.chain(rules.lines().flat_map(metrics)).collect();
+    let agent = Agent::with(&[("NETGLANCE__SERVE__METRICS_SERIES", "5000")]);
+    let mut scraped = String::new();
+    until("everything that this host has", || {
+        scraped = agent.get("/metrics").body;
+        scraped.contains("netglance_link_rx_bytes_total")
+    });
+    let scraped: BTreeSet<String> = scraped.lines().filter(|line| !line.starts_with('#')).flat_map(metrics).collect();
+    // of a table that this host has, everything that is asked for may be missing only where no row has it
+    let table = |name: &str| name.split('_').nth(1).unwrap_or_default().to_owned();
+    let there: BTreeSet<String> = scraped.iter().map(|name| table(name)).collect();
+    let known: Vec<&String> = asked.iter().filter(|name| there.contains(&table(name))).collect();
+    let missing: Vec<&&String> = known.iter().filter(|name| !scraped.contains(**name)).collect();
+    assert!(missing.len() * 5 < known.len(), "{missing:?} of {} are not scraped", known.len());
 }

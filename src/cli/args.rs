@@ -270,6 +270,12 @@ pub struct Schema {
     /// Print the collectors with their tables.
     #[arg(long, group = "form")]
     pub collectors: bool,
+    /// Print alerting rules for Prometheus, from the thresholds of the configuration.
+    #[arg(long, group = "form")]
+    pub rules: bool,
+    /// Print a dashboard for Grafana, over what Prometheus scrapes.
+    #[arg(long, group = "form")]
+    pub grafana: bool,
 }
 
 /// Arguments of `doctor`.

@@ -164,7 +164,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Browse(args) => dashboard::browse(args, cli.config.clone()),
         Command::Show(args) => show::run(args, &config::load(named)?.config, out),
         Command::Check(args) => check::run(args, named, out),
-        Command::Schema(args) => schema::run(args, out),
+        Command::Schema(args) => schema::run(args, named, out),
         Command::Doctor(args) => doctor::run(args, &config::load(named)?.config, out),
         Command::Completions { shell } => completions::run(*shell, out),
         Command::Man => pages::manual(out),

@@ -1,13 +1,15 @@
 //! Which tables and columns are there?
 
 use std::io::Write;
+use std::path::Path;
 
 use super::{Failure, args, table};
 use crate::collect::{COLLECTORS, schedule};
+use crate::config;
 use crate::export::{self, write_aligned};
 use crate::model::{Column, Table, unit};
 
-pub(super) fn run(args: &args::Schema, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn run(args: &args::Schema, named: Option<&Path>, out: &mut dyn Write) -> Result<(), Failure> {
     let tables: Vec<&Table> = match &args.table {
         Some(name) => vec![table(schedule::tables(), name)?],
         None => schedule::tables().to_vec(),
@@ -22,6 +24,13 @@ pub(super) fn run(args: &args::Schema, out: &mut dyn Write) -> Result<(), Failur
         writeln!(out, "{}", export::schema(&tables))?;
     } else if args.collectors {
         collectors(out, &tables)?;
+    } else if args.rules || args.grafana {
+        let thresholds = super::dashboard::levels(&config::load(named)?.config.threshold, schedule::tables())?;
+        if args.rules {
+            write!(out, "{}", export::rules(&tables, &thresholds))?;
+        } else {
+            writeln!(out, "{:#}", export::dashboard(&tables, &thresholds))?;
+        }
     } else {
         people(out, &tables)?;
     }

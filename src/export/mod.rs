@@ -4,8 +4,11 @@
 //! text is for people, Prometheus is the exposition format of a scraper.
 
 mod csv;
+mod grafana;
 mod json;
 mod prometheus;
+mod promql;
+mod rules;
 mod schema;
 mod text;
 
@@ -13,7 +16,9 @@ use std::io::{self, Write};
 
 use crate::model::{Cell, Table, Timestamp};
 
+pub use grafana::dashboard;
 pub use prometheus::{Family, families, refusal};
+pub use rules::rules;
 pub use schema::schema;
 
 /// What to write: some columns of some rows of a table, in this order.

@@ -103,7 +103,7 @@ fn braced(labels: &str) -> String {
     if labels.is_empty() { String::new() } else { format!("{{{labels}}}") }
 }
 
-fn is_metric(column: &Column) -> bool {
+pub(super) fn is_metric(column: &Column) -> bool {
     matches!(column.kind, Kind::Counter | Kind::Gauge | Kind::Text)
         && !matches!(column.ty, Type::Text | Type::Ip | Type::Mac)
 }
@@ -114,10 +114,13 @@ fn sums_up(what: &Selection<'_>, row: usize) -> bool {
     matches!((ids.next(), ids.next()), (Some(id), None) if (what.cell)(row, id) == Cell::Text(TOTAL_ROW))
 }
 
+/// Whether a column is a label of every series of its table. Words are a metric of their own, which has them as a label.
+pub(super) fn is_label(column: &Column) -> bool {
+    column.kind == Kind::Id || (column.attrs.label && column.ty != Type::Label)
+}
+
 fn labels(what: &Selection<'_>, row: usize) -> String {
-    // words are a metric of their own, which has them as a label already
-    let is_named = |c: &Column| c.kind == Kind::Id || (c.attrs.label && c.ty != Type::Label);
-    let named = what.table.columns.iter().enumerate().filter(|(_, column)| is_named(column));
+    let named = what.table.columns.iter().enumerate().filter(|(_, column)| is_label(column));
     let mut text = String::new();
     for (i, column) in named {
         let cell = (what.cell)(row, i);
@@ -162,7 +165,7 @@ fn sample(text: &mut String, name: &str, column: &Column, labels: &str, cell: &C
 }
 
 /// `netglance_disk_read_bytes_total`: prefix, table, column, base unit unless the column ends with it, `_total`.
-fn metric_name(table: &str, column: &Column) -> String {
+pub(super) fn metric_name(table: &str, column: &Column) -> String {
     let unit = match (column.ty, column.unit) {
         (Type::Timestamp, _) => "timestamp_seconds",
         (Type::Duration, _) => "seconds",

@@ -298,7 +298,8 @@ pub fn parse(text: &str) -> Result<(f64, Dimension), QuantityError> {
         _ => QuantityError::Suffix(suffix.to_owned()),
     };
     let (factor, dimension) = suffix_factor(suffix).ok_or_else(unknown)?;
-    let value = number * factor;
+    // 70% is 0.7 and not 0.7000000000000001: a hundredth is no exact number, and a hundred is
+    let value = if factor < 1.0 { number / factor.recip().round() } else { number * factor };
     if value.is_finite() { Ok((value, dimension)) } else { Err(QuantityError::Number(text.to_owned())) }
 }
 
@@ -467,6 +468,7 @@ mod tests {
         for (text, want) in [
             ("10", 10.0),
             ("50%", 0.5),
+            ("70%", 0.7),
             ("2Gi", 2.0 * 1024.0 * 1024.0 * 1024.0),
             ("2GiB", 2.0 * 1024.0 * 1024.0 * 1024.0),
             ("1.5k", 1500.0),

@@ -92,6 +92,29 @@ enum Limits {
     Words(Vec<(String, Level)>),
 }
 
+/// A rule as readers of the configuration see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// Regex on the name of the row; every row if there is none.
+    pub row: Option<&'a str>,
+    /// Where its levels begin.
+    pub begins: Begins<'a>,
+}
+
+/// Where levels begin.
+#[derive(Clone, Copy, Debug)]
+pub enum Begins<'a> {
+    /// Careful, warning, critical.
+    Numbers {
+        /// From here on.
+        values: [Option<f64>; 3],
+        /// Whether below it, not above.
+        low_is_bad: bool,
+    },
+    /// At these words.
+    Words(&'a [(String, Level)]),
+}
+
 /// The levels that a threshold has, in its order.
 const LEVELS: [(Level, &str); 3] =
     [(Level::Careful, "careful"), (Level::Warning, "warning"), (Level::Critical, "critical")];
@@ -175,6 +198,18 @@ impl Thresholds {
             }
             _ => None,
         }
+    }
+
+    /// The rules of a column, the first that fits a row first: the regex on the name of the row, and where the levels begin.
+    pub fn rules<'a>(&'a self, table: &'a Table, column: &'a str) -> impl Iterator<Item = Found<'a>> + 'a {
+        let rules = self.by_table.get(&*table.name).into_iter().flatten();
+        rules.filter(move |rule| rule.column == column).map(|rule| Found {
+            row: rule.row.as_ref().map(regex::Regex::as_str),
+            begins: match &rule.limits {
+                Limits::Numbers { values, low_is_bad } => Begins::Numbers { values: *values, low_is_bad: *low_is_bad },
+                Limits::Words(words) => Begins::Words(words),
+            },
+        })
     }
 
     fn watches(&self, view: &View, column: usize) -> bool {

@@ -147,6 +147,37 @@ impl Num {
     }
 }
 
+impl Num {
+    /// The same in a language with the usual signs of arithmetic; `column` writes a column, and as what it is meant.
+    pub(super) fn written(&self, column: &dyn Fn(usize, Sense) -> Option<String>) -> Option<String> {
+        Some(match self {
+            Self::Const(number) => number.as_f64().to_string(),
+            Self::Cell(at) => column(*at, Sense::Bare)?,
+            Self::Rate(at) => column(*at, Sense::Rate)?,
+            Self::Total(at) => column(*at, Sense::Total)?,
+            Self::Negate(inner) => format!("-({})", inner.written(column)?),
+            Self::Arith(op, left, right) => {
+                let side = |num: &Self| match num {
+                    Self::Arith(..) => num.written(column).map(|text| format!("({text})")),
+                    _ => num.written(column),
+                };
+                format!("{} {op} {}", side(left)?, side(right)?)
+            }
+        })
+    }
+}
+
+/// As what an expression means a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sense {
+    /// What readers print: the change of a counter, otherwise the value.
+    Bare,
+    /// `rate(column)`
+    Rate,
+    /// `total(column)`
+    Total,
+}
+
 /// An address range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Net {

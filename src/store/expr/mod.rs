@@ -18,7 +18,7 @@ mod range;
 mod tests;
 
 pub use error::ExprError;
-pub use eval::Scope;
+pub use eval::{Scope, Sense};
 pub use filter::Filter;
 pub use literal::regex;
 pub use near::nearest;
@@ -95,6 +95,15 @@ impl Expr {
         match &self.root {
             Root::Test(test) => test.holds(scope),
             Root::Number(_) => None,
+        }
+    }
+
+    /// A numeric expression in another language with the usual signs of arithmetic; `column` writes a column, and as what it is
+    /// meant. `None` if it cannot, and for a condition.
+    pub fn written(&self, column: &dyn Fn(usize, Sense) -> Option<String>) -> Option<String> {
+        match &self.root {
+            Root::Number(num) => num.written(column),
+            Root::Test(_) => None,
         }
     }
 
