@@ -362,6 +362,16 @@ impl Visitor<'_> {
     }
 }
 
+/// A script is not asked about a key, and a person may say no.
+fn refuses(visitor: &Visitor<'_>) {
+    let (code, said) = visitor.script();
+    assert!(code == Some(3) && said.contains("its key is not known: SHA256:"), "{code:?} {said}");
+    let mut session = visitor.dashboard();
+    session.wait_for("the question", |screen| screen.contains("SHA256:") && screen.contains("(yes/no)"));
+    session.send("no\n");
+    assert_eq!(session.end(), 3);
+}
+
 #[test]
 fn root_another_host_is_met_with_its_key_and_a_token() {
     let dir = tempfile::tempdir().unwrap();
@@ -396,13 +406,7 @@ fn root_another_host_is_met_with_its_key_and_a_token() {
         let agent = serve();
         let visitor = Visitor { home: &home, at: &there, token: token.trim() };
 
-        // a script is not asked, and a person may say no
-        let (code, said) = visitor.script();
-        assert!(code == Some(3) && said.contains("its key is not known: SHA256:"), "{code:?} {said}");
-        let mut session = visitor.dashboard();
-        session.wait_for("the question", |screen| screen.contains("SHA256:") && screen.contains("(yes/no)"));
-        session.send("no\n");
-        assert_eq!(session.end(), 3);
+        refuses(&visitor);
         assert!(!home.join(".local/state/netglance/known_hosts").exists());
 
         let mut session = visitor.dashboard();

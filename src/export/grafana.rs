@@ -97,7 +97,8 @@ fn source() -> Value {
 /// A graph of a column; with the name of its table where it stands among those of others.
 fn panel(table: &Table, column: &Column, thresholds: &Thresholds, apart: bool) -> Value {
     let selector = "{instance=~\"$instance\"}";
-    let rows = labels(table).iter().map(|label| format!(" {{{{{label}}}}}")).collect::<String>();
+    let names = std::iter::once("instance").chain(labels(table));
+    let legend: Vec<String> = names.map(|label| format!("{{{{{label}}}}}")).collect();
     let title = if apart { format!("{}: {}", table.title(), column.title()) } else { column.title().to_owned() };
     let mut defaults = json!({ "unit": unit(column), "custom": { "fillOpacity": 10, "showPoints": "never" } });
     if is_share(column) {
@@ -123,7 +124,7 @@ fn panel(table: &Table, column: &Column, thresholds: &Thresholds, apart: bool) -
             "refId": "A",
             "datasource": source(),
             "expr": number(table, column, selector, "$__rate_interval"),
-            "legendFormat": format!("{{{{instance}}}}{rows}"),
+            "legendFormat": legend.join(" "),
         }],
         "fieldConfig": { "defaults": defaults, "overrides": [] },
         "options": { "legend": { "displayMode": "list", "placement": "bottom" }, "tooltip": { "mode": "multi", "sort": "desc" } },

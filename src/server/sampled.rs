@@ -300,13 +300,13 @@ mod tests {
         let frame = |frame| proto::Answer { id: 0, answer: Some(proto::answer::Answer::Frame(frame)) };
         // a table that there is not
         let damaged = frame(proto::Frame { tables: vec![proto::TableFrame { table: 9999, ..Default::default() }] });
-        let (_, end) = with(|_, mut socket| async move {
+        let ((), end) = with(|_, mut socket| async move {
             send(&mut socket, &damaged).await.unwrap();
             while receive::<proto::Ask>(&mut socket).await.is_ok_and(|ask| ask.is_some()) {}
         });
         assert_eq!(ended(end), io::ErrorKind::InvalidData);
         // one that has ended is something else
-        let (_, end) = with(|_, socket| async move { drop(socket) });
+        let ((), end) = with(|_, socket| async move { drop(socket) });
         assert_ne!(ended(end), io::ErrorKind::InvalidData);
     }
 

@@ -188,7 +188,9 @@ fn holds(name: &str) {
     let _alone = netglance::model::lock(&ALONE);
     let kept = corpus(name);
     // what a process learns once is nobody's input
-    targets::TARGETS.iter().for_each(|(_, target)| target(&[]));
+    for (_, target) in targets::TARGETS {
+        target(&[]);
+    }
     for (path, input) in &kept {
         println!("{}", path.display());
         read(name, input);

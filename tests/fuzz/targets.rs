@@ -14,8 +14,11 @@ use prost::Message as _;
 /// Cells of a sample that are looked at.
 const LOOKED_AT: usize = 4096;
 
+/// Reads what a stranger wrote.
+type Target = fn(&[u8]);
+
 /// Every reader by its name, which is that of its directory in the corpus.
-pub(crate) const TARGETS: &[(&str, fn(&[u8]))] =
+pub(crate) const TARGETS: &[(&str, Target)] =
     &[("stream", stream), ("schema", schema), ("message", message), ("request", request), ("expression", expression)];
 
 /// The stream of an agent of this version: frames, each with its length before it.
