@@ -339,7 +339,7 @@ impl Watched {
         let told = Arc::new(move || {
             let _ = sender.lock().unwrap().send(());
         });
-        Self { fleet: Fleet::start(Options { hosts, access, levels }, told).unwrap(), changes }
+        Self { fleet: Fleet::start(Options { hosts: hosts.into(), access, levels }, told).unwrap(), changes }
     }
 
     /// State and reason of a host.
@@ -401,6 +401,12 @@ fn each_of_many_hosts_is_told_a_token_only_when_its_key_is_right() {
     let told = watched.becomes("guessing", "protected");
     assert!(told.contains("token") && !told.contains("canary"), "{told}");
     assert!(watched.becomes("without a token", "protected").contains("none: "));
+    // once accepted it is live at once
+    known.remember(&target(6), key).unwrap();
+    let begun = Instant::now();
+    watched.fleet.try_again();
+    watched.becomes("unknown", "live");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 /// A block of PEM.

@@ -6,6 +6,8 @@
 #![cfg(test)]
 
 mod simulated;
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,6 +22,7 @@ use netglance::model::{Connection, Demand, Host as _, Key, Rows};
 use netglance::store::level::{Limit, Threshold, Thresholds};
 use netglance::wire::proto;
 use simulated::Simulated;
+use support::pty::{Session, netglance};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -77,7 +80,7 @@ fn fleet(hosts: Vec<Entry>, levels: &[Threshold]) -> (Arc<Fleet>, Receiver<()>) 
         let _ = sender.lock().unwrap().send(());
     });
     let levels = Arc::new(Thresholds::new(levels, browse::tables().iter().copied()).unwrap());
-    (Fleet::start(Options { hosts, access: Access::default(), levels }, told).unwrap(), changes)
+    (Fleet::start(Options { hosts: hosts.into(), access: Access::default(), levels }, told).unwrap(), changes)
 }
 
 fn rows(fleet: &Fleet) -> Arc<dyn Rows> {
@@ -172,6 +175,60 @@ fn hosts_that_cannot_be_watched_stay_in_the_list_with_the_reason() {
     let load = position("load", "per_cpu").unwrap();
     let live = (0..rows.len()).find(|row| rows.cell(*row, 0).text() == Some("live")).unwrap();
     assert!(!rows.cell(live, load).is_missing(), "what was known stays");
+}
+
+#[test]
+fn hosts_that_stay_on_a_list_keep_their_connections_when_it_changes() {
+    let agents = Agents::start(3);
+    let named = |name: &str, n: usize| Entry { name: name.into(), ..entry(&agents.addresses[n]) };
+    let (fleet, changes) = fleet(vec![named("a", 0), named("b", 1)], &[]);
+    changed(&changes, "both", || words(&fleet, "state").values().all(|state| state == "live"));
+    let since = words(&fleet, "since")["b"].clone();
+    let opened =
+        |name: &str| fleet.behind("fleet", &Key::from_cells([netglance::model::Cell::Text(name)])).unwrap().host;
+    let (gone, stays) = (opened("a"), opened("b"));
+    changed(&changes, "their dashboards", || {
+        [&gone, &stays].iter().all(|host| matches!(host.connection(), Connection::Live { .. }))
+    });
+    let streams = agents.simulated.watched.load(Ordering::Relaxed);
+
+    let group = Entry { groups: vec!["new".into()], ..named("b", 1) };
+    fleet.reload(vec![named("c", 2), group, named("again", 2)].into());
+    changed(&changes, "the new list", || words(&fleet, "state").get("c").is_some_and(|state| state == "live"));
+    let states = words(&fleet, "state");
+    assert_eq!((states.len(), states["b"].as_str(), states["again"].as_str()), (3, "live", "duplicate"));
+    assert_eq!((words(&fleet, "since")["b"].clone(), words(&fleet, "groups")["b"].as_str()), (since, "new"));
+    for host in [&gone, &stays] {
+        assert!(matches!(host.connection(), Connection::Live { .. }), "whoever looks at a host keeps it");
+    }
+    assert_eq!(agents.simulated.watched.load(Ordering::Relaxed), streams + 1, "only the new one was asked");
+    drop(gone);
+    changed(&changes, "the end of its connection", || agents.simulated.connections.load(Ordering::Relaxed) == 2);
+}
+
+#[test]
+fn a_list_is_followed_while_it_is_looked_at() {
+    let agents = Agents::start(2);
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| std::fs::write(dir.path().join(name), text).unwrap();
+    let listed = |name: &str, n: usize| format!("[[host]]\nname = '{name}'\naddress = '{}'\n", agents.addresses[n]);
+    write("netglance.toml", String::new());
+    write("hosts.toml", listed("one-of-them", 0));
+    let mut command = netglance(&["browse", "--config"]);
+    command.arg(dir.path().join("netglance.toml")).env("XDG_STATE_HOME", dir.path());
+    let mut session = Session::spawn(120, 30, command);
+    let is_live = |screen: &str, name: &str| screen.lines().any(|line| line.contains(name) && line.contains("live"));
+    session.wait_for("the first", |screen| is_live(screen, "one-of-them"));
+    std::fs::create_dir(dir.path().join("hosts.d")).unwrap();
+    write("hosts.d/more.toml", "file_sd = ['sd.yml']\n".to_owned());
+    session.wait_for("what is wrong", |screen| screen.contains("old list of hosts kept") && screen.contains("sd.yml"));
+    write("hosts.d/sd.yml", format!("- targets: ['{}']\n", agents.addresses[1]));
+    let second = agents.addresses[1].to_string();
+    session.wait_for("the second", |screen| is_live(screen, &second) && is_live(screen, "one-of-them"));
+    std::fs::remove_file(dir.path().join("hosts.toml")).unwrap();
+    session.wait_for("the end of the first", |screen| is_live(screen, &second) && !screen.contains("one-of-them"));
+    session.send("q");
+    assert_eq!(session.end(), 0);
 }
 
 #[test]

@@ -4,19 +4,18 @@
 //! what they tell is put into rows at once, and a sample of all rows is published at most twice a second. Rows that did not
 //! change are shared between samples.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
-
-use super::keep::{Seat, Wanted, link};
-use super::list::{self, Entry};
+use super::keep::link;
+use super::list::{self, Entry, Roster};
 use super::merged::{self, Part, Parts};
+use super::roll::{House, Roll};
 use super::rows::{self, AllAsked};
 use super::summary;
 use super::table::{FleetRow, FleetRows, HostRow, Link, fleet, summaries, tables};
-use crate::client::{Access, Opened, RemoteHost, Trouble};
+use crate::client::{Access, RemoteHost, Trouble};
 use crate::model::{
     Action, ActionError, Behind, Demand, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table,
     TableState, Text, Timestamp, lock,
@@ -26,11 +25,8 @@ use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
 use crate::wire::proto;
 
-/// Connections that are being made at once.
-const CONNECTING: usize = 256;
-
-/// Threads that look up names.
-const LOOKUPS: usize = 8;
+/// Threads that look up names: a name server that does not answer holds one for as long as the system waits for it.
+const LOOKUPS: usize = 64;
 
 /// Memory for the past of a host, in bytes, where there are so many that the usual limit is not enough.
 const PAST: usize = 16 << 10;
@@ -44,7 +40,7 @@ type OnChange = Arc<dyn Fn() + Send + Sync>;
 /// What a fleet is.
 pub struct Options {
     /// The hosts.
-    pub hosts: Vec<Entry>,
+    pub hosts: Roster,
     /// What the client knows and has for any of them.
     pub access: Access,
     /// When a value is worth a look: thresholds of the table `fleet`.
@@ -54,10 +50,7 @@ pub struct Options {
 /// Many hosts.
 pub struct Fleet {
     shared: Arc<Shared>,
-    lines: Vec<watch::Receiver<Option<Arc<Opened>>>>,
-    wanted: watch::Sender<Wanted>,
-    asked: watch::Sender<AllAsked>,
-    runtime: tokio::runtime::Handle,
+    roll: Arc<Roll>,
     /// Its end is the end of the thread.
     _stop: tokio::sync::oneshot::Sender<()>,
 }
@@ -71,6 +64,8 @@ pub(super) struct Shared {
 
 struct State {
     rows: Vec<Arc<HostRow>>,
+    /// Rows of the hosts by their numbers.
+    places: HashMap<u64, usize>,
     dirty: bool,
     snapshot: Arc<Snapshot>,
     history: History,
@@ -89,47 +84,31 @@ impl Fleet {
     /// There is no thread, or what it needs.
     pub fn start(options: Options, on_change: OnChange) -> std::io::Result<Arc<Self>> {
         raise_files();
-        let entries = list::unique(options.hosts);
-        let rows = entries.iter().map(|entry| Arc::new(HostRow::new(entry))).collect();
         let state = State {
-            rows,
+            rows: Vec::new(),
+            places: HashMap::new(),
             dirty: true,
             snapshot: Arc::default(),
-            history: History::new(DEFAULT_LIMIT.max(entries.len() * PAST)),
+            history: History::new(DEFAULT_LIMIT.max(options.hosts.hosts.len() * PAST)),
             demands: BTreeMap::new(),
             asked: Arc::default(),
             parts: BTreeMap::new(),
             moved: false,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), levels: options.levels, on_change });
-        shared.judge_all();
-        shared.publish(false);
-        let (wanted, watched) = watch::channel(Arc::new(summary::wanted([].into_iter())));
-        let (asked, asking) = watch::channel(AllAsked::default());
-        let gate = Arc::new(Semaphore::new(CONNECTING));
-        let mut lines = Vec::with_capacity(entries.len());
-        let mut seats = Vec::with_capacity(entries.len());
-        for (index, entry) in entries.into_iter().enumerate() {
-            let (line, ours) = watch::channel(None);
-            lines.push(ours);
-            let Some(target) = entry.target.clone().filter(|_| entry.flaw.is_none()) else { continue };
-            let (shared, gate, wanted) = (Arc::clone(&shared), Arc::clone(&gate), watched.clone());
-            let (access, asked) = (options.access.clone(), asking.clone());
-            seats.push(Seat { index, entry, target, access, shared, gate, wanted, asked, line });
-        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(LOOKUPS)
             .thread_name("lookup")
             .build()?;
-        let handle = runtime.handle().clone();
+        let house = House::new(Arc::clone(&shared), options.access, runtime.handle().clone());
+        let roll = Roll::new(house);
+        roll.tell(0, options.hosts.hosts);
+        shared.publish(false);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let publishing = Arc::clone(&shared);
         std::thread::Builder::new().name("fleet".to_owned()).spawn(move || {
             runtime.block_on(async {
-                for seat in seats {
-                    tokio::spawn(seat.keep());
-                }
                 tokio::select! {
                     () = publish(&publishing) => {}
                     _ = stopped => {}
@@ -138,7 +117,17 @@ impl Fleet {
             // a name that is looked up keeps nobody from leaving
             runtime.shutdown_background();
         })?;
-        Ok(Arc::new(Self { shared, lines, wanted, asked, runtime: handle, _stop: stop }))
+        Ok(Arc::new(Self { shared, roll, _stop: stop }))
+    }
+
+    /// Follows a list that has changed: hosts that stay keep their connections.
+    pub fn reload(&self, hosts: Roster) {
+        self.roll.tell(0, hosts.hosts);
+    }
+
+    /// Somebody may have done something about hosts that refuse, such as to accept a key: they are tried again.
+    pub fn try_again(&self) {
+        self.roll.house().nudge.send_modify(|count| *count += 1);
     }
 }
 
@@ -164,8 +153,13 @@ fn raise_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum });
 }
 
+/// The groups of a host in one cell.
+fn groups(entry: &Entry) -> Text {
+    Text::from(entry.groups.iter().map(Text::as_str).collect::<Vec<_>>().join(" "))
+}
+
 impl HostRow {
-    pub(super) fn new(entry: &Entry) -> Self {
+    pub(super) fn new(id: u64, entry: &Entry) -> Self {
         let (state, reason) = match &entry.flaw {
             Some((state, why)) => (*state, Some(why.clone())),
             None => (Link::Connecting, None),
@@ -183,11 +177,11 @@ impl HostRow {
             skew: None,
             version: None,
             name: None,
-            groups: Text::from(entry.groups.iter().map(Text::as_str).collect::<Vec<_>>().join(" ")),
+            groups: groups(entry),
             address: entry.address.clone(),
             reason,
         };
-        Self { own, cells: vec![None; summaries().len()].into() }
+        Self { id, own, cells: vec![None; summaries().len()].into() }
     }
 
     fn state(&mut self, state: Link, reason: Option<Text>) {
@@ -210,26 +204,40 @@ impl HostRow {
 
 impl Shared {
     /// Changes a row.
-    fn change(&self, index: usize, change: impl FnOnce(&mut HostRow)) {
+    fn change(&self, id: u64, change: impl FnOnce(&mut HostRow)) {
         let mut state = lock(&self.state);
-        let Some(slot) = state.rows.get_mut(index) else { return };
+        let State { rows, places, dirty, moved, .. } = &mut *state;
+        // one that is not on the list any more is about to hear of it
+        let Some(slot) = places.get(&id).and_then(|at| rows.get_mut(*at)) else { return };
         let mut row = HostRow::clone(slot);
         change(&mut row);
         row.judge(&self.levels);
-        let moved = row.own.state != slot.own.state;
+        *moved |= row.own.state != slot.own.state;
         *slot = Arc::new(row);
-        state.moved |= moved;
-        state.dirty = true;
+        *dirty = true;
     }
 
-    fn judge_all(&self) {
-        let count = lock(&self.state).rows.len();
-        (0..count).for_each(|index| self.change(index, |_| {}));
+    /// Says which hosts there are, in their order; what is known of those that stay is kept.
+    pub(super) fn arrange<'a>(&self, hosts: impl Iterator<Item = (u64, &'a Entry)>) {
+        let mut state = lock(&self.state);
+        let (before, places) = (std::mem::take(&mut state.rows), std::mem::take(&mut state.places));
+        for (id, entry) in hosts {
+            let known = places.get(&id).and_then(|at| before.get(*at));
+            let mut row = known.map_or_else(|| HostRow::new(id, entry), |row| HostRow::clone(row));
+            row.own.groups = groups(entry);
+            row.judge(&self.levels);
+            let at = state.rows.len();
+            state.places.insert(id, at);
+            state.rows.push(Arc::new(row));
+        }
+        let State { places, parts, .. } = &mut *state;
+        parts.values_mut().for_each(|parts| parts.retain(|id, _| places.contains_key(id)));
+        (state.dirty, state.moved) = (true, true);
     }
 
     /// A host has said who it is.
-    pub(super) fn met(&self, index: usize, describe: &proto::DescribeReply, now: Timestamp) {
-        self.change(index, |row| {
+    pub(super) fn met(&self, id: u64, describe: &proto::DescribeReply, now: Timestamp) {
+        self.change(id, |row| {
             row.state(Link::Live, None);
             row.own.seen = Some(now);
             row.own.retry = None;
@@ -242,8 +250,8 @@ impl Shared {
     }
 
     /// A host has told something.
-    pub(super) fn told(&self, index: usize, snapshot: &Snapshot, told: &BTreeSet<&str>, wanted: &BTreeSet<usize>) {
-        self.change(index, |row| {
+    pub(super) fn told(&self, id: u64, snapshot: &Snapshot, told: &BTreeSet<&str>, wanted: &BTreeSet<usize>) {
+        self.change(id, |row| {
             summary::tell(snapshot, told, wanted, &mut row.cells);
             row.state(Link::Live, None);
             row.own.seen = Some(Timestamp::now());
@@ -251,22 +259,22 @@ impl Shared {
     }
 
     /// A host has told rows of a table, if they are still wanted.
-    pub(super) fn rows(&self, index: usize, table: &str, part: Part) {
+    pub(super) fn rows(&self, id: u64, table: &str, part: Part) {
         let mut state = lock(&self.state);
         if let Some(parts) = state.parts.get_mut(table) {
-            parts.insert(index, part);
+            parts.insert(id, part);
             (state.dirty, state.moved) = (true, true);
         }
     }
 
     /// A host says nothing, though its connection stands.
-    pub(super) fn silent(&self, index: usize) {
-        self.change(index, |row| row.state(Link::Stale, Some(Text::from("connected, but says nothing"))));
+    pub(super) fn silent(&self, id: u64) {
+        self.change(id, |row| row.state(Link::Stale, Some(Text::from("connected, but says nothing"))));
     }
 
     /// A host cannot be used.
-    pub(super) fn lost(&self, index: usize, trouble: &Trouble, retry: Timestamp) {
-        self.change(index, |row| {
+    pub(super) fn lost(&self, id: u64, trouble: &Trouble, retry: Timestamp) {
+        self.change(id, |row| {
             row.state(link(trouble.kind), Some(trouble.why.clone()));
             row.own.retry = Some(retry);
         });
@@ -344,12 +352,13 @@ impl Host for Fleet {
         let wanted = summary::wanted(named.flat_map(|demand| demand.columns.iter().map(String::as_str)));
         let asked = state.ask();
         drop(state);
-        self.asked.send_if_modified(|known| {
+        let house = self.roll.house();
+        house.asked.send_if_modified(|known| {
             let changed = *known != asked;
             *known = asked;
             changed
         });
-        self.wanted.send_if_modified(|known| {
+        house.wanted.send_if_modified(|known| {
             let changed = **known != wanted;
             if changed {
                 *known = Arc::new(wanted);
@@ -374,20 +383,19 @@ impl Host for Fleet {
         let state = lock(&self.shared.state);
         let rows = Arc::clone(&state.snapshot.get(table)?.now.as_ref()?.rows);
         let row = (0..rows.len()).find(|row| key.matches(&*rows, *row))?;
-        let (index, row) = match merged::by(rows.table()) {
-            None => (row, None),
+        let (to, row) = match merged::by(rows.table()) {
+            None => (Text::from(rows.cell(row, 0).text()?), None),
             Some(by) => {
                 let host = Text::from(rows.cell(row, by).text()?);
-                let index = state.rows.iter().position(|one| one.own.host == host)?;
+                let id = state.rows.iter().find(|one| one.own.host == host)?.id;
                 let (name, parts) = state.parts.get_key_value(table)?;
-                (index, parts.get(&index)?.find(&*rows, row).map(|key| (*name, key)))
+                (host, parts.get(&id)?.find(&*rows, row).map(|key| (*name, key)))
             }
         };
-        let to = state.rows.get(index)?.own.host.clone();
         drop(state);
+        let line = self.roll.line(&to)?;
         let told = Arc::clone(&self.shared.on_change);
-        let line = self.lines.get(index)?.clone();
-        let host = RemoteHost::over(to, line, &self.runtime, Box::new(move || told()));
+        let host = RemoteHost::over(to, line, &self.roll.house().runtime, Box::new(move || told()));
         Some(Behind { host, row })
     }
 }

@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-use super::fleet::Shared;
 use super::list::Entry;
+use super::roll::House;
 use super::rows::{AllAsked, Teller};
 use super::summary;
 use super::table::Link;
 use crate::client::session::{self, jittered, trouble};
-use crate::client::{Access, KeyError, Opened, Target, Trouble, TroubleKind};
+use crate::client::{KeyError, Opened, Target, Trouble, TroubleKind};
 use crate::model::{Text, Timestamp};
 use crate::wire::mirror::Mirror;
 use crate::wire::schema::{self, Schema};
@@ -37,15 +37,14 @@ pub(super) type Wanted = Arc<BTreeSet<usize>>;
 
 /// One host and what its task needs.
 pub(super) struct Seat {
-    pub(super) index: usize,
+    /// Its number, which nobody else ever has.
+    pub(super) id: u64,
     pub(super) entry: Entry,
     pub(super) target: Target,
-    /// What the client knows and has for any host.
-    pub(super) access: Access,
-    pub(super) shared: Arc<Shared>,
-    /// How many may connect at once.
-    pub(super) gate: Arc<Semaphore>,
+    pub(super) house: Arc<House>,
     pub(super) wanted: watch::Receiver<Wanted>,
+    /// Whether somebody may have done something about hosts that refuse.
+    pub(super) nudge: watch::Receiver<u64>,
     /// Which rows are wanted.
     pub(super) asked: watch::Receiver<AllAsked>,
     /// The connection for whoever opens the host.
@@ -58,35 +57,41 @@ impl Seat {
         let mut pause = AGAIN.0;
         loop {
             let begun = Instant::now();
+            self.nudge.mark_unchanged();
             let Err(trouble) = self.session().await;
             self.line.send_replace(None);
             if begun.elapsed() >= STEADY {
                 pause = AGAIN.0;
             }
+            let refused = trouble.kind != TroubleKind::Unreachable;
             // a host that has refused somebody refuses him again, until somebody does something about it
-            let rest = jittered(if trouble.kind == TroubleKind::Unreachable { pause } else { AGAIN.1 });
-            self.shared.lost(self.index, &trouble, Timestamp(Timestamp::now().0 + rest.as_nanos() as i64));
-            tokio::time::sleep(rest).await;
+            let rest = jittered(if refused { AGAIN.1 } else { pause });
+            self.house.shared.lost(self.id, &trouble, Timestamp(Timestamp::now().0 + rest.as_nanos() as i64));
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                Ok(()) = self.nudge.changed(), if refused => {}
+            }
+            self.house.pace.turn().await;
             pause = (pause * 2).min(AGAIN.1);
         }
     }
 
     /// One connection from its beginning to its end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Trouble> {
-        let permit = self.gate.acquire().await;
-        let access = self.entry.speak.access(&self.access)?;
+        let permit = self.house.gate.acquire().await;
+        let access = self.entry.speak.access(&self.house.access)?;
         let opened = session::open(&self.target, &access).await.map_err(|trouble| self.explained(trouble))?;
         let opened = Arc::new(opened);
         let now = Timestamp::now();
         drop(permit);
         let schema = adopted(&opened.describe)?;
-        self.shared.met(self.index, &opened.describe, now);
+        self.house.shared.met(self.id, &opened.describe, now);
         self.line.send_replace(Some(Arc::clone(&opened)));
         let rows = Teller {
-            index: self.index,
+            id: self.id,
             host: self.entry.name.clone(),
             interval: self.entry.interval,
-            shared: Arc::clone(&self.shared),
+            shared: Arc::clone(&self.house.shared),
             asked: self.asked.clone(),
         };
         tokio::select! {
@@ -137,7 +142,7 @@ impl Seat {
                 }
             };
             let Ok(frame) = frame else {
-                self.shared.silent(self.index);
+                self.house.shared.silent(self.id);
                 continue;
             };
             let frame = frame.map_err(|status| trouble(&status))?;
@@ -147,7 +152,7 @@ impl Seat {
             mirror.apply(&frame).map_err(damaged)?;
             let place = |table: &proto::TableFrame| mirror.schema().layouts.get(table.table as usize);
             let told = frame.tables.iter().filter_map(place).map(|layout| &*layout.table.name).collect();
-            self.shared.told(self.index, &mirror.snapshot(), &told, wanted);
+            self.house.shared.told(self.id, &mirror.snapshot(), &told, wanted);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Which hosts are there to browse?
 //!
-//! A list is written in TOML, comes from Prometheus as a `file_sd` file, or from the command line. Nothing in it is left
+//! A list is written in TOML, or comes from Prometheus ([`file_sd`](super::file_sd)) or the command line. Nothing in it is left
 //! out: what is there twice or makes no sense stays, and says so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +37,26 @@ pub struct Entry {
     pub speak: Speak,
     /// Why it is not asked at all, and what that is.
     pub flaw: Option<(Link, Text)>,
+}
+
+/// Everything that there is to browse.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Roster {
+    /// The hosts that are written down.
+    pub hosts: Vec<Entry>,
+}
+
+impl Roster {
+    /// Whether there is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+}
+
+impl From<Vec<Entry>> for Roster {
+    fn from(hosts: Vec<Entry>) -> Self {
+        Self { hosts }
+    }
 }
 
 /// A list in TOML, as it is read.
@@ -111,14 +131,6 @@ struct HostSettings {
     insecure: bool,
 }
 
-/// One entry of a `file_sd` file.
-#[derive(Deserialize)]
-struct Targets {
-    targets: Vec<String>,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-}
-
 impl Entry {
     /// A host that is nothing but its agent.
     pub fn of(target: Target) -> Self {
@@ -132,7 +144,7 @@ impl Entry {
     }
 
     /// A host as somebody has written it, whatever that is.
-    fn written(text: &str, groups: Vec<Text>, usual: &Usual) -> Self {
+    pub(super) fn written(text: &str, groups: Vec<Text>, usual: &Usual) -> Self {
         let Usual { interval, speak } = usual.clone();
         match text.parse() {
             Ok(target) => Self { groups, interval, speak, ..Self::of(target) },
@@ -216,29 +228,6 @@ fn entry(host: HostSettings, usual: &Usual) -> Result<Entry, Mistake> {
     Ok(Entry { name, groups, interval, speak, ..of })
 }
 
-/// Reads a `file_sd` file of Prometheus in JSON; its labels become groups `label=value`.
-///
-/// # Errors
-/// It is none.
-pub fn read_file_sd(text: &str, usual: &Usual) -> Result<Vec<Entry>, Mistake> {
-    let found: Vec<Targets> = serde_json::from_str(text).map_err(|error| {
-        let before = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
-        let at = before + error.column().saturating_sub(1);
-        let hint = "a list of objects with `targets` and `labels`, in JSON".to_owned();
-        // serde says where; that is told once
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-        Mistake { span: Some(at..at), message, hint }
-    })?;
-    let entries = found.into_iter().flat_map(|one| {
-        // those are for Prometheus itself
-        let labels = one.labels.iter().filter(|(name, _)| !name.starts_with("__"));
-        let groups: Vec<Text> = labels.map(|(name, value)| Text::from(format!("{name}={value}"))).collect();
-        one.targets.into_iter().map(move |target| Entry::written(&target, groups.clone(), usual))
-    });
-    Ok(entries.collect())
-}
-
 /// Gives every host a name of its own, and says which agents are in the list already.
 pub(super) fn unique(entries: Vec<Entry>) -> Vec<Entry> {
     let mut names: HashMap<Text, usize> = HashMap::new();
@@ -290,8 +279,6 @@ mod tests {
         assert_eq!((a.speak.tls, b.speak.tls, b.speak.cert.clone()), (true, false, Some("c".into())));
         assert_eq!(b.speak.token_file, Some("u".into()));
         assert_eq!(c.speak, Speak { insecure: true, ..Speak::default() });
-        let found = read_file_sd(r#"[{"targets": ["x"]}]"#, &list.usual).unwrap();
-        assert_eq!(found[0].speak, Speak { token_file: Some("t".into()), tls: true, ..Speak::default() });
     }
 
     #[test]
@@ -308,18 +295,6 @@ mod tests {
             let span = read(text).unwrap_err().span.unwrap();
             assert_eq!(&text[span], at, "{text}");
         }
-    }
-
-    #[test]
-    fn targets_of_prometheus_become_hosts_and_labels_groups() {
-        let text = r#"[{"targets": ["hv-1:61208", "b a d"], "labels": {"env": "prod", "__scheme__": "https"}}, {"targets": ["hv-2:7000"]}]"#;
-        let entries = read_file_sd(text, &Usual::default()).unwrap();
-        let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-        assert_eq!(names, ["hv-1", "b a d", "hv-2:7000"]);
-        assert_eq!(entries[0].groups, [Text::from("env=prod")]);
-        assert_eq!(entries[1].flaw.as_ref().map(|(link, _)| *link), Some(Link::Wrong));
-        let mistake = read_file_sd("[\n  {\"targets\": 1}]", &Usual::default()).unwrap_err();
-        assert!(mistake.span.is_some() && !mistake.message.contains("line"), "{mistake:?}");
     }
 
     #[test]

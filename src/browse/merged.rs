@@ -163,16 +163,16 @@ impl Rows for MergedRows {
     }
 }
 
-/// What all hosts have told of one table: by their places in the list.
-pub(super) type Parts = BTreeMap<usize, Part>;
+/// What all hosts have told of one table: by their numbers.
+pub(super) type Parts = BTreeMap<u64, Part>;
 
 /// The merged table, of the hosts that live, with how many of them tell it and why the others do not. A host that has told
 /// `limit` rows may have more.
 pub(super) fn merge(pair: &Pair, hosts: &[Arc<HostRow>], parts: &Parts, limit: usize) -> TableState {
     let (mut asked, mut lost, mut without, mut waiting, mut cut) = (0, 0, 0, 0, false);
     let mut told: Vec<(&HostRow, &Part, &Sample)> = Vec::new();
-    for (at, host) in hosts.iter().enumerate() {
-        match (host.own.state, parts.get(&at)) {
+    for host in hosts {
+        match (host.own.state, parts.get(&host.id)) {
             (Link::Duplicate | Link::Wrong, _) => continue,
             (Link::Live, Some(part @ Part { now: Some(now), .. })) => {
                 cut |= now.rows.len() >= limit;
@@ -257,9 +257,10 @@ mod tests {
         Part { now: Some(now), before: Some(before), state: State::Ok }
     }
 
+    /// A host whose number is the place of its name in the alphabet.
     fn host(name: &str, state: Link) -> Arc<HostRow> {
         let entry = Entry { name: name.into(), ..Entry::of("h".parse().unwrap()) };
-        let mut row = HostRow::new(&entry);
+        let mut row = HostRow::new(u64::from(name.as_bytes()[0] - b'a'), &entry);
         row.own.state = state;
         Arc::new(row)
     }
@@ -269,7 +270,11 @@ mod tests {
         let pair = pairs().iter().find(|pair| pair.own.name == "disk").unwrap();
         let hosts = [host("a", Link::Live), host("b", Link::Live), host("c", Link::Unreachable), host("d", Link::Live)];
         let absent = Part { now: None, before: None, state: State::Absent };
-        let parts: Parts = [part(1, 5000), part(3, 10), part(1, 10), absent].into_iter().enumerate().collect();
+        let parts: Parts = [part(1, 5000), part(3, 10), part(1, 10), absent]
+            .into_iter()
+            .zip(0..)
+            .map(|(part, id)| (id, part))
+            .collect();
         let state = merge(pair, &hosts, &parts, 50);
         assert_eq!(state.status.reason.as_str(), "2 of 4 hosts: 1 not live, 1 without it");
         let view = View::new(&state.now.unwrap(), state.before.as_ref(), Mode::Rate);
@@ -286,7 +291,7 @@ mod tests {
     fn a_row_that_a_host_tells_for_the_first_time_has_no_rate() {
         let pair = pairs().iter().find(|pair| pair.own.name == "disk").unwrap();
         let new = Part { before: None, ..part(1, 10) };
-        let parts: Parts = [part(1, 5000), new].into_iter().enumerate().collect();
+        let parts: Parts = [part(1, 5000), new].into_iter().zip(0..).map(|(part, id)| (id, part)).collect();
         let state = merge(pair, &[host("a", Link::Live), host("b", Link::Live)], &parts, 50);
         let view = View::new(&state.now.unwrap(), state.before.as_ref(), Mode::Rate);
         let bytes = pair.table.position("read_bytes").unwrap();

@@ -4,17 +4,19 @@
 //! whatever its state. One thread keeps one connection to each of them and watches the few columns that are shown; which
 //! ones can be shown is written in the schema of the other tables (`summary`), and here none is named.
 
+pub mod file_sd;
 mod fleet;
 mod keep;
 pub mod list;
 mod merged;
+mod roll;
 mod rows;
 mod speak;
 mod summary;
 mod table;
 
 pub use fleet::{Fleet, Options};
-pub use list::Entry;
+pub use list::{Entry, Roster};
 pub use merged::by;
 pub use speak::Speak;
 pub use summary::thresholds;

@@ -138,7 +138,7 @@ fn literal(text: &str) -> String {
 
 /// A host whose rows are asked for.
 pub(super) struct Teller {
-    pub(super) index: usize,
+    pub(super) id: u64,
     pub(super) host: Text,
     pub(super) interval: Duration,
     pub(super) shared: Arc<Shared>,
@@ -159,7 +159,7 @@ impl Teller {
                 asked.iter().filter_map(|one| one.selection(schema, &self.host)).collect();
             let has = |one: &&Asked| one.pair().is_some_and(|pair| schema.position(&pair.own.name).is_some());
             for pair in asked.iter().filter(|one| !has(one)).filter_map(Asked::pair) {
-                self.shared.rows(self.index, &pair.own.name, Part::refused());
+                self.shared.rows(self.id, &pair.own.name, Part::refused());
             }
             if tables.is_empty() {
                 self.asked.changed().await.map_err(gone)?;
@@ -177,7 +177,7 @@ impl Teller {
                 Err(status) if status.code() == tonic::Code::InvalidArgument => {
                     // an agent of another version that understands less
                     for pair in asked.iter().filter_map(Asked::pair) {
-                        self.shared.rows(self.index, &pair.own.name, Part::refused());
+                        self.shared.rows(self.id, &pair.own.name, Part::refused());
                     }
                     self.asked.changed().await.map_err(gone)?;
                 }
@@ -207,7 +207,7 @@ impl Teller {
             let snapshot = mirror.snapshot();
             for name in asked.iter().filter_map(Asked::pair).map(|pair| &*pair.own.name) {
                 if let Some(part) = Part::of(&snapshot, name) {
-                    self.shared.rows(self.index, name, part);
+                    self.shared.rows(self.id, name, part);
                 }
             }
         }

@@ -168,6 +168,8 @@ fn heading(table: &Table, column: &Column) -> String {
 /// One host.
 #[derive(Clone, Debug)]
 pub(super) struct HostRow {
+    /// Its number, which nobody else ever has.
+    pub(super) id: u64,
     /// What every host has.
     pub(super) own: FleetRow,
     /// What summarizes it, in the order of [`summaries`].

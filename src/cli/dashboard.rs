@@ -68,7 +68,7 @@ pub(super) fn browse(args: &Browse, named: Option<PathBuf>) -> Result<(), Failur
     let hosts = if args.hosts.is_empty() {
         config::hosts(named.as_deref())?
     } else {
-        args.hosts.iter().cloned().map(browse::Entry::of).collect()
+        browse::Roster::from(args.hosts.iter().cloned().map(browse::Entry::of).collect::<Vec<_>>())
     };
     if hosts.is_empty() {
         let hint = "name some, or list them in hosts.toml beside the configuration";
@@ -77,11 +77,43 @@ pub(super) fn browse(args: &Browse, named: Option<PathBuf>) -> Result<(), Failur
     let (wake, events) = tui::events();
     let samples = wake.clone();
     let levels = Arc::new(levels(&many(&config), &all_tables())?);
-    let options = browse::Options { hosts, access: access::access(&args.access)?, levels };
+    let access = access::access(&args.access)?;
+    let known = access.known.iter().map(|known| known.path().to_owned()).collect();
+    let options = browse::Options { hosts, access, levels };
     let host = browse::Fleet::start(options, Arc::new(move || samples.samples()));
     let host = host.map_err(|error| Failure::thread(&error))?;
+    let lists = if args.hosts.is_empty() { Lists::Of(named.clone()) } else { Lists::None };
+    let _lists = follow(&host, lists, known, wake.clone());
     let following = Following { named, args: args.dashboard.clone(), wake, reload: |_: &Config, _| Ok(()) };
     show(host, events, config, following)
+}
+
+/// Where the hosts come from.
+enum Lists {
+    /// The lists that belong to a configuration.
+    Of(Option<PathBuf>),
+    /// The command line.
+    None,
+}
+
+/// Follows the lists of hosts, and the files that may make hosts answer that refuse now.
+fn follow(fleet: &Arc<browse::Fleet>, lists: Lists, known: Vec<PathBuf>, wake: tui::Wake) -> Option<config::Watch> {
+    let (fleet, told) = (Arc::clone(fleet), wake.clone());
+    let named = match &lists {
+        Lists::Of(named) => named.clone(),
+        Lists::None => None,
+    };
+    let changed = move || {
+        if let Lists::Of(named) = &lists {
+            match config::hosts(named.as_deref()) {
+                Ok(hosts) => fleet.reload(hosts),
+                Err(problems) => wake.message(&format!("old list of hosts kept: {}", problems.brief())),
+            }
+        }
+        fleet.try_again();
+    };
+    let refused = |cause: &notify::Error| told.message(&format!("changes of the list of hosts go unseen: {cause}"));
+    config::watch_hosts(named, known, changed).inspect_err(refused).ok()
 }
 
 /// The tables of one host and of many.

@@ -31,8 +31,13 @@ pub(super) fn find(named: Option<&Path>) -> Option<PathBuf> {
     }
 }
 
-/// Reads a configuration after checking who could have written it. The check is made on the open file, not on its name.
+/// Reads a configuration.
 pub(super) fn read(path: &Path) -> Result<String, Problem> {
+    trusted(path, MAX_CONFIG)
+}
+
+/// Reads a file after checking who could have written it. The check is made on the open file, not on its name.
+pub(super) fn trusted(path: &Path, most: u64) -> Result<String, Problem> {
     let name = crate::model::Text::from(path);
     let fail = |error: &std::io::Error| Problem::new(&*name, format!("cannot be read: {error}"), "");
     // a pipe must not be waited for, and a terminal must not become ours
@@ -56,11 +61,11 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
         let message = format!("can be changed by others (mode {:04o})", meta.mode() & 0o7777);
         return Err(Problem::new(&*name, message, format!("chmod go-w {name}")));
     }
-    if meta.len() > MAX_CONFIG {
-        return Err(Problem::new(&*name, "is larger than 256 KiB", ""));
+    if meta.len() > most {
+        return Err(Problem::new(&*name, format!("is larger than {} KiB", most >> 10), ""));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_CONFIG).read_to_end(&mut bytes).map_err(|error| fail(&error))?;
+    file.take(most).read_to_end(&mut bytes).map_err(|error| fail(&error))?;
     String::from_utf8(bytes).map_err(|error| {
         let end = error.utf8_error().valid_up_to();
         let valid = String::from_utf8_lossy(error.as_bytes().get(..end).unwrap_or_default());

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::problem::{Problem, Problems, place};
+use super::watch::{Sought, Watch, follow};
 use super::{candidates, file};
-use crate::browse::Entry;
+use crate::browse::file_sd::{self, Language};
 use crate::browse::list::{self, Mistake};
+use crate::browse::{Entry, Roster};
 use crate::model::Text;
 
 /// The list beside the configuration.
@@ -20,6 +22,9 @@ const MORE: &str = "hosts.d";
 
 /// Lists that are read at most.
 const MAX_LISTS: usize = 1024;
+
+/// Bytes of a list at most: a hundred thousand hosts.
+const MAX_LIST: u64 = 16 << 20;
 
 /// Whether a file is a list of hosts by its name.
 pub fn is_list(path: &Path) -> bool {
@@ -35,15 +40,45 @@ fn is_toml(path: &Path) -> bool {
 ///
 /// # Errors
 /// Every list that is wrong, with its place.
-pub fn hosts(named: Option<&Path>) -> Result<Vec<Entry>, Problems> {
-    let (mut entries, mut problems) = (Vec::new(), Vec::new());
+pub fn hosts(named: Option<&Path>) -> Result<Roster, Problems> {
+    let (mut roster, mut problems) = (Roster::default(), Vec::new());
     for path in lists(named)? {
         match read(&path) {
-            Ok(found) => entries.extend(found),
+            Ok(found) => roster.hosts.extend(found),
             Err(Problems(found)) => problems.extend(found),
         }
     }
-    if problems.is_empty() { Ok(entries) } else { Err(Problems(problems)) }
+    if problems.is_empty() { Ok(roster) } else { Err(Problems(problems)) }
+}
+
+/// Calls `changed` after every change of the lists, of a file that they name, or of one of `more`.
+///
+/// # Errors
+/// The kernel refuses the watch.
+pub fn watch_hosts(
+    named: Option<PathBuf>,
+    more: Vec<PathBuf>,
+    changed: impl Fn() + Send + 'static,
+) -> Result<Watch, notify::Error> {
+    follow(move || sought(named.as_deref(), more.clone()), changed)
+}
+
+/// The files that say which hosts there are and how they are spoken with.
+fn sought(named: Option<&Path>, more: Vec<PathBuf>) -> Sought {
+    let beside = places(named);
+    let mut sought = Sought { files: more, directories: beside.iter().map(|dir| dir.join(MORE)).collect() };
+    sought.files.extend(beside.iter().map(|dir| dir.join(LIST)));
+    for path in lists(named).unwrap_or_default() {
+        // one that is wrong is read again when it changes
+        let Ok(list) = text(&path).and_then(|text| parsed(&path, &text)) else { continue };
+        let dir = path.parent().unwrap_or(Path::new(""));
+        let speaks = list.hosts.into_iter().map(|host| host.speak).chain([list.usual.speak]);
+        let used = speaks.flat_map(|speak| [speak.token_file, speak.cert, speak.cert_key]).flatten();
+        sought.files.extend(list.file_sd.into_iter().chain(used).map(|file| dir.join(file)));
+    }
+    sought.files.sort_unstable();
+    sought.files.dedup();
+    sought
 }
 
 /// Checks one list.
@@ -64,15 +99,16 @@ pub fn check(path: &Path) -> Result<(), Problems> {
     if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
 }
 
+/// The directories where lists may be, the best first.
+fn places(named: Option<&Path>) -> Vec<PathBuf> {
+    let of = named.map_or_else(candidates, |path| vec![path.to_owned()]);
+    of.iter().filter_map(|path| path.parent()).map(Path::to_owned).collect()
+}
+
 /// The lists that there are.
 fn lists(named: Option<&Path>) -> Result<Vec<PathBuf>, Problem> {
-    let of = match named {
-        Some(path) => vec![path.to_owned()],
-        None => candidates(),
-    };
     let exists = |path: &Path| path.symlink_metadata().is_ok();
-    let directories = of.iter().filter_map(|path| path.parent());
-    let found = directories.map(|dir| (dir.join(LIST), dir.join(MORE)));
+    let found = places(named).into_iter().map(|dir| (dir.join(LIST), dir.join(MORE)));
     let Some((list, more)) = found.into_iter().find(|(list, more)| exists(list) || exists(more)) else {
         return Ok(Vec::new());
     };
@@ -96,18 +132,28 @@ fn lists(named: Option<&Path>) -> Result<Vec<PathBuf>, Problem> {
     Ok(lists)
 }
 
+/// The text of a list.
+fn text(path: &Path) -> Result<String, Problem> {
+    file::trusted(path, MAX_LIST)
+}
+
+fn parsed(path: &Path, text: &str) -> Result<list::List, Problem> {
+    list::read(text).map_err(|mistake| problem(path, text, mistake))
+}
+
 /// The hosts of one list.
 fn read(path: &Path) -> Result<Vec<Entry>, Problems> {
-    let text = file::read(path)?;
-    let mut list = list::read(&text).map_err(|mistake| problem(path, &text, mistake))?;
+    let mut list = parsed(path, &text(path)?)?;
     // a name in a list is one beside it
     let dir = path.parent().unwrap_or(Path::new(""));
     let mut problems = Vec::new();
     for file in &list.file_sd {
         let file = dir.join(file);
-        let read = file::read(&file)
-            .and_then(|text| list::read_file_sd(&text, &list.usual).map_err(|mistake| problem(&file, &text, mistake)));
-        match read {
+        let language = Language::of(&file);
+        let read = |text: String| {
+            file_sd::read(&text, language, &list.usual).map_err(|mistake| problem(&file, &text, mistake))
+        };
+        match text(&file).and_then(read) {
             Ok(found) => list.hosts.extend(found),
             Err(problem) => problems.push(problem),
         }
@@ -131,21 +177,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         let config = dir.path().join("netglance.toml");
-        assert_eq!(hosts(Some(&config)).unwrap(), []);
+        assert_eq!(hosts(Some(&config)).unwrap(), Roster::default());
         std::fs::create_dir(dir.path().join("hosts.d")).unwrap();
-        write("hosts.toml", "file_sd = ['sd.json']\n[[host]]\naddress = 'one'\n");
+        write("hosts.toml", "file_sd = ['sd.json', 'sd.yml']\n[[host]]\naddress = 'one'\n");
         write("sd.json", r#"[{"targets": ["two"]}]"#);
+        write("sd.yml", "- targets: [half]\n");
         write("hosts.d/b.toml", "[[host]]\naddress = 'four'\n");
         write("hosts.d/a.toml", "[[host]]\naddress = 'three'\n");
         write("hosts.d/notes.txt", "nothing\n");
-        let names = |hosts: Vec<Entry>| hosts.into_iter().map(|host| host.name.to_string()).collect::<Vec<_>>();
-        assert_eq!(names(hosts(Some(&config)).unwrap()), ["one", "two", "three", "four"]);
+        let names = |roster: Roster| roster.hosts.into_iter().map(|host| host.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(hosts(Some(&config)).unwrap()), ["one", "two", "half", "three", "four"]);
         assert!(is_list(&dir.path().join("hosts.toml")) && is_list(&dir.path().join("hosts.d/a.toml")));
         assert!(!is_list(&config));
 
         write("hosts.toml", "token_file = 'token'\n[[host]]\naddress = 'one'\n[[host]]\naddress = 'two'\n");
-        let own = hosts(Some(&config)).unwrap().swap_remove(0);
+        let own = hosts(Some(&config)).unwrap().hosts.swap_remove(0);
         assert_eq!(own.speak.token_file, Some(dir.path().join("token")));
+        let files = sought(Some(&config), Vec::new());
+        for file in ["hosts.toml", "token"] {
+            assert!(files.files.contains(&dir.path().join(file)), "{files:?}");
+        }
+        assert_eq!(files.directories, [dir.path().join("hosts.d")]);
         let problems = check(&dir.path().join("hosts.toml")).unwrap_err();
         assert!(problems.0.len() == 1 && problems.to_string().contains("host one"), "{problems}");
 

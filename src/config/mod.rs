@@ -27,7 +27,7 @@ use crate::{panel, server, tui};
 
 pub use crate::store::expr::nearest;
 pub use file::{candidates, themes};
-pub use hosts::{check as check_hosts, hosts, is_list};
+pub use hosts::{check as check_hosts, hosts, is_list, watch_hosts};
 pub use load::{Loaded, load};
 pub use names::views;
 pub use problem::{Problem, Problems};

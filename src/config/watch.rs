@@ -1,4 +1,4 @@
-//! When does the configuration change while the program runs?
+//! When does the configuration change while the program runs, or a list of hosts?
 //!
 //! The directory is watched, not the file: editors write a new file and rename it over the old one. Where there is no
 //! directory yet, the nearest one above it is watched, until it is made.
@@ -32,8 +32,17 @@ pub struct Watch {
     _watcher: Arc<Mutex<notify::RecommendedWatcher>>,
 }
 
-/// Files that are waited for, with what they link to.
-type Files = Arc<Mutex<Vec<PathBuf>>>;
+/// What is waited for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sought {
+    /// Files, whether they are there or not.
+    pub(super) files: Vec<PathBuf>,
+    /// Directories whose every file counts.
+    pub(super) directories: Vec<PathBuf>,
+}
+
+/// What is waited for, with what it links to.
+type Files = Arc<Mutex<Sought>>;
 
 /// Calls `changed` with the new configuration, or with what is wrong with it, after every change of its file. The caller
 /// keeps the old configuration when the new one is wrong.
@@ -43,6 +52,22 @@ type Files = Arc<Mutex<Vec<PathBuf>>>;
 pub fn watch(
     named: Option<PathBuf>,
     changed: impl Fn(Result<Loaded, Problems>) + Send + 'static,
+) -> Result<Watch, notify::Error> {
+    let files = named.clone();
+    let sought = move || {
+        let files = files.clone().map_or_else(file::candidates, |path| vec![path]);
+        Sought { files, directories: Vec::new() }
+    };
+    follow(sought, move || changed(load(named.as_deref())))
+}
+
+/// Calls `changed` after every change of what is sought, which may be something else after each.
+///
+/// # Errors
+/// The kernel refuses the watch.
+pub(super) fn follow(
+    sought: impl Fn() -> Sought + Send + 'static,
+    changed: impl Fn() + Send + 'static,
 ) -> Result<Watch, notify::Error> {
     let (events, received) = mpsc::channel();
     let files = Files::default();
@@ -60,32 +85,33 @@ pub fn watch(
         return Err(notify::Error::generic("no thread can be started (raise the limit of processes, ulimit -u)"));
     }
     let watcher = Arc::new(Mutex::new(watcher));
-    look(&watcher, &files, named.as_deref())?;
+    look(&watcher, &files, sought())?;
     let weak = Arc::downgrade(&watcher);
     std::thread::Builder::new().name("config".to_owned()).spawn(move || {
         while received.recv().is_ok() {
             let _ = (0..STEPS).take_while(|_| received.recv_timeout(SETTLE).is_ok()).count();
             let Some(watcher) = weak.upgrade() else { return };
             // what was watched before still is
-            let _ = look(&watcher, &files, named.as_deref());
+            let _ = look(&watcher, &files, sought());
             drop(watcher);
-            changed(load(named.as_deref()));
+            changed();
         }
     })?;
     Ok(Watch { _watcher: watcher })
 }
 
 /// Watches where the files are, or will be: links may lead elsewhere and directories may be new since the last time.
-fn look(watcher: &Mutex<notify::RecommendedWatcher>, files: &Files, named: Option<&Path>) -> Result<(), notify::Error> {
-    let mut all = named.map_or_else(file::candidates, |path| vec![path.to_owned()]);
+fn look(watcher: &Mutex<notify::RecommendedWatcher>, files: &Files, sought: Sought) -> Result<(), notify::Error> {
+    let Sought { files: mut all, directories: whole } = sought;
     // what anybody writes to /dev/null changes nothing
     all.retain(|file| !file.metadata().is_ok_and(|meta| meta.file_type().is_char_device()));
     // what a link points to changes in another directory
     for file in all.clone() {
         all.extend(std::iter::successors(target(&file), |file| target(file)).take(LINKS));
     }
-    let directories: BTreeSet<&Path> = all.iter().filter_map(|file| directory(file)).collect();
-    lock(files).clone_from(&all);
+    *lock(files) = Sought { files: all.clone(), directories: whole.clone() };
+    let parents = all.iter().filter_map(|file| directory(file));
+    let directories: BTreeSet<&Path> = parents.chain(whole.iter().map(PathBuf::as_path)).collect();
     let mut watcher = lock(watcher);
     for wanted in directories {
         let mut before = None;
@@ -115,12 +141,13 @@ fn target(file: &Path) -> Option<PathBuf> {
 
 /// Whether something happened to one of the files or to a directory above one. Reading a file is an event too, and must not
 /// lead to reading it again.
-fn matters(event: &notify::Event, files: &[PathBuf]) -> bool {
+fn matters(event: &notify::Event, sought: &Sought) -> bool {
     // the kernel has thrown events away
     if event.need_rescan() {
         return true;
     }
-    let is_file = |path: &Path| files.iter().any(|file| file.file_name() == path.file_name());
-    let is_above = |path: &Path| files.iter().any(|file| file.starts_with(path));
-    !event.kind.is_access() && event.paths.iter().any(|path| is_file(path) || is_above(path))
+    let is_file = |path: &Path| sought.files.iter().any(|file| file.file_name() == path.file_name());
+    let is_inside = |path: &Path| sought.directories.iter().any(|directory| path.parent() == Some(directory));
+    let is_above = |path: &Path| sought.files.iter().chain(&sought.directories).any(|file| file.starts_with(path));
+    !event.kind.is_access() && event.paths.iter().any(|path| is_file(path) || is_inside(path) || is_above(path))
 }
