@@ -8,14 +8,29 @@ use std::path::{Path, PathBuf};
 
 const PROTO: &str = "src/wire/netglance.proto";
 const CODE: &str = "src/wire/generated/mod.rs";
+const DESCRIPTORS: &str = "src/wire/generated/netglance.bin";
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+fn compiled() -> tonic_prost_build::FileDescriptorSet {
+    protox::compile([root(PROTO)], [root("src/wire")]).unwrap()
+}
+
+/// The messages without comments, as an agent tells of them.
+fn descriptors() -> Vec<u8> {
+    use prost::Message as _;
+    let mut files = compiled();
+    for file in &mut files.file {
+        file.source_code_info = None;
+    }
+    files.encode_to_vec()
+}
+
 fn generated() -> String {
     let out = tempfile::tempdir().unwrap();
-    let files = protox::compile([root(PROTO)], [root("src/wire")]).unwrap();
+    let files = compiled();
     tonic_prost_build::configure()
         .out_dir(out.path())
         .bytes(".netglance.v1.WatchReply.frame")
@@ -48,4 +63,13 @@ fn the_checked_in_code_is_that_of_the_messages() {
     }
     let there = std::fs::read_to_string(root(CODE)).unwrap();
     assert!(there == code, "{CODE} differs from {PROTO}: NETGLANCE_BLESS=1 cargo test --test wire");
+}
+
+#[test]
+fn the_checked_in_description_is_that_of_the_messages() {
+    let bytes = descriptors();
+    if std::env::var_os("NETGLANCE_BLESS").is_some() {
+        std::fs::write(root(DESCRIPTORS), &bytes).unwrap();
+    }
+    assert!(std::fs::read(root(DESCRIPTORS)).unwrap() == bytes, "{DESCRIPTORS} differs from {PROTO}");
 }

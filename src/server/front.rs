@@ -16,16 +16,15 @@ use tokio::sync::mpsc;
 
 use super::caller::Guarded;
 use super::desk::Desk;
-use super::grpc::{METHODS, Service};
+use super::events::Events;
+use super::grpc;
 use super::kept;
 use super::pass::{self, Word};
 use super::rest;
 use super::sampled::Sampled;
 use super::tls::{self, Identity as Key};
 use super::token::{self, Tokens};
-use super::watch::Bundles;
 use crate::store::level::Thresholds;
-use crate::wire::proto::agent_server::AgentServer;
 
 /// A link that broke is asked for again after so long, unless another sampler has brought one.
 const RELINK: Duration = Duration::from_secs(1);
@@ -176,10 +175,16 @@ fn resume(why: io::Result<()>, sampled: &Arc<Sampled>, control: UnixStream) -> i
 /// Everything that is served.
 fn routes(sampled: &Arc<Sampled>, setup: Setup) -> Guarded {
     let Setup { identity, thresholds, metrics_series, .. } = setup;
-    let bundles = Arc::new(Bundles::default());
-    let service = Service { sampled: Arc::clone(sampled), bundles, host: identity.host, machine: identity.machine };
-    let service = AgentServer::new(service).max_decoding_message_size(1 << 20);
-    rest::routes(Guarded::new().grpc(&service, METHODS), sampled, thresholds, metrics_series)
+    let Identity { host, machine } = identity;
+    let events = Events::new(sampled, thresholds);
+    let service = grpc::Service {
+        sampled: Arc::clone(sampled),
+        bundles: Arc::default(),
+        events: Arc::clone(&events),
+        host,
+        machine,
+    };
+    rest::routes(grpc::routes(Guarded::new(), service), sampled, &events, metrics_series)
 }
 
 /// The routes of an agent that knows nothing.

@@ -4,14 +4,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
+use tonic_reflection::server::Builder;
 
-use super::caller::{Caller, Need};
+use super::alerts::Alert;
+use super::caller::{Caller, Guarded, Need};
+use super::events::{Event, Events, MAX_READERS};
 use super::sampled::Sampled;
 use super::watch::{Bundles, Watcher, selection};
-use crate::model::{Mono, Timestamp};
+use crate::model::{Mono, Timestamp, Value};
 use crate::wire::frame::Frames;
-use crate::wire::proto::agent_server::Agent;
-use crate::wire::{convert, proto, schema};
+use crate::wire::proto::agent_server::{Agent, AgentServer};
+use crate::wire::{self, convert, proto, schema};
 
 /// Every method and what it needs.
 pub(super) const METHODS: &[(&str, Need)] = &[
@@ -19,19 +22,53 @@ pub(super) const METHODS: &[(&str, Need)] = &[
     ("/netglance.v1.Agent/Watch", Need::View),
     ("/netglance.v1.Agent/Query", Need::View),
     ("/netglance.v1.Agent/History", Need::View),
+    ("/netglance.v1.Agent/Alerts", Need::View),
+    ("/netglance.v1.Agent/Events", Need::View),
     ("/netglance.v1.Agent/Act", Need::Operate),
 ];
+
+/// What tells programs that know nothing of this service which methods and messages there are.
+pub(super) const REFLECTION: &[(&str, Need)] =
+    &[("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Need::View)];
+
+/// As [`REFLECTION`], for older programs.
+pub(super) const OLD_REFLECTION: &[(&str, Need)] =
+    &[("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Need::View)];
+
+/// Bytes of a question for a description at most.
+const MAX_QUESTION: usize = 16 << 10;
+
+/// Adds the service, and its description.
+pub(super) fn routes(guarded: Guarded, service: Service) -> Guarded {
+    let described = || Builder::configure().register_encoded_file_descriptor_set(wire::DESCRIPTORS);
+    let mut guarded = guarded.grpc(&AgentServer::new(service).max_decoding_message_size(MAX_REQUEST), METHODS);
+    // what is checked in is what a test compiles: it is understood
+    if let Ok(reflection) = described().build_v1() {
+        guarded = guarded.grpc(&reflection.max_decoding_message_size(MAX_QUESTION), REFLECTION);
+    }
+    if let Ok(reflection) = described().build_v1alpha() {
+        guarded = guarded.grpc(&reflection.max_decoding_message_size(MAX_QUESTION), OLD_REFLECTION);
+    }
+    guarded
+}
+
+/// Bytes of a request at most.
+const MAX_REQUEST: usize = 1 << 20;
 
 /// The service.
 pub(super) struct Service {
     pub(super) sampled: Arc<Sampled>,
     pub(super) bundles: Arc<Bundles>,
+    pub(super) events: Arc<Events>,
     pub(super) host: String,
     pub(super) machine: String,
 }
 
 /// Frames of one watcher.
-type WatchFrames = Pin<Box<dyn futures_util::Stream<Item = Result<proto::WatchReply, Status>> + Send>>;
+type WatchFrames = Stream<proto::WatchReply>;
+
+/// Messages as they come.
+type Stream<M> = Pin<Box<dyn futures_util::Stream<Item = Result<M, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Agent for Service {
@@ -92,11 +129,61 @@ impl Agent for Service {
         Ok(Response::new(convert::from_series(series.as_ref())))
     }
 
+    async fn alerts(&self, _: Request<proto::AlertsRequest>) -> Result<Response<proto::AlertsReply>, Status> {
+        let alerts = self.events.alerts().ok_or_else(|| Status::unavailable("the sampler says nothing"))?;
+        Ok(Response::new(proto::AlertsReply { alerts: alerts.iter().map(alert).collect() }))
+    }
+
+    type EventsStream = Stream<proto::Event>;
+
+    async fn events(&self, _: Request<proto::EventsRequest>) -> Result<Response<Stream<proto::Event>>, Status> {
+        let busy = || Status::resource_exhausted(format!("{MAX_READERS} readers follow the events already"));
+        let reader = self.events.read().ok_or_else(busy)?;
+        let events = futures_util::stream::unfold(reader, |mut reader| async {
+            let event = reader.next().await?;
+            Some((Ok(proto::Event { event: Some(told(&event)) }), reader))
+        });
+        Ok(Response::new(Box::pin(events)))
+    }
+
     async fn act(&self, request: Request<proto::ActRequest>) -> Result<Response<proto::ActReply>, Status> {
         let action = convert::action(&request.into_inner());
         let action = action.ok_or_else(|| Status::unimplemented("this agent does not know the action"))?;
         let done = self.sampled.act(&action).await.map_err(|why| Status::unavailable(why.to_string()))?;
         Ok(Response::new(convert::from_done(&done)))
+    }
+}
+
+/// As a message.
+fn alert(alert: &Alert) -> proto::Alert {
+    let field =
+        |(name, value): &(String, Value)| proto::Field { name: name.clone(), value: Some(convert::from_value(value)) };
+    proto::Alert {
+        level: alert.level.name().to_owned(),
+        table: alert.table.to_owned(),
+        row: alert.row.iter().map(field).collect(),
+        name: Some(convert::from_value(&alert.name)),
+        column: alert.column.clone(),
+        value: Some(convert::from_value(&alert.value)),
+    }
+}
+
+/// As a message.
+fn told(event: &Event) -> proto::event::Event {
+    use proto::event::Event as Told;
+    match event {
+        Event::Alert(one) => Told::Alert(alert(one)),
+        Event::Begin => Told::Begin(proto::Begin {}),
+        Event::Missed(count) => Told::Missed(*count),
+        Event::State(source) => Told::State(proto::SourceState {
+            table: source.table.to_owned(),
+            collector: source.collector.unwrap_or_default().to_owned(),
+            status: Some(proto::Status {
+                state: source.status.state.name().to_owned(),
+                reason: source.status.reason.to_string(),
+                hint: source.status.hint.to_string(),
+            }),
+        }),
     }
 }
 

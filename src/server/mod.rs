@@ -4,11 +4,13 @@
 //! capabilities that collectors need and no network, and the front, which has the network and no capability. They are
 //! joined by a socket pair that carries typed messages of the wire.
 
+mod alerts;
 mod bodies;
 mod caller;
 mod configured;
 mod desk;
 mod door;
+mod events;
 mod frames;
 mod front;
 mod grpc;
@@ -242,7 +244,9 @@ pub fn part(part: Part, log: &Log) -> Result<(), Error> {
             rights::name(c"netglance-sampl")?;
             rights::no_core()?;
             rights::keep(configured.needs())?;
-            let seccomp = sandbox::enclose_sampler(!configured.netns.is_empty())?;
+            let devices = std::path::Path::new("/dev/nvidiactl").exists();
+            let reach = sandbox::Reach { namespaces: !configured.netns.is_empty(), devices };
+            let seccomp = sandbox::enclose_sampler(reach)?;
             log.tell_panics();
             tell_missing(&[(seccomp, "this kernel has no seccomp; the sampler runs without it")], log);
             sampler::run(configured, &control, log)?;

@@ -201,15 +201,28 @@ const SOME_CHANGES: &[(i64, &[Argument])] = &[
     (libc::SYS_clone, &[(0, libc::CLONE_THREAD as u64, 0)]),
     // files to be written to
     (libc::SYS_openat, &[(2, libc::O_ACCMODE as u64, libc::O_WRONLY as u64)]),
-    (libc::SYS_openat, &[(2, libc::O_ACCMODE as u64, libc::O_RDWR as u64)]),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_open, &[(1, libc::O_ACCMODE as u64, libc::O_WRONLY as u64)]),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_open, &[(1, libc::O_ACCMODE as u64, libc::O_RDWR as u64)]),
     // connections to other hosts
     (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
     (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
 ];
+
+/// What only the library of a graphics driver does, which speaks with devices.
+const DEVICES: &[(i64, &[Argument])] = &[
+    (libc::SYS_openat, &[(2, libc::O_ACCMODE as u64, libc::O_RDWR as u64)]),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, &[(1, libc::O_ACCMODE as u64, libc::O_RDWR as u64)]),
+];
+
+/// What the sampler may do beside reading.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reach {
+    /// Enter network namespaces.
+    pub(super) namespaces: bool,
+    /// Open devices to speak with them.
+    pub(super) devices: bool,
+}
 
 /// What the kernel took away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,14 +269,15 @@ fn calls() -> io::Result<bool> {
 ///
 /// # Errors
 /// The kernel has filters and refuses them.
-pub(super) fn enclose_sampler(other_namespaces: bool) -> io::Result<bool> {
+pub(super) fn enclose_sampler(reach: Reach) -> io::Result<bool> {
     if !threads_by_clone()? {
         return Ok(false);
     }
     let refused = SeccompAction::Errno(libc::EPERM as u32);
-    install(changes().map_err(io::Error::other)?, SeccompAction::Allow, refused).map_err(io::Error::other)?;
+    install(changes(reach.devices).map_err(io::Error::other)?, SeccompAction::Allow, refused)
+        .map_err(io::Error::other)?;
     let mut intrusions = whole(INTRUSIONS);
-    if other_namespaces {
+    if reach.namespaces {
         intrusions.remove(&libc::SYS_setns);
     }
     install(intrusions, SeccompAction::Allow, SeccompAction::KillProcess).map_err(io::Error::other)?;
@@ -286,10 +300,11 @@ fn whole(calls: &[i64]) -> Rules {
 }
 
 /// Everything that the sampler is refused.
-fn changes() -> Result<Rules, seccompiler::BackendError> {
+fn changes(devices: bool) -> Result<Rules, seccompiler::BackendError> {
     let mut rules = whole(CHANGES);
     rules.extend(whole(OLD_CHANGES));
-    for (call, arguments) in SOME_CHANGES {
+    let speech = if devices { &[] } else { DEVICES };
+    for (call, arguments) in SOME_CHANGES.iter().chain(speech) {
         let fits = |(at, mask, value): &Argument| {
             SeccompCondition::new(*at, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(*mask), *value)
         };
@@ -333,9 +348,9 @@ mod tests {
     }
 
     /// As [`enclosed`], as the sampler is.
-    fn sampling(other_namespaces: bool, does: impl Fn() -> i32) -> Result<i32, i32> {
-        let enclosed = || super::super::rights::no_more().is_ok() && enclose_sampler(other_namespaces).is_ok();
-        child(enclosed, does)
+    fn sampling(other: bool, does: impl Fn() -> i32) -> Result<i32, i32> {
+        let reach = Reach { namespaces: other, devices: other };
+        child(|| super::super::rights::no_more().is_ok() && enclose_sampler(reach).is_ok(), does)
     }
 
     fn child(enclosed: impl Fn() -> bool, does: impl Fn() -> i32) -> Result<i32, i32> {
@@ -411,6 +426,9 @@ mod tests {
         assert_eq!(sampling(false, open(c"/proc/self/stat", libc::O_RDONLY)), Ok(0));
         assert_eq!(sampling(false, open(c"/dev/null", libc::O_WRONLY)), Ok(libc::EPERM));
         assert_eq!(sampling(false, open(c"/dev/null", libc::O_RDWR)), Ok(libc::EPERM));
+        // with the driver of a graphics processor
+        assert_eq!(sampling(true, open(c"/dev/null", libc::O_RDWR)), Ok(0));
+        assert_eq!(sampling(true, open(c"/dev/null", libc::O_WRONLY)), Ok(libc::EPERM));
         let socket = |family: i32, kind: i32| {
             // SAFETY: numbers only
             move || errno(i64::from(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) }))

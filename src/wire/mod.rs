@@ -25,6 +25,9 @@ pub mod schema;
 #[cfg(test)]
 mod tests;
 
+/// The protocol as programs describe it to each other: an encoded `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!("generated/netglance.bin");
+
 /// Bytes of one message at most.
 pub const MAX_MESSAGE: usize = 32 << 20;
 

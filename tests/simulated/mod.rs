@@ -209,6 +209,16 @@ impl Agent for Simulated {
         Err(Status::unavailable("simulated"))
     }
 
+    async fn alerts(&self, _: Request<proto::AlertsRequest>) -> Result<Response<proto::AlertsReply>, Status> {
+        Err(Status::unavailable("simulated"))
+    }
+
+    type EventsStream = Pin<Box<dyn futures_util::Stream<Item = Result<proto::Event, Status>> + Send>>;
+
+    async fn events(&self, _: Request<proto::EventsRequest>) -> Result<Response<Self::EventsStream>, Status> {
+        Err(Status::unavailable("simulated"))
+    }
+
     async fn act(&self, _: Request<proto::ActRequest>) -> Result<Response<proto::ActReply>, Status> {
         Err(Status::unavailable("simulated"))
     }

@@ -11,6 +11,7 @@ use super::query::{Parameter, Query as Asked};
 use super::{Api, Call, JSON, Outcome, tables};
 use crate::export;
 use crate::model::{Detail, HistoryAsk, Key, Mono, Series, Table, unit};
+use crate::server::alerts;
 use crate::store::query::{self, Query};
 use crate::store::rate::{Mode, View};
 
@@ -98,7 +99,7 @@ fn write(out: &mut Vec<u8>, view: &View, asks: &[(usize, Series)], clock: &dyn F
     out.write_all(b"[")?;
     for (n, (row, series)) in asks.iter().enumerate() {
         out.write_all(if n > 0 { b",{\"row\":" } else { b"{\"row\":" })?;
-        export::write_object(out, tables::ids(view, *row))?;
+        export::write_object(out, alerts::ids(view, *row))?;
         out.write_all(b",\"points\":[")?;
         for (n, point) in series.points.iter().enumerate() {
             let number = |value: f64| if value.is_finite() { value.to_string() } else { "null".to_owned() };

@@ -25,8 +25,8 @@ use axum::routing::get;
 use self::answer::{Answer, Refusal};
 use self::query::{Parameter, Query};
 use super::caller::{Caller, Guarded, Need};
+use super::events::Events;
 use super::sampled::Sampled;
-use crate::store::level::Thresholds;
 
 /// JSON.
 const JSON: &str = "application/json";
@@ -43,8 +43,7 @@ const MAX_WAITING: usize = 32;
 /// What handlers share.
 pub(super) struct Api {
     sampled: Arc<Sampled>,
-    thresholds: Thresholds,
-    events: events::Events,
+    events: Arc<Events>,
     metrics: metrics::Metrics,
     waiting: tokio::sync::Semaphore,
 }
@@ -187,16 +186,10 @@ const ROUTES: &[Route] = &[
 ];
 
 /// Adds all routes.
-pub(super) fn routes(
-    guarded: Guarded,
-    sampled: &Arc<Sampled>,
-    thresholds: Thresholds,
-    metrics_series: usize,
-) -> Guarded {
+pub(super) fn routes(guarded: Guarded, sampled: &Arc<Sampled>, events: &Arc<Events>, metrics_series: usize) -> Guarded {
     let api = Arc::new(Api {
         sampled: Arc::clone(sampled),
-        thresholds,
-        events: events::Events::default(),
+        events: Arc::clone(events),
         metrics: metrics::Metrics::new(metrics_series),
         waiting: tokio::sync::Semaphore::new(MAX_WAITING),
     });

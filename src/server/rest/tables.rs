@@ -12,7 +12,7 @@ use super::answer::{Answer, Refusal};
 use super::query::{Parameter, Query as Asked};
 use super::{Api, CSV, Call, JSON, Outcome};
 use crate::export::{self, Format, Selection};
-use crate::model::{Cell, Demand, Mono, Snapshot, State, Status, Table, TableState};
+use crate::model::{Demand, Mono, Snapshot, State, Status, Table, TableState};
 use crate::server::caller::Caller;
 use crate::server::sampled::Sampled;
 use crate::store::expr::Filter;
@@ -237,10 +237,4 @@ async fn waited(
         Refusal::unavailable(format!("{}: no sample within {}", table.name, crate::model::unit::duration(WAIT)), "")
     };
     tokio::time::timeout(WAIT, arrival).await.map_err(late)?
-}
-
-/// Cells of a row's Ids with their names.
-pub(super) fn ids(view: &View, row: usize) -> impl Iterator<Item = (&str, Cell<'_>)> {
-    let named = move |id: usize| Some((&*view.table().columns.get(id)?.name, view.raw().cell(row, id)));
-    view.table().ids().filter_map(named)
 }

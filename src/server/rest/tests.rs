@@ -9,7 +9,9 @@ use super::*;
 
 /// A front whose sampler has said nothing yet.
 fn silent() -> axum::Router {
-    let guarded = routes(Guarded::new(), &Sampled::new(), Thresholds::default(), 500);
+    let sampled = Sampled::new();
+    let events = Events::new(&sampled, crate::store::level::Thresholds::default());
+    let guarded = routes(Guarded::new(), &sampled, &events, 500);
     guarded.into_router().fallback(unknown)
 }
 

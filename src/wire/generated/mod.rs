@@ -387,6 +387,93 @@ pub struct HistoryReply {
     #[prost(uint64, tag = "10")]
     pub evicted: u64,
 }
+/// Asks for what deserves attention.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AlertsRequest {}
+/// What deserves attention.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AlertsReply {
+    /// Worst first.
+    #[prost(message, repeated, tag = "1")]
+    pub alerts: ::prost::alloc::vec::Vec<Alert>,
+}
+/// A cell whose value deserves attention.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Alert {
+    /// How bad it is: careful, warning or critical; in an event also ok, when it is over.
+    #[prost(string, tag = "1")]
+    pub level: ::prost::alloc::string::String,
+    /// Name of the table.
+    #[prost(string, tag = "2")]
+    pub table: ::prost::alloc::string::String,
+    /// Ids of the row.
+    #[prost(message, repeated, tag = "3")]
+    pub row: ::prost::alloc::vec::Vec<Field>,
+    /// What people call the row.
+    #[prost(message, optional, tag = "4")]
+    pub name: ::core::option::Option<Value>,
+    /// Name of the column.
+    #[prost(string, tag = "5")]
+    pub column: ::prost::alloc::string::String,
+    /// What the cell says; none when it is over.
+    #[prost(message, optional, tag = "6")]
+    pub value: ::core::option::Option<Value>,
+}
+/// A value with its column.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Field {
+    /// Name of the column.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// What it says.
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<Value>,
+}
+/// Asks for what changes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventsRequest {}
+/// Something that has changed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Event {
+    /// One of a closed list.
+    #[prost(oneof = "event::Event", tags = "1, 2, 3, 4")]
+    pub event: ::core::option::Option<event::Event>,
+}
+/// Nested message and enum types in `Event`.
+pub mod event {
+    /// One of a closed list.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Event {
+        /// A cell has another level.
+        #[prost(message, tag = "1")]
+        Alert(super::Alert),
+        /// The source of a table fares otherwise.
+        #[prost(message, tag = "2")]
+        State(super::SourceState),
+        /// What came before is how it is now, what comes after are changes.
+        #[prost(message, tag = "3")]
+        Begin(super::Begin),
+        /// So many events are lost, because the reader was too slow.
+        #[prost(uint64, tag = "4")]
+        Missed(u64),
+    }
+}
+/// How the source of a table fares.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SourceState {
+    /// Name of the table.
+    #[prost(string, tag = "1")]
+    pub table: ::prost::alloc::string::String,
+    /// Collector that fills it.
+    #[prost(string, tag = "2")]
+    pub collector: ::prost::alloc::string::String,
+    /// Its state.
+    #[prost(message, optional, tag = "3")]
+    pub status: ::core::option::Option<Status>,
+}
+/// Nothing more than that it begins.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Begin {}
 /// Asks for an action.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ActRequest {
@@ -651,6 +738,37 @@ pub mod agent_client {
             req.extensions_mut().insert(GrpcMethod::new("netglance.v1.Agent", "History"));
             self.inner.unary(req, path, codec).await
         }
+        /// What deserves attention now.
+        pub async fn alerts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AlertsRequest>,
+        ) -> std::result::Result<tonic::Response<super::AlertsReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/netglance.v1.Agent/Alerts");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("netglance.v1.Agent", "Alerts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// First what is now, then what changes. (What summarizes a host among many is a Watch of few columns: after the first frame
+        /// it costs what changed, which is less than any row of its own.)
+        pub async fn events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EventsRequest>,
+        ) -> std::result::Result<tonic::Response<tonic::codec::Streaming<super::Event>>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/netglance.v1.Agent/Events");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("netglance.v1.Agent", "Events"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Does something to the host.
         pub async fn act(
             &mut self,
@@ -699,6 +817,21 @@ pub mod agent_server {
             &self,
             request: tonic::Request<super::HistoryRequest>,
         ) -> std::result::Result<tonic::Response<super::HistoryReply>, tonic::Status>;
+        /// What deserves attention now.
+        async fn alerts(
+            &self,
+            request: tonic::Request<super::AlertsRequest>,
+        ) -> std::result::Result<tonic::Response<super::AlertsReply>, tonic::Status>;
+        /// Server streaming response type for the Events method.
+        type EventsStream: tonic::codegen::tokio_stream::Stream<Item = std::result::Result<super::Event, tonic::Status>>
+            + std::marker::Send
+            + 'static;
+        /// First what is now, then what changes. (What summarizes a host among many is a Watch of few columns: after the first frame
+        /// it costs what changed, which is less than any row of its own.)
+        async fn events(
+            &self,
+            request: tonic::Request<super::EventsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::EventsStream>, tonic::Status>;
         /// Does something to the host.
         async fn act(
             &self,
@@ -885,6 +1018,63 @@ pub mod agent_server {
                             .apply_compression_config(accept_compression_encodings, send_compression_encodings)
                             .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/netglance.v1.Agent/Alerts" => {
+                    #[allow(non_camel_case_types)]
+                    struct AlertsSvc<T: Agent>(pub Arc<T>);
+                    impl<T: Agent> tonic::server::UnaryService<super::AlertsRequest> for AlertsSvc<T> {
+                        type Response = super::AlertsReply;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::AlertsRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Agent>::alerts(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AlertsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/netglance.v1.Agent/Events" => {
+                    #[allow(non_camel_case_types)]
+                    struct EventsSvc<T: Agent>(pub Arc<T>);
+                    impl<T: Agent> tonic::server::ServerStreamingService<super::EventsRequest> for EventsSvc<T> {
+                        type Response = super::Event;
+                        type ResponseStream = T::EventsStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::EventsRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Agent>::events(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
