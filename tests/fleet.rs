@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 
 use netglance::browse::{self, Entry, Fleet, Options, position};
 use netglance::client::Access;
-use netglance::model::{Connection, Demand, Host as _, Key, Rows};
+use netglance::model::{Connection, Demand, Host as _, Key, Rows, Top};
 use netglance::store::level::{Limit, Threshold, Thresholds};
+use netglance::store::rate::{Mode, View};
 use netglance::wire::proto;
 use simulated::Simulated;
 use support::pty::{Session, netglance};
@@ -143,6 +144,52 @@ fn fifty_agents_are_rows_over_one_connection_each() {
     changed(&changes, "its tables", || host.latest().get("load").is_some_and(|state| state.now.is_some()));
     assert_eq!(agents.simulated.connections.load(Ordering::Relaxed), LIVE);
     assert!(fleet.behind("fleet", &Key::default()).is_none());
+}
+
+#[test]
+fn the_rows_of_all_hosts_are_one_table_of_the_first_of_each() {
+    const HOSTS: usize = 5;
+    let agents = Agents::start(HOSTS);
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (fleet, changes) = fleet(agents.addresses.iter().map(entry).chain([entry(&gone)]).collect(), &[]);
+    let top = Top { filter: None, sort: vec![("cpu".to_owned(), true)], rows: 3 };
+    let columns = ["name", "cpu", "cpu_time"].map(str::to_owned).to_vec();
+    fleet.demand(1, vec![Demand { columns, top: Some(top), ..Demand::table("process") }]);
+    let state = || fleet.latest().get("process").cloned();
+    let reason = || state().map(|state| state.status.reason.to_string()).unwrap_or_default();
+    changed(&changes, "the rows of all", || reason() == "5 of 6 hosts: 1 not live, the first 3 of each");
+    let known = || {
+        let state = state().unwrap();
+        View::new(state.now.as_ref().unwrap(), state.before.as_ref(), Mode::Rate)
+    };
+    let table = *browse::tables().iter().find(|table| table.name == "process").unwrap();
+    let (by, time) = (browse::by(table).unwrap(), table.position("cpu_time").unwrap());
+    assert_eq!(known().len(), 3 * HOSTS);
+    // the agents play the same frames at other times, and time in them goes five times as fast as here
+    changed(&changes, "all rates", || {
+        let view = known();
+        view.len() == 3 * HOSTS && (0..view.len()).all(|row| view.rate(row, time).is_some())
+    });
+    let mut rates: HashMap<Vec<u8>, Vec<f64>> = HashMap::new();
+    let view = known();
+    for row in (0..view.len()).filter(|row| view.rate(*row, time).is_some()) {
+        let own = Key::from_cells(table.ids().filter(|id| *id != by).map(|id| view.raw().cell(row, id)));
+        rates.entry(own.as_bytes().to_vec()).or_default().push(view.rate(row, time).unwrap());
+    }
+    assert!(rates.values().any(|rates| rates.len() > 1), "hosts tell the same processes");
+    for rates in rates.values() {
+        assert!(rates.iter().all(|rate| (rate - rates[0]).abs() < 1e-6), "{rates:?}");
+    }
+    assert_eq!(agents.simulated.connections.load(Ordering::Relaxed), HOSTS, "over the connections that there are");
+    let behind = fleet.behind("process", &view.key(4)).unwrap();
+    assert!(
+        behind.row.is_some_and(|(table, key)| table == "process" && view.key(4).as_bytes().starts_with(key.as_bytes()))
+    );
+    drop(agents);
+    changed(&changes, "the loss", || reason() == "0 of 6 hosts: 6 not live");
+    assert_eq!(state().unwrap().now.unwrap().rows.len(), 0);
+    fleet.demand(1, Vec::new());
+    changed(&changes, "that nobody looks", || state().is_none());
 }
 
 #[test]

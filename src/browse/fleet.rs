@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::group;
 use super::keep::link;
 use super::list::{self, Entry, Roster};
 use super::merged::{self, Part, Parts};
@@ -155,7 +156,7 @@ fn raise_files() {
 
 /// The groups of a host in one cell.
 fn groups(entry: &Entry) -> Text {
-    Text::from(entry.groups.iter().map(Text::as_str).collect::<Vec<_>>().join(" "))
+    Text::from(entry.groups.iter().map(Text::as_str).collect::<Vec<_>>().join(group::BETWEEN))
 }
 
 impl HostRow {
@@ -278,6 +279,10 @@ impl Shared {
             row.state(link(trouble.kind), Some(trouble.why.clone()));
             row.own.retry = Some(retry);
         });
+        // what it tells when it is back has nothing to do with that
+        for parts in lock(&self.state).parts.values_mut() {
+            parts.remove(&id);
+        }
     }
 
     /// Publishes a sample if anything has changed.
@@ -299,6 +304,7 @@ impl Shared {
         if std::mem::take(&mut state.moved) {
             state.merge(&mut snapshot);
         }
+        state.group(&mut snapshot);
         state.snapshot = Arc::new(snapshot);
         drop(state);
         (self.on_change)();
@@ -307,9 +313,21 @@ impl Shared {
 }
 
 impl State {
+    /// Puts the groups that somebody looks at into a snapshot, and nothing of others.
+    fn group(&self, snapshot: &mut Snapshot) {
+        for table in group::tables() {
+            let before = snapshot.tables.remove(&*table.name).and_then(|state| state.now);
+            let wanted = self.demands.values().flatten().any(|demand| demand.table == *table.name);
+            if let Some(made) = wanted.then(|| group::group(table, &self.rows, before)).flatten() {
+                snapshot.tables.insert(&table.name, made);
+            }
+        }
+    }
+
     /// Puts the merged tables that somebody wants into a snapshot, and nothing of others.
     fn merge(&self, snapshot: &mut Snapshot) {
-        snapshot.tables.retain(|name, _| *name == fleet().name || self.parts.contains_key(name));
+        let kept = |name: &str| name == fleet().name || group::is_group(name) || self.parts.contains_key(name);
+        snapshot.tables.retain(|name, _| kept(name));
         for asked in self.asked.iter() {
             let Some((pair, (name, parts))) =
                 asked.pair().and_then(|pair| Some((pair, self.parts.get_key_value(&*pair.own.name)?)))
@@ -348,9 +366,12 @@ impl Host for Fleet {
         } else {
             state.demands.insert(reader, wants);
         }
-        let named = state.demands.values().flatten().filter(|demand| demand.table == fleet().name);
+        let hosts = |demand: &&Demand| demand.table == fleet().name || group::is_group(&demand.table);
+        let named = state.demands.values().flatten().filter(hosts);
         let wanted = summary::wanted(named.flat_map(|demand| demand.columns.iter().map(String::as_str)));
         let asked = state.ask();
+        // groups that somebody begins to look at are told at once
+        state.dirty = true;
         drop(state);
         let house = self.roll.house();
         house.asked.send_if_modified(|known| {

@@ -6,6 +6,7 @@
 
 pub mod file_sd;
 mod fleet;
+mod group;
 mod keep;
 pub mod list;
 mod merged;
@@ -16,6 +17,7 @@ mod summary;
 mod table;
 
 pub use fleet::{Fleet, Options};
+pub use group::{GroupRow, after, is_group, within};
 pub use list::{Entry, Roster};
 pub use merged::by;
 pub use speak::Speak;

@@ -87,8 +87,11 @@ pub fn thresholds(settings: &Settings, tables: &[&Table]) -> Settings {
         let unit = |table: &Table| table.column(&one.column).map(|(_, column)| (column.kind, column.unit));
         let of = summaries().iter().find(|summary| summary.table.name == one.table)?;
         let same = unit(of.table).is_some_and(|(kind, unit)| kind != Kind::Counter || unit == column.unit);
-        let (table, column) = (fleet().name.to_string(), column.name.to_string());
-        same.then(|| Threshold { table, column, ..one.clone() })
+        let groups = super::group::tables().iter().copied().filter(|_| of.fold != Fold::Sum);
+        let all = std::iter::once(fleet()).chain(groups).filter(|_| same);
+        let threshold =
+            |table: &Table| Threshold { table: table.name.to_string(), column: column.name.to_string(), ..one.clone() };
+        Some(all.map(threshold).collect::<Vec<_>>())
     });
-    known.chain(summed).collect()
+    known.chain(summed.flatten()).collect()
 }

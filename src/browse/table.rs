@@ -110,7 +110,8 @@ pub(super) fn fleet() -> &'static Table {
 /// Everything that a fleet can show.
 pub fn tables() -> &'static [&'static Table] {
     static TABLES: LazyLock<Vec<&'static Table>> = LazyLock::new(|| {
-        std::iter::once(fleet()).chain(super::merged::pairs().iter().map(|pair| pair.table)).collect()
+        let merged = super::merged::pairs().iter().map(|pair| pair.table);
+        std::iter::once(fleet()).chain(super::group::tables().iter().copied()).chain(merged).collect()
     });
     &TABLES
 }
@@ -123,7 +124,7 @@ pub fn position(table: &str, column: &str) -> Option<usize> {
     found.map(|at| FleetRow::TABLE.columns.len() + at)
 }
 
-fn described(summary: &Summary) -> Option<Column> {
+pub(super) fn described(summary: &Summary) -> Option<Column> {
     let of = summary.table.columns.get(summary.column)?;
     // what the host has told is a rate already
     let unit = match (of.kind, of.unit) {

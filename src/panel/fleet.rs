@@ -2,7 +2,7 @@
 
 use super::line::{self, gap};
 use super::{Cx, Item, Line, Role, alert, header, number, toggle};
-use crate::browse::{FleetRow, Link, by, position};
+use crate::browse::{FleetRow, GroupRow, Link, by, is_group, position, within};
 use crate::col;
 use crate::collect::cpu::CpuRow;
 use crate::collect::link::LinkRow;
@@ -34,16 +34,30 @@ pub fn table(host: &dyn Host) -> Option<&'static str> {
     (first.name == FleetRow::TABLE.name).then_some(&*first.name)
 }
 
-/// Columns of the table of hosts.
-pub(super) fn columns() -> Vec<usize> {
+/// Columns of the table of hosts, and of those of groups.
+pub(super) fn columns(table: &str) -> Option<Vec<usize>> {
     let summary = SUMMARY.iter().filter_map(|(table, column)| position(&table.name, &table.columns.get(*column)?.name));
+    if is_group(table) {
+        let own = [col!(GroupRow, value), col!(GroupRow, hosts), col!(GroupRow, live)];
+        let levels = [col!(GroupRow, critical), col!(GroupRow, warning)];
+        let behind = |at: usize| at - FleetRow::TABLE.columns.len() + GroupRow::TABLE.columns.len();
+        let last = [col!(GroupRow, worst)];
+        return Some(own.into_iter().chain(levels).chain(summary.map(behind)).chain(last).collect());
+    }
+    if table != FleetRow::TABLE.name {
+        return None;
+    }
     let own = [col!(FleetRow, host), col!(FleetRow, state), col!(FleetRow, critical), col!(FleetRow, warning)];
     let last = [col!(FleetRow, seen), col!(FleetRow, reason)];
-    own.into_iter().chain(summary).chain(last).collect()
+    Some(own.into_iter().chain(summary).chain(last).collect())
 }
 
 /// Columns that a table is ordered by at first, and whether the largest comes first: the worst hosts.
 pub fn order(table: &str) -> Vec<(usize, bool)> {
+    if is_group(table) {
+        let worst = [col!(GroupRow, critical), col!(GroupRow, warning), col!(GroupRow, careful)];
+        return worst.map(|column| (column, true)).to_vec();
+    }
     let worst = [col!(FleetRow, critical), col!(FleetRow, warning), col!(FleetRow, careful)];
     if table == FleetRow::TABLE.name { worst.map(|column| (column, true)).to_vec() } else { Vec::new() }
 }
@@ -53,6 +67,11 @@ pub fn past(cx: &Cx<'_>, table: &str, width: u16) -> Option<(usize, u16)> {
     let column = position(&CpuRow::TABLE.name, &CpuRow::TABLE.columns.get(col!(CpuRow, used))?.name)?;
     let shown = table == FleetRow::TABLE.name && !cx.on(toggle::NO_SPARKLINES);
     shown.then_some((column, if width < 120 { 5 } else { 10 }))
+}
+
+/// The filter by which a row of a table of groups leads to its hosts.
+pub fn members(view: &View, row: usize) -> Option<String> {
+    within(&view.table().name, view.raw().cell(row, col!(GroupRow, value)).text()?)
 }
 
 /// The past of a cell.
@@ -79,6 +98,14 @@ pub fn detail(cx: &Cx<'_>, view: &View, row: usize, (width, lines): (u16, u16)) 
 /// A host and what there is to say of it, what matters most first.
 fn facts(cx: &Cx<'_>, of: &View, row: usize) -> Option<(String, Vec<String>)> {
     let view = cx.views.get(&FleetRow::TABLE.name)?;
+    let group = |column: usize| of.raw().cell(row, column).text().map(str::to_owned);
+    if is_group(&of.table().name) {
+        let worst = group(col!(GroupRow, worst))?;
+        return Some((
+            group(col!(GroupRow, value))?,
+            vec![format!("worst is {worst}"), "enter shows the hosts".to_owned()],
+        ));
+    }
     let row = match by(of.table()) {
         None => row,
         Some(by) => {

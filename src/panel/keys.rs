@@ -150,8 +150,8 @@ pub fn tree(table: &str) -> Option<(usize, usize)> {
 
 /// Columns of a table in its own view, the wide ones that people look for last.
 pub fn columns(table: &str) -> Option<Vec<usize>> {
-    if table == crate::browse::FleetRow::TABLE.name {
-        return Some(super::fleet::columns());
+    if let Some(columns) = super::fleet::columns(table) {
+        return Some(columns);
     }
     (table == ProcessRow::TABLE.name).then(|| {
         vec![

@@ -382,7 +382,7 @@ struct Many;
 
 const HOSTS: &str = "\
 fleet host=hv-01 state=live since=1799990000 address=10.0.0.1:61208 version=0.1.0 boot=1799000000 skew=-3.2 \
-groups=prod~rack-3 seen=1799999999 cpu_used=0.22 memory_used=0.41 load_per_cpu=0.3 link_rx_bytes=12e6 \
+groups=prod,~rack-3 seen=1799999999 cpu_used=0.22 memory_used=0.41 load_per_cpu=0.3 link_rx_bytes=12e6 \
 link_tx_bytes=9e6 mount_used_share=0.44 pressure_some_avg10=0.01 cpu_steal_share=0
 fleet host=hv-07 state=live since=1799900000 critical=2 warning=1 seen=1799999999 cpu_used=0.91 memory_used=0.95 load_per_cpu=1.4 \
 link_rx_bytes=512e6 link_tx_bytes=102e6 mount_used_share=0.81 pressure_some_avg10=0.11 cpu_steal_share=0.02
@@ -391,6 +391,8 @@ link_rx_bytes=1e6 link_tx_bytes=2e6 mount_used_share=0.7 reason=connected,~but~s
 fleet host=hv-044 state=unreachable warning=1 since=1799999760 retry=1800000021 address=hv-044:61208 groups=test reason=Connection~refused~(os~error~111)
 fleet host=hv-045 state=connecting since=1799999999
 fleet host=edge-1.example.net state=key-changed since=1799990000 critical=1 seen=1799990000 reason=the~key~of~the~agent~is~another~one
+fleet_by_group value=prod hosts=4 live=2 critical=2 warning=1 careful=1 worst=hv-07 cpu_used=0.91 memory_used=0.95
+fleet_by_group value=test hosts=1 live=0 critical=0 warning=1 careful=0 worst=hv-044
 process host=hv-07 pid=4711 start=9 user=root name=qemu-system-x86 command=/usr/bin/qemu-system-x86_64~-name~db/1 \
 cpu_time=10+3.4 rss=17179869184 threads=9 state=sleeping nice=0
 process host=hv-01 pid=4711 start=9 user=root name=qemu-system-x86 command=/usr/bin/qemu-system-x86_64~-name~web/1 \
@@ -405,7 +407,7 @@ impl Host for Many {
     }
     fn demand(&self, _: u64, _: Vec<Demand>) {}
     fn latest(&self) -> Arc<Snapshot> {
-        let tables = ["fleet", "process"].into_iter().map(|name| {
+        let tables = ["fleet", "fleet_by_group", "process"].into_iter().map(|name| {
             let table = *crate::browse::tables().iter().find(|table| table.name == name).unwrap();
             let rows = |grown| -> Arc<dyn Rows> { Arc::new(made(HOSTS, table, grown).unwrap()) };
             (name, state(table, Ok([rows(false), rows(true)])))
@@ -445,10 +447,52 @@ fn fleet(seen: &mut Seen) {
     for size in SIZES {
         compare(seen, &format!("fleet-{}x{}", size.0, size.1), &frame(&mut app, size));
     }
+    testing::press(&mut app, &["j"]);
+    compare(seen, "fleet-groups-80x24", &frame(&mut app, (80, 24)));
     testing::command(&mut app, "process");
     testing::press(&mut app, &["down", "down"]);
     for size in SIZES {
         compare(seen, &format!("fleet-process-{}x{}", size.0, size.1), &frame(&mut app, size));
+    }
+}
+
+#[test]
+fn a_group_leads_to_its_hosts() {
+    let mut app = fleet_dashboard();
+    frame(&mut app, (120, 40));
+    testing::press(&mut app, &["j", "down", "enter"]);
+    assert!(app.open.is_none());
+    let shown = frame(&mut app, (120, 40));
+    assert!(shown.contains("1 of 6, filter groups =~ \"(^|, )prod(, |$)\""), "{shown}");
+    for page in ["fleet_by_group", "fleet_by_state", "fleet_by_version", "fleet"] {
+        testing::press(&mut app, &["j"]);
+        assert_eq!(app.page, Page::Table(page));
+        frame(&mut app, (120, 40));
+    }
+}
+
+#[test]
+fn no_number_of_hosts_and_no_name_of_one_breaks_a_page() {
+    let (host, _) = testing::app(Config::default());
+    *host.tables.lock().unwrap() = Some(crate::browse::tables());
+    for count in [0, 1, 1000] {
+        let mut app = App::new(Arc::clone(&host) as Arc<dyn Host>, Config::default(), TRUE).unwrap();
+        for (at, name) in ["fleet", "fleet_by_group", "process", "mount", "load"].into_iter().enumerate() {
+            let table = *crate::browse::tables().iter().find(|table| table.name == name).unwrap();
+            let hostile = "\u{202e}\x1b[31m💩\n\t\u{0}/../";
+            host.publish(Made::new(table, count, hostile), 1 + at as u64);
+            host.publish(Made::new(table, count, hostile), 10 + at as u64);
+            app.samples();
+            app.go(Page::Table(&table.name));
+            for size in [(0, 0), (1, 1), (3, 7), (20, 6), (40, 9), (80, 24), (200, 60)] {
+                app.size = size;
+                for key in ["end", "up", "e", "esc", "v", "esc", "/", "esc", ">"] {
+                    testing::press(&mut app, &[key]);
+                }
+                let shown = testing::screen(&mut app);
+                assert!(!shown.contains(['\u{202e}', '\x1b', '\u{0}', '\t']), "{name} {size:?}");
+            }
+        }
     }
 }
 

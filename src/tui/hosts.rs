@@ -43,6 +43,22 @@ fn show(app: &mut App, table: &str, key: Key) {
     app.home = Some(app.page.clone());
 }
 
+/// The next way to look at hosts; `None` where rows are no hosts.
+pub(super) fn grouped(app: &App) -> Option<&'static str> {
+    let Page::Table(name) = app.page else { return None };
+    let hosts = app.fleet == Some(name) || crate::browse::is_group(name);
+    hosts.then(|| crate::browse::after(name))
+}
+
+/// Shows the hosts that a filter keeps.
+pub(super) fn narrow(app: &mut App, fleet: &'static str, filter: &str) {
+    let Some(table) = app.table(fleet) else { return };
+    app.go(Page::Table(fleet));
+    if let (Ok(filter), Some(state)) = (Filter::parse(filter, table), app.tables.get_mut(fleet)) {
+        (state.filter, state.top, state.selected) = (Some(filter), 0, None);
+    }
+}
+
 /// What is wanted of the rows of many hosts: no more than what is looked at, and a page more.
 pub(super) fn demand(table: &Table, state: &TableView) -> Demand {
     let name = |column: &usize| table.columns.get(*column).map(|column| column.name.to_string());

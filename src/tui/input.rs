@@ -192,6 +192,12 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
         explore(app, act);
         return Outcome::Done;
     }
+    if act == Act::Programs
+        && let Some(next) = super::hosts::grouped(app)
+    {
+        app.go(Page::Table(next));
+        return Outcome::Done;
+    }
     let Some((table, view, state)) = app.focus() else {
         let moves = [Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::Home, Act::End, Act::Left, Act::Right];
         if !moves.contains(&act) {
@@ -201,7 +207,8 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
     };
     let schema = view.table();
     let page = state.page as isize;
-    if crate::browse::by(schema).is_some() && matches!(act, Act::Tree | Act::Programs | Act::Graph) {
+    let merged = crate::browse::by(schema).is_some();
+    if merged && matches!(act, Act::Tree | Act::Programs | Act::Graph) {
         app.say("these rows are of many hosts: enter opens the host of one, and that is there", Level::Ok);
         return Outcome::Done;
     }
@@ -255,6 +262,11 @@ fn open(app: &mut App, act: Act) -> Outcome {
     if state.row(&view).is_some_and(|row| state.is_many(row)) {
         app.say(MANY, Level::Careful);
     } else if let Some(key) = state.selected.clone() {
+        let members = state.row(&view).filter(|_| act == Act::Enter);
+        if let Some((fleet, filter)) = app.fleet.zip(members.and_then(|row| crate::panel::fleet::members(&view, row))) {
+            super::hosts::narrow(app, fleet, &filter);
+            return Outcome::Done;
+        }
         let behind = (act == Act::Enter).then(|| app.host.behind(table, &key)).flatten();
         if behind.is_some() {
             app.open = behind;

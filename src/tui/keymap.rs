@@ -180,7 +180,12 @@ pub static ACTIONS: &[Entry] = &[
     entry(Act::ZoomIn, "zoom-in", &["+", "="], "in a graph: a shorter time, down to every sample"),
     entry(Act::ZoomOut, "zoom-out", &["-"], "in a graph: a longer time, up to 24 hours"),
     entry(Act::Tree, "tree", &["f5"], "rows as a tree"),
-    entry(Act::Programs, "programs", &["j"], "processes of one name as one line, or each of them"),
+    entry(
+        Act::Programs,
+        "programs",
+        &["j"],
+        "processes of one name as one line, or each of them; hosts by group, state, version",
+    ),
     entry(
         Act::Extended,
         "extended",

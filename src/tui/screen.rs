@@ -257,8 +257,11 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     if pane::focused(app).is_some() {
         wanted.extend([(Act::Down, "scroll"), (Act::Enter, "open"), (Act::NextPanel, "panel"), (Act::Back, "back")]);
     } else if app.fleet.is_some() && app.page != Page::Explore {
-        wanted.extend([(Act::Enter, "open host"), (Act::Extended, "details")]);
+        let group = app.merged().is_some_and(crate::browse::is_group);
+        wanted.push((Act::Enter, if group { "its hosts" } else { "open host" }));
         wanted.extend(app.merged().is_some().then_some((Act::Back, "fleet")));
+        wanted.push((Act::Extended, "details"));
+        wanted.extend((group || app.merged().is_none()).then_some((Act::Programs, "group")));
     } else if matches!(app.page, Page::Table(_)) {
         wanted.push((Act::Back, if app.home.as_ref() == Some(&app.page) { "fleet" } else { "back" }));
     } else if app.opened {

@@ -16,7 +16,7 @@ use netglance::model::{Cell, Host as _, Kind, Mono, Rows, Sample, Snapshot, Tabl
 use netglance::source::file::Roots;
 use netglance::store::expr::Filter;
 use netglance::store::local::{LocalHost, Options};
-use netglance::store::query::Query;
+use netglance::store::query::{Order, Query};
 use netglance::wire::frame::{Frames, Selection};
 use netglance::wire::proto::agent_server::{Agent, AgentServer};
 use netglance::wire::{proto, schema};
@@ -135,7 +135,13 @@ impl Simulated {
                 let columns = asked.columns.iter().map(|name| table.position(name).unwrap()).collect();
                 let filter = Some(asked.r#where.as_str()).filter(|text| !text.is_empty());
                 let filter = filter.map(|text| Filter::parse(text, table).unwrap());
-                let query = filter.map(|filter| Query { filter: Some(filter), ..Query::default() });
+                let sort = asked.sort.iter().map(|name| match name.strip_prefix('-') {
+                    Some(name) => (table.position(name).unwrap(), Order::Descending),
+                    None => (table.position(name).unwrap(), Order::Ascending),
+                });
+                let limit = (asked.limit > 0).then_some(asked.limit as usize);
+                let all = filter.is_none() && limit.is_none();
+                let query = (!all).then(|| Query { filter, sort: sort.collect(), limit });
                 Selection { position, query, columns: Some(columns) }
             });
             let all = request.tables.is_empty() && !request.silent;
