@@ -103,7 +103,7 @@ async fn watch(socket: &Path) -> Result<Streaming<proto::WatchReply>, Failure> {
         let path = path.clone();
         async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
     });
-    let channel = Endpoint::from_static("http://agent").connect_with_connector(connect).await?;
+    let channel = Endpoint::from_static("http://netglance.invalid").connect_with_connector(connect).await?;
     let mut client = AgentClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let request = proto::WatchRequest { hash: schema::own().hash.clone(), ..Default::default() };
     Ok(client.watch(request).await?.into_inner())

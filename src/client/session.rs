@@ -24,6 +24,10 @@ use crate::wire::proto::agent_client::AgentClient;
 use crate::wire::schema::Schema;
 use crate::wire::{MAX_MESSAGE, WireError, bounded, convert, proto, schema};
 
+/// Whom a question is for, in place of the name that the agent was found by, which it may not know: a name that by
+/// RFC 6761 nobody has, so that no page of a browser comes from there.
+const AUTHORITY: &str = "http://netglance.invalid";
+
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(4);
 
@@ -210,7 +214,7 @@ pub(crate) fn trouble(status: &Status) -> Trouble {
 }
 
 async fn channel(target: &Target, access: &Access, refusal: &Refusal) -> Result<Channel, Trouble> {
-    let endpoint = Endpoint::from_static("http://agent")
+    let endpoint = Endpoint::from_static(AUTHORITY)
         .connect_timeout(CONNECT)
         .http2_keep_alive_interval(ALIVE.0)
         .keep_alive_timeout(ALIVE.1)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Request};
-use axum::http::{StatusCode, request};
+use axum::http::{HeaderMap, Method, StatusCode, request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
@@ -185,9 +185,7 @@ impl Refusal {
 
     /// As an answer to a request of either kind.
     pub(super) fn answer(self, request: &Request) -> Response {
-        let kind = request.headers().get(axum::http::header::CONTENT_TYPE);
-        let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        if is_grpc { self.status().into_http() } else { self.into_response() }
+        if is_grpc(request.headers()) { self.status().into_http() } else { self.into_response() }
     }
 
     /// As an answer of gRPC.
@@ -253,6 +251,13 @@ impl Guarded {
             match need.ok_or(()).map(|need| caller.may(need)) {
                 Err(()) => tonic::Status::unimplemented("no such method").into_http(),
                 Ok(Err(refusal)) => refusal.status().into_http(),
+                Ok(Ok(())) if request.method() != Method::POST => {
+                    let allow = [(axum::http::header::ALLOW, "POST")];
+                    (StatusCode::METHOD_NOT_ALLOWED, allow, "gRPC is asked with POST\n").into_response()
+                }
+                Ok(Ok(())) if !is_grpc(request.headers()) => {
+                    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "what comes must be application/grpc\n").into_response()
+                }
                 Ok(Ok(())) => next.run(request).await,
             }
         };
@@ -271,10 +276,29 @@ impl Guarded {
         &self.needs
     }
 
-    /// The routes, ready to serve.
-    pub(super) fn into_router(self) -> Router {
-        self.router
+    /// The routes, ready to serve; `other` answers what is none of them.
+    pub(super) fn served<F: Future<Output = Response> + Send + 'static>(self, other: fn(Request) -> F) -> Served {
+        Served(self.router.fallback(other))
     }
+}
+
+/// Routes that are complete: none can be added without what it needs.
+#[derive(Clone)]
+pub(super) struct Served(Router);
+
+impl Served {
+    /// The answer to a request.
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        let Ok(response) = tower::ServiceExt::oneshot(self.0.clone(), request).await;
+        response
+    }
+}
+
+/// Whether a request or an answer is one of gRPC.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(axum::http::header::CONTENT_TYPE).map(axum::http::HeaderValue::as_bytes);
+    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 #[cfg(test)]
@@ -333,19 +357,54 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let routes = crate::server::front::routes_for_tests();
         let needs = routes.needs().to_vec();
-        let router = routes.into_router();
-        assert!(needs.len() >= 7, "{needs:?}");
+        let served = routes.served(crate::server::rest::unknown);
+        let open = needs.iter().filter(|(_, need)| *need == Need::Nothing).map(|(path, _)| *path);
+        assert_eq!(open.collect::<Vec<_>>(), ["/healthz", "/readyz"], "everything else takes a role");
         for (path, need) in needs {
             for (caller, _) in everybody() {
-                for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"] {
+                for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE", "MADE"] {
                     let request = Request::builder().method(method).uri(path).extension(caller);
                     let request = request.body(axum::body::Body::empty()).unwrap();
-                    let response = runtime.block_on(tower::ServiceExt::oneshot(router.clone(), request)).unwrap();
+                    let response = runtime.block_on(served.answer(request));
                     let refused = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
                         || response.headers().get("grpc-status").is_some_and(|code| code == "16" || code == "7");
                     assert_eq!(refused, caller.may(need).is_err(), "{method} {path} {caller:?} {response:?}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn only_here_is_it_said_what_is_served() {
+        // a route that is added elsewhere would have no need
+        let mut dirs = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/server"))];
+        let mut read = 0;
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    dirs.push(path);
+                } else if path.file_name().unwrap() != "caller.rs" {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    read += 1;
+                    for word in ["Router::", "axum::Router", "use axum::*", "axum::serve", "route_service"] {
+                        assert!(!text.contains(word), "{}: {word}", path.display());
+                    }
+                }
+            }
+        }
+        assert!(read > 20, "{read}");
+    }
+
+    #[test]
+    fn grpc_is_what_says_so() {
+        let kind = |kind: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", axum::http::HeaderValue::from_static(kind));
+            is_grpc(&headers)
+        };
+        assert!(kind("application/grpc") && kind("application/grpc+proto") && kind("application/grpc;x=y"));
+        assert!(!kind("application/grpc-web") && !kind("text/plain") && !kind("application/grpcx"));
+        assert!(!is_grpc(&HeaderMap::new()));
     }
 }

@@ -60,7 +60,10 @@ impl Configuration {
 
     /// Whether a front that does as `other` says must be another one.
     pub(super) fn serves_as(&self, other: &Self) -> bool {
-        let of = |one: &Self| (one.serve.allow_actions, one.serve.metrics_series, one.serve.insecure);
+        let of = |one: &Self| {
+            let serve = one.serve.clone();
+            (serve.allow_actions, serve.metrics_series, serve.insecure, serve.hosts)
+        };
         of(self) == of(other) && self.threshold == other.threshold
     }
 

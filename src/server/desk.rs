@@ -15,16 +15,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::bodies::{self, Answer, Bounded, Ticket, Waiting};
-use super::caller::{Caller, Peer, Refusal};
+use super::caller::{Caller, Peer, Refusal, Served};
 use super::door::{Door, Place};
 use super::front::House;
-use super::head;
+use super::head::{self, Hosts};
 use super::meter::Meter;
 use super::penalty::Penalties;
 use super::pulse::{self, Over};
@@ -70,7 +71,8 @@ const BEARER: &[u8] = b"Bearer ";
 
 /// Where connections are received.
 pub(super) struct Desk {
-    router: axum::Router,
+    served: Served,
+    hosts: Hosts,
     door: Arc<Door>,
     waiting: Arc<Waiting>,
     house: House,
@@ -92,9 +94,10 @@ struct Visit {
 
 impl Desk {
     /// Nobody is known yet.
-    pub(super) fn new(router: axum::Router, house: House) -> Arc<Self> {
+    pub(super) fn new(served: Served, hosts: Hosts, house: House) -> Arc<Self> {
         Arc::new(Self {
-            router,
+            served,
+            hosts,
             door: Door::new(house.descriptors),
             waiting: Arc::default(),
             house,
@@ -110,7 +113,8 @@ impl Desk {
     }
 
     /// From now on connections begin with this key.
-    pub(super) fn take_key(&self, acceptor: TlsAcceptor) {
+    pub(super) fn take_key(&self, acceptor: TlsAcceptor, certificate: Option<CertificateDer<'static>>) {
+        self.hosts.take(certificate);
         *lock(&self.acceptor) = Some(acceptor);
     }
 
@@ -268,16 +272,19 @@ impl Visit {
         if known {
             self.place.settle();
         }
-        let checked = head::check(&request, known);
+        // what comes over the unix socket comes from no browser
+        let is_near = matches!(self.peer, Peer::Unix(_));
+        let checked = head::check(&request, (!is_near).then_some(&self.desk.hosts), known);
         let mut request = request.map(|body| Body::new(Bounded::new(body, bodies::most(known))));
         let response = match (checked, caller) {
             (Err(head::Wrong(status, error, hint)), _) => rest::refused(status, error, hint),
             (Ok(()), Err(refusal)) => refusal.answer(&request),
             (Ok(()), Ok(caller)) => {
                 request.extensions_mut().insert(caller);
-                tower::ServiceExt::oneshot(self.desk.router.clone(), request).await?
+                self.desk.served.answer(request).await
             }
         };
+        let response = head::guarded(response);
         let (head, body) = response.into_parts();
         let (answer, full) = ticket.answer(body);
         if full {

@@ -18,6 +18,7 @@ use super::caller::Guarded;
 use super::desk::Desk;
 use super::events::Events;
 use super::grpc;
+use super::head::Hosts;
 use super::kept;
 use super::pass::{self, Word};
 use super::rest;
@@ -60,6 +61,8 @@ pub(super) struct Setup {
     pub(super) thresholds: Thresholds,
     /// Time series of a scrape at most.
     pub(super) metrics_series: usize,
+    /// Names of this host besides its own.
+    pub(super) hosts: Vec<String>,
 }
 
 /// Serves until the supervisor closes `control`.
@@ -87,7 +90,8 @@ async fn serve(
 ) -> io::Result<()> {
     let sampled = Sampled::new();
     let house = setup.house;
-    let desk = Desk::new(routes(&sampled, setup).into_router().fallback(rest::unknown), house);
+    let hosts = Hosts::new(&setup.identity.host, &setup.hosts);
+    let desk = Desk::new(routes(&sampled, setup).served(rest::unknown), hosts, house);
     let (broken, mut breaks) = mpsc::channel(4);
     tokio::spawn(live(Arc::clone(&sampled), control.try_clone()?));
     let mut clients = Vec::new();
@@ -132,7 +136,7 @@ async fn serve(
                 let key = Key { pem, clients: clients.clone() };
                 // the supervisor has tried it
                 if let Ok(acceptor) = key.acceptor() {
-                    desk.take_key(acceptor);
+                    desk.take_key(acceptor, key.certificate());
                 }
             }
             (Word::Ready, _) => drop(tokio::spawn(tell_ready(Arc::clone(&sampled), control.try_clone()?))),
@@ -192,7 +196,10 @@ fn routes(sampled: &Arc<Sampled>, setup: Setup) -> Guarded {
 pub(super) fn routes_for_tests() -> Guarded {
     let identity = Identity { host: "made".to_owned(), machine: "made".to_owned() };
     let house = House { own: 0, acts: false, open: false, descriptors: 1024 };
-    routes(&Sampled::new(), Setup { identity, house, thresholds: Thresholds::default(), metrics_series: 500 })
+    routes(
+        &Sampled::new(),
+        Setup { identity, house, thresholds: Thresholds::default(), metrics_series: 500, hosts: Vec::new() },
+    )
 }
 
 /// Tells the supervisor as soon as there is something to serve.

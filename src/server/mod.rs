@@ -94,6 +94,8 @@ pub struct Settings {
     pub insecure: bool,
     /// Time series that a scrape of `/metrics` gets at most.
     pub metrics_series: usize,
+    /// Names that people know this host by, besides its own and those of its certificate.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Settings {
@@ -112,6 +114,7 @@ impl Default for Settings {
             state: PathBuf::new(),
             insecure: false,
             metrics_series: METRICS_SERIES,
+            hosts: Vec::new(),
         }
     }
 }
@@ -282,8 +285,8 @@ fn front(configured: Configuration, control: UnixStream, log: &Log) -> Result<()
     let thresholds = Thresholds::new(&threshold, schedule::tables().iter().copied());
     // the supervisor takes no configuration with others
     let thresholds = thresholds.map_err(|_| Error::Settings("a threshold makes no sense".to_owned()))?;
-    let metrics_series = serve.metrics_series;
-    Ok(front::run(control, front::Setup { identity, house, thresholds, metrics_series })?)
+    let (metrics_series, hosts) = (serve.metrics_series, serve.hosts);
+    Ok(front::run(control, front::Setup { identity, house, thresholds, metrics_series, hosts })?)
 }
 
 /// Says which walls do not stand; the others do.

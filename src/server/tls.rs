@@ -79,6 +79,11 @@ impl Identity {
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| TlsError::Key(error.to_string()))
     }
 
+    /// The own certificate.
+    pub(super) fn certificate(&self) -> Option<CertificateDer<'static>> {
+        Self::certificates(&self.pem).ok()?.into_iter().next()
+    }
+
     /// What clients know the agent by.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::model::{State, Status};
+use crate::server::head::guard;
 use crate::store::expr::{ExprError, nearest};
 
 /// Something to send.
@@ -64,7 +65,7 @@ impl Answer {
         };
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media));
         response.headers_mut().extend(self.headers);
-        guard(&mut response);
+        guard(response.headers_mut());
         response
     }
 }
@@ -77,12 +78,6 @@ fn tag(bytes: &[u8]) -> String {
     }
     tag.push('"');
     tag
-}
-
-/// Nobody between keeps a response, and a browser takes it for what it says it is.
-fn guard(response: &mut Response) {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 /// Why there is no answer.
@@ -173,7 +168,7 @@ impl IntoResponse for Refusal {
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
-        guard(&mut response);
+        guard(response.headers_mut());
         response
     }
 }

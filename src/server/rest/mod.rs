@@ -24,7 +24,7 @@ use axum::routing::get;
 
 use self::answer::{Answer, Refusal};
 use self::query::{Parameter, Query};
-use super::caller::{Caller, Guarded, Need};
+use super::caller::{Caller, Guarded, Need, is_grpc};
 use super::events::Events;
 use super::sampled::Sampled;
 
@@ -227,8 +227,7 @@ pub fn read(target: &str, accept: &str) -> u16 {
 
 /// What is answered on a path that nothing is at.
 pub(super) async fn unknown(request: Request) -> Response {
-    let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
-    if request.headers().get(header::CONTENT_TYPE).is_some_and(is_grpc) {
+    if is_grpc(request.headers()) {
         return tonic::Status::unimplemented("there is no such method").into_http::<axum::body::Body>();
     }
     let path = request.uri().path();

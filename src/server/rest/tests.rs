@@ -3,16 +3,16 @@
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use serde_json::Value;
-use tower::ServiceExt as _;
 
 use super::*;
+use crate::server::caller::Served;
 
 /// A front whose sampler has said nothing yet.
-fn silent() -> axum::Router {
+fn silent() -> Served {
     let sampled = Sampled::new();
     let events = Events::new(&sampled, crate::store::level::Thresholds::default());
     let guarded = routes(Guarded::new(), &sampled, &events, 500);
-    guarded.into_router().fallback(unknown)
+    guarded.served(unknown)
 }
 
 /// Somebody who may see everything.
@@ -25,7 +25,7 @@ async fn ask(method: Method, path: &str, headers: &[(&str, &str)]) -> (StatusCod
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = silent().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let response = silent().answer(request.body(Body::empty()).unwrap()).await;
     let (parts, body) = response.into_parts();
     let is_stream = parts.headers.get("content-type").is_some_and(|media| media == events::MEDIA);
     let body =
@@ -150,11 +150,11 @@ fn more_readers_of_events_than_there_are_places_are_sent_away() {
         let ask = || {
             let request = Request::builder().uri("/api/v1/events").extension(root());
             let request = request.body(Body::empty()).unwrap();
-            router.clone().oneshot(request)
+            router.answer(request)
         };
         let mut open = Vec::new();
         loop {
-            let response = ask().await.unwrap();
+            let response = ask().await;
             if response.status() != StatusCode::OK {
                 assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
                 break;
@@ -163,7 +163,7 @@ fn more_readers_of_events_than_there_are_places_are_sent_away() {
             assert!(open.len() <= 1000);
         }
         open.pop();
-        assert_eq!(ask().await.unwrap().status(), StatusCode::OK);
+        assert_eq!(ask().await.status(), StatusCode::OK);
     });
 }
 
