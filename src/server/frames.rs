@@ -60,12 +60,13 @@ impl Frames {
         self.filled == 0 && self.rest == 0
     }
 
-    /// Passes bytes up to the end of the next head; how many, and the frame.
+    /// Passes bytes up to the end of a frame or of the next head; how many, and the frame whose head it is.
     fn next(&mut self, bytes: &[u8], from: usize) -> (usize, Option<Frame>) {
         let mut at = from;
         let skipped = self.rest.min(bytes.len() - at);
         (self.rest, at) = (self.rest - skipped, at + skipped);
-        if self.rest > 0 {
+        // where a frame ends is where it may be the last one
+        if skipped > 0 {
             return (at, None);
         }
         let begin = (self.filled == 0).then_some(at);
