@@ -232,7 +232,9 @@ impl Shared {
             state.rows.push(Arc::new(row));
         }
         let State { places, parts, .. } = &mut *state;
-        parts.values_mut().for_each(|parts| parts.retain(|id, _| places.contains_key(id)));
+        for parts in parts.values_mut() {
+            parts.retain(|id, _| places.contains_key(id));
+        }
         (state.dirty, state.moved) = (true, true);
     }
 
