@@ -12,11 +12,15 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netglance::browse::{self, Entry, Fleet, Options, Speak};
+use netglance::browse::list::Usual;
+use netglance::browse::{self, Entry, Fleet, Options, Roster, Source, Speak, What};
 use netglance::client::{Access, Certificate, Error, Fingerprint, KeyError, KnownHosts, RemoteHost, Secret, Target};
 use netglance::model::{Connection, Host as _};
 use netglance::store::level::Thresholds;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -332,7 +336,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(hosts: Vec<Entry>, access: Access) -> Self {
+    fn start(hosts: impl Into<Roster>, access: Access) -> Self {
         let (sender, changes) = std::sync::mpsc::channel();
         let sender = std::sync::Mutex::new(sender);
         let levels = Arc::new(Thresholds::new(&Vec::new(), browse::tables().iter().copied()).unwrap());
@@ -348,8 +352,8 @@ impl Watched {
         let word = |row, column: &str| {
             rows.cell(row, rows.table().position(column).unwrap()).text().unwrap_or_default().to_owned()
         };
-        let row = (0..rows.len()).find(|row| word(*row, "host") == name).unwrap();
-        (word(row, "state"), word(row, "reason"))
+        let row = (0..rows.len()).find(|row| word(*row, "host") == name);
+        row.map_or_else(Default::default, |row| (word(row, "state"), word(row, "reason")))
     }
 
     /// Waits until a host is so, and tells the reason.
@@ -475,7 +479,7 @@ fn an_agent_with_an_authority_serves_whom_it_has_signed() {
         speak: Speak { tls: true, cert: cert.clone(), ..Speak::default() },
         ..Entry::of(format!("127.0.0.{}:{port}", n + 1).parse().unwrap())
     };
-    let hosts = certificates.iter().enumerate().map(host).collect();
+    let hosts: Vec<Entry> = certificates.iter().enumerate().map(host).collect();
     let watched = Watched::start(hosts, Access { accept_new: true, ..agent.access() });
     for (name, _, why) in &certificates {
         let told = watched.becomes(name, if why.is_empty() { "live" } else { "protected" });
@@ -483,49 +487,194 @@ fn an_agent_with_an_authority_serves_whom_it_has_signed() {
     }
 }
 
+/// Somebody who speaks TLS with a key that nobody knows, and would take any certificate.
+struct Stranger {
+    target: Target,
+    print: Fingerprint,
+    /// How the first connection ended, and whether there was a certificate.
+    heard: std::thread::JoinHandle<(String, bool)>,
+}
+
+impl Stranger {
+    fn start(authority: &Authority) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let made = rcgen::generate_simple_self_signed(["agent".to_owned()]).unwrap();
+        let certificate = CertificateDer::from(made.cert.der().to_vec());
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let print = Fingerprint::of(&certificate).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(rustls::pki_types::pem::PemObject::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+        let asking = rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.unwrap().with_client_cert_verifier(asking.build().unwrap());
+        let mut config = config.with_single_cert(vec![certificate], key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let heard = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+            let outcome = loop {
+                if let Err(cause) = tls.complete_io(&mut stream) {
+                    break cause.to_string();
+                }
+                if !tls.is_handshaking() {
+                    break "spoken with".to_owned();
+                }
+            };
+            (outcome, tls.peer_certificates().is_some())
+        });
+        Self { target, print, heard }
+    }
+
+    /// The client ended the connection when it had seen the key: nothing was said over it.
+    fn has_heard_nothing(self) {
+        let (outcome, certified) = self.heard.join().unwrap();
+        assert!(outcome.contains("alert") && !certified, "{outcome}");
+    }
+}
+
 #[test]
 fn a_stranger_who_speaks_tls_hears_neither_token_nor_certificate() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let target: Target = listener.local_addr().unwrap().to_string().parse().unwrap();
-    let made = rcgen::generate_simple_self_signed(["agent".to_owned()]).unwrap();
-    let certificate = CertificateDer::from(made.cert.der().to_vec());
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let print = Fingerprint::of(&certificate).unwrap();
-    // one that would take any certificate of a client
-    let dir = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(rustls::pki_types::pem::PemObject::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
-    let asking =
-        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
-    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let mut config =
-        config.with_client_cert_verifier(asking.unwrap()).with_single_cert(vec![certificate], key).unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let config = Arc::new(config);
-    let heard = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut tls = rustls::ServerConnection::new(config).unwrap();
-        let outcome = loop {
-            if let Err(cause) = tls.complete_io(&mut stream) {
-                break cause.to_string();
-            }
-            if !tls.is_handshaking() {
-                break "spoken with".to_owned();
-            }
-        };
-        (outcome, tls.peer_certificates().is_some())
-    });
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let stranger = Stranger::start(&authority);
     let token_file = Some(private(&dir, "token", "ng_canary"));
     let cert = Some(authority.sign(&dir, "own", 2999));
     let speak = Speak { tls: true, token_file, cert, ..Speak::default() };
-    let host = Entry { name: "stranger".into(), speak, ..Entry::of(target) };
+    let host = Entry { name: "stranger".into(), speak, ..Entry::of(stranger.target.clone()) };
     let known = Some(KnownHosts::at(dir.path().join("known_hosts")));
     let watched = Watched::start(vec![host], Access { known, ..Access::default() });
-    assert!(watched.becomes("stranger", "protected").contains(&print.to_string()));
-    let (outcome, certified) = heard.join().unwrap();
-    assert!(outcome.contains("alert") && !certified, "{outcome}");
+    assert!(watched.becomes("stranger", "protected").contains(&stranger.print.to_string()));
+    stranger.has_heard_nothing();
     assert!(Certificate::read(&dir.path().join("own"), &dir.path().join("token")).is_err());
+}
+
+/// A name in the form of the wire.
+fn labels(labels: &[&str]) -> Vec<u8> {
+    let label = |label: &&str| [&[label.len() as u8], label.as_bytes()].concat();
+    labels.iter().flat_map(label).chain([0]).collect()
+}
+
+/// A record of the wire: its name, type, and what it holds, good for two minutes.
+fn record(name: &[u8], kind: u16, data: &[u8]) -> Vec<u8> {
+    let fields = [kind, 1, 0, 120, data.len() as u16].map(u16::to_be_bytes);
+    [name, &fields.concat(), data].concat()
+}
+
+fn service(port: u16, host: &[u8]) -> Vec<u8> {
+    [[0, 0, port].map(u16::to_be_bytes).concat(), host.to_vec()].concat()
+}
+
+/// An answer to a question, with its name and records.
+fn answer(question: &[u8], flags: u16, records: &[Vec<u8>]) -> Vec<u8> {
+    let end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+    let head = [flags, 1, records.len() as u16, 0, 0].map(u16::to_be_bytes).concat();
+    [&question[..2], &head, &question[12..end], &records.concat()].concat()
+}
+
+/// A name server that knows the SRV records of one name, and has room for them over TCP only.
+fn name_server(name: &'static [&'static str], records: Vec<Vec<u8>>) -> std::net::SocketAddr {
+    let stream = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let datagram = std::net::UdpSocket::bind(stream.local_addr().unwrap()).unwrap();
+    let place = stream.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut question = [0; 512];
+        while let Ok((length, from)) = datagram.recv_from(&mut question) {
+            let question = &question[..length];
+            let is_known = question[12..].starts_with(&labels(name));
+            // to somebody else's question first, which counts for nothing
+            let mut other = answer(question, 0x8183, &[]);
+            other[0] ^= 1;
+            datagram.send_to(&other, from).unwrap();
+            datagram.send_to(&answer(question, if is_known { 0x8380 } else { 0x8183 }, &[]), from).unwrap();
+        }
+    });
+    std::thread::spawn(move || {
+        for mut stream in stream.incoming().map_while(Result::ok) {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut question = vec![0; u16::from_be_bytes(length).into()];
+            stream.read_exact(&mut question).unwrap();
+            let answer = answer(&question, 0x8180, &records);
+            stream.write_all(&[&(answer.len() as u16).to_be_bytes(), answer.as_slice()].concat()).unwrap();
+        }
+    });
+    place
+}
+
+#[test]
+fn hosts_that_a_name_server_names_are_trusted_by_their_keys_on_loopback_too() {
+    let (agent, token) = guarded();
+    let KeyError::Unknown(key) = agent.key(&agent.access()) else { panic!() };
+    let port: u16 = agent.address.rsplit_once(':').unwrap().1.parse().unwrap();
+    let host = |last: &'static str| labels(&["127", "0", "0", last]);
+    let name = labels(&["_netglance", "_tcp", "example"]);
+    let data = [service(port, &host("2")), service(port, &host("3")), service(port, &labels(&["no host"]))];
+    let records = data.iter().map(|data| record(&name, 33, data)).collect();
+    let server = name_server(&["_netglance", "_tcp", "example"], records);
+    let access = agent.access();
+    access.known.as_ref().unwrap().remember(&format!("127.0.0.2:{port}").parse().unwrap(), key).unwrap();
+    let token_file = Some(private(&agent.dir, "token", token.reveal()));
+    let usual = Usual { speak: Speak { token_file, ..Speak::default() }, ..Usual::default() };
+    let source =
+        |name: &str| Source { what: What::Srv { name: name.to_owned(), servers: vec![server] }, usual: usual.clone() };
+    let sources = vec![source("_netglance._tcp.example"), source("_netglance._tcp.nowhere")];
+    // what the access says of loopback does not count: whoever answers says where a host is
+    let watched = Watched::start(Roster { hosts: Vec::new(), sources }, Access { tls: false, ..access });
+    watched.becomes(&format!("127.0.0.2:{port}"), "live");
+    let told = watched.becomes(&format!("127.0.0.3:{port}"), "protected");
+    assert!(told.contains(&key.to_string()), "{told}");
+    assert!(watched.becomes(&format!("no host:{port}"), "wrong").contains("is no agent"));
+    assert!(watched.becomes("_netglance._tcp.nowhere", "unreachable").contains("no such name"));
+    // a list without them forgets them
+    watched.fleet.reload(vec![Entry::of("127.0.0.2:1".parse().unwrap())].into());
+    watched.becomes("127.0.0.2:1", "unreachable");
+    assert_eq!(watched.fleet.latest().get("fleet").unwrap().now.as_ref().unwrap().rows.len(), 1);
+}
+
+#[test]
+fn root_a_neighbor_who_says_that_he_is_an_agent_is_told_nothing() {
+    use rustix::thread::UnshareFlags;
+    support::space::within(UnshareFlags::NEWNET, || {
+        support::space::ip("link set lo up multicast on\nroute add 224.0.0.0/4 dev lo\n");
+        let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+        let stranger = Stranger::start(&authority);
+        let Target::Tcp { port, .. } = stranger.target else { panic!() };
+        let group = std::net::Ipv4Addr::new(224, 0, 0, 251);
+        let socket = std::net::UdpSocket::bind("0.0.0.0:5353").unwrap();
+        socket.join_multicast_v4(&group, &std::net::Ipv4Addr::LOCALHOST).unwrap();
+        std::thread::spawn(move || {
+            let mut question = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut question) {
+                let name = labels(&["_netglance", "_tcp", "local"]);
+                let instance = labels(&["hv01\u{1b}[2J", "_netglance", "_tcp", "local"]);
+                let host = labels(&["hv01", "local"]);
+                let records = [
+                    record(&name, 12, &instance),
+                    record(&instance, 33, &service(port, &host)),
+                    record(&host, 1, &[127, 0, 0, 1]),
+                ];
+                // nonsense first
+                socket.send_to(&[0xff; 40], from).unwrap();
+                socket.send_to(&answer(&question[..length], 0x8400, &records), from).unwrap();
+            }
+        });
+        let cert = Some(authority.sign(&dir, "own", 2999));
+        let speak = Speak { token_file: Some(private(&dir, "token", "ng_canary")), cert, ..Speak::default() };
+        let source = |interface: &str| Source {
+            what: What::Neighbors { interface: interface.to_owned() },
+            usual: Usual { speak: speak.clone(), ..Usual::default() },
+        };
+        let known = Some(KnownHosts::at(dir.path().join("known_hosts")));
+        // even one who takes every new key for right
+        let access = Access { known, accept_new: true, ..Access::default() };
+        let sources = vec![source("lo"), source("none")];
+        let watched = Watched::start(Roster { hosts: Vec::new(), sources }, access);
+        let told = watched.becomes("hv01\\x1b[2J", "protected");
+        assert!(told.contains(&stranger.print.to_string()), "{told}");
+        assert!(!dir.path().join("known_hosts").exists());
+        watched.becomes("neighbors behind none", "unreachable");
+        stranger.has_heard_nothing();
+    });
 }

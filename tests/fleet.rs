@@ -248,6 +248,9 @@ fn hosts_that_stay_on_a_list_keep_their_connections_when_it_changes() {
     for host in [&gone, &stays] {
         assert!(matches!(host.connection(), Connection::Live { .. }), "whoever looks at a host keeps it");
     }
+    // what it tells has come to be: those that stayed would have been asked by now
+    let load = position("load", "per_cpu").unwrap();
+    changed(&changes, "what the new one tells", || !rows(&fleet).cell(0, load).is_missing());
     assert_eq!(agents.simulated.watched.load(Ordering::Relaxed), streams + 1, "only the new one was asked");
     drop(gone);
     changed(&changes, "the end of its connection", || agents.simulated.connections.load(Ordering::Relaxed) == 2);

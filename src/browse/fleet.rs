@@ -104,7 +104,7 @@ impl Fleet {
             .build()?;
         let house = House::new(Arc::clone(&shared), options.access, runtime.handle().clone());
         let roll = Roll::new(house);
-        roll.tell(0, options.hosts.hosts);
+        roll.follow(options.hosts);
         shared.publish(false);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let publishing = Arc::clone(&shared);
@@ -123,7 +123,7 @@ impl Fleet {
 
     /// Follows a list that has changed: hosts that stay keep their connections.
     pub fn reload(&self, hosts: Roster) {
-        self.roll.tell(0, hosts.hosts);
+        self.roll.follow(hosts);
     }
 
     /// Somebody may have done something about hosts that refuse, such as to accept a key: they are tried again.

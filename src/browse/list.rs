@@ -4,6 +4,7 @@
 //! out: what is there twice or makes no sense stays, and says so.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::dns;
+use super::source::{Source, What};
 use super::speak::Speak;
 use super::table::Link;
 use crate::client::{Fingerprint, FingerprintError, PORT, Target};
@@ -44,18 +47,20 @@ pub struct Entry {
 pub struct Roster {
     /// The hosts that are written down.
     pub hosts: Vec<Entry>,
+    /// Where more of them are found.
+    pub sources: Vec<Source>,
 }
 
 impl Roster {
     /// Whether there is nobody.
     pub fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
+        self.hosts.is_empty() && self.sources.is_empty()
     }
 }
 
 impl From<Vec<Entry>> for Roster {
     fn from(hosts: Vec<Entry>) -> Self {
-        Self { hosts }
+        Self { hosts, sources: Vec::new() }
     }
 }
 
@@ -66,12 +71,14 @@ pub struct List {
     pub hosts: Vec<Entry>,
     /// `file_sd` files of Prometheus with more of them.
     pub file_sd: Vec<PathBuf>,
+    /// Name servers and neighbors that know more of them.
+    pub sources: Vec<Source>,
     /// What holds for hosts of which nothing else is said.
     pub usual: Usual,
 }
 
 /// What a list says of all its hosts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Usual {
     /// Time between two looks.
     pub interval: Duration,
@@ -108,6 +115,12 @@ struct Written {
     tls: bool,
     #[serde(default, rename = "file_sd")]
     more: Vec<PathBuf>,
+    #[serde(default)]
+    srv: Vec<Spanned<String>>,
+    #[serde(default)]
+    name_servers: Vec<Spanned<String>>,
+    #[serde(default)]
+    mdns: Vec<String>,
     #[serde(default)]
     host: Vec<HostSettings>,
 }
@@ -175,7 +188,39 @@ pub fn read(text: &str) -> Result<List, Mistake> {
     }
     let usual = Usual { interval: file.interval.map_or(INTERVAL, |interval| interval.0), speak };
     let hosts = file.host.into_iter().map(|host| entry(host, &usual)).collect::<Result<_, _>>()?;
-    Ok(List { hosts, file_sd: file.more, usual })
+    let sources = sources(file.srv, &file.name_servers, file.mdns, &usual)?;
+    Ok(List { hosts, file_sd: file.more, sources, usual })
+}
+
+/// Who is asked for hosts.
+fn sources(
+    names: Vec<Spanned<String>>,
+    servers: &[Spanned<String>],
+    interfaces: Vec<String>,
+    usual: &Usual,
+) -> Result<Vec<Source>, Mistake> {
+    let wrong = |of: &Spanned<String>, message: &str, hint: &str| Mistake {
+        span: Some(of.span()),
+        message: message.to_owned(),
+        hint: hint.to_owned(),
+    };
+    let server = |server: &Spanned<String>| {
+        let address = server.get_ref().parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+        let known = address.or_else(|_| server.get_ref().parse::<SocketAddr>());
+        known.map_err(|_| wrong(server, "no address of a name server", "write 10.0.0.53, or 10.0.0.53:53"))
+    };
+    let servers: Vec<SocketAddr> = servers.iter().map(server).collect::<Result<_, _>>()?;
+    let mut sources = Vec::new();
+    for name in names {
+        if dns::Name::parse(name.get_ref()).is_none() {
+            return Err(wrong(&name, "no name of SRV records", "write for example _netglance._tcp.example.net"));
+        }
+        let what = What::Srv { name: name.into_inner(), servers: servers.clone() };
+        sources.push(Source { what, usual: usual.clone() });
+    }
+    let neighbors = interfaces.into_iter().map(|interface| What::Neighbors { interface });
+    sources.extend(neighbors.map(|what| Source { what, usual: usual.clone() }));
+    Ok(sources)
 }
 
 fn entry(host: HostSettings, usual: &Usual) -> Result<Entry, Mistake> {
@@ -216,6 +261,7 @@ fn entry(host: HostSettings, usual: &Usual) -> Result<Entry, Mistake> {
         cert_key,
         tls: host.tls.unwrap_or(speak.tls),
         insecure: host.insecure,
+        found: false,
     };
     if let Some(why) = speak.contradiction() {
         let hint = "take one of them away".to_owned();
@@ -289,6 +335,8 @@ mod tests {
             ("[[host]]\naddress = 'a'\ngruops = []\n", "gruops"),
             ("interval = 'soon'\n", "'soon'"),
             ("cert_key = 'k'\n", "'k'"),
+            ("srv = ['a..b']\n", "'a..b'"),
+            ("name_servers = ['ns1']\n", "'ns1'"),
             ("[[host]]\naddress = 'a'\nkey = 'SHA1:x'\n", "'SHA1:x'"),
             ("[[host]]\naddress = 'a'\ninsecure = true\ntoken_file = 't'\n", "'a'"),
         ] {

@@ -4,6 +4,7 @@
 //! whatever its state. One thread keeps one connection to each of them and watches the few columns that are shown; which
 //! ones can be shown is written in the schema of the other tables (`summary`), and here none is named.
 
+mod dns;
 pub mod file_sd;
 mod fleet;
 mod group;
@@ -12,6 +13,7 @@ pub mod list;
 mod merged;
 mod roll;
 mod rows;
+mod source;
 mod speak;
 mod summary;
 mod table;
@@ -20,6 +22,7 @@ pub use fleet::{Fleet, Options};
 pub use group::{GroupRow, after, is_group, within};
 pub use list::{Entry, Roster};
 pub use merged::by;
+pub use source::{Source, What};
 pub use speak::Speak;
 pub use summary::thresholds;
 pub use table::{FleetRow, Link, position, tables};

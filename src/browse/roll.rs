@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::fleet::Shared;
 use super::keep::{Seat, Wanted};
-use super::list::{self, Entry};
+use super::list::{self, Entry, Roster};
 use super::rows::AllAsked;
+use super::source::Source;
 use super::summary;
 use crate::client::{Access, Line};
 use crate::model::{Text, lock};
@@ -100,6 +101,11 @@ struct State {
     next: u64,
     /// Hosts by where they come from, in the order of the list.
     parts: BTreeMap<usize, Vec<Entry>>,
+    /// Who is asked for hosts, and with which tasks.
+    sources: Vec<Source>,
+    asking: Vec<AbortHandle>,
+    /// Places that were given away.
+    given: usize,
 }
 
 impl Roll {
@@ -113,9 +119,31 @@ impl Roll {
         &self.house
     }
 
+    /// Follows a list: its hosts come first, then those that others know. Who is asked already is not asked anew.
+    pub(super) fn follow(self: &Arc<Self>, roster: Roster) {
+        let mut state = lock(&self.state);
+        if state.sources != roster.sources {
+            state.asking.drain(..).for_each(|task| task.abort());
+            state.parts.clear();
+            for source in &roster.sources {
+                state.given += 1;
+                let task = self.house.runtime.spawn(source.clone().follow(state.given, Arc::clone(self)));
+                state.asking.push(task.abort_handle());
+            }
+            state.sources = roster.sources;
+        }
+        drop(state);
+        self.tell(0, roster.hosts);
+    }
+
     /// Says which hosts come from one place, and what must be watched then; a place with nobody is forgotten.
     pub(super) fn tell(&self, place: usize, hosts: Vec<Entry>) {
         let mut state = lock(&self.state);
+        // somebody who was asked before may still be about to tell
+        let asked = state.given.saturating_sub(state.asking.len());
+        if place > 0 && place <= asked {
+            return;
+        }
         if hosts.is_empty() {
             state.parts.remove(&place);
         } else {

@@ -25,6 +25,9 @@ pub struct Speak {
     pub tls: bool,
     /// Whether plain text is spoken with another host, which is told nothing secret then.
     pub insecure: bool,
+    /// Whether a neighbor has said that the host is there, and nobody has written it down: a person must have accepted its
+    /// key, whatever is taken for right elsewhere.
+    pub found: bool,
 }
 
 impl Speak {
@@ -68,8 +71,10 @@ impl Speak {
             access.certificate = Some(Arc::new(certificate));
         }
         access.pin = self.key;
+        access.accept_new &= !self.found;
         access.tls |= self.tls;
-        access.plain &= !(self.tls || self.key.is_some() || self.token_file.is_some() || self.cert.is_some());
+        access.plain &=
+            !(self.found || self.tls || self.key.is_some() || self.token_file.is_some() || self.cert.is_some());
         Ok(access)
     }
 
@@ -116,6 +121,9 @@ mod tests {
         assert_eq!(said(&own), (Some("ng_own".to_owned()), false, false));
         assert_eq!(said(&Speak { insecure: true, ..Speak::default() }), (None, true, false));
         assert_eq!(said(&Speak { tls: true, ..Speak::default() }), (Some("ng_all".to_owned()), false, true));
+        let found = Speak { tls: true, found: true, ..Speak::default() };
+        let access = found.access(&Access { accept_new: true, ..general.clone() }).ok().unwrap();
+        assert!(access.tls && !access.plain && !access.accept_new);
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
         let trouble = own.access(&general).err().unwrap();
         assert!(trouble.kind == TroubleKind::Protected && trouble.why.contains("chmod 600"), "{}", trouble.why);

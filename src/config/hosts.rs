@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use super::problem::{Problem, Problems, place};
 use super::watch::{Sought, Watch, follow};
 use super::{candidates, file};
+use crate::browse::Roster;
 use crate::browse::file_sd::{self, Language};
 use crate::browse::list::{self, Mistake};
-use crate::browse::{Entry, Roster};
 use crate::model::Text;
 
 /// The list beside the configuration.
@@ -44,7 +44,10 @@ pub fn hosts(named: Option<&Path>) -> Result<Roster, Problems> {
     let (mut roster, mut problems) = (Roster::default(), Vec::new());
     for path in lists(named)? {
         match read(&path) {
-            Ok(found) => roster.hosts.extend(found),
+            Ok(found) => {
+                roster.hosts.extend(found.hosts);
+                roster.sources.extend(found.sources);
+            }
             Err(Problems(found)) => problems.extend(found),
         }
     }
@@ -88,7 +91,7 @@ fn sought(named: Option<&Path>, more: Vec<PathBuf>) -> Sought {
 pub fn check(path: &Path) -> Result<(), Problems> {
     // many hosts share one token
     let mut causes = BTreeMap::new();
-    for entry in read(path)? {
+    for entry in read(path)?.hosts {
         if let Err(cause) = entry.speak.check() {
             causes.entry(cause.to_string()).or_insert(entry.name);
         }
@@ -142,7 +145,7 @@ fn parsed(path: &Path, text: &str) -> Result<list::List, Problem> {
 }
 
 /// The hosts of one list.
-fn read(path: &Path) -> Result<Vec<Entry>, Problems> {
+fn read(path: &Path) -> Result<Roster, Problems> {
     let mut list = parsed(path, &text(path)?)?;
     // a name in a list is one beside it
     let dir = path.parent().unwrap_or(Path::new(""));
@@ -158,10 +161,11 @@ fn read(path: &Path) -> Result<Vec<Entry>, Problems> {
             Err(problem) => problems.push(problem),
         }
     }
-    for host in &mut list.hosts {
-        host.speak = std::mem::take(&mut host.speak).beside(dir);
+    let speaks = list.hosts.iter_mut().map(|host| &mut host.speak);
+    for speak in speaks.chain(list.sources.iter_mut().map(|source| &mut source.usual.speak)) {
+        *speak = std::mem::take(speak).beside(dir);
     }
-    if problems.is_empty() { Ok(list.hosts) } else { Err(Problems(problems)) }
+    if problems.is_empty() { Ok(Roster { hosts: list.hosts, sources: list.sources }) } else { Err(Problems(problems)) }
 }
 
 fn problem(path: &Path, text: &str, mistake: Mistake) -> Problem {
