@@ -68,7 +68,9 @@ pub enum Command {
     Token(TokenCommand),
     /// Show many hosts through their agents, one row for each.
     ///
-    /// Without a HOST: those of hosts.toml and of hosts.d/*.toml beside the configuration. Enter opens a host.
+    /// Without a HOST: those of hosts.toml and of hosts.d/*.toml beside the configuration. Enter opens a host, Esc comes
+    /// back, j groups the hosts by group, state and version. The name of a table after a colon, such as :process, shows
+    /// the rows of all hosts together; Enter opens the host of a row at that row.
     Browse(Browse),
     /// Print the rows of a table.
     Show(Show),
