@@ -205,8 +205,22 @@ fn everything_that_the_package_installs_is_there_or_made() {
     assert!(made.success());
     let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
-    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let deb = &manifest["package"]["metadata"]["deb"];
+    let assets = deb["assets"].as_array().unwrap();
     assert!(assets.len() > 8);
+    // the units go where systemd finds them, by their names
+    let units = deb["systemd-units"]["unit-scripts"].as_str().unwrap();
+    for unit in ["netglance.service", "netglance.socket"] {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(units).join(unit).is_file(), "{unit}");
+    }
+    let changelog = deb["changelog"].as_str().unwrap().strip_prefix("target/packaging/").unwrap();
+    let read = Command::new("dpkg-parsechangelog")
+        .arg("-l")
+        .arg(dir.path().join(changelog))
+        .args(["-S", "Version"])
+        .output()
+        .expect("dpkg-parsechangelog, of the Debian package dpkg-dev, runs");
+    assert_eq!(String::from_utf8_lossy(&read.stdout).trim(), concat!(env!("CARGO_PKG_VERSION"), "-1"), "{read:?}");
     for asset in assets {
         let source = asset[0].as_str().unwrap();
         let here = match source.strip_prefix("target/packaging/") {
