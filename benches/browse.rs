@@ -22,6 +22,7 @@ use netglance::store::level::Thresholds;
 use rustix::time::{ClockId, clock_gettime};
 use simulated::Simulated;
 
+#[expect(clippy::unwrap_used, reason = "the tests have it too, where a panic is a failure")]
 #[path = "../tests/simulated/mod.rs"]
 mod simulated;
 
@@ -58,7 +59,7 @@ fn agents() -> Result<(), Failure> {
     let flapping = simulated.clone();
     std::thread::spawn(move || {
         loop {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             runtime.block_on(async {
                 let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORTS.1));
                 if let Ok(listener) = tokio::net::TcpListener::bind(any).await {
@@ -131,14 +132,6 @@ fn alone() -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// How many hosts are in a state.
-fn count(fleet: &Fleet, wanted: &str) -> usize {
-    let latest = fleet.latest();
-    let Some(now) = latest.get("fleet").and_then(|state| state.now.as_ref()) else { return 0 };
-    let at = now.rows.table().position("state").unwrap_or_default();
-    (0..now.rows.len()).filter(|row| now.rows.cell(*row, at).text() == Some(wanted)).count()
-}
-
 /// CPU time of this process in seconds.
 fn cpu() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
@@ -155,84 +148,127 @@ fn memory() -> (u64, u64) {
     (of("VmRSS:").unwrap_or_default(), of("VmHWM:").unwrap_or_default())
 }
 
+/// Many hosts, and when something is told of them.
+struct Browsed {
+    fleet: Arc<Fleet>,
+    changes: std::sync::mpsc::Receiver<()>,
+}
+
+impl Browsed {
+    fn start(entries: Vec<Entry>) -> Result<Self, Failure> {
+        let (sender, changes) = std::sync::mpsc::channel();
+        let sender = Mutex::new(sender);
+        let told = Arc::new(move || {
+            // the last samples come after the end
+            let _ = sender.lock().map(|sender| sender.send(()));
+        });
+        let levels = Thresholds::new(&Vec::new(), browse::tables().iter().copied()).map_err(|_| "thresholds")?;
+        let options = Options { hosts: entries.into(), access: Access::default(), levels: Arc::new(levels) };
+        Ok(Self { fleet: Fleet::start(options, told)?, changes })
+    }
+
+    /// How many hosts are in a state.
+    fn count(&self, wanted: &str) -> usize {
+        let latest = self.fleet.latest();
+        let Some(now) = latest.get("fleet").and_then(|state| state.now.as_ref()) else { return 0 };
+        let at = now.rows.table().position("state").unwrap_or_default();
+        (0..now.rows.len()).filter(|row| now.rows.cell(*row, at).text() == Some(wanted)).count()
+    }
+
+    fn wait(&self) -> Result<(), Failure> {
+        Ok(self.changes.recv_timeout(PATIENCE)?)
+    }
+}
+
+/// Hosts that live, that do not answer, and that come and go.
+fn entries(live: usize, black: usize, flapping: usize) -> Result<Vec<Entry>, Failure> {
+    let places = (0..live).map(|n| address(1, n, PORTS.0));
+    let places = places.chain((0..black).map(|n| address(2, n, PORTS.0)));
+    let places = places.chain((0..flapping).map(|n| address(3, n, PORTS.1)));
+    places.map(|place| Ok(Entry::of(place.to_string().parse()?))).collect()
+}
+
+/// From the first moment until all that live are live.
+fn begin(entries: Vec<Entry>, live: usize) -> Result<Browsed, Failure> {
+    let mut out = std::io::stdout();
+    let begun = Instant::now();
+    let browsed = Browsed::start(entries)?;
+    writeln!(out, "all rows are there after {:.2} s", begun.elapsed().as_secs_f64())?;
+    let mut first = false;
+    while browsed.count("live") < live {
+        browsed.wait()?;
+        let now = browsed.count("live");
+        if !first && now > 0 {
+            first = true;
+            writeln!(out, "the first {now} are live after {:.2} s", begun.elapsed().as_secs_f64())?;
+        }
+    }
+    let spent = begun.elapsed().as_secs_f64();
+    writeln!(out, "all that live are live after {spent:.2} s, with {:.2} s of CPU", cpu())?;
+    Ok(browsed)
+}
+
+/// What it costs from then on.
+fn steady(browsed: &Browsed, agents: &Agents, span: Duration) -> Result<(), Failure> {
+    let (before, from, mut gap, mut last) = (cpu(), Instant::now(), Duration::ZERO, Instant::now());
+    let mut most = 0;
+    while from.elapsed() < span {
+        browsed.wait()?;
+        (gap, last) = (gap.max(last.elapsed()), Instant::now());
+        most = agents.counts.try_iter().fold(most, usize::max);
+    }
+    let (now, peak) = memory();
+    let share = (cpu() - before) * 100.0 / from.elapsed().as_secs_f64();
+    let gap = gap.as_secs_f64();
+    let mut out = std::io::stdout();
+    writeln!(out, "then {share:.0} % of a core, {now} MiB ({peak} at most), {most} connections at most")?;
+    let counts = ["live", "unreachable", "stale"].map(|state| format!("{} {state}", browsed.count(state)));
+    writeln!(out, "{}; samples at most {gap:.2} s apart", counts.join(", "))?;
+    Ok(())
+}
+
+/// What happens when all agents come back at once.
+fn return_of(browsed: &Browsed, live: usize) -> Result<(), Failure> {
+    while browsed.count("live") > 0 {
+        browsed.wait()?;
+    }
+    let agents = Agents::start()?;
+    let back = Instant::now();
+    // twice a second
+    let (mut known, mut fastest) = (std::collections::VecDeque::from([0; 2]), 0);
+    while browsed.count("live") < live && back.elapsed() < PATIENCE {
+        browsed.wait()?;
+        for count in agents.counts.try_iter() {
+            fastest = fastest.max(count.saturating_sub(known.pop_front().unwrap_or_default()));
+            known.push_back(count);
+        }
+    }
+    let (now, spent) = (browsed.count("live"), back.elapsed().as_secs_f64());
+    let mut out = std::io::stdout();
+    writeln!(out, "after all agents were started again {now} are live in {spent:.1} s, {fastest} a second at most")?;
+    Ok(())
+}
+
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().collect();
     if args.iter().any(|arg| arg == "--agents") {
         return agents();
     }
     let measured = args.iter().any(|arg| arg == "--bench");
-    let value =
-        |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)).map(String::as_str);
+    let value = |name: &str| {
+        let at = args.iter().position(|arg| arg == name)?;
+        args.get(at + 1).map(String::as_str)
+    };
     let hosts: usize = value("--hosts").unwrap_or(if measured { "1000" } else { "20" }).parse()?;
     let seconds: u64 = value("--seconds").unwrap_or(if measured { "30" } else { "1" }).parse()?;
-    let apart = alone()?;
-    raise_files();
-    let mut agents = Agents::start()?;
-    let (black, flapping) = if apart { (hosts / 10, hosts / 100) } else { (0, 0) };
+    let (black, flapping) = if alone()? { (hosts / 10, hosts / 100) } else { (0, 0) };
     let live = hosts - black - flapping;
-    let places = (0..live).map(|n| address(1, n, PORTS.0));
-    let places = places.chain((0..black).map(|n| address(2, n, PORTS.0)));
-    let places = places.chain((0..flapping).map(|n| address(3, n, PORTS.1)));
-    let entries: Vec<Entry> =
-        places.map(|place| Ok(Entry::of(place.to_string().parse()?))).collect::<Result<_, Failure>>()?;
-    println!("{hosts} hosts: {live} live, {black} black-holed, {flapping} come and go");
-    let (sender, changes) = std::sync::mpsc::channel();
-    let sender = Mutex::new(sender);
-    let told = Arc::new(move || {
-        // the last samples come after the end
-        let _ = sender.lock().map(|sender| sender.send(()));
-    });
-    let levels = Arc::new(Thresholds::new(&Vec::new(), browse::tables().iter().copied()).map_err(|_| "thresholds")?);
-    let begun = Instant::now();
-    let fleet = Fleet::start(Options { hosts: entries.into(), access: Access::default(), levels }, told)?;
-    println!("all rows are there after {:.2} s", begun.elapsed().as_secs_f64());
-    let mut first = None;
-    while count(&fleet, "live") < live {
-        changes.recv_timeout(PATIENCE)?;
-        if first.is_none() && count(&fleet, "live") > 0 {
-            first = Some(begun.elapsed());
-            println!("the first are live after {:.2} s: {}", begun.elapsed().as_secs_f64(), count(&fleet, "live"));
-        }
-    }
-    println!("all that live are live after {:.2} s, with {:.2} s of CPU", begun.elapsed().as_secs_f64(), cpu());
-    let (before, from, mut gap, mut last) = (cpu(), Instant::now(), Duration::ZERO, Instant::now());
-    let mut most = 0;
-    while from.elapsed() < Duration::from_secs(seconds) {
-        changes.recv_timeout(PATIENCE)?;
-        (gap, last) = (gap.max(last.elapsed()), Instant::now());
-        most = agents.counts.try_iter().fold(most, usize::max);
-    }
-    let (now, peak) = memory();
-    println!(
-        "then {:.0} % of a core, {now} MiB ({peak} at most), {most} connections at most, samples at most {:.2} s apart",
-        (cpu() - before) * 100.0 / from.elapsed().as_secs_f64(),
-        gap.as_secs_f64()
-    );
-    println!(
-        "{} live, {} unreachable, {} stale",
-        count(&fleet, "live"),
-        count(&fleet, "unreachable"),
-        count(&fleet, "stale")
-    );
+    raise_files();
+    let agents = Agents::start()?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{hosts} hosts: {live} live, {black} black-holed, {flapping} come and go")?;
+    let browsed = begin(entries(live, black, flapping)?, live)?;
+    steady(&browsed, &agents, Duration::from_secs(seconds))?;
     drop(agents);
-    while count(&fleet, "live") > 0 {
-        changes.recv_timeout(PATIENCE)?;
-    }
-    agents = Agents::start()?;
-    let back = Instant::now();
-    let (mut known, mut fastest) = (std::collections::VecDeque::from([0; 2]), 0);
-    while count(&fleet, "live") < live && back.elapsed() < PATIENCE {
-        changes.recv_timeout(PATIENCE)?;
-        for count in agents.counts.try_iter() {
-            // twice a second
-            fastest = fastest.max(count.saturating_sub(known.pop_front().unwrap_or_default()));
-            known.push_back(count);
-        }
-    }
-    println!(
-        "after all agents were started again: {} live after {:.1} s, {fastest} handshakes in a second at most",
-        count(&fleet, "live"),
-        back.elapsed().as_secs_f64()
-    );
-    Ok(())
+    return_of(&browsed, live)
 }
