@@ -400,6 +400,7 @@ fn prometheus_alerts_at_the_thresholds_of_the_configuration() {
     let config = dir.path().join("netglance.toml");
     let own = "[[threshold]]\ntable = \"link\"\ncolumn = \"rx_bytes\"\nrow = \"^lo$\"\nwarning = 0\n\
                [[threshold]]\ntable = \"link\"\ncolumn = \"rx_bytes\"\ncritical = 0\n\
+               [[threshold]]\ntable = \"cpu\"\ncolumn = \"used\"\nrow = \"^all$\"\nwarning = 0\n\
                [[threshold]]\ntable = \"load\"\ncolumn = \"tasks\"\nwarning = \"1000000\"\n";
     std::fs::write(&config, own).unwrap();
     let rules = printed(&["--config", config.to_str().unwrap(), "schema", "--rules"]);
@@ -415,6 +416,8 @@ fn prometheus_alerts_at_the_thresholds_of_the_configuration() {
     let (_, alerts) = state("NetglanceLinkRxBytes", "warning").unwrap();
     assert_eq!(alerts.len(), 1);
     assert!(alerts[0]["annotations"]["summary"].as_str().unwrap().contains("lo"), "{alerts:?}");
+    // all CPUs together, which a scraper adds up
+    until("a rate of all CPUs", || state("NetglanceCpuUsed", "warning").is_some_and(|(_, alerts)| alerts.len() == 1));
     // the first threshold that fits a row decides
     let other = |(_, alerts): (String, Vec<Value>)| alerts.iter().all(|alert| alert["labels"]["name"] != "lo");
     assert!(state("NetglanceLinkRxBytes", "critical").is_some_and(other));

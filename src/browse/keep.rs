@@ -113,9 +113,9 @@ impl Seat {
                 interval: self.entry.interval.as_nanos() as u64,
                 demands: Vec::new(),
             };
-            let stream = opened.client.clone().watch(request).await.map_err(|status| trouble(&status))?;
+            let begun = session::watched(&mut opened.client.clone(), request).await?;
             mirror.resume();
-            self.listen(stream.into_inner(), &mut mirror, &wanted).await?;
+            self.listen(begun.map_err(|status| trouble(&status))?, &mut mirror, &wanted).await?;
         }
     }
 

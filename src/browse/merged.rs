@@ -20,7 +20,7 @@ use crate::model::{
 const HOST: &str = "host";
 
 /// Nanoseconds that a clock may be off before instants are moved: less may be the way there.
-const OFF: i64 = 1_000_000_000;
+const OFF: u64 = 1_000_000_000;
 
 /// A table of one host and that of many.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ pub(super) fn merge(pair: &Pair, hosts: &[Arc<HostRow>], parts: &Parts, limit: u
     }
     let ahead = |host: &HostRow| {
         let nanoseconds = host.own.skew.map_or(0, |skew| (skew * 1e9) as i64);
-        if nanoseconds.abs() > OFF { nanoseconds } else { 0 }
+        if nanoseconds.unsigned_abs() > OFF { nanoseconds } else { 0 }
     };
     let name = |host: &HostRow| host.own.host.clone();
     let now = told.iter().map(|(host, _, now)| (name(host), Sample::clone(now), ahead(host)));

@@ -9,19 +9,18 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message as _;
 use tokio::sync::watch;
 
 use super::fleet::Shared;
 use super::merged::{Pair, Part, pairs};
-use crate::client::session::trouble;
+use crate::client::session::{trouble, watched};
 use crate::client::{Opened, Trouble};
 use crate::model::{Demand, Text, Top, Type};
 use crate::store::expr::Filter;
 use crate::store::query::{Order, default_sort};
 use crate::wire::mirror::Mirror;
 use crate::wire::schema::Schema;
-use crate::wire::{WireError, proto};
+use crate::wire::{WireError, bounded, proto};
 
 /// Rows of each host if nobody says how many are enough.
 const ENOUGH: usize = 50;
@@ -172,8 +171,8 @@ impl Teller {
                 tables,
                 interval: self.interval.as_nanos() as u64,
             };
-            match opened.client.clone().watch(request).await {
-                Ok(stream) => self.listen(stream.into_inner(), Mirror::new(Arc::clone(schema)), &asked).await?,
+            match watched(&mut opened.client.clone(), request).await? {
+                Ok(stream) => self.listen(stream, Mirror::new(Arc::clone(schema)), &asked).await?,
                 Err(status) if status.code() == tonic::Code::InvalidArgument => {
                     // an agent of another version that understands less
                     for pair in asked.iter().filter_map(Asked::pair) {
@@ -202,7 +201,7 @@ impl Teller {
             };
             let frame = frame.ok_or_else(|| Text::from("the agent has ended"))?;
             let damaged = |error: WireError| Text::from(error.to_string());
-            let frame = proto::Frame::decode(frame.frame).map_err(|error| damaged(error.into()))?;
+            let frame = bounded::frame(&frame.frame).map_err(damaged)?;
             mirror.apply(&frame).map_err(damaged)?;
             let snapshot = mirror.snapshot();
             for name in asked.iter().filter_map(Asked::pair).map(|pair| &*pair.own.name) {

@@ -122,6 +122,10 @@ impl KnownHosts {
         if let Some(dir) = self.path.parent() {
             std::fs::create_dir_all(dir).map_err(fail)?;
         }
+        // of two first connections that saw different keys only one is right
+        if let Some(was) = self.key(target)? {
+            return if was == key { Ok(()) } else { Err(io::Error::other(KeyError::Changed { was, now: key })) };
+        }
         let open = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
         let mut file = open.map_err(fail)?;
         file.write_all(format!("{} {key}\n", name(target)).as_bytes()).map_err(fail)?;
@@ -165,8 +169,10 @@ mod tests {
         known.remember(&target, key).unwrap();
         assert_eq!(known.key(&"HV01:7000".parse().unwrap()).unwrap(), Some(key));
         assert_eq!(known.key(&"hv01".parse().unwrap()).unwrap(), None);
-        known.remember(&target, Fingerprint([8; 32])).unwrap();
+        known.remember(&target, key).unwrap();
+        assert!(known.remember(&target, Fingerprint([8; 32])).unwrap_err().to_string().contains("ITS KEY HAS CHANGED"));
         assert_eq!(known.key(&target).unwrap(), Some(key), "the first one counts");
+        assert_eq!(std::fs::read_to_string(known.path()).unwrap().lines().count(), 1);
         assert_eq!(key.to_string().parse(), Ok(key));
         assert_eq!("SHA256:short".parse::<Fingerprint>(), Err(FingerprintError));
     }

@@ -73,7 +73,7 @@ impl Interceptor for Credential {
 pub(super) enum Dial {
     /// They are made here.
     Own(Target, Access),
-    /// Somebody else makes them and has them used, each once.
+    /// Somebody else makes them; another one is better than the one that went wrong.
     Line(Line, Option<Arc<Opened>>),
 }
 
@@ -86,9 +86,12 @@ impl Dial {
                     (Some(now), Some(used)) => !Arc::ptr_eq(now, used),
                     (now, _) => now.is_some(),
                 };
-                let found = tokio::time::timeout(ANSWER, line.wait_for(fresh)).await;
-                let found = found.map_err(|_| Text::from("the agent cannot be reached"))?;
-                let found = found.map_err(|_| Text::from("nobody connects any more"))?.clone();
+                let better = tokio::time::timeout(ANSWER, line.wait_for(fresh)).await.map(|found| found.is_ok());
+                if better == Ok(false) {
+                    return Err(Text::from("nobody connects any more").into());
+                }
+                // if there is no better one, whatever went wrong, the old one still stands
+                let found = line.borrow().clone();
                 used.clone_from(&found);
                 found.ok_or_else(|| Text::from("the agent cannot be reached").into())
             }
@@ -249,7 +252,7 @@ async fn stream(target: &Target, access: &Access, refusal: Refusal) -> std::io::
             let stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
             stream.set_nodelay(true)?;
             let is_here = stream.peer_addr()?.ip().to_canonical().is_loopback();
-            if is_here && !access.is_tls_here() {
+            if is_here && access.is_plain_here(target)? {
                 Box::new(stream)
             } else if access.plain {
                 if let Some(why) = access.not_in_plain() {
@@ -289,7 +292,7 @@ impl<'a> Session<'a> {
         };
         let hash = describe.hash.clone();
         let request = proto::WatchRequest { hash: hash.clone(), ..Default::default() };
-        let usual = client.watch(request).await.map_err(|status| told(&status))?.into_inner();
+        let usual = watched(&mut client, request).await?.map_err(|status| told(&status))?;
         {
             let mut state = shared.state();
             state.clock = Some(Clock::new(describe.mono, describe.time, opened.asked));
@@ -382,10 +385,32 @@ impl<'a> Session<'a> {
             interval: 0,
             demands: demands.iter().map(convert::from_demand).collect(),
         };
-        let stream = self.client.watch(request).await.map_err(|status| told(&status))?;
-        self.extra = Some(stream.into_inner());
+        match watched(&mut self.client, request).await? {
+            Ok(stream) => self.extra = Some(stream),
+            // what it gives everybody goes on
+            Err(status) if is_refusal(status.code()) => self.shared.state().refusal = Some(told(&status)),
+            Err(status) => return Err(told(&status)),
+        }
         Ok(())
     }
+}
+
+/// Whether a question was understood and is not answered, which is no reason to ask anew.
+fn is_refusal(code: tonic::Code) -> bool {
+    matches!(code, tonic::Code::ResourceExhausted | tonic::Code::InvalidArgument | tonic::Code::PermissionDenied)
+}
+
+/// The stream that an agent begins.
+///
+/// # Errors
+/// It does not begin any.
+pub(crate) async fn watched(
+    client: &mut Client,
+    request: proto::WatchRequest,
+) -> Result<Result<Streaming<proto::WatchReply>, Status>, Text> {
+    let begun = tokio::time::timeout(ANSWER, client.watch(request)).await;
+    let begun = begun.map_err(|_| Text::from("the agent does not answer"))?;
+    Ok(begun.map(tonic::Response::into_inner))
 }
 
 /// Asks for a past; without an answer it is asked for again later.

@@ -23,6 +23,19 @@ pub enum Target {
     Unix(PathBuf),
 }
 
+impl Target {
+    /// Whether it is written as an agent of this host: whatever a name server says, nobody else is meant.
+    pub fn is_here(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp { host, .. } => {
+                let address = host.parse::<std::net::IpAddr>();
+                address.map_or(host.eq_ignore_ascii_case("localhost"), |address| address.to_canonical().is_loopback())
+            }
+        }
+    }
+}
+
 /// A text that names no agent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no agent: {why}")]
@@ -90,6 +103,18 @@ mod tests {
         assert_eq!("fe80::1%eth0".parse(), tcp("fe80::1%eth0", PORT));
         assert_eq!("unix:/run/x.sock".parse(), Ok(Target::Unix("/run/x.sock".into())));
         assert_eq!("[2001:db8::1]:7000".parse::<Target>().unwrap().to_string(), "[2001:db8::1]:7000");
+    }
+
+    #[test]
+    fn only_what_is_written_as_this_host_is_here() {
+        for text in
+            ["localhost", "LocalHost:7000", "127.0.0.1", "127.8.8.8:1", "::1", "[::ffff:127.0.0.1]:7", "unix:/x"]
+        {
+            assert!(text.parse::<Target>().unwrap().is_here(), "{text}");
+        }
+        for text in ["hv1", "localhost.example", "10.0.0.1", "::", "127.0.0.1.example", "0.0.0.0"] {
+            assert!(!text.parse::<Target>().unwrap().is_here(), "{text}");
+        }
     }
 
     #[test]

@@ -117,9 +117,16 @@ pub struct Access {
 }
 
 impl Access {
-    /// Whether TLS is spoken with an agent of this host too, because somebody asks for what only TLS has.
-    pub(super) fn is_tls_here(&self) -> bool {
-        self.tls || self.pin.is_some() || self.certificate.is_some()
+    /// Whether plain text is spoken with an agent of this host: unless somebody asks for what only TLS has, the agent has
+    /// shown a key before, or its name stands for this host only because a name server says so.
+    ///
+    /// # Errors
+    /// The file of known hosts cannot be read.
+    pub(super) fn is_plain_here(&self, target: &Target) -> io::Result<bool> {
+        if self.tls || self.pin.is_some() || self.certificate.is_some() || !target.is_here() {
+            return Ok(false);
+        }
+        Ok(self.known.as_ref().map(|known| known.key(target)).transpose()?.flatten().is_none())
     }
 
     /// What keeps plain text from being spoken with another host.

@@ -17,7 +17,7 @@ const HEIGHT: usize = 7;
 /// A dashboard of all tables that a scraper gets, to be imported.
 pub fn dashboard(tables: &[&Table], thresholds: &Thresholds) -> Value {
     let seen = |table: &&&Table, column: &&Column| {
-        !column.attrs.wide && !matches!(column.kind, Kind::Id) && number(table, column, "", "5m").is_some()
+        !column.attrs.wide && !matches!(column.kind, Kind::Id) && number(table, column, "", "5m", None).is_some()
     };
     let mut next = Next { id: 0, y: 0 };
     let mut panels = Vec::new();
@@ -123,7 +123,7 @@ fn panel(table: &Table, column: &Column, thresholds: &Thresholds, apart: bool) -
         "targets": [{
             "refId": "A",
             "datasource": source(),
-            "expr": number(table, column, selector, "$__rate_interval"),
+            "expr": number(table, column, selector, "$__rate_interval", None),
             "legendFormat": legend.join(" "),
         }],
         "fieldConfig": { "defaults": defaults, "overrides": [] },

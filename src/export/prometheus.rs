@@ -13,7 +13,7 @@ use super::{Selection, json::unix};
 use crate::model::{Cell, Column, History, Kind, Shape, Table, Type, Unit};
 
 /// The Id of the row that sums up the others; a scraper adds them up itself.
-const TOTAL_ROW: &str = "all";
+pub(super) const TOTAL_ROW: &str = "all";
 
 /// Ends of names that a scraper takes for parts of histograms.
 const RESERVED: [&str; 3] = ["_count", "_sum", "_bucket"];

@@ -7,15 +7,26 @@ use super::prometheus::{is_label, is_metric, metric_name, refusal};
 use crate::model::{Column, Kind, Table, Unit};
 use crate::store::expr::{Expr, Sense};
 
-/// A column as readers print it, of the series that `selector` chooses, over `window`. `None` for what a scraper does not get.
-pub(super) fn number(table: &Table, column: &Column, selector: &str, window: &str) -> Option<String> {
+/// A column as readers print it, of the series that `selector` chooses, over `window`, each row for itself or summed up over
+/// a label. `None` for what a scraper does not get.
+pub(super) fn number(
+    table: &Table,
+    column: &Column,
+    selector: &str,
+    window: &str,
+    summed: Option<&str>,
+) -> Option<String> {
     if refusal(table).is_some() || !column.ty.is_numeric() {
         return None;
     }
     let total = |column: &Column| is_metric(column).then(|| format!("{}{selector}", metric_name(&table.name, column)));
+    let sum = |series: String| match summed {
+        Some(label) => format!("sum without ({label}) ({series})"),
+        None => series,
+    };
     let printed = |column: &Column| match column.kind {
-        Kind::Counter => total(column).map(|series| format!("rate({series}[{window}])")),
-        _ => total(column),
+        Kind::Counter => total(column).map(|series| sum(format!("rate({series}[{window}])"))),
+        _ => total(column).map(sum),
     };
     match &column.expr {
         None => printed(column),

@@ -6,8 +6,10 @@
 
 use std::fmt::Write as _;
 
+use super::prometheus::TOTAL_ROW;
 use super::promql::{is_share, labels, number, quoted, words};
-use crate::model::{Column, Level, Table, Unit};
+use crate::model::{Column, Kind, Level, Table, Type, Unit};
+use crate::store::expr::regex;
 use crate::store::level::{Begins, Found, Thresholds};
 
 /// Over which time rates are taken; four scrapes of the usual interval and more.
@@ -41,11 +43,13 @@ fn of_column(out: &mut String, table: &Table, column: &Column, thresholds: &Thre
     for Found { row: wanted, begins } in thresholds.rules(table, &column.name) {
         let fits = wanted.map(|pattern| quoted(&format!(".*(?:{pattern}).*")));
         let own = fits.as_ref().map(|pattern| format!("{row}=~{pattern},")).unwrap_or_default();
-        let selector = selector(&format!("{own}{earlier}"));
+        // the row that sums up the others is not scraped
+        let summed = (sums_up(table) && wanted.is_some_and(is_total)).then_some(row);
+        let selector = if summed.is_some() { String::new() } else { selector(&format!("{own}{earlier}")) };
         for (level, severity, at, lasts) in TOLD {
             let (expr, says) = match begins {
                 Begins::Numbers { values, low_is_bad } => {
-                    let Some((limit, series)) = values[at].zip(number(table, column, &selector, WINDOW)) else {
+                    let Some((limit, series)) = values[at].zip(number(table, column, &selector, WINDOW, summed)) else {
                         continue;
                     };
                     // a higher level is an alert of its own
@@ -58,7 +62,7 @@ fn of_column(out: &mut String, table: &Table, column: &Column, thresholds: &Thre
                     (expr, word(column))
                 }
             };
-            rule(out, &name, &expr, severity, lasts, &format!("{}{says}", head(table)));
+            rule(out, &name, &expr, severity, lasts, &format!("{}{says}", head(table, summed.is_none())));
         }
         match fits {
             None => {
@@ -76,7 +80,7 @@ fn of_column(out: &mut String, table: &Table, column: &Column, thresholds: &Thre
     for (level, severity, _, lasts) in TOLD {
         let listed = column.labels.iter().filter(|label| label.level == level).map(|label| label.name);
         if let Some(expr) = in_words(table, column, &earlier, listed) {
-            rule(out, &name, &expr, severity, lasts, &format!("{}{}", head(table), word(column)));
+            rule(out, &name, &expr, severity, lasts, &format!("{}{}", head(table, true), word(column)));
         }
     }
 }
@@ -93,13 +97,19 @@ fn in_words<'a>(
     matchers: &str,
     listed: impl Iterator<Item = &'a str>,
 ) -> Option<String> {
-    let listed: Vec<&str> = listed.collect();
+    let listed: Vec<String> = listed.map(escaped).collect();
     if listed.is_empty() {
         return None;
     }
     let listed = quoted(&listed.join("|"));
     words(table, column, &selector(&format!("{matchers}{}=~{listed}", column.name)))
         .map(|series| format!("{series} == 1"))
+}
+
+/// A word as a regex that means it.
+fn escaped(word: &str) -> String {
+    let plain = |ch: char| ch.is_alphanumeric() || matches!(ch, '_' | '-' | ' ');
+    word.chars().flat_map(|ch| (!plain(ch)).then_some('\\').into_iter().chain([ch])).collect()
 }
 
 fn rule(out: &mut String, name: &str, expr: &str, severity: &str, lasts: &str, summary: &str) {
@@ -112,9 +122,21 @@ fn rule(out: &mut String, name: &str, expr: &str, severity: &str, lasts: &str, s
     );
 }
 
-/// Host, table and row.
-fn head(table: &Table) -> String {
-    let rows: Vec<String> = labels(table).iter().map(|label| format!("{{{{ $labels.{label} }}}}")).collect();
+/// Whether the row of a table that sums up the others would be found by its only name.
+fn sums_up(table: &Table) -> bool {
+    let mut ids = table.columns.iter().filter(|column| column.kind == Kind::Id);
+    matches!((ids.next(), ids.next()), (Some(id), None) if id.ty == Type::Text)
+}
+
+/// Whether a regex on the names of rows is meant for the row that sums up the others.
+fn is_total(pattern: &str) -> bool {
+    regex(pattern).is_ok_and(|pattern| pattern.is_match(TOTAL_ROW))
+}
+
+/// Host, table and row, if it is about one.
+fn head(table: &Table, of_row: bool) -> String {
+    let labels = if of_row { labels(table) } else { Vec::new() };
+    let rows: Vec<String> = labels.iter().map(|label| format!("{{{{ $labels.{label} }}}}")).collect();
     let rows = if rows.is_empty() { String::new() } else { format!(" {}", rows.join(" ")) };
     format!("{{{{ $labels.instance }}}}: {}{rows}: ", table.title())
 }
