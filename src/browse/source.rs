@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::Instant;
 
-use super::dns::{self, Answer, Data, Kind, MAX_MESSAGE, Name};
+use super::dns::{self, Answer, Data, Kind, MAX_MESSAGE, Name, Record};
 use super::list::{Entry, Usual};
 use super::roll::Roll;
 use super::speak::Speak;
@@ -47,6 +48,12 @@ const MULTICAST: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5353);
 
 /// Neighbors that are remembered at most; that there are more is told.
 const MAX_NEIGHBORS: usize = 4096;
+
+/// Records of one answer of a neighbor that are looked at: it tells of itself.
+const MAX_RECORDS: usize = 64;
+
+/// What neighbors say is told so often at most.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// Who is asked for what.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,8 +115,7 @@ async fn records(name: &str, servers: &[SocketAddr], usual: &Usual, place: usize
         match resolve(name, servers).await {
             Ok((hosts, kept)) => {
                 let group = [Text::from(name)];
-                let found = hosts.iter().map(|host| Entry::written(host, group.to_vec(), &usual)).collect();
-                roll.tell(place, found);
+                roll.tell(place, hosts.iter().map(|(host, port)| served(host, *port, &group, &usual)).collect());
                 (known, pause) = (true, AGAIN.0);
                 tokio::time::sleep(kept).await;
             }
@@ -125,8 +131,20 @@ async fn records(name: &str, servers: &[SocketAddr], usual: &Usual, place: usize
     }
 }
 
+/// A host that a name server has named. It is a name and nothing else, whatever words of ours it looks like.
+fn served(host: &str, port: u16, groups: &[Text], usual: &Usual) -> Entry {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if host.is_empty() || host.starts_with('-') || port == 0 || !host.bytes().all(word) {
+        let at = format!("{host}:{port}");
+        let flaw = Some((Link::Wrong, Text::from(format!("`{at}` is no agent: the host is none"))));
+        return Entry { groups: groups.to_vec(), flaw, ..missing(&at, Text::default(), usual) };
+    }
+    let Usual { interval, speak } = usual.clone();
+    Entry { groups: groups.to_vec(), interval, speak, ..Entry::of(Target::Tcp { host: host.to_owned(), port }) }
+}
+
 /// Hosts and ports of the SRV records of a name, and how long they hold.
-async fn resolve(name: &str, servers: &[SocketAddr]) -> io::Result<(Vec<String>, Duration)> {
+async fn resolve(name: &str, servers: &[SocketAddr]) -> io::Result<(Vec<(String, u16)>, Duration)> {
     let asked = Name::parse(name).ok_or_else(|| io::Error::other("that is no name"))?;
     let servers = if servers.is_empty() { system()? } else { servers.to_vec() };
     let mut last = io::Error::other(format!("{SYSTEM} names no name server"));
@@ -135,10 +153,10 @@ async fn resolve(name: &str, servers: &[SocketAddr]) -> io::Result<(Vec<String>,
             Ok(Answer { code: 0, records, .. }) => {
                 let mut hosts = Vec::new();
                 let mut seconds = u32::MAX;
-                for record in records {
+                for record in records.into_iter().filter(|record| record.name.is(&asked)) {
                     if let Data::Srv { port, host } = record.data {
                         seconds = seconds.min(record.seconds);
-                        hosts.push(format!("{host}:{port}"));
+                        hosts.push((host.to_string(), port));
                     }
                 }
                 if hosts.is_empty() {
@@ -217,10 +235,12 @@ async fn ask(server: SocketAddr, name: &Name) -> io::Result<Answer> {
 #[derive(Default)]
 struct Neighbors {
     usual: Usual,
-    /// What they call themselves, by where they are.
-    known: BTreeMap<SocketAddr, Text>,
+    /// What they call themselves and until when that holds, by where they are.
+    known: BTreeMap<SocketAddr, (Text, Instant)>,
     /// Whether there were more than are remembered.
     more: bool,
+    /// Whether something is new since it was told.
+    changed: bool,
     /// Why nobody can be asked.
     failed: Option<Text>,
 }
@@ -237,62 +257,83 @@ impl Neighbors {
         socket.set_multicast_ttl_v4(1)?;
         self.failed = None;
         roll.tell(place, self.entries(interface));
-        let (mut pause, mut bytes) = (AGAIN.0, vec![0; MAX_MESSAGE]);
+        let (mut pause, mut bytes, mut told) = (AGAIN.0, vec![0; MAX_MESSAGE], Instant::now());
         loop {
             socket.send_to(&dns::question(0, &service, Kind::Ptr, false), MULTICAST).await?;
-            let until = tokio::time::Instant::now() + jittered(pause);
-            while let Ok(heard) = tokio::time::timeout_at(until, socket.recv_from(&mut bytes)).await {
+            let until = Instant::now() + jittered(pause);
+            while Instant::now() < until {
+                if self.changed(Instant::now()) && told.elapsed() >= TOLD {
+                    self.changed = false;
+                    told = Instant::now();
+                    roll.tell(place, self.entries(interface));
+                }
+                let wake = until.min(Instant::now() + TOLD);
+                let Ok(heard) = tokio::time::timeout_at(wake, socket.recv_from(&mut bytes)).await else { continue };
                 let (length, from) = heard?;
                 let answer = dns::answer(bytes.get(..length).unwrap_or_default());
                 // who cannot use that port is no responder
-                let Some(answer) = answer.ok().filter(|_| from.port() == MULTICAST.1) else { continue };
-                if self.take(&answer, &service) {
-                    roll.tell(place, self.entries(interface));
+                if let Some(answer) = answer.ok().filter(|_| from.port() == MULTICAST.1) {
+                    self.take(&answer, &service, from.ip(), Instant::now());
                 }
             }
             pause = (pause * 2).min(AGAIN.1);
         }
     }
 
-    /// Takes an answer; whether it tells anything new.
-    fn take(&mut self, answer: &Answer, service: &Name) -> bool {
-        let before = (self.known.len(), self.more);
-        for record in &answer.records {
-            let Data::Ptr(instance) = &record.data else { continue };
-            if !record.name.is(service) || !instance.is_below(service) {
-                continue;
-            }
-            let places = answer.records.iter().filter(|one| one.name.is(instance));
-            for (port, host) in places.filter_map(|one| match &one.data {
-                Data::Srv { port, host } => Some((*port, host)),
-                _ => None,
+    /// Takes an answer. A neighbor speaks for the address that it speaks from and for no other, so that nobody has others
+    /// ask strangers.
+    fn take(&mut self, answer: &Answer, service: &Name, from: IpAddr, now: Instant) {
+        let records = answer.records.get(..MAX_RECORDS).unwrap_or(&answer.records);
+        let below = |record: &&Record| record.name.is(service);
+        for instance in records.iter().filter(below).filter_map(|record| match &record.data {
+            Data::Ptr(instance) if instance.is_below(service) => Some(instance),
+            _ => None,
+        }) {
+            for (seconds, port, host) in records.iter().filter(|one| one.name.is(instance)).filter_map(|one| {
+                let Data::Srv { port, host } = &one.data else { return None };
+                (*port > 0).then_some((one.seconds, *port, host))
             }) {
-                let address = answer.records.iter().find_map(|one| match one.data {
-                    Data::Address(address) if one.name.is(host) => Some(address),
-                    _ => None,
-                });
-                let usable = |address: &IpAddr| !address.is_multicast() && !address.is_unspecified() && port > 0;
-                if let Some(address) = address.filter(usable) {
-                    self.remember(SocketAddr::new(address, port), Text::from(instance.first()));
+                let here = |one: &Record| matches!(one.data, Data::Address(at) if at == from) && one.name.is(host);
+                if records.iter().any(here) {
+                    self.remember(SocketAddr::new(from, port), Text::from(instance.first()), seconds, now);
                 }
             }
         }
-        before != (self.known.len(), self.more)
     }
 
-    fn remember(&mut self, at: SocketAddr, name: Text) {
-        if self.known.len() < MAX_NEIGHBORS || self.known.contains_key(&at) {
-            self.known.entry(at).or_insert(name);
+    /// Remembers a neighbor until what it said ends; at once, if it says that it goes.
+    fn remember(&mut self, at: SocketAddr, name: Text, seconds: u32, now: Instant) {
+        if seconds == 0 {
+            self.changed |= self.known.remove(&at).is_some();
+            return;
+        }
+        // it is asked again before that, and one answer may be lost
+        let end = now + Duration::from_secs(seconds.into()).min(KEPT.1).max(AGAIN.1 * 3);
+        if let Some(known) = self.known.get_mut(&at) {
+            self.changed |= known.0 != name;
+            *known = (name, end);
+        } else if self.known.len() < MAX_NEIGHBORS {
+            self.known.insert(at, (name, end));
+            self.changed = true;
         } else {
+            self.changed |= !self.more;
             self.more = true;
         }
+    }
+
+    /// Forgets those whose time is over, and says whether anything is new since it was told.
+    fn changed(&mut self, now: Instant) -> bool {
+        let before = self.known.len();
+        self.known.retain(|_, (_, end)| *end > now);
+        self.changed |= self.known.len() != before;
+        self.changed
     }
 
     /// Those that were found, as hosts of the list.
     fn entries(&self, interface: &str) -> Vec<Entry> {
         let speak = Speak { tls: true, found: true, ..self.usual.speak.clone() };
         let group = Text::from(format!("neighbor={interface}"));
-        let found = self.known.iter().map(|(at, name)| Entry {
+        let found = self.known.iter().map(|(at, (name, _))| Entry {
             name: name.clone(),
             interval: self.usual.interval,
             speak: speak.clone(),
@@ -303,5 +344,65 @@ impl Neighbors {
         let more = self.more.then(|| Text::from(format!("more than {MAX_NEIGHBORS} have answered")));
         let flaw = self.failed.clone().or(more).map(|why| missing(&name, why, &self.usual));
         found.chain(flaw).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(seconds: u32, port: u16, at: [u8; 4]) -> Vec<Record> {
+        let name = |text: &str| Name::parse(text).unwrap();
+        let (service, instance, host) = (name(SERVICE), name("hv01._netglance._tcp.local"), name("hv01.local"));
+        let record = |name: &Name, data| Record { name: name.clone(), seconds, data };
+        vec![
+            record(&service, Data::Ptr(instance.clone())),
+            record(&instance, Data::Srv { port, host: host.clone() }),
+            record(&host, Data::Address("fe80::1".parse().unwrap())),
+            record(&host, Data::Address(at.into())),
+        ]
+    }
+
+    fn answer(records: Vec<Record>) -> Answer {
+        Answer { id: 0, cut: false, code: 0, asked: None, records }
+    }
+
+    #[test]
+    fn a_neighbor_speaks_for_itself_and_for_as_long_as_it_says() {
+        let (service, now) = (Name::parse(SERVICE).unwrap(), Instant::now());
+        let (from, other): (IpAddr, IpAddr) = ([192, 0, 2, 7].into(), [192, 0, 2, 8].into());
+        let mut neighbors = Neighbors::default();
+        neighbors.take(&answer(said(120, 61208, [192, 0, 2, 7])), &service, other, now);
+        assert!(!neighbors.changed(now), "somebody else said so");
+        neighbors.take(&answer(said(120, 61208, [192, 0, 2, 7])), &service, from, now);
+        assert!(neighbors.changed(now) && neighbors.entries("eth0").len() == 1);
+        neighbors.changed = false;
+        neighbors.take(&answer(said(120, 61208, [192, 0, 2, 7])), &service, from, now);
+        assert!(!neighbors.changed(now + Duration::from_mins(2)));
+        assert!(neighbors.changed(now + Duration::from_mins(4)) && neighbors.known.is_empty(), "its time is over");
+        neighbors.take(&answer(said(120, 61208, [192, 0, 2, 7])), &service, from, now);
+        neighbors.take(&answer(said(0, 61208, [192, 0, 2, 7])), &service, from, now);
+        assert!(neighbors.known.is_empty(), "it said that it goes");
+    }
+
+    #[test]
+    fn an_answer_of_thousands_of_records_costs_no_more_than_one_of_a_neighbor() {
+        let (service, now) = (Name::parse(SERVICE).unwrap(), Instant::now());
+        let from = [192, 0, 2, 7];
+        let mut neighbors = Neighbors::default();
+        let records = (1..=900).flat_map(|port| said(120, port, from)).collect();
+        neighbors.take(&answer(records), &service, from.into(), now);
+        assert!(neighbors.known.len() <= MAX_RECORDS, "{}", neighbors.known.len());
+    }
+
+    #[test]
+    fn what_a_name_server_names_is_a_host_and_nothing_else() {
+        let usual = Usual::default();
+        for host in ["unix:/tmp/socket", "-o", "", "a b", "h:1", "[::1]"] {
+            let entry = served(host, 61208, &[], &usual);
+            assert!(entry.target.is_none() && entry.flaw.is_some(), "{host}");
+        }
+        let target = Some(Target::Tcp { host: "hv-01.example".to_owned(), port: 7 });
+        assert_eq!(served("hv-01.example", 7, &[], &usual).target, target);
     }
 }
