@@ -37,8 +37,10 @@ pub(super) struct Asked {
 /// Everything that is wanted.
 pub(super) type AllAsked = Arc<Vec<Asked>>;
 
-/// What readers want of merged tables.
+/// What readers want of merged tables. Where they want different rows of one, hosts are asked for rows that all of them need:
+/// without a filter, in the order of the table if they want different ones, and as many as the one who wants most.
 pub(super) fn asked<'a>(demands: impl Iterator<Item = &'a Demand>) -> Vec<Asked> {
+    use std::collections::btree_map::Entry;
     let mut all: BTreeMap<usize, Asked> = BTreeMap::new();
     for demand in demands {
         let Some(at) = pairs().iter().position(|pair| pair.table.name == *demand.table) else { continue };
@@ -46,13 +48,38 @@ pub(super) fn asked<'a>(demands: impl Iterator<Item = &'a Demand>) -> Vec<Asked>
         let named = demand.columns.iter().filter_map(|name| own.position(name));
         let columns: BTreeSet<usize> =
             if demand.columns.is_empty() { own.usual().into_iter().collect() } else { named.collect() };
-        let one = all.entry(at).or_insert_with(|| Asked { at, columns: BTreeSet::new(), top: Top::default() });
-        one.columns.extend(columns);
-        if let Some(top) = &demand.top {
-            one.top = top.clone();
+        let top = demand.top.clone().unwrap_or_default();
+        match all.entry(at) {
+            Entry::Vacant(free) => {
+                free.insert(Asked { at, columns, top });
+            }
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.columns.extend(columns);
+                join(&mut known.top, &top);
+            }
         }
     }
     all.into_values().collect()
+}
+
+/// How many rows of each host are enough.
+fn enough(top: &Top) -> usize {
+    if top.rows == 0 { ENOUGH } else { top.rows }
+}
+
+/// Makes of what one reader wants what another one wants too.
+fn join(one: &mut Top, other: &Top) {
+    if one == other {
+        return;
+    }
+    one.rows = enough(one).max(enough(other));
+    if one.filter != other.filter {
+        one.filter = None;
+    }
+    if one.sort != other.sort {
+        one.sort.clear();
+    }
 }
 
 impl Asked {
@@ -63,7 +90,7 @@ impl Asked {
 
     /// How many rows of each host are enough.
     pub(super) fn limit(&self) -> usize {
-        if self.top.rows == 0 { ENOUGH } else { self.top.rows }
+        enough(&self.top)
     }
 
     /// What a host is asked for, as far as it has it; `None` if it has no such table.
@@ -238,6 +265,31 @@ mod tests {
         assert_eq!(selection.sort, ["-cpu"]);
         assert_eq!(selection.columns, ["cpu", "name"].map(str::to_owned).into_iter().rev().collect::<Vec<_>>());
         assert_eq!(selection.r#where, "cpu > 50%");
+    }
+
+    #[test]
+    fn two_readers_of_one_table_both_get_their_rows() {
+        let demand = |columns: &[&str], top: Option<Top>| {
+            let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+            Demand { columns, top, ..Demand::table("process") }
+        };
+        let all = demand(&["name"], Some(top("", &[("cpu", true)], 100)));
+        let few = demand(&["pid"], Some(top("cpu > 50%", &[("cpu", true)], 7)));
+        let other = demand(&["name"], Some(top("cpu > 50%", &[("name", false)], 7)));
+        let plain = demand(&["name"], None);
+        for (readers, want) in [
+            ([&all, &few], ("", "-cpu", 100)),
+            ([&few, &all], ("", "-cpu", 100)),
+            ([&few, &other], ("cpu > 50%", "-cpu", 7)),
+            ([&plain, &few], ("", "-cpu", 50)),
+            ([&few, &few], ("cpu > 50%", "-cpu", 7)),
+        ] {
+            let asked = asked(readers.into_iter());
+            let selection = asked[0].selection(schema::own(), "hv-01").unwrap();
+            let (first, limit) = (selection.sort.first().map_or("", String::as_str), selection.limit);
+            assert_eq!((selection.r#where.as_str(), first, limit), want, "{readers:?}");
+            assert!(readers.iter().all(|demand| demand.columns.iter().all(|name| selection.columns.contains(name))));
+        }
     }
 
     #[test]
