@@ -14,7 +14,7 @@ use crate::model::{Cell, Connection, Demand, Level, Unit, unit};
 use crate::store::rate::View;
 
 /// Seconds that the clock of a host may differ without being told.
-const SKEW: f64 = 5.0;
+pub(super) const SKEW: f64 = 2.0;
 
 /// What the header needs.
 pub fn demands() -> Vec<Demand> {
@@ -98,7 +98,7 @@ fn reached(cx: &Cx<'_>) -> Vec<(u8, Item)> {
         }
     };
     let skew = cx.host.skew() as f64 / 1e9;
-    if skew.abs() >= SKEW {
+    if skew.abs() > SKEW {
         let ahead = if skew > 0.0 { "ahead" } else { "behind" };
         let words = format!("clock {} {ahead}", unit::span(skew.abs().round()));
         out.push((1, line::text(words, Role::Level(Level::Careful))));

@@ -100,6 +100,19 @@ fn the_past_of_a_lost_host_can_be_looked_at() {
 }
 
 #[test]
+fn a_clock_that_is_off_by_more_than_two_seconds_is_told() {
+    let (host, mut app) = far();
+    for (seconds, told) in [(2, None), (-2, None), (3, Some("clock 3.00s ahead")), (-600, Some(" behind"))] {
+        *host.ahead.lock().unwrap() = seconds;
+        app.samples();
+        let shown = screen(&mut app);
+        let first = shown.lines().next().unwrap();
+        assert_eq!(first.contains("clock "), told.is_some(), "{first}");
+        assert!(told.is_none_or(|told| first.contains(told)), "{first}");
+    }
+}
+
+#[test]
 fn who_may_not_act_is_told_so_before_and_nothing_is_sent() {
     let (host, mut app) = far();
     *host.refuses.lock().unwrap() = Some(text("the agent lets this client view only"));
