@@ -51,10 +51,17 @@ pub fn read(text: &str, language: Language, usual: &Usual) -> Result<Vec<Entry>,
     };
     let entries = found.into_iter().flat_map(|one| {
         let labels = one.labels.iter().filter(|(name, _)| !name.starts_with("__"));
-        let groups: Vec<Text> = labels.map(|(name, value)| Text::from(format!("{name}={value}"))).collect();
+        let groups: Vec<Text> = labels.map(|(name, value)| group(name, value)).collect();
         one.targets.into_iter().map(move |target| Entry::written(&target, groups.clone(), usual))
     });
     Ok(entries.collect())
+}
+
+/// The group of a label. What stands between groups is in none of them, so what follows a comma there follows at once.
+fn group(name: &str, value: &str) -> Text {
+    let value: Vec<&str> =
+        value.split(',').enumerate().map(|(at, one)| if at > 0 { one.trim_start() } else { one }).collect();
+    Text::from(format!("{name}={}", value.join(",")))
 }
 
 fn json(text: &str) -> Result<Vec<Targets>, Mistake> {
@@ -217,6 +224,12 @@ mod tests {
         let speak = Speak { token_file: Some("t".into()), ..Speak::default() };
         let usual = Usual { speak: speak.clone(), ..Usual::default() };
         assert_eq!(read(r#"[{"targets": ["x"]}]"#, Language::Json, &usual).unwrap()[0].speak, speak);
+    }
+
+    #[test]
+    fn a_label_is_one_group_whatever_is_in_it() {
+        let text = r#"[{"targets": ["x"], "labels": {"team": "net,  core, x"}}]"#;
+        assert_eq!(found(text, Language::Json).unwrap()[0].groups, [Text::from("team=net,core,x")]);
     }
 
     #[test]

@@ -12,18 +12,15 @@ use super::table::{FleetRow, HostRow, Link, described, summaries};
 use crate::model::{Cell, Column, Fold, Mono, Row as _, Rows, Sample, Status, Table, TableState, Text, Timestamp};
 use crate::table;
 
-/// What a host has that is in no group, or whose version is not known.
-const NONE: &str = "none";
-
 table! {
     /// Hosts that have something in common.
     ///
-    /// A host that is in several groups counts in each of them.
+    /// A host that is in several groups counts in each of them; those in none are together, without a name.
     ///
     /// Source: the table `fleet`.
     pub struct GroupRow = "fleet_by_group" { title: Some("By group"), demand: true } {
         /// What the hosts have in common.
-        Id(None) value: Text { title: Some("hosts with"), label: true },
+        Id(None) value: Option<Text> { title: Some("hosts with"), label: true },
         /// How many they are.
         Gauge(None) hosts: u64,
         /// How many of them live.
@@ -43,13 +40,13 @@ table! {
 struct By {
     name: &'static str,
     title: &'static str,
-    /// The values that a host has.
-    values: fn(&FleetRow) -> Vec<Text>,
+    /// The values that a host has; `None` is that it has none.
+    values: fn(&FleetRow) -> Vec<Option<Text>>,
     /// The expression that keeps the hosts with a value.
-    filter: fn(&str) -> String,
+    filter: fn(Option<&str>) -> String,
 }
 
-/// Between the groups of a host.
+/// Between the groups of a host; no group has it in its name.
 pub(super) const BETWEEN: &str = ", ";
 
 static WAYS: &[By] = &[
@@ -57,27 +54,27 @@ static WAYS: &[By] = &[
         name: "fleet_by_group",
         title: "By group",
         values: |row| match row.groups.as_str() {
-            "" => vec![Text::from(NONE)],
-            groups => groups.split(BETWEEN).map(Text::from).collect(),
+            "" => vec![None],
+            groups => groups.split(BETWEEN).map(|group| Some(Text::from(group))).collect(),
         },
         filter: |value| match value {
-            NONE => "groups == \"\"".to_owned(),
-            value => format!("groups =~ \"(^|, ){}(, |$)\"", literal(value)),
+            None => "groups == \"\"".to_owned(),
+            Some(value) => format!("groups =~ \"(^|, ){}(, |$)\"", literal(value)),
         },
     },
     By {
         name: "fleet_by_state",
         title: "By state",
-        values: |row| vec![Text::from(row.state.name())],
-        filter: |value| format!("state == {value}"),
+        values: |row| vec![Some(Text::from(row.state.name()))],
+        filter: |value| value.map_or_else(|| "missing(state)".to_owned(), |value| format!("state == {value}")),
     },
     By {
         name: "fleet_by_version",
         title: "By version",
-        values: |row| vec![row.version.clone().unwrap_or_else(|| Text::from(NONE))],
+        values: |row| vec![row.version.clone()],
         filter: |value| match value {
-            NONE => "missing(version)".to_owned(),
-            value => format!("version =~ \"^{}$\"", literal(value)),
+            None => "missing(version)".to_owned(),
+            Some(value) => format!("version =~ \"^{}$\"", literal(value)),
         },
     },
 ];
@@ -115,8 +112,8 @@ pub fn after(table: &str) -> &'static str {
     WAYS.get(next).map_or(&*FleetRow::TABLE.name, |by| by.name)
 }
 
-/// The filter of the table of hosts that keeps those of a group.
-pub fn within(table: &str, value: &str) -> Option<String> {
+/// The filter of the table of hosts that keeps those of a group; without a value those that have none.
+pub fn within(table: &str, value: Option<&str>) -> Option<String> {
     Some((WAYS.iter().find(|by| by.name == table)?.filter)(value))
 }
 
@@ -154,7 +151,7 @@ impl Rows for GroupRows {
 /// A table of groups, made of hosts.
 pub(super) fn group(table: &'static Table, hosts: &[Arc<HostRow>], before: Option<Sample>) -> Option<TableState> {
     let by = WAYS.iter().find(|by| by.name == table.name)?;
-    let mut groups: BTreeMap<Text, Group> = BTreeMap::new();
+    let mut groups: BTreeMap<Option<Text>, Group> = BTreeMap::new();
     for host in hosts {
         for value in (by.values)(&host.own) {
             groups.entry(value.clone()).or_insert_with(|| Group::new(value)).add(host);
@@ -166,7 +163,7 @@ pub(super) fn group(table: &'static Table, hosts: &[Arc<HostRow>], before: Optio
 }
 
 impl Group {
-    fn new(value: Text) -> Self {
+    fn new(value: Option<Text>) -> Self {
         let worst = Text::default();
         let own = GroupRow { value, hosts: 0, live: 0, critical: 0, warning: 0, careful: 0, worst };
         Self { own, cells: vec![None; summaries().len()].into(), worst: [0; 3] }
@@ -216,19 +213,20 @@ mod tests {
             host("a", &format!("prod, {strange}"), Link::Live, 1, Some(0.5)),
             host("b", "prod", Link::Stale, 2, Some(0.25)),
             host("c", "", Link::Unreachable, 0, None),
+            host("d", "none", Link::Live, 0, None),
         ];
         for (table, want) in tables().iter().zip([
-            vec![("none", "c"), ("prod", "ab"), (strange, "a")],
-            vec![("live", "a"), ("stale", "b"), ("unreachable", "c")],
-            vec![("none", "abc")],
+            vec![(None, "c"), (Some("none"), "d"), (Some("prod"), "ab"), (Some(strange), "a")],
+            vec![(Some("live"), "ad"), (Some("stale"), "b"), (Some("unreachable"), "c")],
+            vec![(None, "abcd")],
         ]) {
             let state = group(table, &hosts, None).unwrap();
             let rows = state.now.unwrap().rows;
-            let told: Vec<String> = (0..rows.len()).map(|row| rows.cell(row, 0).text().unwrap().to_owned()).collect();
-            let mut want: Vec<(&str, &str)> = want;
+            let mut told: Vec<_> = (0..rows.len()).map(|row| rows.cell(row, 0)).collect();
+            let mut want: Vec<(Option<&str>, &str)> = want;
             want.sort_unstable();
-            let mut names: Vec<&str> = told.iter().map(String::as_str).collect();
-            names.sort_unstable();
+            told.sort_unstable_by_key(|cell| cell.text().map(str::to_owned));
+            let names: Vec<Option<&str>> = told.iter().map(Cell::text).collect();
             assert_eq!(names, want.iter().map(|(value, _)| *value).collect::<Vec<_>>(), "{}", table.name);
             let fleet = Arc::new(super::super::table::FleetRows(hosts.to_vec()));
             let sample = Sample { rows: fleet, time: Timestamp(0), mono: Mono(0) };
@@ -236,7 +234,7 @@ mod tests {
             for (value, members) in want {
                 let text = within(&table.name, value).unwrap();
                 let filter = Filter::parse(&text, view.table()).unwrap_or_else(|error| panic!("{text}: {error}"));
-                let kept = (0..3).filter(|row| filter.keeps(&view.scope(*row)));
+                let kept = (0..hosts.len()).filter(|row| filter.keeps(&view.scope(*row)));
                 let kept: String = kept.map(|row| view.cell(row, 0).text().unwrap().to_owned()).collect();
                 assert_eq!(kept, members, "{text}");
             }
@@ -254,6 +252,6 @@ mod tests {
     fn the_ways_to_group_follow_each_other_and_lead_back() {
         let ways: Vec<&str> = std::iter::successors(Some(after("fleet")), |table| Some(after(table))).take(4).collect();
         assert_eq!(ways, ["fleet_by_group", "fleet_by_state", "fleet_by_version", "fleet"]);
-        assert_eq!(within("fleet", "x"), None);
+        assert_eq!(within("fleet", Some("x")), None);
     }
 }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::dns;
+use super::group::BETWEEN;
 use super::source::{Source, What};
 use super::speak::Speak;
 use super::table::Link;
@@ -133,7 +134,7 @@ struct HostSettings {
     address: Spanned<String>,
     port: Option<Spanned<u16>>,
     #[serde(default)]
-    groups: Vec<String>,
+    groups: Vec<Spanned<String>>,
     interval: Option<Interval>,
     token_file: Option<PathBuf>,
     key: Option<Spanned<String>>,
@@ -223,6 +224,20 @@ fn sources(
     Ok(sources)
 }
 
+/// A group by its name.
+fn group(name: Spanned<String>) -> Result<Text, Mistake> {
+    let of = Text::from(name.get_ref().as_str());
+    if !of.is_empty() && !of.contains(BETWEEN) {
+        return Ok(of);
+    }
+    let message = "no name of a group".to_owned();
+    Err(Mistake {
+        span: Some(name.span()),
+        message,
+        hint: "write each group on its own: ['prod', 'rack-3']".to_owned(),
+    })
+}
+
 fn entry(host: HostSettings, usual: &Usual) -> Result<Entry, Mistake> {
     let span = host.address.span();
     let target: Target = host.address.get_ref().parse().map_err(|cause: crate::client::TargetError| Mistake {
@@ -268,7 +283,7 @@ fn entry(host: HostSettings, usual: &Usual) -> Result<Entry, Mistake> {
         return Err(Mistake { span: Some(span), message: why.to_owned(), hint });
     }
     let of = Entry::of(target);
-    let groups = host.groups.iter().map(|group| Text::from(group.as_str())).collect();
+    let groups = host.groups.into_iter().map(group).collect::<Result<_, _>>()?;
     let name = host.name.map_or(of.name, Text::from);
     let interval = host.interval.map_or(usual.interval, |interval| interval.0);
     Ok(Entry { name, groups, interval, speak, ..of })
@@ -334,6 +349,8 @@ mod tests {
             ("[[host]]\naddress = 'a:1'\nport = 2\n", "2"),
             ("[[host]]\naddress = 'a'\ngruops = []\n", "gruops"),
             ("interval = 'soon'\n", "'soon'"),
+            ("[[host]]\naddress = 'a'\ngroups = ['x', 'prod, rack']\n", "'prod, rack'"),
+            ("[[host]]\naddress = 'a'\ngroups = ['']\n", "''"),
             ("cert_key = 'k'\n", "'k'"),
             ("srv = ['a..b']\n", "'a..b'"),
             ("name_servers = ['ns1']\n", "'ns1'"),

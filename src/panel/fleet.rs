@@ -25,9 +25,6 @@ const SUMMARY: &[(&Table, usize)] = &[
     (CpuRow::TABLE, col!(CpuRow, steal_share)),
 ];
 
-/// Seconds that the clock of a host may be off without being told: less may be the way there.
-const SKEW: f64 = 1.0;
-
 /// Name of the table of hosts if a host is many.
 pub fn table(host: &dyn Host) -> Option<&'static str> {
     let first = host.schema().first()?;
@@ -71,7 +68,7 @@ pub fn past(cx: &Cx<'_>, table: &str, width: u16) -> Option<(usize, u16)> {
 
 /// The filter by which a row of a table of groups leads to its hosts.
 pub fn members(view: &View, row: usize) -> Option<String> {
-    within(&view.table().name, view.raw().cell(row, col!(GroupRow, value)).text()?)
+    within(&view.table().name, view.raw().cell(row, col!(GroupRow, value)).text())
 }
 
 /// The past of a cell.
@@ -102,7 +99,7 @@ fn facts(cx: &Cx<'_>, of: &View, row: usize) -> Option<(String, Vec<String>)> {
     if is_group(&of.table().name) {
         let worst = group(col!(GroupRow, worst))?;
         return Some((
-            group(col!(GroupRow, value))?,
+            group(col!(GroupRow, value)).unwrap_or_else(|| "without one".to_owned()),
             vec![format!("worst is {worst}"), "enter shows the hosts".to_owned()],
         ));
     }
@@ -121,7 +118,7 @@ fn facts(cx: &Cx<'_>, of: &View, row: usize) -> Option<(String, Vec<String>)> {
     facts.extend(words(col!(FleetRow, address)).filter(|address| *address != host));
     facts.extend(words(col!(FleetRow, version)).map(|version| format!("agent {version}")));
     facts.extend(words(col!(FleetRow, boot)).map(|up| format!("up {up}")));
-    let skew = view.cell(row, col!(FleetRow, skew)).number().filter(|skew| skew.abs() >= SKEW);
+    let skew = view.cell(row, col!(FleetRow, skew)).number().filter(|skew| skew.abs() > header::SKEW);
     facts.extend(skew.and(words(col!(FleetRow, skew))).map(|skew| format!("clock off by {skew}")));
     facts.extend(words(col!(FleetRow, groups)).filter(|groups| !groups.is_empty()));
     Some((host, facts))
