@@ -6,8 +6,10 @@
 //! process at once, so that it is seen: the supervisor says by which signal it ended. Both hold for threads that are started
 //! later, so it is called before there are any.
 //!
-//! In the sampler: read, which is its work, and signal where that is configured. It can start no program, write no file, and
-//! wait for nobody's connection ([`CHANGES`]). Landlock is not for it: whoever is enclosed by that reads no process of others.
+//! In the sampler: read, which is its work, and signal where that is configured. It can start no program, make, empty or write
+//! no file, and wait for nobody's connection ([`CHANGES`]). Only where the driver of a graphics processor is asked it can open
+//! what is there to read and write it, as its devices are. Landlock is not for it: whoever is enclosed by that reads no
+//! process of others.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -141,7 +143,13 @@ const CHANGES: &[i64] = &[
     libc::SYS_lsetxattr,
     libc::SYS_fsetxattr,
     libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
     libc::SYS_open_by_handle_at,
+    // descriptors of others, which may be open for writing
+    libc::SYS_pidfd_getfd,
+    // of unix sockets it makes a file
+    libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_accept,
     libc::SYS_accept4,
@@ -149,6 +157,9 @@ const CHANGES: &[i64] = &[
     libc::SYS_open_tree,
     libc::SYS_fsopen,
     libc::SYS_fsmount,
+    libc::SYS_fsconfig,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
     libc::SYS_delete_module,
     libc::SYS_kexec_file_load,
     libc::SYS_swapon,
@@ -169,6 +180,10 @@ const CHANGES: &[i64] = &[
     libc::SYS_setgroups,
 ];
 
+/// Newer ones, which not every C library names; their numbers are the same on all machines: `fchmodat2`, `setxattrat`,
+/// `removexattrat`, `file_setattr`.
+const NEW_CHANGES: &[i64] = &[452, 463, 466, 469];
+
 /// Older names of the same.
 #[cfg(target_arch = "x86_64")]
 const OLD_CHANGES: &[i64] = &[
@@ -186,6 +201,9 @@ const OLD_CHANGES: &[i64] = &[
     libc::SYS_chmod,
     libc::SYS_chown,
     libc::SYS_lchown,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
     libc::SYS_iopl,
     libc::SYS_ioperm,
 ];
@@ -199,21 +217,34 @@ type Argument = (u8, u64, u64);
 const SOME_CHANGES: &[(i64, &[Argument])] = &[
     // processes: what is started is a thread
     (libc::SYS_clone, &[(0, libc::CLONE_THREAD as u64, 0)]),
-    // files to be written to
-    (libc::SYS_openat, &[(2, libc::O_ACCMODE as u64, libc::O_WRONLY as u64)]),
-    #[cfg(target_arch = "x86_64")]
-    (libc::SYS_open, &[(1, libc::O_ACCMODE as u64, libc::O_WRONLY as u64)]),
     // connections to other hosts
     (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
     (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
 ];
 
-/// What only the library of a graphics driver does, which speaks with devices.
-const DEVICES: &[(i64, &[Argument])] = &[
-    (libc::SYS_openat, &[(2, libc::O_ACCMODE as u64, libc::O_RDWR as u64)]),
+/// Calls that open files, with the position of their flags.
+const OPENS: &[(i64, u8)] = &[
+    (libc::SYS_openat, 2),
     #[cfg(target_arch = "x86_64")]
-    (libc::SYS_open, &[(1, libc::O_ACCMODE as u64, libc::O_RDWR as u64)]),
+    (libc::SYS_open, 1),
 ];
+
+/// Which flags no collector opens files with: bits of them, and their value.
+const FLAGS: &[(i32, i32)] = &[
+    (libc::O_ACCMODE, libc::O_WRONLY),
+    // neither to read nor to write, and yet to speak with devices
+    (libc::O_ACCMODE, libc::O_ACCMODE),
+    // these empty and make files that are opened to be read, too
+    (libc::O_TRUNC, libc::O_TRUNC),
+    (libc::O_CREAT, libc::O_CREAT),
+    (TMPFILE, TMPFILE),
+];
+
+/// `O_TMPFILE` without the flag for directories that is part of it.
+const TMPFILE: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
+
+/// What only the library of a graphics driver opens files with, which speaks with devices.
+const DEVICES: (i32, i32) = (libc::O_ACCMODE, libc::O_RDWR);
 
 /// What the sampler may do beside reading.
 #[derive(Clone, Copy, Debug, Default)]
@@ -302,14 +333,24 @@ fn whole(calls: &[i64]) -> Rules {
 /// Everything that the sampler is refused.
 fn changes(devices: bool) -> Result<Rules, seccompiler::BackendError> {
     let mut rules = whole(CHANGES);
+    rules.extend(whole(NEW_CHANGES));
     rules.extend(whole(OLD_CHANGES));
-    let speech = if devices { &[] } else { DEVICES };
-    for (call, arguments) in SOME_CHANGES.iter().chain(speech) {
+    let mut refuse = |call: i64, arguments: &[Argument]| {
         let fits = |(at, mask, value): &Argument| {
             SeccompCondition::new(*at, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(*mask), *value)
         };
         let rule = SeccompRule::new(arguments.iter().map(fits).collect::<Result<_, _>>()?)?;
-        rules.entry(*call).or_default().push(rule);
+        rules.entry(call).or_default().push(rule);
+        Ok::<_, seccompiler::BackendError>(())
+    };
+    for (call, arguments) in SOME_CHANGES {
+        refuse(*call, arguments)?;
+    }
+    let speech = (!devices).then_some(&DEVICES);
+    for (call, at) in OPENS {
+        for (mask, value) in FLAGS.iter().chain(speech) {
+            refuse(*call, &[(*at, *mask as u64, *value as u64)])?;
+        }
     }
     Ok(rules)
 }
@@ -429,6 +470,50 @@ mod tests {
         // with the driver of a graphics processor
         assert_eq!(sampling(true, open(c"/dev/null", libc::O_RDWR)), Ok(0));
         assert_eq!(sampling(true, open(c"/dev/null", libc::O_WRONLY)), Ok(libc::EPERM));
+        let made = tempfile::tempdir().unwrap();
+        let path = |name: &str| CString::new(made.path().join(name).into_os_string().into_encoded_bytes()).unwrap();
+        let (there, new, dir) = (path("there"), path("new"), path(""));
+        std::fs::write(made.path().join("there"), "kept").unwrap();
+        for devices in [false, true] {
+            for (path, flags) in [
+                (&there, libc::O_RDONLY | libc::O_TRUNC),
+                (&there, libc::O_ACCMODE),
+                (&there, libc::O_RDWR | libc::O_TRUNC),
+                (&new, libc::O_RDONLY | libc::O_CREAT),
+                (&new, libc::O_RDWR | libc::O_CREAT),
+                (&dir, libc::O_RDWR | libc::O_TMPFILE),
+                (&dir, libc::O_WRONLY | libc::O_TMPFILE),
+            ] {
+                // SAFETY: valid strings
+                let [with, at] = unsafe {
+                    [
+                        sampling(devices, || errno(i64::from(libc::open(path.as_ptr(), flags, 0o600)))),
+                        sampling(devices, || {
+                            errno(i64::from(libc::openat(libc::AT_FDCWD, path.as_ptr(), flags, 0o600)))
+                        }),
+                    ]
+                };
+                assert_eq!((with, at), (Ok(libc::EPERM), Ok(libc::EPERM)), "{path:?} {flags:o} {devices}");
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above
+                let old =
+                    sampling(devices, || unsafe { errno(libc::syscall(libc::SYS_open, path.as_ptr(), flags, 0o600)) });
+                #[cfg(target_arch = "x86_64")]
+                assert_eq!(old, Ok(libc::EPERM), "{path:?} {flags:o} {devices}");
+            }
+            // `O_TMPFILE` has the flag for directories in it
+            // SAFETY: a valid string
+            let list = sampling(devices, || unsafe { errno(i64::from(libc::open(dir.as_ptr(), libc::O_DIRECTORY))) });
+            assert_eq!(list, Ok(0));
+        }
+        assert_eq!(std::fs::read(made.path().join("there")).unwrap(), b"kept");
+        assert!(!made.path().join("new").exists());
+        // arguments that no kernel accepts: who is let in is told something else
+        for call in CHANGES.iter().chain(NEW_CHANGES).chain(OLD_CHANGES) {
+            // SAFETY: descriptors and pointers that are none
+            let asked = sampling(true, || unsafe { errno(libc::syscall(*call, -1, -1, -1, -1, -1, -1)) });
+            assert_eq!(asked, Ok(libc::EPERM), "call {call}");
+        }
         let socket = |family: i32, kind: i32| {
             // SAFETY: numbers only
             move || errno(i64::from(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) }))
