@@ -6,7 +6,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -198,7 +198,7 @@ fn sockets_of_systemd_are_served_and_those_of_the_configuration_are_not() {
     let mut command = Command::new("sh");
     let hand_over = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=tcp; exec \"$0\" \"$@\" 3<&0 </dev/null";
     command.args(["-c", hand_over]).arg(place.command().get_program()).args(place.command().get_args());
-    command.stdin(std::os::fd::OwnedFd::from(listener)).stderr(Stdio::piped());
+    command.stdin(OwnedFd::from(listener)).stderr(Stdio::piped());
     let agent = Agent::start(command);
     agent.says(&format!("listening on {address}"));
     until("an answer", || {
@@ -289,6 +289,73 @@ fn a_front_that_hangs_is_started_again_and_the_past_stays() {
     agent.says("the front has said nothing for");
     until("another front", || agent.part("front").is_some_and(|other| other != front));
     until("samples", || is_ready(&place.socket()));
+    assert_eq!(agent.part("sampler"), Some(sampler));
+}
+
+/// The end of the control socket that a part has, as somebody has it who has taken that part over; `None` if this user may not.
+fn taken_over(part: i32) -> Option<UnixStream> {
+    // SAFETY: numbers only; what is returned is open and nobody else's
+    unsafe {
+        let process = libc::syscall(libc::SYS_pidfd_open, part, 0) as i32;
+        if process < 0 {
+            return None;
+        }
+        let process = OwnedFd::from_raw_fd(process);
+        let control = libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), 3, 0) as i32;
+        (control >= 0).then(|| OwnedFd::from_raw_fd(control).into())
+    }
+}
+
+#[test]
+fn a_front_that_never_stops_talking_does_not_keep_signals_away() {
+    let place = Place::new("");
+    let mut agent = Agent::start(place.command());
+    until("the agent", || is_ready(&place.socket()));
+    let Some(mut control) = taken_over(agent.part("front").unwrap()) else {
+        eprintln!("left out: this user may not take descriptors of another process");
+        return;
+    };
+    let talk = std::thread::spawn(move || {
+        loop {
+            match control.write(&[b'A'; 4096]) {
+                Err(cause) if cause.kind() == std::io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    });
+    std::thread::park_timeout(Duration::from_millis(500));
+    agent.signal(libc::SIGTERM);
+    until("its end", || agent.child.try_wait().unwrap().is_some());
+    talk.join().unwrap();
+}
+
+#[test]
+fn a_moment_without_descriptors_ends_neither_the_agent_nor_the_past() {
+    let place = Place::new("");
+    let agent = Agent::start(place.command());
+    until("the agent", || is_ready(&place.socket()));
+    let (sampler, front) = (agent.part("sampler").unwrap(), agent.part("front").unwrap());
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: valid pointers, and the agent that this test has started
+    let set = |new: Option<&libc::rlimit>, old: Option<&mut libc::rlimit>| unsafe {
+        let new = new.map_or(std::ptr::null(), std::ptr::from_ref);
+        let old = old.map_or(std::ptr::null_mut(), std::ptr::from_mut);
+        assert_eq!(libc::prlimit(agent.pid(), libc::RLIMIT_NOFILE, new, old), 0);
+    };
+    set(None, Some(&mut limit));
+    // enough to wait with, and not for another
+    set(Some(&libc::rlimit { rlim_cur: 5, ..limit }), None);
+    if let Some(mut control) = taken_over(front) {
+        control.write_all(b"L").unwrap();
+        agent.says("no link for the front");
+    }
+    send(front, libc::SIGKILL);
+    agent.says("the front has ended");
+    agent.says("the front cannot be started");
+    assert_eq!(agent.part("sampler"), Some(sampler));
+    set(Some(&limit), None);
+    until("the next front", || is_ready(&place.socket()));
     assert_eq!(agent.part("sampler"), Some(sampler));
 }
 

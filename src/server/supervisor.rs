@@ -30,8 +30,14 @@ const FAREWELL: Duration = Duration::from_millis(1500);
 /// Shortest and longest wait before a child that ended is started again.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
+/// Wait after a link could not be made.
+const RELINK: Duration = Duration::from_secs(1);
+
 /// A child that lived so long has not failed at the start.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// Words of a child that are heard before something else is looked at: one that was taken over may never stop.
+const WORDS: usize = 64;
 
 /// How much longer a child is given that seems to hang.
 const DOUBT: Duration = Duration::from_secs(3);
@@ -59,6 +65,8 @@ impl Part {
 struct Keeper {
     part: Part,
     running: Option<Running>,
+    /// Whether it has ever run.
+    begun: bool,
     wait: Duration,
     due: Instant,
 }
@@ -84,14 +92,14 @@ struct Supervisor<'a> {
     files: Files,
     notify: Notify,
     log: &'a Log,
-    /// Whether the front has lost its link.
-    apart: bool,
+    /// When the sampler and the front are to be given a link, if they lack one.
+    apart: Option<Instant>,
 }
 
 /// Starts the agent and keeps it up until a signal ends it.
 ///
 /// # Errors
-/// A child cannot be started at all.
+/// A child cannot be started at all, the first time.
 pub(super) fn run(
     source: &dyn Source,
     configured: Configuration,
@@ -107,9 +115,8 @@ pub(super) fn run(
     }
     wake.set_nonblocking(true)?;
     let mut supervisor =
-        Supervisor { source, configured, arguments, listeners, files, notify: Notify::new(), log, apart: false };
-    let mut keepers =
-        [Part::Sampler, Part::Front].map(|part| Keeper { part, running: None, wait: AGAIN.0, due: Instant::now() });
+        Supervisor { source, configured, arguments, listeners, files, notify: Notify::new(), log, apart: None };
+    let mut keepers = [Part::Sampler, Part::Front].map(Keeper::new);
     'up: loop {
         for signal in signals.pending() {
             match signal {
@@ -127,13 +134,13 @@ pub(super) fn run(
         for keeper in &mut keepers {
             keeper.look(&mut supervisor)?;
             if keeper.running.is_none() && keeper.due <= Instant::now() {
-                keeper.start(&supervisor)?;
-                joined = true;
+                joined |= keeper.begin(&supervisor)?;
             }
         }
-        if std::mem::take(&mut supervisor.apart) || joined {
-            join(&keepers)?;
+        if joined {
+            supervisor.apart = Some(Instant::now());
         }
+        supervisor.link(&keepers);
         sleep(&wake, &keepers, &supervisor)?;
     }
     notify::tell("STOPPING=1");
@@ -142,6 +149,20 @@ pub(super) fn run(
 }
 
 impl Supervisor<'_> {
+    /// Gives the sampler and the front a link when that is due. What the kernel refuses is tried again: the past is the
+    /// sampler's, and must not end with a moment in which there is no memory.
+    fn link(&mut self, keepers: &[Keeper]) {
+        if self.apart.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        self.apart = None;
+        if let Err(cause) = join(keepers) {
+            let again = unit::duration(RELINK);
+            self.log.say(Level::Error, &format!("no link for the front: {cause}; tried again in {again}"));
+            self.apart = Some(Instant::now() + RELINK);
+        }
+    }
+
     /// Reads the configuration again; a wrong one changes nothing.
     fn reload(&mut self, keepers: &mut [Keeper]) {
         notify::reloading();
@@ -226,9 +247,10 @@ fn join(keepers: &[Keeper]) -> io::Result<()> {
 /// Waits for a signal, a word of a child, the next start, or the end of patience.
 fn sleep(wake: &UnixStream, keepers: &[Keeper], supervisor: &Supervisor<'_>) -> io::Result<()> {
     let (silence, files) = (supervisor.configured.serve.silence.0, &supervisor.files);
+    let linked = supervisor.apart.map(|due| due.saturating_duration_since(Instant::now()));
     let due = keepers.iter().map(|keeper| keeper.deadline(silence)).min();
     let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
-    let wait = wait.into_iter().chain(files.patience()).min();
+    let wait = wait.into_iter().chain(files.patience()).chain(linked).min();
     let wait = wait.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) });
     let mut fds = vec![PollFd::new(wake, PollFlags::IN)];
     let running = keepers.iter().filter_map(|keeper| keeper.running.as_ref());
@@ -259,14 +281,35 @@ fn end(keepers: &mut [Keeper]) {
 }
 
 impl Keeper {
+    fn new(part: Part) -> Self {
+        Self { part, running: None, begun: false, wait: AGAIN.0, due: Instant::now() }
+    }
+
+    /// Starts the child, and says whether it runs now. One that has run before may fail to: then it is tried again later.
+    fn begin(&mut self, supervisor: &Supervisor<'_>) -> io::Result<bool> {
+        let Err(cause) = self.start(supervisor) else {
+            self.begun = true;
+            return Ok(true);
+        };
+        if !self.begun {
+            return Err(cause);
+        }
+        self.wait = (self.wait * 2).min(AGAIN.1);
+        self.due = Instant::now() + self.wait;
+        let (part, again) = (self.part.name(), unit::duration(self.wait));
+        supervisor.log.say(Level::Error, &format!("the {part} cannot be started: {cause}; tried again in {again}"));
+        Ok(false)
+    }
+
     /// Hears what the child says, and whether it has ended or hangs.
     fn look(&mut self, supervisor: &mut Supervisor<'_>) -> io::Result<()> {
         let Some(running) = &mut self.running else { return Ok(()) };
-        while let Ok(Some((word, _))) = pass::receive(&running.control) {
+        for _ in 0..WORDS {
+            let Ok(Some((word, _))) = pass::receive(&running.control) else { break };
             (running.heard, running.suspect) = (Instant::now(), None);
             match (self.part, word) {
                 (Part::Front, Word::Ready) => supervisor.notify.front(),
-                (Part::Front, Word::Link) => supervisor.apart = true,
+                (Part::Front, Word::Link) => supervisor.apart = supervisor.apart.or_else(|| Some(Instant::now())),
                 (Part::Sampler, Word::Alive) => supervisor.notify.sampler(),
                 _ => {}
             }
@@ -318,13 +361,17 @@ impl Keeper {
 
     fn start(&mut self, supervisor: &Supervisor<'_>) -> io::Result<()> {
         let (control, theirs) = UnixStream::pair()?;
-        let child = spawn(self.part, supervisor.arguments, theirs.into())?;
+        let mut child = spawn(self.part, supervisor.arguments, theirs.into())?;
         // one that has ended meanwhile is noticed by its end
         let _ = supervisor.configured.send(&control);
         if self.part == Part::Front {
             let _ = hand_over(&control, supervisor.listeners, &supervisor.files);
         }
-        control.set_nonblocking(true)?;
+        if let Err(cause) = control.set_nonblocking(true) {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(cause);
+        }
         let now = Instant::now();
         self.running = Some(Running { child, control, since: now, heard: now, replaced: false, suspect: None });
         Ok(())
