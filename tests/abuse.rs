@@ -1,6 +1,6 @@
 //! What becomes of somebody who abuses HTTP/2, and of those who only ask meanwhile?
 //!
-//! Frames are made here byte by byte, as no library would. `NETGLANCE_ABUSE=60 cargo test --release --test abuse` abuses
+//! Frames are made here byte by byte, as no library would. `ABUSE=60 cargo test --release --test abuse` abuses
 //! for so many seconds, from ten connections at once.
 
 #![cfg(test)]
@@ -178,7 +178,7 @@ fn goaway(stream: &mut TcpStream) -> Option<u32> {
 
 #[test]
 fn whoever_abuses_the_protocol_is_told_to_go_and_others_are_served() {
-    let (seconds, crowd) = std::env::var("NETGLANCE_ABUSE").map_or((1, 3), |text| (text.parse().unwrap(), 10));
+    let (seconds, crowd) = std::env::var("ABUSE").map_or((1, 3), |text| (text.parse().unwrap(), 10));
     let agent = Agent::start("127.0.0.1:0", "");
     let start = Instant::now();
     while agent.ask("GET /api/v1/tables/load", &[]).0 != 200 {

@@ -1,6 +1,6 @@
 //! Does an agent serve those who ask while others only hold connections open, send too much, or do not listen?
 //!
-//! A real agent on the loopback, where every address of 127.0.0.0/8 is a source of its own. `NETGLANCE_HALF_OPEN=10000
+//! A real agent on the loopback, where every address of 127.0.0.0/8 is a source of its own. `HALF_OPEN=10000
 //! cargo test --release --test limits half_open` is the storm at full size; it needs as many descriptors.
 
 #![cfg(test)]
@@ -123,7 +123,7 @@ fn agent() -> Agent {
 
 #[test]
 fn half_open_connections_are_closed_and_keep_nobody_waiting() {
-    let count = std::env::var("NETGLANCE_HALF_OPEN").map_or(1500, |count| count.parse().unwrap());
+    let count = std::env::var("HALF_OPEN").map_or(1500, |count| count.parse().unwrap());
     let agent = agent();
     let token = agent.token(&["one"]);
     let front = agent.part("netglance-front");

@@ -15,7 +15,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use jiff::Timestamp;
-use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
@@ -30,6 +29,7 @@ use super::meter::Meter;
 use super::penalty::Penalties;
 use super::pulse::{self, Over};
 use super::rest;
+use super::tls::Identity;
 use super::token::{self, Tokens};
 use crate::model::lock;
 
@@ -60,6 +60,14 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How much more somebody may send who was refused.
 const PARTING_READS: usize = 16;
 
+/// What is told in plain text where only TLS is spoken, over HTTP/1.
+const ONLY_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
+    {\"error\":\"here only TLS is spoken\",\"hint\":\"write https instead of http\"}\n";
+
+/// The same over HTTP/2: no settings, and GOAWAY for want of security.
+const ONLY_TLS_2: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
+    \0\0\x1f\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0chere only TLS is spoken";
+
 /// Bytes of a token at most.
 const MAX_TOKEN: usize = 256;
 
@@ -78,7 +86,15 @@ pub(super) struct Desk {
     house: House,
     tokens: watch::Sender<Arc<Tokens>>,
     penalties: Mutex<Penalties>,
-    acceptor: Mutex<Option<TlsAcceptor>>,
+    key: watch::Sender<Option<Key>>,
+}
+
+/// What TLS is spoken with.
+#[derive(Clone)]
+struct Key {
+    acceptor: TlsAcceptor,
+    /// The authority of clients.
+    authority: Arc<[u8]>,
 }
 
 /// Marks of the tokens that were presented on a connection.
@@ -90,6 +106,8 @@ struct Visit {
     peer: Peer,
     place: Place,
     presented: Presented,
+    /// The authority that vouched for it.
+    authority: Option<Arc<[u8]>>,
 }
 
 impl Desk {
@@ -103,7 +121,7 @@ impl Desk {
             house,
             tokens: watch::Sender::default(),
             penalties: Mutex::default(),
-            acceptor: Mutex::default(),
+            key: watch::Sender::default(),
         })
     }
 
@@ -112,10 +130,10 @@ impl Desk {
         self.tokens.send_replace(Arc::new(tokens));
     }
 
-    /// From now on connections begin with this key.
-    pub(super) fn take_key(&self, acceptor: TlsAcceptor, certificate: Option<CertificateDer<'static>>) {
-        self.hosts.take(certificate);
-        *lock(&self.acceptor) = Some(acceptor);
+    /// From now on connections begin with this key, and those go on that its authority would let in.
+    pub(super) fn take_key(&self, acceptor: TlsAcceptor, identity: &Identity) {
+        self.hosts.take(identity.certificate());
+        self.key.send_replace(Some(Key { acceptor, authority: identity.clients.as_slice().into() }));
     }
 
     pub(super) async fn accept_tcp(self: Arc<Self>, listener: TcpListener) {
@@ -140,7 +158,7 @@ impl Desk {
                     // one that the kernel does not tell is nobody in particular
                     let uid = stream.peer_cred().map_or(u32::MAX, |cred| cred.uid());
                     let Some(place) = self.door.enter(Peer::Unix(uid)) else { continue };
-                    tokio::spawn(Arc::clone(&self).serve(stream, Peer::Unix(uid), place));
+                    tokio::spawn(Arc::clone(&self).serve(stream, Peer::Unix(uid), None, place));
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
@@ -148,17 +166,17 @@ impl Desk {
     }
 
     /// Serves somebody at an address: over TLS, or in plain text on loopback and where the configuration wants it.
-    async fn receive(self: Arc<Self>, stream: TcpStream, from: IpAddr, place: Place) {
-        let acceptor = lock(&self.acceptor).clone();
+    async fn receive(self: Arc<Self>, mut stream: TcpStream, from: IpAddr, place: Place) {
+        let key = self.key.borrow().clone();
         let mut first = [0];
         let peeked = tokio::select! {
             peeked = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)) => peeked,
             () = place.leave() => return,
         };
         let Ok(Ok(1)) = peeked else { return };
-        if let ([TLS_HANDSHAKE], Some(acceptor)) = (first, acceptor) {
+        if let ([TLS_HANDSHAKE], Some(key)) = (first, key) {
             let spoken = tokio::select! {
-                spoken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream).into_fallible()) => spoken,
+                spoken = tokio::time::timeout(HANDSHAKE, key.acceptor.accept(stream).into_fallible()) => spoken,
                 () = place.leave() => return,
             };
             let stream = match spoken {
@@ -168,9 +186,13 @@ impl Desk {
             };
             let certified = stream.get_ref().1.peer_certificates().is_some();
             let peer = if certified { Peer::Certified(from) } else { Peer::Tcp(from) };
-            self.serve(stream, peer, place).await;
+            self.serve(stream, peer, certified.then_some(key.authority), place).await;
         } else if self.house.open || from.to_canonical().is_loopback() {
-            self.serve(stream, Peer::Tcp(from), place).await;
+            self.serve(stream, Peer::Tcp(from), None, place).await;
+        } else {
+            let told = if first == *b"P" { is_http_2(&stream).await } else { false };
+            let _ = tokio::time::timeout(FAREWELL, stream.write_all(if told { ONLY_TLS_2 } else { ONLY_TLS })).await;
+            part(stream).await;
         }
     }
 
@@ -179,10 +201,11 @@ impl Desk {
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
+        authority: Option<Arc<[u8]>>,
         place: Place,
     ) {
         let stream = TokioIo::new(Meter::new(stream, Arc::clone(&place.pulse)));
-        let visit = Arc::new(Visit { desk: self, peer, place, presented: Presented::default() });
+        let visit = Arc::new(Visit { desk: self, peer, place, presented: Presented::default(), authority });
         let asked = Arc::clone(&visit);
         let receive = service_fn(move |request| Arc::clone(&asked).asked(request));
         let builder = builder();
@@ -229,6 +252,18 @@ impl Desk {
         }
         Ok(Caller::named(role, acts))
     }
+}
+
+/// Whether somebody begins as HTTP/2 does.
+async fn is_http_2(stream: &TcpStream) -> bool {
+    let mut begin = [0; 3];
+    let peeked = tokio::time::timeout(FAREWELL, async {
+        // one byte may come alone
+        while stream.peek(&mut begin).await.is_ok_and(|read| (1..begin.len()).contains(&read)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    peeked.await.is_ok() && begin == *b"PRI"
 }
 
 /// Leaves somebody who was refused the time to read why: what is closed with something unread takes the answer with it.
@@ -293,19 +328,44 @@ impl Visit {
         Ok(Response::from_parts(head, answer))
     }
 
-    /// Waits until the connection leads nowhere, or a token that was presented is worthless.
+    /// Waits until the connection leads nowhere, or what let it in is worthless.
     async fn over(&self) -> Over {
-        let mut tokens = self.desk.tokens.subscribe();
+        let (mut tokens, mut keys) = (self.desk.tokens.subscribe(), self.desk.key.subscribe());
         loop {
             let due = match self.place.pulse.due(Instant::now()) {
                 Ok(due) => due,
                 Err(over) => return over,
             };
-            let _ = tokio::time::timeout_at(due.into(), tokens.changed()).await;
-            let good = tokens.borrow_and_update();
-            if lock(&self.presented).iter().any(|mark| good.marked(mark, Timestamp::now()).is_none()) {
+            let due = match self.good(&tokens.borrow_and_update()) {
+                Some(left) => due.min(Instant::now() + left),
+                None => return Over::Late,
+            };
+            if !self.is_vouched_for(keys.borrow_and_update().as_ref()) {
                 return Over::Late;
             }
+            tokio::select! {
+                () = tokio::time::sleep_until(due.into()) => {}
+                Ok(()) = tokens.changed() => {}
+                Ok(()) = keys.changed(), if self.authority.is_some() => {}
+            }
         }
+    }
+
+    /// How long all tokens that were presented are good for, at least; `None` if one is not.
+    fn good(&self, tokens: &Tokens) -> Option<Duration> {
+        let (now, mut least) = (Timestamp::now(), pulse::LOOK);
+        for mark in lock(&self.presented).iter() {
+            if let Some(end) = tokens.marked(mark, now)?.expires {
+                // the clock may be set: it is looked at again anyhow
+                least = least.min(Duration::try_from(now.until(end).ok()?).ok()?);
+            }
+        }
+        Some(least)
+    }
+
+    /// Whether the authority that vouched for this connection is still the one that does.
+    fn is_vouched_for(&self, key: Option<&Key>) -> bool {
+        let Some(authority) = &self.authority else { return true };
+        key.is_some_and(|key| key.authority == *authority)
     }
 }

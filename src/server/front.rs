@@ -136,7 +136,7 @@ async fn serve(
                 let key = Key { pem, clients: clients.clone() };
                 // the supervisor has tried it
                 if let Ok(acceptor) = key.acceptor() {
-                    desk.take_key(acceptor, key.certificate());
+                    desk.take_key(acceptor, &key);
                 }
             }
             (Word::Ready, _) => drop(tokio::spawn(tell_ready(Arc::clone(&sampled), control.try_clone()?))),

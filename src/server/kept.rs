@@ -169,7 +169,9 @@ impl Files {
         if let Some(changes) = &self.changes {
             let mut events = [0; 4096];
             while rustix::io::read(changes, &mut events).is_ok_and(|read| read > 0) {}
-            let flags = WatchFlags::CLOSE_WRITE | WatchFlags::MOVE | WatchFlags::DELETE | WatchFlags::ATTRIB;
+            // a link is only created
+            let flags = WatchFlags::CLOSE_WRITE | WatchFlags::CREATE | WatchFlags::MOVE;
+            let flags = flags | WatchFlags::DELETE | WatchFlags::ATTRIB;
             // watched before it is read: nothing is missed
             self.watched = true;
             for dir in self.places.dirs() {

@@ -79,6 +79,14 @@ impl Agent {
         }
     }
 
+    /// Ends it, and tells what it has said since it was listened to last.
+    pub(crate) fn end(mut self) -> String {
+        // SAFETY: a child of this test that was not waited for
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) }, 0);
+        assert!(self.child.wait().unwrap().success());
+        self.said.lock().unwrap().iter().map(|line| line + "\n").collect()
+    }
+
     /// Makes a token, and waits until it is good.
     pub(crate) fn token(&self, arguments: &[&str]) -> String {
         let token = token(&self.dir, arguments);
