@@ -130,9 +130,11 @@ impl Door {
 impl Inside {
     /// Sends the oldest guest away, of a source or of the one that has the most; whether there was one.
     fn send_away(&mut self, source: Option<Source>) -> bool {
-        let most = || self.sources.iter().max_by_key(|(_, count)| count.guests).map(|(source, _)| *source);
-        let Some(source) = source.or_else(most) else { return false };
-        let oldest = self.guests.iter().find(|(_, guest)| **guest == source).map(|(number, _)| *number);
+        let counts = |source: &Source| self.sources.get(source).map_or(0, |count| count.guests);
+        let most = if source.is_none() { self.sources.values().map(|count| count.guests).max() } else { None };
+        // of sources that have as many the one whose guest is the oldest: who has just come has time to say who they are
+        let fits = |guest: &Source| source.map_or_else(|| Some(counts(guest)) == most, |source| *guest == source);
+        let oldest = self.guests.iter().find(|(_, guest)| fits(guest)).map(|(number, _)| *number);
         oldest.is_some_and(|number| self.tell(number))
     }
 
@@ -229,6 +231,16 @@ mod tests {
         drop((crowd, alone));
         let inside = lock(&door.0);
         assert!(inside.places.is_empty() && inside.sources.is_empty() && inside.guests.is_empty());
+    }
+
+    #[test]
+    fn of_those_who_are_equally_many_the_oldest_goes() {
+        let door = Door::new(1 << 20);
+        let first: Vec<Place> = (0..MAX_GUESTS as u32).map(|number| door.enter(peer(number)).unwrap()).collect();
+        let newest = door.enter(peer(1 << 20)).unwrap();
+        let more: Vec<Place> = (0..1000).map(|number| door.enter(peer((1 << 21) + number)).unwrap()).collect();
+        assert!(!must_go(&newest) && more.iter().all(|place| !must_go(place)));
+        assert_eq!(first.iter().filter(|place| must_go(place)).count(), 1001);
     }
 
     #[test]
