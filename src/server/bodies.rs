@@ -28,7 +28,7 @@ const COME: Duration = Duration::from_secs(10);
 const PIECE: usize = 32 << 10;
 
 /// Bytes of all answers that wait; whoever keeps the most waiting goes when there are more.
-const MAX_HELD: u64 = 64 << 20;
+pub(super) const MAX_HELD: u64 = 64 << 20;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -77,6 +77,10 @@ impl<B: HttpBody<Data = Bytes, Error: Into<Failure>> + Unpin> HttpBody for Bound
     }
 }
 
+/// Bytes of an answer that does not tell its size, among the extensions of a response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weight(pub(super) u64);
+
 /// Bytes of all answers that wait.
 #[derive(Default)]
 pub(super) struct Waiting(AtomicU64);
@@ -103,8 +107,8 @@ impl Ticket {
     }
 
     /// The answer to the request, and whether more is waiting than may.
-    pub(super) fn answer(mut self, body: Body) -> (Answer, bool) {
-        self.held = body.size_hint().exact().unwrap_or(0);
+    pub(super) fn answer(mut self, body: Body, weight: Option<&Weight>) -> (Answer, bool) {
+        self.held = body.size_hint().exact().or(weight.map(|weight| weight.0)).unwrap_or(0);
         self.pulse.hold(self.held);
         let all = self.waiting.0.fetch_add(self.held, Ordering::Relaxed) + self.held;
         (Answer { body, piece: Bytes::new(), _ticket: self }, all > MAX_HELD)
@@ -178,7 +182,7 @@ mod tests {
     fn an_answer_is_handed_on_in_pieces_and_counted_until_it_is_gone() {
         wait(async {
             let (pulse, waiting) = (Arc::new(Pulse::default()), Arc::new(Waiting::default()));
-            let (mut answer, full) = Ticket::new(&pulse, &waiting).answer(Body::from(vec![7; 100_000]));
+            let (mut answer, full) = Ticket::new(&pulse, &waiting).answer(Body::from(vec![7; 100_000]), None);
             assert_eq!((pulse.held(), full, answer.size_hint().exact()), (100_000, false, Some(100_000)));
             let mut lengths = Vec::new();
             while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut answer).poll_frame(cx)).await {
@@ -188,8 +192,15 @@ mod tests {
             assert_eq!(pulse.held(), 100_000);
             drop(answer);
             assert_eq!((pulse.held(), waiting.0.load(Ordering::Relaxed)), (0, 0));
-            let (_answer, full) = Ticket::new(&pulse, &waiting).answer(Body::from(vec![0; MAX_HELD as usize + 1]));
+            let (_answer, full) =
+                Ticket::new(&pulse, &waiting).answer(Body::from(vec![0; MAX_HELD as usize + 1]), None);
             assert!(full);
+            let endless = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+            let (pulse, waiting) = (Arc::new(Pulse::default()), Arc::new(Waiting::default()));
+            let (answer, _) = Ticket::new(&pulse, &waiting).answer(endless, Some(&Weight(500)));
+            assert_eq!((pulse.held(), waiting.0.load(Ordering::Relaxed)), (500, 500));
+            drop(answer);
+            assert_eq!((pulse.held(), waiting.0.load(Ordering::Relaxed)), (0, 0));
         });
     }
 }

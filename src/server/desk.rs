@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::bodies::{self, Answer, Bounded, Ticket, Waiting};
+use super::bodies::{self, Answer, Bounded, Ticket, Waiting, Weight};
 use super::caller::{Caller, Peer, Refusal, Served};
 use super::door::{Door, Place};
 use super::front::House;
@@ -181,7 +181,7 @@ impl Desk {
             };
             let stream = match spoken {
                 Ok(Ok(stream)) => stream,
-                Ok(Err((_, stream))) => return part(stream).await,
+                Ok(Err((_, stream))) => return part(stream, &place).await,
                 Err(_) => return,
             };
             let certified = stream.get_ref().1.peer_certificates().is_some();
@@ -192,7 +192,7 @@ impl Desk {
         } else {
             let told = if first == *b"P" { is_http_2(&stream).await } else { false };
             let _ = tokio::time::timeout(FAREWELL, stream.write_all(if told { ONLY_TLS_2 } else { ONLY_TLS })).await;
-            part(stream).await;
+            part(stream, &place).await;
         }
     }
 
@@ -218,7 +218,10 @@ impl Desk {
         };
         if over == Over::Idle {
             serving.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(FAREWELL, serving).await;
+            tokio::select! {
+                _ = tokio::time::timeout(FAREWELL, serving) => {}
+                () = visit.place.leave() => {}
+            }
         }
     }
 
@@ -267,7 +270,7 @@ async fn is_http_2(stream: &TcpStream) -> bool {
 }
 
 /// Leaves somebody who was refused the time to read why: what is closed with something unread takes the answer with it.
-async fn part(mut stream: TcpStream) {
+async fn part(mut stream: TcpStream, place: &Place) {
     let mut rest = [0; 4096];
     let read = async {
         let _ = stream.shutdown().await;
@@ -277,7 +280,10 @@ async fn part(mut stream: TcpStream) {
             }
         }
     };
-    let _ = tokio::time::timeout(FAREWELL, read).await;
+    tokio::select! {
+        _ = tokio::time::timeout(FAREWELL, read) => {}
+        () = place.leave() => {}
+    }
 }
 
 /// How HTTP of either version is spoken.
@@ -321,9 +327,9 @@ impl Visit {
         };
         let response = head::guarded(response);
         let (head, body) = response.into_parts();
-        let (answer, full) = ticket.answer(body);
+        let (answer, full) = ticket.answer(body, head.extensions.get::<Weight>());
         if full {
-            self.desk.door.relieve();
+            self.desk.door.relieve(bodies::MAX_HELD);
         }
         Ok(Response::from_parts(head, answer))
     }

@@ -5,7 +5,7 @@
 //! however many they are. Who has said who they are stays, and gives way to nobody.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -43,6 +43,10 @@ impl Source {
     fn of(peer: Peer) -> Self {
         match peer {
             Peer::Unix(uid) => Self::User(uid),
+            // whoever is here has all addresses of loopback
+            Peer::Tcp(address) | Peer::Certified(address) if address.to_canonical().is_loopback() => {
+                Self::Network(IpAddr::V4(Ipv4Addr::LOCALHOST))
+            }
             Peer::Tcp(address) | Peer::Certified(address) => Self::Network(penalty::source(address)),
         }
     }
@@ -117,10 +121,13 @@ impl Door {
         Some(Place { door: Arc::clone(self), number, leave, pulse })
     }
 
-    /// Sends the one away for whom the most answers wait.
-    pub(super) fn relieve(&self) {
+    /// Sends the one away for whom the most answers wait, if that is more than everybody's share of so many bytes: those who
+    /// were sent away before may not have gone yet.
+    pub(super) fn relieve(&self, most: u64) {
         let mut inside = lock(&self.0);
-        let most = inside.places.iter().max_by_key(|(_, held)| held.pulse.held());
+        let share = most / inside.places.len().max(1) as u64;
+        let over = inside.places.iter().filter(|(_, held)| held.pulse.held() > share);
+        let most = over.max_by_key(|(_, held)| held.pulse.held());
         if let Some(number) = most.map(|(number, _)| *number) {
             inside.tell(number);
         }
@@ -219,6 +226,32 @@ mod tests {
     }
 
     #[test]
+    fn all_of_loopback_is_one_source() {
+        let door = Door::new(1 << 20);
+        let other = door.enter(peer(1)).unwrap();
+        let here = |number: u32| Peer::Tcp(IpAddr::V4((0x7f00_0000 + number).into()));
+        let places: Vec<Place> = (0..MAX_OF_SOURCE as u32).map(|number| door.enter(here(number)).unwrap()).collect();
+        places.iter().for_each(Place::settle);
+        assert!(door.enter(here(1)).is_none_or(|place| must_go(&place)) || !must_go(&other));
+        assert!(lock(&door.0).sources.len() == 2);
+    }
+
+    #[test]
+    fn who_keeps_the_most_waiting_goes_and_nobody_who_keeps_little() {
+        let door = Door::new(1 << 20);
+        let places: Vec<Place> = (1..=10).map(|number| door.enter(peer(number)).unwrap()).collect();
+        for (place, held) in places.iter().zip([5, 900, 5, 5, 5, 5, 5, 5, 5, 60]) {
+            place.settle();
+            place.pulse.hold(held);
+        }
+        for _ in 0..3 {
+            door.relieve(1000);
+        }
+        assert_eq!(places.iter().filter(|place| must_go(place)).count(), 1);
+        assert!(places[1].pulse.held() == 900 && door.enter(peer(11)).is_some());
+    }
+
+    #[test]
     fn those_who_are_many_go_before_one_who_is_alone() {
         let door = Door::new(1 << 20);
         let alone = door.enter(peer(1)).unwrap();
@@ -267,7 +300,7 @@ mod tests {
         places[1].settle();
         places[1].pulse.hold(1000);
         places[2].pulse.hold(10);
-        door.relieve();
+        door.relieve(1500);
         assert_eq!(places.iter().map(must_go).collect::<Vec<_>>(), [false, true, false]);
     }
 }

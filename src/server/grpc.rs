@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 use tonic_reflection::server::Builder;
 
 use super::alerts::Alert;
+use super::bodies::Weight;
 use super::caller::{Caller, Guarded, Need};
 use super::events::{Event, Events, MAX_READERS};
 use super::sampled::Sampled;
@@ -79,7 +80,7 @@ impl Agent for Service {
         let schema = schema::own();
         let caller = Caller::of(request.extensions());
         let known = request.into_inner().known == schema.hash;
-        Ok(Response::new(proto::DescribeReply {
+        Ok(weighed(proto::DescribeReply {
             hash: schema.hash.clone(),
             schema: (!known).then(|| schema::describe(schema.tables)),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -120,18 +121,18 @@ impl Agent for Service {
         let selection = selection(&asked).map_err(Status::invalid_argument)?;
         let mut frames = Frames::new(schema::own(), vec![selection]);
         let frame = frames.next(&caller.latest(&self.sampled)).tables.into_iter().next();
-        Ok(Response::new(proto::QueryReply { frame }))
+        Ok(weighed(proto::QueryReply { frame }))
     }
 
     async fn history(&self, request: Request<proto::HistoryRequest>) -> Result<Response<proto::HistoryReply>, Status> {
         let ask = convert::ask(&request.into_inner());
         let series = self.sampled.history(&ask).await.map_err(|why| Status::unavailable(why.to_string()))?;
-        Ok(Response::new(convert::from_series(series.as_ref())))
+        Ok(weighed(convert::from_series(series.as_ref())))
     }
 
     async fn alerts(&self, _: Request<proto::AlertsRequest>) -> Result<Response<proto::AlertsReply>, Status> {
         let alerts = self.events.alerts().ok_or_else(|| Status::unavailable("the sampler says nothing"))?;
-        Ok(Response::new(proto::AlertsReply { alerts: alerts.iter().map(alert).collect() }))
+        Ok(weighed(proto::AlertsReply { alerts: alerts.iter().map(alert).collect() }))
     }
 
     type EventsStream = Stream<proto::Event>;
@@ -152,6 +153,14 @@ impl Agent for Service {
         let done = self.sampled.act(&action).await.map_err(|why| Status::unavailable(why.to_string()))?;
         Ok(Response::new(convert::from_done(&done)))
     }
+}
+
+/// An answer that is counted until it is sent: tonic encodes it when the other end takes it, and says no size before.
+fn weighed<M: prost::Message>(message: M) -> Response<M> {
+    let weight = Weight(message.encoded_len() as u64);
+    let mut response = Response::new(message);
+    response.extensions_mut().insert(weight);
+    response
 }
 
 /// As a message.
