@@ -3,7 +3,7 @@
 //! A list is written in TOML, or comes from Prometheus ([`file_sd`](super::file_sd)) or the command line. Nothing in it is left
 //! out: what is there twice or makes no sense stays, and says so.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -20,6 +20,7 @@ use super::table::Link;
 use crate::client::{Fingerprint, FingerprintError, PORT, Target};
 use crate::collect::settings::Interval;
 use crate::model::Text;
+use crate::model::text::MAX_TEXT;
 
 /// Time between two looks at a host if nothing else is said.
 pub const INTERVAL: Duration = Duration::from_secs(2);
@@ -289,17 +290,38 @@ fn entry(host: HostSettings, usual: &Usual) -> Result<Entry, Mistake> {
     Ok(Entry { name, groups, interval, speak, ..of })
 }
 
+/// Bytes of a name that are left when it gets a number: a number always fits.
+const HEAD: usize = MAX_TEXT - 32;
+
+/// Names that were given away.
+#[derive(Default)]
+struct Names {
+    given: HashSet<Text>,
+    /// The last number of each name that has become several.
+    numbers: HashMap<String, usize>,
+}
+
+impl Names {
+    /// A name that nobody else has, which is this one if it can be.
+    fn own(&mut self, wanted: Text) -> Text {
+        let mut name = wanted.clone();
+        while !self.given.insert(name.clone()) {
+            let head = &wanted[..wanted.floor_char_boundary(HEAD)];
+            let number = self.numbers.entry(head.to_owned()).or_insert(1);
+            *number += 1;
+            name = Text::from(format!("{head} #{number}"));
+        }
+        name
+    }
+}
+
 /// Gives every host a name of its own, and says which agents are in the list already.
 pub(super) fn unique(entries: Vec<Entry>) -> Vec<Entry> {
-    let mut names: HashMap<Text, usize> = HashMap::new();
+    let mut names = Names::default();
     let mut agents: HashMap<String, Text> = HashMap::new();
     let mut out = Vec::with_capacity(entries.len());
     for mut entry in entries {
-        let times = names.entry(entry.name.clone()).or_default();
-        *times += 1;
-        if *times > 1 {
-            entry.name = Text::from(format!("{} #{times}", entry.name));
-        }
+        entry.name = names.own(entry.name);
         if let Some(first) = agents.get(entry.address.as_str()).filter(|_| entry.flaw.is_none()) {
             entry.flaw = Some((Link::Duplicate, Text::from(format!("the same agent as {first}"))));
         } else {
@@ -369,5 +391,22 @@ mod tests {
         let list = unique(vec![named("a", "h1"), named("a", "h2"), named("b", "h1"), of("h3")]);
         let told: Vec<(&str, bool)> = list.iter().map(|entry| (entry.name.as_str(), entry.flaw.is_some())).collect();
         assert_eq!(told, [("a", false), ("a #2", false), ("b", true), ("h3", false)]);
+    }
+
+    #[test]
+    fn no_two_hosts_have_one_name_whatever_they_call_themselves() {
+        let named = |(at, name): (usize, &str)| Entry {
+            name: Text::from(name),
+            ..Entry::written(&format!("h{at}"), Vec::new(), &Usual::default())
+        };
+        let all = |names: &[&str]| -> Vec<Text> {
+            unique(names.iter().copied().enumerate().map(named).collect()).into_iter().map(|entry| entry.name).collect()
+        };
+        assert_eq!(all(&["a", "a", "a #2", "a"]), ["a", "a #2", "a #2 #2", "a #3"].map(Text::from));
+        assert_eq!(all(&["a #2", "a", "a", "a #3"]), ["a #2", "a", "a #3", "a #3 #2"].map(Text::from));
+        // nor when there is no room for a number
+        let (long, other) = ("é".repeat(MAX_TEXT), "é".repeat(MAX_TEXT / 2));
+        let many = ["a", "a #2", &long, &long, &other, &other].repeat(1000);
+        assert_eq!(all(&many).into_iter().collect::<HashSet<_>>().len(), many.len());
     }
 }
