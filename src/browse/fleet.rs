@@ -16,7 +16,7 @@ use super::roll::{House, Roll};
 use super::rows::{self, AllAsked};
 use super::summary;
 use super::table::{FleetRow, FleetRows, HostRow, Link, fleet, summaries, tables};
-use crate::client::{Access, RemoteHost, Trouble};
+use crate::client::{Access, RemoteHost, Trouble, session};
 use crate::model::{
     Action, ActionError, Behind, Demand, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table,
     TableState, Text, Timestamp, lock,
@@ -26,8 +26,8 @@ use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
 use crate::wire::proto;
 
-/// Threads that look up names: a name server that does not answer holds one for as long as the system waits for it.
-const LOOKUPS: usize = 64;
+/// Threads for what blocks: names that are looked up hold at most so many of them, the rest is for files.
+const THREADS: usize = session::LOOKUPS + 8;
 
 /// Memory for the past of a host, in bytes, where there are so many that the usual limit is not enough.
 const PAST: usize = 16 << 10;
@@ -99,8 +99,8 @@ impl Fleet {
         let shared = Arc::new(Shared { state: Mutex::new(state), levels: options.levels, on_change });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(LOOKUPS)
-            .thread_name("lookup")
+            .max_blocking_threads(THREADS)
+            .thread_name("aside")
             .build()?;
         let house = House::new(Arc::clone(&shared), options.access, runtime.handle().clone());
         let roll = Roll::new(house);

@@ -1,5 +1,6 @@
 //! What happens on a connection to an agent, and when is it made again?
 
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper_util::rt::TokioIo;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -30,6 +32,11 @@ const AUTHORITY: &str = "http://netglance.invalid";
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(4);
+
+/// Names that are looked up at once, by all connections: what the system does about one cannot be called off, and holds a
+/// thread for as long as a name server that does not answer makes it wait.
+pub(crate) const LOOKUPS: usize = 64;
+static LOOKING: Semaphore = Semaphore::const_new(LOOKUPS);
 
 /// Longest wait for an answer.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -239,6 +246,30 @@ async fn channel(target: &Target, access: &Access, refusal: &Refusal) -> Result<
     }
 }
 
+/// The addresses of an agent.
+async fn addresses(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let host = host.to_owned();
+    aside(&LOOKING, move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect)).await
+}
+
+/// Does what blocks on a thread of its own when it is its turn, which lasts until it is done, whether somebody still waits
+/// for it or not: what nobody waits for any more before its turn is never begun.
+async fn aside<T: Send + 'static>(
+    turns: &'static Semaphore,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    let turn = turns.acquire().await.map_err(std::io::Error::other)?;
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    });
+    done.await.map_err(std::io::Error::other)?
+}
+
 /// A stream of bytes to an agent.
 trait Bytes: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Bytes for T {}
@@ -249,7 +280,7 @@ async fn stream(target: &Target, access: &Access, refusal: Refusal) -> std::io::
     let stream: Box<dyn Bytes> = match target {
         Target::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
         Target::Tcp { host, port } => {
-            let stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
+            let stream = tokio::net::TcpStream::connect(addresses(host, *port).await?.as_slice()).await?;
             stream.set_nodelay(true)?;
             let is_here = stream.peer_addr()?.ip().to_canonical().is_loopback();
             if is_here && access.is_plain_here(target)? {
@@ -445,4 +476,46 @@ fn known(schema: &Schema, demand: &Demand) -> Option<Demand> {
 /// Why an agent that gives this role does nothing for the client.
 fn refusal(role: &str) -> Option<Text> {
     (role != "operate").then(|| Text::from(format!("the agent lets this client {role} only")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_lookup_that_nobody_waits_for_any_more_keeps_its_turn_and_others_are_never_begun() {
+        static TURNS: Semaphore = Semaphore::const_new(2);
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (answer, answered) = mpsc::channel::<()>();
+        let answered = Arc::new(std::sync::Mutex::new(answered));
+        runtime.block_on(async {
+            for _ in 0..10 {
+                let answered = Arc::clone(&answered);
+                let dead = aside(&TURNS, move || {
+                    BEGUN.fetch_add(1, Ordering::SeqCst);
+                    let _ = crate::model::lock(&answered).recv();
+                    Ok(())
+                });
+                assert!(tokio::time::timeout(Duration::from_millis(20), dead).await.is_err());
+            }
+            // its name server answers at last
+            drop(answer);
+            let alive = tokio::time::timeout(Duration::from_secs(30), aside(&TURNS, || Ok(7))).await;
+            assert_eq!(alive.unwrap().unwrap(), 7);
+            let _both = tokio::time::timeout(Duration::from_secs(30), TURNS.acquire_many(2)).await.unwrap().unwrap();
+            assert_eq!(BEGUN.load(Ordering::SeqCst), 2);
+        });
+    }
+
+    #[test]
+    fn an_agent_is_found_by_name_and_by_address() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let found = |host| runtime.block_on(addresses(host, 7));
+        assert_eq!(found("::1").unwrap(), ["[::1]:7".parse().unwrap()]);
+        assert!(found("localhost").unwrap().iter().all(|address| address.ip().is_loopback() && address.port() == 7));
+        assert!(found("no-such-host.invalid").is_err());
+    }
 }
