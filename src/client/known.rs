@@ -76,12 +76,14 @@ type Stamp = (u64, u64, u64, i64, i64);
 pub struct KnownHosts {
     path: PathBuf,
     read: Mutex<Option<(Stamp, HashMap<String, Fingerprint>)>>,
+    /// Held by the one who looks and writes: who only looks does not wait for a disk.
+    writing: Mutex<()>,
 }
 
 impl KnownHosts {
     /// Those of a file, which need not be there.
     pub fn at(path: PathBuf) -> Arc<Self> {
-        Arc::new(Self { path, read: Mutex::default() })
+        Arc::new(Self { path, read: Mutex::default(), writing: Mutex::default() })
     }
 
     /// The file.
@@ -102,8 +104,7 @@ impl KnownHosts {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(fail(cause)),
         };
-        let meta = file.metadata().map_err(fail)?;
-        let stamp = (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
+        let stamp = stamp(&file).map_err(fail)?;
         let mut read = lock(&self.read);
         if read.as_ref().is_none_or(|(known, _)| *known != stamp) {
             *read = Some((stamp, keys(file).map_err(fail)?));
@@ -111,7 +112,7 @@ impl KnownHosts {
         Ok(read.as_ref().and_then(|(_, keys)| keys.get(&name(target)).copied()))
     }
 
-    /// Remembers the key of an agent.
+    /// Remembers the key of an agent, and waits until the disk has it.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -122,16 +123,34 @@ impl KnownHosts {
         if let Some(dir) = self.path.parent() {
             std::fs::create_dir_all(dir).map_err(fail)?;
         }
+        let writing = lock(&self.writing);
         // of two first connections that saw different keys only one is right
         if let Some(was) = self.key(target)? {
             return if was == key { Ok(()) } else { Err(io::Error::other(KeyError::Changed { was, now: key })) };
         }
         let open = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
         let mut file = open.map_err(fail)?;
-        file.write_all(format!("{} {key}\n", name(target)).as_bytes()).map_err(fail)?;
-        *lock(&self.read) = None;
+        let (name, before) = (name(target), stamp(&file).map_err(fail)?);
+        let line = format!("{name} {key}\n");
+        file.write_all(line.as_bytes()).map_err(fail)?;
+        let after = stamp(&file).map_err(fail)?;
+        if let Some((known, keys)) = &mut *lock(&self.read)
+            // somebody else who wrote meanwhile is read the next time
+            && *known == before
+            && (after.0, after.1, after.2) == (before.0, before.1, before.2 + line.len() as u64)
+        {
+            keys.entry(name).or_insert(key);
+            *known = after;
+        }
+        drop(writing);
         file.sync_all().map_err(fail)
     }
+}
+
+/// Which file this is, and how it was when it was looked at.
+fn stamp(file: &std::fs::File) -> io::Result<Stamp> {
+    let meta = file.metadata()?;
+    Ok((meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
 }
 
 /// An agent as the file names it.
@@ -175,6 +194,39 @@ mod tests {
         assert_eq!(std::fs::read_to_string(known.path()).unwrap().lines().count(), 1);
         assert_eq!(key.to_string().parse(), Ok(key));
         assert_eq!("SHA256:short".parse::<Fingerprint>(), Err(FingerprintError));
+    }
+
+    #[test]
+    fn a_key_that_is_remembered_makes_nobody_read_the_others_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = KnownHosts::at(dir.path().join("known_hosts"));
+        let target = |n: usize| -> Target { format!("hv{n}").parse().unwrap() };
+        known.remember(&target(0), Fingerprint([0; 32])).unwrap();
+        assert_eq!(known.key(&target(0)).unwrap(), Some(Fingerprint([0; 32])));
+        // what is in memory only would be lost if the file was read
+        let canary: Target = "unix:canary".parse().unwrap();
+        lock(&known.read).as_mut().unwrap().1.insert(canary.to_string(), Fingerprint([9; 32]));
+        std::thread::scope(|scope| {
+            for n in 1..40 {
+                let known = &known;
+                // each twice, and only one of both is right
+                let one = scope.spawn(move || known.remember(&target(n), Fingerprint([n as u8; 32])));
+                let other = scope.spawn(move || known.remember(&target(n), Fingerprint([100; 32])));
+                assert_ne!(one.join().unwrap().is_ok(), other.join().unwrap().is_ok(), "{n}");
+            }
+        });
+        assert_eq!(known.key(&canary).unwrap(), Some(Fingerprint([9; 32])), "the file was read again");
+        let text = std::fs::read_to_string(known.path()).unwrap();
+        assert_eq!(text.lines().count(), 40);
+        let fresh = KnownHosts::at(known.path().to_owned());
+        for n in 0..40 {
+            assert!(known.key(&target(n)).unwrap().is_some());
+            assert_eq!(known.key(&target(n)).unwrap(), fresh.key(&target(n)).unwrap(), "{n}");
+        }
+        // another process
+        fresh.remember(&target(40), Fingerprint([40; 32])).unwrap();
+        known.remember(&target(41), Fingerprint([41; 32])).unwrap();
+        assert_eq!(known.key(&target(40)).unwrap(), Some(Fingerprint([40; 32])));
     }
 
     #[test]

@@ -224,7 +224,10 @@ pub(super) async fn secure(stream: tokio::net::TcpStream, target: &Target, acces
         (_, Some(was), Some(now)) if was != now => Err(io::Error::other(KeyError::Changed { was, now })),
         (Ok(stream), None, Some(now)) => {
             if let Some(known) = known {
-                known.remember(target, now)?;
+                // the disk has its time, and this thread none
+                let (known, target) = (Arc::clone(known), target.clone());
+                let remembered = tokio::task::spawn_blocking(move || known.remember(&target, now)).await;
+                remembered.map_err(io::Error::other)??;
             }
             Ok(stream)
         }
