@@ -196,6 +196,15 @@ fn the_unit_grants_what_the_default_collectors_need() {
 }
 
 #[test]
+fn what_avahi_tells_neighbors_is_where_browse_looks() {
+    let text = std::fs::read_to_string(packaging("netglance.avahi")).unwrap();
+    let (_, service) = text.split_once("-->").unwrap();
+    for told in ["<type>_netglance._tcp</type>", &format!("<port>{}</port>", netglance::client::PORT)] {
+        assert_eq!(service.matches(told).count(), 1, "{told}");
+    }
+}
+
+#[test]
 fn everything_that_the_package_installs_is_there_or_made() {
     let dir = tempfile::tempdir().unwrap();
     let made = Command::new(packaging("assemble"))
