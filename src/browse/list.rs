@@ -226,7 +226,7 @@ fn sources(
 }
 
 /// A group by its name.
-fn group(name: Spanned<String>) -> Result<Text, Mistake> {
+fn group(name: &Spanned<String>) -> Result<Text, Mistake> {
     let of = Text::from(name.get_ref().as_str());
     if !of.is_empty() && !of.contains(BETWEEN) {
         return Ok(of);
@@ -284,7 +284,7 @@ fn entry(host: HostSettings, usual: &Usual) -> Result<Entry, Mistake> {
         return Err(Mistake { span: Some(span), message: why.to_owned(), hint });
     }
     let of = Entry::of(target);
-    let groups = host.groups.into_iter().map(group).collect::<Result<_, _>>()?;
+    let groups = host.groups.into_iter().map(|name| group(&name)).collect::<Result<_, _>>()?;
     let name = host.name.map_or(of.name, Text::from);
     let interval = host.interval.map_or(usual.interval, |interval| interval.0);
     Ok(Entry { name, groups, interval, speak, ..of })
@@ -303,7 +303,7 @@ struct Names {
 
 impl Names {
     /// A name that nobody else has, which is this one if it can be.
-    fn own(&mut self, wanted: Text) -> Text {
+    fn own(&mut self, wanted: &Text) -> Text {
         let mut name = wanted.clone();
         while !self.given.insert(name.clone()) {
             let head = &wanted[..wanted.floor_char_boundary(HEAD)];
@@ -321,7 +321,7 @@ pub(super) fn unique(entries: Vec<Entry>) -> Vec<Entry> {
     let mut agents: HashMap<String, Text> = HashMap::new();
     let mut out = Vec::with_capacity(entries.len());
     for mut entry in entries {
-        entry.name = names.own(entry.name);
+        entry.name = names.own(&entry.name);
         if let Some(first) = agents.get(entry.address.as_str()).filter(|_| entry.flaw.is_none()) {
             entry.flaw = Some((Link::Duplicate, Text::from(format!("the same agent as {first}"))));
         } else {

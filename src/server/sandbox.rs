@@ -514,6 +514,10 @@ mod tests {
             let asked = sampling(true, || unsafe { errno(libc::syscall(*call, -1, -1, -1, -1, -1, -1)) });
             assert_eq!(asked, Ok(libc::EPERM), "call {call}");
         }
+    }
+
+    #[test]
+    fn the_sampler_reaches_the_kernel_and_nobody_else() {
         let socket = |family: i32, kind: i32| {
             // SAFETY: numbers only
             move || errno(i64::from(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) }))
