@@ -148,8 +148,6 @@ const CHANGES: &[i64] = &[
     libc::SYS_open_by_handle_at,
     // descriptors of others, which may be open for writing
     libc::SYS_pidfd_getfd,
-    // of unix sockets it makes a file
-    libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_accept,
     libc::SYS_accept4,
