@@ -5,7 +5,7 @@
 //! however many they are. Who has said who they are stays, and gives way to nobody.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -43,10 +43,6 @@ impl Source {
     fn of(peer: Peer) -> Self {
         match peer {
             Peer::Unix(uid) => Self::User(uid),
-            // whoever is here has all addresses of loopback
-            Peer::Tcp(address) | Peer::Certified(address) if address.to_canonical().is_loopback() => {
-                Self::Network(IpAddr::V4(Ipv4Addr::LOCALHOST))
-            }
             Peer::Tcp(address) | Peer::Certified(address) => Self::Network(penalty::source(address)),
         }
     }
@@ -223,17 +219,6 @@ mod tests {
         assert!(door.enter(peer(5)).is_none());
         drop(first);
         assert!(door.enter(peer(5)).is_some());
-    }
-
-    #[test]
-    fn all_of_loopback_is_one_source() {
-        let door = Door::new(1 << 20);
-        let other = door.enter(peer(1)).unwrap();
-        let here = |number: u32| Peer::Tcp(IpAddr::V4((0x7f00_0000 + number).into()));
-        let places: Vec<Place> = (0..MAX_OF_SOURCE as u32).map(|number| door.enter(here(number)).unwrap()).collect();
-        places.iter().for_each(Place::settle);
-        assert!(door.enter(here(1)).is_none_or(|place| must_go(&place)) || !must_go(&other));
-        assert!(lock(&door.0).sources.len() == 2);
     }
 
     #[test]
