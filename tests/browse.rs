@@ -86,3 +86,32 @@ fn hosts_are_rows_that_open_and_their_rows_are_one_table() {
     session.send("q");
     assert!(session.ended(PATIENT).0.success());
 }
+
+#[test]
+fn flags_say_what_is_shown_first_and_how_often_hosts_are_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = Agent::start(dir.path(), "one");
+    let wrong = netglance(&["browse", "--view", "proces", &one.target()]).output().unwrap();
+    let told = String::from_utf8_lossy(&wrong.stderr);
+    assert_eq!(wrong.status.code(), Some(2), "{told}");
+    assert!(told.contains("no view `proces`") && told.contains("did you mean `process`?"), "{told}");
+
+    // what a file says of one host is not meant for many
+    let config = dir.path().join("netglance.toml");
+    std::fs::write(&config, "view = 'cpu'\nfilter = 'cpu > 1%'\n").unwrap();
+    let mut command =
+        netglance(&["browse", "--view", "process", "--filter", "pid == 1", "--interval", "1s", "--config"]);
+    command.arg(&config).arg(one.target());
+    let mut session = Session::spawn(160, 40, command);
+    session.wait_for("one process", |screen| screen.contains("filter pid == 1") && screen.contains("Processes 1 of "));
+    session.escape();
+    session.send("q");
+    assert!(session.ended(PATIENT).0.success());
+
+    let mut command = netglance(&["browse", "--config"]);
+    command.arg(&config).arg(one.target());
+    let mut session = Session::spawn(160, 40, command);
+    session.wait_for("the host", |screen| first(screen).contains("1 live"));
+    session.send("q");
+    assert!(session.ended(PATIENT).0.success());
+}

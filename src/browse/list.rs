@@ -177,6 +177,14 @@ impl Entry {
 /// # Errors
 /// The first mistake, with its place.
 pub fn read(text: &str) -> Result<List, Mistake> {
+    read_every(text, None)
+}
+
+/// Reads a list in TOML whose hosts are looked at so often, if they have no interval of their own.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub fn read_every(text: &str, interval: Option<Duration>) -> Result<List, Mistake> {
     let file: Written = toml::from_str(text).map_err(|error: toml::de::Error| Mistake {
         span: error.span(),
         message: error.message().trim().replace('\n', ": "),
@@ -188,7 +196,8 @@ pub fn read(text: &str) -> Result<List, Mistake> {
     if let Some(why) = speak.contradiction() {
         return Err(Mistake { span, message: why.to_owned(), hint: String::new() });
     }
-    let usual = Usual { interval: file.interval.map_or(INTERVAL, |interval| interval.0), speak };
+    let interval = interval.unwrap_or(file.interval.map_or(INTERVAL, |interval| interval.0));
+    let usual = Usual { interval, speak };
     let hosts = file.host.into_iter().map(|host| entry(host, &usual)).collect::<Result<_, _>>()?;
     let sources = sources(file.srv, &file.name_servers, file.mdns, &usual)?;
     Ok(List { hosts, file_sd: file.more, sources, usual })

@@ -204,6 +204,11 @@ pub struct Speak {
 
 /// Arguments of `browse`.
 #[derive(Args, Debug)]
+#[command(
+    mut_arg("interval", |arg| arg.help("Time between two looks at a host whose entry in the list has none of its own")),
+    mut_arg("view", |arg| arg.help("Table to start with: fleet, fleet_by_group, or one of all hosts such as process; or explore")),
+    mut_arg("filter", |arg| arg.help("Filter for the table to start with: the hosts if --view does not say otherwise"))
+)]
 pub struct Browse {
     /// The agents: HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH.
     #[arg(value_name = "HOST")]
@@ -211,7 +216,7 @@ pub struct Browse {
     /// How agents are spoken with of which the list says nothing else.
     #[command(flatten)]
     pub access: Speak,
-    /// Flags of the dashboard; the filter is for hosts.
+    /// Flags of the dashboard; what they are for many hosts is said above.
     #[command(flatten)]
     pub dashboard: Dashboard,
 }

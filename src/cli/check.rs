@@ -31,7 +31,7 @@ pub(super) fn run(args: &args::Check, named: Option<&Path>, out: &mut dyn Write)
         // as a program would start: the environment counts too
         None => {
             let file = config::load(named)?.file;
-            let hosts = config::hosts(named)?.hosts.len();
+            let hosts = config::hosts(named, None)?.hosts.len();
             if hosts > 0 {
                 writeln!(out, "{hosts} hosts to browse: ok")?;
             }

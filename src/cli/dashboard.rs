@@ -15,6 +15,7 @@ use crate::config::{self, Config, Problems};
 use crate::model::{Connection, Host, Table};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
+use crate::store::expr::nearest;
 use crate::store::level::{self, Thresholds};
 use crate::store::local::{LocalHost, Options};
 use crate::tui;
@@ -64,11 +65,19 @@ pub(super) fn connect(args: &Connect, named: Option<PathBuf>) -> Result<(), Fail
 /// # Errors
 /// As [`run`], and 2 when there is no list of hosts or it is wrong.
 pub(super) fn browse(args: &Browse, named: Option<PathBuf>) -> Result<(), Failure> {
-    let config = start(&args.dashboard, named.as_deref())?;
+    check_view(args.dashboard.view.as_deref())?;
+    let mut config = start(&args.dashboard, named.as_deref())?;
+    let interval = args.dashboard.interval.map(|interval| interval.0);
+    // what a file says of them is for the dashboard of one host
+    (config.dashboard.view, config.dashboard.filter) = (args.dashboard.view.clone(), args.dashboard.filter.clone());
     let hosts = if args.hosts.is_empty() {
-        config::hosts(named.as_deref())?
+        config::hosts(named.as_deref(), interval)?
     } else {
-        browse::Roster::from(args.hosts.iter().cloned().map(browse::Entry::of).collect::<Vec<_>>())
+        let of = |target| {
+            let entry = browse::Entry::of(target);
+            browse::Entry { interval: interval.unwrap_or(entry.interval), ..entry }
+        };
+        browse::Roster::from(args.hosts.iter().cloned().map(of).collect::<Vec<_>>())
     };
     if hosts.is_empty() {
         let hint = "name some, or list them in hosts.toml beside the configuration";
@@ -82,16 +91,25 @@ pub(super) fn browse(args: &Browse, named: Option<PathBuf>) -> Result<(), Failur
     let options = browse::Options { hosts, access, levels };
     let host = browse::Fleet::start(options, Arc::new(move || samples.samples()));
     let host = host.map_err(|error| Failure::thread(&error))?;
-    let lists = if args.hosts.is_empty() { Lists::Of(named.clone()) } else { Lists::None };
+    let lists = if args.hosts.is_empty() { Lists::Of(named.clone(), interval) } else { Lists::None };
     let _lists = follow(&host, lists, known, wake.clone());
     let following = Following { named, args: args.dashboard.clone(), wake, reload: |_: &Config, _| Ok(()) };
     show(host, events, config, following)
 }
 
+/// Refuses what is no view of many hosts.
+fn check_view(name: Option<&str>) -> Result<(), Failure> {
+    let known = || browse::tables().iter().map(|table| &*table.name).chain(["explore"]);
+    let Some(name) = name.filter(|name| !known().any(|one| one == *name)) else { return Ok(()) };
+    let near = nearest(name, known()).map(|near| format!("did you mean `{near}`?"));
+    let hint = near.unwrap_or_else(|| "fleet, fleet_by_group, explore, or a table such as process".to_owned());
+    Err(Failure::usage(format!("there is no view `{name}` of many hosts"), hint))
+}
+
 /// Where the hosts come from.
 enum Lists {
-    /// The lists that belong to a configuration.
-    Of(Option<PathBuf>),
+    /// The lists that belong to a configuration, and how often hosts are looked at that have no interval of their own.
+    Of(Option<PathBuf>, Option<Duration>),
     /// The command line.
     None,
 }
@@ -100,12 +118,12 @@ enum Lists {
 fn follow(fleet: &Arc<browse::Fleet>, lists: Lists, known: Vec<PathBuf>, wake: tui::Wake) -> Option<config::Watch> {
     let (fleet, told) = (Arc::clone(fleet), wake.clone());
     let named = match &lists {
-        Lists::Of(named) => named.clone(),
+        Lists::Of(named, _) => named.clone(),
         Lists::None => None,
     };
     let changed = move || {
-        if let Lists::Of(named) = &lists {
-            match config::hosts(named.as_deref()) {
+        if let Lists::Of(named, interval) = &lists {
+            match config::hosts(named.as_deref(), *interval) {
                 Ok(hosts) => fleet.reload(hosts),
                 Err(problems) => wake.message(&format!("old list of hosts kept: {}", problems.brief())),
             }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::problem::{Problem, Problems, place};
 use super::watch::{Sought, Watch, follow};
@@ -36,14 +37,15 @@ fn is_toml(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "toml")
 }
 
-/// The hosts of all lists that belong to a configuration, which may be none.
+/// The hosts of all lists that belong to a configuration, which may be none. Those without an interval of their own are
+/// looked at as often as `interval` says, if it does.
 ///
 /// # Errors
 /// Every list that is wrong, with its place.
-pub fn hosts(named: Option<&Path>) -> Result<Roster, Problems> {
+pub fn hosts(named: Option<&Path>, interval: Option<Duration>) -> Result<Roster, Problems> {
     let (mut roster, mut problems) = (Roster::default(), Vec::new());
     for path in lists(named)? {
-        match read(&path) {
+        match read(&path, interval) {
             Ok(found) => {
                 roster.hosts.extend(found.hosts);
                 roster.sources.extend(found.sources);
@@ -73,7 +75,7 @@ fn sought(named: Option<&Path>, more: Vec<PathBuf>) -> Sought {
     sought.files.extend(beside.iter().map(|dir| dir.join(LIST)));
     for path in lists(named).unwrap_or_default() {
         // one that is wrong is read again when it changes
-        let Ok(list) = text(&path).and_then(|text| parsed(&path, &text)) else { continue };
+        let Ok(list) = text(&path).and_then(|text| parsed(&path, &text, None)) else { continue };
         let dir = path.parent().unwrap_or(Path::new(""));
         let speaks = list.hosts.into_iter().map(|host| host.speak).chain([list.usual.speak]);
         let used = speaks.flat_map(|speak| [speak.token_file, speak.cert, speak.cert_key]).flatten();
@@ -91,7 +93,7 @@ fn sought(named: Option<&Path>, more: Vec<PathBuf>) -> Sought {
 pub fn check(path: &Path) -> Result<(), Problems> {
     // many hosts share one token
     let mut causes = BTreeMap::new();
-    for entry in read(path)?.hosts {
+    for entry in read(path, None)?.hosts {
         if let Err(cause) = entry.speak.check() {
             causes.entry(cause.to_string()).or_insert(entry.name);
         }
@@ -140,13 +142,13 @@ fn text(path: &Path) -> Result<String, Problem> {
     file::trusted(path, MAX_LIST)
 }
 
-fn parsed(path: &Path, text: &str) -> Result<list::List, Problem> {
-    list::read(text).map_err(|mistake| problem(path, text, mistake))
+fn parsed(path: &Path, text: &str, interval: Option<Duration>) -> Result<list::List, Problem> {
+    list::read_every(text, interval).map_err(|mistake| problem(path, text, mistake))
 }
 
 /// The hosts of one list.
-fn read(path: &Path) -> Result<Roster, Problems> {
-    let mut list = parsed(path, &text(path)?)?;
+fn read(path: &Path, interval: Option<Duration>) -> Result<Roster, Problems> {
+    let mut list = parsed(path, &text(path)?, interval)?;
     // a name in a list is one beside it
     let dir = path.parent().unwrap_or(Path::new(""));
     let mut problems = Vec::new();
@@ -181,7 +183,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         let config = dir.path().join("netglance.toml");
-        assert_eq!(hosts(Some(&config)).unwrap(), Roster::default());
+        assert_eq!(hosts(Some(&config), None).unwrap(), Roster::default());
         std::fs::create_dir(dir.path().join("hosts.d")).unwrap();
         write("hosts.toml", "file_sd = ['sd.json', 'sd.yml']\n[[host]]\naddress = 'one'\n");
         write("sd.json", r#"[{"targets": ["two"]}]"#);
@@ -190,12 +192,21 @@ mod tests {
         write("hosts.d/a.toml", "[[host]]\naddress = 'three'\n");
         write("hosts.d/notes.txt", "nothing\n");
         let names = |roster: Roster| roster.hosts.into_iter().map(|host| host.name.to_string()).collect::<Vec<_>>();
-        assert_eq!(names(hosts(Some(&config)).unwrap()), ["one", "two", "half", "three", "four"]);
+        assert_eq!(names(hosts(Some(&config), None).unwrap()), ["one", "two", "half", "three", "four"]);
         assert!(is_list(&dir.path().join("hosts.toml")) && is_list(&dir.path().join("hosts.d/a.toml")));
         assert!(!is_list(&config));
 
+        write("sd.json", r#"[{"targets": ["two"]}]"#);
+        write("hosts.toml", "interval = '5s'\nfile_sd = ['sd.json']\n[[host]]\naddress = 'one'\ninterval = '1s'\n");
+        let spans = |given: Option<u64>| {
+            let roster = hosts(Some(&config), given.map(Duration::from_secs)).unwrap();
+            roster.hosts.iter().map(|host| host.interval.as_secs()).collect::<Vec<_>>()
+        };
+        // those of hosts.d have a list of their own, which says nothing
+        assert_eq!((spans(None), spans(Some(77))), (vec![1, 5, 2, 2], vec![1, 77, 77, 77]));
+
         write("hosts.toml", "token_file = 'token'\n[[host]]\naddress = 'one'\n[[host]]\naddress = 'two'\n");
-        let own = hosts(Some(&config)).unwrap().hosts.swap_remove(0);
+        let own = hosts(Some(&config), None).unwrap().hosts.swap_remove(0);
         assert_eq!(own.speak.token_file, Some(dir.path().join("token")));
         let files = sought(Some(&config), Vec::new());
         for file in ["hosts.toml", "token"] {
@@ -207,7 +218,7 @@ mod tests {
 
         write("hosts.toml", "[[host]]\naddress = 'one'\nnam = 'x'\n");
         write("hosts.d/b.toml", "[[host]]\naddress = 'a b'\n");
-        let problems = hosts(Some(&config)).unwrap_err().to_string();
+        let problems = hosts(Some(&config), None).unwrap_err().to_string();
         assert!(problems.contains("hosts.toml:3:1") && problems.contains("b.toml:2:11"), "{problems}");
     }
 

@@ -204,10 +204,14 @@ impl App {
         Ok(app)
     }
 
-    /// The filter of the settings belongs to the processes, or to the hosts, wherever they are shown.
+    /// The filter of the settings belongs to the processes wherever they are shown, or to what is shown first of many hosts.
     fn first_filter(&mut self) -> Result<(), Error> {
         let Some(text) = self.config.settings.filter.clone() else { return Ok(()) };
-        let table = self.fleet.and_then(|name| self.table(name)).or(panel::SORTS.first().map(|sort| sort.table));
+        let first = match self.page {
+            Page::Table(name) if self.fleet.is_some() => Some(name),
+            _ => self.fleet,
+        };
+        let table = first.and_then(|name| self.table(name)).or(panel::SORTS.first().map(|sort| sort.table));
         let Some(table) = table else { return Ok(()) };
         let filter =
             Filter::parse_prompt(&text, table).map_err(|cause| Error::Filter { message: cause.to_string() })?;
@@ -443,9 +447,9 @@ impl App {
 /// The page that a dashboard begins with.
 fn first_page(host: &dyn Host, fleet: Option<&'static str>, view: Option<&str>) -> Result<Page, Error> {
     match (fleet, view) {
-        (Some(fleet), _) => Ok(Page::Table(fleet)),
+        (Some(fleet), None) => Ok(Page::Table(fleet)),
         (None, None) => Ok(Page::View(0)),
-        (None, Some(name)) => {
+        (_, Some(name)) => {
             page_named(host, name).ok_or_else(|| Error::View { name: name.to_owned(), known: pages().join(", ") })
         }
     }
