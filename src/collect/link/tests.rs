@@ -78,7 +78,7 @@ fn root_lost_notifications_lead_to_a_full_dump() {
     in_own_network(|| {
         let mut live = Live::open().unwrap();
         live.sample(&netns::host(), Some(&sys())).unwrap();
-        live.news.shrink();
+        live.news = Socket::subscribe_with(Family::Route, &[route::GROUP_LINK], 1).unwrap();
         ip_batch((0..200).map(|i| format!("link add tap{i} type bridge")));
         let rows = live.sample(&netns::host(), Some(&sys())).unwrap();
         assert_eq!(rows.iter().filter(|row| row.name.starts_with("tap")).count(), 200);

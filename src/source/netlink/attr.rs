@@ -11,6 +11,8 @@ pub struct Malformed;
 
 /// `NLA_TYPE_MASK`: type without the nested and byte order flags.
 const TYPE_MASK: u16 = 0x3fff;
+/// `NLA_F_NESTED`: the payload is attributes.
+const NESTED: u16 = 0x8000;
 /// `NLA_HDRLEN`
 const HEADER: usize = 4;
 
@@ -30,6 +32,35 @@ impl<'a> Attribute<'a> {
     /// It is shorter than four bytes.
     pub fn u32(&self) -> Result<u32, Malformed> {
         u32_at(self.bytes, 0)
+    }
+
+    /// The payload as a number in network byte order, as all of netfilter has it.
+    ///
+    /// # Errors
+    /// It is shorter than two bytes.
+    pub fn be16(&self) -> Result<u16, Malformed> {
+        u16_at(self.bytes, 0).map(u16::from_be)
+    }
+
+    /// The payload as a number in network byte order.
+    ///
+    /// # Errors
+    /// It is shorter than four bytes.
+    pub fn be32(&self) -> Result<u32, Malformed> {
+        u32_at(self.bytes, 0).map(u32::from_be)
+    }
+
+    /// The payload as a number in network byte order.
+    ///
+    /// # Errors
+    /// It is shorter than eight bytes.
+    pub fn be64(&self) -> Result<u64, Malformed> {
+        u64_at(self.bytes, 0).map(u64::from_be)
+    }
+
+    /// The attributes inside this one.
+    pub fn nested(&self) -> Attributes<'a> {
+        attributes(self.bytes)
     }
 
     /// The first byte.
@@ -90,6 +121,13 @@ pub fn push(message: &mut Vec<u8>, kind: u16, bytes: &[u8]) {
     message.resize(align(message.len()), 0);
 }
 
+/// Appends an attribute that holds those which `fill` appends.
+pub fn push_nested(message: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
+    let mut inner = Vec::new();
+    fill(&mut inner);
+    push(message, kind | NESTED, &inner);
+}
+
 macro_rules! numbers {
     ($($(#[$meta:meta])* $name:ident: $ty:ty;)+) => {$(
         $(#[$meta])*
@@ -133,6 +171,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nested_is_read_back_in_network_order() {
+        let mut message = Vec::new();
+        push_nested(&mut message, 7, |inner| {
+            push(inner, 1, &0x0102_u16.to_be_bytes());
+            push(inner, 2, &0x0102_0304_u32.to_be_bytes());
+            push(inner, 3, &0x0102_0304_0506_0708_u64.to_be_bytes());
+        });
+        assert_eq!(message.get(3), Some(&0x80), "the kernel refuses a nest that is not marked");
+        let nest = attributes(&message).next().unwrap().unwrap();
+        let [two, four, eight] = nest.nested().collect::<Result<Vec<_>, _>>().unwrap()[..] else { panic!("{nest:?}") };
+        assert_eq!((nest.kind, two.be16(), four.be32()), (7, Ok(0x0102), Ok(0x0102_0304)));
+        assert_eq!((eight.be64(), four.be64()), (Ok(0x0102_0304_0506_0708), Err(Malformed)));
+    }
+
+    #[test]
     fn a_record_longer_than_its_message_is_malformed_and_ends_the_walk() {
         for bytes in [[8, 0, 1, 0, 9].as_slice(), &[3, 0, 1, 0], &[0, 0, 0, 0], &[4, 0]] {
             let read: Vec<_> = attributes(bytes).collect();
@@ -145,7 +198,7 @@ mod tests {
         fn any_bytes_are_walked_to_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
             prop_assert!(attributes(&bytes).count() <= bytes.len() / HEADER + 1);
             for attribute in attributes(&bytes).flatten() {
-                let _ = (attribute.u8(), attribute.u32(), attribute.string(), attributes(attribute.bytes).count());
+                let _ = (attribute.u8(), attribute.u32(), attribute.string(), attribute.nested().count());
             }
         }
     }

@@ -2,13 +2,16 @@
 //!
 //! [`Socket::dump`] is the one dump loop for every family. It checks sequence numbers and the sender, follows multipart
 //! replies to their end, starts again when the kernel says that the table changed meanwhile (`NLM_F_DUMP_INTR`), takes a
-//! cut message for an error, and gives up at a deadline. After an error the socket must be dropped: the rest of an
-//! abandoned reply would still be in it. [`Socket::drain`] reads notifications without blocking and says when some were lost.
+//! cut message for an error, and gives up at a deadline. [`Socket::ask`] is for questions about one thing, which the kernel
+//! answers with a few messages and an acknowledgment. After an error the socket must be dropped: the rest of an abandoned
+//! reply would still be in it. [`Socket::drain`] reads notifications without blocking and says when some were lost.
 //!
 //! Source: `Documentation/userspace-api/netlink/intro.rst`, `include/uapi/linux/netlink.h`.
 
 pub mod attr;
 pub mod diag;
+mod frame;
+pub mod nfnetlink;
 pub mod route;
 
 use std::cell::Cell;
@@ -21,30 +24,43 @@ use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt;
 use rustix::net::{RecvFlags, SendFlags};
 
+use self::frame::{Question, Refusal, each_message, encode, read_datagram};
 use super::{Error, meter};
 pub use attr::{Attribute, Malformed, attributes};
-
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-const NLM_F_REQUEST: u16 = 0x1;
-const NLM_F_MULTI: u16 = 0x2;
-const NLM_F_DUMP_INTR: u16 = 0x10;
-const NLM_F_CAPPED: u16 = 0x100;
-const NLM_F_ACK_TLVS: u16 = 0x200;
-const NLM_F_DUMP: u16 = 0x300;
-const NLMSGERR_ATTR_MSG: u16 = 1;
-/// `sizeof(struct nlmsghdr)`
-const HEADER: usize = 16;
 
 /// The kernel fills a message of a dump up to the size that the reader offers, at most 32 KiB.
 const USER_BUFFER: usize = 64 << 10;
 /// Notifications that arrive between two samples wait here.
 const SOCKET_BUFFER: usize = 4 << 20;
-/// How often a dump that changed under the reader is started anew: hundreds of interfaces that are made in a row change
-/// their table every millisecond, and reading it takes a quarter of one.
-const ATTEMPTS: usize = 64;
-/// A dump takes milliseconds; what takes longer than this hangs.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// What a dump may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How often it is started, at most, when the table changes under the reader.
+    pub attempts: usize,
+    /// How long all of that may take.
+    pub time: Duration,
+}
+
+impl Default for Patience {
+    /// Hundreds of interfaces that are made in a row change their table every millisecond, and reading it takes a quarter
+    /// of one. A dump takes milliseconds; what takes longer than this hangs.
+    fn default() -> Self {
+        Self { attempts: 64, time: Duration::from_secs(5) }
+    }
+}
+
+/// What is said of a table that changed during every attempt to read it whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the table changed during every attempt to read it")]
+pub struct Changing;
+
+impl Changing {
+    /// Whether this is why a dump failed. Then the socket can be used again.
+    pub fn is_cause_of(error: &Error) -> bool {
+        matches!(error.cause.get_ref(), Some(cause) if cause.is::<Self>())
+    }
+}
+
 /// Datagrams that one [`Socket::drain`] takes, so that a storm cannot hold the sampler.
 const MAX_DRAIN: usize = 16_384;
 
@@ -55,6 +71,8 @@ pub enum Family {
     Route,
     /// Sockets.
     SockDiag,
+    /// Packet filter, connection tracking and their kin.
+    Netfilter,
 }
 
 impl Family {
@@ -62,6 +80,7 @@ impl Family {
         match self {
             Self::Route => libc::NETLINK_ROUTE,
             Self::SockDiag => libc::NETLINK_SOCK_DIAG,
+            Self::Netfilter => libc::NETLINK_NETFILTER,
         }
     }
 
@@ -69,11 +88,12 @@ impl Family {
         match self {
             Self::Route => "rtnetlink",
             Self::SockDiag => "sock_diag",
+            Self::Netfilter => "nfnetlink",
         }
     }
 }
 
-/// A question that is answered by a dump.
+/// A question to the kernel.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Message type.
@@ -165,14 +185,18 @@ impl Socket {
     /// # Errors
     /// The kernel has no such family, or it may not be used.
     pub fn open(family: Family) -> Result<Self, Error> {
+        Self::open_with(family, SOCKET_BUFFER)
+    }
+
+    fn open_with(family: Family, buffer: usize) -> Result<Self, Error> {
         let fail = |op| move |cause: std::io::Error| Error::new(op, family.name(), cause);
         let mut socket = netlink_sys::Socket::new(family.number() as isize).map_err(fail("open"))?;
         socket.bind_auto().map_err(fail("bind"))?;
         // older kernels lack strict checking and extended errors; then filters are ignored and reasons are shorter
         let _ = socket.set_netlink_get_strict_chk(true);
         let _ = socket.set_ext_ack(true);
-        if sockopt::set_socket_recv_buffer_size_force(&socket, SOCKET_BUFFER).is_err() {
-            sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER)
+        if sockopt::set_socket_recv_buffer_size_force(&socket, buffer).is_err() {
+            sockopt::set_socket_recv_buffer_size(&socket, buffer)
                 .map_err(|cause| Error::new("set receive buffer of", family.name(), cause))?;
         }
         Ok(Self { inner: socket, family, sequence: 0 })
@@ -183,41 +207,72 @@ impl Socket {
     /// # Errors
     /// As [`Self::open`], or a group cannot be joined.
     pub fn subscribe(family: Family, groups: &[u32]) -> Result<Self, Error> {
-        let socket = Self::open(family)?;
+        Self::subscribe_with(family, groups, SOCKET_BUFFER)
+    }
+
+    /// Opens a socket for the notifications of some groups in which so many bytes may wait, or the least that the kernel
+    /// allows if that is more.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe`].
+    pub fn subscribe_with(family: Family, groups: &[u32], buffer: usize) -> Result<Self, Error> {
+        let socket = Self::open_with(family, buffer)?;
         for group in groups {
             socket.inner.add_membership(*group).map_err(|cause| Error::new("subscribe to", family.name(), cause))?;
         }
         Ok(socket)
     }
 
-    /// Makes the socket's own buffer as small as the kernel allows, so that tests can overflow it.
-    #[cfg(test)]
-    pub fn shrink(&self) {
-        sockopt::set_socket_recv_buffer_size(&self.inner, 1).unwrap();
-    }
-
     /// Reads a whole kernel table.
     ///
     /// # Errors
-    /// The kernel refused (its own words are in the object), the reply was cut or malformed, the table changed during
-    /// every attempt, or the deadline passed. The socket must then be dropped.
+    /// As [`Self::dump_within`].
     pub fn dump(
         &mut self,
         request: &Request,
+        visit: impl FnMut(Part<'_>) -> Result<(), Malformed>,
+    ) -> Result<(), Error> {
+        self.dump_within(Patience::default(), request, visit)
+    }
+
+    /// Reads a whole kernel table with as much patience as the caller has.
+    ///
+    /// # Errors
+    /// The kernel refused (its own words are in the object), the reply was cut or malformed, the table changed during
+    /// every attempt ([`Changing`]), or the time is over. The socket must then be dropped.
+    pub fn dump_within(
+        &mut self,
+        patience: Patience,
+        request: &Request,
         mut visit: impl FnMut(Part<'_>) -> Result<(), Malformed>,
     ) -> Result<(), Error> {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + patience.time;
         let mut buffer = Buffer::borrow();
-        for _ in 0..ATTEMPTS {
+        for _ in 0..patience.attempts {
             visit(Part::Start).map_err(|cause| self.malformed(request, cause))?;
-            self.send(request)?;
-            match self.receive_dump(request, deadline, &mut buffer.0, &mut visit)? {
+            self.send(request, Question::Dump)?;
+            let mut message = |message: Message<'_>| visit(Part::Message(message));
+            match self.receive_reply(request, Question::Dump, deadline, &mut buffer.0, &mut message)? {
                 End::Done => return Ok(()),
                 End::Interrupted => {}
             }
         }
-        let cause = std::io::Error::new(ErrorKind::ResourceBusy, "the table changed during every attempt to read it");
-        Err(self.error(request, cause))
+        Err(self.error(request, std::io::Error::new(ErrorKind::ResourceBusy, Changing)))
+    }
+
+    /// Asks about one thing, or changes one, and gives what the kernel answers before its acknowledgment to `visit`.
+    ///
+    /// # Errors
+    /// As [`Self::dump_within`], of which no answer is long enough to be interrupted.
+    pub fn ask(
+        &mut self,
+        request: &Request,
+        mut visit: impl FnMut(Message<'_>) -> Result<(), Malformed>,
+    ) -> Result<(), Error> {
+        let deadline = Instant::now() + Patience::default().time;
+        let mut buffer = Buffer::borrow();
+        self.send(request, Question::Single)?;
+        self.receive_reply(request, Question::Single, deadline, &mut buffer.0, &mut visit).map(|_| ())
     }
 
     /// Gives every waiting notification to `visit` and returns without blocking.
@@ -247,9 +302,9 @@ impl Socket {
         Ok(Drained::Lost)
     }
 
-    fn send(&mut self, request: &Request) -> Result<(), Error> {
+    fn send(&mut self, request: &Request, question: Question) -> Result<(), Error> {
         self.sequence = self.sequence.wrapping_add(1).max(1);
-        let message = encode(request, self.sequence);
+        let message = encode(request, question, self.sequence);
         match rustix::io::retry_on_intr(|| rustix::net::send(&self.inner, &message, SendFlags::empty())) {
             Ok(sent) if sent == message.len() => Ok(()),
             Ok(_) => Err(self.error(request, Errno::MSGSIZE)),
@@ -280,12 +335,13 @@ impl Socket {
         Ok(None)
     }
 
-    fn receive_dump(
+    fn receive_reply(
         &self,
         request: &Request,
+        question: Question,
         deadline: Instant,
         buffer: &mut [u8],
-        visit: &mut impl FnMut(Part<'_>) -> Result<(), Malformed>,
+        visit: &mut impl FnMut(Message<'_>) -> Result<(), Malformed>,
     ) -> Result<End, Error> {
         let mut interrupted = false;
         loop {
@@ -295,7 +351,7 @@ impl Socket {
                 Err(cause) => return Err(self.error(request, cause)),
             };
             let bytes = buffer.get(..length).ok_or_else(|| self.error(request, Errno::MSGSIZE))?;
-            match read_datagram(bytes, self.sequence, &mut interrupted, visit) {
+            match read_datagram(bytes, question, self.sequence, &mut interrupted, visit) {
                 Ok(true) => return Ok(if interrupted { End::Interrupted } else { End::Done }),
                 Ok(false) => {}
                 Err(Refusal::Malformed(cause)) => return Err(self.malformed(request, cause)),
@@ -315,115 +371,6 @@ impl Socket {
     fn malformed(&self, request: &Request, cause: Malformed) -> Error {
         self.error(request, std::io::Error::new(ErrorKind::InvalidData, cause))
     }
-}
-
-enum Refusal {
-    Malformed(Malformed),
-    /// Negative status with the kernel's words for it.
-    Kernel {
-        errno: i32,
-        words: Option<crate::model::Text>,
-    },
-}
-
-impl From<Malformed> for Refusal {
-    fn from(cause: Malformed) -> Self {
-        Self::Malformed(cause)
-    }
-}
-
-/// One message with its header.
-#[derive(Clone, Copy)]
-struct Framed<'a> {
-    kind: u16,
-    flags: u16,
-    sequence: u32,
-    body: &'a [u8],
-}
-
-fn encode(request: &Request, sequence: u32) -> Vec<u8> {
-    let mut message = Vec::with_capacity(HEADER + request.body.len());
-    let length = u32::try_from(HEADER + request.body.len()).unwrap_or(u32::MAX);
-    message.extend_from_slice(&length.to_ne_bytes());
-    message.extend_from_slice(&request.kind.to_ne_bytes());
-    message.extend_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-    message.extend_from_slice(&sequence.to_ne_bytes());
-    message.extend_from_slice(&0_u32.to_ne_bytes());
-    message.extend_from_slice(&request.body);
-    message
-}
-
-/// Calls `visit` with every message of a datagram until it returns false.
-fn each_message<E: From<Malformed>>(
-    mut bytes: &[u8],
-    mut visit: impl FnMut(Framed<'_>) -> Result<bool, E>,
-) -> Result<(), E> {
-    while !bytes.is_empty() {
-        let length = usize::try_from(attr::u32_at(bytes, 0)?).map_err(|_| Malformed)?;
-        let body = bytes.get(HEADER..length).ok_or(Malformed)?;
-        let (kind, flags) = (attr::u16_at(bytes, 4)?, attr::u16_at(bytes, 6)?);
-        if !visit(Framed { kind, flags, sequence: attr::u32_at(bytes, 8)?, body })? {
-            break;
-        }
-        bytes = bytes.get(attr::align(length)..).unwrap_or(&[]);
-    }
-    Ok(())
-}
-
-/// Reads one datagram of a dump; true at its end.
-fn read_datagram(
-    bytes: &[u8],
-    sequence: u32,
-    interrupted: &mut bool,
-    visit: &mut impl FnMut(Part<'_>) -> Result<(), Malformed>,
-) -> Result<bool, Refusal> {
-    let mut done = false;
-    each_message(bytes, |message| {
-        if message.sequence != sequence {
-            return Ok::<_, Refusal>(true);
-        }
-        *interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
-        match message.kind {
-            NLMSG_DONE | NLMSG_ERROR => {
-                status(message)?;
-                done = true;
-            }
-            kind => {
-                visit(Part::Message(Message { kind, body: message.body }))?;
-                // a family that answers a dump with a single message sends no end mark
-                done = message.flags & NLM_F_MULTI == 0;
-            }
-        }
-        Ok(!done)
-    })?;
-    Ok(done)
-}
-
-/// Reads the status in an end mark or an error; a body without one is success.
-fn status(message: Framed<'_>) -> Result<(), Refusal> {
-    let errno = match (message.kind, message.body.len()) {
-        (NLMSG_DONE, 0..4) => 0,
-        _ => attr::i32_at(message.body, 0)?,
-    };
-    if errno >= 0 {
-        return Ok(());
-    }
-    Err(Refusal::Kernel { errno: errno.saturating_neg(), words: words(message) })
-}
-
-/// The kernel's explanation of an error.
-fn words(message: Framed<'_>) -> Option<crate::model::Text> {
-    if message.flags & NLM_F_ACK_TLVS == 0 {
-        return None;
-    }
-    let mut offset = 4;
-    if message.kind == NLMSG_ERROR {
-        // the header of the request follows, and its body unless it was capped
-        let request = usize::try_from(attr::u32_at(message.body, 4).ok()?).ok()?;
-        offset += if message.flags & NLM_F_CAPPED != 0 { HEADER } else { attr::align(request) };
-    }
-    let attribute = attributes(message.body.get(offset..)?).flatten().find(|a| a.kind == NLMSGERR_ATTR_MSG)?;
-    Some(crate::model::Text::new(attribute.string()))
 }
 
 #[cfg(test)]

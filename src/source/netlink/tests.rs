@@ -1,3 +1,6 @@
+use super::frame::{
+    HEADER, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR, NLMSGERR_ATTR_MSG,
+};
 use super::*;
 use proptest::prelude::*;
 
@@ -14,11 +17,13 @@ fn framed(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8], sequence: u32) -> (Result<bool, Refusal>, bool, Vec<Vec<u8>>) {
+    read_answer(bytes, Question::Dump, sequence)
+}
+
+fn read_answer(bytes: &[u8], question: Question, sequence: u32) -> (Result<bool, Refusal>, bool, Vec<Vec<u8>>) {
     let (mut interrupted, mut bodies) = (false, Vec::new());
-    let end = read_datagram(bytes, sequence, &mut interrupted, &mut |part| {
-        if let Part::Message(message) = part {
-            bodies.push(message.body.to_vec());
-        }
+    let end = read_datagram(bytes, question, sequence, &mut interrupted, &mut |message: Message<'_>| {
+        bodies.push(message.body.to_vec());
         Ok(())
     });
     (end, interrupted, bodies)
@@ -39,6 +44,18 @@ fn an_interruption_anywhere_in_a_dump_is_seen() {
     bytes.extend(framed(NLMSG_DONE, NLM_F_MULTI, 1, &0_i32.to_ne_bytes()));
     let (end, interrupted, _) = read(&bytes, 1);
     assert!(matches!(end, Ok(true)) && interrupted);
+}
+
+#[test]
+fn the_answer_to_a_single_question_ends_with_its_acknowledgment_and_not_before() {
+    let mut bytes = framed(16, 0, 1, b"one!");
+    bytes.extend(framed(16, NLM_F_MULTI, 1, b"two!"));
+    let (end, _, bodies) = read_answer(&bytes, Question::Single, 1);
+    assert!(matches!(end, Ok(false)));
+    assert_eq!(bodies, [b"one!", b"two!"]);
+    assert!(matches!(read(&bytes, 1), (Ok(true), _, bodies) if bodies.len() == 1), "a dump ends with a lone message");
+    let acknowledgment = framed(NLMSG_ERROR, 0, 1, &[0; 4 + HEADER]);
+    assert!(matches!(read_answer(&acknowledgment, Question::Single, 1).0, Ok(true)));
 }
 
 #[test]
@@ -113,12 +130,13 @@ proptest! {
 }
 
 #[test]
-fn root_a_table_that_changes_during_every_attempt_is_an_error_after_three() {
+fn root_a_table_that_changes_during_every_attempt_is_told_from_other_errors() {
     testing::in_own_network(|| {
         testing::ip_batch((0..150).map(|i| format!("link add a{i} type veth peer name b{i}")));
         let mut socket = Socket::open(Family::Route).unwrap();
         let (mut starts, mut changed) = (0, false);
-        let result = socket.dump(&route::links(), |part| {
+        let patience = Patience { attempts: 3, ..Patience::default() };
+        let result = socket.dump_within(patience, &route::links(), |part| {
             if part == Part::Start {
                 (starts, changed) = (starts + 1, false);
             } else if !changed {
@@ -127,16 +145,17 @@ fn root_a_table_that_changes_during_every_attempt_is_an_error_after_three() {
             }
             Ok(())
         });
-        assert_eq!(starts, ATTEMPTS);
-        assert_eq!(result.unwrap_err().cause.kind(), ErrorKind::ResourceBusy);
+        assert_eq!(starts, 3);
+        assert!(Changing::is_cause_of(&result.unwrap_err()));
+        let refused = socket.dump(&Request { kind: 0xfff, body: Vec::new(), what: "nothing" }, |_| Ok(()));
+        assert!(!Changing::is_cause_of(&refused.unwrap_err()), "the socket is in order, and other errors are others");
     });
 }
 
 #[test]
 fn root_a_storm_of_notifications_is_reported_as_lost() {
     testing::in_own_network(|| {
-        let mut socket = Socket::subscribe(Family::Route, &[route::GROUP_LINK]).unwrap();
-        socket.shrink();
+        let mut socket = Socket::subscribe_with(Family::Route, &[route::GROUP_LINK], 1).unwrap();
         testing::ip_batch((0..200).map(|i| format!("link set lo mtu {}", 2000 + i)));
         assert_eq!(socket.drain(|_| Ok(())).unwrap(), Drained::Lost);
         testing::ip("link set lo mtu 1500");
@@ -154,7 +173,9 @@ fn an_answer_that_does_not_come_is_waited_for_until_the_deadline_and_no_longer()
     let socket = Socket::open(Family::Route).unwrap();
     let (begin, span) = (Instant::now(), Duration::from_millis(100));
     let request = Request { kind: 0, body: Vec::new(), what: "nothing" };
-    let error = socket.receive_dump(&request, begin + span, &mut Buffer::borrow().0, &mut |_| Ok(())).err().unwrap();
+    let mut buffer = Buffer::borrow();
+    let reply = socket.receive_reply(&request, Question::Dump, begin + span, &mut buffer.0, &mut |_| Ok(()));
+    let error = reply.err().unwrap();
     assert_eq!(error.cause.raw_os_error(), Some(libc::ETIMEDOUT));
-    assert!(begin.elapsed() >= span && begin.elapsed() < DEADLINE, "{:?}", begin.elapsed());
+    assert!(begin.elapsed() >= span && begin.elapsed() < Patience::default().time, "{:?}", begin.elapsed());
 }
