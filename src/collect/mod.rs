@@ -323,6 +323,7 @@ collectors! {
     socket,
     listener,
     protocol,
+    conntrack,
     sensor,
     gpu,
     raid,

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::Text;
 use crate::source::Error;
-use crate::source::file::{Root, read_fd};
+use crate::source::file::{Root, text_again};
 use crate::source::netns::{self, Rooms};
 use crate::table;
 
@@ -229,18 +229,10 @@ impl Files {
     }
 
     fn texts(&self) -> Result<[String; 3], Error> {
-        let snmp6 = self.snmp6.as_ref().map(|file| again(file, "snmp6")).transpose()?;
-        Ok([again(&self.snmp, "snmp")?, again(&self.netstat, "netstat")?, snmp6.unwrap_or_default()])
+        let text = |file: &OwnedFd, name: &str| text_again(file, &Path::new(HERE).join(name));
+        let snmp6 = self.snmp6.as_ref().map(|file| text(file, "snmp6")).transpose()?;
+        Ok([text(&self.snmp, "snmp")?, text(&self.netstat, "netstat")?, snmp6.unwrap_or_default()])
     }
-}
-
-/// Reads an open file from its beginning.
-fn again(file: &OwnedFd, name: &str) -> Result<String, Error> {
-    let path = Path::new(HERE).join(name);
-    rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0)).map_err(|cause| Error::new("read", &path, cause))?;
-    let mut bytes = Vec::new();
-    read_fd(file, &path, &mut bytes)?;
-    String::from_utf8(bytes).map_err(|_| Error::malformed(path, "text is expected"))
 }
 
 /// A row of each protocol for each network namespace.

@@ -196,6 +196,17 @@ pub fn read_fd(file: impl std::os::fd::AsFd, path: &Path, buffer: &mut Vec<u8>) 
     Ok(())
 }
 
+/// Reads an open file of text from its beginning, as those of `/proc` can be read again and again.
+///
+/// # Errors
+/// As [`read_fd`], and when it is not UTF-8.
+pub fn text_again(file: &OwnedFd, path: &Path) -> Result<String, Error> {
+    rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0)).map_err(|cause| Error::new("read", path, cause))?;
+    let mut bytes = Vec::new();
+    read_fd(file, path, &mut bytes)?;
+    String::from_utf8(bytes).map_err(|_| Error::malformed(path, "text is expected"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ pub mod address;
 pub mod agent;
 pub mod bounded;
 pub mod clock;
+pub mod conntrack;
 pub mod file;
 pub mod hypervisor;
 pub mod lines;

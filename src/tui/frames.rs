@@ -16,7 +16,7 @@ use super::app::{App, Config, Page};
 use super::theme::{Ability, Depth};
 use super::{screen, testing};
 use crate::collect::run::CollectorRow;
-use crate::collect::{Batch, COLLECTORS, Cx, Wants};
+use crate::collect::{Batch, COLLECTORS, Cx, Wants, schedule};
 use crate::model::testing::Made;
 use crate::model::{
     Action, ActionError, Demand, HistoryAsk, Host, Mono, Owners, Point, Rows, Sample, Series, Snapshot, Status, Table,
@@ -246,7 +246,7 @@ fn defaults() -> Levels {
 }
 
 fn dashboard(host: Recorded, ability: Ability) -> App {
-    let levels = Thresholds::new(&defaults(), schema().iter().copied()).unwrap();
+    let levels = Thresholds::new(&defaults(), schedule::tables().iter().copied()).unwrap();
     let config = Config { levels: Arc::new(levels), ..Config::default() };
     let mut app = App::new(Arc::new(host), config, ability).unwrap();
     app.clock = || NOW;

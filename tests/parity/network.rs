@@ -9,7 +9,7 @@ use super::bracket::{Facts, Parity};
 use super::{file, said, said_json};
 
 /// Runs `test` on a thread with a network of its own, which ends with the thread.
-fn in_own_network<T: Send>(test: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn in_own_network<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             // SAFETY: a network namespace holds no descriptors or memory of this process
