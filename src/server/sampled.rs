@@ -217,6 +217,14 @@ impl Sampled {
         }
     }
 
+    /// Takes a snapshot as if a sampler had told it.
+    #[cfg(test)]
+    pub(super) fn show(&self, snapshot: &Snapshot) {
+        let frame = crate::wire::frame::Frames::all(schema::own()).next(snapshot);
+        lock(&self.state).mirror.resume();
+        self.hear(proto::Answer { id: 0, answer: Some(proto::answer::Answer::Frame(frame)) }).unwrap();
+    }
+
     fn hear(&self, answer: proto::Answer) -> io::Result<()> {
         use proto::answer::Answer;
         let mut state = lock(&self.state);

@@ -1,6 +1,7 @@
 //! How does REST tell what changes?
 //!
-//! As server-sent events: `alert` and `state`, then `begin`, then the changes; `missed` says how many a slow reader has lost.
+//! As server-sent events: `alert` and `state`, then `begin`, then the changes. `missed` says how many a slow reader has lost;
+//! after it everything begins anew.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -145,7 +145,8 @@ const ROUTES: &[Route] = &[
     },
     Route {
         path: "/api/v1/events",
-        summary: "Server-sent events: first what is now, then each change of a level or of a table's state.",
+        summary: "Server-sent events: first what is now up to `begin`, then each change of a level or of a table's state; \
+                  after `missed` what is now again.",
         parameters: &[],
         media: &[events::MEDIA],
         need: Need::View,

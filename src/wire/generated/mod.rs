@@ -453,7 +453,8 @@ pub mod event {
         /// What came before is how it is now, what comes after are changes.
         #[prost(message, tag = "3")]
         Begin(super::Begin),
-        /// So many events are lost, because the reader was too slow.
+        /// So many events are lost, because the reader was too slow. What is now follows, as at the start and with another
+        /// `begin`: what was told before and is not told again is over.
         #[prost(uint64, tag = "4")]
         Missed(u64),
     }
