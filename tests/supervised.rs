@@ -14,6 +14,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
+
+use support::process::{as_nobody, usage};
+
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -328,6 +333,58 @@ fn a_front_that_never_stops_talking_does_not_keep_signals_away() {
     agent.signal(libc::SIGTERM);
     until("its end", || agent.child.try_wait().unwrap().is_some());
     talk.join().unwrap();
+}
+
+#[test]
+fn a_front_that_asks_for_links_all_the_time_gets_one_after_another() {
+    let place = Place::new("");
+    let agent = Agent::start(place.command());
+    until("the agent", || is_ready(&place.socket()));
+    let (sampler, front) = (agent.part("sampler").unwrap(), agent.part("front").unwrap());
+    let Some(mut control) = taken_over(front) else {
+        eprintln!("left out: this user may not take descriptors of another process");
+        return;
+    };
+    let threads = || usage(sampler as u32).unwrap().threads;
+    let (before, mut most, begin) = (threads(), 0, Instant::now());
+    while begin.elapsed() < Duration::from_secs(4) {
+        // as much as the supervisor takes
+        let _ = control.write(&[b'L'; 4096]);
+        most = most.max(threads());
+    }
+    assert!(most <= before + 4, "{before} threads, then {most}");
+    drop(control);
+    until("samples", || is_ready(&place.socket()));
+    assert_eq!((agent.part("sampler"), agent.part("front")), (Some(sampler), Some(front)));
+}
+
+#[test]
+fn a_moment_without_threads_ends_neither_the_sampler_nor_the_past() {
+    let place = Place::new("");
+    let mut command = place.command();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        // root may have as many as it likes
+        std::os::unix::fs::chown(place.dir.path(), Some(65534), Some(65534)).unwrap();
+        as_nobody(&mut command);
+    }
+    let agent = Agent::start(command);
+    until("the agent", || is_ready(&place.socket()));
+    let (sampler, front) = (agent.part("sampler").unwrap(), agent.part("front").unwrap());
+    let limit = |threads: &str| {
+        let mut command = Command::new("prlimit");
+        if is_root {
+            as_nobody(&mut command);
+        }
+        let ended = command.args(["--pid", &sampler.to_string(), &format!("--nproc={threads}:")]).status();
+        assert!(ended.expect("util-linux is installed").success());
+    };
+    limit("1");
+    send(front, libc::SIGKILL);
+    agent.says("the sampler takes no link");
+    limit("4096");
+    until("the next link", || is_ready(&place.socket()));
+    assert_eq!(agent.part("sampler"), Some(sampler));
 }
 
 #[test]

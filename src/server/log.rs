@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub enum Level {
 /// Says things on standard error.
 #[derive(Clone, Default)]
 pub struct Log {
-    queue: Arc<OnceLock<Option<SyncSender<Item>>>>,
+    queue: Arc<OnceLock<SyncSender<Item>>>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -43,13 +43,10 @@ enum Item {
 }
 
 impl Log {
-    /// Says something, now or never. The first message starts the thread that writes.
+    /// Says something, now or never.
     pub fn say(&self, level: Level, message: &str) {
-        let sent = match self.queue() {
-            Some(queue) => queue.try_send(Item::Line(level, Text::from(message))),
-            None => return,
-        };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sent {
+        let line = Item::Line(level, Text::from(message));
+        if self.queue().is_none_or(|queue| queue.try_send(line).is_err()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -57,14 +54,14 @@ impl Log {
     /// Waits a moment for what was said to be read.
     pub fn end(&self) {
         let (sender, written) = sync_channel(1);
-        let queue = self.queue.get().and_then(Option::as_ref);
-        if queue.is_some_and(|queue| queue.try_send(Item::End(sender)).is_ok()) {
+        if self.queue.get().is_some_and(|queue| queue.try_send(Item::End(sender)).is_ok()) {
             let _ = written.recv_timeout(FAREWELL);
         }
     }
 
-    /// Says of a panic what is said of everything else.
+    /// Says of a panic what is said of everything else, by a thread that is started now: then there may be none to be had.
     pub fn tell_panics(&self) {
+        let _ = self.queue();
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| {
             let thread = std::thread::current();
@@ -73,15 +70,18 @@ impl Log {
         }));
     }
 
+    /// To the thread that writes, which is started if there is none yet; `None` as long as it cannot be.
     fn queue(&self) -> Option<&SyncSender<Item>> {
-        let start = || {
+        if self.queue.get().is_none() {
             let (sender, receiver) = sync_channel(WAITING);
             let dropped = Arc::clone(&self.dropped);
             let journal = is_journal();
             let write = move || write(&receiver, &dropped, journal, &mut io::stderr());
-            std::thread::Builder::new().name("log".to_owned()).spawn(write).ok().map(|_| sender)
-        };
-        self.queue.get_or_init(start).as_ref()
+            std::thread::Builder::new().name("log".to_owned()).spawn(write).ok()?;
+            // of two that are started at once one ends with its queue
+            let _ = self.queue.set(sender);
+        }
+        self.queue.get()
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
         let (to, from) = UnixStream::pair().unwrap();
         let (sender, receiver) = sync_channel(WAITING);
         let log = Log::default();
-        assert!(log.queue.set(Some(sender)).is_ok());
+        assert!(log.queue.set(sender).is_ok());
         let dropped = Arc::clone(&log.dropped);
         let (ended, end) = channel();
         let mut to = to;

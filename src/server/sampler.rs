@@ -7,7 +7,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::pass::{self, Word};
@@ -19,6 +19,9 @@ use crate::source::netns::Selection;
 use crate::store::local::{LocalHost, Options};
 use crate::wire::frame::Frames;
 use crate::wire::{convert, proto, schema};
+
+/// Threads of readers that may still be on their way out when another reader comes.
+const MAX_LEAVING: usize = 8;
 
 /// Tells writers that something changed.
 #[derive(Default)]
@@ -52,22 +55,19 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     let options = Options { roots, settings: configured.collect, tick: EVERY_SECOND, actions };
     let told = Arc::clone(&changes);
     let host = LocalHost::start(options, Box::new(move || told.tell()))?;
-    let started = Timestamp::now();
     alive(control.try_clone()?, Arc::clone(&changes))?;
-    let mut reader = 0;
-    while let Some((word, socket)) = pass::receive(control)? {
-        let socket = match (word, socket) {
-            (Word::Configuration, Some(file)) => {
-                reload(&host, file, needs, log);
-                continue;
+    let mut seats =
+        Seats { host, changes, started: Timestamp::now(), reader: 0, last: Weak::new(), taken: Arc::default() };
+    while let Some((word, descriptor)) = pass::receive(control)? {
+        match (word, descriptor) {
+            (Word::Configuration, Some(file)) => reload(&seats.host, file, needs, log),
+            (Word::Link, Some(socket)) => {
+                if let Err(cause) = seats.take(socket.into()) {
+                    log.say(Level::Error, &format!("the sampler takes no link: {cause}"));
+                }
             }
-            (Word::Link, Some(socket)) => socket,
-            _ => continue,
-        };
-        reader += 1;
-        let socket = Arc::new(UnixStream::from(socket));
-        let seat = Seat { host: Arc::clone(&host), changes: Arc::clone(&changes), socket, reader, started };
-        seat.start()?;
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -108,6 +108,48 @@ fn alive(control: UnixStream, changes: Arc<Changes>) -> io::Result<()> {
     Ok(())
 }
 
+/// Where readers come. There is one front: whoever comes takes the place of who was there before, so that a front that was
+/// taken over gets no more threads by asking for more links.
+struct Seats {
+    host: Arc<LocalHost>,
+    changes: Arc<Changes>,
+    started: Timestamp,
+    /// How many came.
+    reader: u64,
+    last: Weak<UnixStream>,
+    /// Held by both threads of each reader.
+    taken: Arc<()>,
+}
+
+impl Seats {
+    /// Begins to tell a reader, and ends the one before.
+    ///
+    /// # Errors
+    /// There is no thread for it, or too many before it are not gone yet. Its link is closed then, so that it comes again.
+    fn take(&mut self, socket: UnixStream) -> io::Result<()> {
+        if let Some(last) = self.last.upgrade() {
+            let _ = last.shutdown(std::net::Shutdown::Both);
+        }
+        if Arc::strong_count(&self.taken) > MAX_LEAVING {
+            return Err(io::Error::other("those before are not gone yet"));
+        }
+        self.reader += 1;
+        let socket = Arc::new(socket);
+        let last = Arc::downgrade(&socket);
+        let seat = Seat {
+            host: Arc::clone(&self.host),
+            changes: Arc::clone(&self.changes),
+            socket,
+            reader: self.reader,
+            started: self.started,
+            _taken: Arc::clone(&self.taken),
+        };
+        seat.start()?;
+        self.last = last;
+        Ok(())
+    }
+}
+
 /// One reader.
 #[derive(Clone)]
 struct Seat {
@@ -116,9 +158,11 @@ struct Seat {
     socket: Arc<UnixStream>,
     reader: u64,
     started: Timestamp,
+    _taken: Arc<()>,
 }
 
 impl Seat {
+    /// Starts its two threads; one that is alone ends.
     fn start(self) -> io::Result<()> {
         let writer = self.clone();
         let (answers, waiting) = std::sync::mpsc::sync_channel::<proto::Answer>(64);
@@ -206,5 +250,73 @@ impl Seat {
             started: self.started.0,
             ..Default::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Seats of a sampler that finds nothing to sample.
+    fn seats(nowhere: &std::path::Path) -> Seats {
+        let changes = Arc::new(Changes::default());
+        let told = Arc::clone(&changes);
+        let (roots, settings) = (Roots::recorded(nowhere), crate::collect::settings::Settings::default());
+        let options = Options { roots, settings, tick: EVERY_SECOND, actions: false };
+        let host = LocalHost::start(options, Box::new(move || told.tell())).unwrap();
+        Seats { host, changes, started: Timestamp(1), reader: 0, last: Weak::new(), taken: Arc::default() }
+    }
+
+    /// Threads of this process that tell or hear readers.
+    fn threads() -> usize {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).ok());
+        names.filter(|name| name.starts_with("tell-") || name.starts_with("hear-")).count()
+    }
+
+    #[test]
+    fn a_front_that_takes_link_after_link_has_one() {
+        let nowhere = tempfile::tempdir().unwrap();
+        let mut seats = seats(nowhere.path());
+        let (mut fronts, mut most) = (Vec::new(), 0);
+        for _ in 0..2000 {
+            let (front, ours) = UnixStream::pair().unwrap();
+            front.set_read_timeout(Some(PATIENCE)).unwrap();
+            // none of them reads what it is told
+            let taken = seats.take(ours).is_ok();
+            fronts.push((front, taken));
+            most = most.max(threads());
+        }
+        assert!(most <= MAX_LEAVING + 2, "{most}");
+        assert!(fronts.iter().filter(|(_, taken)| *taken).count() > 1);
+        let begin = Instant::now();
+        let mut last = loop {
+            let (front, ours) = UnixStream::pair().unwrap();
+            match seats.take(ours) {
+                Ok(()) => break front,
+                Err(cause) => assert!(begin.elapsed() < PATIENCE, "{cause}"),
+            }
+            std::thread::yield_now();
+        };
+        // all others are at their end, those that were not taken too
+        for (mut front, _) in fronts {
+            front.read_to_end(&mut Vec::new()).unwrap();
+        }
+        last.set_read_timeout(Some(PATIENCE)).unwrap();
+        let told = link::read::<proto::Answer>(&mut last, crate::wire::MAX_MESSAGE).unwrap().unwrap();
+        assert!(matches!(told.answer, Some(proto::answer::Answer::Describe(_))), "{told:?}");
+        while threads() > 2 {
+            assert!(begin.elapsed() < PATIENCE);
+            std::thread::yield_now();
+        }
+        drop(last);
+        while threads() > 0 {
+            assert!(begin.elapsed() < PATIENCE);
+            std::thread::yield_now();
+        }
+        assert_eq!(Arc::strong_count(&seats.taken), 1);
     }
 }

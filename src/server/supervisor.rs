@@ -94,6 +94,8 @@ struct Supervisor<'a> {
     log: &'a Log,
     /// When the sampler and the front are to be given a link, if they lack one.
     apart: Option<Instant>,
+    /// When they were given one last.
+    joined: Option<Instant>,
 }
 
 /// Starts the agent and keeps it up until a signal ends it.
@@ -114,8 +116,17 @@ pub(super) fn run(
         signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
     }
     wake.set_nonblocking(true)?;
-    let mut supervisor =
-        Supervisor { source, configured, arguments, listeners, files, notify: Notify::new(), log, apart: None };
+    let mut supervisor = Supervisor {
+        source,
+        configured,
+        arguments,
+        listeners,
+        files,
+        notify: Notify::new(),
+        log,
+        apart: None,
+        joined: None,
+    };
     let mut keepers = [Part::Sampler, Part::Front].map(Keeper::new);
     'up: loop {
         for signal in signals.pending() {
@@ -155,12 +166,19 @@ impl Supervisor<'_> {
         if self.apart.is_none_or(|due| due > Instant::now()) {
             return;
         }
-        self.apart = None;
+        (self.apart, self.joined) = (None, Some(Instant::now()));
         if let Err(cause) = join(keepers) {
             let again = unit::duration(RELINK);
             self.log.say(Level::Error, &format!("no link for the front: {cause}; tried again in {again}"));
             self.apart = Some(Instant::now() + RELINK);
         }
+    }
+
+    /// The front has no link. One that was taken over may say so all the time.
+    fn part(&mut self) {
+        let now = Instant::now();
+        let due = self.joined.map_or(now, |joined| now.max(joined + RELINK));
+        self.apart = Some(self.apart.map_or(due, |apart| apart.min(due)));
     }
 
     /// Reads the configuration again; a wrong one changes nothing.
@@ -309,7 +327,7 @@ impl Keeper {
             (running.heard, running.suspect) = (Instant::now(), None);
             match (self.part, word) {
                 (Part::Front, Word::Ready) => supervisor.notify.front(),
-                (Part::Front, Word::Link) => supervisor.apart = supervisor.apart.or_else(|| Some(Instant::now())),
+                (Part::Front, Word::Link) => supervisor.part(),
                 (Part::Sampler, Word::Alive) => supervisor.notify.sampler(),
                 _ => {}
             }
