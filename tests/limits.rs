@@ -245,18 +245,39 @@ fn what_is_too_large_or_compressed_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn a_request_whose_end_is_told_twice_is_refused_and_nothing_after_it_is_read() {
+    let agent = agent();
+    let (length, chunked) = ("content-length: 5\r\n", "transfer-encoding: chunked\r\n");
+    let second = request("GET /readyz", &[]);
+    for more in [&[length, chunked][..], &[chunked, length], &[chunked], &["transfer-encoding: gzip\r\n", length]] {
+        // what one reads as a body the other takes for the next request
+        let text = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{}\r\n0\r\n\r\n{second}", more.concat());
+        let mut stream = agent.connect();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // what is left unread may end the connection as an error, after the answer
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.matches("HTTP/1.1").count() == 1, "{more:?}: {answer}");
+    }
+    // lengths that are not the same are none
+    let text = "GET /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n";
+    assert_eq!(told(&agent, text.as_bytes()), 400);
+}
+
+#[test]
 fn a_body_that_never_ends_is_not_waited_for() {
     let agent = agent();
-    let head = request(
-        "POST /netglance.v1.Agent/Describe",
-        &[("content-type", "application/grpc"), ("transfer-encoding", "chunked")],
-    );
+    let with = |more| {
+        let head = request("POST /netglance.v1.Agent/Describe", &[("content-type", "application/grpc"), more]);
+        let mut stream = agent.connect();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
     // one that stops, and one that goes on
-    let mut stops = agent.connect();
-    stops.write_all(head.as_bytes()).unwrap();
+    let mut stops = with(("content-length", "60000"));
     let begin = Instant::now();
-    let mut flows = agent.connect();
-    flows.write_all(head.as_bytes()).unwrap();
+    let mut flows = with(("transfer-encoding", "chunked"));
     let piece = [&b"10000\r\n"[..], &vec![0; 0x10000], b"\r\n"].concat();
     let sent = (0..1000).take_while(|_| flows.write_all(&piece).is_ok()).count();
     assert!(sent < 400, "{sent} pieces of 64 KiB");

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Request, Response};
+use axum::http::header::{AUTHORIZATION, CONNECTION};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -318,7 +318,14 @@ impl Visit {
         let checked = head::check(&request, (!is_near).then_some(&self.desk.hosts), known);
         let mut request = request.map(|body| Body::new(Bounded::new(body, bodies::most(known))));
         let response = match (checked, caller) {
-            (Err(head::Wrong(status, error, hint)), _) => rest::refused(status, error, hint),
+            (Err(head::Wrong(status, error, hint)), _) => {
+                let mut response = rest::refused(status, error, hint);
+                if request.version() < Version::HTTP_2 {
+                    // what follows may be the rest of a request that nobody reads
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
             (Ok(()), Err(refusal)) => refusal.answer(&request),
             (Ok(()), Ok(caller)) => {
                 request.extensions_mut().insert(caller);

@@ -85,6 +85,11 @@ pub(super) fn check<B>(request: &Request<B>, hosts: Option<&Hosts>, known: bool)
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Wrong(StatusCode::METHOD_NOT_ALLOWED, "this can only be read", "use GET or HEAD"));
     }
+    // over HTTP/1 only: who reads the one and not the other takes the end of this request for another one
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        let hint = "send content-length, and no transfer-encoding";
+        return Err(Wrong(StatusCode::BAD_REQUEST, "how much comes is not said, or said twice", hint));
+    }
     let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
     if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE, "what comes is never compressed", "send it as it is"));
@@ -263,6 +268,7 @@ mod tests {
         let coded = |coding| status(&[("host", "localhost"), ("content-encoding", coding)]);
         assert_eq!(coded("identity"), Ok(()));
         assert_eq!(coded("gzip"), Err(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        assert_eq!(status(&[("host", "localhost"), ("transfer-encoding", "chunked")]), Err(StatusCode::BAD_REQUEST));
     }
 
     #[test]
