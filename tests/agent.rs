@@ -7,7 +7,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -15,64 +15,32 @@ use std::time::{Duration, Instant};
 use netglance::client::{Access, RemoteHost, Target};
 use netglance::model::{Connection, Demand, HistoryAsk, Host as _, Key, Value};
 
-/// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+#[expect(dead_code, reason = "each test program uses its part")]
+mod served;
 
-struct Agent {
-    child: Child,
-    dir: tempfile::TempDir,
+use served::{Agent, PATIENCE};
+
+const SAMPLER: &str = "netglance-sampl";
+const FRONT: &str = "netglance-front";
+
+/// One for clients of this host.
+fn agent() -> Agent {
+    Agent::start("127.0.0.1:0", "")
 }
 
-impl Agent {
-    fn start() -> Self {
-        Self::with(&[])
-    }
-
-    fn with(arguments: &[&Path]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_netglance"))
-            .args(arguments)
-            .args(["serve", "--listen", "127.0.0.1:0", "--socket"])
-            .arg(dir.path().join("socket"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, dir }
-    }
-
-    fn connect(&self) -> (Arc<RemoteHost>, Receiver<()>) {
-        let path = self.dir.path().join("socket");
-        until("the socket", || std::os::unix::net::UnixStream::connect(&path).is_ok());
-        let (sender, changes) = mpsc::channel();
-        let sender = std::sync::Mutex::new(sender);
-        let told = Box::new(move || {
-            let _ = sender.lock().unwrap().send(());
-        });
-        (RemoteHost::connect(Target::Unix(path), Access::default(), told).unwrap(), changes)
-    }
-
-    /// Pid of one part of the agent.
-    fn part(&self, name: &str) -> Option<i32> {
-        let pid = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-        children.split_whitespace().map(|pid| pid.parse().unwrap()).find(|pid| {
-            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            command.ends_with(format!("{name}\0").as_bytes())
-        })
-    }
+/// A client of an agent, and what tells that something has changed.
+fn connect(agent: &Agent) -> (Arc<RemoteHost>, Receiver<()>) {
+    let (sender, changes) = mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let told = Box::new(move || {
+        let _ = sender.lock().unwrap().send(());
+    });
+    (RemoteHost::connect(Target::Unix(agent.socket()), Access::default(), told).unwrap(), changes)
 }
 
-fn signal(pid: i32, signal: i32) {
+fn signal(pid: u32, signal: i32) {
     // SAFETY: the agent, or a child of it, which this test has started
-    assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    assert_eq!(unsafe { libc::kill(pid as i32, signal) }, 0);
 }
 
 /// Waits for a condition that another process brings about.
@@ -105,8 +73,8 @@ fn has_pid(rows: &dyn netglance::model::Rows, pid: u32) -> bool {
 
 #[test]
 fn a_reader_far_away_sees_what_the_agent_sees() {
-    let agent = Agent::start();
-    let (host, changes) = agent.connect();
+    let agent = agent();
+    let (host, changes) = connect(&agent);
     changed(&changes, "this process", || {
         rows(&host, "process").is_some_and(|rows| has_pid(&*rows, std::process::id()))
     });
@@ -126,14 +94,14 @@ fn a_reader_far_away_sees_what_the_agent_sees() {
 
 #[test]
 fn a_part_that_was_killed_comes_back_and_readers_go_on() {
-    let agent = Agent::start();
-    let (host, changes) = agent.connect();
+    let agent = agent();
+    let (host, changes) = connect(&agent);
     let newest = |host: &RemoteHost| host.latest().get("load").and_then(|state| state.now.as_ref()).map(|now| now.mono);
-    for part in ["sampler", "front"] {
+    for part in [SAMPLER, FRONT] {
         changed(&changes, "samples", || newest(&host).is_some());
-        let pid = agent.part(part).unwrap();
+        let pid = agent.part(part);
         signal(pid, libc::SIGKILL);
-        until("another one", || agent.part(part).is_some_and(|other| other != pid));
+        until("another one", || agent.part(part) != pid);
         let before = newest(&host);
         changed(&changes, "newer samples", || newest(&host) > before);
     }
@@ -141,8 +109,8 @@ fn a_part_that_was_killed_comes_back_and_readers_go_on() {
 
 #[test]
 fn a_lost_agent_leaves_its_last_samples_and_a_reason() {
-    let agent = Agent::start();
-    let (host, changes) = agent.connect();
+    let agent = agent();
+    let (host, changes) = connect(&agent);
     changed(&changes, "samples", || rows(&host, "load").is_some());
     drop(agent);
     changed(&changes, "the loss", || matches!(host.connection(), Connection::Lost { .. }));
@@ -151,30 +119,28 @@ fn a_lost_agent_leaves_its_last_samples_and_a_reason() {
 
 #[test]
 fn a_signal_ends_the_agent_with_all_its_parts() {
-    let mut agent = Agent::start();
-    let (_host, _changes) = agent.connect();
-    until("parts", || agent.part("sampler").is_some() && agent.part("front").is_some());
-    let parts = [agent.part("sampler").unwrap(), agent.part("front").unwrap()];
-    signal(agent.child.id() as i32, libc::SIGTERM);
+    let agent = agent();
+    let (_host, _changes) = connect(&agent);
+    let parts = [agent.part(SAMPLER), agent.part(FRONT)];
     let asked = Instant::now();
-    assert!(agent.child.wait().unwrap().success());
+    agent.end();
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     until("no part", || parts.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
 }
 
 /// A field of `/proc/PID/status`.
-fn field(pid: i32, name: &str) -> String {
+fn field(pid: u32, name: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
     line.unwrap_or_else(|| panic!("no {name} in {status}")).to_owned()
 }
 
-fn capabilities(pid: i32, name: &str) -> u64 {
+fn capabilities(pid: u32, name: &str) -> u64 {
     u64::from_str_radix(&field(pid, name), 16).unwrap()
 }
 
 /// Threads of a process, all of which are behind seccomp.
-fn filtered(pid: i32) -> usize {
+fn filtered(pid: u32) -> usize {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let statuses = threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).ok());
     statuses.inspect(|status| assert!(status.contains("\nSeccomp:\t2\n"), "{status}")).count()
@@ -182,8 +148,8 @@ fn filtered(pid: i32) -> usize {
 
 #[test]
 fn the_sampler_is_behind_a_filter_and_reads_what_a_dashboard_reads() {
-    let agent = Agent::start();
-    let (host, changes) = agent.connect();
+    let agent = agent();
+    let (host, changes) = connect(&agent);
     let usual: Vec<&str> =
         host.schema().iter().filter(|table| !table.attrs.demand).map(|table| table.name.as_ref()).collect();
     let states = |host: &dyn netglance::model::Host| {
@@ -205,15 +171,15 @@ fn the_sampler_is_behind_a_filter_and_reads_what_a_dashboard_reads() {
     let own = netglance::store::local::LocalHost::start(options, told).unwrap();
     changed(&samples, "own samples", || states(&*own).iter().all(|(_, state)| state.is_some()));
     changed(&changes, "the same of the agent", || states(&*host) == states(&*own));
-    assert!(filtered(agent.part("sampler").unwrap()) > 4);
+    assert!(filtered(agent.part(SAMPLER)) > 4);
 }
 
 #[test]
 fn the_front_can_do_nothing_but_serve() {
-    let agent = Agent::start();
-    let (host, changes) = agent.connect();
+    let agent = agent();
+    let (host, changes) = connect(&agent);
     changed(&changes, "samples", || rows(&host, "load").is_some());
-    let front = agent.part("front").unwrap();
+    let front = agent.part(FRONT);
     assert_eq!(field(front, "Name"), "netglance-front");
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(capabilities(front, set), 0, "{set}");
@@ -228,10 +194,10 @@ fn the_front_can_do_nothing_but_serve() {
 
 #[test]
 fn root_the_front_is_another_user_without_groups() {
-    let agent = Agent::start();
-    let (host, changes) = agent.connect();
+    let agent = agent();
+    let (host, changes) = connect(&agent);
     changed(&changes, "samples", || rows(&host, "load").is_some());
-    let front = agent.part("front").unwrap();
+    let front = agent.part(FRONT);
     for set in ["Uid", "Gid"] {
         let ids: Vec<u32> = field(front, set).split_whitespace().map(|id| id.parse().unwrap()).collect();
         assert!(ids.len() == 4 && ids.iter().all(|id| *id == ids[0] && *id != 0), "{ids:?}");
@@ -247,22 +213,19 @@ fn root_the_front_is_another_user_without_groups() {
 fn root_the_sampler_keeps_what_its_collectors_need() {
     const SYS_PTRACE: u64 = 1 << 19;
     const DAC_READ_SEARCH: u64 = 1 << 2;
-    let dir = tempfile::tempdir().unwrap();
-    let config = dir.path().join("netglance.toml");
     let few = "[collect.process]\nenabled = false\n[collect.process_detail]\nenabled = false\n\
                [collect.listener]\nenabled = false\n";
     for (text, kept) in [("", SYS_PTRACE | DAC_READ_SEARCH), (few, DAC_READ_SEARCH)] {
-        std::fs::write(&config, text).unwrap();
-        let agent = Agent::with(&[Path::new("--config"), &config]);
-        let (host, changes) = agent.connect();
+        let agent = Agent::start("127.0.0.1:0", text);
+        let (host, changes) = connect(&agent);
         changed(&changes, "samples", || rows(&host, "load").is_some());
-        let sampler = agent.part("sampler").unwrap();
+        let sampler = agent.part(SAMPLER);
         assert_eq!(field(sampler, "Name"), "netglance-sampl");
         assert_eq!(field(sampler, "NoNewPrivs"), "1");
         for set in ["CapPrm", "CapEff", "CapBnd"] {
             assert_eq!(capabilities(sampler, set), kept, "{set}");
         }
-        let supervisor = agent.child.id() as i32;
+        let supervisor = agent.pid();
         assert_eq!((field(supervisor, "Name").as_str(), field(supervisor, "NoNewPrivs").as_str()), ("netglance", "1"));
         // neither to load modules nor to read and write files of anybody
         assert_eq!(capabilities(supervisor, "CapPrm") & (1 << 16 | 1 << 1), 0);
@@ -271,14 +234,13 @@ fn root_the_sampler_keeps_what_its_collectors_need() {
 
 #[test]
 fn nothing_is_left_of_an_agent_that_was_killed() {
-    let mut agent = Agent::start();
-    let (host, changes) = agent.connect();
+    let agent = agent();
+    let (host, changes) = connect(&agent);
     changed(&changes, "samples", || rows(&host, "load").is_some());
-    let parts = [agent.part("sampler").unwrap(), agent.part("front").unwrap()];
+    let parts = [agent.part(SAMPLER), agent.part(FRONT)];
     // one that does not listen ends as well
     signal(parts[0], libc::SIGSTOP);
-    agent.child.kill().unwrap();
-    agent.child.wait().unwrap();
+    drop(agent);
     until("no part", || parts.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
 }
 

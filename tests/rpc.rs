@@ -4,8 +4,7 @@
 
 #![cfg(test)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
@@ -23,65 +22,31 @@ use v1::server_reflection_client::ServerReflectionClient;
 use v1::server_reflection_request::MessageRequest;
 use v1::server_reflection_response::MessageResponse;
 
-/// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(40);
+#[expect(dead_code, reason = "each test program uses its part")]
+mod served;
 
-struct Agent {
-    child: Child,
-    dir: tempfile::TempDir,
+use served::{Agent, PATIENCE};
+
+/// An agent for which any load deserves attention.
+fn agent() -> Agent {
+    Agent::start("127.0.0.1:0", "[[threshold]]\ntable = \"load\"\ncolumn = \"one\"\ncareful = 0\n")
 }
 
-impl Agent {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = "[[threshold]]\ntable = \"load\"\ncolumn = \"one\"\ncareful = 0\n";
-        std::fs::write(dir.path().join("netglance.toml"), config).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_netglance"))
-            .arg("--config")
-            .arg(dir.path().join("netglance.toml"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--socket"])
-            .arg(dir.path().join("socket"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, dir }
-    }
-
-    /// A connection, as soon as the agent has something to say.
-    async fn channel(&self) -> Channel {
-        let socket = self.dir.path().join("socket");
-        let start = Instant::now();
-        loop {
-            if let Ok(channel) = connect(&socket).await
-                && AgentClient::new(channel.clone()).alerts(proto::AlertsRequest {}).await.is_ok()
-            {
-                return channel;
-            }
-            assert!(start.elapsed() < PATIENCE);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+/// A connection, as soon as the agent has something to say.
+async fn channel(agent: &Agent) -> Channel {
+    let start = Instant::now();
+    loop {
+        if let Ok(channel) = connect(agent.socket()).await
+            && AgentClient::new(channel.clone()).alerts(proto::AlertsRequest {}).await.is_ok()
+        {
+            return channel;
         }
-    }
-
-    fn sampler(&self) -> i32 {
-        let pid = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        let is = |pid: &&str| {
-            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| command.ends_with(b"sampler\0"))
-        };
-        children.split_whitespace().find(is).unwrap().parse().unwrap()
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-async fn connect(socket: &Path) -> Result<Channel, tonic::transport::Error> {
-    let path: PathBuf = socket.to_owned();
+async fn connect(path: PathBuf) -> Result<Channel, tonic::transport::Error> {
     let connect = tower::service_fn(move |_| {
         let path = path.clone();
         async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
@@ -160,9 +125,9 @@ async fn described(channel: &Channel) -> ServiceDescriptor {
 
 #[test]
 fn a_program_that_knows_nothing_is_told_how_to_ask() {
-    let agent = Agent::start();
+    let agent = agent();
     wait(async {
-        let channel = agent.channel().await;
+        let channel = channel(&agent).await;
         let service = described(&channel).await;
         let method = service.methods().find(|method| method.name() == "Describe").unwrap();
         let mut client = tonic::client::Grpc::new(channel);
@@ -182,9 +147,9 @@ fn a_program_that_knows_nothing_is_told_how_to_ask() {
 
 #[test]
 fn the_watcher_of_another_schema_is_sent_away() {
-    let agent = Agent::start();
+    let agent = agent();
     wait(async {
-        let mut client = AgentClient::new(agent.channel().await);
+        let mut client = AgentClient::new(channel(&agent).await);
         for hash in [Vec::new(), b"another".to_vec()] {
             let request = proto::WatchRequest { hash, ..Default::default() };
             assert_eq!(client.watch(request).await.unwrap_err().code(), Code::FailedPrecondition);
@@ -202,9 +167,9 @@ fn place(alert: &proto::Alert) -> (String, String, String) {
 
 #[test]
 fn alerts_and_events_tell_what_is_and_what_changes() {
-    let agent = Agent::start();
+    let agent = agent();
     wait(async {
-        let mut client = AgentClient::new(agent.channel().await);
+        let mut client = AgentClient::new(channel(&agent).await);
         let wanted = ("load".to_owned(), "one".to_owned(), "careful".to_owned());
         // as soon as the load is sampled
         while !client.alerts(proto::AlertsRequest {}).await.unwrap().into_inner().alerts.iter().any(|alert| {
@@ -227,7 +192,7 @@ fn alerts_and_events_tell_what_is_and_what_changes() {
         }
         assert!(told.contains(&wanted), "{told:?}");
         // SAFETY: the sampler of the agent that this test has started
-        assert_eq!(unsafe { libc::kill(agent.sampler(), libc::SIGSTOP) }, 0);
+        assert_eq!(unsafe { libc::kill(agent.part("netglance-sampl") as i32, libc::SIGSTOP) }, 0);
         let (mut stale, mut over) = (false, false);
         while !(stale && over) {
             match events.message().await.unwrap().unwrap().event.unwrap() {

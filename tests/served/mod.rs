@@ -45,6 +45,11 @@ impl Agent {
         agent
     }
 
+    /// The number of the process that was started.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The socket for this host.
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("socket")
