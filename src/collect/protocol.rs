@@ -187,7 +187,7 @@ impl Collect for ProtocolCollector {
         let mut rows = Protocols::default();
         if cx.roots.netns.has_host() {
             let net = |file: &str| cx.roots.proc.text(format!("net/{file}"));
-            let texts = [net("snmp")?, net("netstat")?, without_ipv6(net("snmp6"))?];
+            let texts = Texts { snmp: net("snmp")?, netstat: net("netstat")?, snmp6: without_ipv6(net("snmp6"))? };
             rows.add(&netns::host(), &texts, &cx.roots.proc.join("net"))?;
         }
         let troubles = self.others.read(&cx.roots.netns, Files::open, |netns, files| {
@@ -201,11 +201,18 @@ impl Collect for ProtocolCollector {
 }
 
 /// A kernel without IPv6 has no such file.
-fn without_ipv6(text: Result<String, Error>) -> Result<String, Error> {
-    match text {
-        Err(error) if error.is_absent() => Ok(String::new()),
-        text => text,
+fn without_ipv6<T>(file: Result<T, Error>) -> Result<Option<T>, Error> {
+    match file {
+        Err(error) if error.is_absent() => Ok(None),
+        file => file.map(Some),
     }
+}
+
+/// What the files say.
+struct Texts {
+    snmp: String,
+    netstat: String,
+    snmp6: Option<String>,
 }
 
 /// The files of the network namespace that the thread is in.
@@ -221,17 +228,14 @@ struct Files {
 impl Files {
     fn open() -> Result<Self, Error> {
         let here = Root::new(HERE);
-        let snmp6 = match here.open("snmp6") {
-            Err(error) if error.is_absent() => None,
-            file => Some(file?),
-        };
+        let snmp6 = without_ipv6(here.open("snmp6"))?;
         Ok(Self { snmp: here.open("snmp")?, netstat: here.open("netstat")?, snmp6 })
     }
 
-    fn texts(&self) -> Result<[String; 3], Error> {
+    fn texts(&self) -> Result<Texts, Error> {
         let text = |file: &OwnedFd, name: &str| text_again(file, &Path::new(HERE).join(name));
         let snmp6 = self.snmp6.as_ref().map(|file| text(file, "snmp6")).transpose()?;
-        Ok([text(&self.snmp, "snmp")?, text(&self.netstat, "netstat")?, snmp6.unwrap_or_default()])
+        Ok(Texts { snmp: text(&self.snmp, "snmp")?, netstat: text(&self.netstat, "netstat")?, snmp6 })
     }
 }
 
@@ -244,13 +248,15 @@ struct Protocols {
 }
 
 impl Protocols {
-    /// Adds what `snmp`, `netstat` and `snmp6` in a directory say.
-    fn add(&mut self, netns: &Text, [snmp, netstat, snmp6]: &[String; 3], dir: &Path) -> Result<(), Error> {
+    /// Adds what the files of a directory say.
+    fn add(&mut self, netns: &Text, texts: &Texts, dir: &Path) -> Result<(), Error> {
         let malformed = |file: &str| Error::malformed(dir.join(file), "a value for each name is expected");
         let mut counters = Counters::default();
-        counters.read_pairs(snmp).ok_or_else(|| malformed("snmp"))?;
-        counters.read_pairs(netstat).ok_or_else(|| malformed("netstat"))?;
-        counters.read_lines(snmp6).ok_or_else(|| malformed("snmp6"))?;
+        counters.read_pairs(&texts.snmp).ok_or_else(|| malformed("snmp"))?;
+        counters.read_pairs(&texts.netstat).ok_or_else(|| malformed("netstat"))?;
+        if let Some(snmp6) = &texts.snmp6 {
+            counters.read_lines(snmp6).ok_or_else(|| malformed("snmp6"))?;
+        }
         self.tcp.push(tcp(netns, &counters));
         self.udp.push(udp(netns, &counters));
         self.ip.push(ip(netns, &counters));
@@ -396,6 +402,21 @@ mod tests {
             (udp(&netns::host(), &counters).no_ports, udp(&netns::host(), &counters).rx6_packets),
             (Some(3), Some(4))
         );
+    }
+
+    #[test]
+    fn without_ipv6_its_counters_are_missing_and_the_others_are_there() {
+        let snmp = "Ip: InReceives\nIp: 5\nTcp: InSegs\nTcp: 6\nUdp: InDatagrams\nUdp: 7\n".to_owned();
+        let there = |snmp6| {
+            let (mut rows, texts) = (Protocols::default(), Texts { snmp: snmp.clone(), netstat: String::new(), snmp6 });
+            rows.add(&netns::host(), &texts, Path::new("made")).unwrap();
+            (rows.udp.remove(0), rows.ip.remove(0))
+        };
+        let (udp, ip) = there(None);
+        assert_eq!((udp.rx_packets, udp.rx6_packets, udp.no_ports6), (Some(7), None, None));
+        assert_eq!((ip.rx_packets, ip.rx6_packets, ip.rx6_bytes), (Some(5), None, None));
+        let (udp, ip) = there(Some("Udp6InDatagrams 0\nIp6InReceives 3\n".to_owned()));
+        assert_eq!((udp.rx6_packets, ip.rx6_packets), (Some(0), Some(3)));
     }
 
     #[test]

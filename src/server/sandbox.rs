@@ -1,10 +1,10 @@
 //! What can somebody who has taken over a part of the agent still do?
 //!
-//! In the front: answer those who are connected, and nothing else. Landlock takes away every file, every TCP port, and signals and abstract
-//! sockets of others. Seccomp leaves [`CALLS`]. What is not among them fails with `EPERM`: libraries ask for this and that
-//! when they start or run short of memory, and live with a refusal. What only an intruder asks for ([`INTRUSIONS`]) ends the
-//! process at once, so that it is seen: the supervisor says by which signal it ended. Both hold for threads that are started
-//! later, so it is called before there are any.
+//! In the front: answer those who are connected, and nothing else. Landlock takes away every file, every TCP port, and
+//! signals and abstract sockets of others. Seccomp leaves [`CALLS`]. What is not among them fails with `EPERM`: libraries
+//! ask for this and that when they start or run short of memory, and live with a refusal. What only an intruder asks for
+//! ([`INTRUSIONS`]) ends the process at once, so that it is seen: the supervisor says by which signal it ended. Both hold
+//! for threads that are started later, so it is called before there are any.
 //!
 //! In the sampler: read, which is its work, and signal where that is configured. It can start no program, make, empty or write
 //! no file, and wait for nobody's connection ([`CHANGES`]). Only where the driver of a graphics processor is asked it can open
