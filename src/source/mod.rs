@@ -18,6 +18,7 @@ pub mod meter;
 pub mod mount;
 pub mod netlink;
 pub mod netns;
+pub mod nftables;
 pub mod pressure;
 pub mod process;
 pub mod sensor;

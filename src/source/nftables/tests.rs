@@ -1,0 +1,211 @@
+//! Is a rule's text that of `nft`?
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use proptest::prelude::*;
+
+use super::decode::instructions;
+use super::instruction::{Bytes, HeaderOption, Instruction, Payload, Register, Source};
+use super::text::{Names, Scene};
+use super::{Family, read};
+use crate::source::netlink::testing::{in_own_network, run};
+use crate::source::netlink::{Family as Netlink, Socket};
+
+/// Names of the namespace in which only the loopback interface is.
+struct Loopback;
+
+impl Names for Loopback {
+    fn interface(&self, index: u32) -> Option<String> {
+        (index == 1).then(|| "lo".to_owned())
+    }
+
+    fn cgroup(&self, _: u64) -> Option<String> {
+        None
+    }
+
+    fn utc_offset(&self, _: Option<i64>) -> i64 {
+        0
+    }
+}
+
+fn nft(script: &str) {
+    let mut child = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// Rules as `nft` lists them, by table and chain; a chain without a name is written into its rule.
+fn listed() -> BTreeMap<(String, String), Vec<String>> {
+    let mut chains = BTreeMap::<_, Vec<String>>::new();
+    let (mut table, mut chain, mut block) = (String::new(), None, None::<String>);
+    // times are told in the time zone
+    let listing = Command::new("nft").args(["-nn", "list", "ruleset"]).env("TZ", "UTC").output().unwrap();
+    for line in String::from_utf8(listing.stdout).unwrap().lines() {
+        let depth = line.len() - line.trim_start_matches('\t').len();
+        let text = line.trim();
+        match (depth, block.as_mut()) {
+            (0, _) if !text.starts_with("table ") => {}
+            (0, _) => table = text.trim_start_matches("table ").trim_end_matches(" {").to_owned(),
+            (1, _) if text.starts_with("chain ") => {
+                chain = Some(text.trim_start_matches("chain ").trim_end_matches(" {").to_owned());
+                chains.insert((table.clone(), chain.clone().unwrap()), Vec::new());
+            }
+            (1, _) => chain = None,
+            (2, Some(rule)) => {
+                *rule = format!("{} {text}", rule.trim_end_matches(';'));
+                chains.get_mut(&(table.clone(), chain.clone().unwrap())).unwrap().push(block.take().unwrap());
+            }
+            (3, Some(rule)) => {
+                rule.push(' ');
+                rule.push_str(text);
+                rule.push(';');
+            }
+            (2, None) if text.ends_with('{') && chain.is_some() => block = Some(text.to_owned()),
+            (2, None) if text.starts_with("type ") => {}
+            (2, None) => {
+                if let Some(chain) = &chain {
+                    chains.get_mut(&(table.clone(), chain.clone())).unwrap().push(text.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    chains
+}
+
+fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::Ip => "ip",
+        Family::Ip6 => "ip6",
+        Family::Inet => "inet",
+        Family::Arp => "arp",
+        Family::Bridge => "bridge",
+        Family::Netdev => "netdev",
+        Family::Other(_) => "?",
+    }
+}
+
+/// Rules as they are written here.
+fn written() -> BTreeMap<(String, String), Vec<String>> {
+    let mut socket = Socket::open(Netlink::Netfilter).unwrap();
+    let ruleset = read::ruleset(&mut socket).unwrap();
+    let key = |family, table: &[u8], chain: &[u8]| {
+        let lossy = String::from_utf8_lossy;
+        (format!("{} {}", family_name(family), lossy(table)), lossy(chain).into_owned())
+    };
+    let mut chains = BTreeMap::<_, Vec<String>>::new();
+    for chain in &ruleset.chains {
+        chains.insert(key(chain.family, &chain.table, &chain.name), Vec::new());
+    }
+    for rule in &ruleset.rules {
+        let scene = Scene::new(rule.family, &rule.table, &ruleset.names, &Loopback);
+        chains.get_mut(&key(rule.family, &rule.table, &rule.chain)).unwrap().push(scene.rule(rule));
+    }
+    chains
+}
+
+/// Lines that differ between a script as `nft` lists it and as it is written here.
+fn differences(script: &str) -> (usize, Vec<String>) {
+    in_own_network(|| {
+        run("ip", "link set lo up");
+        nft(script);
+        let (theirs, ours) = (listed(), written());
+        assert_eq!(theirs.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>());
+        let (mut count, mut different) = (0, Vec::new());
+        for (chain, theirs) in &theirs {
+            let ours = &ours[chain];
+            assert_eq!(theirs.len(), ours.len(), "{chain:?}\n{theirs:#?}\n{ours:#?}");
+            for (theirs, ours) in theirs.iter().zip(ours) {
+                count += 1;
+                if theirs != ours {
+                    different.push(format!("{chain:?}\n  nft  {theirs}\n  here {ours}"));
+                }
+            }
+        }
+        (count, different)
+    })
+}
+
+#[test]
+fn root_every_rule_of_the_corpus_is_written_as_nft_writes_it() {
+    let (mut count, mut different) = (0, Vec::new());
+    for name in ["ip", "ip6", "inet", "link"] {
+        let path = format!("{}/tests/fixtures/nft/{name}.nft", env!("CARGO_MANIFEST_DIR"));
+        let (lines, mut wrong) = differences(&std::fs::read_to_string(path).unwrap());
+        count += lines;
+        different.append(&mut wrong);
+    }
+    assert!(different.is_empty(), "{} of {count} differ:\n{}", different.len(), different.join("\n"));
+    assert!(count >= 500, "{count}");
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    let payload = (0_u32..5, 0_u32..300, 1_u32..65);
+    let option = (0_u32..5, any::<u8>(), 0_u32..300, 0_u32..65, any::<bool>());
+    prop_oneof![
+        payload.prop_map(|(base, offset, length)| Source::Payload(Payload { base, offset, length })),
+        option.prop_map(|(op, kind, offset, length, present)| {
+            Source::Option(HeaderOption { op, kind, offset, length, present })
+        }),
+        (0_u32..40).prop_map(Source::Meta),
+        (0_u32..30, proptest::option::of(0_u8..3)).prop_map(|(key, direction)| Source::Ct { key, direction }),
+        (0_u32..70, 0_u32..5).prop_map(|(flags, result)| Source::Fib { flags, result }),
+        (0_u8..20, any::<u32>()).prop_map(|(of, length)| Source::Hash {
+            of: Some((Register(of), length)),
+            modulus: 2,
+            seed: None,
+            offset: 1
+        }),
+    ]
+}
+
+/// Programs that no program would write: what a kernel of another version, or a liar, might tell.
+fn program() -> impl Strategy<Value = Vec<Instruction>> {
+    let register = || (0_u8..20).prop_map(Register);
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..65).prop_map(Bytes::from_vec);
+    let name = || Just(b"none".to_vec());
+    let one = prop_oneof![
+        (register(), source()).prop_map(|(to, what)| Instruction::Load { to, what }),
+        (register(), bytes()).prop_map(|(to, data)| Instruction::Immediate { to, data }),
+        (register(), 0_u32..8, bytes()).prop_map(|(of, op, data)| Instruction::Cmp { of, op, data }),
+        (register(), bytes(), bytes()).prop_map(|(of, from, to)| Instruction::Range { of, op: 0, from, to }),
+        (register(), register(), bytes(), bytes()).prop_map(|(of, to, mask, xor)| Instruction::Bitwise {
+            of,
+            to,
+            mask,
+            xor
+        }),
+        (register(), register(), bytes()).prop_map(|(of, to, by)| Instruction::Shift { of, to, left: true, by }),
+        (register(), register()).prop_map(|(of, to)| Instruction::Byteorder { of, to }),
+        (name(), register(), register()).prop_map(|(set, of, to)| Instruction::Lookup {
+            set,
+            of,
+            to: Some(Some(to)),
+            inverted: true
+        }),
+        (register(), 0_u32..40).prop_map(|(from, key)| Instruction::SetMeta { key, from }),
+        (register(), 0_u32..200, 1_u32..65).prop_map(|(from, offset, length)| {
+            Instruction::SetPayload { what: Payload { base: 1, offset, length }, from }
+        }),
+        (0_u32..4, any::<u8>()).prop_map(|(kind, code)| Instruction::Reject { kind, code }),
+    ];
+    proptest::collection::vec(one, 0..24)
+}
+
+proptest! {
+    #[test]
+    fn any_program_is_written_to_its_end(program in program(), family in 0_u8..12) {
+        let names = super::Names::default();
+        let text = Scene::new(Family::of(family), b"t", &names, &Loopback).program(&program, true);
+        // every step says something short
+        prop_assert!(text.len() <= 4096 * (program.len() + 1));
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+        let _ = (instructions(&bytes), super::element(&bytes), super::set(Family::Inet, &bytes));
+        let _ = (super::rule(Family::Ip, &bytes), super::chain(Family::Ip, &bytes), super::table(Family::Ip, &bytes));
+    }
+}

@@ -1,0 +1,220 @@
+//! How are the elements of a set written?
+
+use super::kind::{Kind, Order, Part, Value, duration, padded};
+use super::settle::as_prefix;
+use super::term::{Node, Term};
+use super::{Scene, lift};
+use crate::source::nftables::instruction::Data;
+use crate::source::nftables::{Element, MapsTo, Set};
+
+/// Writes the elements of a set in the order of their keys. Keys are to be shifted to the right by so many bits.
+pub(super) fn write(out: &mut String, set: &Set, shift: u32, scene: &Scene<'_>) {
+    let listed = if set.has_ranges() && set.key.len() == 1 {
+        intervals(set)
+    } else {
+        let elements = set.elements.iter().filter(|element| !element.is_catchall());
+        // of equal ones the last comes first
+        let mut listed: Vec<_> = elements.rev().map(|element| (key(set, element), element)).collect();
+        listed.sort_by_cached_key(|(term, _)| sorted_by(term));
+        listed
+    };
+    out.push_str("{ ");
+    let mut between = "";
+    for (mut term, element) in listed {
+        if shift > 0 {
+            shifted(&mut term, shift);
+        }
+        out.push_str(between);
+        flagged(term).write(out, scene);
+        rest(out, set, element, scene);
+        between = ", ";
+    }
+    for element in set.elements.iter().filter(|element| element.is_catchall()) {
+        out.push_str(between);
+        out.push('*');
+        rest(out, set, element, scene);
+    }
+    out.push_str(" }");
+}
+
+/// What stands behind a key.
+fn rest(out: &mut String, set: &Set, element: &Element, scene: &Scene<'_>) {
+    for instruction in &element.with {
+        out.push(' ');
+        out.push_str(&scene.program(std::slice::from_ref(instruction), true));
+    }
+    for (word, time) in [(" timeout ", element.timeout), (" expires ", element.expires)] {
+        if let Some(time) = time {
+            out.push_str(word);
+            let _ = duration(out, time);
+        }
+    }
+    if let Some(comment) = &element.comment {
+        out.push_str(" comment \"");
+        out.push_str(&String::from_utf8_lossy(comment));
+        out.push('"');
+    }
+    if set.data == MapsTo::Nothing {
+        return;
+    }
+    out.push_str(" : ");
+    match (&element.data, &element.object) {
+        (Some(Data::Verdict(verdict)), _) => {
+            let _ = super::statement::write_verdict(out, verdict, scene);
+        }
+        (Some(Data::Value(bytes)), _) => match &set.data {
+            MapsTo::Values { parts, ranges, .. } => data(parts, bytes, *ranges).write(out, scene),
+            _ => out.push('?'),
+        },
+        (None, Some(name)) => {
+            out.push('"');
+            out.push_str(&String::from_utf8_lossy(name));
+            out.push('"');
+        }
+        (None, None) => out.push('?'),
+    }
+}
+
+/// Flags as a sum; all other terms as they are.
+fn flagged(term: Term) -> Term {
+    match term.node {
+        Node::Value(value) if term.kind.is_flags() => super::settle::flags(value, term.kind, term.order),
+        Node::Concat(terms) => {
+            let terms = terms.into_iter().map(flagged).collect();
+            Term { node: Node::Concat(terms), ..Term::new(Node::List(Vec::new()), term.kind, term.order, term.bits) }
+        }
+        _ => term,
+    }
+}
+
+/// What elements are ordered by.
+fn sorted_by(term: &Term) -> Vec<u8> {
+    let number = |term: &Term| match &term.node {
+        Node::Value(value) => Some((*value, term.order)),
+        Node::Range(from, _) | Node::Prefix(from, _) => match from.node {
+            Node::Value(value) => Some((value, from.order)),
+            _ => None,
+        },
+        _ => None,
+    };
+    match &term.node {
+        // the least of several flags
+        Node::Value(value) if term.kind.is_flags() && value.raw != 0 => {
+            let number = value.number(term.order);
+            (number & number.wrapping_neg()).to_be_bytes().to_vec()
+        }
+        // the bytes of all parts, read from their end
+        Node::Concat(terms) => {
+            let bytes = terms.iter().filter_map(number).flat_map(|(value, _)| value.bytes().into_vec());
+            let mut bytes: Vec<u8> = bytes.collect();
+            bytes.reverse();
+            bytes
+        }
+        _ => number(term).map_or_else(Vec::new, |(value, order)| value.number(order).to_be_bytes().to_vec()),
+    }
+}
+
+fn shifted(term: &mut Term, by: u32) {
+    match &mut term.node {
+        Node::Value(value) => value.raw >>= by.min(127),
+        Node::Range(from, to) => {
+            shifted(from, by);
+            shifted(to, by);
+        }
+        _ => {}
+    }
+}
+
+/// A value of one part.
+fn value(part: Part, bytes: &[u8], order: Order) -> Term {
+    let value = Value::new(bytes.get(..bytes.len().min(16)).unwrap_or(bytes)).unwrap_or(Value { raw: 0, bits: 0 });
+    Term::new(Node::Value(value), part.kind, order, value.bits)
+}
+
+/// The order of numbers in a key: a set of ranges compares bytes, so they lie in network order.
+fn key_order(set: &Set, part: Part) -> Order {
+    if set.has_ranges() && !part.kind.is_text() { Order::Network } else { part.order }
+}
+
+/// The key of an element that is no range, or one of a concatenation.
+fn key(set: &Set, element: &Element) -> Term {
+    if let [part] = set.key.as_slice() {
+        return value(*part, &element.key, key_order(set, *part));
+    }
+    let (mut at, mut terms) = (0, Vec::new());
+    for part in &set.key {
+        let length = part.bits.div_ceil(8) as usize;
+        let take = |bytes: &[u8]| value(*part, bytes.get(at..at + length).unwrap_or(&[]), key_order(set, *part));
+        let first = take(&element.key);
+        terms.push(match &element.key_end {
+            Some(end) => interval(first, take(end)),
+            None => first,
+        });
+        at += padded(part.bits) as usize;
+    }
+    Term::new(Node::Concat(terms), Kind::Invalid, Order::Network, set.key_length * 8)
+}
+
+/// What a key leads to.
+fn data(parts: &[Part], bytes: &[u8], ranges: bool) -> Term {
+    let order = |part: &Part| part.order;
+    let half: usize = parts.iter().map(|part| padded(part.bits) as usize).sum();
+    let (mut at, mut terms) = (0, Vec::new());
+    for part in parts {
+        let length = part.bits.div_ceil(8) as usize;
+        let take = |at: usize| value(*part, bytes.get(at..at + length).unwrap_or(&[]), order(part));
+        terms.push(if ranges { interval(take(at), take(at + half)) } else { take(at) });
+        at += padded(part.bits) as usize;
+    }
+    match terms.len() {
+        1 => terms.swap_remove(0),
+        _ => Term::new(Node::Concat(terms), Kind::Invalid, Order::Network, 0),
+    }
+}
+
+/// The shortest way to say what lies between two values, both included.
+fn interval(from: Term, to: Term) -> Term {
+    let (Node::Value(low), Node::Value(high)) = (&from.node, &to.node) else { return from };
+    let (low, high) = (*low, *high);
+    if low == high {
+        return from;
+    }
+    let free = (low.raw ^ high.raw).trailing_ones().min(from.bits);
+    let whole = low.raw ^ high.raw == Value::ones(free) && low.raw & Value::ones(free) == 0;
+    if from.kind.is_text() && whole && free % 8 == 0 {
+        // names that begin alike: what is left has no end
+        let bits = from.bits - free;
+        let value = Value { raw: low.raw >> free.min(127), bits };
+        return Term::new(Node::Value(value), from.kind, from.order, bits);
+    }
+    let prefixes = from.kind.has_prefix();
+    let range = lift::range(from, to);
+    if prefixes { as_prefix(range) } else { range }
+}
+
+/// The ranges of a set of one part: each element begins one or ends one.
+fn intervals(set: &Set) -> Vec<(Term, &Element)> {
+    let Some(part) = set.key.first() else { return Vec::new() };
+    let mut sorted: Vec<_> = set.elements.iter().filter(|element| !element.is_catchall()).collect();
+    // an end stands before a beginning at the same place
+    sorted.sort_by(|a, b| a.key.cmp(&b.key).then(b.ends_range().cmp(&a.ends_range())));
+    let order = if part.kind.is_text() { Order::Host } else { Order::Network };
+    let term = |raw: u128, bits: u32| Term::new(Node::Value(Value { raw, bits }), part.kind, order, bits);
+    let mut ranges = Vec::new();
+    let mut begun: Option<(Value, &Element)> = None;
+    for element in sorted {
+        let Some(at) = Value::new(&element.key) else { continue };
+        if let Some((low, owner)) = begun.take() {
+            // a beginning without an end before it ends the one before
+            let high = at.raw.wrapping_sub(1);
+            ranges.push((interval(term(low.raw, low.bits), term(high.max(low.raw), low.bits)), owner));
+        }
+        if !element.ends_range() {
+            begun = Some((at, element));
+        }
+    }
+    if let Some((low, owner)) = begun {
+        ranges.push((interval(term(low.raw, low.bits), term(Value::ones(low.bits), low.bits)), owner));
+    }
+    ranges
+}
