@@ -18,7 +18,7 @@ use super::summary;
 use super::table::{FleetRow, FleetRows, HostRow, Link, fleet, summaries, tables};
 use crate::client::{Access, RemoteHost, Trouble, session};
 use crate::model::{
-    Action, ActionError, Behind, Demand, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table,
+    Action, ActionError, Behind, Demand, Demands, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table,
     TableState, Text, Timestamp, lock,
 };
 use crate::store::history::{DEFAULT_LIMIT, History};
@@ -70,7 +70,7 @@ struct State {
     dirty: bool,
     snapshot: Arc<Snapshot>,
     history: History,
-    demands: BTreeMap<u64, Vec<Demand>>,
+    demands: Demands,
     /// What is wanted of merged tables, and what hosts have told of them.
     asked: AllAsked,
     parts: BTreeMap<&'static str, Parts>,
@@ -91,7 +91,7 @@ impl Fleet {
             dirty: true,
             snapshot: Arc::default(),
             history: History::new(DEFAULT_LIMIT.max(options.hosts.hosts.len() * PAST)),
-            demands: BTreeMap::new(),
+            demands: Demands::default(),
             asked: Arc::default(),
             parts: BTreeMap::new(),
             moved: false,
@@ -319,7 +319,7 @@ impl State {
     fn group(&self, snapshot: &mut Snapshot) {
         for table in group::tables() {
             let before = snapshot.tables.remove(&*table.name).and_then(|state| state.now);
-            let wanted = self.demands.values().flatten().any(|demand| demand.table == *table.name);
+            let wanted = self.demands.all().any(|demand| demand.table == *table.name);
             if let Some(made) = wanted.then(|| group::group(table, &self.rows, before)).flatten() {
                 snapshot.tables.insert(&table.name, made);
             }
@@ -342,7 +342,7 @@ impl State {
 
     /// What readers want now.
     fn ask(&mut self) -> AllAsked {
-        let asked = Arc::new(rows::asked(self.demands.values().flatten()));
+        let asked = Arc::new(rows::asked(self.demands.all()));
         let names: BTreeSet<&'static str> = asked.iter().filter_map(|one| Some(&*one.pair()?.own.name)).collect();
         self.parts.retain(|name, _| names.contains(name));
         for name in names {
@@ -363,13 +363,11 @@ impl Host for Fleet {
 
     fn demand(&self, reader: u64, wants: Vec<Demand>) {
         let mut state = lock(&self.shared.state);
-        if wants.is_empty() {
-            state.demands.remove(&reader);
-        } else {
-            state.demands.insert(reader, wants);
+        if !state.demands.replace(reader, wants) {
+            return;
         }
         let hosts = |demand: &&Demand| demand.table == fleet().name || group::is_group(&demand.table);
-        let named = state.demands.values().flatten().filter(hosts);
+        let named = state.demands.all().filter(hosts);
         let wanted = summary::wanted(named.flat_map(|demand| demand.columns.iter().map(String::as_str)));
         let asked = state.ask();
         // groups that somebody begins to look at are told at once

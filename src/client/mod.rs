@@ -11,7 +11,6 @@ pub(crate) mod session;
 mod target;
 mod trust;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,8 @@ pub use target::{PORT, Target, TargetError};
 pub use trust::{Access, Certificate, Secret};
 
 use crate::model::{
-    Action, ActionError, Connection, Demand, Detail, HistoryAsk, Host, Series, Snapshot, Table, Text, Timestamp, lock,
+    Action, ActionError, Connection, Demand, Demands, Detail, HistoryAsk, Host, Series, Snapshot, Table, Text,
+    Timestamp, lock,
 };
 use crate::store::history::History;
 use crate::store::rate::{Mode, View};
@@ -143,7 +143,7 @@ struct State {
     clock: Option<Clock>,
     /// Why the agent does nothing for this client.
     refusal: Option<Text>,
-    demands: HashMap<u64, Vec<Demand>>,
+    demands: Demands,
     /// Whose past this is: the machine, and its monotonic clock at the last connection.
     identity: Option<(String, u64)>,
     /// What was seen since the connection.
@@ -214,7 +214,7 @@ impl Shared {
             reach: Reach::Connecting,
             clock: None,
             refusal: None,
-            demands: HashMap::new(),
+            demands: Demands::default(),
             identity: None,
             history: History::default(),
             pasts: Vec::new(),
@@ -274,13 +274,8 @@ impl Host for RemoteHost {
 
     fn demand(&self, reader: u64, wants: Vec<Demand>) {
         let mut state = self.shared.state();
-        let changed = if wants.is_empty() {
-            state.demands.remove(&reader).is_some()
-        } else {
-            state.demands.insert(reader, wants.clone()).as_ref() != Some(&wants)
-        };
-        if changed {
-            let all = state.demands.values().flatten().cloned().collect();
+        if state.demands.replace(reader, wants) {
+            let all = state.demands.all().cloned().collect();
             // a connection that has ended has nobody to tell
             let _ = self.commands.send(Command::Demand(all));
         }

@@ -140,6 +140,30 @@ impl Demand {
     }
 }
 
+/// What each reader wants now.
+#[derive(Debug, Default)]
+pub struct Demands(BTreeMap<u64, Vec<Demand>>);
+
+impl Demands {
+    /// Replaces what a reader wants; nothing more if that is nothing. Whether it wanted something else before.
+    pub fn replace(&mut self, reader: u64, wants: Vec<Demand>) -> bool {
+        if self.0.get(&reader).map_or(&[][..], Vec::as_slice) == wants {
+            return false;
+        }
+        if wants.is_empty() {
+            self.0.remove(&reader);
+        } else {
+            self.0.insert(reader, wants);
+        }
+        true
+    }
+
+    /// What any of them wants.
+    pub fn all(&self) -> impl Iterator<Item = &Demand> {
+        self.0.values().flatten()
+    }
+}
+
 /// Everything that may be done to a host: a closed list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -380,5 +404,19 @@ mod tests {
         }
         let split = Key::from_cells([Cell::Text("ab"), Cell::Text("c")]);
         assert_ne!(split, Key::from_cells([Cell::Text("a"), Cell::Text("bc")]));
+    }
+
+    #[test]
+    fn readers_want_what_they_said_last_and_saying_it_again_changes_nothing() {
+        let mut demands = Demands::default();
+        let (load, cpu) = (Demand::table("load"), Demand::table("cpu"));
+        assert!(!demands.replace(1, Vec::new()));
+        assert!(demands.replace(1, vec![load.clone()]));
+        assert!(!demands.replace(1, vec![load.clone()]));
+        assert!(demands.replace(2, vec![load.clone()]));
+        assert!(demands.replace(1, vec![cpu.clone()]));
+        assert_eq!(demands.all().collect::<Vec<_>>(), [&cpu, &load]);
+        assert!(demands.replace(2, Vec::new()));
+        assert_eq!(demands.all().collect::<Vec<_>>(), [&cpu]);
     }
 }

@@ -16,7 +16,7 @@ mod writing;
 
 pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
 pub use host::{
-    Action, ActionError, Behind, Connection, Demand, Host, Key, Mono, Owners, Sample, Snapshot, State, Status,
+    Action, ActionError, Behind, Connection, Demand, Demands, Host, Key, Mono, Owners, Sample, Snapshot, State, Status,
     TableState, Top,
 };
 pub use lock::lock;

@@ -3,7 +3,6 @@
 //! [`LocalHost`] implements [`Host`]: it starts the scheduler, keeps the latest two samples of each table and the bounded
 //! past, and joins what its readers want. A reader never waits for a collector: it takes the latest [`Snapshot`].
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,8 +11,8 @@ use crate::collect::schedule::{self, Publication, Scheduler, Sink};
 use crate::collect::settings::Settings;
 use crate::collect::{Filled, Wants};
 use crate::model::{
-    Action, ActionError, Demand, HistoryAsk, Host, Mono, Sample, Series, Snapshot, State, Status, Table, TableState,
-    Text, Timestamp, lock,
+    Action, ActionError, Demand, Demands, HistoryAsk, Host, Mono, Sample, Series, Snapshot, State, Status, Table,
+    TableState, Text, Timestamp, lock,
 };
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
@@ -39,7 +38,7 @@ pub type OnChange = Box<dyn Fn() + Send + Sync>;
 pub struct LocalHost {
     store: Arc<Store>,
     scheduler: Scheduler,
-    demands: Mutex<BTreeMap<u64, Vec<Demand>>>,
+    demands: Mutex<Demands>,
     roots: Roots,
     actions: AtomicBool,
 }
@@ -95,16 +94,8 @@ impl Host for LocalHost {
     fn demand(&self, reader: u64, wants: Vec<Demand>) {
         // held to the end: of two readers who change their minds at once the later union must win
         let mut demands = lock(&self.demands);
-        let changed = if wants.is_empty() {
-            demands.remove(&reader).is_some()
-        } else {
-            demands.get(&reader) != Some(&wants) && {
-                demands.insert(reader, wants);
-                true
-            }
-        };
-        if changed {
-            let wants = Wants::union(demands.values().flatten());
+        if demands.replace(reader, wants) {
+            let wants = Wants::union(demands.all());
             self.store.want(wants.clone());
             self.scheduler.demand(wants);
         }
