@@ -54,11 +54,14 @@ pub(super) struct Seat {
 impl Seat {
     /// Keeps the host in sight for ever.
     pub(super) async fn keep(mut self) {
-        let mut pause = AGAIN.0;
+        let house = Arc::clone(&self.house);
+        let (mut pause, mut again) = (AGAIN.0, false);
         loop {
+            let place = house.gate.enter(again).await;
+            again = true;
             let begun = Instant::now();
             self.nudge.mark_unchanged();
-            let Err(trouble) = self.session().await;
+            let Err(trouble) = self.session(place).await;
             self.line.send_replace(None);
             if begun.elapsed() >= STEADY {
                 pause = AGAIN.0;
@@ -71,19 +74,17 @@ impl Seat {
                 () = tokio::time::sleep(rest) => {}
                 Ok(()) = self.nudge.changed(), if refused => {}
             }
-            self.house.pace.turn().await;
             pause = (pause * 2).min(AGAIN.1);
         }
     }
 
-    /// One connection from its beginning to its end.
-    async fn session(&mut self) -> Result<std::convert::Infallible, Trouble> {
-        let permit = self.house.gate.acquire().await;
+    /// One connection from its beginning to its end; the place is for its beginning.
+    async fn session<T>(&mut self, place: T) -> Result<std::convert::Infallible, Trouble> {
         let access = self.entry.speak.access(&self.house.access)?;
         let opened = session::open(&self.target, &access).await.map_err(|trouble| self.explained(trouble))?;
         let opened = Arc::new(opened);
         let now = Timestamp::now();
-        drop(permit);
+        drop(place);
         let schema = adopted(&opened.describe)?;
         self.house.shared.met(self.id, &opened.describe, now);
         self.line.send_replace(Some(Arc::clone(&opened)));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -23,7 +23,8 @@ use crate::model::{Text, lock};
 /// Connections that are being made at once.
 const CONNECTING: usize = 256;
 
-/// Least time between two attempts to come back, so that a network that was away is not trampled down.
+/// Least time between two hosts that come back, however many they are, so that a network that was away is not trampled down.
+/// At first they come as fast as they can: somebody waits for them.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// What is needed to watch a host.
@@ -32,10 +33,8 @@ pub(super) struct House {
     pub(super) shared: Arc<Shared>,
     /// What the client knows and has for any host.
     pub(super) access: Access,
-    /// How many may connect at once.
-    pub(super) gate: Semaphore,
-    /// When the next one may try to come back.
-    pub(super) pace: Pace,
+    /// What those who connect must pass.
+    pub(super) gate: Gate,
     /// The summaries that are asked for.
     pub(super) wanted: watch::Sender<Wanted>,
     /// The rows that are asked for.
@@ -46,20 +45,29 @@ pub(super) struct House {
     pub(super) runtime: tokio::runtime::Handle,
 }
 
-/// Lets things happen one after the other.
-#[derive(Default)]
-pub(super) struct Pace(Mutex<Option<Instant>>);
+/// Lets some connect at once, and of those that come back one after the other.
+pub(super) struct Gate {
+    places: Semaphore,
+    /// When the next one may come back.
+    next: tokio::sync::Mutex<Instant>,
+}
 
-impl Pace {
-    /// Waits for one's turn.
-    pub(super) async fn turn(&self) {
-        let turn = {
-            let mut next = lock(&self.0);
-            let turn = next.unwrap_or_else(Instant::now).max(Instant::now());
-            *next = Some(turn + AGAIN);
-            turn
-        };
-        tokio::time::sleep_until(turn).await;
+impl Gate {
+    fn new() -> Self {
+        Self { places: Semaphore::new(CONNECTING), next: tokio::sync::Mutex::new(Instant::now()) }
+    }
+
+    /// Waits for a place, which is kept until it is dropped. Whoever comes `again` waits for those before him, and only one of
+    /// them for a place: neither a thread that is late nor places that become free let many of them through at once.
+    pub(super) async fn enter(&self, again: bool) -> Result<SemaphorePermit<'_>, AcquireError> {
+        if !again {
+            return self.places.acquire().await;
+        }
+        let mut next = self.next.lock().await;
+        tokio::time::sleep_until(*next).await;
+        let place = self.places.acquire().await;
+        *next = Instant::now() + AGAIN;
+        place
     }
 }
 
@@ -67,8 +75,8 @@ impl House {
     /// What hosts need that are watched with that.
     pub(super) fn new(shared: Arc<Shared>, access: Access, runtime: tokio::runtime::Handle) -> Arc<Self> {
         let wanted = watch::Sender::new(Arc::new(summary::wanted([].into_iter())));
-        let (gate, asked, nudge) = (Semaphore::new(CONNECTING), watch::Sender::default(), watch::Sender::new(0));
-        Arc::new(Self { shared, access, gate, pace: Pace::default(), wanted, asked, nudge, runtime })
+        let (asked, nudge) = (watch::Sender::default(), watch::Sender::new(0));
+        Arc::new(Self { shared, access, gate: Gate::new(), wanted, asked, nudge, runtime })
     }
 }
 
@@ -206,14 +214,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_comes_back_waits_for_the_others() {
+    fn hosts_come_back_one_after_the_other_however_late_they_all_are() {
+        const LATE: u32 = 20;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let (pace, begun) = (Pace::default(), Instant::now());
-            for _ in 0..20 {
-                pace.turn().await;
+            let gate = Arc::new(Gate::new());
+            let all = gate.places.acquire_many(CONNECTING as u32).await.unwrap();
+            let back = |_| {
+                let gate = Arc::clone(&gate);
+                tokio::spawn(async move { drop(gate.enter(true).await) })
+            };
+            let tasks: Vec<_> = (0..LATE).map(back).collect();
+            // neither a place nor the thread is free for so long that all of them could have come
+            tokio::time::sleep(AGAIN * 2).await;
+            std::thread::park_timeout(AGAIN * LATE * 2);
+            drop(all);
+            let begun = Instant::now();
+            assert!(gate.enter(false).await.is_ok(), "who comes first does not wait for them");
+            for task in tasks {
+                task.await.unwrap();
             }
-            assert!(begun.elapsed() >= AGAIN * 19);
+            assert!(begun.elapsed() >= AGAIN * (LATE - 1));
         });
     }
 }
