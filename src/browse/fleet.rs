@@ -327,16 +327,14 @@ impl State {
     }
 
     /// Puts the merged tables that somebody wants into a snapshot, and nothing of others.
-    fn merge(&self, snapshot: &mut Snapshot) {
+    fn merge(&mut self, snapshot: &mut Snapshot) {
         let kept = |name: &str| name == fleet().name || group::is_group(name) || self.parts.contains_key(name);
         snapshot.tables.retain(|name, _| kept(name));
         for asked in self.asked.iter() {
-            let Some((pair, (name, parts))) =
-                asked.pair().and_then(|pair| Some((pair, self.parts.get_key_value(&*pair.own.name)?)))
-            else {
-                continue;
-            };
-            snapshot.tables.insert(name, merged::merge(pair, &self.rows, parts, asked.limit()));
+            let Some(pair) = asked.pair() else { continue };
+            let Some(parts) = self.parts.get_mut(&*pair.own.name) else { continue };
+            let merged = merged::merge(pair, &self.rows, parts, asked.limit(), asked.first().as_ref());
+            snapshot.tables.insert(&pair.own.name, merged);
         }
     }
 
@@ -350,6 +348,7 @@ impl State {
         }
         if self.asked != asked {
             (self.dirty, self.moved) = (true, true);
+            self.parts.values_mut().flat_map(BTreeMap::values_mut).for_each(Part::forget_order);
         }
         self.asked = Arc::clone(&asked);
         asked

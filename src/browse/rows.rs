@@ -15,9 +15,9 @@ use super::fleet::Shared;
 use super::merged::{Pair, Part, pairs};
 use crate::client::session::{trouble, watched};
 use crate::client::{Opened, Trouble};
-use crate::model::{Demand, Text, Top, Type};
+use crate::model::{Demand, Table, Text, Top, Type};
 use crate::store::expr::Filter;
-use crate::store::query::{Order, default_sort};
+use crate::store::query::{Order, Query, default_sort};
 use crate::wire::mirror::Mirror;
 use crate::wire::schema::Schema;
 use crate::wire::{WireError, bounded, proto};
@@ -74,6 +74,9 @@ fn join(one: &mut Top, other: &Top) {
         return;
     }
     one.rows = enough(one).max(enough(other));
+    // the first ones of one reader are not those of another who wants them in another order
+    let same = one.filter == other.filter && one.sort == other.sort;
+    one.all = one.all.zip(other.all).filter(|_| same).map(|(one, other)| one.max(other));
     if one.filter != other.filter {
         one.filter = None;
     }
@@ -93,15 +96,31 @@ impl Asked {
         enough(&self.top)
     }
 
+    /// How the first of all rows are found, where they are enough.
+    pub(super) fn first(&self) -> Option<Query> {
+        let (limit, table) = (self.top.all?, self.pair()?.table);
+        let filter = self.top.filter.as_deref().and_then(|text| Filter::parse_prompt(text, table).ok());
+        let mut sort = self.sort(table);
+        if sort.is_empty() {
+            sort = default_sort(table);
+        }
+        Some(Query { filter, sort, limit: Some(limit) })
+    }
+
+    /// The order that is wanted, as far as a table has the columns.
+    fn sort(&self, table: &Table) -> Vec<(usize, Order)> {
+        let order = |largest| if largest { Order::Descending } else { Order::Ascending };
+        self.top.sort.iter().filter_map(|(name, largest)| Some((table.position(name)?, order(*largest)))).collect()
+    }
+
     /// What a host is asked for, as far as it has it; `None` if it has no such table.
     fn selection(&self, schema: &Schema, host: &str) -> Option<proto::Selection> {
         let own = self.pair()?.own;
         let layout = schema.layouts.get(schema.position(&own.name)?)?;
         let has = |column: &usize| layout.from.get(*column).copied().flatten().is_some();
         let name = |column: usize| own.columns.get(column).map(|column| column.name.to_string());
-        let order = |largest| if largest { Order::Descending } else { Order::Ascending };
-        let sort = self.top.sort.iter().filter_map(|(name, largest)| Some((own.position(name)?, order(*largest))));
-        let mut sort: Vec<(usize, Order)> = sort.filter(|(column, _)| has(column)).collect();
+        let mut sort = self.sort(own);
+        sort.retain(|(column, _)| has(column));
         if sort.is_empty() {
             sort = default_sort(own).into_iter().filter(|(column, _)| has(column)).collect();
         }
@@ -247,7 +266,7 @@ mod tests {
 
     fn top(filter: &str, sort: &[(&str, bool)], rows: usize) -> Top {
         let sort = sort.iter().map(|(name, largest)| ((*name).to_owned(), *largest)).collect();
-        Top { filter: (!filter.is_empty()).then(|| filter.to_owned()), sort, rows }
+        Top { filter: (!filter.is_empty()).then(|| filter.to_owned()), sort, rows, all: None }
     }
 
     fn selected(filter: &str, sort: &[(&str, bool)], host: &str) -> proto::Selection {

@@ -122,15 +122,17 @@ pub struct Demand {
     pub top: Option<Top>,
 }
 
-/// The rows of a table that are enough for a reader, of each host.
+/// The rows of a table of many hosts that are enough for a reader.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Top {
     /// What is kept, as a person has written it.
     pub filter: Option<String>,
     /// Names of columns, the most significant first, and whether the largest come first.
     pub sort: Vec<(String, bool)>,
-    /// How many rows.
+    /// How many rows of each host.
     pub rows: usize,
+    /// How many of all hosts together, if that is enough.
+    pub all: Option<usize>,
 }
 
 impl Demand {

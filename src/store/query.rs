@@ -74,7 +74,7 @@ pub fn run(view: &View, query: &Query) -> Vec<usize> {
     }
     let cells = kept.into_iter().map(|row| (view.cell(row, first.0), row)).collect();
     let sorted = take(cells, limit, |a: &(Cell<'_>, usize), b: &(Cell<'_>, usize)| {
-        directed(view, *first, &a.0, &b.0).then_with(|| ties(a.1, b.1))
+        directed(view.table(), *first, &a.0, &b.0).then_with(|| ties(a.1, b.1))
     });
     sorted.into_iter().map(|(_, row)| row).collect()
 }
@@ -99,17 +99,18 @@ fn take<T>(mut items: Vec<T>, limit: usize, compare: impl Fn(&T, &T) -> Ordering
 
 fn by_columns(view: &View, sort: &[(usize, Order)], a: usize, b: usize) -> Ordering {
     sort.iter()
-        .map(|by| directed(view, *by, &view.cell(a, by.0), &view.cell(b, by.0)))
+        .map(|by| directed(view.table(), *by, &view.cell(a, by.0), &view.cell(b, by.0)))
         .find(|order| order.is_ne())
         .unwrap_or(Ordering::Equal)
 }
 
-fn directed(view: &View, (column, direction): (usize, Order), a: &Cell<'_>, b: &Cell<'_>) -> Ordering {
+/// Compares two cells of a column in a direction; those without a place in it come last in both.
+pub fn directed(table: &Table, (column, direction): (usize, Order), a: &Cell<'_>, b: &Cell<'_>) -> Ordering {
     let (placed_a, placed_b) = (order::has_place(a), order::has_place(b));
     if !(placed_a && placed_b) {
         return placed_b.cmp(&placed_a);
     }
-    let is_id = view.table().columns.get(column).is_some_and(|column| column.kind == Kind::Id);
+    let is_id = table.columns.get(column).is_some_and(|column| column.kind == Kind::Id);
     let order = if is_id { order::ids(a, b) } else { order::cells(a, b) };
     if direction == Order::Descending { order.reverse() } else { order }
 }
@@ -129,7 +130,7 @@ pub struct Group {
 pub fn group(view: &View, rows: &[usize], by: usize, folds: &[(usize, Fold)]) -> Vec<Group> {
     let mut cells: Vec<(Cell<'_>, usize, usize)> =
         rows.iter().enumerate().map(|(position, row)| (view.cell(*row, by), position, *row)).collect();
-    let compare = |a: &Cell<'_>, b: &Cell<'_>| directed(view, (by, Order::Ascending), a, b);
+    let compare = |a: &Cell<'_>, b: &Cell<'_>| directed(view.table(), (by, Order::Ascending), a, b);
     cells.sort_unstable_by(|a, b| compare(&a.0, &b.0).then(a.1.cmp(&b.1)));
     let same = |a: &(Cell<'_>, usize, usize), b: &(Cell<'_>, usize, usize)| compare(&a.0, &b.0).is_eq();
     let make = |part: &[(Cell<'_>, usize, usize)]| {

@@ -136,6 +136,11 @@ impl View {
         Some((before, pairs.earlier(row)?))
     }
 
+    /// The same row in the sample before.
+    pub fn before(&self, row: usize) -> Option<usize> {
+        Some(self.earlier(row)?.1)
+    }
+
     /// Seconds since a row was taken before: those between the samples, unless the row has times of its own.
     fn since(&self, row: usize) -> Option<f64> {
         self.elapsed?;

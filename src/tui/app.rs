@@ -353,7 +353,7 @@ impl App {
     fn shown(&self, spot: &Spot) -> Option<Demand> {
         let table = self.table(spot.table)?;
         if crate::browse::by(table).is_some() {
-            return Some(super::hosts::demand(table, self.tables.get(&spot.key)?));
+            return Some(super::hosts::demand(table, self.tables.get(&spot.key)?, self.config.show.has(spot.table)));
         }
         let mut columns: BTreeSet<usize> = spot.placed.iter().map(|placed| placed.column).collect();
         if let Some(state) = self.tables.get(&spot.key) {

@@ -60,17 +60,19 @@ pub(super) fn narrow(app: &mut App, fleet: &'static str, filter: &str) {
 }
 
 /// What is wanted of the rows of many hosts: no more than what is looked at, and a page more.
-pub(super) fn demand(table: &Table, state: &TableView) -> Demand {
+/// Where rows are hidden, nobody else knows how many are left.
+pub(super) fn demand(table: &Table, state: &TableView, hides: bool) -> Demand {
     let name = |column: &usize| table.columns.get(*column).map(|column| column.name.to_string());
     let mut columns: BTreeSet<usize> = state.columns.iter().copied().collect();
     columns.extend(state.sort.iter().map(|(column, _)| *column));
     columns.extend(state.filter.iter().flat_map(Filter::columns));
     let sort = state.sort.iter().filter_map(|(at, order)| Some((name(at)?, *order == Order::Descending)));
-    let pages = (state.top + state.page) / ROWS + 1;
+    let rows = (((state.top + state.page) / ROWS + 1) * ROWS).min(MOST);
     let top = Top {
         filter: state.filter.as_ref().map(|filter| filter.text().to_owned()),
         sort: sort.collect(),
-        rows: (pages * ROWS).min(MOST),
+        rows,
+        all: Some(rows).filter(|_| !hides),
     };
     Demand { columns: columns.iter().filter_map(name).collect(), top: Some(top), ..Demand::table(&table.name) }
 }
