@@ -1,30 +1,36 @@
 //! What do many hosts cost whoever browses them?
 //!
-//! `cargo bench --bench browse -- [--hosts N] [--seconds S]`, as root: in a network namespace of its own it starts a process
-//! with simulated agents on addresses of the loopback, and browses N hosts of which 10 % are black-holed (nft drop) and 1 %
-//! come and go every second, at an interval of 2 s. It prints when the first rows were told and when every host that lives
-//! was live, CPU and memory of the browsing process, its connections, and how many handshakes a second there were after
-//! all agents were killed and started again. Nothing is judged here: figures depend on the machine. Under `cargo test` it
-//! browses a handful for a moment, so that it runs; without root there is neither namespace nor black hole.
+//! `cargo bench --bench browse -- [--hosts N] [--seconds S] [--tls]`, as root: in a network namespace of its own it starts a
+//! process with simulated agents on addresses of the loopback, and `netglance browse` in a terminal with N hosts, of which
+//! 10 % are black-holed (nft drop) and 1 % come and go every second, at an interval of 2 s; with `--tls` over TLS, with a
+//! token, keys known. It prints when the first rows and when all hosts that live were on the screen; for the table of
+//! hosts, and for the processes of all hosts together, CPU and memory of the browsing process, its connections, and how long
+//! the screen took to answer keys; and how many handshakes a second there were after all agents were killed and started
+//! again. Nothing is judged here: figures depend on the machine. Under `cargo test` it browses a handful for a moment, so
+//! that it runs; without root there is neither namespace nor black hole.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use netglance::browse::{self, Entry, Fleet, Options};
-use netglance::client::Access;
-use netglance::model::Host as _;
-use netglance::store::level::Thresholds;
-use rustix::time::{ClockId, clock_gettime};
-use simulated::Simulated;
+use netglance::client::Fingerprint;
+use pty::{Session, netglance};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use simulated::{Simulated, TOKEN};
 
 #[expect(clippy::unwrap_used, reason = "the tests have it too, where a panic is a failure")]
 #[path = "../tests/simulated/mod.rs"]
 mod simulated;
+
+#[expect(clippy::unwrap_used, clippy::panic, dead_code, reason = "the tests have it too, where a panic is a failure")]
+#[path = "../tests/support/pty.rs"]
+mod pty;
 
 type Failure = Box<dyn Error>;
 
@@ -35,7 +41,10 @@ const PORTS: (u16, u16) = (47_001, 47_002);
 const FLAP: Duration = Duration::from_secs(1);
 
 /// Longest wait for the hosts.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Time between two keys.
+const TYPING: Duration = Duration::from_millis(130);
 
 /// Address of a host in one of the ranges 127.1, 127.2 and 127.3.
 fn address(range: u8, n: usize, port: u16) -> SocketAddr {
@@ -53,9 +62,10 @@ fn raise_files() {
 }
 
 /// The process with the agents: says every half second how many connections there are, until its standard input ends.
-fn agents() -> Result<(), Failure> {
+fn agents(tls: Option<&Path>) -> Result<(), Failure> {
     raise_files();
-    let simulated = Simulated::new();
+    let mut simulated = Simulated::new();
+    simulated.tls = tls.map(acceptor).transpose()?;
     let flapping = simulated.clone();
     std::thread::spawn(move || {
         loop {
@@ -85,6 +95,25 @@ fn agents() -> Result<(), Failure> {
     Ok(())
 }
 
+/// What all agents that speak TLS show, made in a directory.
+fn identity(dir: &Path) -> Result<Fingerprint, Failure> {
+    let made = rcgen::generate_simple_self_signed(["simulated".to_owned()])?;
+    std::fs::write(dir.join("certificate"), made.cert.der())?;
+    std::fs::write(dir.join("key"), made.signing_key.serialize_der())?;
+    Ok(Fingerprint::of(made.cert.der()).ok_or("no certificate")?)
+}
+
+/// What accepts TLS with the identity in a directory.
+fn acceptor(dir: &Path) -> Result<tokio_rustls::TlsAcceptor, Failure> {
+    let chain = vec![CertificateDer::from(std::fs::read(dir.join("certificate"))?)];
+    let key = PrivateKeyDer::try_from(std::fs::read(dir.join("key"))?)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = config.with_no_client_auth().with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config).into())
+}
+
 /// The agents, as the one who browses them sees them.
 struct Agents {
     child: Child,
@@ -92,12 +121,10 @@ struct Agents {
 }
 
 impl Agents {
-    fn start() -> Result<Self, Failure> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("--agents")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+    fn start(tls: Option<&Path>) -> Result<Self, Failure> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--agents").args(tls).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
         let lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
         let (sender, counts) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -132,143 +159,232 @@ fn alone() -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// CPU time of this process in seconds.
-fn cpu() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+/// How many hosts live, do not answer, and come and go.
+#[derive(Clone, Copy)]
+struct Hosts {
+    live: usize,
+    black: usize,
+    flapping: usize,
 }
 
-/// Resident memory of this process, now and at its most, in MiB.
-fn memory() -> (u64, u64) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+impl Hosts {
+    fn all(self) -> usize {
+        self.live + self.black + self.flapping
+    }
+
+    /// Where they are.
+    fn places(self) -> impl Iterator<Item = SocketAddr> {
+        let places = (0..self.live).map(|n| address(1, n, PORTS.0));
+        let places = places.chain((0..self.black).map(|n| address(2, n, PORTS.0)));
+        places.chain((0..self.flapping).map(|n| address(3, n, PORTS.1)))
+    }
+
+    /// Writes the list that `netglance browse` shows, and what it needs for hosts whose key this is.
+    fn write(self, dir: &Path, key: Option<Fingerprint>) -> Result<(), Failure> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (mut list, mut known) = (String::new(), String::new());
+        if let Some(key) = key {
+            list += "token_file = 'token'\ntls = true\n";
+            for place in self.places() {
+                writeln!(known, "{place} {key}")?;
+            }
+            let token = dir.join("token");
+            std::fs::write(&token, TOKEN)?;
+            std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600))?;
+            std::fs::create_dir(dir.join("netglance"))?;
+            std::fs::write(dir.join("netglance/known_hosts"), known)?;
+        }
+        for place in self.places() {
+            write!(list, "[[host]]\naddress = '{place}'\n")?;
+        }
+        std::fs::write(dir.join("hosts.toml"), list)?;
+        std::fs::write(dir.join("netglance.toml"), "")?;
+        Ok(())
+    }
+}
+
+/// Clock ticks of a process, and its resident memory, now and at its most, in MiB.
+fn spent(pid: i32) -> Result<(f64, u64, u64), Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).ok_or("no CPU time");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let of = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? >> 10)
     };
-    (of("VmRSS:").unwrap_or_default(), of("VmHWM:").unwrap_or_default())
+    let memory = of("VmRSS:").zip(of("VmHWM:")).ok_or("no memory")?;
+    Ok(((ticks(11)? + ticks(12)?) / rustix::param::clock_ticks_per_second() as f64, memory.0, memory.1))
 }
 
-/// Many hosts, and when something is told of them.
-struct Browsed {
-    fleet: Arc<Fleet>,
-    changes: std::sync::mpsc::Receiver<()>,
+/// The number before these words.
+fn number(text: &str, words: &str) -> Option<usize> {
+    let before = text.get(..text.find(words)?)?;
+    before.rsplit(|ch: char| !ch.is_ascii_digit()).next()?.parse().ok()
 }
 
-impl Browsed {
-    fn start(entries: Vec<Entry>) -> Result<Self, Failure> {
-        let (sender, changes) = std::sync::mpsc::channel();
-        let sender = Mutex::new(sender);
-        let told = Arc::new(move || {
-            // the last samples come after the end
-            let _ = sender.lock().map(|sender| sender.send(()));
-        });
-        let levels = Thresholds::new(&Vec::new(), browse::tables().iter().copied()).map_err(|_| "thresholds")?;
-        let options = Options { hosts: entries.into(), access: Access::default(), levels: Arc::new(levels) };
-        Ok(Self { fleet: Fleet::start(options, told)?, changes })
+/// `netglance browse` in its terminal.
+struct Browse {
+    session: Session,
+    begun: Instant,
+    hosts: Hosts,
+}
+
+impl Browse {
+    fn start(dir: &Path, hosts: Hosts) -> Self {
+        let mut command = netglance(&["browse", "--config"]);
+        command.arg(dir.join("netglance.toml")).env("XDG_STATE_HOME", dir);
+        let begun = Instant::now();
+        Self { session: Session::spawn(200, 60, command), begun, hosts }
     }
 
-    /// How many hosts are in a state.
-    fn count(&self, wanted: &str) -> usize {
-        let latest = self.fleet.latest();
-        let Some(now) = latest.get("fleet").and_then(|state| state.now.as_ref()) else { return 0 };
-        let at = now.rows.table().position("state").unwrap_or_default();
-        (0..now.rows.len()).filter(|row| now.rows.cell(*row, at).text() == Some(wanted)).count()
+    fn pid(&self) -> i32 {
+        self.session.pid().as_raw_nonzero().get()
     }
 
-    fn wait(&self) -> Result<(), Failure> {
-        Ok(self.changes.recv_timeout(PATIENCE)?)
+    /// How many hosts are live, as the first line says.
+    fn live(&self) -> usize {
+        let screen = self.session.screen();
+        number(screen.lines().next().unwrap_or_default(), " live").unwrap_or_default()
     }
-}
 
-/// Hosts that live, that do not answer, and that come and go.
-fn entries(live: usize, black: usize, flapping: usize) -> Result<Vec<Entry>, Failure> {
-    let places = (0..live).map(|n| address(1, n, PORTS.0));
-    let places = places.chain((0..black).map(|n| address(2, n, PORTS.0)));
-    let places = places.chain((0..flapping).map(|n| address(3, n, PORTS.1)));
-    places.map(|place| Ok(Entry::of(place.to_string().parse()?))).collect()
-}
-
-/// From the first moment until all that live are live.
-fn begin(entries: Vec<Entry>, live: usize) -> Result<Browsed, Failure> {
-    let mut out = std::io::stdout();
-    let begun = Instant::now();
-    let browsed = Browsed::start(entries)?;
-    writeln!(out, "all rows are there after {:.2} s", begun.elapsed().as_secs_f64())?;
-    let mut first = false;
-    while browsed.count("live") < live {
-        browsed.wait()?;
-        let now = browsed.count("live");
-        if !first && now > 0 {
-            first = true;
-            writeln!(out, "the first {now} are live after {:.2} s", begun.elapsed().as_secs_f64())?;
+    /// Waits for something on the screen; how long that took.
+    fn wait(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> Result<Duration, Failure> {
+        let begun = Instant::now();
+        while !holds(self) {
+            if self.session.is_gone() || begun.elapsed() > PATIENCE {
+                return Err(format!("no {what}:\n{}", self.session.screen()).into());
+            }
+            self.session.pump(Duration::from_millis(20));
         }
+        Ok(begun.elapsed())
     }
-    let spent = begun.elapsed().as_secs_f64();
-    writeln!(out, "all that live are live after {spent:.2} s, with {:.2} s of CPU", cpu())?;
-    Ok(browsed)
-}
 
-/// What it costs from then on.
-fn steady(browsed: &Browsed, agents: &Agents, span: Duration) -> Result<(), Failure> {
-    let (before, from, mut gap, mut last) = (cpu(), Instant::now(), Duration::ZERO, Instant::now());
-    let mut most = 0;
-    while from.elapsed() < span {
-        browsed.wait()?;
-        (gap, last) = (gap.max(last.elapsed()), Instant::now());
-        most = agents.counts.try_iter().fold(most, usize::max);
+    /// From the start until all that live are live.
+    fn begin(&mut self) -> Result<(), Failure> {
+        let mut out = std::io::stdout();
+        let (all, live) = (format!(" {} hosts", self.hosts.all()), self.hosts.live);
+        self.wait("table of hosts", |browse| browse.session.screen().contains(&all))?;
+        writeln!(out, "the table of hosts is there after {:.2} s", self.begun.elapsed().as_secs_f64())?;
+        self.wait("live host", |browse| browse.live() > 0)?;
+        writeln!(out, "the first {} are live after {:.2} s", self.live(), self.begun.elapsed().as_secs_f64())?;
+        self.wait("living hosts", |browse| browse.live() >= live)?;
+        let cpu = spent(self.pid())?.0;
+        writeln!(
+            out,
+            "all that live are live after {:.2} s, with {cpu:.2} s of CPU",
+            self.begun.elapsed().as_secs_f64()
+        )?;
+        Ok(())
     }
-    let (now, peak) = memory();
-    let share = (cpu() - before) * 100.0 / from.elapsed().as_secs_f64();
-    let gap = gap.as_secs_f64();
-    let mut out = std::io::stdout();
-    writeln!(out, "then {share:.0} % of a core, {now} MiB ({peak} at most), {most} connections at most")?;
-    let counts = ["live", "unreachable", "stale"].map(|state| format!("{} {state}", browsed.count(state)));
-    writeln!(out, "{}; samples at most {gap:.2} s apart", counts.join(", "))?;
-    Ok(())
-}
 
-/// What happens when all agents come back at once.
-fn return_of(browsed: &Browsed, live: usize) -> Result<(), Failure> {
-    while browsed.count("live") > 0 {
-        browsed.wait()?;
-    }
-    let agents = Agents::start()?;
-    let back = Instant::now();
-    // twice a second
-    let (mut known, mut fastest) = (std::collections::VecDeque::from([0; 2]), 0);
-    while browsed.count("live") < live && back.elapsed() < PATIENCE {
-        browsed.wait()?;
-        for count in agents.counts.try_iter() {
-            fastest = fastest.max(count.saturating_sub(known.pop_front().unwrap_or_default()));
-            known.push_back(count);
+    /// What it costs from then on, while somebody types.
+    fn steady(&mut self, what: &str, agents: &Agents, span: Duration) -> Result<(), Failure> {
+        let (before, from) = (spent(self.pid())?.0, Instant::now());
+        let (mut answers, mut most, mut is_open) = (Vec::new(), 0, false);
+        while from.elapsed() < span || is_open {
+            self.session.pump_for(TYPING);
+            self.session.send("?");
+            is_open = !is_open;
+            answers.push(self.wait("answer", |browse| browse.session.screen().contains("this help") == is_open)?);
+            most = agents.counts.try_iter().fold(most, usize::max);
+            self.session.raw.clear();
         }
+        let (cpu, now, peak) = spent(self.pid())?;
+        let share = (cpu - before) * 100.0 / from.elapsed().as_secs_f64();
+        answers.sort_unstable();
+        let of = |part: usize| {
+            answers.get((answers.len() * part / 100).min(answers.len() - 1)).map_or(0, Duration::as_millis)
+        };
+        let mut out = std::io::stdout();
+        writeln!(out, "{what}: {share:.0} % of a core, {now} MiB ({peak} at most), {most} connections at most")?;
+        writeln!(
+            out,
+            "  {} keys answered in {} ms, 99 % in {} ms, the last in {} ms",
+            answers.len(),
+            of(50),
+            of(99),
+            of(100)
+        )?;
+        Ok(())
     }
-    let (now, spent) = (browsed.count("live"), back.elapsed().as_secs_f64());
-    let mut out = std::io::stdout();
-    writeln!(out, "after all agents were started again {now} are live in {spent:.1} s, {fastest} a second at most")?;
-    Ok(())
+
+    /// The processes of all hosts.
+    fn merged(&mut self, agents: &Agents, span: Duration) -> Result<(), Failure> {
+        let begun = Instant::now();
+        self.session.send(":process\r");
+        let (words, live) = (format!(" of {} hosts", self.hosts.all()), self.hosts.live);
+        let all = |screen: &str| number(screen, &words).is_some_and(|count| count >= live);
+        self.wait("processes", |browse| all(&browse.session.screen()))?;
+        let screen = self.session.screen();
+        let rows: String = screen
+            .split_once("╭ Processes ")
+            .map_or("", |(_, rest)| rest)
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
+        writeln!(
+            std::io::stdout(),
+            "{rows} processes of all hosts are there after {:.2} s",
+            begun.elapsed().as_secs_f64()
+        )?;
+        self.steady("processes", agents, span)?;
+        // each host is asked for others then
+        self.session.send("r");
+        self.steady("processes, the other way round", agents, span / 3)?;
+        self.session.escape();
+        Ok(())
+    }
+
+    /// What happens when all agents come back at once.
+    fn return_of(&mut self, tls: Option<&Path>) -> Result<(), Failure> {
+        self.wait("end of all", |browse| browse.live() == 0)?;
+        let agents = Agents::start(tls)?;
+        let back = Instant::now();
+        // twice a second
+        let (mut known, mut fastest) = (std::collections::VecDeque::from([0; 2]), 0);
+        while self.live() < self.hosts.live && back.elapsed() < PATIENCE {
+            self.session.pump(Duration::from_millis(20));
+            for count in agents.counts.try_iter() {
+                fastest = fastest.max(count.saturating_sub(known.pop_front().unwrap_or_default()));
+                known.push_back(count);
+            }
+        }
+        let (now, spent) = (self.live(), back.elapsed().as_secs_f64());
+        let mut out = std::io::stdout();
+        writeln!(
+            out,
+            "after all agents were started again {now} are live in {spent:.1} s, {fastest} a second at most"
+        )?;
+        Ok(())
+    }
 }
 
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().collect();
-    if args.iter().any(|arg| arg == "--agents") {
-        return agents();
+    if let Some(at) = args.iter().position(|arg| arg == "--agents") {
+        return agents(args.get(at + 1).map(Path::new));
     }
     let measured = args.iter().any(|arg| arg == "--bench");
     let value = |name: &str| {
         let at = args.iter().position(|arg| arg == name)?;
         args.get(at + 1).map(String::as_str)
     };
-    let hosts: usize = value("--hosts").unwrap_or(if measured { "1000" } else { "20" }).parse()?;
+    let all: usize = value("--hosts").unwrap_or(if measured { "1000" } else { "20" }).parse()?;
     let seconds: u64 = value("--seconds").unwrap_or(if measured { "30" } else { "1" }).parse()?;
-    let (black, flapping) = if alone()? { (hosts / 10, hosts / 100) } else { (0, 0) };
-    let live = hosts - black - flapping;
+    let (black, flapping) = if alone()? { (all / 10, all / 100) } else { (0, 0) };
+    let hosts = Hosts { live: all - black - flapping, black, flapping };
     raise_files();
-    let agents = Agents::start()?;
+    let dir = tempfile::tempdir()?;
+    let tls: Option<PathBuf> = args.iter().any(|arg| arg == "--tls").then(|| dir.path().to_owned());
+    hosts.write(dir.path(), tls.as_deref().map(identity).transpose()?)?;
+    let agents = Agents::start(tls.as_deref())?;
     let mut out = std::io::stdout();
-    writeln!(out, "{hosts} hosts: {live} live, {black} black-holed, {flapping} come and go")?;
-    let browsed = begin(entries(live, black, flapping)?, live)?;
-    steady(&browsed, &agents, Duration::from_secs(seconds))?;
+    writeln!(out, "{all} hosts: {} live, {black} black-holed, {flapping} come and go", hosts.live)?;
+    let mut browse = Browse::start(dir.path(), hosts);
+    browse.begin()?;
+    browse.steady("hosts", &agents, Duration::from_secs(seconds))?;
+    browse.merged(&agents, Duration::from_secs(seconds))?;
     drop(agents);
-    return_of(&browsed, live)
+    browse.return_of(tls.as_deref())
 }

@@ -1,7 +1,7 @@
 //! Do many hosts become rows, whatever state they are in?
 //!
 //! Fifty agents that speak the real protocol on addresses of the loopback, and hosts that are not there, do not answer, have
-//! no name, or stand in the list twice.
+//! no name, or stand in the list twice. As root two hundred in a network of their own, where some are never heard of.
 
 #![cfg(test)]
 
@@ -11,6 +11,7 @@ mod support;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
@@ -18,12 +19,14 @@ use std::time::{Duration, Instant};
 
 use netglance::browse::{self, Entry, Fleet, Options, position};
 use netglance::client::Access;
-use netglance::model::{Connection, Demand, Host as _, Key, Rows, Top};
+use netglance::model::{Cell, Connection, Demand, Host as _, Key, Rows, Top};
 use netglance::store::level::{Limit, Threshold, Thresholds};
 use netglance::store::rate::{Mode, View};
 use netglance::wire::proto;
+use rustix::thread::UnshareFlags;
 use simulated::Simulated;
 use support::pty::{Session, netglance};
+use support::space::{ip, within};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,7 +48,11 @@ impl Agents {
 
     fn of(simulated: Simulated, count: usize) -> Self {
         let address = |n: usize| SocketAddr::from((Ipv4Addr::new(127, 1, (n / 200) as u8, (n % 200) as u8 + 1), 0));
-        let listeners: Vec<_> = (0..count).map(|n| std::net::TcpListener::bind(address(n)).unwrap()).collect();
+        Self::at(simulated, (0..count).map(address))
+    }
+
+    fn at(simulated: Simulated, addresses: impl Iterator<Item = SocketAddr>) -> Self {
+        let listeners: Vec<_> = addresses.map(|address| std::net::TcpListener::bind(address).unwrap()).collect();
         let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
         let (serving, (stop, stopped)) = (simulated.clone(), tokio::sync::oneshot::channel());
         let thread = std::thread::spawn(move || {
@@ -94,6 +101,11 @@ fn words(fleet: &Fleet, column: &str) -> HashMap<String, String> {
     let at = rows.table().position(column).unwrap();
     let text = |row, column| rows.cell(row, column).text().unwrap_or_default().to_owned();
     (0..rows.len()).map(|row| (text(row, 0), text(row, at))).collect()
+}
+
+fn nft(rules: &str) {
+    let output = Command::new("nft").arg(rules).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{rules}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn changed(changes: &Receiver<()>, what: &str, mut holds: impl FnMut() -> bool) {
@@ -147,14 +159,17 @@ fn fifty_agents_are_rows_over_one_connection_each() {
 }
 
 #[test]
-fn the_rows_of_all_hosts_are_one_table_of_the_first_of_each() {
+fn the_rows_of_all_hosts_are_one_table_of_the_first_of_each_or_of_all() {
     const HOSTS: usize = 5;
     let agents = Agents::start(HOSTS);
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (fleet, changes) = fleet(agents.addresses.iter().map(entry).chain([entry(&gone)]).collect(), &[]);
-    let top = Top { filter: None, sort: vec![("cpu".to_owned(), true)], rows: 3 };
-    let columns = ["name", "cpu", "cpu_time"].map(str::to_owned).to_vec();
-    fleet.demand(1, vec![Demand { columns, top: Some(top), ..Demand::table("process") }]);
+    let ask = |all: Option<usize>| {
+        let top = Top { filter: None, sort: vec![("cpu".to_owned(), true)], rows: 3, all };
+        let columns = ["name", "cpu", "cpu_time"].map(str::to_owned).to_vec();
+        fleet.demand(1, vec![Demand { columns, top: Some(top), ..Demand::table("process") }]);
+    };
+    ask(None);
     let state = || fleet.latest().get("process").cloned();
     let reason = || state().map(|state| state.status.reason.to_string()).unwrap_or_default();
     changed(&changes, "the rows of all", || reason() == "5 of 6 hosts: 1 not live, the first 3 of each");
@@ -185,6 +200,12 @@ fn the_rows_of_all_hosts_are_one_table_of_the_first_of_each() {
     assert!(
         behind.row.is_some_and(|(table, key)| table == "process" && view.key(4).as_bytes().starts_with(key.as_bytes()))
     );
+    ask(Some(2));
+    changed(&changes, "the first of all", || reason() == "5 of 6 hosts: 1 not live, the first 2");
+    changed(&changes, "their rates", || {
+        let view = known();
+        view.len() == 2 && (0..view.len()).all(|row| view.rate(row, time).is_some())
+    });
     drop(agents);
     changed(&changes, "the loss", || reason() == "0 of 6 hosts: 6 not live");
     assert_eq!(state().unwrap().now.unwrap().rows.len(), 0);
@@ -231,8 +252,7 @@ fn hosts_that_stay_on_a_list_keep_their_connections_when_it_changes() {
     let (fleet, changes) = fleet(vec![named("a", 0), named("b", 1)], &[]);
     changed(&changes, "both", || words(&fleet, "state").values().all(|state| state == "live"));
     let since = words(&fleet, "since")["b"].clone();
-    let opened =
-        |name: &str| fleet.behind("fleet", &Key::from_cells([netglance::model::Cell::Text(name)])).unwrap().host;
+    let opened = |name: &str| fleet.behind("fleet", &Key::from_cells([Cell::Text(name)])).unwrap().host;
     let (gone, stays) = (opened("a"), opened("b"));
     changed(&changes, "their dashboards", || {
         [&gone, &stays].iter().all(|host| matches!(host.connection(), Connection::Live { .. }))
@@ -294,4 +314,87 @@ fn agents_of_a_version_that_makes_no_sense_say_so() {
         changed(&changes, version, || words(&fleet, "state").values().all(|now| now == state));
         assert!(words(&fleet, "reason").values().all(|reason| reason.contains(version)));
     }
+}
+
+/// Instants of a column by host, in seconds, where there is one.
+fn instants(fleet: &Fleet, column: &str) -> HashMap<String, f64> {
+    let rows = rows(fleet);
+    let at = rows.table().position(column).unwrap();
+    let instant = |row: usize| match rows.cell(row, at) {
+        Cell::Timestamp(time) => Some((rows.cell(row, 0).text()?.to_owned(), time.seconds())),
+        _ => None,
+    };
+    (0..rows.len()).filter_map(instant).collect()
+}
+
+/// Where the agents of a network of their own listen: nobody comes from there.
+const PORT: u16 = 7001;
+
+/// Own ends of the connections to each address, begun or standing, in the network of this thread.
+fn connected() -> HashMap<SocketAddr, HashSet<String>> {
+    let text = std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap();
+    let mut connected = HashMap::<_, HashSet<_>>::new();
+    for line in text.lines().skip(1) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (address, port) = fields[2].split_once(':').unwrap();
+        let address = Ipv4Addr::from(u32::from_str_radix(address, 16).unwrap().to_le_bytes());
+        let place = SocketAddr::from((address, u16::from_str_radix(port, 16).unwrap()));
+        // the other end of each is here too
+        if place.port() == PORT && ["01", "02"].contains(&fields[3]) {
+            // a line may be read twice while others come and go
+            connected.entry(place).or_default().insert(fields[1].to_owned());
+        }
+    }
+    connected
+}
+
+#[test]
+fn root_dead_and_restless_hosts_keep_nobody_from_the_others() {
+    const LIVING: u8 = 178;
+    /// Longest time between two samples.
+    const STALL: Duration = Duration::from_secs(10);
+    let at = |range, n| SocketAddr::from(([127, range, 0, n], PORT));
+    let restless = [at(3, 1), at(3, 2)];
+    within(UnshareFlags::NEWNET, || {
+        ip("link set lo up\n");
+        nft("add table ip hole; add chain ip hole in { type filter hook input priority 0; }; \
+             add rule ip hole in ip daddr 127.2.0.0/16 drop");
+        let agents = Agents::at(Simulated::new(), (1..=LIVING).map(|n| at(1, n)));
+        let dead: Vec<String> = (1..=20).map(|n| at(2, n).to_string()).collect();
+        let hosts = agents.addresses.iter().map(entry).chain(dead.iter().map(entry)).chain(restless.iter().map(entry));
+        let (fleet, changes) = fleet(hosts.collect(), &[]);
+        let (mut come, mut tried) = (None, HashMap::<String, Vec<f64>>::new());
+        let begun = Instant::now();
+        loop {
+            assert!(changes.recv_timeout(STALL).is_ok(), "the screen stood still");
+            assert!(begun.elapsed() < 2 * PATIENCE, "waited in vain");
+            // they come and go with the samples
+            come = if come.is_some() { None } else { Some(Agents::at(agents.simulated.clone(), restless.into_iter())) };
+            let connected = connected();
+            assert!(connected.values().all(|ends| ends.len() == 1), "two connections to one host: {connected:?}");
+            for (host, at) in instants(&fleet, "retry").into_iter().filter(|(host, _)| dead.contains(host)) {
+                let tried = tried.entry(host).or_default();
+                if tried.last() != Some(&at) {
+                    tried.push(at);
+                }
+            }
+            let states = words(&fleet, "state");
+            let live = agents.addresses.iter().filter(|address| states[&address.to_string()] == "live").count();
+            let all = agents.addresses.iter().all(|address| connected.contains_key(address));
+            if live == usize::from(LIVING)
+                && all
+                && tried.len() == dead.len()
+                && tried.values().all(|tried| tried.len() > 1)
+            {
+                break;
+            }
+        }
+        drop(come);
+        let states = words(&fleet, "state");
+        assert!(dead.iter().all(|host| states[host] == "unreachable"), "{states:?}");
+        // an attempt takes 4 s; the pause before it is shorter than a second, the one after it is not
+        for (host, tried) in tried {
+            assert!(tried[1] - tried[0] >= 5.0, "{host}: {tried:?}");
+        }
+    });
 }

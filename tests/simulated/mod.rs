@@ -1,7 +1,8 @@
 //! What do the tests and benches of a fleet talk to?
 //!
 //! Agents that speak the real protocol and have nothing behind them: every one of them plays the same few frames, which
-//! were encoded once from samples of this host, over and over. What is asked for is not looked at but for its tables.
+//! were encoded once from samples of this host, over and over. What is asked for is not looked at but for its tables. Those
+//! that speak TLS share one certificate and one token, without which they say nothing.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -10,6 +11,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use netglance::collect::load::LoadRow;
 use netglance::collect::settings::Settings;
 use netglance::model::{Cell, Host as _, Kind, Mono, Rows, Sample, Snapshot, Table, Timestamp};
@@ -21,6 +23,7 @@ use netglance::wire::frame::{Frames, Selection};
 use netglance::wire::proto::agent_server::{Agent, AgentServer};
 use netglance::wire::{proto, schema};
 use prost::Message as _;
+use tokio_rustls::TlsAcceptor;
 use tonic::{Request, Response, Status};
 
 /// Frames that are played over and over.
@@ -70,7 +73,12 @@ pub(super) struct Simulated {
     pub(super) version: &'static str,
     /// Another schema than that of this build.
     pub(super) schema: Option<proto::Schema>,
+    /// How they speak TLS, if they do.
+    pub(super) tls: Option<TlsAcceptor>,
 }
+
+/// What whoever speaks TLS with them must say.
+pub(super) const TOKEN: &str = "ng_simulated";
 
 /// This host with two samples of what a test looks at.
 fn sampled() -> Arc<Snapshot> {
@@ -121,7 +129,15 @@ impl Simulated {
             connections: Arc::default(),
             version: env!("CARGO_PKG_VERSION"),
             schema: None,
+            tls: None,
         }
+    }
+
+    /// Whether somebody may ask.
+    fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let told = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        let known = told.and_then(|told| told.strip_prefix("Bearer ")) == Some(TOKEN);
+        if self.tls.is_none() || known { Ok(()) } else { Err(Status::unauthenticated("no token")) }
     }
 
     /// What somebody who asks for this is told, over and over.
@@ -159,14 +175,36 @@ impl Simulated {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             let service = hyper_util::service::TowerToHyperService::new(service.clone());
-            let connections = Arc::clone(&self.connections);
+            let (standing, tls) = (Standing::new(&self.connections), self.tls.clone());
             tokio::spawn(async move {
-                connections.fetch_add(1, Ordering::Relaxed);
+                let _standing = standing;
                 let builder = hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new());
-                let _ = builder.serve_connection(hyper_util::rt::TokioIo::new(stream), service).await;
-                connections.fetch_sub(1, Ordering::Relaxed);
+                match tls {
+                    None => drop(builder.serve_connection(TokioIo::new(stream), service).await),
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                        }
+                    }
+                }
             });
         }
+    }
+}
+
+/// A connection, which counts until it is dropped.
+struct Standing(Arc<AtomicUsize>);
+
+impl Standing {
+    fn new(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -174,7 +212,8 @@ type Replies = Pin<Box<dyn futures_util::Stream<Item = Result<proto::WatchReply,
 
 #[tonic::async_trait]
 impl Agent for Simulated {
-    async fn describe(&self, _: Request<proto::DescribeRequest>) -> Result<Response<proto::DescribeReply>, Status> {
+    async fn describe(&self, asked: Request<proto::DescribeRequest>) -> Result<Response<proto::DescribeReply>, Status> {
+        self.admit(&asked)?;
         Ok(Response::new(proto::DescribeReply {
             hash: schema::own().hash.clone(),
             schema: self.schema.clone(),
@@ -191,6 +230,7 @@ impl Agent for Simulated {
     type WatchStream = Replies;
 
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Result<Response<Replies>, Status> {
+        self.admit(&request)?;
         self.watched.fetch_add(1, Ordering::Relaxed);
         let request = request.into_inner();
         let interval = Duration::from_nanos(request.interval.max(1_000_000));
