@@ -33,7 +33,7 @@ use super::tls::Identity;
 use super::token::{self, Tokens};
 use crate::model::lock;
 
-/// Longest wait for the first byte, and for TLS.
+/// Longest wait for the first byte and TLS.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// What a connection over TLS begins with; nothing of HTTP does.
@@ -168,15 +168,15 @@ impl Desk {
     /// Serves somebody at an address: over TLS, or in plain text on loopback and where the configuration wants it.
     async fn receive(self: Arc<Self>, mut stream: TcpStream, from: IpAddr, place: Place) {
         let key = self.key.borrow().clone();
-        let mut first = [0];
+        let (until, mut first) = (tokio::time::Instant::now() + HANDSHAKE, [0]);
         let peeked = tokio::select! {
-            peeked = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)) => peeked,
+            peeked = tokio::time::timeout_at(until, stream.peek(&mut first)) => peeked,
             () = place.leave() => return,
         };
         let Ok(Ok(1)) = peeked else { return };
         if let ([TLS_HANDSHAKE], Some(key)) = (first, key) {
             let spoken = tokio::select! {
-                spoken = tokio::time::timeout(HANDSHAKE, key.acceptor.accept(stream).into_fallible()) => spoken,
+                spoken = tokio::time::timeout_at(until, key.acceptor.accept(stream).into_fallible()) => spoken,
                 () = place.leave() => return,
             };
             let stream = match spoken {
@@ -345,7 +345,7 @@ impl Visit {
     async fn over(&self) -> Over {
         let (mut tokens, mut keys) = (self.desk.tokens.subscribe(), self.desk.key.subscribe());
         loop {
-            let due = match self.place.pulse.due(Instant::now()) {
+            let due = match self.place.due(Instant::now()) {
                 Ok(due) => due,
                 Err(over) => return over,
             };

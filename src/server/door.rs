@@ -1,18 +1,19 @@
 //! Who may come in, when there is no room for everybody?
 //!
 //! Connections are counted in all and by source. Who has not said who they are is a guest. When there is no room for one
-//! more guest, the oldest one of the source that has the most goes: those who only hold connections open keep nobody out,
-//! however many they are. Who has said who they are stays, and gives way to nobody.
+//! more guest, the oldest one of the source that has the most goes, and guests have less time: those who only hold connections
+//! open keep nobody out, however many they are. Who has said who they are stays, and gives way to nobody.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::caller::Peer;
 use super::penalty;
-use super::pulse::Pulse;
+use super::pulse::{self, Over, Pulse};
 use crate::model::lock;
 
 /// Guests at once.
@@ -58,6 +59,8 @@ struct Inside {
     sources: HashMap<Source, Count>,
     /// Guests in the order in which they came.
     guests: BTreeMap<u64, Source>,
+    /// When somebody came last for whom there was no room.
+    crowded: Option<Instant>,
 }
 
 /// A connection as the door knows it.
@@ -92,6 +95,7 @@ impl Door {
             places: HashMap::new(),
             sources: HashMap::new(),
             guests: BTreeMap::new(),
+            crowded: None,
         })))
     }
 
@@ -103,8 +107,11 @@ impl Door {
             return None;
         }
         let full = inside.guests.len() >= MAX_GUESTS || inside.places.len() >= inside.most;
-        if full && !inside.send_away(None) {
-            return None;
+        if full {
+            inside.crowded = Some(Instant::now());
+            if !inside.send_away(None) {
+                return None;
+            }
         }
         let number = inside.next;
         inside.next += 1;
@@ -161,6 +168,12 @@ impl Inside {
         true
     }
 
+    /// How long a guest has to say who they are.
+    fn patience(&self, now: Instant) -> Duration {
+        let crowded = self.crowded.is_some_and(|crowded| now.saturating_duration_since(crowded) < pulse::HEADERS);
+        if crowded { pulse::CROWDED } else { pulse::HEADERS }
+    }
+
     /// Somebody is no guest any more.
     fn settled(&mut self, number: u64) {
         let count = self.guests.remove(&number).and_then(|source| self.sources.get_mut(&source));
@@ -175,6 +188,15 @@ impl Place {
     pub(super) fn settle(&self) {
         self.pulse.know();
         lock(&self.door.0).settled(self.number);
+    }
+
+    /// When it is over unless something happens.
+    ///
+    /// # Errors
+    /// It is over.
+    pub(super) fn due(&self, now: Instant) -> Result<Instant, Over> {
+        let patience = lock(&self.door.0).patience(now);
+        self.pulse.due(now, patience)
     }
 
     /// Waits until it has to go.
@@ -259,6 +281,20 @@ mod tests {
         let more: Vec<Place> = (0..1000).map(|number| door.enter(peer((1 << 21) + number)).unwrap()).collect();
         assert!(!must_go(&newest) && more.iter().all(|place| !must_go(place)));
         assert_eq!(first.iter().filter(|place| must_go(place)).count(), 1001);
+    }
+
+    #[test]
+    fn guests_have_less_time_while_there_is_no_room_for_everybody() {
+        let door = Door::new(1 << 20);
+        let (first, now) = (door.enter(peer(0)).unwrap(), Instant::now());
+        let soon = now + Duration::from_secs(6);
+        assert!(first.due(soon).is_ok());
+        let crowd: Vec<Place> = (1..=MAX_GUESTS as u32).map(|number| door.enter(peer(number)).unwrap()).collect();
+        let known = &crowd[7];
+        known.settle();
+        assert_eq!((crowd[8].due(soon), known.due(soon).is_ok()), (Err(Over::Late), true));
+        // those who come later have as long as ever
+        assert_eq!(lock(&door.0).patience(now + Duration::from_mins(1)), pulse::HEADERS);
     }
 
     #[test]

@@ -25,8 +25,9 @@ const FIRST: i32 = 3;
 /// More sockets than anybody hands over.
 const MAX_HANDED: i32 = 64;
 
-/// Connections that wait to be accepted; a storm that fills the queue makes the kernel answer others late.
-const BACKLOG: i32 = 4096;
+/// Connections that wait to be accepted, as many as the kernel lets (`net.core.somaxconn`): in a storm that fills the queue
+/// others come a second later.
+const BACKLOG: i32 = i32::MAX;
 
 /// Longest wait for another agent that starts in the same directory.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Does a connection still lead anywhere?
 //!
 //! What is known of one while it is served, and when it has kept somebody waiting for too long: a head that does not end, an
-//! answer that nobody takes, nothing at all. Every limit is longer than [`LOOK`], so that looking so often misses none.
+//! answer that nobody takes, nothing at all. No limit is shorter than [`LOOK`], so that looking so often misses none.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -10,6 +10,9 @@ use crate::model::lock;
 
 /// Longest wait for somebody to say who they are, and for the head of a request.
 pub(super) const HEADERS: Duration = Duration::from_secs(10);
+
+/// Longest wait for somebody to say who they are, while there is no room for everybody.
+pub(super) const CROWDED: Duration = Duration::from_secs(5);
 
 /// Longest wait for the kernel to take more of an answer.
 const WRITE: Duration = Duration::from_secs(10);
@@ -129,14 +132,14 @@ impl Pulse {
         state.blocked = if flows { None } else { state.blocked.or_else(|| Some(Instant::now())) };
     }
 
-    /// When it is over unless something happens.
+    /// When it is over unless something happens; who has not said who they are has `patience`.
     ///
     /// # Errors
     /// It is over.
-    pub(super) fn due(&self, now: Instant) -> Result<Instant, Over> {
+    pub(super) fn due(&self, now: Instant, patience: Duration) -> Result<Instant, Over> {
         let state = lock(&self.0);
         let limits = [
-            (!state.known).then_some((state.since + HEADERS, Over::Late)),
+            (!state.known).then_some((state.since + patience, Over::Late)),
             state.begun.map(|begun| (begun + HEADERS, Over::Late)),
             state.blocked.map(|blocked| (blocked + WRITE, Over::Late)),
             (state.held > 0).then_some((state.sent + STALLED, Over::Late)),
@@ -158,14 +161,17 @@ mod tests {
     use super::*;
 
     fn after(pulse: &Pulse, seconds: u64) -> Result<(), Over> {
-        pulse.due(Instant::now() + Duration::from_secs(seconds)).map(drop)
+        pulse.due(Instant::now() + Duration::from_secs(seconds), HEADERS).map(drop)
     }
 
     #[test]
     fn who_says_nothing_has_ten_seconds() {
         let pulse = Pulse::default();
         assert_eq!((after(&pulse, 9), after(&pulse, 11)), (Ok(()), Err(Over::Late)));
+        let soon = Instant::now() + Duration::from_secs(6);
+        assert_eq!(pulse.due(soon, CROWDED), Err(Over::Late));
         pulse.know();
+        assert!(pulse.due(soon, CROWDED).is_ok());
         assert_eq!((after(&pulse, 149), after(&pulse, 151)), (Ok(()), Err(Over::Idle)));
     }
 
@@ -202,7 +208,7 @@ mod tests {
     #[test]
     fn it_is_looked_at_often_enough() {
         let (pulse, now) = (Pulse::default(), Instant::now());
-        assert!(pulse.due(now).is_ok_and(|due| due <= now + LOOK));
-        assert!([HEADERS, WRITE, STALLED, IDLE].iter().all(|limit| *limit > LOOK));
+        assert!(pulse.due(now, HEADERS).is_ok_and(|due| due <= now + LOOK));
+        assert!([HEADERS, CROWDED, WRITE, STALLED, IDLE].iter().all(|limit| *limit >= LOOK));
     }
 }
