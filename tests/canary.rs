@@ -72,7 +72,13 @@ fn victim(dir: &tempfile::TempDir) -> Guard {
     std::fs::write(&open, "").unwrap();
     Guard::start(
         Command::new("sh")
-            .args(["-c", "exec 9<\"$1\"; sleep 600; :", "sh", open.to_str().unwrap()])
+            // it waits itself: a child of it would outlive the test
+            .args([
+                "-c",
+                "mkfifo \"$1-pipe\"; exec 9<\"$1\" 8<>\"$1-pipe\"; read line <&8",
+                "sh",
+                open.to_str().unwrap(),
+            ])
             .arg("--password=canary-argv-0815")
             .env("MADE_SECRET", "canary-environment-2342"),
     )
@@ -125,9 +131,8 @@ fn over_http(agent: &Agent, tables: &[String], pid: u32, wrong: &str) -> Read {
     all
 }
 
-/// Everything about processes that clients of other hosts read over gRPC.
+/// Every table as clients of other hosts read it over gRPC.
 fn over_grpc(agent: &Agent, tables: &[String], pid: u32) -> Read {
-    let tables = tables.iter().filter(|table| table.starts_with("process") || *table == "collector");
     let show = |table: &String| {
         let mut show = command(&agent.dir);
         show.args(["show", table, "--format", "json", "--host", &agent.address.replace("0.0.0.0", "127.0.0.1")]);
@@ -137,7 +142,17 @@ fn over_grpc(agent: &Agent, tables: &[String], pid: u32) -> Read {
         let output = show.env_remove("NETGLANCE_TOKEN").output().unwrap();
         (format!("show {table}"), [output.stdout, output.stderr].concat())
     };
-    tables.map(show).collect()
+    tables.iter().map(show).collect()
+}
+
+/// Lets the front crash that has just heard a secret: what is said of it is in the log.
+fn crash(agent: &Agent, token: &str) {
+    for signal in [libc::SIGABRT, libc::SIGILL] {
+        assert_eq!(agent.ask("GET /healthz", &[("authorization", &format!("Bearer {token}"))]).0, 200);
+        // SAFETY: a part of the agent that this test has started
+        assert_eq!(unsafe { libc::kill(agent.part("netglance-front") as i32, signal) }, 0);
+        agent.says("the front has ended");
+    }
 }
 
 /// Names of all tables, as soon as there are processes to look for.
@@ -157,7 +172,8 @@ fn nothing_that_is_secret_leaves_the_agent() {
     let victim = victim(&dir);
     let mut one = String::new();
     // for other hosts too, so that it has a key; this one is asked as anybody on this host
-    let agent = Agent::prepared("0.0.0.0:0", "", |dir| one = token(dir, &["one"]));
+    let agent = Agent::prepared("0.0.0.0:0", "metrics_series = 100000", |dir| one = token(dir, &["one"]));
+    crash(&agent, &one);
     let (canaries, tables, pid) = (canaries(&agent, &one), tables(&agent), victim.pid());
     let wrong = format!("Bearer {}x", &one[..one.len() - 1]);
     let mut all = over_http(&agent, &tables, pid, &wrong);
