@@ -213,9 +213,10 @@ fn root_the_front_is_another_user_without_groups() {
 fn root_the_sampler_keeps_what_its_collectors_need() {
     const SYS_PTRACE: u64 = 1 << 19;
     const DAC_READ_SEARCH: u64 = 1 << 2;
+    const NET_ADMIN: u64 = 1 << 12;
     let few = "[collect.process]\nenabled = false\n[collect.process_detail]\nenabled = false\n\
-               [collect.listener]\nenabled = false\n";
-    for (text, kept) in [("", SYS_PTRACE | DAC_READ_SEARCH), (few, DAC_READ_SEARCH)] {
+               [collect.listener]\nenabled = false\n[collect.conntrack_flow]\nenabled = false\n";
+    for (text, kept) in [("", SYS_PTRACE | DAC_READ_SEARCH | NET_ADMIN), (few, DAC_READ_SEARCH)] {
         let agent = Agent::start("127.0.0.1:0", text);
         let (host, changes) = connect(&agent);
         changed(&changes, "samples", || rows(&host, "load").is_some());

@@ -188,7 +188,7 @@ fn key(row: &AddressRow) -> (u32, IpAddr, u32) {
 }
 
 /// The kernel counts down whole seconds: an end that moved by a second or less has not moved.
-fn steady(before: Option<Timestamp>, now: Option<Timestamp>) -> Option<Timestamp> {
+pub(super) fn steady(before: Option<Timestamp>, now: Option<Timestamp>) -> Option<Timestamp> {
     match (before, now) {
         (Some(before), Some(now)) if before.age(now).abs() <= 1.0 => Some(before),
         (_, now) => now,

@@ -143,7 +143,7 @@ impl Collect for ConntrackCollector {
 }
 
 /// Says what it means that the files are not there.
-fn not_loaded(error: Error) -> Skip {
+pub(super) fn not_loaded(error: Error) -> Skip {
     let absent = error.is_absent();
     let skip = Skip::from(error);
     if absent { skip.hint("connections are tracked once a rule of the firewall needs it") } else { skip }

@@ -324,6 +324,7 @@ collectors! {
     listener,
     protocol,
     conntrack,
+    conntrack_flow,
     sensor,
     gpu,
     raid,

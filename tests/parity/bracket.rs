@@ -27,7 +27,7 @@ pub(crate) enum Fact {
 }
 
 /// What a second source says, by row and column.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Facts(BTreeMap<(String, String), Fact>);
 
 impl Facts {
@@ -136,8 +136,15 @@ impl Parity {
 
     /// Fails unless the table is absent here.
     pub(crate) fn absent(&self) {
-        let status = self.try_sample().map(|sample| sample.rows.len()).map_err(|skip| skip.status().state);
-        assert_eq!(status, Err(State::Absent), "{}", self.table.name);
+        self.is_not(State::Absent);
+    }
+
+    /// Fails unless this has no rows, and this is why; returns what to do about it.
+    pub(crate) fn is_not(&self, why: State) -> String {
+        let status = self.try_sample().map(|sample| sample.rows.len()).map_err(|skip| skip.status());
+        let status = status.expect_err("there are rows");
+        assert_eq!(status.state, why, "{}", self.table.name);
+        status.hint.to_string()
     }
 
     /// Keys of the rows of a sample.

@@ -1,5 +1,14 @@
 //! Tracked connections: `conntrack` and `sysctl`.
 
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use rustix::net::sockopt::Timeout;
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketType, ipproto};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
+use netglance::model::State;
+
 use super::bracket::{Facts, Parity};
 use super::network::in_own_network;
 use super::said;
@@ -74,5 +83,222 @@ fn root_the_statistics_of_each_cpu_are_what_conntrack_says() {
             facts
         });
         table.left_out(&["cpu", "netns"]);
+    });
+}
+
+/// Rules that give connections zones, marks, a label and other addresses.
+const RULES: &str = "
+table inet r {
+  chain zones {
+    type filter hook output priority -300
+    udp dport 7100 ct zone set 7
+    udp dport 7200 ct original zone set 8
+  }
+  chain words {
+    type filter hook output priority 0
+    udp dport 7300 ct mark set 0x2a
+    udp dport 7300 ct label set 5
+  }
+}
+table ip n {
+  chain out { type nat hook output priority -100
+    udp dport 7400 dnat to 127.0.0.1:7500
+  }
+  chain post { type nat hook postrouting priority 100
+    udp dport 7600 snat to 127.0.0.9
+  }
+}
+table ip6 n {
+  chain out { type nat hook output priority -100
+    udp dport 7400 dnat to [::1]:7500
+  }
+}
+";
+
+/// A question of 100 bytes, and an answer of 50 where `listens` is told.
+fn talk(host: &str, port: u16, listens: Option<u16>) {
+    let bound = UdpSocket::bind((host, listens.unwrap_or(port))).unwrap();
+    let client = UdpSocket::bind((host, 0)).unwrap();
+    for socket in [&bound, &client] {
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    }
+    client.send_to(&[b'x'; 100], (host, port)).unwrap();
+    if listens.is_some() {
+        let (_, from) = bound.recv_from(&mut [0; 200]).unwrap();
+        bound.send_to(&[b'y'; 50], from).unwrap();
+        assert_eq!(client.recv(&mut [0; 200]).unwrap(), 50);
+    }
+}
+
+/// Asks for an echo, with an identifier that the kernel chooses.
+fn ping(family: AddressFamily, protocol: Protocol, to: &SocketAddr, kind: u8) {
+    said("sysctl", &["-w", "net.ipv4.ping_group_range=0 0"]);
+    let socket = rustix::net::socket(family, SocketType::DGRAM, Some(protocol)).unwrap();
+    rustix::net::sendto(&socket, &[kind, 0, 0, 0, 0, 0, 0, 1], SendFlags::empty(), to).unwrap();
+    rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(Duration::from_secs(5))).unwrap();
+    rustix::net::recv(&socket, &mut [0; 64][..], RecvFlags::empty()).unwrap();
+}
+
+/// Connections of every kind, some with traffic and some made by a program.
+fn many_kinds() {
+    for name in ["acct", "timestamp"] {
+        said("sysctl", &["-w", &format!("net.netfilter.nf_conntrack_{name}=1")]);
+    }
+    let rules = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(rules.path(), RULES).unwrap();
+    said("nft", &["-f", rules.path().to_str().unwrap()]);
+    for (host, port, listens) in [
+        ("127.0.0.1", 7100, None),
+        ("127.0.0.1", 7200, Some(7200)),
+        ("127.0.0.1", 7300, Some(7300)),
+        ("127.0.0.1", 7400, Some(7500)),
+        ("127.0.0.1", 7600, Some(7600)),
+        ("::1", 7400, Some(7500)),
+    ] {
+        talk(host, port, listens);
+    }
+    let ends = "-s 192.0.2.1 -d 198.51.100.1 -t 300";
+    for line in [
+        "-p tcp --sport 1000 --dport 80 --state ESTABLISHED -u ASSURED,SEEN_REPLY -n 203.0.113.5 -g 10.1.1.1 -m 9",
+        "-p gre --srckey 5 --dstkey 6",
+        "-p sctp --orig-port-src 3 --orig-port-dst 4 --state COOKIE_WAIT --orig-vtag 1 --reply-vtag 2",
+        "-p 50",
+    ] {
+        conntrack(&format!("-I {line} {ends}"));
+    }
+    let v6 = "-s 2001:db8::1 -d 2001:db8::2 -t 300";
+    conntrack(&format!("-I -p tcp --sport 1001 --dport 443 --state TIME_WAIT -u SEEN_REPLY -w 3 {v6}"));
+    ping(AddressFamily::INET, ipproto::ICMP, &"127.0.0.1:0".parse().unwrap(), 8);
+    ping(AddressFamily::INET6, ipproto::ICMPV6, &"[::1]:0".parse().unwrap(), 128);
+}
+
+/// What stands in an element of XML.
+fn inside<'a>(text: &'a str, element: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{element}>"))?;
+    rest.split_once(&format!("</{element}>")).map(|(inside, _)| inside)
+}
+
+/// A number in an element, decimal or as `0x5`.
+fn number_in(text: &str, element: &str) -> Option<f64> {
+    let text = inside(text, element)?;
+    let hex = text.strip_prefix("0x").map(|hex| u64::from_str_radix(hex, 16).unwrap() as f64);
+    Some(hex.unwrap_or_else(|| text.parse().unwrap()))
+}
+
+fn maybe(facts: &mut Facts, row: &str, column: &str, number: Option<f64>) {
+    match number {
+        Some(number) => facts.number(row, column, number),
+        None => facts.missing(row, column),
+    }
+}
+
+/// One direction: the columns of `reply` begin with it.
+fn direction_facts(facts: &mut Facts, id: &str, part: &str, prefix: &str) {
+    let column = |name: &str| format!("{prefix}{name}");
+    facts.text(id, &column("source"), inside(part, "src").unwrap());
+    facts.text(id, &column("destination"), inside(part, "dst").unwrap());
+    for (name, elements) in [("source_port", ["sport", "srckey"]), ("destination_port", ["dport", "dstkey"])] {
+        let port = elements.into_iter().find_map(|element| number_in(part, element));
+        maybe(facts, id, &column(name), port);
+    }
+    maybe(facts, id, &column("packets"), number_in(part, "packets"));
+    maybe(facts, id, &column("bytes"), number_in(part, "bytes"));
+}
+
+/// What only the form for people has: type, code and identifier of ICMP.
+fn icmp_facts(facts: &mut Facts) {
+    for line in conntrack("-L -o id").lines() {
+        let values = |name: &str| -> Vec<f64> {
+            let values = line.split_whitespace().filter_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            values.map(|value| value.parse().unwrap()).collect()
+        };
+        // the last is that of the connection
+        let id = format!("{:.0}", values("id").last().unwrap());
+        for name in ["type", "code", "id"] {
+            let values = if line.contains("type=") { values(name) } else { Vec::new() };
+            maybe(facts, &id, &format!("icmp_{name}"), values.first().copied());
+            maybe(facts, &id, &format!("reply_icmp_{name}"), values.get(1).copied());
+        }
+    }
+}
+
+fn flow_facts() -> Facts {
+    let mut facts = Facts::default();
+    icmp_facts(&mut facts);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let xml = conntrack("-L -o xml,id,timestamp,ktimestamp");
+    for flow in xml.split("<flow>").skip(1) {
+        let parts: Vec<&str> = flow.split("<meta direction=").collect();
+        let [_, original, reply, both] = parts[..] else { panic!("{flow}") };
+        let id = inside(both, "id").unwrap();
+        direction_facts(&mut facts, id, original, "");
+        direction_facts(&mut facts, id, reply, "reply_");
+        let protocol = original.split_once("protoname=\"ipv").unwrap().1.split_once("protonum=\"").unwrap().1;
+        let (number, name) = protocol.split_once("\" protoname=\"").unwrap();
+        let name = name.split('"').next().unwrap();
+        facts.text(id, "protocol", if name == "unknown" { number } else { name });
+        let words = [("[UNREPLIED]", "<unreplied/>"), ("[ASSURED]", "<assured/>")];
+        let shown = words.into_iter().filter(|(_, element)| both.contains(element)).map(|(word, _)| word);
+        facts.text(id, "status", &shown.collect::<Vec<_>>().join(" "));
+        match inside(both, "state").filter(|_| name == "tcp") {
+            Some(state) => facts.text(id, "state", &state.to_lowercase()),
+            // it has the words of TCP for the states of SCTP
+            None if name == "sctp" => facts.text(id, "state", "cookie_wait"),
+            None => facts.missing(id, "state"),
+        }
+        let zone = |part: &str| number_in(part, "zone").or(number_in(both, "zone")).unwrap_or(0.0);
+        facts.number(id, "zone", zone(original));
+        facts.number(id, "reply_zone", zone(reply));
+        facts.number(id, "mark", number_in(both, "mark").unwrap());
+        let end = now + number_in(both, "timeout").unwrap();
+        facts.between(id, "expires", end - 1.5, end + 1.5);
+        facts.number(id, "start", number_in(both, "start").unwrap() / 1e9);
+        // what differs between the two directions is what was translated
+        let translated = |end: &str, other: &str| inside(original, end) != inside(reply, other);
+        let ports = number_in(original, "dport").is_some() && number_in(original, "dport") != number_in(reply, "sport");
+        let nat = match (translated("src", "dst"), translated("dst", "src") || ports) {
+            (false, false) => "none",
+            (true, false) => "source",
+            (false, true) => "destination",
+            (true, true) => "both",
+        };
+        facts.text(id, "nat", nat);
+        facts.text(id, "offload", "none");
+    }
+    facts
+}
+
+#[test]
+fn root_connections_are_what_conntrack_says_field_by_field() {
+    in_own_network(|| {
+        many_kinds();
+        let mut table = Parity::of("conntrack_flow", &["id"]).wanting(&[], &[]);
+        table.agrees(flow_facts);
+        table.left_out(&["helper", "id", "labels", "netns"]);
+        let facts = flow_facts();
+        // an answer that left its zone began a connection of its own
+        assert_eq!((table.keys().len(), facts.rows()), (13, 13), "{facts:?}");
+        let rows = table.rows();
+        let at = |column: &str| rows.table().position(column).unwrap();
+        let text = |row: usize| rows.cell(row, at("labels")).text().map(str::to_owned);
+        let labeled: Vec<_> = (0..rows.len()).filter_map(|row| Some((row, text(row)?))).collect();
+        let [(row, label)] = &labeled[..] else { panic!("one rule sets a label: {labeled:?}") };
+        assert_eq!((label.as_str(), rows.cell(*row, at("destination_port")).number()), ("5", Some(7300.0)));
+    });
+}
+
+#[test]
+fn root_without_the_capability_the_fill_is_told_and_the_connections_say_what_they_lack() {
+    in_own_network(|| {
+        some_connections();
+        let mut sets = capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::NET_ADMIN);
+        set_capabilities(None, sets).unwrap();
+        let rows = Parity::of("conntrack", &["netns"]).rows();
+        let at = |column: &str| rows.cell(0, rows.table().position(column).unwrap()).number();
+        assert_eq!((at("count"), at("insert")), (Some(30.0), Some(30.0)));
+        assert!(at("max") > Some(0.0));
+        let hint = Parity::of("conntrack_flow", &["id"]).wanting(&[], &[]).is_not(State::Denied);
+        assert!(hint.contains("CAP_NET_ADMIN"), "{hint}");
     });
 }

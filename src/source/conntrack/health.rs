@@ -66,10 +66,36 @@ enum Statistics {
     Netlink(Box<Socket>),
 }
 
+/// How many connections one network namespace has.
+#[derive(Debug)]
+pub struct Count(File);
+
+impl Count {
+    /// Opens the file of the network namespace that this thread is in.
+    ///
+    /// # Errors
+    /// Absent where connection tracking is not loaded.
+    pub fn open(proc: &Root) -> Result<Self, Error> {
+        setting(proc, "count").map(Self)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no number.
+    pub fn read(&self) -> Result<u64, Error> {
+        self.0.number()
+    }
+}
+
+fn setting(proc: &Root, name: &str) -> Result<File, Error> {
+    File::open(proc, &format!("sys/net/netfilter/nf_conntrack_{name}"))
+}
+
 /// Everything about the table of one network namespace.
 #[derive(Debug)]
 pub struct Table {
-    count: File,
+    count: Count,
     max: Option<File>,
     buckets: Option<File>,
     accounting: Option<File>,
@@ -101,7 +127,6 @@ impl Table {
     /// # Errors
     /// Absent where connection tracking is not loaded.
     pub fn open(proc: &Root, cpus: &Root, net: &str) -> Result<Self, Error> {
-        let setting = |name: &str| File::open(proc, &format!("sys/net/netfilter/nf_conntrack_{name}"));
         // the file has a line for each CPU that there could ever be, and no numbers
         let numbers = || {
             let list = cpus.text("devices/system/cpu/possible").ok()?;
@@ -113,11 +138,11 @@ impl Table {
             Err(error) => return Err(error),
         };
         Ok(Self {
-            count: setting("count")?,
-            max: setting("max").ok(),
-            buckets: setting("buckets").ok(),
-            accounting: setting("acct").ok(),
-            timestamps: setting("timestamp").ok(),
+            count: Count::open(proc)?,
+            max: setting(proc, "max").ok(),
+            buckets: setting(proc, "buckets").ok(),
+            accounting: setting(proc, "acct").ok(),
+            timestamps: setting(proc, "timestamp").ok(),
             statistics,
         })
     }
@@ -130,7 +155,7 @@ impl Table {
         let number = |file: &Option<File>| file.as_ref().map(File::number).transpose();
         let is_on = |file: &Option<File>| Ok(number(file)?.map(|number| number != 0));
         Ok(Health {
-            count: self.count.number()?,
+            count: self.count.read()?,
             max: number(&self.max)?.filter(|max| *max > 0),
             buckets: number(&self.buckets)?,
             accounting: is_on(&self.accounting)?,

@@ -1,5 +1,7 @@
 //! Which connections does the kernel track, and how does the table that it keeps them in do?
 //!
-//! [`health`] reads what everybody may read: how full the table is and what happened in it.
+//! [`health`] reads what everybody may read: how full the table is and what happened in it. [`flow`] reads the connections
+//! themselves, which takes CAP_NET_ADMIN.
 
+pub mod flow;
 pub mod health;

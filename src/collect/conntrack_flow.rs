@@ -1,0 +1,399 @@
+//! Which connections go through this host, and what do they carry?
+//!
+//! Only while somebody looks: the kernel walks its whole table for it. Connections are decoded where the kernel's message
+//! lies, and of very many only the busiest become rows, so that memory does not grow with what strangers open. A network
+//! namespace without connections is not asked.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use super::address::steady;
+use super::conntrack::not_loaded;
+use super::{Batch, Capabilities, Collect, Cx, Entry, Skip};
+use crate::model::{Text, Timestamp};
+use crate::source::Error;
+use crate::source::conntrack::flow::{self, Flow, Phase, status};
+use crate::source::conntrack::health::Count;
+use crate::source::file::Root;
+use crate::source::netlink::{Family, Socket};
+use crate::source::netns::{self, Rooms};
+use crate::{label, table};
+
+mod busiest;
+
+use busiest::Busiest;
+
+label! {
+    /// State of a connection of TCP or SCTP.
+    pub enum FlowState {
+        None = "none",
+        SynSent = "syn_sent",
+        SynReceived = "syn_received",
+        SynSent2 = "syn_sent_2",
+        Established = "established",
+        FinWait = "fin_wait",
+        CloseWait = "close_wait",
+        LastAck = "last_ack",
+        TimeWait = "time_wait",
+        Closed = "closed",
+        CookieWait = "cookie_wait",
+        CookieEchoed = "cookie_echoed",
+        ShutdownSent = "shutdown_sent",
+        ShutdownReceived = "shutdown_received",
+        ShutdownAckSent = "shutdown_ack_sent",
+        HeartbeatSent = "heartbeat_sent",
+        HeartbeatAcked = "heartbeat_acked",
+    }
+}
+
+impl FlowState {
+    fn of(phase: Phase) -> Option<Self> {
+        let (states, number): (&[Self], u8) = match phase {
+            Phase::Tcp(number) => (&TCP, number),
+            Phase::Sctp(number) => (&SCTP, number),
+        };
+        states.get(usize::from(number)).copied()
+    }
+}
+
+/// In the order of `TCP_CONNTRACK_*`.
+const TCP: [FlowState; 10] = [
+    FlowState::None,
+    FlowState::SynSent,
+    FlowState::SynReceived,
+    FlowState::Established,
+    FlowState::FinWait,
+    FlowState::CloseWait,
+    FlowState::LastAck,
+    FlowState::TimeWait,
+    FlowState::Closed,
+    FlowState::SynSent2,
+];
+
+/// In the order of `SCTP_CONNTRACK_*`.
+const SCTP: [FlowState; 10] = [
+    FlowState::None,
+    FlowState::Closed,
+    FlowState::CookieWait,
+    FlowState::CookieEchoed,
+    FlowState::Established,
+    FlowState::ShutdownSent,
+    FlowState::ShutdownReceived,
+    FlowState::ShutdownAckSent,
+    FlowState::HeartbeatSent,
+    FlowState::HeartbeatAcked,
+];
+
+label! {
+    /// Which addresses of a connection are translated.
+    pub enum FlowNat { None = "none", Source = "source", Destination = "destination", Both = "both" }
+}
+
+label! {
+    /// What forwards a connection instead of the rules.
+    pub enum FlowOffload { None = "none", Software = "software", Hardware = "hardware" }
+}
+
+table! {
+    /// One tracked connection. Of more than 16384 those have rows that carried the most since the last look.
+    ///
+    /// Packets and bytes are missing unless `nf_conntrack_acct` was on when the connection began, and so is its beginning
+    /// without `nf_conntrack_timestamp`.
+    ///
+    /// Source: ctnetlink `IPCTNL_MSG_CT_GET`, `include/uapi/linux/netfilter/nfnetlink_conntrack.h`.
+    pub struct ConntrackFlowRow = "conntrack_flow" { title: Some("Connections"), demand: true } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
+        /// The kernel's number for it, as `conntrack -o id` prints it.
+        Id(None) id: u32 { exact: true, wide: true },
+        /// Protocol, or its number.
+        Id(None) protocol: Text { title: Some("proto") },
+        /// Who sent the first packet.
+        Id(None) source: IpAddr { label: true },
+        /// Port that it was sent from, or key of a tunnel.
+        Id(None) source_port: Option<u32> { exact: true, title: Some("sport") },
+        /// Where it was sent to, before any translation.
+        Id(None) destination: IpAddr,
+        /// Port that it was sent to, or key of a tunnel.
+        Id(None) destination_port: Option<u32> { exact: true, title: Some("dport") },
+        /// Type of the first message of ICMP.
+        Id(None) icmp_type: Option<u32> { exact: true, wide: true },
+        /// Code of the first message of ICMP.
+        Id(None) icmp_code: Option<u32> { exact: true, wide: true },
+        /// Identifier of the first message of ICMP.
+        Id(None) icmp_id: Option<u32> { exact: true, wide: true },
+        /// State, where the protocol has any.
+        Text(None) state: Option<FlowState>,
+        /// Flags in the words of `conntrack -L`.
+        Text(None) status: Text,
+        /// Which of its addresses are translated.
+        Text(None) nat: FlowNat,
+        /// Who answers, after any translation.
+        Text(None) reply_source: IpAddr { title: Some("answers from") },
+        /// Port that answers come from, or key of a tunnel.
+        Gauge(None) reply_source_port: Option<u32> { exact: true, wide: true },
+        /// Where answers are sent to.
+        Text(None) reply_destination: IpAddr { title: Some("answers to") },
+        /// Port that answers are sent to, or key of a tunnel.
+        Gauge(None) reply_destination_port: Option<u32> { exact: true, wide: true },
+        /// Type of answers of ICMP.
+        Gauge(None) reply_icmp_type: Option<u32> { exact: true, wide: true },
+        /// Code of answers of ICMP.
+        Gauge(None) reply_icmp_code: Option<u32> { exact: true, wide: true },
+        /// Identifier of answers of ICMP.
+        Gauge(None) reply_icmp_id: Option<u32> { exact: true, wide: true },
+        /// Packets in the direction of the first one.
+        Counter(Packets) packets: Option<u64> { wide: true },
+        /// Data in the direction of the first packet, headers included.
+        Counter(Bytes) bytes: Option<u64> { traffic: true, top: true },
+        /// Packets of the answers.
+        Counter(Packets) reply_packets: Option<u64> { wide: true },
+        /// Data of the answers, headers included.
+        Counter(Bytes) reply_bytes: Option<u64> { traffic: true, title: Some("answered") },
+        /// Mark that rules gave it.
+        Gauge(None) mark: Option<u32> { exact: true },
+        /// Labels that rules gave it, by number.
+        Text(None) labels: Option<Text> { wide: true },
+        /// Zone of the original direction, 0 unless rules say otherwise.
+        Gauge(None) zone: u32 { exact: true, wide: true },
+        /// Zone of the answers, 0 unless rules say otherwise.
+        Gauge(None) reply_zone: u32 { exact: true, wide: true },
+        /// Helper that looks into it for further connections.
+        Text(None) helper: Option<Text> { wide: true },
+        /// What forwards it past the rules.
+        Text(None) offload: FlowOffload { wide: true },
+        /// When it began.
+        Gauge(None) start: Option<Timestamp> { wide: true },
+        /// When it is forgotten unless it carries something; missing for one that is offloaded.
+        Gauge(None) expires: Option<Timestamp>,
+    }
+}
+
+/// Registry entry.
+pub const ENTRY: Entry = Entry {
+    name: "conntrack_flow",
+    tables: &[ConntrackFlowRow::TABLE],
+    interval: Duration::from_secs(2),
+    // the kernel walks every connection, and there may be a million
+    blocks: true,
+    needs: Capabilities::NET_ADMIN,
+    make: || Box::<FlowCollector>::default(),
+};
+
+/// Connections that become rows.
+const MAX_ROWS: usize = 1 << 14;
+
+/// What is read from in a network namespace.
+struct Room {
+    socket: Socket,
+    count: Count,
+}
+
+impl Room {
+    fn open() -> Result<Self, Error> {
+        // the file first: whether connections are tracked at all says it, and the socket does not
+        let count = Count::open(&Root::new("/proc"))?;
+        Ok(Self { count, socket: Socket::open(Family::Netfilter)? })
+    }
+}
+
+struct FlowCollector {
+    /// Dropped after an error, so that the next sample starts with a fresh one.
+    own: Option<Room>,
+    others: Rooms<Room>,
+    busiest: Busiest,
+    /// Ends of the last sample, which the kernel counts down in whole seconds.
+    expires: HashMap<(Text, u32), Timestamp>,
+}
+
+impl Default for FlowCollector {
+    fn default() -> Self {
+        let (others, busiest) = (Rooms::default(), Busiest::new(MAX_ROWS));
+        Self { own: None, others, busiest, expires: HashMap::new() }
+    }
+}
+
+impl Collect for FlowCollector {
+    fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+        if !cx.roots.live {
+            return Err(Skip::absent("connections are asked over netlink, which a recorded tree has not"));
+        }
+        let (mut names, busiest) = (Vec::new(), &mut self.busiest);
+        if cx.roots.netns.has_host() {
+            names.push(netns::host());
+            let mut room = self.own.take().map_or_else(Room::open, Ok).map_err(not_loaded)?;
+            busiest.add(0, |give| all(&mut room.socket, give)).map_err(refused)?;
+            self.own = Some(room);
+        }
+        let troubles = self.others.read(&cx.roots.netns, Room::open, |netns, room| {
+            if room.count.read()? == 0 {
+                return Ok(());
+            }
+            names.push(netns.clone());
+            busiest.add(names.len() - 1, |give| all(&mut room.socket, give))
+        });
+        let (flows, left_out) = busiest.finish();
+        let rows: Vec<_> =
+            flows.iter().filter_map(|(place, flow)| Some(self.row(names.get(*place)?, flow, cx.time))).collect();
+        let ends = rows.iter().filter_map(|row| Some(((row.netns.clone(), row.id), row.expires?)));
+        self.expires = ends.collect();
+        out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, "connections that carry less");
+        if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
+            out.partly(ConntrackFlowRow::TABLE, &not_counted());
+        }
+        out.push_netns(cx, rows, &troubles)
+    }
+}
+
+fn all(socket: &mut Socket, give: &mut dyn FnMut(Flow)) -> Result<(), Error> {
+    flow::flows(socket, |flow| flow.into_iter().for_each(&mut *give))
+}
+
+/// Says which capability is lacking.
+fn refused(error: Error) -> Skip {
+    let denied = error.is_denied();
+    let skip = Skip::from(error);
+    if denied { skip.hint("run as root, or grant CAP_NET_ADMIN") } else { skip }
+}
+
+/// Says how packets and bytes are had.
+fn not_counted() -> Skip {
+    Skip::absent("the kernel counts no packets and bytes of connections: nf_conntrack_acct is off")
+        .hint("`sysctl -w net.netfilter.nf_conntrack_acct=1` counts those of new connections")
+}
+
+impl FlowCollector {
+    fn row(&self, netns: &Text, flow: &Flow, now: Timestamp) -> ConntrackFlowRow {
+        let end = flow.timeout.map(|left| Timestamp(now.0.saturating_add(i64::from(left) * 1_000_000_000)));
+        let before = self.expires.get(&(netns.clone(), flow.id)).copied();
+        let (original, reply) = (&flow.original, &flow.reply);
+        ConntrackFlowRow {
+            netns: netns.clone(),
+            id: flow.id,
+            protocol: protocol(original.protocol),
+            source: original.source,
+            source_port: original.ports.map(|(port, _)| port.into()),
+            destination: original.destination,
+            destination_port: original.ports.map(|(_, port)| port.into()),
+            icmp_type: original.icmp.map(|icmp| icmp.kind.into()),
+            icmp_code: original.icmp.map(|icmp| icmp.code.into()),
+            icmp_id: original.icmp.map(|icmp| icmp.id.into()),
+            state: flow.phase.and_then(FlowState::of),
+            status: words(flow.status),
+            nat: nat(flow.status),
+            reply_source: reply.source,
+            reply_source_port: reply.ports.map(|(port, _)| port.into()),
+            reply_destination: reply.destination,
+            reply_destination_port: reply.ports.map(|(_, port)| port.into()),
+            reply_icmp_type: reply.icmp.map(|icmp| icmp.kind.into()),
+            reply_icmp_code: reply.icmp.map(|icmp| icmp.code.into()),
+            reply_icmp_id: reply.icmp.map(|icmp| icmp.id.into()),
+            packets: flow.carried.map(|carried| carried.packets),
+            bytes: flow.carried.map(|carried| carried.bytes),
+            reply_packets: flow.answered.map(|answered| answered.packets),
+            reply_bytes: flow.answered.map(|answered| answered.bytes),
+            mark: flow.mark,
+            labels: flow.labels.and_then(|labels| numbers(&labels)),
+            zone: zone(flow, original.zone),
+            reply_zone: zone(flow, reply.zone),
+            helper: flow.helper.map(|name| Text::new(name.split(|byte| *byte == 0).next().unwrap_or(&name))),
+            offload: offload(flow.status),
+            start: flow.start.and_then(|start| i64::try_from(start).ok()).map(Timestamp),
+            expires: steady(before, end),
+        }
+    }
+}
+
+/// The kernel leaves out the zone 0.
+fn zone(flow: &Flow, own: Option<u16>) -> u32 {
+    own.or(flow.zone).map_or(0, u32::from)
+}
+
+/// Words for the protocols that the kernel tracks, and numbers for all others.
+fn protocol(number: u8) -> Text {
+    static NAMES: LazyLock<Vec<Text>> = LazyLock::new(|| {
+        let name = |number| match number {
+            1 => Text::from("icmp"),
+            6 => Text::from("tcp"),
+            17 => Text::from("udp"),
+            33 => Text::from("dccp"),
+            47 => Text::from("gre"),
+            58 => Text::from("icmpv6"),
+            132 => Text::from("sctp"),
+            136 => Text::from("udplite"),
+            other => Text::from(other.to_string()),
+        };
+        (0..=u8::MAX).map(name).collect()
+    });
+    NAMES.get(usize::from(number)).cloned().unwrap_or_default()
+}
+
+fn nat(bits: u32) -> FlowNat {
+    match (bits & status::SOURCE_NAT != 0, bits & status::DESTINATION_NAT != 0) {
+        (false, false) => FlowNat::None,
+        (true, false) => FlowNat::Source,
+        (false, true) => FlowNat::Destination,
+        (true, true) => FlowNat::Both,
+    }
+}
+
+fn offload(bits: u32) -> FlowOffload {
+    match (bits & status::OFFLOAD != 0, bits & status::HARDWARE_OFFLOAD != 0) {
+        (_, true) => FlowOffload::Hardware,
+        (true, false) => FlowOffload::Software,
+        (false, false) => FlowOffload::None,
+    }
+}
+
+/// What `conntrack -L` says of a connection.
+fn words(bits: u32) -> Text {
+    static WORDS: LazyLock<Vec<Text>> = LazyLock::new(|| {
+        let words = |place: usize| {
+            let has = |bit: usize| place >> bit & 1 == 1;
+            let shown = [
+                ("[UNREPLIED]", has(0)),
+                ("[ASSURED]", has(1)),
+                ("[OFFLOAD]", has(2) && !has(3)),
+                ("[HW_OFFLOAD]", has(3)),
+            ];
+            let shown = shown.into_iter().filter(|(_, shown)| *shown);
+            Text::from(shown.map(|(word, _)| word).collect::<Vec<_>>().join(" "))
+        };
+        (0..16).map(words).collect()
+    });
+    let set = |bit: u32, place: usize| if bits & bit != 0 { place } else { 0 };
+    let unreplied = 1 - set(status::SEEN_REPLY, 1);
+    let place = unreplied + set(status::ASSURED, 2) + set(status::OFFLOAD, 4) + set(status::HARDWARE_OFFLOAD, 8);
+    WORDS.get(place).cloned().unwrap_or_default()
+}
+
+/// Numbers of the bits that are set; `None` when none is.
+fn numbers(labels: &[u8]) -> Option<Text> {
+    let set = (0..labels.len() * 8).filter(|bit| labels.get(bit / 8).is_some_and(|byte| byte >> (bit % 8) & 1 == 1));
+    let set: Vec<String> = set.map(|bit| bit.to_string()).collect();
+    (!set.is_empty()).then(|| Text::from(set.join(",")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_written_as_conntrack_does() {
+        assert_eq!(words(0).as_str(), "[UNREPLIED]");
+        assert_eq!(words(status::SEEN_REPLY).as_str(), "");
+        assert_eq!(words(status::SEEN_REPLY | status::ASSURED).as_str(), "[ASSURED]");
+        assert_eq!(words(0x400e | status::HARDWARE_OFFLOAD).as_str(), "[ASSURED] [HW_OFFLOAD]");
+        assert_eq!(words(0x400e).as_str(), "[ASSURED] [OFFLOAD]");
+    }
+
+    #[test]
+    fn labels_are_numbers_of_bits() {
+        assert_eq!(numbers(&[0; 16]), None);
+        let mut labels = [0; 16];
+        (labels[0], labels[15]) = (0b101, 0x80);
+        assert_eq!(numbers(&labels), Some(Text::from("0,2,127")));
+    }
+}
