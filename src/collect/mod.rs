@@ -325,6 +325,7 @@ collectors! {
     protocol,
     conntrack,
     conntrack_flow,
+    nftables,
     sensor,
     gpu,
     raid,

@@ -1,6 +1,6 @@
 //! Does every column that has a second source of truth say what that source says, on this machine, now?
 //!
-//! The second source (`ip`, `ps`, `df`, `ss`, `nstat`, `free`, `conntrack`, another file of the kernel, a known amount of work) is read
+//! The second source (`ip`, `ps`, `df`, `ss`, `nft`, `conntrack`, another file of the kernel, a known amount of work) is read
 //! before and after the collector; `bracket` says what agreement means. Each test names the columns that it leaves out, so
 //! that a new column without a comparison fails until somebody decides about it.
 
@@ -11,6 +11,7 @@ mod conntrack;
 mod gpu;
 mod memory;
 mod network;
+mod nftables;
 mod process;
 mod rates;
 mod storage;

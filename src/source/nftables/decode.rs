@@ -212,6 +212,64 @@ fn state(name: &[u8], data: &Found<'_>) -> Result<Option<Instruction>, Malformed
     }))
 }
 
+/// What a named counter, quota or limit has seen; `None` for other objects.
+pub(super) fn object(kind: u32, bytes: &[u8]) -> Result<Option<Instruction>, Malformed> {
+    let name: &[u8] = match kind {
+        1 => b"counter",
+        2 => b"quota",
+        4 => b"limit",
+        _ => return Ok(None),
+    };
+    state(name, &Found::read(bytes)?)
+}
+
+/// What a rule has counted, found without reading the rest of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Packets and bytes of its first counter.
+    pub counter: Option<(u64, u64)>,
+    /// Milliseconds since it was reached last.
+    pub last: Option<u64>,
+}
+
+/// Finds what a rule has counted in its attributes, and its handle.
+pub(super) fn counted(bytes: &[u8]) -> Result<(u64, Counted), Malformed> {
+    const HANDLE: u16 = 3;
+    const EXPRESSIONS: u16 = 4;
+    let (mut handle, mut counted) = (0, Counted::default());
+    for attribute in attributes(bytes) {
+        let attribute = attribute?;
+        match attribute.kind {
+            HANDLE => handle = attribute.be64()?,
+            EXPRESSIONS => {
+                for one in attributes(attribute.bytes).take(MAX_INSTRUCTIONS) {
+                    count(one?.bytes, &mut counted)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((handle, counted))
+}
+
+fn count(bytes: &[u8], counted: &mut Counted) -> Result<(), Malformed> {
+    let mut parts = attributes(bytes);
+    // the name comes first
+    let Some(name) = parts.next().transpose()? else { return Ok(()) };
+    match name.string() {
+        b"counter" if counted.counter.is_none() => {}
+        b"last" => {}
+        _ => return Ok(()),
+    }
+    let Some(data) = parts.next().transpose()? else { return Ok(()) };
+    match state(name.string(), &Found::read(data.bytes)?)? {
+        Some(Instruction::Counter { packets, bytes }) => counted.counter = Some((packets, bytes)),
+        Some(Instruction::Last { ago }) => counted.last = ago,
+        _ => {}
+    }
+    Ok(())
+}
+
 /// Instructions that do something with the packet.
 fn act(name: &[u8], data: &Found<'_>) -> Result<Option<Instruction>, Malformed> {
     Ok(Some(match name {

@@ -6,8 +6,9 @@
 //!
 //! Source: `include/uapi/linux/netfilter/nf_tables.h`, `net/netfilter/nf_tables_api.c`.
 
-mod decode;
+pub mod decode;
 pub mod instruction;
+mod message;
 pub mod read;
 pub mod text;
 mod userdata;
@@ -17,10 +18,8 @@ mod tests;
 
 use std::collections::HashMap;
 
-use self::decode::{Attrs, data, instruction, instructions};
-use self::instruction::{Bytes, Data, Instruction, MAX_INSTRUCTIONS};
-use self::text::kind::{Order, Part, parts};
-use crate::source::netlink::attr::{Malformed, attributes};
+use self::instruction::{Bytes, Data, Instruction};
+use self::text::kind::Part;
 
 /// `NFPROTO_IPV4`
 pub const NFPROTO_IPV4: u32 = 2;
@@ -44,6 +43,13 @@ pub enum Family {
     Netdev,
     /// One that this program does not know.
     Other(u8),
+}
+
+impl Names {
+    /// Sets with a name.
+    pub fn sets(&self) -> impl Iterator<Item = &Set> {
+        self.sets.values().filter(|set| !set.is_anonymous())
+    }
 }
 
 impl Family {
@@ -191,6 +197,8 @@ pub struct Set {
     pub size: u32,
     /// Milliseconds that an element lives.
     pub timeout: Option<u64>,
+    /// Elements that it has; older kernels do not tell.
+    pub count: Option<u32>,
     /// Elements, of sets without a name.
     pub elements: Vec<Element>,
 }
@@ -259,151 +267,38 @@ impl Element {
     }
 }
 
-/// Reads the attributes of a table.
-fn table(family: Family, bytes: &[u8]) -> Result<Table, Malformed> {
-    let attrs = Attrs::<8>::read(bytes)?;
-    Ok(Table {
-        family,
-        name: attrs.name(1).ok_or(Malformed)?,
-        flags: attrs.u32(2).unwrap_or(0),
-        handle: attrs.u64(4).ok_or(Malformed)?,
-        owner: attrs.u32(7),
-    })
+/// A named object that rules use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Family.
+    pub family: Family,
+    /// Table.
+    pub table: Vec<u8>,
+    /// Name.
+    pub name: Vec<u8>,
+    /// Handle.
+    pub handle: u64,
+    /// `NFT_OBJECT_*`
+    pub kind: u32,
+    /// A counter, quota or limit with what it has seen; other objects have seen nothing.
+    pub state: Option<Instruction>,
 }
 
-/// Reads the attributes of a chain.
-fn chain(family: Family, bytes: &[u8]) -> Result<Chain, Malformed> {
-    let attrs = Attrs::<13>::read(bytes)?;
-    let counted = match attrs.bytes(8) {
-        Some(bytes) => {
-            let counter = Attrs::<3>::read(bytes)?;
-            counter.u64(2).zip(counter.u64(1))
-        }
-        None => None,
-    };
-    Ok(Chain {
-        family,
-        table: attrs.name(1).ok_or(Malformed)?,
-        handle: attrs.u64(2).ok_or(Malformed)?,
-        name: attrs.name(3).ok_or(Malformed)?,
-        hook: attrs.bytes(4).map(hook).transpose()?,
-        policy: attrs.u32(5),
-        kind: attrs.name(7),
-        counted,
-        flags: attrs.u32(10).unwrap_or(0),
-    })
-}
-
-fn hook(bytes: &[u8]) -> Result<Hook, Malformed> {
-    let attrs = Attrs::<5>::read(bytes)?;
-    let mut devices: Vec<_> = attrs.name(3).into_iter().collect();
-    for device in attributes(attrs.bytes(4).unwrap_or(&[])) {
-        devices.push(device?.string().to_vec());
-    }
-    let priority = i32::from_ne_bytes(attrs.need_u32(2)?.to_ne_bytes());
-    Ok(Hook { number: attrs.need_u32(1)?, priority, devices })
-}
-
-/// Reads the attributes of a rule.
-fn rule(family: Family, bytes: &[u8]) -> Result<Rule, Malformed> {
-    let attrs = Attrs::<8>::read(bytes)?;
-    Ok(Rule {
-        family,
-        table: attrs.name(1).ok_or(Malformed)?,
-        chain: attrs.name(2).ok_or(Malformed)?,
-        handle: attrs.u64(3).ok_or(Malformed)?,
-        instructions: instructions(attrs.bytes(4).unwrap_or(&[]))?,
-        comment: attrs.bytes(7).and_then(|bytes| userdata::text(bytes, 0)),
-    })
-}
-
-/// Reads the attributes of a set, without its elements.
-fn set(family: Family, bytes: &[u8]) -> Result<Set, Malformed> {
-    const MAP: u32 = 8;
-    const OBJECT: u32 = 0x40;
-    /// Types of values have numbers below this, and that of a verdict is all ones.
-    const VERDICT: u32 = 0xffff_ff00;
-    let attrs = Attrs::<19>::read(bytes)?;
-    let notes = attrs.bytes(13).unwrap_or(&[]);
-    let order = |kind| match userdata::record(notes, kind).and_then(|bytes| bytes.first()) {
-        Some(1) => Some(Order::Host),
-        Some(2) => Some(Order::Network),
-        _ => None,
-    };
-    let flags = attrs.u32(3).unwrap_or(0);
-    let (mut size, mut lengths) = (0, Vec::new());
-    if let Some(bytes) = attrs.bytes(9) {
-        let description = Attrs::<3>::read(bytes)?;
-        size = description.u32(1).unwrap_or(0);
-        for field in attributes(description.bytes(2).unwrap_or(&[])) {
-            lengths.push(Attrs::<2>::read(field?.bytes)?.u32(1).unwrap_or(0));
-        }
-    }
-    let key_length = attrs.need_u32(5)?;
-    let shaped = |number, length, order, lengths: &[u32], note| {
-        // what nobody knows is shown as it is
-        let unknown = || vec![Part { kind: text::kind::Kind::Raw, order: Order::Network, bits: length * 8 }];
-        let mut parts = parts(number, length, order, lengths).unwrap_or_else(unknown);
-        userdata::typed(&mut parts, notes, note);
-        if parts.iter().all(|part| part.bits > 0) { parts } else { unknown() }
-    };
-    if key_length == 0 || key_length > 64 {
-        return Err(Malformed);
-    }
-    let data = match (attrs.u32(6), attrs.u32(7)) {
-        _ if flags & OBJECT != 0 => MapsTo::Objects(attrs.u32(15).unwrap_or(0)),
-        (Some(VERDICT), _) if flags & MAP != 0 => MapsTo::Verdicts,
-        (Some(kind), Some(length)) if flags & MAP != 0 => {
-            if length > 128 {
-                return Err(Malformed);
-            }
-            let ranges = userdata::record(notes, 6).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0));
-            let each = if ranges { length / 2 } else { length };
-            MapsTo::Values { parts: shaped(kind, each, order(1), &[], 4), length, ranges }
-        }
-        _ => MapsTo::Nothing,
-    };
-    Ok(Set {
-        family,
-        table: attrs.name(1).ok_or(Malformed)?,
-        name: attrs.name(2).ok_or(Malformed)?,
-        flags,
-        key: shaped(attrs.u32(4).unwrap_or(0), key_length, order(0), &lengths, 3),
-        key_length,
-        data,
-        size,
-        timeout: attrs.u64(11),
-        handle: attrs.u64(16).unwrap_or(0),
-        elements: Vec::new(),
-    })
-}
-
-/// Reads the attributes of an element.
-fn element(bytes: &[u8]) -> Result<Element, Malformed> {
-    let attrs = Attrs::<12>::read(bytes)?;
-    let value = |kind| match attrs.bytes(kind).map(data).transpose()? {
-        Some(Data::Value(bytes)) => Ok(Some(bytes)),
-        Some(Data::Verdict(_)) => Err(Malformed),
-        None => Ok(None),
-    };
-    let mut with = Vec::new();
-    if let Some(bytes) = attrs.bytes(7) {
-        with.push(instruction(bytes)?);
-    }
-    for one in attributes(attrs.bytes(11).unwrap_or(&[])).take(MAX_INSTRUCTIONS) {
-        with.push(instruction(one?.bytes)?);
-    }
-    Ok(Element {
-        key: value(1)?.unwrap_or_default(),
-        key_end: value(10)?,
-        data: attrs.bytes(2).map(data).transpose()?,
-        flags: attrs.u32(3).unwrap_or(0),
-        timeout: attrs.u64(4).filter(|timeout| *timeout != 0),
-        expires: attrs.u64(5).filter(|left| *left != 0),
-        object: attrs.name(9),
-        with,
-        comment: attrs.bytes(6).and_then(|bytes| userdata::text(bytes, 0)),
-    })
+/// A table of connections that take the fast path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flowtable {
+    /// Family.
+    pub family: Family,
+    /// Table.
+    pub table: Vec<u8>,
+    /// Name.
+    pub name: Vec<u8>,
+    /// Handle.
+    pub handle: u64,
+    /// Where it looks at packets.
+    pub hook: Option<Hook>,
+    /// `NFT_FLOWTABLE_*`
+    pub flags: u32,
 }
 
 /// What the text of rules needs of a ruleset: sets by name, and rules of chains without a name.
@@ -424,6 +319,10 @@ pub struct Ruleset {
     pub chains: Vec<Chain>,
     /// Rules of those, in their order.
     pub rules: Vec<Rule>,
+    /// For each rule of a dump, its handle and its place in `rules`, if it has one.
+    sequence: Vec<(u64, Option<usize>)>,
+    /// Flowtables.
+    pub flowtables: Vec<Flowtable>,
     /// Sets without a name, and those with one but without their elements; rules of chains without a name.
     pub names: Names,
 }

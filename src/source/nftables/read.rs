@@ -1,6 +1,8 @@
 //! How is a ruleset read?
 
-use super::{Element, Family, Ruleset, Set, chain, element, rule, set, table};
+use super::decode::{Counted, counted};
+use super::message::{chain, element, flowtable, object, rule, set, table};
+use super::{Chain, Element, Family, Names, Object, Ruleset, Set};
 use crate::source::Error;
 use crate::source::netlink::attr::{Malformed, attributes, push};
 use crate::source::netlink::nfnetlink::{Header, Subsystem};
@@ -10,13 +12,15 @@ use crate::source::netlink::{Message, Part, Patience, Request, Socket};
 const PATIENCE: Patience = Patience { attempts: 3, time: std::time::Duration::from_secs(5) };
 
 /// `NFT_MSG_*`
-mod message {
+mod kind {
     pub(super) const GET_TABLE: u8 = 1;
     pub(super) const GET_CHAIN: u8 = 4;
     pub(super) const GET_RULE: u8 = 7;
     pub(super) const GET_SET: u8 = 10;
     pub(super) const GET_ELEMENT: u8 = 13;
     pub(super) const GET_GENERATION: u8 = 16;
+    pub(super) const GET_OBJECT: u8 = 19;
+    pub(super) const GET_FLOWTABLE: u8 = 23;
 }
 
 /// `sizeof(struct nfgenmsg)`
@@ -40,7 +44,7 @@ fn body(message: Message<'_>) -> Result<(Family, &[u8]), Malformed> {
 /// As [`Socket::ask`].
 pub fn generation(socket: &mut Socket) -> Result<u32, Error> {
     let mut found = None;
-    socket.ask(&request(message::GET_GENERATION, 0, "generation of the ruleset"), |message| {
+    socket.ask(&request(kind::GET_GENERATION, 0, "generation of the ruleset"), |message| {
         for attribute in attributes(body(message)?.1) {
             let attribute = attribute?;
             if attribute.kind == 1 {
@@ -77,7 +81,7 @@ fn list<T>(
 /// # Errors
 /// As [`Socket::dump`].
 pub fn elements(socket: &mut Socket, set: &Set, most: usize) -> Result<Vec<Element>, Error> {
-    let mut request = request(message::GET_ELEMENT, set.family.number(), "set elements");
+    let mut request = request(kind::GET_ELEMENT, set.family.number(), "set elements");
     for (kind, name) in [(1, &set.table), (2, &set.name)] {
         let mut name = name.clone();
         name.push(0);
@@ -108,32 +112,100 @@ pub fn elements(socket: &mut Socket, set: &Set, most: usize) -> Result<Vec<Eleme
     Ok(found)
 }
 
+/// Named objects with what they have seen.
+///
+/// # Errors
+/// As [`Socket::dump_within`].
+pub fn objects(socket: &mut Socket) -> Result<Vec<Object>, Error> {
+    list(socket, &request(kind::GET_OBJECT, 0, "objects"), object)
+}
+
+/// What each rule of a ruleset has counted, in the order of its rules. `None` when the rules are not those of the ruleset.
+///
+/// # Errors
+/// As [`Socket::dump_within`].
+pub fn counters(socket: &mut Socket, ruleset: &Ruleset) -> Result<Option<Vec<Counted>>, Error> {
+    let (mut found, mut at, mut same) = (vec![Counted::default(); ruleset.rules.len()], 0, true);
+    socket.dump_within(PATIENCE, &request(kind::GET_RULE, 0, "rules"), |part| {
+        let Part::Message(message) = part else {
+            (at, same) = (0, true);
+            return Ok(());
+        };
+        let (handle, counted) = counted(body(message)?.1)?;
+        match ruleset.sequence.get(at) {
+            Some((known, place)) if *known == handle => {
+                if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
+                    *slot = counted;
+                }
+            }
+            _ => same = false,
+        }
+        at += 1;
+        Ok(())
+    })?;
+    Ok((same && at == ruleset.sequence.len()).then_some(found))
+}
+
+/// Reads again what chains have counted and how many elements sets have, which changes without a new generation.
+///
+/// # Errors
+/// As [`Socket::dump_within`].
+pub fn refresh(socket: &mut Socket, ruleset: &mut Ruleset) -> Result<(), Error> {
+    if ruleset.chains.iter().any(|chain| chain.counted.is_some()) {
+        let now = list(socket, &request(kind::GET_CHAIN, 0, "chains"), chain)?;
+        let now = now.into_iter().filter(|chain| !chain.is_anonymous());
+        for (known, now) in ruleset.chains.iter_mut().zip(now) {
+            if known.handle == now.handle {
+                known.counted = now.counted;
+            }
+        }
+    }
+    if ruleset.names.sets().any(|set| set.count.is_some()) {
+        for now in list(socket, &request(kind::GET_SET, 0, "sets"), set)? {
+            if let Some(known) = ruleset.names.sets.get_mut(&(now.family, now.table, now.name)) {
+                known.count = now.count;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Reads the whole ruleset of the namespace in which the socket was opened.
 ///
 /// # Errors
 /// As [`Socket::dump_within`]: it may have been changed during every attempt.
 pub fn ruleset(socket: &mut Socket) -> Result<Ruleset, Error> {
     let generation = generation(socket)?;
-    let tables = list(socket, &request(message::GET_TABLE, 0, "tables"), table)?;
-    let all = list(socket, &request(message::GET_CHAIN, 0, "chains"), chain)?;
-    let rules = list(socket, &request(message::GET_RULE, 0, "rules"), rule)?;
-    let mut names = super::Names::default();
-    for mut set in list(socket, &request(message::GET_SET, 0, "sets"), set)? {
+    let tables = list(socket, &request(kind::GET_TABLE, 0, "tables"), table)?;
+    let all = list(socket, &request(kind::GET_CHAIN, 0, "chains"), chain)?;
+    let rules = list(socket, &request(kind::GET_RULE, 0, "rules"), rule)?;
+    let mut names = Names::default();
+    for mut set in list(socket, &request(kind::GET_SET, 0, "sets"), set)? {
         if set.is_anonymous() && !set.is_meter() {
             set.elements = elements(socket, &set, MAX_ELEMENTS)?;
         }
         names.sets.insert((set.family, set.table.clone(), set.name.clone()), set);
     }
-    let (inlined, chains): (Vec<_>, Vec<_>) = all.into_iter().partition(super::Chain::is_anonymous);
+    let (inlined, chains): (Vec<_>, Vec<_>) = all.into_iter().partition(Chain::is_anonymous);
     for chain in inlined {
         names.inlined.insert((chain.family, chain.table, chain.name), Vec::new());
     }
-    let mut named = Vec::with_capacity(rules.len());
+    let (mut named, mut sequence) = (Vec::with_capacity(rules.len()), Vec::with_capacity(rules.len()));
     for rule in rules {
-        match names.inlined.get_mut(&(rule.family, rule.table.clone(), rule.chain.clone())) {
-            Some(rules) => rules.push(rule),
-            None => named.push(rule),
+        let handle = rule.handle;
+        let chain = (rule.family, rule.table.clone(), rule.chain.clone());
+        if let Some(rules) = names.inlined.get_mut(&chain) {
+            rules.push(rule);
+            sequence.push((handle, None));
+        } else {
+            sequence.push((handle, Some(named.len())));
+            named.push(rule);
         }
     }
-    Ok(Ruleset { generation, tables, chains, rules: named, names })
+    let flowtables = match list(socket, &request(kind::GET_FLOWTABLE, 0, "flowtables"), flowtable) {
+        // a kernel may be built without them
+        Err(error) if error.is_absent() => Vec::new(),
+        flowtables => flowtables?,
+    };
+    Ok(Ruleset { generation, tables, chains, rules: named, sequence, flowtables, names })
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::decode::instructions;
 use super::instruction::{Bytes, HeaderOption, Instruction, Payload, Register, Source};
 use super::text::{Names, Scene};
-use super::{Family, read};
+use super::{Family, message, read};
 use crate::source::netlink::testing::{in_own_network, run};
 use crate::source::netlink::{Family as Netlink, Socket};
 
@@ -205,7 +205,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
-        let _ = (instructions(&bytes), super::element(&bytes), super::set(Family::Inet, &bytes));
-        let _ = (super::rule(Family::Ip, &bytes), super::chain(Family::Ip, &bytes), super::table(Family::Ip, &bytes));
+        let _ = (instructions(&bytes), message::element(&bytes), message::set(Family::Inet, &bytes));
+        let _ = (message::rule(Family::Ip, &bytes), message::chain(Family::Ip, &bytes), message::table(Family::Ip, &bytes));
     }
 }

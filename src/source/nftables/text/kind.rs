@@ -74,7 +74,7 @@ impl Value {
 }
 
 macro_rules! kinds {
-    ($( $name:ident = $number:literal: $bits:literal $order:ident; )+) => {
+    ($( $name:ident = $number:literal: $bits:literal $order:ident $word:literal; )+) => {
         /// What a value means.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Kind {
@@ -96,59 +96,66 @@ macro_rules! kinds {
                     $( Self::$name => ($bits, Order::$order), )+
                 }
             }
+
+            /// Its name in the declaration of a set.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $( Self::$name => $word, )+
+                }
+            }
         }
     };
 }
 
 kinds! {
-    Invalid = 0: 0 Network;
-    Verdict = 1: 0 Network;
-    NfProto = 2: 8 Network;
-    Bitmask = 3: 0 Network;
-    Integer = 4: 0 Network;
-    Text = 5: 0 Host;
-    LinkAddress = 6: 0 Network;
-    Ipv4 = 7: 32 Network;
-    Ipv6 = 8: 128 Network;
-    Ether = 9: 48 Network;
-    EtherType = 10: 16 Network;
-    ArpOperation = 11: 16 Network;
-    Protocol = 12: 8 Network;
-    Service = 13: 16 Network;
-    IcmpType = 14: 8 Network;
-    TcpFlag = 15: 8 Network;
-    DccpType = 16: 4 Network;
-    MobilityType = 17: 8 Network;
-    Time = 18: 64 Host;
-    Mark = 19: 32 Host;
-    Interface = 20: 32 Host;
-    InterfaceType = 21: 16 Host;
-    Realm = 22: 32 Host;
-    ClassId = 23: 32 Host;
-    Uid = 24: 32 Host;
-    Gid = 25: 32 Host;
-    CtState = 26: 32 Host;
-    CtDirection = 27: 8 Network;
-    CtStatus = 28: 32 Host;
-    Icmpv6Type = 29: 8 Network;
-    CtLabel = 30: 128 Host;
-    PacketType = 31: 8 Host;
-    IcmpCode = 32: 8 Network;
-    Icmpv6Code = 33: 8 Network;
-    IcmpxCode = 34: 8 Network;
-    InterfaceGroup = 35: 32 Host;
-    Dscp = 36: 6 Network;
-    Ecn = 37: 2 Network;
-    FibAddress = 38: 32 Host;
-    Boolean = 39: 1 Host;
-    CtEvent = 40: 32 Host;
-    InterfaceName = 41: 128 Host;
-    IgmpType = 42: 8 Network;
-    Date = 43: 64 Host;
-    Hour = 44: 32 Host;
-    Day = 45: 8 Host;
-    Cgroup = 46: 64 Host;
-    Raw = 64: 0 Network;
+    Invalid = 0: 0 Network "invalid";
+    Verdict = 1: 0 Network "verdict";
+    NfProto = 2: 8 Network "nf_proto";
+    Bitmask = 3: 0 Network "bitmask";
+    Integer = 4: 0 Network "integer";
+    Text = 5: 0 Host "string";
+    LinkAddress = 6: 0 Network "ll_addr";
+    Ipv4 = 7: 32 Network "ipv4_addr";
+    Ipv6 = 8: 128 Network "ipv6_addr";
+    Ether = 9: 48 Network "ether_addr";
+    EtherType = 10: 16 Network "ether_type";
+    ArpOperation = 11: 16 Network "arp_op";
+    Protocol = 12: 8 Network "inet_proto";
+    Service = 13: 16 Network "inet_service";
+    IcmpType = 14: 8 Network "icmp_type";
+    TcpFlag = 15: 8 Network "tcp_flag";
+    DccpType = 16: 4 Network "dccp_pkttype";
+    MobilityType = 17: 8 Network "mh_type";
+    Time = 18: 64 Host "time";
+    Mark = 19: 32 Host "mark";
+    Interface = 20: 32 Host "iface_index";
+    InterfaceType = 21: 16 Host "iface_type";
+    Realm = 22: 32 Host "realm";
+    ClassId = 23: 32 Host "classid";
+    Uid = 24: 32 Host "uid";
+    Gid = 25: 32 Host "gid";
+    CtState = 26: 32 Host "ct_state";
+    CtDirection = 27: 8 Network "ct_dir";
+    CtStatus = 28: 32 Host "ct_status";
+    Icmpv6Type = 29: 8 Network "icmpv6_type";
+    CtLabel = 30: 128 Host "ct_label";
+    PacketType = 31: 8 Host "pkt_type";
+    IcmpCode = 32: 8 Network "icmp_code";
+    Icmpv6Code = 33: 8 Network "icmpv6_code";
+    IcmpxCode = 34: 8 Network "icmpx_code";
+    InterfaceGroup = 35: 32 Host "devgroup";
+    Dscp = 36: 6 Network "dscp";
+    Ecn = 37: 2 Network "ecn";
+    FibAddress = 38: 32 Host "fib_addrtype";
+    Boolean = 39: 1 Host "boolean";
+    CtEvent = 40: 32 Host "ct_event";
+    InterfaceName = 41: 128 Host "ifname";
+    IgmpType = 42: 8 Network "igmp_type";
+    Date = 43: 64 Host "time";
+    Hour = 44: 32 Host "hour";
+    Day = 45: 8 Host "day";
+    Cgroup = 46: 64 Host "cgroupsv2";
+    Raw = 64: 0 Network "integer";
 }
 
 /// One part of a key.

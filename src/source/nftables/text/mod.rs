@@ -16,6 +16,7 @@ mod settle;
 mod statement;
 mod term;
 
+pub use self::statement::object;
 use super::instruction::Instruction;
 use super::{Family, Rule, Set};
 

@@ -172,7 +172,7 @@ pub(super) enum Statement {
 }
 
 /// `NFT_OBJECT_*`, as they are written.
-pub(super) fn object(kind: u32) -> &'static str {
+pub fn object(kind: u32) -> &'static str {
     match kind {
         1 => "counter",
         2 => "quota",

@@ -1,0 +1,468 @@
+//! What does the packet filter do, rule by rule?
+//!
+//! The ruleset is read when its generation has changed, and only then is a rule's text written; on every other tick the
+//! counters of its rules and objects are read, and nothing else. Elements of named sets are not read here: there may be a
+//! hundred thousand.
+
+mod rows;
+
+use std::collections::HashMap;
+
+use self::rows::{Here, Host, Words, chain_row, flowtable_row, rule_row, set_row, table_row};
+use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
+use crate::model::Text;
+use crate::source::Error;
+use crate::source::netlink::route::{self, LinkNews};
+use crate::source::netlink::{Changing, Family as Netlink, Part, Socket};
+use crate::source::netns::{self, Rooms};
+use crate::source::nftables::decode::Counted;
+use crate::source::nftables::instruction::Instruction;
+use crate::source::nftables::text::Scene;
+use crate::source::nftables::{Family, Object, Ruleset, read};
+use crate::{label, table};
+
+label! {
+    /// Address family of a table.
+    pub enum NftFamily {
+        Ip = "ip",
+        Ip6 = "ip6",
+        Inet = "inet",
+        Arp = "arp",
+        Bridge = "bridge",
+        Netdev = "netdev",
+        Other = "other",
+    }
+}
+
+impl From<Family> for NftFamily {
+    fn from(family: Family) -> Self {
+        match family {
+            Family::Ip => Self::Ip,
+            Family::Ip6 => Self::Ip6,
+            Family::Inet => Self::Inet,
+            Family::Arp => Self::Arp,
+            Family::Bridge => Self::Bridge,
+            Family::Netdev => Self::Netdev,
+            Family::Other(_) => Self::Other,
+        }
+    }
+}
+
+table! {
+    /// One table of the packet filter.
+    ///
+    /// Source: nfnetlink `NFT_MSG_GETTABLE`, `include/uapi/linux/netfilter/nf_tables.h`.
+    pub struct NftTableRow = "nft_table" { title: Some("Filter tables") } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
+        /// Address family.
+        Id(None) family: NftFamily,
+        /// Name of the table.
+        Id(None) name: Text { label: true },
+        /// Number that the kernel knows it by.
+        Gauge(None) handle: u64 { wide: true },
+        /// Whether its chains are not called.
+        Gauge(None) dormant: bool,
+        /// Netlink port of the program that it ends with.
+        Gauge(None) owner: Option<u32> { wide: true },
+        /// Chains that it has.
+        Gauge(None) chains: u64,
+        /// Rules that it has.
+        Gauge(None) rules: u64,
+        /// Sets and maps with a name.
+        Gauge(None) sets: u64,
+    }
+}
+
+table! {
+    /// One chain of the packet filter. What has a hook is called by the kernel, the others by rules.
+    ///
+    /// Source: nfnetlink `NFT_MSG_GETCHAIN`, `include/uapi/linux/netfilter/nf_tables.h`.
+    pub struct NftChainRow = "nft_chain" { title: Some("Filter chains") } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
+        /// Address family of its table.
+        Id(None) family: NftFamily,
+        /// Table that it is in.
+        Id(None) table: Text,
+        /// Name of the chain.
+        Id(None) name: Text { label: true },
+        /// Number that the kernel knows it by.
+        Gauge(None) handle: u64 { wide: true },
+        /// Type of a chain with a hook: filter, nat or route.
+        Text(None) kind: Option<Text> { title: Some("type") },
+        /// Where the kernel calls it.
+        Text(None) hook: Option<Text>,
+        /// Chains with lower numbers are called first.
+        Gauge(None) priority: Option<i64>,
+        /// Devices that it is for, of families that have such.
+        Text(None) devices: Option<Text> { wide: true },
+        /// What becomes of packets at its end.
+        Text(None) policy: Option<Text>,
+        /// Rules that it has.
+        Gauge(None) rules: u64,
+        /// Packets that came to its end, where that is counted.
+        Counter(Packets) packets: Option<u64> { top: true },
+        /// Bytes of those.
+        Counter(Bytes) bytes: Option<u64>,
+    }
+}
+
+table! {
+    /// One rule of the packet filter. Counts are missing for rules without a counter.
+    ///
+    /// Source: nfnetlink `NFT_MSG_GETRULE`, `include/uapi/linux/netfilter/nf_tables.h`; the text is that of
+    /// `nft -nn list ruleset`.
+    pub struct NftRuleRow = "nft_rule" { title: Some("Filter rules"), history: History::Top } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
+        /// Address family of its table.
+        Id(None) family: NftFamily,
+        /// Table that it is in.
+        Id(None) table: Text,
+        /// Chain that it is in.
+        Id(None) chain: Text,
+        /// Handle, which no other rule of the table has.
+        Id(None) handle: u64,
+        /// Place in its chain, from 1 on.
+        Gauge(None) position: u64 { wide: true },
+        /// What becomes of packets that it fits: a verdict, or an action that ends the chain.
+        Text(None) verdict: Option<Text>,
+        /// Packets that its counter has seen.
+        Counter(Packets) packets: Option<u64>,
+        /// Bytes of those.
+        Counter(Bytes) bytes: Option<u64> { top: true },
+        /// Time since it was reached last, where it has a `last` expression and was reached.
+        Gauge(Seconds) idle: Option<f64> { wide: true },
+        /// What its author has written beside it.
+        Text(None) comment: Option<Text> { wide: true },
+        /// The rule.
+        Text(None) rule: Text { label: true, last: true },
+    }
+}
+
+table! {
+    /// One set or map with a name.
+    ///
+    /// Source: nfnetlink `NFT_MSG_GETSET`, `include/uapi/linux/netfilter/nf_tables.h`.
+    pub struct NftSetRow = "nft_set" { title: Some("Filter sets") } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
+        /// Address family of its table.
+        Id(None) family: NftFamily,
+        /// Table that it is in.
+        Id(None) table: Text,
+        /// Name of the set.
+        Id(None) name: Text { label: true },
+        /// Number that the kernel knows it by.
+        Gauge(None) handle: u64 { wide: true },
+        /// What its keys are.
+        Text(None) key: Text { title: Some("type") },
+        /// What a map leads to.
+        Text(None) data: Option<Text>,
+        /// How it is used: constant, interval, dynamic, timeout.
+        Text(None) flags: Option<Text>,
+        /// Elements, where the kernel tells (6.16 or later).
+        Gauge(None) elements: Option<u64> { top: true },
+        /// Most elements that it may have.
+        Gauge(None) size: Option<u64>,
+        /// How long an element lives if nothing else is said.
+        Gauge(Seconds) timeout: Option<f64>,
+    }
+    derived {
+        /// How full it is.
+        fill(Ratio) = "elements / size" { title: Some("fill%") },
+    }
+}
+
+table! {
+    /// One named counter.
+    ///
+    /// Source: nfnetlink `NFT_MSG_GETOBJ`, `include/uapi/linux/netfilter/nf_tables.h`.
+    pub struct NftCounterRow = "nft_counter" { title: Some("Filter counters"), history: History::Whole } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
+        /// Address family of its table.
+        Id(None) family: NftFamily,
+        /// Table that it is in.
+        Id(None) table: Text,
+        /// Name of the counter.
+        Id(None) name: Text { label: true },
+        /// Packets that it has counted.
+        Counter(Packets) packets: u64,
+        /// Bytes of those packets.
+        Counter(Bytes) bytes: u64 { top: true },
+    }
+}
+
+table! {
+    /// One named quota.
+    ///
+    /// Source: nfnetlink `NFT_MSG_GETOBJ`, `include/uapi/linux/netfilter/nf_tables.h`.
+    pub struct NftQuotaRow = "nft_quota" { title: Some("Filter quotas") } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
+        /// Address family of its table.
+        Id(None) family: NftFamily,
+        /// Table that it is in.
+        Id(None) table: Text,
+        /// Name of the quota.
+        Id(None) name: Text { label: true },
+        /// Bytes that it lets through.
+        Gauge(Bytes) quota: u64,
+        /// Bytes that it has seen.
+        Gauge(Bytes) used: u64 { top: true },
+        /// Whether it fits what is beyond, and not what is within.
+        Gauge(None) over: bool { wide: true },
+    }
+    derived {
+        /// How much of it is used.
+        fill(Ratio) = "used / quota" { title: Some("used%") },
+    }
+}
+
+table! {
+    /// One named limit.
+    ///
+    /// Source: nfnetlink `NFT_MSG_GETOBJ`, `include/uapi/linux/netfilter/nf_tables.h`.
+    pub struct NftLimitRow = "nft_limit" { title: Some("Filter limits") } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
+        /// Address family of its table.
+        Id(None) family: NftFamily,
+        /// Table that it is in.
+        Id(None) table: Text,
+        /// Name of the limit.
+        Id(None) name: Text { label: true },
+        /// The limit.
+        Text(None) limit: Text { last: true },
+    }
+}
+
+table! {
+    /// One table of connections that take the fast path.
+    ///
+    /// Source: nfnetlink `NFT_MSG_GETFLOWTABLE`, `include/uapi/linux/netfilter/nf_tables.h`.
+    pub struct NftFlowtableRow = "nft_flowtable" { title: Some("Flowtables") } {
+        /// Network namespace: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Text { several: true },
+        /// Address family of its table.
+        Id(None) family: NftFamily,
+        /// Table that it is in.
+        Id(None) table: Text,
+        /// Name of the flowtable.
+        Id(None) name: Text { label: true },
+        /// Number that the kernel knows it by.
+        Gauge(None) handle: u64 { wide: true },
+        /// Those with lower numbers see packets first.
+        Gauge(None) priority: Option<i64>,
+        /// Devices whose packets it sees.
+        Text(None) devices: Option<Text>,
+        /// Whether devices do the work.
+        Gauge(None) offload: bool,
+        /// Whether packets are counted.
+        Gauge(None) counts: bool,
+    }
+}
+
+/// Registry entry.
+pub const ENTRY: Entry = Entry {
+    name: "nftables",
+    tables: &[
+        NftTableRow::TABLE,
+        NftChainRow::TABLE,
+        NftRuleRow::TABLE,
+        NftSetRow::TABLE,
+        NftCounterRow::TABLE,
+        NftQuotaRow::TABLE,
+        NftLimitRow::TABLE,
+        NftFlowtableRow::TABLE,
+    ],
+    interval: EVERY_SECOND,
+    // ten thousand rules take their time, and a commit of another program holds the kernel's lock
+    blocks: true,
+    needs: Capabilities::NET_ADMIN,
+    make: || Box::<NftablesCollector>::default(),
+};
+
+#[derive(Default)]
+struct NftablesCollector {
+    own: Option<Filter>,
+    others: Rooms<Filter>,
+}
+
+/// The packet filter of one network namespace.
+struct Filter {
+    socket: Socket,
+    links: Socket,
+    known: Option<Known>,
+}
+
+/// A ruleset with what does not change between two generations.
+struct Known {
+    ruleset: Ruleset,
+    /// Of each rule.
+    rules: Vec<Words>,
+}
+
+fn open() -> Result<Filter, Error> {
+    Ok(Filter { socket: Socket::open(Netlink::Netfilter)?, links: Socket::open(Netlink::Route)?, known: None })
+}
+
+impl Collect for NftablesCollector {
+    fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+        if !cx.roots.live {
+            return Err(Skip::absent("a recorded host tells no rules"));
+        }
+        let mut found = Found::default();
+        if cx.roots.netns.has_host() {
+            // what fails is opened anew
+            let mut filter = self.own.take().map_or_else(open, Ok).map_err(told)?;
+            found.add(&netns::host(), &mut filter).map_err(told)?;
+            self.own = Some(filter);
+        }
+        let troubles = self.others.read(&cx.roots.netns, open, |netns, filter| found.add(netns, filter));
+        if found.changing {
+            let words = "rules change faster than they can be read: the counts are those of the last time";
+            for table in ENTRY.tables {
+                out.partly(table, &Skip::Failed(super::Reason { error: words.into(), hint: None }));
+            }
+        }
+        out.push_netns(cx, found.tables, &troubles)?;
+        out.push_netns(cx, found.chains, &troubles)?;
+        out.push_netns(cx, found.rules, &troubles)?;
+        out.push_netns(cx, found.sets, &troubles)?;
+        out.push_netns(cx, found.counters, &troubles)?;
+        out.push_netns(cx, found.quotas, &troubles)?;
+        out.push_netns(cx, found.limits, &troubles)?;
+        out.push_netns(cx, found.flowtables, &troubles)
+    }
+}
+
+/// Says which capability is missing.
+fn told(error: Error) -> Skip {
+    let denied = error.is_denied();
+    let skip = Skip::from(error);
+    if denied { skip.hint("run as root, or grant CAP_NET_ADMIN") } else { skip }
+}
+
+/// Rows of all network namespaces.
+#[derive(Default)]
+struct Found {
+    tables: Vec<NftTableRow>,
+    chains: Vec<NftChainRow>,
+    rules: Vec<NftRuleRow>,
+    sets: Vec<NftSetRow>,
+    counters: Vec<NftCounterRow>,
+    quotas: Vec<NftQuotaRow>,
+    limits: Vec<NftLimitRow>,
+    flowtables: Vec<NftFlowtableRow>,
+    changing: bool,
+}
+
+impl Found {
+    fn add(&mut self, netns: &Text, filter: &mut Filter) -> Result<(), Error> {
+        let counted = match filter.read() {
+            Err(error) if Changing::is_cause_of(&error) && filter.known.is_some() => {
+                self.changing = true;
+                None
+            }
+            counted => Some(counted?),
+        };
+        let Some(known) = &filter.known else { return Ok(()) };
+        let ruleset = &known.ruleset;
+        let (counts, objects) = counted.unwrap_or_default();
+        self.tables.extend(ruleset.tables.iter().map(|table| table_row(netns, table, ruleset)));
+        self.chains.extend(ruleset.chains.iter().map(|chain| chain_row(netns, chain, ruleset)));
+        for (index, (rule, words)) in ruleset.rules.iter().zip(&known.rules).enumerate() {
+            self.rules.push(rule_row(netns, rule, words, counts.get(index).copied()));
+        }
+        let mut sets: Vec<_> = ruleset.names.sets().collect();
+        sets.sort_by_key(|set| set.handle);
+        self.sets.extend(sets.into_iter().map(|set| set_row(netns, set)));
+        self.flowtables.extend(ruleset.flowtables.iter().map(|table| flowtable_row(netns, table)));
+        for object in &objects {
+            self.object(netns, object, ruleset);
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, netns: &Text, object: &Object, ruleset: &Ruleset) {
+        let (family, netns) = (object.family.into(), netns.clone());
+        let (table, name) = (Text::new(&object.table), Text::new(&object.name));
+        match &object.state {
+            Some(Instruction::Counter { packets, bytes }) => {
+                self.counters.push(NftCounterRow { netns, family, table, name, packets: *packets, bytes: *bytes });
+            }
+            Some(Instruction::Quota { bytes, used, over }) => {
+                self.quotas.push(NftQuotaRow { netns, family, table, name, quota: *bytes, used: *used, over: *over });
+            }
+            Some(limit @ Instruction::Limit { .. }) => {
+                let scene = Scene::new(object.family, &object.table, &ruleset.names, &Host);
+                let text = scene.program(std::slice::from_ref(limit), false);
+                let limit = Text::from(text.strip_prefix("limit ").unwrap_or(&text));
+                self.limits.push(NftLimitRow { netns, family, table, name, limit });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What rules and objects have counted.
+type Counts = (Vec<Counted>, Vec<Object>);
+
+impl Filter {
+    /// Reads what rules have counted, and the ruleset before it if that is another one.
+    fn read(&mut self) -> Result<Counts, Error> {
+        let generation = read::generation(&mut self.socket)?;
+        if self.known.as_ref().is_none_or(|known| known.ruleset.generation != generation) {
+            self.read_all()?;
+        }
+        let mut counts = None;
+        if let Some(known) = &mut self.known {
+            counts = read::counters(&mut self.socket, &known.ruleset)?;
+            read::refresh(&mut self.socket, &mut known.ruleset)?;
+        }
+        let counts = if let Some(counts) = counts {
+            counts
+        } else {
+            // it was changed between the two
+            self.read_all()?;
+            let ruleset = self.known.as_ref().map(|known| &known.ruleset);
+            ruleset.map(|ruleset| read::counters(&mut self.socket, ruleset)).transpose()?.flatten().unwrap_or_default()
+        };
+        Ok((counts, read::objects(&mut self.socket)?))
+    }
+
+    fn read_all(&mut self) -> Result<(), Error> {
+        let ruleset = read::ruleset(&mut self.socket)?;
+        let interfaces = self.interfaces()?;
+        let names = Here(interfaces);
+        let mut positions: HashMap<(Family, &[u8], &[u8]), u64> = HashMap::new();
+        let rules = ruleset.rules.iter().map(|rule| {
+            let position = positions.entry((rule.family, &rule.table, &rule.chain)).or_default();
+            *position += 1;
+            Words::of(rule, *position, &ruleset, &names)
+        });
+        let rules = rules.collect();
+        self.known = Some(Known { ruleset, rules });
+        Ok(())
+    }
+
+    /// Names of the interfaces of this namespace.
+    fn interfaces(&mut self) -> Result<HashMap<u32, String>, Error> {
+        let mut names = HashMap::new();
+        self.links.dump(&route::links(), |part| {
+            match part {
+                Part::Start => names.clear(),
+                Part::Message(message) => {
+                    if let Some(LinkNews::Is(link)) = route::link_news(message)? {
+                        names.insert(link.index.0, link.name.to_string());
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(names)
+    }
+}

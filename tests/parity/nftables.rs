@@ -1,0 +1,246 @@
+//! The packet filter: `nft -j` and `nft -nn`, and traffic of a known size.
+
+use std::net::UdpSocket;
+
+use serde_json::Value;
+
+use super::bracket::{Facts, Parity};
+use super::network::in_own_network;
+use super::{said, said_json};
+
+const RULES: &str = "
+    table inet t {
+        counter named { }
+        quota daily { over 10 mbytes }
+        limit slow { rate 5/second burst 7 packets }
+        set hosts { type ipv4_addr; flags interval; elements = { 10.0.0.0/8, 192.0.2.1 } }
+        set seen { type ipv4_addr . inet_service; flags dynamic,timeout; timeout 1m; size 128; }
+        map ways { type inet_service : verdict; elements = { 22 : accept } }
+        chain side { counter accept; }
+        chain in {
+            type filter hook input priority filter; policy drop;
+            udp dport 4001 counter accept comment \"counted\"
+            udp dport 4002 counter drop
+            udp dport 4003 counter name named
+            udp dport 4003 quota name daily drop
+            udp dport 4003 add @seen { ip saddr . udp dport } counter goto side
+            ip saddr @hosts limit name slow reject
+            tcp dport vmap @ways
+        }
+    }
+    table ip nat {
+        chain post { type nat hook postrouting priority 100; oifname \"none\" masquerade; }
+    }
+";
+
+/// Bytes of IPv4 and UDP before what is sent.
+const HEADERS: u64 = 28;
+
+/// Sends datagrams of so many bytes each.
+fn send(port: u16, count: u64, bytes: usize) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..count {
+        socket.send_to(&vec![7; bytes], ("127.0.0.1", port)).unwrap();
+    }
+}
+
+/// Objects of one kind in what `nft -j` lists.
+fn listed(kind: &str) -> Vec<Value> {
+    let all = said_json("nft", &["-j", "list", "ruleset"]);
+    all["nftables"].as_array().unwrap().iter().filter_map(|object| object.get(kind).cloned()).collect()
+}
+
+fn text<'a>(object: &'a Value, name: &str) -> &'a str {
+    object[name].as_str().unwrap()
+}
+
+fn number(object: &Value, name: &str) -> f64 {
+    object[name].as_f64().unwrap()
+}
+
+#[test]
+fn root_rules_count_exactly_what_was_sent_and_say_what_nft_says() {
+    in_own_network(|| {
+        said("sh", &["-c", &format!("nft -f - <<'END'\n{RULES}\nEND")]);
+        send(4001, 7, 100);
+        send(4002, 3, 1000);
+        send(4003, 5, 50);
+        let mut table = Parity::of("nft_rule", &["family", "table", "handle"]);
+        table.agrees(|| {
+            let mut facts = Facts::default();
+            // a rule's text stands between its chain and its handle, which only `-a` tells
+            let list = said("nft", &["-a", "-s", "-nn", "list", "ruleset"]);
+            let mut texts = list.lines().filter(|line| line.starts_with("\t\t") && !line.trim().starts_with("type "));
+            let mut position = std::collections::BTreeMap::new();
+            for rule in listed("rule") {
+                let key = format!("{} {} {}", text(&rule, "family"), text(&rule, "table"), rule["handle"]);
+                let line = texts.find(|line| line.ends_with(&format!("# handle {}", rule["handle"]))).unwrap().trim();
+                let line = line.split(" # handle").next().unwrap().split(" comment ").next().unwrap();
+                facts.text(&key, "rule", line);
+                facts.text(&key, "chain", text(&rule, "chain"));
+                let position = position.entry((text(&rule, "table").to_owned(), text(&rule, "chain").to_owned()));
+                let position = position.and_modify(|place| *place += 1.0).or_insert(1.0);
+                facts.number(&key, "position", *position);
+                match rule.get("comment") {
+                    Some(comment) => facts.text(&key, "comment", comment.as_str().unwrap()),
+                    None => facts.missing(&key, "comment"),
+                }
+                let steps = rule["expr"].as_array().unwrap();
+                let counter = steps.iter().find_map(|step| step.get("counter").filter(|counter| counter.is_object()));
+                for name in ["packets", "bytes"] {
+                    match counter {
+                        Some(counter) => facts.number(&key, name, number(counter, name)),
+                        None => facts.missing(&key, name),
+                    }
+                }
+                facts.missing(&key, "idle");
+                let verdicts = ["accept", "drop", "reject", "vmap", "masquerade", "goto"];
+                let word = |step: &Value| verdicts.iter().copied().find(|verdict| step.get(verdict).is_some());
+                match steps.iter().rev().find_map(word) {
+                    Some("goto") => facts.text(&key, "verdict", "goto side"),
+                    Some(verdict) => facts.text(&key, "verdict", verdict),
+                    None => facts.missing(&key, "verdict"),
+                }
+            }
+            facts
+        });
+        table.left_out(&["family", "handle", "netns", "table"]);
+        let rows = table.rows();
+        let cell = |row, name| rows.cell(row, rows.table().position(name).unwrap()).number();
+        let by_text = |begin: &str| {
+            let column = rows.table().position("rule").unwrap();
+            (0..rows.len()).find(|row| format!("{:?}", rows.cell(*row, column)).contains(begin)).unwrap()
+        };
+        for (port, count, bytes) in [(4001, 7, 100), (4002, 3, 1000)] {
+            let row = by_text(&format!("udp dport {port} "));
+            assert_eq!(cell(row, "packets"), Some(f64::from(count)), "{port}");
+            assert_eq!(cell(row, "bytes"), Some((u64::from(count as u32) * (bytes + HEADERS)) as f64), "{port}");
+        }
+    });
+}
+
+/// The row of an object that is told apart by family, table and name.
+fn key(object: &Value) -> String {
+    format!("{} {} {}", text(object, "family"), text(object, "table"), text(object, "name"))
+}
+
+fn with_rules(test: impl FnOnce() + Send) {
+    in_own_network(|| {
+        said("sh", &["-c", &format!("nft -f - <<'END'\n{RULES}\nEND")]);
+        send(4003, 5, 50);
+        test();
+    });
+}
+
+#[test]
+fn root_tables_and_chains_are_what_nft_says() {
+    with_rules(|| {
+        let mut tables = Parity::of("nft_table", &["family", "name"]);
+        tables.agrees(|| {
+            let mut facts = Facts::default();
+            for table in listed("table") {
+                let row = format!("{} {}", text(&table, "family"), text(&table, "name"));
+                let of = |kind| {
+                    let same = |other: &&Value| other["table"] == table["name"] && other["family"] == table["family"];
+                    listed(kind).iter().filter(same).count() as f64
+                };
+                facts.number(&row, "handle", number(&table, "handle"));
+                facts.number(&row, "chains", of("chain"));
+                facts.number(&row, "rules", of("rule"));
+                facts.number(&row, "sets", of("set") + of("map"));
+                facts.text(&row, "dormant", "false");
+                facts.missing(&row, "owner");
+            }
+            facts
+        });
+        tables.left_out(&["family", "name", "netns"]);
+        let mut chains = Parity::of("nft_chain", &["family", "table", "name"]);
+        chains.agrees(|| {
+            let mut facts = Facts::default();
+            for chain in listed("chain") {
+                let row = key(&chain);
+                facts.number(&row, "handle", number(&chain, "handle"));
+                for (column, name) in [("kind", "type"), ("hook", "hook"), ("policy", "policy")] {
+                    match chain.get(name) {
+                        Some(value) => facts.text(&row, column, value.as_str().unwrap()),
+                        None => facts.missing(&row, column),
+                    }
+                }
+                match chain.get("prio") {
+                    Some(priority) => facts.number(&row, "priority", priority.as_f64().unwrap()),
+                    None => facts.missing(&row, "priority"),
+                }
+                let rules = listed("rule");
+                let same = |rule: &&Value| rule["chain"] == chain["name"] && rule["table"] == chain["table"];
+                facts.number(&row, "rules", rules.iter().filter(same).count() as f64);
+            }
+            facts
+        });
+        chains.left_out(&["bytes", "devices", "family", "name", "netns", "packets", "table"]);
+    });
+}
+
+#[test]
+fn root_named_counters_and_quotas_are_what_nft_says() {
+    with_rules(|| {
+        let mut counters = Parity::of("nft_counter", &["family", "table", "name"]);
+        counters.agrees(|| {
+            let mut facts = Facts::default();
+            for counter in listed("counter") {
+                facts.number(&key(&counter), "packets", number(&counter, "packets"));
+                facts.number(&key(&counter), "bytes", number(&counter, "bytes"));
+            }
+            facts
+        });
+        counters.left_out(&["family", "name", "netns", "table"]);
+        let mut quotas = Parity::of("nft_quota", &["family", "table", "name"]);
+        quotas.agrees(|| {
+            let mut facts = Facts::default();
+            for quota in listed("quota") {
+                let (bytes, used) = (number(&quota, "bytes"), number(&quota, "used"));
+                facts.number(&key(&quota), "quota", bytes);
+                facts.number(&key(&quota), "used", used);
+                facts.number(&key(&quota), "fill", used / bytes);
+                facts.text(&key(&quota), "over", "true");
+            }
+            facts
+        });
+        quotas.left_out(&["family", "name", "netns", "table"]);
+    });
+}
+
+#[test]
+fn root_sets_and_maps_are_what_nft_says() {
+    with_rules(|| {
+        let mut sets = Parity::of("nft_set", &["family", "table", "name"]);
+        sets.agrees(|| {
+            let mut facts = Facts::default();
+            for set in listed("set").into_iter().chain(listed("map")) {
+                let row = key(&set);
+                facts.number(&row, "handle", number(&set, "handle"));
+                let kind = match &set["type"] {
+                    Value::Array(parts) => {
+                        parts.iter().map(|part| part.as_str().unwrap()).collect::<Vec<_>>().join(" . ")
+                    }
+                    kind => kind.as_str().unwrap().to_owned(),
+                };
+                facts.text(&row, "key", &kind);
+                match set.get("map") {
+                    Some(data) => facts.text(&row, "data", data.as_str().unwrap()),
+                    None => facts.missing(&row, "data"),
+                }
+                match set.get("size") {
+                    Some(size) => facts.number(&row, "size", size.as_f64().unwrap()),
+                    None => facts.missing(&row, "size"),
+                }
+                match set.get("timeout") {
+                    Some(timeout) => facts.number(&row, "timeout", timeout.as_f64().unwrap()),
+                    None => facts.missing(&row, "timeout"),
+                }
+                facts.number(&row, "elements", set["elem"].as_array().map_or(0.0, |elements| elements.len() as f64));
+            }
+            facts
+        });
+        sets.left_out(&["family", "fill", "flags", "name", "netns", "table"]);
+    });
+}
