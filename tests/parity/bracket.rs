@@ -115,13 +115,24 @@ impl Parity {
         self
     }
 
+    /// Why some of it is missing.
+    pub(crate) fn partly(&self) -> Vec<String> {
+        let (mut batch, _) = self.collected().unwrap();
+        batch.take_partly().iter().map(|(_, status)| status.reason.to_string()).collect()
+    }
+
     fn try_sample(&self) -> Result<Sample, Skip> {
+        let (batch, (time, mono)) = self.collected()?;
+        Ok(Sample { rows: Arc::clone(batch.rows(self.table).unwrap()), time, mono })
+    }
+
+    fn collected(&self) -> Result<(Batch, (Timestamp, Mono)), Skip> {
         let (roots, owners) = (Roots::live(), Owners::default());
         let (time, mono) = (Timestamp::now(), Mono::now());
         let cx = Cx { roots: &roots, wants: &self.wants, owners: &owners, time, mono };
         let mut batch = Batch::default();
         (self.entry.make)().collect(&cx, &mut batch)?;
-        Ok(Sample { rows: Arc::clone(batch.rows(self.table).unwrap()), time, mono })
+        Ok((batch, (time, mono)))
     }
 
     /// A fresh sample.

@@ -302,3 +302,42 @@ fn root_without_the_capability_the_fill_is_told_and_the_connections_say_what_the
         assert!(hint.contains("CAP_NET_ADMIN"), "{hint}");
     });
 }
+
+#[test]
+fn root_of_very_many_connections_the_busiest_have_rows_and_the_others_are_counted() {
+    const ROWS: usize = 1 << 14;
+    const MANY: u16 = 20_000;
+    in_own_network(|| {
+        said("sysctl", &["-w", "net.netfilter.nf_conntrack_acct=1"]);
+        said("nft", &["add table ip t; add chain ip t c { type filter hook output priority 0; }"]);
+        said(
+            "nft",
+            &["add rule ip t c icmp type destination-unreachable drop; add rule ip t c ct state invalid counter"],
+        );
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // the busiest stand neither first nor last in the kernel's table
+        let busy = [10_007, 10_777, 23_456];
+        for port in 10_000..10_000 + MANY {
+            for _ in 0..if busy.contains(&port) { 5 } else { 1 } {
+                // somebody may listen there and refuse, which is no matter
+                let _ = socket.send_to(b"x", ("127.0.0.1", port));
+            }
+        }
+        assert_eq!(conntrack("-C").trim(), MANY.to_string());
+        let mut table = Parity::of("conntrack_flow", &["destination_port"]).wanting(&[], &[]);
+        let keys = table.keys();
+        assert_eq!(keys.len(), ROWS);
+        assert!(busy.iter().all(|port| keys.contains(&port.to_string())));
+        table.agrees(|| {
+            let mut facts = Facts::default();
+            for port in busy {
+                facts.number(&port.to_string(), "packets", 5.0);
+                facts.number(&port.to_string(), "bytes", 5.0 * 29.0);
+            }
+            facts
+        });
+        let left_out = format!("{} connections that carry less are left out", usize::from(MANY) - ROWS);
+        let told = table.partly();
+        assert!(told.iter().any(|reason| reason.starts_with(&left_out)), "{told:?}");
+    });
+}

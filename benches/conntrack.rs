@@ -1,0 +1,168 @@
+//! What does one pass over all tracked connections cost, and how far is that from the floor?
+//!
+//! `cargo bench --bench conntrack -- [--flows N] [--rounds N]` makes N connections in a network namespace of its own (root;
+//! `net.netfilter.nf_conntrack_max` of the host must be larger) and prints the median wall clock and CPU of one refresh of
+//! the tables `conntrack` and `conntrack_flow`, beside the floor: the same dump received and not looked at, and beside
+//! `conntrack -L -o id`, where that is installed. The last line is the memory that the collector has added. Nothing is judged
+//! here. Without `--flows` it reads the connections of this host, and under `cargo test` once.
+
+use std::error::Error;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use netglance::collect::{Batch, COLLECTORS, Cx, Wants};
+use netglance::model::{Mono, Owners, Timestamp};
+use netglance::source::conntrack::flow;
+use netglance::source::file::Roots;
+use netglance::source::netlink::attr::{push, push_nested};
+use netglance::source::netlink::nfnetlink::Subsystem;
+use netglance::source::netlink::{Family, Part, Patience, Socket};
+use rustix::time::{ClockId, clock_gettime};
+
+type Failure = Box<dyn Error>;
+
+/// Connections in one datagram.
+const BATCH: u32 = 256;
+
+/// CPU seconds of this thread, and of children that have ended.
+fn cpu() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the kernel fills a `struct rusage`, of which zeros are a valid value, too
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9 + seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+/// Resident memory in bytes.
+fn resident() -> Result<u64, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? << 10)
+}
+
+/// Appends one connection of UDP that nobody answers.
+fn push_flow(datagram: &mut Vec<u8>, number: u32) {
+    let [a, b, c, d] = number.to_be_bytes();
+    let ends = [[10, a, b, c], [192, 0, 2, d]];
+    let mut body = vec![libc::AF_INET as u8, 0, 0, 0];
+    for (kind, [source, destination], ports) in [(1, ends, [4000_u16, 53]), (2, [ends[1], ends[0]], [53, 4000])] {
+        push_nested(&mut body, kind, |tuple| {
+            push_nested(tuple, 1, |ip| {
+                push(ip, 1, &source);
+                push(ip, 2, &destination);
+            });
+            push_nested(tuple, 2, |protocol| {
+                push(protocol, 1, &[libc::IPPROTO_UDP as u8]);
+                push(protocol, 2, &ports[0].to_be_bytes());
+                push(protocol, 3, &ports[1].to_be_bytes());
+            });
+        });
+    }
+    // CTA_TIMEOUT
+    push(&mut body, 7, &36_000_u32.to_be_bytes());
+    let flags = libc::NLM_F_REQUEST | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    datagram.extend_from_slice(&(16 + body.len() as u32).to_ne_bytes());
+    datagram.extend_from_slice(&Subsystem::Conntrack.kind(0).to_ne_bytes());
+    datagram.extend_from_slice(&(flags as u16).to_ne_bytes());
+    datagram.extend_from_slice(&[0; 8]);
+    datagram.extend_from_slice(&body);
+}
+
+/// Moves this process into a network namespace with so many connections.
+fn make(flows: u32) -> Result<(), Failure> {
+    // SAFETY: this program has one thread.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        return Err(format!("unshare (needs root): {}", std::io::Error::last_os_error()).into());
+    }
+    // connections made while it is on have counters
+    std::fs::write("/proc/sys/net/netfilter/nf_conntrack_acct", "1")?;
+    let mut socket = netlink_sys::Socket::new(libc::NETLINK_NETFILTER as isize)?;
+    socket.bind_auto()?;
+    for first in (0..flows).step_by(BATCH as usize) {
+        let mut datagram = Vec::new();
+        (first..flows.min(first + BATCH)).for_each(|number| push_flow(&mut datagram, number));
+        socket.send(&datagram, 0)?;
+    }
+    let count: u32 = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count")?.trim().parse()?;
+    if count == flows {
+        Ok(())
+    } else {
+        Err(format!("{count} of {flows} were made: is net.netfilter.nf_conntrack_max large enough?").into())
+    }
+}
+
+/// Runs `work` `rounds` times after two that fill caches, and prints the medians.
+fn measure(name: &str, rounds: usize, mut work: impl FnMut() -> Result<String, Failure>) -> Result<(), Failure> {
+    let (mut wall, mut busy, mut said) = (Vec::new(), Vec::new(), String::new());
+    for round in 0..rounds + 2 {
+        let (begin, before) = (Instant::now(), cpu());
+        said = work()?;
+        if round >= 2 {
+            wall.push(begin.elapsed().as_secs_f64() * 1e3);
+            busy.push((cpu() - before) * 1e3);
+        }
+    }
+    let median = |values: &mut Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    };
+    let (wall, busy) = (median(&mut wall), median(&mut busy));
+    Ok(writeln!(std::io::stdout(), "{name:<16} {said:>24} {wall:>10.3} {busy:>10.3}")?)
+}
+
+/// The least that anything which reads connections can do.
+fn floor() -> Result<String, Failure> {
+    let mut received = 0_u64;
+    let patience = Patience { attempts: 1, ..Patience::default() };
+    let dump = Socket::open(Family::Netfilter)?.dump_within(patience, &flow::request(), |part| {
+        received += u64::from(part != Part::Start);
+        Ok(())
+    });
+    Ok(dump.map_or_else(|error| error.to_string(), |()| received.to_string()))
+}
+
+/// What `conntrack` needs to print the same to nowhere.
+fn listed() -> String {
+    let mut command = Command::new("conntrack");
+    let status = command.args(["-L", "-o", "id"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.map_or_else(|error| error.to_string(), |status| status.to_string())
+}
+
+fn main() -> Result<(), Failure> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.iter().any(|arg| arg == "--list") {
+        return Ok(());
+    }
+    let number = |name: &str| -> Result<Option<u32>, Failure> {
+        let Some(at) = args.iter().position(|arg| arg == name) else { return Ok(None) };
+        Ok(Some(args.get(at + 1).ok_or_else(|| format!("{name} needs a number"))?.parse()?))
+    };
+    let usual = if args.iter().any(|arg| arg == "--bench") { 7 } else { 1 };
+    let rounds = number("--rounds")?.unwrap_or(usual) as usize;
+    if let Some(flows) = number("--flows")? {
+        make(flows)?;
+    }
+    writeln!(std::io::stdout(), "{:<16} {:>24} {:>10} {:>10}", "table", "rows or state", "wall ms", "cpu ms")?;
+    measure("(floor)", rounds, floor)?;
+    let before = resident()?;
+    let (wants, owners, roots) = (Wants::default(), Owners::default(), Roots::live());
+    for entry in COLLECTORS.iter().filter(|entry| entry.name.starts_with("conntrack")) {
+        let mut collector = (entry.make)();
+        measure(entry.name, rounds, || {
+            let (time, mono) = (Timestamp::now(), Mono::now());
+            let cx = Cx { roots: &roots, wants: &wants, owners: &owners, time, mono };
+            let mut batch = Batch::default();
+            let skip = collector.collect(&cx, &mut batch).err();
+            let rows = batch.into_tables().into_iter().filter_map(|(_, rows)| Some(rows.ok()?.len())).sum::<usize>();
+            Ok(skip.map_or_else(|| rows.to_string(), |skip| skip.status().state.name().to_owned()))
+        })?;
+    }
+    let added = resident()?.saturating_sub(before) >> 20;
+    measure("(conntrack -L)", rounds, || Ok(listed()))?;
+    Ok(writeln!(std::io::stdout(), "{added} MiB of memory added, which is what stays between two passes")?)
+}
