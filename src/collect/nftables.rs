@@ -303,6 +303,10 @@ struct Known {
     ruleset: Ruleset,
     /// Of each rule.
     rules: Vec<Words>,
+    /// What each rule has counted.
+    counts: Vec<Counted>,
+    /// Named objects with what they have seen.
+    objects: Vec<Object>,
 }
 
 fn open() -> Result<Filter, Error> {
@@ -362,26 +366,22 @@ struct Found {
 
 impl Found {
     fn add(&mut self, netns: &Text, filter: &mut Filter) -> Result<(), Error> {
-        let counted = match filter.read() {
-            Err(error) if Changing::is_cause_of(&error) && filter.known.is_some() => {
-                self.changing = true;
-                None
-            }
-            counted => Some(counted?),
-        };
+        match filter.read() {
+            Err(error) if Changing::is_cause_of(&error) && filter.known.is_some() => self.changing = true,
+            read => read?,
+        }
         let Some(known) = &filter.known else { return Ok(()) };
         let ruleset = &known.ruleset;
-        let (counts, objects) = counted.unwrap_or_default();
         self.tables.extend(ruleset.tables.iter().map(|table| table_row(netns, table, ruleset)));
         self.chains.extend(ruleset.chains.iter().map(|chain| chain_row(netns, chain, ruleset)));
         for (index, (rule, words)) in ruleset.rules.iter().zip(&known.rules).enumerate() {
-            self.rules.push(rule_row(netns, rule, words, counts.get(index).copied()));
+            self.rules.push(rule_row(netns, rule, words, known.counts.get(index).copied()));
         }
         let mut sets: Vec<_> = ruleset.names.sets().collect();
         sets.sort_by_key(|set| set.handle);
         self.sets.extend(sets.into_iter().map(|set| set_row(netns, set)));
         self.flowtables.extend(ruleset.flowtables.iter().map(|table| flowtable_row(netns, table)));
-        for object in &objects {
+        for object in &known.objects {
             self.object(netns, object, ruleset);
         }
         Ok(())
@@ -408,30 +408,28 @@ impl Found {
     }
 }
 
-/// What rules and objects have counted.
-type Counts = (Vec<Counted>, Vec<Object>);
-
 impl Filter {
     /// Reads what rules have counted, and the ruleset before it if that is another one.
-    fn read(&mut self) -> Result<Counts, Error> {
+    fn read(&mut self) -> Result<(), Error> {
         let generation = read::generation(&mut self.socket)?;
         if self.known.as_ref().is_none_or(|known| known.ruleset.generation != generation) {
             self.read_all()?;
         }
-        let mut counts = None;
-        if let Some(known) = &mut self.known {
-            counts = read::counters(&mut self.socket, &known.ruleset)?;
-            read::refresh(&mut self.socket, &mut known.ruleset)?;
-        }
-        let counts = if let Some(counts) = counts {
-            counts
-        } else {
+        if !self.count()? {
             // it was changed between the two
             self.read_all()?;
-            let ruleset = self.known.as_ref().map(|known| &known.ruleset);
-            ruleset.map(|ruleset| read::counters(&mut self.socket, ruleset)).transpose()?.flatten().unwrap_or_default()
-        };
-        Ok((counts, read::objects(&mut self.socket)?))
+            self.count()?;
+        }
+        Ok(())
+    }
+
+    /// Reads what rules have counted; false if they are not those that are known.
+    fn count(&mut self) -> Result<bool, Error> {
+        let Some(known) = &mut self.known else { return Ok(true) };
+        let Some(counts) = read::counters(&mut self.socket, &known.ruleset)? else { return Ok(false) };
+        read::refresh(&mut self.socket, &mut known.ruleset)?;
+        (known.counts, known.objects) = (counts, read::objects(&mut self.socket)?);
+        Ok(true)
     }
 
     fn read_all(&mut self) -> Result<(), Error> {
@@ -445,7 +443,7 @@ impl Filter {
             Words::of(rule, *position, &ruleset, &names)
         });
         let rules = rules.collect();
-        self.known = Some(Known { ruleset, rules });
+        self.known = Some(Known { ruleset, rules, counts: Vec::new(), objects: Vec::new() });
         Ok(())
     }
 

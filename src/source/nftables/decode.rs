@@ -191,7 +191,7 @@ fn state(name: &[u8], data: &Found<'_>) -> Result<Option<Instruction>, Malformed
         b"quota" => Instruction::Quota {
             bytes: data.u64(1).ok_or(Malformed)?,
             over: data.u32(2).unwrap_or(0) & 1 != 0,
-            used: data.u64(4).unwrap_or(0),
+            used: data.u64(4).ok_or(Malformed)?,
         },
         b"connlimit" => Instruction::Connlimit { count: data.need_u32(1)?, over: data.u32(2).unwrap_or(0) & 1 != 0 },
         b"last" => Instruction::Last { ago: data.u64(2).filter(|_| data.u32(1).is_some_and(|set| set != 0)) },

@@ -6,7 +6,7 @@ use super::{Chain, Element, Family, Names, Object, Ruleset, Set};
 use crate::source::Error;
 use crate::source::netlink::attr::{Malformed, attributes, push};
 use crate::source::netlink::nfnetlink::{Header, Subsystem};
-use crate::source::netlink::{Message, Part, Patience, Request, Socket};
+use crate::source::netlink::{Changing, Message, Part, Patience, Request, Socket};
 
 /// How often a dump is started anew when the ruleset is changed meanwhile.
 const PATIENCE: Patience = Patience { attempts: 3, time: std::time::Duration::from_secs(5) };
@@ -173,9 +173,23 @@ pub fn refresh(socket: &mut Socket, ruleset: &mut Ruleset) -> Result<(), Error> 
 /// Reads the whole ruleset of the namespace in which the socket was opened.
 ///
 /// # Errors
-/// As [`Socket::dump_within`]: it may have been changed during every attempt.
+/// As [`Socket::dump_within`]: it may have been changed during every attempt ([`Changing`]).
 pub fn ruleset(socket: &mut Socket) -> Result<Ruleset, Error> {
-    let generation = generation(socket)?;
+    let mut before = generation(socket)?;
+    for _ in 0..PATIENCE.attempts {
+        let ruleset = attempt(socket, before)?;
+        // a table that is replaced between two messages ends a dump early, and no message says so
+        let after = generation(socket)?;
+        if after == before {
+            return Ok(ruleset);
+        }
+        before = after;
+    }
+    Err(Error::new("dump", "nfnetlink ruleset", std::io::Error::new(std::io::ErrorKind::ResourceBusy, Changing)))
+}
+
+/// Reads a ruleset that may be changed meanwhile.
+fn attempt(socket: &mut Socket, generation: u32) -> Result<Ruleset, Error> {
     let tables = list(socket, &request(kind::GET_TABLE, 0, "tables"), table)?;
     let all = list(socket, &request(kind::GET_CHAIN, 0, "chains"), chain)?;
     let rules = list(socket, &request(kind::GET_RULE, 0, "rules"), rule)?;

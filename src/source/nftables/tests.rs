@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 
@@ -11,7 +12,7 @@ use super::instruction::{Bytes, HeaderOption, Instruction, Payload, Register, So
 use super::text::{Names, Scene};
 use super::{Family, message, read};
 use crate::source::netlink::testing::{in_own_network, run};
-use crate::source::netlink::{Family as Netlink, Socket};
+use crate::source::netlink::{Changing, Family as Netlink, Socket};
 
 /// Names of the namespace in which only the loopback interface is.
 struct Loopback;
@@ -139,6 +140,59 @@ fn root_every_rule_of_the_corpus_is_written_as_nft_writes_it() {
     }
     assert!(different.is_empty(), "{} of {count} differ:\n{}", different.len(), different.join("\n"));
     assert!(count >= 500, "{count}");
+}
+
+/// Ends whoever waits for it, also when a test fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A table whose rules all say the same number.
+fn uniform(number: u32) -> String {
+    let rules: String = (0..200).map(|_| format!("add rule ip t c counter meta mark set {number}\n")).collect();
+    format!("add table ip t\ndelete table ip t\nadd table ip t\nadd chain ip t c\n{rules}")
+}
+
+#[test]
+fn root_a_ruleset_that_is_replaced_while_it_is_read_is_never_half_of_each() {
+    let (whole, changing) = in_own_network(|| {
+        nft(&uniform(0));
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in (0..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                    nft(&uniform(number));
+                }
+            });
+            let _stop = Stop(&stop);
+            let mut socket = Socket::open(Netlink::Netfilter).unwrap();
+            let (mut whole, mut changing) = (0, 0);
+            for _ in 0..300 {
+                match read::ruleset(&mut socket) {
+                    Ok(ruleset) => {
+                        let first = ruleset.rules.first().map(|rule| &rule.instructions);
+                        let same = ruleset.rules.iter().all(|rule| Some(&rule.instructions) == first);
+                        assert!(ruleset.rules.len() == 200 && same, "{} rules, same: {same}", ruleset.rules.len());
+                        assert!(
+                            read::counters(&mut socket, &ruleset)
+                                .is_ok_and(|counts| counts.is_none_or(|c| c.len() == 200))
+                        );
+                        whole += 1;
+                    }
+                    Err(error) => {
+                        assert!(Changing::is_cause_of(&error), "{error}");
+                        changing += 1;
+                    }
+                }
+            }
+            (whole, changing)
+        })
+    });
+    assert!(whole > 0, "{changing} times it changed too fast, and never was it read");
 }
 
 fn source() -> impl Strategy<Value = Source> {
