@@ -153,7 +153,7 @@ impl Drop for Stop<'_> {
 
 /// A table whose rules all say the same number.
 fn uniform(number: u32) -> String {
-    let rules: String = (0..200).map(|_| format!("add rule ip t c counter meta mark set {number}\n")).collect();
+    let rules = format!("add rule ip t c counter meta mark set {number}\n").repeat(200);
     format!("add table ip t\ndelete table ip t\nadd table ip t\nadd chain ip t c\n{rules}")
 }
 
