@@ -18,7 +18,7 @@ use crate::source::netns::{self, Rooms};
 use crate::source::nftables::decode::Counted;
 use crate::source::nftables::instruction::Instruction;
 use crate::source::nftables::text::Scene;
-use crate::source::nftables::{Family, Object, Ruleset, read};
+use crate::source::nftables::{Chain, Family, Object, Ruleset, read};
 use crate::{label, table};
 
 label! {
@@ -303,6 +303,8 @@ struct Known {
     ruleset: Ruleset,
     /// Of each rule.
     rules: Vec<Words>,
+    /// Rules of each chain, in the order of the chains.
+    rules_of: Vec<u64>,
     /// What each rule has counted.
     counts: Vec<Counted>,
     /// Named objects with what they have seen.
@@ -372,8 +374,9 @@ impl Found {
         }
         let Some(known) = &filter.known else { return Ok(()) };
         let ruleset = &known.ruleset;
-        self.tables.extend(ruleset.tables.iter().map(|table| table_row(netns, table, ruleset)));
-        self.chains.extend(ruleset.chains.iter().map(|chain| chain_row(netns, chain, ruleset)));
+        self.tables.extend(ruleset.tables.iter().map(|table| table_row(netns, table, ruleset, &known.rules_of)));
+        let chains = ruleset.chains.iter().zip(&known.rules_of);
+        self.chains.extend(chains.map(|(chain, rules)| chain_row(netns, chain, *rules)));
         for (index, (rule, words)) in ruleset.rules.iter().zip(&known.rules).enumerate() {
             self.rules.push(rule_row(netns, rule, words, known.counts.get(index).copied()));
         }
@@ -443,7 +446,10 @@ impl Filter {
             Words::of(rule, *position, &ruleset, &names)
         });
         let rules = rules.collect();
-        self.known = Some(Known { ruleset, rules, counts: Vec::new(), objects: Vec::new() });
+        let of = |chain: &Chain| positions.get(&(chain.family, &chain.table[..], &chain.name[..])).copied();
+        // a chain without a rule has no last one
+        let rules_of = ruleset.chains.iter().map(|chain| of(chain).unwrap_or(0)).collect();
+        self.known = Some(Known { ruleset, rules, rules_of, counts: Vec::new(), objects: Vec::new() });
         Ok(())
     }
 

@@ -97,9 +97,11 @@ fn verdict(rule: &Rule) -> Option<Text> {
     })
 }
 
-pub(super) fn table_row(netns: &Text, table: &nft::Table, ruleset: &Ruleset) -> NftTableRow {
+/// `rules_of` are the rules of each chain.
+pub(super) fn table_row(netns: &Text, table: &nft::Table, ruleset: &Ruleset, rules_of: &[u64]) -> NftTableRow {
     const DORMANT: u32 = 1;
     let of = |family, name: &[u8]| family == table.family && name == table.name.as_slice();
+    let chains = || ruleset.chains.iter().zip(rules_of).filter(|(chain, _)| of(chain.family, &chain.table));
     NftTableRow {
         netns: netns.clone(),
         family: table.family.into(),
@@ -107,8 +109,8 @@ pub(super) fn table_row(netns: &Text, table: &nft::Table, ruleset: &Ruleset) -> 
         handle: table.handle,
         dormant: table.flags & DORMANT != 0,
         owner: table.owner,
-        chains: ruleset.chains.iter().filter(|chain| of(chain.family, &chain.table)).count() as u64,
-        rules: ruleset.rules.iter().filter(|rule| of(rule.family, &rule.table)).count() as u64,
+        chains: chains().count() as u64,
+        rules: chains().map(|(_, rules)| rules).sum(),
         sets: ruleset.names.sets().filter(|set| of(set.family, &set.table)).count() as u64,
     }
 }
@@ -128,9 +130,8 @@ fn joined(names: &[Vec<u8>]) -> Option<Text> {
     (!names.is_empty()).then(|| Text::from(names.join(", ")))
 }
 
-pub(super) fn chain_row(netns: &Text, chain: &Chain, ruleset: &Ruleset) -> NftChainRow {
+pub(super) fn chain_row(netns: &Text, chain: &Chain, rules: u64) -> NftChainRow {
     const DROP: u32 = 0;
-    let of = |rule: &&Rule| rule.family == chain.family && rule.table == chain.table && rule.chain == chain.name;
     NftChainRow {
         netns: netns.clone(),
         family: chain.family.into(),
@@ -142,7 +143,7 @@ pub(super) fn chain_row(netns: &Text, chain: &Chain, ruleset: &Ruleset) -> NftCh
         priority: chain.hook.as_ref().map(|place| place.priority.into()),
         devices: chain.hook.as_ref().and_then(|place| joined(&place.devices)),
         policy: chain.policy.map(|policy| Text::from(if policy == DROP { "drop" } else { "accept" })),
-        rules: ruleset.rules.iter().filter(of).count() as u64,
+        rules,
         packets: chain.counted.map(|(packets, _)| packets),
         bytes: chain.counted.map(|(_, bytes)| bytes),
     }
