@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use netglance::collect::{Batch, COLLECTORS, Cx, Wants};
-use netglance::model::{Mono, Owners, Timestamp};
+use netglance::model::{Demand, Mono, Owners, Timestamp};
 use netglance::source::conntrack::flow;
 use netglance::source::file::Roots;
 use netglance::source::netlink::attr::{push, push_nested};
@@ -150,7 +150,8 @@ fn main() -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{:<16} {:>24} {:>10} {:>10}", "table", "rows or state", "wall ms", "cpu ms")?;
     measure("(floor)", rounds, floor)?;
     let before = resident()?;
-    let (wants, owners, roots) = (Wants::default(), Owners::default(), Roots::live());
+    let (owners, roots) = (Owners::default(), Roots::live());
+    let wants = Wants::union(&[Demand::table("conntrack_flow")]);
     for entry in COLLECTORS.iter().filter(|entry| entry.name.starts_with("conntrack")) {
         let mut collector = (entry.make)();
         measure(entry.name, rounds, || {

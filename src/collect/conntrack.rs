@@ -192,47 +192,41 @@ fn sum(rows: &[CpuCounters]) -> Counters {
     rows.split_first().map_or_else(Counters::default, |(first, rest)| rest.iter().fold(first.counters, add))
 }
 
+/// A row with columns of its own and those of the counters, which are the same in both tables.
+macro_rules! counted {
+    ($row:ident, $counters:expr, { $($own:tt)* }) => {{
+        let [found, invalid, insert, insert_failed, drop, early_drop, error, search_restart, clash_resolve, chaintoolong] =
+            $counters;
+        $row {
+            found,
+            invalid,
+            insert,
+            insert_failed,
+            drop,
+            early_drop,
+            error,
+            search_restart,
+            clash_resolve,
+            chaintoolong,
+            $($own)*
+        }
+    }};
+}
+
 fn row(netns: &Text, health: &Health, until_full: Option<f64>, counters: Counters) -> ConntrackRow {
-    let [found, invalid, insert, insert_failed, drop, early_drop, error, search_restart, clash_resolve, chaintoolong] =
-        counters;
-    ConntrackRow {
+    counted!(ConntrackRow, counters, {
         netns: netns.clone(),
         count: health.count,
         max: health.max,
         until_full,
         buckets: health.buckets,
-        found,
-        invalid,
-        insert,
-        insert_failed,
-        drop,
-        early_drop,
-        error,
-        search_restart,
-        clash_resolve,
-        chaintoolong,
         accounting: health.accounting,
         timestamps: health.timestamps,
-    }
+    })
 }
 
-fn cpu_row(netns: &Text, counters: &CpuCounters) -> ConntrackCpuRow {
-    let [found, invalid, insert, insert_failed, drop, early_drop, error, search_restart, clash_resolve, chaintoolong] =
-        counters.counters;
-    ConntrackCpuRow {
-        netns: netns.clone(),
-        cpu: Text::from(counters.cpu.to_string()),
-        found,
-        invalid,
-        insert,
-        insert_failed,
-        drop,
-        early_drop,
-        error,
-        search_restart,
-        clash_resolve,
-        chaintoolong,
-    }
+fn cpu_row(netns: &Text, cpu: &CpuCounters) -> ConntrackCpuRow {
+    counted!(ConntrackCpuRow, cpu.counters, { netns: netns.clone(), cpu: Text::from(cpu.cpu.to_string()) })
 }
 
 /// How fast a count has grown lately: a mean in which what is older counts for less.

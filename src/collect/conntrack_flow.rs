@@ -2,7 +2,7 @@
 //!
 //! Only while somebody looks: the kernel walks its whole table for it. Connections are decoded where the kernel's message
 //! lies, and of very many only the busiest become rows, so that memory does not grow with what strangers open. A network
-//! namespace without connections is not asked.
+//! namespace without connections is not asked. Those that are expected are asked for on the same socket.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,6 +14,8 @@ use super::conntrack::not_loaded;
 use super::{Batch, Capabilities, Collect, Cx, Entry, Skip};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::bounded::Bounded;
+use crate::source::conntrack::expect::{Expectation, expectations};
 use crate::source::conntrack::flow::{self, Flow, Phase, status};
 use crate::source::conntrack::health::Count;
 use crate::source::file::Root;
@@ -22,8 +24,10 @@ use crate::source::netns::{self, Rooms};
 use crate::{label, table};
 
 mod busiest;
+pub mod expect;
 
 use busiest::Busiest;
+use expect::ConntrackExpectRow;
 
 label! {
     /// State of a connection of TCP or SCTP.
@@ -174,7 +178,7 @@ table! {
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
     name: "conntrack_flow",
-    tables: &[ConntrackFlowRow::TABLE],
+    tables: &[ConntrackFlowRow::TABLE, ConntrackExpectRow::TABLE],
     interval: Duration::from_secs(2),
     // the kernel walks every connection, and there may be a million
     blocks: true,
@@ -182,7 +186,7 @@ pub const ENTRY: Entry = Entry {
     make: || Box::<FlowCollector>::default(),
 };
 
-/// Connections that become rows.
+/// Connections that become rows, and as many that are expected.
 const MAX_ROWS: usize = 1 << 14;
 
 /// What is read from in a network namespace.
@@ -205,13 +209,45 @@ struct FlowCollector {
     others: Rooms<Room>,
     busiest: Busiest,
     /// Ends of the last sample, which the kernel counts down in whole seconds.
-    expires: HashMap<(Text, u32), Timestamp>,
+    expires: Ends,
+    /// The same of those that are expected.
+    expected: Ends,
 }
+
+/// When what has a number in a network namespace ends.
+type Ends = HashMap<(Text, u32), Timestamp>;
 
 impl Default for FlowCollector {
     fn default() -> Self {
         let (others, busiest) = (Rooms::default(), Busiest::new(MAX_ROWS));
-        Self { own: None, others, busiest, expires: HashMap::new() }
+        Self { own: None, others, busiest, expires: HashMap::new(), expected: HashMap::new() }
+    }
+}
+
+/// One look at all network namespaces.
+struct Look<'a> {
+    /// Of those that were looked at.
+    names: Vec<Text>,
+    flows: Option<&'a mut Busiest>,
+    expected: Option<Bounded<(usize, Expectation)>>,
+}
+
+impl Look<'_> {
+    fn take(&mut self, netns: Text, socket: &mut Socket) -> Result<(), Error> {
+        let place = self.names.len();
+        self.names.push(netns);
+        if let Some(busiest) = &mut self.flows {
+            busiest.add(place, |give| all(socket, give))?;
+        }
+        if let Some(expected) = &mut self.expected {
+            let before = expected.mark();
+            let taken = expectations(socket, |expectation| match expectation {
+                Some(expectation) => expected.push((place, expectation)),
+                None => expected.back_to(before),
+            });
+            taken.inspect_err(|_| expected.back_to(before))?;
+        }
+        Ok(())
     }
 }
 
@@ -220,30 +256,32 @@ impl Collect for FlowCollector {
         if !cx.roots.live {
             return Err(Skip::absent("connections are asked over netlink, which a recorded tree has not"));
         }
-        let (mut names, busiest) = (Vec::new(), &mut self.busiest);
+        let wants = |table| cx.wants.table(table).is_some();
+        let flows = wants(ConntrackFlowRow::TABLE).then_some(&mut self.busiest);
+        let expected = wants(ConntrackExpectRow::TABLE).then(|| Bounded::new(MAX_ROWS));
+        let mut look = Look { names: Vec::new(), flows, expected };
         if cx.roots.netns.has_host() {
-            names.push(netns::host());
             let mut room = self.own.take().map_or_else(Room::open, Ok).map_err(not_loaded)?;
-            busiest.add(0, |give| all(&mut room.socket, give)).map_err(refused)?;
+            look.take(netns::host(), &mut room.socket).map_err(refused)?;
             self.own = Some(room);
         }
         let troubles = self.others.read(&cx.roots.netns, Room::open, |netns, room| {
-            if room.count.read()? == 0 {
-                return Ok(());
-            }
-            names.push(netns.clone());
-            busiest.add(names.len() - 1, |give| all(&mut room.socket, give))
+            if room.count.read()? == 0 { Ok(()) } else { look.take(netns.clone(), &mut room.socket) }
         });
-        let (flows, left_out) = busiest.finish();
-        let rows: Vec<_> =
-            flows.iter().filter_map(|(place, flow)| Some(self.row(names.get(*place)?, flow, cx.time))).collect();
-        let ends = rows.iter().filter_map(|row| Some(((row.netns.clone(), row.id), row.expires?)));
-        self.expires = ends.collect();
-        out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, "connections that carry less");
-        if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
-            out.partly(ConntrackFlowRow::TABLE, &not_counted());
+        let Look { names, flows, expected } = look;
+        if let Some((flows, left_out)) = flows.map(Busiest::finish) {
+            out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, "connections that carry less");
+            let rows = self.rows(&names, &flows, cx.time);
+            if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
+                out.partly(ConntrackFlowRow::TABLE, &not_counted());
+            }
+            out.push_netns(cx, rows, &troubles)?;
         }
-        out.push_netns(cx, rows, &troubles)
+        if let Some(expected) = expected {
+            out.left_out(ConntrackExpectRow::TABLE, expected.left_out(), MAX_ROWS, "expected connections");
+            out.push_netns(cx, self.expected_rows(&names, expected.kept(), cx.time), &troubles)?;
+        }
+        Ok(())
     }
 }
 
@@ -265,6 +303,29 @@ fn not_counted() -> Skip {
 }
 
 impl FlowCollector {
+    fn rows(&mut self, names: &[Text], flows: &[(usize, Flow)], now: Timestamp) -> Vec<ConntrackFlowRow> {
+        let rows: Vec<_> =
+            flows.iter().filter_map(|(place, flow)| Some(self.row(names.get(*place)?, flow, now))).collect();
+        self.expires = rows.iter().filter_map(|row| Some(((row.netns.clone(), row.id), row.expires?))).collect();
+        rows
+    }
+
+    fn expected_rows(
+        &mut self,
+        names: &[Text],
+        expected: &[(usize, Expectation)],
+        now: Timestamp,
+    ) -> Vec<ConntrackExpectRow> {
+        let row = |(place, expectation): &(usize, Expectation)| {
+            let netns = names.get(*place)?;
+            let before = self.expected.get(&(netns.clone(), expectation.id)).copied();
+            Some(expect::row(netns, expectation, now, before))
+        };
+        let rows: Vec<_> = expected.iter().filter_map(row).collect();
+        self.expected = rows.iter().map(|row| ((row.netns.clone(), row.id), row.expires)).collect();
+        rows
+    }
+
     fn row(&self, netns: &Text, flow: &Flow, now: Timestamp) -> ConntrackFlowRow {
         let end = flow.timeout.map(|left| Timestamp(now.0.saturating_add(i64::from(left) * 1_000_000_000)));
         let before = self.expires.get(&(netns.clone(), flow.id)).copied();

@@ -1,6 +1,7 @@
 //! Tracked connections: `conntrack` and `sysctl`.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use rustix::net::sockopt::Timeout;
@@ -339,5 +340,85 @@ fn root_of_very_many_connections_the_busiest_have_rows_and_the_others_are_counte
         let left_out = format!("{} connections that carry less are left out", usize::from(MANY) - ROWS);
         let told = table.partly();
         assert!(told.iter().any(|reason| reason.starts_with(&left_out)), "{told:?}");
+    });
+}
+
+/// A helper for FTP on its port.
+const FTP: &str = "
+table inet f {
+  ct helper ftp { type \"ftp\" protocol tcp; }
+  chain out {
+    type filter hook output priority 0
+    tcp dport 21 ct helper set \"ftp\"
+  }
+}
+";
+
+/// A connection to a server of FTP in which this is said.
+fn says(host: &str, command: &str) -> [TcpStream; 2] {
+    let server = TcpListener::bind((host, 21)).unwrap();
+    let mut client = TcpStream::connect((host, 21)).unwrap();
+    let (mut answers, _) = server.accept().unwrap();
+    let mut said = [0; 100];
+    answers.write_all(b"220 ready\r\n").unwrap();
+    assert!(client.read(&mut said).unwrap() > 0);
+    for line in ["USER x", command] {
+        client.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        assert!(answers.read(&mut said).unwrap() > 0);
+    }
+    [client, answers]
+}
+
+/// What `conntrack` says of expected connections, by the port at which they are.
+fn expected_facts() -> Facts {
+    let mut facts = Facts::default();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    for (family, width) in [("ipv4", "255.255.255.255"), ("ipv6", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")] {
+        for line in conntrack(&format!("-L expect -f {family}")).lines() {
+            // `sport` and `dport` stand there three times: of what is expected, of the mask and of the master
+            let values = |name: &str| -> Vec<&str> {
+                line.split_whitespace().filter_map(|word| word.strip_prefix(name)?.strip_prefix('=')).collect()
+            };
+            let port = |name: &str, place: usize| values(name)[place].parse::<f64>().unwrap();
+            let key = values("dport")[0];
+            assert_eq!((values("mask-src"), port("sport", 1)), (vec![width], 0.0), "{line}");
+            facts.text(key, "protocol", if values("proto") == ["6"] { "tcp" } else { "?" });
+            for (column, name) in [
+                ("source", "src"),
+                ("destination", "dst"),
+                ("source_mask", "mask-src"),
+                ("destination_mask", "mask-dst"),
+                ("master_source", "master-src"),
+                ("master_destination", "master-dst"),
+                ("helper", "helper"),
+            ] {
+                facts.text(key, column, values(name)[0]);
+            }
+            facts.missing(key, "source_port");
+            facts.number(key, "master_source_port", port("sport", 2));
+            facts.number(key, "master_destination_port", port("dport", 2));
+            facts.number(key, "class", port("class", 0));
+            let left: f64 = line.split_whitespace().next().unwrap().parse().unwrap();
+            facts.between(key, "expires", now + left - 1.5, now + left + 1.5);
+            // it does not write what is not so
+            facts.missing(key, "flags");
+            facts.number(key, "zone", 0.0);
+        }
+    }
+    facts
+}
+
+#[test]
+fn root_connections_that_a_helper_expects_are_what_conntrack_says() {
+    in_own_network(|| {
+        said("sh", &["-c", &format!("nft -f - <<'END'\n{FTP}\nEND")]);
+        let commands =
+            [("127.0.0.1", "PORT 127,0,0,1,20,5"), ("127.0.0.1", "PORT 127,0,0,1,20,6"), ("::1", "EPRT |2|::1|5282|")];
+        let _open = commands.map(|(host, command)| says(host, command));
+        let mut table = Parity::of("conntrack_expect", &["destination_port"]).wanting(&[], &[]);
+        table.agrees(expected_facts);
+        table.left_out(&["destination_port", "function", "id", "netns"]);
+        assert_eq!(table.keys().into_iter().collect::<Vec<_>>(), ["5125", "5126", "5282"]);
+        assert_eq!(expected_facts().rows(), 3);
     });
 }

@@ -211,7 +211,7 @@ fn inner(nest: Attribute<'_>, kind: u16) -> Result<Option<Attribute<'_>>, Malfor
 }
 
 /// `CTA_TUPLE_*`; `None` where the addresses are not IP.
-fn tuple(nest: Attribute<'_>) -> Result<Option<Tuple>, Malformed> {
+pub(super) fn tuple(nest: Attribute<'_>) -> Result<Option<Tuple>, Malformed> {
     let (mut source, mut destination, mut protocol, mut zone) = (None, None, None, None);
     let (mut ports, mut icmp) = ((None, None), None::<Icmp>);
     for attribute in nest.nested() {
