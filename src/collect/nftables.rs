@@ -131,13 +131,19 @@ table! {
         /// Packets that its counter has seen.
         Counter(Packets) packets: Option<u64>,
         /// Bytes of those.
-        Counter(Bytes) bytes: Option<u64> { top: true },
+        Counter(Bytes) bytes: Option<u64> { top: true, traffic: true },
         /// Time since it was reached last, where it has a `last` expression and was reached.
         Gauge(Seconds) idle: Option<f64> { wide: true },
         /// What its author has written beside it.
         Text(None) comment: Option<Text> { wide: true },
         /// The rule.
         Text(None) rule: Text { label: true, last: true },
+    }
+    derived {
+        /// Packets that its counter has seen in all.
+        hits(Packets) = "total(packets)" { title: Some("packets"), wide: true },
+        /// Bytes that its counter has seen in all.
+        carried(Bytes) = "total(bytes)" { title: Some("bytes"), wide: true, traffic: true },
     }
 }
 
@@ -191,7 +197,7 @@ table! {
         /// Packets that it has counted.
         Counter(Packets) packets: u64,
         /// Bytes of those packets.
-        Counter(Bytes) bytes: u64 { top: true },
+        Counter(Bytes) bytes: u64 { top: true, traffic: true },
     }
 }
 

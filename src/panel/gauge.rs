@@ -18,7 +18,7 @@ const WITH_PAST: u16 = 44;
 /// # Errors
 /// The body that says why there is none.
 pub(super) fn single(cx: &Cx<'_>, table: &Table) -> Result<Arc<View>, Body> {
-    cx.views.get(&table.name).filter(|view| !view.is_empty()).ok_or_else(|| pick::why(cx, table))
+    cx.views.get(&table.name).filter(|view| !view.is_empty()).ok_or_else(|| pick::why(cx, table, pick::NONE))
 }
 
 /// Label, bar, number, and the past where there is room.

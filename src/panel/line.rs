@@ -75,6 +75,30 @@ pub(super) fn cut(words: &str, room: u16) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The lines of words, broken between them at `room` cells, and within one that is longer.
+pub(super) fn wrap(words: &str, room: u16) -> Vec<String> {
+    let room = room.max(1);
+    let mut lines: Vec<String> = Vec::new();
+    for word in words.split_whitespace() {
+        match lines.last_mut() {
+            Some(last) if cells(last) + 1 + cells(word) <= room => {
+                last.push(' ');
+                last.push_str(word);
+                continue;
+            }
+            _ => lines.push(String::new()),
+        }
+        for ch in word.chars() {
+            let wide = u16::try_from(ch.width().unwrap_or(0)).unwrap_or(0);
+            if lines.last().is_some_and(|last| !last.is_empty() && cells(last) + wide > room) {
+                lines.push(String::new());
+            }
+            lines.last_mut().into_iter().for_each(|last| last.push(ch));
+        }
+    }
+    lines
+}
+
 /// Cuts a path to `room` cells at its start, because its end tells more.
 pub(super) fn cut_path(path: &str, room: u16) -> Cow<'_, str> {
     if cells(path) <= room || !path.starts_with('/') {

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use crate::model::{Demand, Level};
 
 mod alert;
+mod arrange;
 mod cores;
 mod cpu;
 mod device;
 mod essential;
+mod firewall;
 pub mod fleet;
 mod gauge;
 mod header;
@@ -37,10 +39,11 @@ pub mod toggle;
 mod view;
 
 pub use alert::{Alert, all as alerts};
+pub use arrange::{Beside, Head, arrange, beside, flat, is_outlined, tone};
 pub use essential::{unknown, without};
 pub use header::{clock, demands as header_demands, header, local};
 pub use keys::{Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, grouping, scale, target, tree};
-pub use pick::why;
+pub use pick::{NONE, why};
 pub use toggle::{TOGGLES, Toggle};
 pub use view::{VIEWS, left_out};
 
@@ -67,6 +70,11 @@ pub static PANELS: &[PanelDef] = &[
     kernel::SOFTIRQS,
     kernel::PRESSURE,
     kernel::NUMA,
+    firewall::RULES,
+    firewall::RULE,
+    firewall::SETS,
+    firewall::COUNTERS,
+    firewall::QUOTAS,
 ];
 
 /// What a piece of text means; the theme decides how it looks.
@@ -169,6 +177,17 @@ pub struct TableSpec {
     pub sort: Vec<(usize, bool)>,
     /// Parent and child Id columns when rows can be shown as a tree.
     pub tree: Option<(usize, usize)>,
+    /// Whether rows stand under headings, in the order that these give them.
+    pub outlined: bool,
+    /// What is said where there is no row and nothing wrong.
+    pub none: &'static str,
+}
+
+impl TableSpec {
+    /// A table as it is without anybody's choice.
+    pub fn of(table: &'static str) -> Self {
+        Self { table, columns: Vec::new(), sort: Vec::new(), tree: None, outlined: false, none: NONE }
+    }
 }
 
 /// What a block holds.
@@ -285,6 +304,8 @@ pub struct Cx<'a> {
     pub settings: &'a Settings,
     /// Switches that Glances has as letters (`1` per CPU, `U` cumulative, `b` bits ...), by name.
     pub toggles: &'a std::collections::BTreeSet<&'static str>,
+    /// The selected row of each table.
+    pub picked: &'a std::collections::BTreeMap<&'static str, crate::model::Key>,
     /// Wall clock of this frame, for ages.
     pub now: crate::model::Timestamp,
 }

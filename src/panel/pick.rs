@@ -67,7 +67,7 @@ impl Pick {
 /// # Errors
 /// The body that says why there is nothing.
 pub(super) fn pick(cx: &Cx<'_>, table: &Table, busy: &[usize]) -> Result<Pick, Body> {
-    let view = cx.views.get(&table.name).filter(|view| !view.is_empty()).ok_or_else(|| why(cx, table))?;
+    let view = cx.views.get(&table.name).filter(|view| !view.is_empty()).ok_or_else(|| why(cx, table, NONE))?;
     let label = table.label_column();
     let mut rows = Vec::with_capacity(view.len());
     for row in 0..view.len() {
@@ -114,8 +114,11 @@ fn digits<'a>(text: &mut &'a str) -> &'a str {
     number.trim_start_matches('0')
 }
 
-/// Why a table has no rows: state, reason and hint of its collector in one line.
-pub fn why(cx: &Cx<'_>, table: &Table) -> Body {
+/// What is said where there is no row and nothing wrong.
+pub const NONE: &str = "none";
+
+/// Why a table has no rows: state, reason and hint of its collector in one line, or `none` where nothing is wrong.
+pub fn why(cx: &Cx<'_>, table: &Table, none: &str) -> Body {
     let Some(known) = cx.snapshot.get(&table.name) else {
         let there = cx.host.schema().iter().any(|one| one.name == table.name);
         let unknown = !there && matches!(cx.host.connection(), Connection::Live { .. } | Connection::Lost { .. });
@@ -130,7 +133,7 @@ pub fn why(cx: &Cx<'_>, table: &Table) -> Body {
     };
     let why = match (status.state, &known.now) {
         (State::Ok, None) => "waiting for the first sample".to_owned(),
-        (State::Ok, Some(_)) => "none".to_owned(),
+        (State::Ok, Some(_)) => none.to_owned(),
         (state, _) => {
             let mut why = state.name().to_owned();
             let reason = without_number(&status.reason);

@@ -35,11 +35,11 @@ fn demands() -> Vec<Demand> {
 
 fn build(cx: &Cx<'_>, space: Space) -> Block {
     let spec = TableSpec {
-        table: "process",
         columns: fitting(space.width),
         // what is idle is told apart by its memory
         sort: vec![(col!(ProcessRow, cpu), true), (col!(ProcessRow, rss), true)],
         tree: Some((col!(ProcessRow, parent), col!(ProcessRow, pid))),
+        ..TableSpec::of(&ProcessRow::TABLE.name)
     };
     Block {
         title: "Processes".into(),

@@ -12,6 +12,8 @@ pub struct Toggle {
     pub key: char,
     /// What it does, for the help.
     pub help: &'static str,
+    /// The table whose rows it is about, with what it does to them in a word or two, if it does nothing else.
+    pub of: Option<(&'static str, &'static str)>,
 }
 
 impl Toggle {
@@ -59,34 +61,55 @@ pub const FREE: &str = "free";
 pub const CLOCK: &str = "clock";
 /// Hides sparklines.
 pub const NO_SPARKLINES: &str = "no-sparklines";
+/// Rules as one list, the busiest first, instead of a tree.
+pub const HOTTEST: &str = "hottest-rules";
+/// Leaves out rules that nothing has hit.
+pub const WITHOUT_UNHIT: &str = "without-unhit";
+/// Leaves out rules that something has hit.
+pub const ONLY_UNHIT: &str = "only-unhit";
+/// Rules that drop above all others.
+pub const DROPS_FIRST: &str = "drops-first";
+
+const fn toggle(name: &'static str, key: char, help: &'static str) -> Toggle {
+    Toggle { name, key, help, of: None }
+}
+
+/// A switch of the rules of the packet filter.
+const fn rules(name: &'static str, key: char, word: &'static str, help: &'static str) -> Toggle {
+    Toggle { name, key, help, of: Some(("nft_rule", word)) }
+}
 
 /// Every switch, in the order of the help.
 pub static TOGGLES: &[Toggle] = &[
-    Toggle { name: "network", key: 'n', help: "show or hide network" },
-    Toggle { name: "disks", key: 'd', help: "show or hide disks" },
-    Toggle { name: "mounts", key: 'f', help: "show or hide mounts" },
-    Toggle { name: "sensors", key: 's', help: "show or hide sensors" },
-    Toggle { name: "alerts", key: 'l', help: "show or hide what is over a threshold" },
-    Toggle { name: "processes", key: 'z', help: "show or hide processes" },
-    Toggle { name: "raid", key: 'R', help: "show or hide RAID" },
-    Toggle { name: "gpu", key: 'G', help: "show or hide GPUs" },
-    Toggle { name: "interrupts", key: 'Q', help: "show or hide interrupts" },
-    Toggle { name: "sockets", key: 'K', help: "show or hide sockets" },
-    Toggle { name: "addresses", key: 'I', help: "show or hide addresses" },
-    Toggle { name: CLOCK, key: 'N', help: "show or hide the time of day" },
-    Toggle { name: LEFT_SIDE, key: '2', help: "show or hide the left side" },
-    Toggle { name: QUICK_LOOK, key: '3', help: "show or hide quick look" },
-    Toggle { name: FULL_QUICK_LOOK, key: '4', help: "quick look alone in the top row" },
-    Toggle { name: TOP_ROW, key: '5', help: "show or hide the top row" },
-    Toggle { name: PER_CPU, key: '1', help: "one line for each CPU" },
-    Toggle { name: SHARE_OF_ALL, key: '0', help: "CPU% of processes: of all CPUs or of one" },
-    Toggle { name: BITS, key: 'b', help: "traffic in bits or bytes" },
-    Toggle { name: COMBINED, key: 'T', help: "received and sent as one number" },
-    Toggle { name: CUMULATIVE, key: 'U', help: "totals or rates of traffic" },
-    Toggle { name: OPERATIONS, key: 'B', help: "disk operations or bytes" },
-    Toggle { name: LATENCY, key: 'L', help: "disk latency or bytes" },
-    Toggle { name: FREE, key: 'F', help: "free or used space of mounts" },
-    Toggle { name: NO_SPARKLINES, key: 'S', help: "show or hide sparklines" },
+    toggle("network", 'n', "show or hide network"),
+    toggle("disks", 'd', "show or hide disks"),
+    toggle("mounts", 'f', "show or hide mounts"),
+    toggle("sensors", 's', "show or hide sensors"),
+    toggle("alerts", 'l', "show or hide what is over a threshold"),
+    toggle("processes", 'z', "show or hide processes"),
+    toggle("raid", 'R', "show or hide RAID"),
+    toggle("gpu", 'G', "show or hide GPUs"),
+    toggle("interrupts", 'Q', "show or hide interrupts"),
+    toggle("sockets", 'K', "show or hide sockets"),
+    toggle("addresses", 'I', "show or hide addresses"),
+    toggle(CLOCK, 'N', "show or hide the time of day"),
+    toggle(LEFT_SIDE, '2', "show or hide the left side"),
+    toggle(QUICK_LOOK, '3', "show or hide quick look"),
+    toggle(FULL_QUICK_LOOK, '4', "quick look alone in the top row"),
+    toggle(TOP_ROW, '5', "show or hide the top row"),
+    toggle(PER_CPU, '1', "one line for each CPU"),
+    toggle(SHARE_OF_ALL, '0', "CPU% of processes: of all CPUs or of one"),
+    toggle(BITS, 'b', "traffic in bits or bytes"),
+    toggle(COMBINED, 'T', "received and sent as one number"),
+    toggle(CUMULATIVE, 'U', "totals or rates of traffic"),
+    toggle(OPERATIONS, 'B', "disk operations or bytes"),
+    toggle(LATENCY, 'L', "disk latency or bytes"),
+    toggle(FREE, 'F', "free or used space of mounts"),
+    toggle(NO_SPARKLINES, 'S', "show or hide sparklines"),
+    rules(HOTTEST, 'H', "hottest", "rules of the firewall as one list, the busiest first, or as a tree"),
+    rules(WITHOUT_UNHIT, 'X', "hide unhit", "leave out rules that nothing has hit"),
+    rules(ONLY_UNHIT, 'O', "only unhit", "only rules that nothing has hit: what could be cleaned up"),
+    rules(DROPS_FIRST, 'Y', "drops on top", "rules that drop or reject above all others"),
 ];
 
 #[cfg(test)]

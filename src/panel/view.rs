@@ -12,6 +12,7 @@ pub static VIEWS: &[ViewDef] = &[
     ViewDef { name: "network", title: "Network", layout: network },
     ViewDef { name: "storage", title: "Storage", layout: storage },
     ViewDef { name: "cpu", title: "CPU", layout: cpu },
+    ViewDef { name: "firewall", title: "Firewall", layout: firewall },
 ];
 
 /// Cells of width from which lists stand beside processes instead of above them.
@@ -137,6 +138,23 @@ fn cpu(cx: &Cx<'_>, width: u16, height: u16) -> Node {
         parts.push((Size::Fixed(lower), even(Node::Row, &names)));
     }
     visible(cx, Node::Column(parts))
+}
+
+fn firewall(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let named = with_rows(cx, &[], &["sets", "counters", "quotas"]);
+    let rules = (Size::Weight(2), Node::Panel("rules"));
+    let node = if width >= WIDE {
+        let lists = stack(cx, &named, height / 2);
+        let mut right = vec![(Size::Weight(1), Node::Panel("rule"))];
+        right.extend((!named.is_empty()).then_some((Size::Weight(1), lists)));
+        Node::Row(vec![rules, (Size::Weight(1), Node::Column(right))])
+    } else {
+        let lower = tallest(cx, &named).min(height / 4);
+        let mut parts = vec![rules];
+        parts.extend((lower > FRAME + 1).then(|| (Size::Fixed(lower), even(Node::Row, &named))));
+        Node::Column(parts)
+    };
+    visible(cx, node)
 }
 
 /// Largest screen that a view is arranged for.

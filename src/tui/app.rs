@@ -1,6 +1,6 @@
 //! What does the dashboard know at any moment, and what does it ask of the host?
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::settings::Settings;
 use super::table_paint::Placed;
 use super::table_view::TableView;
 use super::theme::{Ability, Theme};
-use crate::model::{Behind, Connection, Demand, Host, Level, Style, Table, Timestamp, unit};
+use crate::model::{Behind, Connection, Demand, Host, Key, Level, Style, Table, Timestamp, unit};
 use crate::panel::{self, Node, PANELS, TOGGLES, VIEWS, Views as _};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
@@ -67,6 +67,8 @@ pub(super) struct App {
     /// Whether the terminal shows no more than ASCII, whatever the settings say.
     ascii: bool,
     pub(super) toggles: BTreeSet<&'static str>,
+    /// The selected row of each table, as drawn last.
+    pub(super) picked: BTreeMap<&'static str, Key>,
     pub(super) page: Page,
     pub(super) tables: HashMap<String, TableView>,
     pub(super) cache: Cache,
@@ -151,6 +153,7 @@ impl App {
             ability,
             ascii,
             toggles,
+            picked: BTreeMap::new(),
             page,
             tables: HashMap::new(),
             cache: Cache::default(),
@@ -273,7 +276,7 @@ impl App {
     pub(super) fn writing(&self) -> Reader<'_> {
         let scale = panel::scale(&self.cx());
         let (levels, show) = (&*self.config.levels, &self.config.show);
-        Reader { style: self.style(), levels, show, now: self.now(), scale, past: None }
+        Reader { style: self.style(), levels, show, now: self.now(), scale, beside: None }
     }
 
     /// The host whose past is shown.
@@ -332,6 +335,7 @@ impl App {
             style: self.style(),
             settings: &self.config.show,
             toggles: &self.toggles,
+            picked: &self.picked,
             now: self.now(),
         }
     }

@@ -4,7 +4,7 @@
 
 use super::table_view::TableView;
 use crate::model::{Cell, Column, Kind, Level, Style, Timestamp, Type, Unit, Writing};
-use crate::panel::{Item, Role, Scale};
+use crate::panel::{Beside, Role, Scale};
 use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
 
@@ -33,8 +33,8 @@ pub struct Reader<'a> {
     pub now: Timestamp,
     /// A column that is shown as a part of something larger.
     pub scale: Option<Scale>,
-    /// Tells the past of a column of a row in so many cells.
-    pub past: Option<&'a dyn Fn(usize, (usize, u16)) -> Item>,
+    /// What stands before the numbers of a column.
+    pub beside: Option<&'a Beside<'a>>,
 }
 
 impl Reader<'_> {
@@ -79,7 +79,9 @@ pub fn write(view: &View, row: usize, position: usize, reader: &Reader<'_>) -> W
         return Written { text: "?".to_owned(), role: Role::Muted };
     }
     let level = reader.levels.level(view, row, position);
-    write_cell(view, position, column, view.cell(row, position), level, reader)
+    let written = write_cell(view, position, column, view.cell(row, position), level, reader);
+    let tone = crate::panel::tone(view, row, position).filter(|_| written.role == Role::Plain);
+    Written { role: tone.unwrap_or(written.role), ..written }
 }
 
 /// Writes a cell of a line that may stand for several rows.

@@ -186,7 +186,7 @@ fn more(app: &App, view: &View, row: usize, other: &'static Table, room: usize) 
     match rows {
         Some((rows, own)) if !own.is_empty() => listed(&rows, &own, &app.writing(), room),
         Some((rows, _)) if !rows.is_empty() => vec![plain("waiting for the host".to_owned(), Role::Muted)],
-        _ => match crate::panel::why(&app.cx(), other) {
+        _ => match crate::panel::why(&app.cx(), other, crate::panel::NONE) {
             Body::Empty { why, .. } => wrap(&why, room).into_iter().map(|words| plain(words, Role::Muted)).collect(),
             _ => Vec::new(),
         },

@@ -84,7 +84,7 @@ fn value(column: &crate::model::Column, text: &str, grown: bool) -> Value {
 struct Recorded(Arc<Snapshot>);
 
 /// The tables of the host: a new one changes no frame.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 35] = [
     "host",
     "cpu",
     "load",
@@ -111,6 +111,15 @@ const NAMES: [&str; 26] = [
     "process_file",
     "process_thread",
     "collector",
+    "nft_table",
+    "nft_chain",
+    "nft_rule",
+    "nft_set",
+    "nft_counter",
+    "nft_quota",
+    "conntrack",
+    "conntrack_cpu",
+    "conntrack_flow",
 ];
 
 fn schema() -> &'static [&'static Table] {

@@ -36,8 +36,8 @@ pub(super) fn strip(app: &mut App, buffer: &mut Buffer, area: Rect) {
 /// Begins at a row of a table.
 fn show(app: &mut App, table: &str, key: Key) {
     let Some(table) = app.table(table) else { return };
-    let spec = TableSpec { table: &table.name, columns: Vec::new(), sort: Vec::new(), tree: None };
-    let state = super::screen::first_state(app, table, &spec);
+    let spec = TableSpec::of(&table.name);
+    let state = super::framed::first_state(app, table, &spec);
     app.tables.insert(table.name.to_string(), TableView { selected: Some(key), reveal: true, ..state });
     app.go(Page::Table(&table.name));
     app.home = Some(app.page.clone());

@@ -8,6 +8,7 @@ use super::keymap::Act;
 use super::overlay::Overlay;
 use super::pane;
 use super::save::What;
+use super::table_view::OnLine;
 use super::theme::Theme;
 use crate::model::{Action, Level};
 use crate::panel::{LATER, SORTS, TOGGLES, Target, VIEWS, Views as _};
@@ -221,10 +222,13 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
         Act::End => state.select(&view, state.rows.len().saturating_sub(1)),
         Act::Left => state.left = state.left.saturating_sub(1),
         Act::Right => state.left = (state.left + 1).min(256),
+        // the order of a column is that of a list
+        Act::SortLeft | Act::SortRight | Act::SortNext | Act::Reverse if state.outlined => flatten(app, table),
         Act::SortLeft => state.sort_beside(schema, -1),
         Act::SortRight | Act::SortNext => state.sort_beside(schema, 1),
         Act::Reverse => state.reverse(),
         Act::LongCommand => (state.long, state.left) = (!state.long, 0),
+        Act::Tree if crate::panel::is_outlined(table) => flatten(app, table),
         Act::Tree => {
             state.tree = if state.tree.is_some() { None } else { crate::panel::tree(table) };
             state.grouping = None;
@@ -237,17 +241,29 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
         }
         Act::Columns => app.overlay = Overlay::Columns(0),
         Act::Enter | Act::Extended => return open(app, act),
-        Act::Graph => {
-            let column = state.sort.first().map_or(0, |(column, _)| *column);
-            let column = super::graph::beside(schema, column, 0);
-            match state.selected.clone() {
-                Some(key) => app.overlay = Overlay::Graph { table, key, column, cursor: 0, zoom: 0 },
-                None => app.say("select a row first", Level::Careful),
-            }
-        }
+        Act::Graph => graph(app),
         _ => {}
     }
     Outcome::Done
+}
+
+/// Opens the past of the sorted column of the selected row.
+fn graph(app: &mut App) {
+    let Some((table, view, state)) = app.focus() else { return };
+    let column = state.sort.first().map_or(0, |(column, _)| *column);
+    let column = super::graph::beside(view.table(), column, 0);
+    match state.selected.clone() {
+        Some(key) => app.overlay = Overlay::Graph { table, key, column, cursor: 0, zoom: 0 },
+        None => app.say("select a row first", Level::Careful),
+    }
+}
+
+/// Makes one list of rows that stand under headings, or puts them back.
+fn flatten(app: &mut App, table: &str) {
+    let flat = crate::panel::flat(table);
+    if let Some(at) = TOGGLES.iter().position(|toggle| Some(toggle.name) == flat) {
+        switch(app, at);
+    }
 }
 
 /// Opens what is known of the selected row; of a process at the top when none is selected.
@@ -429,8 +445,18 @@ fn click(app: &mut App, mouse: MouseEvent) {
     let Some(view) = app.cache.get(spot.table) else { return };
     let Some(state) = app.tables.get_mut(&spot.key) else { return };
     match (by, line.checked_sub(1), column) {
-        (0, None, Some(column)) => state.sort_by(view.table(), column),
-        (0, Some(line), _) => state.select(&view, state.top + line),
+        (0, None, Some(column)) => {
+            state.sort_by(view.table(), column);
+            let (outlined, table) = (state.outlined, spot.table);
+            if outlined {
+                flatten(app, table);
+            }
+        }
+        (0, Some(line), _) => {
+            if let OnLine::Row(at) = state.on_line(state.top + line) {
+                state.select(&view, at);
+            }
+        }
         (by, ..) => state.scroll(by),
     }
 }

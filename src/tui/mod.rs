@@ -16,6 +16,7 @@ mod explore;
 #[cfg(test)]
 mod far;
 pub mod frame;
+mod framed;
 #[cfg(test)]
 mod frames;
 mod graph;
@@ -30,6 +31,8 @@ pub mod paint;
 mod palette;
 mod pane;
 mod past;
+#[cfg(test)]
+mod rules;
 mod run;
 mod save;
 mod screen;

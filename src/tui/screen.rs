@@ -6,20 +6,16 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use super::app::{App, Page, Spot};
-use super::cell::Reader;
+use super::app::{App, Page};
+use super::framed::{framed_table, partly};
 use super::keymap::Act;
 use super::overlay::Overlay;
 use super::paint::{self, put};
 use super::pane::{self, Pane};
 use super::stale;
-use super::table_paint;
-use super::table_view::TableView;
 use super::text::width;
-use crate::model::{Level, State, Table};
-use crate::panel::{Body, Item, Line, Node, Role, Size, Space, TOGGLES, TableSpec, VIEWS, Views as _, toggle};
-use crate::store::query::Order;
-use crate::store::rate::View;
+use crate::model::Level;
+use crate::panel::{Body, Item, Line, Node, Role, Size, Space, TOGGLES, TableSpec, VIEWS, toggle};
 
 /// Draws everything into a fresh buffer of the app's size.
 pub(super) fn draw(app: &mut App) -> Buffer {
@@ -86,7 +82,8 @@ pub(super) fn draw(app: &mut App) -> Buffer {
 /// A table alone; returns where it is.
 fn one_table(app: &mut App, buffer: &mut Buffer, mut body: Rect, name: &'static str) -> Rect {
     let sort = crate::panel::fleet::order(name);
-    let spec = TableSpec { table: name, columns: Vec::new(), sort, tree: None };
+    let outlined = crate::panel::flat(name).is_some_and(|flat| !app.toggles.contains(flat));
+    let spec = TableSpec { sort, outlined, ..TableSpec::of(name) };
     let title = app.table(name).map_or(name.to_owned(), |table| table.title().to_owned());
     let strip = match body.height {
         _ if app.fleet.is_none() => 0,
@@ -271,6 +268,9 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     let tables = !app.spots.is_empty();
     wanted.push((Act::NextView, "views"));
     wanted.extend(tables.then_some((Act::Filter, "filter")));
+    let here = |table: &str| app.spots.iter().any(|spot| spot.table == table);
+    let own = TOGGLES.iter().enumerate().filter_map(|(at, one)| Some((Act::Toggle(at), one.of?)));
+    wanted.extend(own.filter(|(_, (table, _))| here(table)).map(|(act, (_, word))| (act, word)));
     wanted.push((Act::Palette, "palette"));
     wanted.push((Act::Freeze, if app.past.is_frozen() { "go on" } else { "freeze" }));
     if app.past.is_frozen() {
@@ -360,7 +360,7 @@ fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
     let without = crate::panel::without(&app.cx(), def.name);
     let table = without.is_some() || matches!(block.body, Body::Table(_));
     if let Some((table, why)) = without {
-        let spec = TableSpec { table: &table.name, columns: Vec::new(), sort: Vec::new(), tree: None };
+        let spec = TableSpec::of(&table.name);
         let note = vec![Item::Text(why.into(), Role::Level(Level::Careful))];
         framed_table(app, buffer, area, &spec, def.name.to_owned(), (&block.title, &note));
     } else if let Body::Table(spec) = &block.body {
@@ -381,118 +381,6 @@ fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
     }
     let page = usize::from(room.height);
     app.panes.push(Pane { name: def.name, area, page, hidden: block.hidden, table });
-}
-
-fn framed_table(
-    app: &mut App,
-    buffer: &mut Buffer,
-    area: Rect,
-    spec: &TableSpec,
-    key: String,
-    (title, note): (&str, &Line),
-) {
-    let Some(table) = app.table(spec.table) else {
-        let line = vec![Item::Text(title.to_owned().into(), Role::Title)];
-        let inner = paint::frame(buffer, area, &line, "", &app.theme);
-        let body = Body::Empty { level: Level::Ok, why: crate::panel::unknown(spec.table) };
-        paint::body(buffer, inner, &body, &app.theme);
-        return;
-    };
-    let there = |columns: &[usize]| -> Vec<usize> {
-        columns.iter().copied().filter(|column| !app.host.lacks(&table.name, *column)).collect()
-    };
-    let columns = there(&spec.columns);
-    let mut state = app.tables.remove(&key).unwrap_or_else(|| first_state(app, table, spec));
-    let mut line = vec![Item::Text(title.to_owned().into(), Role::Title)];
-    let view = app.cache.get(spec.table).filter(|view| !view.is_empty());
-    if !state.chosen && !columns.is_empty() && state.columns != columns {
-        // another size has room for other columns
-        state.columns = columns;
-    }
-    if let Some(view) = &view {
-        state.refresh(view, &app.config.show);
-        line.push(Item::Text(format!(" {}", state.rows.len()).into(), Role::Value));
-    }
-    if let Some(filter) = &state.filter {
-        let of = view.as_ref().map_or(String::new(), |view| format!(" of {}", view.len()));
-        line.push(Item::Text(format!("{of}, filter {}", filter.text()).into(), Role::Accent));
-    }
-    if let Some(words) = arrangement(table, &state) {
-        line.push(Item::Text(words.into(), Role::Accent));
-    }
-    if view.is_some() && !note.is_empty() {
-        line.push(Item::Text("  ".into(), Role::Plain));
-        line.extend(note.iter().cloned());
-    }
-    if let Some(words) = partly(app, spec.table) {
-        line.push(Item::Text(words.into(), Role::Muted));
-    }
-    let page = usize::from(paint::inside(area).height.saturating_sub(1));
-    let hidden = state.rows.len().saturating_sub(page);
-    let mut right = paint::rest(state.top, hidden);
-    let old = stale::old(app, [spec.table]).filter(|_| view.is_some());
-    if let Some(old) = &old {
-        right = format!("{} {right}", stale::age(old.age));
-    }
-    let mut inner = paint::frame(buffer, area, &line, right.trim(), &app.theme);
-    let padded = paint::inside(area.intersection(buffer.area));
-    // the first column has the row's glyph, the last keeps away from the frame
-    inner.width = padded.right().saturating_sub(inner.x);
-    let placed = if let Some(view) = view {
-        rows(app, buffer, inner, &view, &mut state)
-    } else {
-        state.rows.clear();
-        paint::body(buffer, padded, &crate::panel::why(&app.cx(), table), &app.theme);
-        Vec::new()
-    };
-    if let Some(old) = old {
-        old.mark(app, buffer, area);
-    }
-    app.tables.insert(key.clone(), state);
-    app.spots.push(Spot { key, table: spec.table, area: inner, placed });
-}
-
-/// The rows of a table with what stands beside them.
-fn rows(app: &App, buffer: &mut Buffer, area: Rect, view: &View, state: &mut TableView) -> Vec<table_paint::Placed> {
-    let cx = app.cx();
-    state.past = crate::panel::fleet::past(&cx, &view.table().name, area.width);
-    let past = |row, place| crate::panel::fleet::spark(&cx, view, row, place);
-    table_paint::draw(buffer, area, view, state, &Reader { past: Some(&past), ..app.writing() }, &app.theme)
-}
-
-/// What some cells of a table lack, with what can be done about it rather than the errno.
-fn partly(app: &App, table: &str) -> Option<String> {
-    let status = &app.cache.snapshot().get(table).filter(|one| one.status.state == State::Ok)?.status;
-    let (what, why) = status.reason.split_once(": ")?;
-    Some(format!("  {what}: {}", if status.hint.is_empty() { why } else { &status.hint }))
-}
-
-/// How rows are arranged as far as headings do not tell it.
-fn arrangement(table: &Table, state: &TableView) -> Option<String> {
-    let programs = state.grouping.map(|_| ", programs".to_owned());
-    let sort = state.sort.first().filter(|(at, _)| !state.columns.contains(at)).and_then(|(at, order)| {
-        let mark = if *order == Order::Descending { '▼' } else { '▲' };
-        Some(format!(", by {}{mark}", table.columns.get(*at)?.title()))
-    });
-    let words: String = programs.into_iter().chain(sort).collect();
-    (!words.is_empty()).then_some(words)
-}
-
-/// A table that nobody has made anything of yet.
-pub(super) fn first_state(app: &App, table: &Table, spec: &TableSpec) -> TableView {
-    let mut columns = if spec.columns.is_empty() {
-        crate::panel::columns(spec.table).unwrap_or_default()
-    } else {
-        spec.columns.clone()
-    };
-    if let Some(by) = crate::browse::by(table) {
-        let rest = if columns.is_empty() { table.usual() } else { columns };
-        columns = std::iter::once(by).chain(rest.into_iter().filter(|column| *column != by)).collect();
-    }
-    let filter = app.first.as_ref().filter(|(name, _)| *name == spec.table).map(|(_, filter)| filter.clone());
-    let mut state = TableView { filter, ..TableView::new(table, columns, &spec.sort) };
-    state.columns.retain(|column| !app.host.lacks(&table.name, *column));
-    state
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use ratatui::style::Modifier;
 
 use super::cell::{Reader, Written, heading, is_right, least_width, write_line};
 use super::paint::{glyph, put, tint};
-use super::table_view::TableView;
+use super::table_view::{OnLine, TableView};
 use super::text::{cut, fit, from_cell, width};
 use super::theme::Theme;
 use crate::model::Level;
-use crate::panel::{Item, Role};
+use crate::panel::{Line, Role};
 use crate::store::query::Order;
 use crate::store::rate::View;
 
@@ -46,18 +46,9 @@ pub fn draw(
     }
     state.page = usize::from(area.height.saturating_sub(1)).max(1);
     state.clamp();
-    let bottom = (state.top + state.page).min(state.rows.len());
-    let visible: Vec<usize> = state.rows.get(state.top..bottom).unwrap_or_default().to_vec();
-    let written: Vec<Vec<Written>> = visible
-        .iter()
-        .map(|row| {
-            let mut cells: Vec<Written> =
-                state.columns.iter().map(|column| write_line(view, state, *row, *column, reader)).collect();
-            rename(view, state, *row, &mut cells, reader);
-            cells
-        })
-        .collect();
-    measure(view, state, &written);
+    let bottom = (state.top + state.page).min(state.lines());
+    let visible: Vec<Shown> = (state.top..bottom).filter_map(|line| shown(view, state, line, reader)).collect();
+    measure(view, state, &visible);
     let mut placed = place(area, view, state);
     if let Some(words) = hidden(state, &placed) {
         // what tells how many columns have no room does not lie over one that has
@@ -66,34 +57,67 @@ pub fn draw(
     }
     headings(buffer, area, view, state, &placed, theme);
     let selected = state.position(view);
-    for (i, (row, cells)) in visible.iter().zip(&written).enumerate() {
-        let y = area.y + 1 + i as u16;
-        if y >= area.bottom() {
-            break;
-        }
+    for (y, one) in (area.y + 1..area.bottom()).zip(&visible) {
         let line = Rect::new(area.x, y, area.width, 1);
-        let level = reader.levels.row_level(view, *row);
-        if level != Level::Ok {
-            put(buffer, area.x, y, 1, glyph(level), theme.level(level));
-        }
-        let depth = state.depth.get(state.top + i).copied().unwrap_or(0);
-        for one in &placed {
-            let Some(cell) = state.columns.iter().position(|c| *c == one.column).and_then(|at| cells.get(at)) else {
-                continue;
-            };
-            draw_cell(buffer, y, view, *one, cell, (state, depth), theme);
-            if let Some((past, place)) = reader.past.zip(state.past.filter(|(column, _)| *column == one.column))
-                && let Item::Spark { points, top, role, .. } = past(*row, place)
-            {
-                let cells = place.1.min(one.width);
-                super::paint::spark(buffer, Rect::new(one.x, y, cells, 1), &points, top, theme.bar(role));
+        match one {
+            Shown::Head(items) => {
+                super::paint::line(buffer, Rect { x: area.x + 1, width: area.width - 1, ..line }, items, theme);
             }
-        }
-        if selected == Some(state.top + i) {
-            tint(buffer, line, theme.selected());
+            Shown::Row { at, row, cells } => {
+                draw_row(buffer, line, view, (*at, *row, cells), (&placed, state), reader, theme);
+                if selected == Some(*at) {
+                    tint(buffer, line, theme.selected());
+                }
+            }
         }
     }
     placed
+}
+
+/// What stands on a line.
+enum Shown {
+    /// A row by its place, with its cells.
+    Row { at: usize, row: usize, cells: Vec<Written> },
+    /// A heading.
+    Head(Line),
+}
+
+fn shown(view: &View, state: &TableView, line: usize, reader: &Reader<'_>) -> Option<Shown> {
+    let at = match state.on_line(line) {
+        OnLine::Row(at) => at,
+        OnLine::Head(head) => return Some(Shown::Head(head.line.clone())),
+    };
+    let row = *state.rows.get(at)?;
+    let mut cells: Vec<Written> =
+        state.columns.iter().map(|column| write_line(view, state, row, *column, reader)).collect();
+    rename(view, state, row, &mut cells, reader);
+    Some(Shown::Row { at, row, cells })
+}
+
+fn draw_row(
+    buffer: &mut Buffer,
+    line: Rect,
+    view: &View,
+    (at, row, cells): (usize, usize, &[Written]),
+    (placed, state): (&[Placed], &TableView),
+    reader: &Reader<'_>,
+    theme: &Theme,
+) {
+    let level = reader.levels.row_level(view, row);
+    if level != Level::Ok {
+        put(buffer, line.x, line.y, 1, glyph(level), theme.level(level));
+    }
+    let depth = state.depth.get(at).copied().unwrap_or(0);
+    for one in placed {
+        let Some(cell) = state.columns.iter().position(|c| *c == one.column).and_then(|at| cells.get(at)) else {
+            continue;
+        };
+        draw_cell(buffer, line.y, view, *one, cell, (state, depth), theme);
+        if let Some(beside) = reader.beside.filter(|beside| beside.column == one.column) {
+            let room = Rect::new(one.x, line.y, beside.cells.min(one.width), 1);
+            super::paint::line(buffer, room, &vec![(beside.item)(row)], theme);
+        }
+    }
 }
 
 /// Writes the other name that a row was given: in place of its own, or before the words at the end when that is not shown.
@@ -158,13 +182,19 @@ fn program(command: &str) -> &str {
     }
 }
 
-fn measure(view: &View, state: &mut TableView, written: &[Vec<Written>]) {
+fn measure(view: &View, state: &mut TableView, visible: &[Shown]) {
     let table = view.table();
+    let written = || {
+        visible.iter().filter_map(|one| match one {
+            Shown::Row { cells, .. } => Some(cells),
+            Shown::Head(_) => None,
+        })
+    };
     for (at, position) in state.columns.iter().enumerate() {
         let Some(column) = table.columns.get(*position) else { continue };
         // the sort indicator takes a cell
         let least = least_width(column).max(width(&heading(column, view.mode())) + 1);
-        let widest = written.iter().filter_map(|row| row.get(at)).map(|cell| width(&cell.text)).max().unwrap_or(0);
+        let widest = written().filter_map(|row| row.get(at)).map(|cell| width(&cell.text)).max().unwrap_or(0);
         let cap = if is_right(column) { 12 } else { WORDS };
         let tree = if trunk(view, state) == Some(*position) { WORDS } else { 0 };
         let now = state.widths.entry(*position).or_insert(0);
@@ -209,7 +239,7 @@ fn hidden(state: &TableView, placed: &[Placed]) -> Option<String> {
 }
 
 fn headings(buffer: &mut Buffer, area: Rect, view: &View, state: &TableView, placed: &[Placed], theme: &Theme) {
-    let sorted = state.sort.first();
+    let sorted = state.sort.first().filter(|_| !state.outlined);
     for one in placed {
         let Some(column) = view.table().columns.get(one.column) else { continue };
         let mut text = heading(column, view.mode());

@@ -10,6 +10,15 @@ use crate::store::expr::Filter;
 use crate::store::query::{Order, Query, default_sort, run};
 use crate::store::rate::View;
 
+/// What a line of a table is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OnLine<'a> {
+    /// A row, by its place among the rows.
+    Row(usize),
+    /// A heading.
+    Head(&'a crate::panel::Head),
+}
+
 /// What a person has made of a table.
 #[derive(Clone, Debug, Default)]
 pub struct TableView {
@@ -45,6 +54,10 @@ pub struct TableView {
     pub rows: Vec<usize>,
     /// Depth of each in the tree.
     pub depth: Vec<usize>,
+    /// Whether rows stand under headings, in the order that these give them.
+    pub outlined: bool,
+    /// Headings between rows.
+    pub heads: Vec<crate::panel::Head>,
     /// Lines for rows when last drawn.
     pub page: usize,
 }
@@ -60,14 +73,12 @@ impl TableView {
     }
 
     /// Selects and orders the rows of a view, without those that are hidden, and keeps the selected one on its line.
-    pub fn refresh(&mut self, view: &View, show: &crate::panel::Settings) {
-        let line = self.position(view).and_then(|at| at.checked_sub(self.top));
+    pub fn refresh(&mut self, view: &View, cx: &crate::panel::Cx<'_>) {
+        let line = self.position(view).and_then(|at| self.line(at).checked_sub(self.top));
         let query = Query { filter: self.filter.clone(), sort: self.sort.clone(), limit: None };
         self.rows = run(view, &query);
         self.tell_apart(view);
-        if show.has(&view.table().name) {
-            self.rows.retain(|row| !show.hides(view, *row));
-        }
+        self.heads = crate::panel::arrange(cx, view, &mut self.rows, self.outlined, self.filter.is_none());
         self.depth.clear();
         self.members.clear();
         if let Some(grouping) = self.grouping {
@@ -76,7 +87,7 @@ impl TableView {
             self.as_tree(view, parent, child);
         }
         match (self.position(view), line) {
-            (Some(at), Some(line)) if line < self.page => self.top = at.saturating_sub(line),
+            (Some(at), Some(line)) if line < self.page => self.top = self.line(at).saturating_sub(line),
             _ => {}
         }
         self.clamp();
@@ -105,7 +116,32 @@ impl TableView {
         }
     }
 
-    /// Line of the selected row among all rows.
+    /// How many lines rows and headings have.
+    pub fn lines(&self) -> usize {
+        self.rows.len() + self.heads.len()
+    }
+
+    /// The line of a row, by its place among the rows.
+    pub fn line(&self, at: usize) -> usize {
+        at + self.heads.partition_point(|head| head.before <= at)
+    }
+
+    /// What stands on a line.
+    pub fn on_line(&self, line: usize) -> OnLine<'_> {
+        let above = self.heads.partition_point(|head| head.at < line);
+        let head = self.heads.get(above).filter(|head| head.at == line);
+        head.map_or(OnLine::Row(line - above), OnLine::Head)
+    }
+
+    /// The place of the first row on a line or below it.
+    fn row_from(&self, line: usize) -> usize {
+        match self.on_line(line) {
+            OnLine::Row(at) => at,
+            OnLine::Head(head) => head.before,
+        }
+    }
+
+    /// Place of the selected row among all rows.
     pub fn position(&self, view: &View) -> Option<usize> {
         let row = view.find(self.selected.as_ref()?)?;
         self.rows.iter().position(|one| *one == row)
@@ -121,20 +157,23 @@ impl TableView {
         let last = self.rows.len().saturating_sub(1);
         let at = match self.position(view) {
             Some(at) => at.saturating_add_signed(by).min(last),
-            None if by.unsigned_abs() <= 1 => self.top.min(last),
-            None => self.top.saturating_add_signed(by).min(last),
+            None if by.unsigned_abs() <= 1 => self.row_from(self.top).min(last),
+            None => self.row_from(self.top.saturating_add_signed(by)).min(last),
         };
         self.select(view, at);
     }
 
-    /// Selects a row by its line among all rows and scrolls to it.
+    /// Selects a row by its place among all rows and scrolls to it, and to the headings above it.
     pub fn select(&mut self, view: &View, at: usize) {
         let Some(row) = self.rows.get(at) else { return };
         self.selected = Some(view.key(*row));
-        if at < self.top {
-            self.top = at;
-        } else if at >= self.top + self.page {
-            self.top = (at + 1).saturating_sub(self.page);
+        let line = self.line(at);
+        let under = self.heads.iter().filter(|head| head.before == at).count();
+        let first = line - under.min(self.page.saturating_sub(1));
+        if first < self.top {
+            self.top = first;
+        } else if line >= self.top + self.page {
+            self.top = (line + 1).saturating_sub(self.page);
         }
     }
 
@@ -146,7 +185,7 @@ impl TableView {
 
     /// Keeps the last page full.
     pub fn clamp(&mut self) {
-        self.top = self.top.min(self.rows.len().saturating_sub(self.page.max(1)));
+        self.top = self.top.min(self.lines().saturating_sub(self.page.max(1)));
     }
 
     /// Sorts by a column; by the same one again turns the order round.

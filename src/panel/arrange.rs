@@ -1,0 +1,108 @@
+//! What stands beside filter and sort in what a view makes of the rows of a table?
+//!
+//! Some rows are left out, some stand on top, and some stand under headings: described here for the tables that have such,
+//! so that the table view need not know any.
+
+use super::{Cx, Item, Line, Role, firewall, fleet, toggle};
+use crate::collect::nftables::NftRuleRow;
+use crate::model::Table;
+use crate::store::rate::View;
+
+/// A heading between rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Head {
+    /// Rows above it.
+    pub before: usize,
+    /// Its line among rows and headings.
+    pub at: usize,
+    /// What it says.
+    pub line: Line,
+}
+
+impl Head {
+    pub(super) fn new(before: usize, line: Line) -> Self {
+        Self { before, at: 0, line }
+    }
+}
+
+/// Whether rows of a table can stand under headings.
+pub fn is_outlined(table: &str) -> bool {
+    table == NftRuleRow::TABLE.name
+}
+
+/// The switch that makes one list of rows that stand under headings.
+pub fn flat(table: &str) -> Option<&'static str> {
+    is_outlined(table).then_some(toggle::HOTTEST)
+}
+
+/// Leaves out rows that are hidden, puts first what belongs there, and under headings what is to have some. `all` is whether
+/// headings without rows are shown.
+pub fn arrange(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>, outlined: bool, all: bool) -> Vec<Head> {
+    let table = &*view.table().name;
+    if cx.settings.has(table) {
+        rows.retain(|row| !cx.settings.hides(view, *row));
+    }
+    if !is_outlined(table) {
+        return Vec::new();
+    }
+    let known = rows.len();
+    rows.retain(|row| firewall::keeps(cx, view, *row));
+    let all = all && rows.len() == known;
+    let mut first = Vec::new();
+    if cx.on(toggle::DROPS_FIRST) {
+        (first, *rows) = rows.iter().partition(|row| firewall::drops(view, **row));
+    }
+    let mut heads = if outlined { firewall::outline(cx, view, rows, all) } else { Vec::new() };
+    for head in &mut heads {
+        head.before += first.len();
+    }
+    if outlined && !first.is_empty() {
+        heads.insert(0, Head::new(0, vec![super::line::text("▾ what drops and rejects", Role::Title)]));
+    }
+    rows.splice(0..0, first);
+    for (number, head) in heads.iter_mut().enumerate() {
+        head.at = head.before + number;
+    }
+    heads
+}
+
+/// What stands in the cells of a column before its number.
+pub struct Beside<'a> {
+    /// Column.
+    pub column: usize,
+    /// Cells.
+    pub cells: u16,
+    /// What it is for a row.
+    pub item: Box<dyn Fn(usize) -> Item + 'a>,
+}
+
+/// Cells of a bar.
+const BAR: u16 = 8;
+
+/// What stands beside the numbers of a table that is sorted by a column: the past of hosts, or a row's share of the busiest.
+pub fn beside<'a>(cx: &'a Cx<'_>, view: &'a View, sorted: Option<usize>, width: u16) -> Option<Beside<'a>> {
+    let table: &Table = view.table();
+    if let Some((column, cells)) = fleet::past(cx, &table.name, width) {
+        return Some(Beside { column, cells, item: Box::new(move |row| fleet::spark(cx, view, row, (column, cells))) });
+    }
+    let busy = busy(&table.name)?;
+    let column = sorted.filter(|column| busy.contains(column)).or(busy.first().copied())?;
+    let number = move |row: usize| view.cell(row, column).number().filter(|number| number.is_finite());
+    let most = (0..view.len()).filter_map(number).fold(0.0, f64::max);
+    let item = move |row: usize| {
+        let share = number(row).filter(|_| most > 0.0).map_or(0.0, |number| number / most);
+        let role = tone(view, row, view.table().label_column()).unwrap_or(Role::Value);
+        Item::Bar { parts: vec![(share, role)], marks: Vec::new(), width: BAR }
+    };
+    Some(Beside { column, cells: BAR, item: Box::new(item) })
+}
+
+/// Columns of which a row has a bar.
+fn busy(table: &str) -> Option<&'static [usize]> {
+    (table == NftRuleRow::TABLE.name).then_some(firewall::BUSY)
+}
+
+/// How a cell is written that stands out without being over a threshold.
+pub fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
+    (view.table().name == NftRuleRow::TABLE.name).then(|| firewall::tone(view, row, column)).flatten()
+}

@@ -1,0 +1,206 @@
+//! Do rows under headings behave like rows, and do the switches of rules leave out and put on top what they say?
+
+use super::app::{App, Config};
+use super::testing::{Fake, Made, app, mouse, press, screen};
+use crate::collect::nftables::{NftChainRow, NftRuleRow, NftTableRow};
+use crate::model::{State, Table, Text, Value};
+use crate::tui::settings::Settings;
+use crossterm::event::{MouseButton, MouseEventKind};
+
+static TABLES: &[&Table] = &[NftTableRow::TABLE, NftChainRow::TABLE, NftRuleRow::TABLE];
+
+/// A dashboard at the view of the firewall.
+fn firewall() -> (std::sync::Arc<Fake>, App) {
+    let settings = Settings { view: Some("firewall".to_owned()), ..Settings::default() };
+    let (host, mut app) = app(Config { settings, ..Config::default() });
+    *host.tables.lock().unwrap() = Some(TABLES);
+    app.size = (100, 30);
+    (host, app)
+}
+
+fn made(table: &'static Table, rows: &[&[(&str, Value)]]) -> Made {
+    let cell = |row: &[(&str, Value)], name: &str| {
+        row.iter().find(|(given, _)| *given == name).map_or(Value::Missing, |(_, value)| value.clone())
+    };
+    let cells = rows.iter().map(|row| table.columns.iter().map(|column| cell(row, &column.name)).collect()).collect();
+    Made { table, cells }
+}
+
+fn text(words: &str) -> Value {
+    Value::Text(Text::from(words))
+}
+
+fn chain<'a>(name: &str, hook: Option<(&str, i64)>) -> Vec<(&'a str, Value)> {
+    let mut row = vec![
+        ("netns", text("host")),
+        ("family", Value::Label("inet".into())),
+        ("table", text("filter")),
+        ("name", text(name)),
+    ];
+    if let Some((hook, priority)) = hook {
+        let own = [("hook", text(hook)), ("priority", Value::I64(priority)), ("policy", text("accept"))];
+        row.extend(own.into_iter().chain([("kind", text("filter"))]));
+    }
+    row
+}
+
+fn rule<'a>(chain: &str, handle: u64, position: u64, packets: Option<u64>, verdict: &str) -> Vec<(&'a str, Value)> {
+    let packets = packets.map_or(Value::Missing, Value::U64);
+    vec![
+        ("netns", text("host")),
+        ("family", Value::Label("inet".into())),
+        ("table", text("filter")),
+        ("chain", text(chain)),
+        ("handle", Value::U64(handle)),
+        ("position", Value::U64(position)),
+        ("verdict", text(verdict)),
+        ("packets", packets.clone()),
+        ("bytes", packets),
+        ("rule", text(&format!("rule{handle} {verdict}"))),
+    ]
+}
+
+fn publish(host: &Fake, second: u64, rules: &[Vec<(&str, Value)>]) {
+    let chains = [
+        chain("called", None),
+        chain("late", Some(("output", 0))),
+        chain("second", Some(("input", 10))),
+        chain("first", Some(("input", -10))),
+        chain("empty", Some(("forward", 0))),
+    ];
+    let rows = |all: &[Vec<(&'static str, Value)>]| -> Vec<Vec<(&'static str, Value)>> { all.to_vec() };
+    let chains = rows(&chains);
+    host.publish(made(NftChainRow::TABLE, &chains.iter().map(Vec::as_slice).collect::<Vec<_>>()), second);
+    host.publish(made(NftRuleRow::TABLE, &rules.iter().map(Vec::as_slice).collect::<Vec<_>>()), second);
+}
+
+/// Four rules: one that carries traffic, one that drops, one that nothing has hit, and one that counts nothing.
+fn sampled() -> (std::sync::Arc<Fake>, App) {
+    let (host, mut app) = firewall();
+    for second in 1..3 {
+        let rules = [
+            rule("called", 9, 1, None, "accept"),
+            rule("first", 8, 2, Some(second * 100), "accept"),
+            rule("first", 7, 1, Some(0), "accept"),
+            rule("late", 6, 1, Some(second * 5), "drop"),
+        ];
+        publish(&host, second, &rules);
+    }
+    app.samples();
+    (host, app)
+}
+
+/// The words in the order in which they are on the screen; those that are not there are left out.
+fn order<'a>(app: &mut App, words: &[&'a str]) -> Vec<&'a str> {
+    let shown = screen(app);
+    let mut found: Vec<_> = words.iter().filter_map(|word| Some((shown.find(word)?, *word))).collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, word)| word).collect()
+}
+
+const ALL: [&str; 9] = ["▾ first", "▾ second", "▾ empty", "▾ late", "▾ called", "rule6", "rule7", "rule8", "rule9"];
+
+#[test]
+fn chains_stand_in_the_order_of_a_packets_way_and_rules_in_that_of_their_places() {
+    let (_, mut app) = sampled();
+    let expected = ["▾ first", "rule7", "rule8", "▾ second", "▾ empty", "▾ late", "rule6", "▾ called", "rule9"];
+    assert_eq!(order(&mut app, &ALL), expected, "{}", screen(&mut app));
+}
+
+#[test]
+fn one_list_of_rules_has_the_busiest_first_and_says_where_each_is() {
+    let (_, mut app) = sampled();
+    press(&mut app, &["H"]);
+    assert_eq!(order(&mut app, &ALL), ["rule8", "rule6", "rule7", "rule9"], "{}", screen(&mut app));
+    let shown = screen(&mut app);
+    let line = shown.lines().find(|line| line.contains("rule6")).unwrap();
+    assert!(line.contains("late") && line.contains(" 5 "), "{shown}");
+    press(&mut app, &["f5"]);
+    assert!(screen(&mut app).contains("▾ late"), "the key of trees goes back to it");
+    press(&mut app, &[">"]);
+    assert!(!screen(&mut app).contains("▾ late"), "to sort is to ask for a list");
+}
+
+#[test]
+fn rules_that_nothing_has_hit_are_left_out_or_left_alone() {
+    let (_, mut app) = sampled();
+    press(&mut app, &["X"]);
+    assert_eq!(order(&mut app, &ALL[5..]), ["rule8", "rule6", "rule9"], "what counts nothing may have been hit");
+    press(&mut app, &["X", "O"]);
+    assert_eq!(order(&mut app, &ALL), ["▾ first", "rule7"], "and no heading without a rule");
+    assert!(screen(&mut app).contains("only those never hit"));
+}
+
+#[test]
+fn what_drops_can_stand_on_top() {
+    let (_, mut app) = sampled();
+    press(&mut app, &["Y"]);
+    assert_eq!(order(&mut app, &ALL[5..]), ["rule6", "rule7", "rule8", "rule9"]);
+    press(&mut app, &["H"]);
+    assert_eq!(order(&mut app, &ALL[5..]), ["rule6", "rule8", "rule7", "rule9"]);
+}
+
+#[test]
+fn a_selection_passes_over_headings_and_a_click_on_one_selects_nothing() {
+    let (_, mut app) = sampled();
+    let selected = |app: &App| app.tables["rules"].selected.clone();
+    let line = |app: &mut App, word: &str| screen(app).lines().position(|line| line.contains(word)).unwrap() as u16;
+    let row = line(&mut app, "▾ first");
+    mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 20, row);
+    assert_eq!(selected(&app), None);
+    let mut keys = Vec::new();
+    for _ in 0..4 {
+        press(&mut app, &["down"]);
+        keys.push(selected(&app));
+    }
+    let mut clicked = Vec::new();
+    for word in ["rule7", "rule8", "rule6", "rule9"] {
+        let row = line(&mut app, &format!(" {word}"));
+        mouse(&mut app, MouseEventKind::Down(MouseButton::Left), 20, row);
+        clicked.push(selected(&app));
+    }
+    assert_eq!(keys, clicked);
+    assert!(keys.iter().all(Option::is_some));
+}
+
+#[test]
+fn the_heading_of_a_rule_comes_back_with_the_first_of_its_rules() {
+    let (_, mut app) = sampled();
+    for height in 7..20 {
+        app.size = (80, height);
+        press(&mut app, &["end"]);
+        for word in ["rule9", "rule6", "rule8", "rule7"] {
+            assert!(screen(&mut app).contains(word), "{height}: {word}: {}", screen(&mut app));
+            press(&mut app, &["up"]);
+        }
+        let shown = screen(&mut app);
+        assert!(height < 9 || shown.contains("▾ inet filter"), "{height}: {shown}");
+    }
+}
+
+#[test]
+fn without_rules_the_view_says_so_and_why() {
+    let (host, mut app) = firewall();
+    assert!(screen(&mut app).contains("waiting for the first sample"));
+    host.publish(made(NftRuleRow::TABLE, &[]), 1);
+    app.samples();
+    assert!(screen(&mut app).contains("nf_tables has no rule"), "{}", screen(&mut app));
+    publish(&host, 2, &[]);
+    app.samples();
+    assert!(screen(&mut app).contains("▾ empty"), "chains without rules have policies: {}", screen(&mut app));
+    let (host, mut app) = firewall();
+    host.fail(NftRuleRow::TABLE, State::Denied, "open a socket: Operation not permitted (os error 1)", 0.0);
+    app.samples();
+    assert!(screen(&mut app).contains("denied: open a socket: Operation not permitted"), "{}", screen(&mut app));
+}
+
+#[test]
+fn the_foot_names_the_switches_of_rules_only_where_there_are_rules() {
+    let (_, mut app) = sampled();
+    app.size = (160, 30);
+    for (key, word) in [("H", "hottest"), ("X", "hide unhit"), ("O", "only unhit"), ("Y", "drops on top")] {
+        assert!(screen(&mut app).lines().last().unwrap().contains(&format!("{key}:{word}")), "{}", screen(&mut app));
+    }
+    app.go(super::app::Page::View(0));
+    assert!(!screen(&mut app).lines().last().unwrap().contains("hottest"));
+}
