@@ -377,16 +377,16 @@ proptest! {
             attr::push(&mut info, 1, format!("{kind}\0").as_bytes());
             attr::push(&mut body, 0x8012, &info);
         }
-        let news = route::link_news(Message { kind: route::NEW_LINK, body: &body }).unwrap();
+        let news = route::link_news(Message { kind: route::NEW_LINK, flags: 0, body: &body }).unwrap();
         let Some(LinkNews::Is(link)) = news else { panic!("{news:?}") };
         prop_assert_eq!((link.index.0, &*link.name, link.alias.as_deref()), (index, name.as_str(), alias.as_deref()));
         prop_assert_eq!((link.mtu, link.mac.map(|mac| mac.0), link.flags), (mtu, Some(mac), flags));
         prop_assert_eq!((link.operstate, link.carrier_changes, link.hardware), (operstate, Some(carrier), hardware));
         prop_assert_eq!((link.master.map(|index| index.0), link.kind.as_deref()), (master, kind.as_deref()));
-        let gone = route::link_news(Message { kind: route::DEL_LINK, body: &body }).unwrap();
+        let gone = route::link_news(Message { kind: route::DEL_LINK, flags: 0, body: &body }).unwrap();
         prop_assert_eq!(gone, Some(LinkNews::Gone(route::IfIndex(index))));
         // nothing that is cut in the middle of an attribute is an interface
-        let cut = Message { kind: route::NEW_LINK, body: &body[..body.len() - 5] };
+        let cut = Message { kind: route::NEW_LINK, flags: 0, body: &body[..body.len() - 5] };
         prop_assert_eq!(route::link_news(cut), Err(Malformed));
     }
 
@@ -396,7 +396,7 @@ proptest! {
         body[4..8].copy_from_slice(&index.to_ne_bytes());
         let bytes: Vec<u8> = counters.iter().flat_map(|counter| counter.to_ne_bytes()).collect();
         attr::push(&mut body, 1, &bytes);
-        let read = route::link_stats_of(Message { kind: 92, body: &body }).unwrap();
+        let read = route::link_stats_of(Message { kind: 92, flags: 0, body: &body }).unwrap();
         let Some((number, read)) = read else { panic!("no counters") };
         // the order of `struct rtnl_link_stats64`
         let [rx_packets, tx_packets, rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped, multicast, collisions, ..] =
@@ -406,7 +406,7 @@ proptest! {
         prop_assert_eq!((read.rx_errors, read.tx_errors), (rx_errors, tx_errors));
         prop_assert_eq!((read.rx_dropped, read.tx_dropped), (rx_dropped, tx_dropped));
         prop_assert_eq!((read.multicast, read.collisions, read.rx_missed), (multicast, collisions, counters[15]));
-        let cut = Message { kind: 92, body: &body[..60] };
+        let cut = Message { kind: 92, flags: 0, body: &body[..60] };
         prop_assert_eq!(route::link_stats_of(cut), Err(Malformed));
     }
 
@@ -424,7 +424,7 @@ proptest! {
         }
         attr::push(&mut body, 6, &[[9; 4], valid.to_ne_bytes(), [8; 4], [7; 4]].concat());
         attr::push(&mut body, 8, &flags.to_ne_bytes());
-        let read = route::address(Message { kind: route::NEW_ADDRESS, body: &body }).unwrap().unwrap();
+        let read = route::address(Message { kind: route::NEW_ADDRESS, flags: 0, body: &body }).unwrap().unwrap();
         let (own, other) = (route::ip(&local[..size]).unwrap(), route::ip(&peer[..size]).unwrap());
         prop_assert_eq!((read.index.0, read.prefix, read.scope, read.flags), (index, prefix, scope, flags));
         prop_assert_eq!((read.address, read.peer), (own, Some(other).filter(|other| both && *other != own)));

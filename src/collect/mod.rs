@@ -204,6 +204,11 @@ impl Batch {
         self.tables.push((R::TABLE, Ok(Arc::new(rows))));
     }
 
+    /// Adds rows that were added before and are the same still.
+    pub fn push_again(&mut self, table: &'static Table, rows: Arc<dyn Rows>) {
+        self.tables.push((table, Ok(rows)));
+    }
+
     /// Says why one table of several has no rows; the collector's others are not touched.
     pub fn skip(&mut self, table: &'static Table, skip: &Skip) {
         self.tables.push((table, Err(skip.status())));
@@ -326,6 +331,7 @@ collectors! {
     conntrack,
     conntrack_flow,
     nftables,
+    ruleset_change,
     sensor,
     gpu,
     raid,

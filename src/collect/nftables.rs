@@ -4,7 +4,7 @@
 //! counters of its rules and objects are read, and nothing else. Elements of named sets are not read here: there may be a
 //! hundred thousand.
 
-mod rows;
+pub(super) mod rows;
 
 use std::collections::HashMap;
 
@@ -12,8 +12,7 @@ use self::rows::{Here, Host, Words, chain_row, flowtable_row, rule_row, set_row,
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::Text;
 use crate::source::Error;
-use crate::source::netlink::route::{self, LinkNews};
-use crate::source::netlink::{Changing, Family as Netlink, Part, Socket};
+use crate::source::netlink::{Changing, Family as Netlink, Socket};
 use crate::source::netns::{self, Rooms};
 use crate::source::nftables::decode::Counted;
 use crate::source::nftables::instruction::Instruction;
@@ -352,7 +351,7 @@ impl Collect for NftablesCollector {
 }
 
 /// Says which capability is missing.
-fn told(error: Error) -> Skip {
+pub(super) fn told(error: Error) -> Skip {
     let denied = error.is_denied();
     let skip = Skip::from(error);
     if denied { skip.hint("run as root, or grant CAP_NET_ADMIN") } else { skip }
@@ -443,8 +442,7 @@ impl Filter {
 
     fn read_all(&mut self) -> Result<(), Error> {
         let ruleset = read::ruleset(&mut self.socket)?;
-        let interfaces = self.interfaces()?;
-        let names = Here(interfaces);
+        let names = Here::read(&mut self.links)?;
         let mut positions: HashMap<(Family, &[u8], &[u8]), u64> = HashMap::new();
         let rules = ruleset.rules.iter().map(|rule| {
             let position = positions.entry((rule.family, &rule.table, &rule.chain)).or_default();
@@ -457,22 +455,5 @@ impl Filter {
         let rules_of = ruleset.chains.iter().map(|chain| of(chain).unwrap_or(0)).collect();
         self.known = Some(Known { ruleset, rules, rules_of, counts: Vec::new(), objects: Vec::new() });
         Ok(())
-    }
-
-    /// Names of the interfaces of this namespace.
-    fn interfaces(&mut self) -> Result<HashMap<u32, String>, Error> {
-        let mut names = HashMap::new();
-        self.links.dump(&route::links(), |part| {
-            match part {
-                Part::Start => names.clear(),
-                Part::Message(message) => {
-                    if let Some(LinkNews::Is(link)) = route::link_news(message)? {
-                        names.insert(link.index.0, link.name.to_string());
-                    }
-                }
-            }
-            Ok(())
-        })?;
-        Ok(names)
     }
 }

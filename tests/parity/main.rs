@@ -14,6 +14,7 @@ mod network;
 mod nftables;
 mod process;
 mod rates;
+mod ruleset_change;
 mod storage;
 mod system;
 mod unit;

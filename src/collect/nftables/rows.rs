@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use super::{NftChainRow, NftFamily, NftFlowtableRow, NftRuleRow, NftSetRow, NftTableRow};
 use crate::model::Text;
+use crate::source::Error;
+use crate::source::netlink::route::{self, LinkNews};
+use crate::source::netlink::{Part, Socket};
 use crate::source::nftables::decode::Counted;
 use crate::source::nftables::instruction::{GOTO, Instruction, JUMP, NatKind};
-use crate::source::nftables::text::kind::Part;
-use crate::source::nftables::text::{Names, Scene};
-use crate::source::nftables::{self as nft, Chain, Family, MapsTo, Rule, Ruleset};
+use crate::source::nftables::text::kind;
+use crate::source::nftables::text::{Names, Scene, declaration};
+use crate::source::nftables::{self as nft, Chain, MapsTo, Rule, Ruleset};
 
 /// What people read of a rule.
 pub(super) struct Words {
@@ -22,10 +25,29 @@ pub(super) struct Words {
 }
 
 /// Names of this host that are the same in all its network namespaces.
-pub(super) struct Host;
+pub(in crate::collect) struct Host;
 
 /// Names of one network namespace.
-pub(super) struct Here(pub(super) HashMap<u32, String>);
+pub(in crate::collect) struct Here(HashMap<u32, String>);
+
+impl Here {
+    /// Reads the names of its interfaces.
+    pub(in crate::collect) fn read(links: &mut Socket) -> Result<Self, Error> {
+        let mut names = HashMap::new();
+        links.dump(&route::links(), |part| {
+            match part {
+                Part::Start => names.clear(),
+                Part::Message(message) => {
+                    if let Some(LinkNews::Is(link)) = route::link_news(message)? {
+                        names.insert(link.index.0, link.name.to_string());
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Self(names))
+    }
+}
 
 impl Names for Host {
     fn interface(&self, _: u32) -> Option<String> {
@@ -115,16 +137,6 @@ pub(super) fn table_row(netns: &Text, table: &nft::Table, ruleset: &Ruleset, rul
     }
 }
 
-/// Where the kernel calls a chain (`NF_INET_*`, `NF_ARP_*`, `NF_NETDEV_*`).
-fn hook(family: Family, number: u32) -> &'static str {
-    let names: &[&str] = match family {
-        Family::Netdev => &["ingress", "egress"],
-        Family::Arp => &["input", "output", "forward"],
-        _ => &["prerouting", "input", "forward", "output", "postrouting", "ingress"],
-    };
-    names.get(number as usize).copied().unwrap_or("unknown")
-}
-
 fn joined(names: &[Vec<u8>]) -> Option<Text> {
     let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
     (!names.is_empty()).then(|| Text::from(names.join(", ")))
@@ -139,7 +151,7 @@ pub(super) fn chain_row(netns: &Text, chain: &Chain, rules: u64) -> NftChainRow 
         name: Text::new(&chain.name),
         handle: chain.handle,
         kind: chain.kind.as_deref().map(Text::new),
-        hook: chain.hook.as_ref().map(|place| Text::from(hook(chain.family, place.number))),
+        hook: chain.hook.as_ref().map(|place| Text::from(declaration::hook(chain.family, place.number))),
         priority: chain.hook.as_ref().map(|place| place.priority.into()),
         devices: chain.hook.as_ref().and_then(|place| joined(&place.devices)),
         policy: chain.policy.map(|policy| Text::from(if policy == DROP { "drop" } else { "accept" })),
@@ -168,14 +180,12 @@ pub(super) fn rule_row(netns: &Text, rule: &Rule, words: &Words, counted: Option
 }
 
 /// What keys are made of, as in the declaration of a set.
-fn kinds(parts: &[Part]) -> Text {
+fn kinds(parts: &[kind::Part]) -> Text {
     let names: Vec<_> = parts.iter().map(|part| part.kind.name()).collect();
     Text::from(names.join(" . "))
 }
 
 pub(super) fn set_row(netns: &Text, set: &nft::Set) -> NftSetRow {
-    const FLAGS: [(u32, &str); 4] = [(2, "constant"), (4, "interval"), (0x10, "timeout"), (0x20, "dynamic")];
-    let flags: Vec<_> = FLAGS.iter().filter(|(flag, _)| set.flags & flag != 0).map(|(_, name)| *name).collect();
     NftSetRow {
         netns: netns.clone(),
         family: set.family.into(),
@@ -189,7 +199,7 @@ pub(super) fn set_row(netns: &Text, set: &nft::Set) -> NftSetRow {
             MapsTo::Objects(kind) => Some(Text::from(nft::text::object(*kind))),
             MapsTo::Values { parts, .. } => Some(kinds(parts)),
         },
-        flags: (!flags.is_empty()).then(|| Text::from(flags.join(","))),
+        flags: declaration::set_flags(set).map(Text::from),
         elements: set.count.map(u64::from),
         size: Some(u64::from(set.size)).filter(|size| *size != 0),
         timeout: set.timeout.filter(|timeout| *timeout != 0).map(|timeout| timeout as f64 / 1e3),

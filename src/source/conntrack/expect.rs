@@ -132,23 +132,23 @@ mod tests {
             push_tuple(&mut body, kind, port);
         }
         let kind = Subsystem::Expect.kind(NEW);
-        assert_eq!(expectation(Message { kind, body: &body }), Err(Malformed), "it has no number");
+        assert_eq!(expectation(Message { kind, flags: 0, body: &body }), Err(Malformed), "it has no number");
         push(&mut body, 4, &299_u32.to_be_bytes());
         push(&mut body, 5, &7_u32.to_be_bytes());
         push(&mut body, 6, b"ftp\0");
         push(&mut body, 8, &5_u32.to_be_bytes());
-        let read = expectation(Message { kind, body: &body }).unwrap().unwrap();
+        let read = expectation(Message { kind, flags: 0, body: &body }).unwrap().unwrap();
         let ports = [read.master, read.tuple, read.mask].map(|tuple| tuple.ports.unwrap().1);
         assert_eq!(ports, [21, 5125, 65535]);
         assert_eq!((read.id, read.timeout, read.flags, read.helper), (7, 299, 5, Some(Text::from("ftp"))));
-        let flow = Message { kind: Subsystem::Conntrack.kind(NEW), body: &body };
+        let flow = Message { kind: Subsystem::Conntrack.kind(NEW), flags: 0, body: &body };
         assert_eq!(expectation(flow), Ok(None));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_decoded_or_refused(body in proptest::collection::vec(any::<u8>(), 0..256)) {
-            let _ = expectation(Message { kind: Subsystem::Expect.kind(NEW), body: &body });
+            let _ = expectation(Message { kind: Subsystem::Expect.kind(NEW), flags: 0, body: &body });
         }
     }
 }

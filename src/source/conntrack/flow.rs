@@ -312,7 +312,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_decoded_or_refused(body in proptest::collection::vec(any::<u8>(), 0..256)) {
-            let _ = flow(Message { kind: Subsystem::Conntrack.kind(NEW), body: &body });
+            let _ = flow(Message { kind: Subsystem::Conntrack.kind(NEW), flags: 0, body: &body });
         }
 
         #[test]
@@ -336,7 +336,7 @@ mod tests {
             push(&mut body, 12, &id.to_be_bytes());
             push_nested(&mut body, 20, |stamp| push(stamp, 1, &start.to_be_bytes()));
             push(&mut body, 22, &labels);
-            let message = Message { kind: Subsystem::Conntrack.kind(NEW), body: &body };
+            let message = Message { kind: Subsystem::Conntrack.kind(NEW), flags: 0, body: &body };
             let read = flow(message).unwrap().unwrap();
             let original = Tuple {
                 source: ip(&ends[0]).unwrap(), destination: ip(&ends[1]).unwrap(), protocol: 6,
@@ -350,7 +350,7 @@ mod tests {
                 timeout: Some(timeout), labels: Some(labels), helper: Some(*b"ftp\0\0\0\0\0\0\0\0\0\0\0\0\0"),
                 carried: Some(sent), answered: Some(back), start: Some(start),
             });
-            let cut = Message { kind: message.kind, body: &body[..body.len() - 17] };
+            let cut = Message { kind: message.kind, flags: 0, body: &body[..body.len() - 17] };
             prop_assert_eq!(flow(cut), Err(Malformed));
         }
     }
@@ -360,9 +360,9 @@ mod tests {
         let mut body = vec![10, 0, 0, 0];
         let kind = Subsystem::Conntrack.kind(NEW);
         push_nested(&mut body, 1, |tuple| push_nested(tuple, 2, |proto| push(proto, 1, &[6])));
-        assert_eq!(flow(Message { kind, body: &body }), Ok(None));
+        assert_eq!(flow(Message { kind, flags: 0, body: &body }), Ok(None));
         push_tuple(&mut body, 1, [[1; 16]; 2], [1, 2], 0);
         push_tuple(&mut body, 2, [[1; 16]; 2], [2, 1], 0);
-        assert_eq!(flow(Message { kind, body: &body }), Err(Malformed));
+        assert_eq!(flow(Message { kind, flags: 0, body: &body }), Err(Malformed));
     }
 }

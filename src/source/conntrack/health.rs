@@ -284,7 +284,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_message_is_decoded_or_refused(body in proptest::collection::vec(any::<u8>(), 0..128)) {
-            let _ = cpu_counters(Message { kind: 0x0104, body: &body });
+            let _ = cpu_counters(Message { kind: 0x0104, flags: 0, body: &body });
         }
 
         #[test]

@@ -73,7 +73,7 @@ pub fn unix(socket: &mut Socket, mut visit: impl FnMut(Option<(u8, u8)>)) -> Res
     socket.dump(&request, |part| {
         match part {
             Part::Start => visit(None),
-            Part::Message(Message { kind: SOCK_DIAG_BY_FAMILY, body }) => {
+            Part::Message(Message { kind: SOCK_DIAG_BY_FAMILY, body, .. }) => {
                 let byte = |at: usize| body.get(at).copied().ok_or(Malformed);
                 visit(Some((byte(1)?, byte(2)?)));
             }
@@ -143,7 +143,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_decoded_or_refused(body in proptest::collection::vec(any::<u8>(), 0..128)) {
-            let _ = inet_socket(Message { kind: SOCK_DIAG_BY_FAMILY, body: &body });
+            let _ = inet_socket(Message { kind: SOCK_DIAG_BY_FAMILY, flags: 0, body: &body });
         }
 
         #[test]
@@ -157,12 +157,12 @@ mod tests {
             body.extend(source);
             body.extend([0xee; 16 + 4 + 8]);
             body.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
-            let message = Message { kind: SOCK_DIAG_BY_FAMILY, body: &body };
+            let message = Message { kind: SOCK_DIAG_BY_FAMILY, flags: 0, body: &body };
             let address = ip(&source[..if v6 { 16 } else { 4 }]).unwrap();
             let [_expires, rx_queue, tx_queue, uid, inode] = words;
             let want = InetSocket { state, address, port: ports[0], rx_queue, tx_queue, uid, inode };
             prop_assert_eq!(inet_socket(message), Ok(want));
-            prop_assert_eq!(inet_socket(Message { kind: SOCK_DIAG_BY_FAMILY, body: &body[..71] }), Err(Malformed));
+            prop_assert_eq!(inet_socket(Message { kind: SOCK_DIAG_BY_FAMILY, flags: 0, body: &body[..71] }), Err(Malformed));
         }
     }
 }

@@ -64,6 +64,13 @@ pub(super) struct Framed<'a> {
     pub(super) body: &'a [u8],
 }
 
+impl<'a> Framed<'a> {
+    /// What is inside.
+    pub(super) fn message(&self) -> Message<'a> {
+        Message { kind: self.kind, flags: self.flags, body: self.body }
+    }
+}
+
 /// A request with its header.
 pub(super) fn encode(request: &Request, question: Question, sequence: u32) -> Vec<u8> {
     let mut message = Vec::with_capacity(HEADER + request.body.len());
@@ -113,8 +120,8 @@ pub(super) fn read_datagram(
                 status(message)?;
                 done = true;
             }
-            kind => {
-                visit(Message { kind, body: message.body })?;
+            _ => {
+                visit(message.message())?;
                 // a family that answers a dump with a single message sends no end mark
                 done = question == Question::Dump && message.flags & NLM_F_MULTI == 0;
             }

@@ -16,6 +16,7 @@ pub mod route;
 
 use std::cell::Cell;
 use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -109,6 +110,8 @@ pub struct Request {
 pub struct Message<'a> {
     /// Message type.
     pub kind: u16,
+    /// `NLM_F_*`
+    pub flags: u16,
     /// Family's own header and attributes.
     pub body: &'a [u8],
 }
@@ -176,6 +179,13 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         // a thread that ends needs none any more
         let _ = BUFFER.try_with(|buffer| buffer.set(std::mem::take(&mut self.0)));
+    }
+}
+
+impl AsFd for Socket {
+    /// To wait for notifications.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
     }
 }
 
@@ -296,7 +306,7 @@ impl Socket {
                 Err(cause) => return Err(self.error(&request, cause)),
             };
             let bytes = buffer.0.get(..length).ok_or_else(|| self.error(&request, Errno::MSGSIZE))?;
-            each_message(bytes, |message| visit(Message { kind: message.kind, body: message.body }).map(|()| true))
+            each_message(bytes, |message| visit(message.message()).map(|()| true))
                 .map_err(|cause| self.malformed(&request, cause))?;
         }
         Ok(Drained::Lost)

@@ -93,9 +93,9 @@ mod tests {
     #[test]
     fn a_body_shorter_than_its_header_is_malformed() {
         for length in 0..HEADER {
-            assert!(matches!(split(Message { kind: 0, body: &[0; HEADER][..length] }), Err(Malformed)));
+            assert!(matches!(split(Message { kind: 0, flags: 0, body: &[0; HEADER][..length] }), Err(Malformed)));
         }
-        let message = Message { kind: 0x0203, body: &[10, 0, 1, 2] };
+        let message = Message { kind: 0x0203, flags: 0, body: &[10, 0, 1, 2] };
         let (header, mut attributes) = split(message).unwrap();
         assert_eq!((header, attributes.next()), (Header { family: 10, resource: 0x0102 }, None));
         assert_eq!((Subsystem::Expect.number(message), Subsystem::Queue.number(message)), (Some(3), None));

@@ -292,7 +292,7 @@ mod tests {
             kind in prop::sample::select(vec![NEW_LINK, DEL_LINK, NEW_ADDRESS, NEW_STATS]),
             body in proptest::collection::vec(any::<u8>(), 0..256),
         ) {
-            let message = Message { kind, body: &body };
+            let message = Message { kind, flags: 0, body: &body };
             let _ = (link_news(message), link_stats_of(message), address(message));
         }
     }
@@ -302,8 +302,8 @@ mod tests {
         let mut body = vec![0; LINK_HEADER];
         body[0] = libc::AF_BRIDGE as u8;
         body[4..8].copy_from_slice(&7_u32.to_ne_bytes());
-        assert_eq!(link_news(Message { kind: DEL_LINK, body: &body }), Ok(None));
+        assert_eq!(link_news(Message { kind: DEL_LINK, flags: 0, body: &body }), Ok(None));
         body[0] = libc::AF_UNSPEC as u8;
-        assert_eq!(link_news(Message { kind: DEL_LINK, body: &body }), Ok(Some(LinkNews::Gone(IfIndex(7)))));
+        assert_eq!(link_news(Message { kind: DEL_LINK, flags: 0, body: &body }), Ok(Some(LinkNews::Gone(IfIndex(7)))));
     }
 }

@@ -212,6 +212,11 @@ impl Census {
         lock(&self.shared.state).selection.has_host()
     }
 
+    /// Whether others than the own namespace are wanted.
+    pub fn has_others(&self) -> bool {
+        lock(&self.shared.state).look.is_some()
+    }
+
     /// The latest look; `None` while only the own namespace is wanted.
     pub(super) fn found(&self) -> Option<Arc<Found>> {
         let state = lock(&self.shared.state);

@@ -7,6 +7,7 @@
 //! Source: `include/uapi/linux/netfilter/nf_tables.h`, `net/netfilter/nf_tables_api.c`.
 
 pub mod decode;
+pub mod follow;
 pub mod instruction;
 mod message;
 pub mod read;
@@ -63,6 +64,19 @@ impl Family {
             7 => Self::Bridge,
             10 => Self::Ip6,
             other => Self::Other(other),
+        }
+    }
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ip => "ip",
+            Self::Ip6 => "ip6",
+            Self::Inet => "inet",
+            Self::Arp => "arp",
+            Self::Bridge => "bridge",
+            Self::Netdev => "netdev",
+            Self::Other(_) => "other",
         }
     }
 

@@ -26,14 +26,14 @@ mod kind {
 /// `sizeof(struct nfgenmsg)`
 const HEADER: usize = 4;
 /// Elements of a set without a name that are read; one that a person has written into a rule has fewer.
-const MAX_ELEMENTS: usize = 65_536;
+pub(super) const MAX_ELEMENTS: usize = 65_536;
 
 fn request(number: u8, family: u8, what: &'static str) -> Request {
     Subsystem::Nftables.request(number, Header { family, resource: 0 }, what)
 }
 
 /// The family of a message and its attributes.
-fn body(message: Message<'_>) -> Result<(Family, &[u8]), Malformed> {
+pub(super) fn body(message: Message<'_>) -> Result<(Family, &[u8]), Malformed> {
     let family = message.body.first().copied().ok_or(Malformed)?;
     Ok((Family::of(family), message.body.get(HEADER..).ok_or(Malformed)?))
 }

@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proptest::prelude::*;
 
 use super::decode::instructions;
+use super::follow::{Commit, Follower};
 use super::instruction::{Bytes, HeaderOption, Instruction, Payload, Register, Source};
 use super::text::{Names, Scene};
 use super::{Family, message, read};
+use crate::source::netlink::attr::push;
+use crate::source::netlink::nfnetlink::Subsystem;
 use crate::source::netlink::testing::{in_own_network, run};
-use crate::source::netlink::{Changing, Family as Netlink, Socket};
+use crate::source::netlink::{Changing, Family as Netlink, Message, Socket};
 
 /// Names of the namespace in which only the loopback interface is.
 struct Loopback;
@@ -76,25 +79,13 @@ fn listed() -> BTreeMap<(String, String), Vec<String>> {
     chains
 }
 
-fn family_name(family: Family) -> &'static str {
-    match family {
-        Family::Ip => "ip",
-        Family::Ip6 => "ip6",
-        Family::Inet => "inet",
-        Family::Arp => "arp",
-        Family::Bridge => "bridge",
-        Family::Netdev => "netdev",
-        Family::Other(_) => "?",
-    }
-}
-
 /// Rules as they are written here.
 fn written() -> BTreeMap<(String, String), Vec<String>> {
     let mut socket = Socket::open(Netlink::Netfilter).unwrap();
     let ruleset = read::ruleset(&mut socket).unwrap();
-    let key = |family, table: &[u8], chain: &[u8]| {
+    let key = |family: Family, table: &[u8], chain: &[u8]| {
         let lossy = String::from_utf8_lossy;
-        (format!("{} {}", family_name(family), lossy(table)), lossy(chain).into_owned())
+        (format!("{} {}", family.name(), lossy(table)), lossy(chain).into_owned())
     };
     let mut chains = BTreeMap::<_, Vec<String>>::new();
     for chain in &ruleset.chains {
@@ -248,7 +239,53 @@ fn program() -> impl Strategy<Value = Vec<Instruction>> {
     proptest::collection::vec(one, 0..24)
 }
 
+/// The attributes of a message of the packet filter.
+fn follow(follower: &mut Follower, number: u8, generation: u16, attributes: &[u8]) -> Option<Commit> {
+    let mut body = vec![2, 0];
+    body.extend_from_slice(&generation.to_be_bytes());
+    body.extend_from_slice(attributes);
+    let message = Message { kind: Subsystem::Nftables.kind(number), flags: 0, body: &body };
+    follower.read(message, &Loopback).unwrap_or_default()
+}
+
+/// `NFT_MSG_NEWGEN`
+fn ends(follower: &mut Follower, generation: u16, pid: u32) -> Commit {
+    let mut body = Vec::new();
+    push(&mut body, 1, &u32::from(generation).to_be_bytes());
+    push(&mut body, 2, &pid.to_be_bytes());
+    follow(follower, 15, generation, &body).unwrap()
+}
+
+#[test]
+fn what_somebody_changed_whose_name_was_lost_is_nobody_elses() {
+    let mut follower = Follower::default();
+    let table = |name: &[u8]| {
+        let mut body = Vec::new();
+        push(&mut body, 1, name);
+        push(&mut body, 4, &7_u64.to_be_bytes());
+        body
+    };
+    assert_eq!(follow(&mut follower, 0, 4, &table(b"lost\0")), None);
+    assert_eq!(follow(&mut follower, 0, 5, &table(b"mine\0")), None);
+    let commit = ends(&mut follower, 5, 42);
+    let names: Vec<_> = commit.changes.iter().map(|change| change.table.as_slice()).collect();
+    assert_eq!((commit.generation, commit.pid, names), (5, Some(42), vec![b"mine".as_slice()]));
+    // and the next one begins anew
+    assert_eq!(ends(&mut follower, 6, 43).changes, []);
+}
+
 proptest! {
+    #[test]
+    fn any_messages_of_changes_are_followed(
+        messages in proptest::collection::vec((0_u8..40, 0_u16..4, proptest::collection::vec(any::<u8>(), 0..96)), 0..40),
+    ) {
+        let mut follower = Follower::default();
+        for (number, generation, attributes) in messages {
+            follow(&mut follower, number, generation, &attributes);
+        }
+        prop_assert!(ends(&mut follower, 9, 1).changes.is_empty(), "they were of other generations");
+    }
+
     #[test]
     fn any_program_is_written_to_its_end(program in program(), family in 0_u8..12) {
         let names = super::Names::default();

@@ -6,6 +6,7 @@
 
 mod action;
 mod compat;
+pub mod declaration;
 mod element;
 mod header;
 pub mod kind;
@@ -69,7 +70,23 @@ impl<'a> Scene<'a> {
 
     /// The text of a rule, with its comment.
     pub fn rule(&self, rule: &Rule) -> String {
-        let mut text = self.program(&rule.instructions, true);
+        self.commented(rule, true)
+    }
+
+    /// The same without the counts of what it has seen.
+    pub fn declared(&self, rule: &Rule) -> String {
+        self.commented(rule, false)
+    }
+
+    /// The elements of a set, in braces.
+    pub fn elements(&self, set: &Set) -> String {
+        let mut text = String::new();
+        element::write(&mut text, set, 0, self);
+        text
+    }
+
+    fn commented(&self, rule: &Rule, state: bool) -> String {
+        let mut text = self.program(&rule.instructions, state);
         if let Some(comment) = &rule.comment {
             text.push_str(if text.is_empty() { "comment \"" } else { " comment \"" });
             text.push_str(&String::from_utf8_lossy(comment));

@@ -1,0 +1,304 @@
+//! How is it heard at once that rules were changed?
+//!
+//! One thread sleeps on the notifications of all network namespaces that are read. It is woken by them, by a tick that asks
+//! for other namespaces, and at the end.
+
+use std::cell::RefCell;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::Errno;
+
+use super::log::{self, Log};
+use crate::collect::nftables::rows::{Here, Host};
+use crate::model::{Text, lock};
+use crate::source::Error;
+use crate::source::file::Roots;
+use crate::source::netlink::{Changing, Drained, Family, Socket};
+use crate::source::netns::{self, Census, Rooms, Troubles};
+use crate::source::nftables::follow::Follower;
+use crate::source::nftables::read;
+use crate::source::nftables::text::Names;
+use crate::source::user::Users;
+
+/// `NFNLGRP_NFTABLES`
+const GROUP: u32 = 7;
+/// Notifications that may wait: a ruleset of ten thousand rules that is loaded at once.
+const BUFFER: usize = 16 << 20;
+/// How long it is before a ruleset that changed while it was read is read again.
+const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// The thread; dropping it ends the thread.
+pub(super) struct Watch(Arc<Shared>);
+
+struct Shared {
+    log: Arc<Mutex<Log>>,
+    /// Wakes the thread.
+    bell: OwnedFd,
+    stop: AtomicBool,
+    told: Mutex<Told>,
+}
+
+/// What the thread says of itself.
+#[derive(Default)]
+struct Told {
+    troubles: Troubles,
+    failed: Option<Error>,
+}
+
+impl Shared {
+    fn ring(&self) {
+        // a bell that was rung rings already
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Watch {
+    /// Watches from now on.
+    ///
+    /// # Errors
+    /// Changes may not be heard, or there is no room for a thread.
+    pub(super) fn start(roots: &Roots, log: &Arc<Mutex<Log>>) -> Result<Self, Error> {
+        let fail = |op| move |cause: Errno| Error::new(op, "changes of the ruleset", cause);
+        let own = if roots.netns.has_host() { Some(open()?) } else { None };
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(fail("watch"))?;
+        let poll = epoll::create(CreateFlags::CLOEXEC).map_err(fail("watch"))?;
+        epoll::add(&poll, &bell, EventData::new_u64(0), EventFlags::IN).map_err(fail("watch"))?;
+        let (log, stop) = (Arc::clone(log), AtomicBool::new(false));
+        let shared = Arc::new(Shared { log, bell, stop, told: Mutex::default() });
+        let reader =
+            Reader { shared: Arc::clone(&shared), roots: roots.clone(), poll, users: Users::default(), again: false };
+        // from here on an early return ends the thread
+        let watch = Self(shared);
+        let spawned = std::thread::Builder::new().name("ruleset".to_owned()).spawn(move || reader.work(own));
+        spawned.map_err(|cause| Error::new("start", "a thread for changes of the ruleset", cause))?;
+        Ok(watch)
+    }
+
+    /// Has namespaces looked for if others than the own one are wanted; returns those that could not be read.
+    ///
+    /// # Errors
+    /// The thread has ended with this.
+    pub(super) fn look(&self, census: &Census) -> Result<Troubles, Error> {
+        let mut told = lock(&self.0.told);
+        if let Some(failed) = told.failed.take() {
+            return Err(failed);
+        }
+        if census.has_others() {
+            self.0.ring();
+        }
+        Ok(told.troubles.clone())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Release);
+        self.0.ring();
+    }
+}
+
+/// What is followed in one network namespace.
+struct Post {
+    news: Socket,
+    asks: Socket,
+    links: Socket,
+    follower: Follower,
+    /// Whether the thread is woken by it.
+    listens: bool,
+}
+
+fn open() -> Result<Post, Error> {
+    open_with(BUFFER)
+}
+
+fn open_with(buffer: usize) -> Result<Post, Error> {
+    Ok(Post {
+        // before the ruleset is read, so that nothing comes in between
+        news: Socket::subscribe_with(Family::Netfilter, &[GROUP], buffer)?,
+        asks: Socket::open(Family::Netfilter)?,
+        links: Socket::open(Family::Route)?,
+        follower: Follower::default(),
+        listens: false,
+    })
+}
+
+struct Reader {
+    shared: Arc<Shared>,
+    roots: Roots,
+    poll: OwnedFd,
+    users: Users,
+    /// Whether a ruleset could not be read and is to be read again.
+    again: bool,
+}
+
+impl Reader {
+    fn work(mut self, mut own: Option<Post>) {
+        let mut rooms = Rooms::<Post>::default();
+        loop {
+            self.again = false;
+            if let Some(post) = &mut own
+                && let Err(error) = self.read(&netns::host(), post)
+            {
+                lock(&self.shared.told).failed = Some(error);
+                return;
+            }
+            let census = Arc::clone(&self.roots.netns);
+            let troubles = rooms.read(&census, open, |netns, post| self.read(netns, post));
+            lock(&self.shared.told).troubles = troubles;
+            let patience = self.again.then_some(&AGAIN);
+            let mut events = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 16];
+            let waited = epoll::wait(&self.poll, &mut events[..], patience);
+            if self.shared.stop.load(Ordering::Acquire) {
+                return;
+            }
+            if let Err(cause) = waited
+                && cause != Errno::INTR
+            {
+                lock(&self.shared.told).failed = Some(Error::new("wait for", "changes of the ruleset", cause));
+                return;
+            }
+            let _ = rustix::io::read(&self.shared.bell, &mut [0; 8]);
+        }
+    }
+
+    /// Reads what has come from one namespace.
+    fn read(&mut self, netns: &Text, post: &mut Post) -> Result<(), Error> {
+        if !post.listens {
+            let token = EventData::new_u64(post.news.as_fd().as_raw_fd().unsigned_abs().into());
+            epoll::add(&self.poll, &post.news, token, EventFlags::IN)
+                .map_err(|cause| Error::new("watch", "changes of the ruleset", cause))?;
+            post.listens = true;
+            self.begin(post)?;
+        }
+        let lost = self.drain(netns, post)?;
+        if lost.is_some() {
+            post.follower.forget();
+        }
+        if post.follower.generation().is_none() {
+            self.begin(post)?;
+        }
+        if let Some(why) = lost {
+            let row = log::lost(netns, why, post.follower.generation());
+            log::keep(&mut lock(&self.shared.log), vec![row]);
+        }
+        Ok(())
+    }
+
+    /// Reads the ruleset from which on changes are followed; one that changes meanwhile is read again later.
+    fn begin(&mut self, post: &mut Post) -> Result<(), Error> {
+        let read = read::ruleset(&mut post.asks).and_then(|ruleset| {
+            let objects = read::objects(&mut post.asks)?;
+            Ok((ruleset, objects))
+        });
+        match read {
+            Ok((ruleset, objects)) => {
+                let host = Lazy::new(&mut post.links);
+                post.follower.begin(ruleset, &objects, &host);
+            }
+            Err(error) if Changing::is_cause_of(&error) => self.again = true,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Logs all changes that wait; says why if some were lost.
+    fn drain(&mut self, netns: &Text, post: &mut Post) -> Result<Option<&'static str>, Error> {
+        let Post { news, links, follower, .. } = post;
+        let host = Lazy::new(links);
+        let (roots, users, shared) = (&self.roots, &mut self.users, &self.shared);
+        let drained = news.drain(|message| {
+            if let Some(commit) = follower.read(message, &host)? {
+                let rows = log::rows(netns, commit, roots, users);
+                log::keep(&mut lock(&shared.log), rows);
+            }
+            Ok(())
+        });
+        match drained {
+            Ok(Drained::All) => Ok(None),
+            Ok(Drained::Lost) => Ok(Some("there were more than could wait; the ruleset was read again")),
+            Err(error) if error.cause.kind() == std::io::ErrorKind::InvalidData => {
+                Ok(Some("the kernel told one that is not understood; the ruleset was read again"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Names of a namespace, read when the first one is needed.
+struct Lazy<'a> {
+    links: RefCell<&'a mut Socket>,
+    here: RefCell<Option<Here>>,
+}
+
+impl<'a> Lazy<'a> {
+    fn new(links: &'a mut Socket) -> Self {
+        Self { links: RefCell::new(links), here: RefCell::new(None) }
+    }
+}
+
+impl Names for Lazy<'_> {
+    fn interface(&self, index: u32) -> Option<String> {
+        let mut here = self.here.borrow_mut();
+        let here = match &mut *here {
+            Some(here) => here,
+            none => none.insert(Here::read(&mut self.links.borrow_mut()).ok()?),
+        };
+        here.interface(index)
+    }
+
+    fn cgroup(&self, id: u64) -> Option<String> {
+        Host.cgroup(id)
+    }
+
+    fn utc_offset(&self, at: Option<i64>) -> i64 {
+        Host.utc_offset(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::ruleset_change::FilterChange;
+    use crate::source::netlink::testing::{in_own_network, run};
+
+    fn reader(shared: &Arc<Shared>) -> Reader {
+        let poll = epoll::create(CreateFlags::CLOEXEC).unwrap();
+        Reader { shared: Arc::clone(shared), roots: Roots::live(), poll, users: Users::default(), again: false }
+    }
+
+    #[test]
+    fn root_what_could_not_wait_is_told_as_lost_and_the_rest_is_whole_again() {
+        in_own_network(|| {
+            let bell = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+            let shared =
+                Arc::new(Shared { log: Arc::default(), bell, stop: AtomicBool::new(false), told: Mutex::default() });
+            let (mut reader, mut post) = (reader(&shared), open_with(4096).unwrap());
+            let host = netns::host();
+            reader.read(&host, &mut post).unwrap();
+            run("nft", "add table ip t");
+            let rules = tempfile::NamedTempFile::new().unwrap();
+            let line = |port: u32| format!("add rule ip t c tcp dport {port} accept\n");
+            let script: String = (1..2000).map(line).collect();
+            std::fs::write(rules.path(), format!("add chain ip t c\n{script}")).unwrap();
+            run("nft", &format!("-f {}", rules.path().display()));
+            reader.read(&host, &mut post).unwrap();
+            run("nft", "flush chain ip t c");
+            run("nft", "delete chain ip t c");
+            reader.read(&host, &mut post).unwrap();
+            let rows = lock(&shared.log).rows();
+            let lost: Vec<_> = rows.iter().filter(|row| row.part.is_none()).collect();
+            assert!(!lost.is_empty() && lost.iter().all(|row| row.pid.is_none()), "{rows:?}");
+            assert_eq!(post.follower.generation().map(u64::from), lost.last().and_then(|row| row.generation));
+            run("nft", "delete table ip t");
+            reader.read(&host, &mut post).unwrap();
+            let rows = lock(&shared.log).rows();
+            let last = rows.last().unwrap();
+            assert_eq!(last.before.as_deref(), Some("table ip t"), "{last:?}");
+            assert_eq!(last.action, FilterChange::Deleted);
+        });
+    }
+}
