@@ -15,7 +15,7 @@ mod served;
 #[expect(dead_code, reason = "each test program uses its part")]
 mod support;
 
-use served::{Agent, PATIENCE};
+use served::{Agent, PATIENCE, timed};
 use support::process::usage;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -192,9 +192,7 @@ fn whoever_abuses_the_protocol_is_told_to_go_and_others_are_served() {
             let asking = scope.spawn(move || {
                 let mut taken = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
-                    let begin = Instant::now();
-                    assert_eq!(agent.ask("GET /api/v1/tables/load", &[]).0, 200);
-                    taken.push(begin.elapsed());
+                    taken.push(timed(front, || assert_eq!(agent.ask("GET /api/v1/tables/load", &[]).0, 200)));
                     std::thread::park_timeout(Duration::from_millis(5));
                 }
                 taken

@@ -264,11 +264,14 @@ mod tests {
 
     #[test]
     fn both_families_share_a_port() {
-        let first =
-            Listeners::open(&Settings { listen: vec!["127.0.0.1:0".to_owned()], ..Settings::default() }).unwrap();
-        let port = first.tcp[0].local_addr().unwrap().port();
+        // a port that nobody else is given meanwhile: it is bound, and who reuses addresses may share it
+        let flags = rustix::net::SocketFlags::CLOEXEC;
+        let held = rustix::net::socket_with(AddressFamily::INET6, SocketType::STREAM, flags, None).unwrap();
+        sockopt::set_socket_reuseaddr(&held, true).unwrap();
+        sockopt::set_ipv6_v6only(&held, false).unwrap();
+        rustix::net::bind(&held, &SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0))).unwrap();
+        let port = SocketAddr::try_from(rustix::net::getsockname(&held).unwrap()).unwrap().port();
         let both = vec![format!("0.0.0.0:{port}"), format!("[::]:{port}")];
-        drop(first);
         let listeners = Listeners::open(&Settings { listen: both, ..Settings::default() }).unwrap();
         assert_eq!(listeners.names(), [format!("0.0.0.0:{port}"), format!("[::]:{port}")]);
         for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
