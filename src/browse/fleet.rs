@@ -218,6 +218,11 @@ impl Shared {
         *dirty = true;
     }
 
+    /// How many hosts there are.
+    pub(super) fn hosts(&self) -> usize {
+        lock(&self.state).rows.len()
+    }
+
     /// Says which hosts there are, in their order; what is known of those that stay is kept.
     pub(super) fn arrange<'a>(&self, hosts: impl Iterator<Item = (u64, &'a Entry)>) {
         let mut state = lock(&self.state);
@@ -333,7 +338,7 @@ impl State {
         for asked in self.asked.iter() {
             let Some(pair) = asked.pair() else { continue };
             let Some(parts) = self.parts.get_mut(&*pair.own.name) else { continue };
-            let merged = merged::merge(pair, &self.rows, parts, asked.limit(), asked.first().as_ref());
+            let merged = merged::merge(pair, &self.rows, parts, asked.limit(self.rows.len()), asked.first().as_ref());
             snapshot.tables.insert(&pair.own.name, merged);
         }
     }

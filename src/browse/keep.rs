@@ -92,7 +92,7 @@ impl Seat {
             id: self.id,
             host: self.entry.name.clone(),
             interval: self.entry.interval,
-            shared: Arc::clone(&self.house.shared),
+            house: Arc::clone(&self.house),
             asked: self.asked.clone(),
         };
         tokio::select! {
@@ -104,7 +104,9 @@ impl Seat {
     /// Watches what summarizes the host, as long as the connection stands.
     async fn summaries(&mut self, opened: &Opened, schema: &Arc<Schema>) -> Result<std::convert::Infallible, Trouble> {
         let mut mirror = Mirror::new(Arc::clone(schema));
+        let house = Arc::clone(&self.house);
         loop {
+            let turn = house.asking.acquire().await;
             let wanted = Arc::clone(&self.wanted.borrow_and_update());
             let tables = summary::selections(&wanted, schema);
             let request = proto::WatchRequest {
@@ -116,6 +118,7 @@ impl Seat {
             };
             let begun = session::watched(&mut opened.client.clone(), request).await?;
             mirror.resume();
+            drop(turn);
             self.listen(begun.map_err(|status| trouble(&status))?, &mut mirror, &wanted).await?;
         }
     }

@@ -242,11 +242,19 @@ pub(super) fn merge(
         Some(query) => first_of(pair, &told, query),
         None => every_of(&told),
     };
-    let cut = if all > now.len() {
-        Some(format!("the first {}", now.len()))
-    } else {
-        told.iter().any(|told| told.now.rows.len() >= limit).then(|| format!("the first {limit} of each"))
+    let mut shown = vec![0; told.len()];
+    for (at, _) in &now {
+        if let Some(count) = shown.get_mut(*at) {
+            *count += 1;
+        }
+    }
+    // a host that has told a whole page, all of which is shown, may have more to show, unless there is no room for it
+    let is_full = |shown: usize| first.and_then(|first| first.limit).is_some_and(|limit| shown >= limit);
+    let has_more = |(told, shown): (&Told<'_>, &usize)| {
+        told.now.rows.len() >= limit && *shown >= told.ranked.len() && !is_full(*shown)
     };
+    let each = told.iter().zip(&shown).any(has_more).then(|| format!("the first {limit} of each"));
+    let cut = (all > now.len()).then(|| format!("the first {}", now.len())).into_iter().chain(each);
     let why = [(lost, "not live"), (without, "without it"), (waiting, "not heard of yet")];
     let why = why.iter().filter(|(count, _)| *count > 0).map(|(count, words)| format!("{count} {words}"));
     let why: Vec<String> = why.chain(cut).collect();
@@ -292,13 +300,15 @@ struct Candidate<'a> {
     ranked: &'a Ranked,
 }
 
+/// The first rows of one host.
+fn candidates<'a>(told: &'a [Told<'a>], at: usize, rows: usize) -> impl Iterator<Item = Candidate<'a>> {
+    let told = told.get(at);
+    let rows = told.into_iter().flat_map(move |told| told.ranked.iter().take(rows).map(move |ranked| (told, ranked)));
+    rows.map(move |(told, ranked)| Candidate { at, told, ranked })
+}
+
 /// The first rows of all, the same ones before, and of how many they are the first.
 fn first_of(pair: &Pair, told: &[Told<'_>], query: &Query) -> (Places, Places, usize) {
-    let of = |(at, told): (usize, _)| {
-        let told: &Told<'_> = told;
-        told.ranked.iter().map(move |ranked| Candidate { at, told, ranked })
-    };
-    let mut all: Vec<Candidate<'_>> = told.iter().enumerate().flat_map(of).collect();
     let ids: Vec<usize> = pair.own.ids().collect();
     // wherever rows are shown their Ids decide where their values are the same, and that of the host is the last
     let ties = |a: &Candidate<'_>, b: &Candidate<'_>| {
@@ -311,11 +321,19 @@ fn first_of(pair: &Pair, told: &[Told<'_>], query: &Query) -> (Places, Places, u
         let mut by = columns.map(|(by, (a, b))| directed(pair.table, *by, &a.as_cell(), &b.as_cell()));
         by.find(|order| order.is_ne()).unwrap_or_else(|| ties(a, b))
     };
-    let (count, limit) = (all.len(), query.limit.unwrap_or(usize::MAX));
-    if limit < count {
-        all.select_nth_unstable_by(limit, compare);
-        all.truncate(limit);
-    }
+    let limit = query.limit.unwrap_or(usize::MAX);
+    let cut = |all: &mut Vec<Candidate<'_>>| {
+        if limit < all.len() {
+            all.select_nth_unstable_by(limit, compare);
+            all.truncate(limit);
+        }
+    };
+    // each host's are in order: whose first row is not among those has none
+    let mut heads: Vec<Candidate<'_>> = (0..told.len()).flat_map(|at| candidates(told, at, 1)).collect();
+    cut(&mut heads);
+    let mut all = heads.iter().flat_map(|head| candidates(told, head.at, limit)).collect();
+    cut(&mut all);
+    let count = told.iter().map(|told| told.ranked.len()).sum();
     let now = all.iter().map(|one| (one.at, one.ranked.row)).collect();
     let before = all.iter().filter_map(|one| Some((one.at, one.ranked.before?))).collect();
     (now, before, count)
@@ -462,6 +480,14 @@ mod tests {
             merge(pair, &hosts, &mut parts, 50, Some(&query)).status.reason.as_str(),
             "3 of 3 hosts: the first 3"
         );
+        // of a host that has told no more than it was asked for there may be others
+        for (limit, told) in [(4, "the first 3"), (2, "the first 3, the first 2 of each")] {
+            let rows = [[99, 98, 1], [9, 8, 7], [9, 8, 7]];
+            let parts = rows.iter().map(|rows| busy(&rows[..limit.min(3)]));
+            let mut parts: Parts = parts.zip(0..).map(|(part, id)| (id, part)).collect();
+            let status = merge(pair, &hosts, &mut parts, limit, Some(&query)).status;
+            assert_eq!(status.reason.as_str(), format!("3 of 3 hosts: {told}"));
+        }
         // in another order others are the first
         let query = Query { sort: vec![least], ..query };
         parts.values_mut().for_each(Part::forget_order);

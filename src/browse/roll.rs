@@ -27,6 +27,9 @@ const CONNECTING: usize = 256;
 /// At first they come as fast as they can: somebody waits for them.
 const AGAIN: Duration = Duration::from_millis(10);
 
+/// Hosts that begin to tell something else at once: of many that did, most would seem not to answer in time.
+const ASKING: usize = 64;
+
 /// What is needed to watch a host.
 pub(super) struct House {
     /// Where what they say is put.
@@ -35,6 +38,8 @@ pub(super) struct House {
     pub(super) access: Access,
     /// What those who connect must pass.
     pub(super) gate: Gate,
+    /// What those who ask for something else must pass.
+    pub(super) asking: Semaphore,
     /// The summaries that are asked for.
     pub(super) wanted: watch::Sender<Wanted>,
     /// The rows that are asked for.
@@ -76,7 +81,8 @@ impl House {
     pub(super) fn new(shared: Arc<Shared>, access: Access, runtime: tokio::runtime::Handle) -> Arc<Self> {
         let wanted = watch::Sender::new(Arc::new(summary::wanted([].into_iter())));
         let (asked, nudge) = (watch::Sender::default(), watch::Sender::new(0));
-        Arc::new(Self { shared, access, gate: Gate::new(), wanted, asked, nudge, runtime })
+        let (gate, asking) = (Gate::new(), Semaphore::new(ASKING));
+        Arc::new(Self { shared, access, gate, asking, wanted, asked, nudge, runtime })
     }
 }
 

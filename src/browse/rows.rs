@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::fleet::Shared;
 use super::merged::{Pair, Part, pairs};
-use crate::client::session::{trouble, watched};
+use super::roll::House;
+use crate::client::session::{ANSWER, trouble, watched};
 use crate::client::{Opened, Trouble};
 use crate::model::{Demand, Table, Text, Top, Type};
 use crate::store::expr::Filter;
@@ -24,6 +24,13 @@ use crate::wire::{WireError, bounded, proto};
 
 /// Rows of each host if nobody says how many are enough.
 const ENOUGH: usize = 50;
+
+/// Rows of all hosts at most, so long as each tells a few: they and those before them are kept.
+const ALL: usize = 100_000;
+const FEW: usize = 10;
+
+/// Hosts that tell rows in a second at most: where there are more of them each tells less often.
+const TELLING: u32 = 1000;
 
 /// What is wanted of one table.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,9 +98,9 @@ impl Asked {
         pairs().get(self.at)
     }
 
-    /// How many rows of each host are enough.
-    pub(super) fn limit(&self) -> usize {
-        enough(&self.top)
+    /// How many rows each of so many hosts is asked for.
+    pub(super) fn limit(&self, hosts: usize) -> usize {
+        enough(&self.top).min(FEW.max(ALL / hosts.max(1)))
     }
 
     /// How the first of all rows are found, where they are enough.
@@ -113,8 +120,8 @@ impl Asked {
         self.top.sort.iter().filter_map(|(name, largest)| Some((table.position(name)?, order(*largest)))).collect()
     }
 
-    /// What a host is asked for, as far as it has it; `None` if it has no such table.
-    fn selection(&self, schema: &Schema, host: &str) -> Option<proto::Selection> {
+    /// What one of so many hosts is asked for, as far as it has it; `None` if it has no such table.
+    fn selection(&self, schema: &Schema, host: &str, hosts: usize) -> Option<proto::Selection> {
         let own = self.pair()?.own;
         let layout = schema.layouts.get(schema.position(&own.name)?)?;
         let has = |column: &usize| layout.from.get(*column).copied().flatten().is_some();
@@ -132,7 +139,7 @@ impl Asked {
             columns: self.columns.iter().copied().filter(has).filter_map(name).collect(),
             r#where: self.condition(&has, host),
             sort: sort.collect(),
-            limit: self.limit() as u32,
+            limit: self.limit(hosts) as u32,
         })
     }
 
@@ -186,7 +193,7 @@ pub(super) struct Teller {
     pub(super) id: u64,
     pub(super) host: Text,
     pub(super) interval: Duration,
-    pub(super) shared: Arc<Shared>,
+    pub(super) house: Arc<House>,
     pub(super) asked: watch::Receiver<AllAsked>,
 }
 
@@ -198,15 +205,19 @@ impl Teller {
         schema: &Arc<Schema>,
     ) -> Result<std::convert::Infallible, Trouble> {
         let gone = |_| Trouble::from(Text::from("nobody looks any more"));
+        let house = Arc::clone(&self.house);
         loop {
+            let turn = house.asking.acquire().await;
             let asked = Arc::clone(&self.asked.borrow_and_update());
+            let hosts = house.shared.hosts();
             let tables: Vec<proto::Selection> =
-                asked.iter().filter_map(|one| one.selection(schema, &self.host)).collect();
+                asked.iter().filter_map(|one| one.selection(schema, &self.host, hosts)).collect();
             let has = |one: &&Asked| one.pair().is_some_and(|pair| schema.position(&pair.own.name).is_some());
             for pair in asked.iter().filter(|one| !has(one)).filter_map(Asked::pair) {
-                self.shared.rows(self.id, &pair.own.name, Part::refused());
+                self.house.shared.rows(self.id, &pair.own.name, Part::refused());
             }
             if tables.is_empty() {
+                drop(turn);
                 self.asked.changed().await.map_err(gone)?;
                 continue;
             }
@@ -215,14 +226,15 @@ impl Teller {
                 silent: false,
                 demands: tables.iter().filter_map(demand).collect(),
                 tables,
-                interval: self.interval.as_nanos() as u64,
+                interval: self.interval(hosts).as_nanos() as u64,
             };
             match watched(&mut opened.client.clone(), request).await? {
-                Ok(stream) => self.listen(stream, Mirror::new(Arc::clone(schema)), &asked).await?,
+                Ok(stream) => self.listen(stream, Mirror::new(Arc::clone(schema)), &asked, turn).await?,
                 Err(status) if status.code() == tonic::Code::InvalidArgument => {
+                    drop(turn);
                     // an agent of another version that understands less
                     for pair in asked.iter().filter_map(Asked::pair) {
-                        self.shared.rows(self.id, &pair.own.name, Part::refused());
+                        self.house.shared.rows(self.id, &pair.own.name, Part::refused());
                     }
                     self.asked.changed().await.map_err(gone)?;
                 }
@@ -231,18 +243,24 @@ impl Teller {
         }
     }
 
-    /// Takes rows until others are wanted.
-    async fn listen(
+    /// Takes rows until others are wanted; the turn is for the first ones.
+    async fn listen<T>(
         &mut self,
         mut stream: tonic::Streaming<proto::WatchReply>,
         mut mirror: Mirror,
         asked: &[Asked],
+        turn: T,
     ) -> Result<(), Trouble> {
+        let mut turn = Some(turn);
         loop {
             let frame = tokio::select! {
                 frame = stream.message() => frame.map_err(|status| trouble(&status))?,
                 changed = self.asked.changed() => {
                     return changed.map_err(|_| Text::from("nobody looks any more").into());
+                }
+                () = tokio::time::sleep(ANSWER), if turn.is_some() => {
+                    turn = None;
+                    continue;
                 }
             };
             let frame = frame.ok_or_else(|| Text::from("the agent has ended"))?;
@@ -252,10 +270,16 @@ impl Teller {
             let snapshot = mirror.snapshot();
             for name in asked.iter().filter_map(Asked::pair).map(|pair| &*pair.own.name) {
                 if let Some(part) = Part::of(&snapshot, name) {
-                    self.shared.rows(self.id, name, part);
+                    self.house.shared.rows(self.id, name, part);
                 }
             }
+            turn = None;
         }
+    }
+
+    /// How often one of so many hosts tells rows: there is one thread for those of all.
+    fn interval(&self, hosts: usize) -> Duration {
+        self.interval.max(Duration::from_secs(hosts as u64) / TELLING)
     }
 }
 
@@ -274,7 +298,7 @@ mod tests {
         let demand = Demand { columns, top: Some(top(filter, sort, 7)), ..Demand::table("process") };
         let asked = asked([&demand].into_iter());
         assert_eq!(asked.len(), 1);
-        asked[0].selection(schema::own(), host).unwrap()
+        asked[0].selection(schema::own(), host, 1).unwrap()
     }
 
     #[test]
@@ -284,6 +308,16 @@ mod tests {
         assert_eq!(selection.sort, ["-cpu"]);
         assert_eq!(selection.columns, ["cpu", "name"].map(str::to_owned).into_iter().rev().collect::<Vec<_>>());
         assert_eq!(selection.r#where, "cpu > 50%");
+    }
+
+    #[test]
+    fn each_of_very_many_hosts_is_asked_for_a_few_rows_only() {
+        let demand = Demand { top: Some(top("", &[], 80)), ..Demand::table("process") };
+        let asked = asked([&demand].into_iter());
+        let limits = [0, 1, 1000, 2000, 10_000, 1_000_000].map(|hosts| asked[0].limit(hosts));
+        assert_eq!(limits, [80, 80, 80, 50, FEW, FEW]);
+        let selection = asked[0].selection(schema::own(), "hv-01", 2000).unwrap();
+        assert_eq!(selection.limit, 50);
     }
 
     #[test]
@@ -304,7 +338,7 @@ mod tests {
             ([&few, &few], ("cpu > 50%", "-cpu", 7)),
         ] {
             let asked = asked(readers.into_iter());
-            let selection = asked[0].selection(schema::own(), "hv-01").unwrap();
+            let selection = asked[0].selection(schema::own(), "hv-01", 1).unwrap();
             let (first, limit) = (selection.sort.first().map_or("", String::as_str), selection.limit);
             assert_eq!((selection.r#where.as_str(), first, limit), want, "{readers:?}");
             assert!(readers.iter().all(|demand| demand.columns.iter().all(|name| selection.columns.contains(name))));
@@ -356,7 +390,7 @@ mod tests {
     fn what_costs_is_demanded_of_the_agent() {
         let demand = Demand { columns: vec!["pss".to_owned(), "name".to_owned()], ..Demand::table("process") };
         let asked = asked([&demand].into_iter());
-        let selection = asked[0].selection(schema::own(), "x").unwrap();
+        let selection = asked[0].selection(schema::own(), "x", 1).unwrap();
         assert_eq!(super::demand(&selection).unwrap().columns, ["pss"]);
         assert_eq!(selection.limit as usize, ENOUGH);
         let asked = super::asked([&Demand::table("fleet"), &Demand::table("process_file")].into_iter());

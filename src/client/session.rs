@@ -39,7 +39,7 @@ pub(crate) const LOOKUPS: usize = 64;
 static LOOKING: Semaphore = Semaphore::const_new(LOOKUPS);
 
 /// Longest wait for an answer.
-const ANSWER: Duration = Duration::from_secs(4);
+pub(crate) const ANSWER: Duration = Duration::from_secs(4);
 
 /// After so long without a word the agent is asked for one, and has so long for it.
 const ALIVE: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(4));
