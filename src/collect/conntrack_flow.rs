@@ -107,7 +107,7 @@ table! {
     /// without `nf_conntrack_timestamp`.
     ///
     /// Source: ctnetlink `IPCTNL_MSG_CT_GET`, `include/uapi/linux/netfilter/nfnetlink_conntrack.h`.
-    pub struct ConntrackFlowRow = "conntrack_flow" { title: Some("Connections"), demand: true } {
+    pub struct ConntrackFlowRow = "conntrack_flow" { title: Some("Connections"), demand: true, history: History::Top } {
         /// Network namespace: `host`, or a name that `ip netns` has given it.
         Id(None) netns: Text { several: true },
         /// The kernel's number for it, as `conntrack -o id` prints it.

@@ -3,7 +3,8 @@
 //! Some rows are left out, some stand on top, and some stand under headings: described here for the tables that have such,
 //! so that the table view need not know any.
 
-use super::{Cx, Item, Line, Role, firewall, fleet, toggle};
+use super::{Cx, Item, Line, Role, connections, firewall, fleet, toggle};
+use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::nftables::NftRuleRow;
 use crate::model::Table;
 use crate::store::rate::View;
@@ -76,6 +77,20 @@ pub struct Beside<'a> {
     pub item: Box<dyn Fn(usize) -> Item + 'a>,
 }
 
+/// A column with the cells that it takes and its rank: the highest go first when room is short, and 0 stays.
+pub(super) type Ranked = (usize, u16, u8);
+
+/// The columns that fit.
+pub(super) fn fitting(columns: &[Ranked], width: u16) -> Vec<usize> {
+    let mut columns = columns.to_vec();
+    while columns.iter().map(|(_, cells, _)| cells).sum::<u16>() > width {
+        let worst = columns.iter().enumerate().filter(|(_, one)| one.2 > 0).max_by_key(|(_, one)| one.2);
+        let Some((worst, _)) = worst else { break };
+        columns.remove(worst);
+    }
+    columns.iter().map(|(column, ..)| *column).collect()
+}
+
 /// Cells of a bar.
 const BAR: u16 = 8;
 
@@ -99,7 +114,8 @@ pub fn beside<'a>(cx: &'a Cx<'_>, view: &'a View, sorted: Option<usize>, width: 
 
 /// Columns of which a row has a bar.
 fn busy(table: &str) -> Option<&'static [usize]> {
-    (table == NftRuleRow::TABLE.name).then_some(firewall::BUSY)
+    let flows = (table == ConntrackFlowRow::TABLE.name).then_some(connections::BUSY);
+    (table == NftRuleRow::TABLE.name).then_some(firewall::BUSY).or(flows)
 }
 
 /// How a cell is written that stands out without being over a threshold.

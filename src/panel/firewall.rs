@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::arrange::Head;
+use super::arrange::{Head, Ranked, fitting};
 use super::list::{self, Column, List, Show};
 use super::number::{self, Top};
 use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, gauge, line, pick, toggle};
@@ -64,8 +64,8 @@ pub(super) const QUOTAS: PanelDef = PanelDef {
 /// What makes a rule busy.
 pub(super) const BUSY: &[usize] = &[col!(NftRuleRow, packets), col!(NftRuleRow, bytes)];
 
-/// Columns of rules with the cells that they take and their rank: the highest go first when room is short.
-const COLUMNS: &[(usize, u16, u8)] = &[
+/// Columns of rules.
+const COLUMNS: &[Ranked] = &[
     (col!(NftRuleRow, packets), 17, 0),
     (col!(NftRuleRow, bytes), 8, 1),
     (col!(NftRuleRow, hits), 8, 2),
@@ -75,14 +75,14 @@ const COLUMNS: &[(usize, u16, u8)] = &[
 ];
 
 /// Where a rule is, for a list without headings.
-const PLACE: &[(usize, u16, u8)] = &[(col!(NftRuleRow, table), 9, 6), (col!(NftRuleRow, chain), 12, 0)];
+const PLACE: &[Ranked] = &[(col!(NftRuleRow, table), 9, 6), (col!(NftRuleRow, chain), 12, 0)];
 
 /// Cells that a rule's text should have.
 const TEXT: u16 = 40;
 
 fn rules(cx: &Cx<'_>, space: Space) -> Block {
     let spec = TableSpec {
-        columns: fitting(space.width, is_list(cx) || cx.on(toggle::DROPS_FIRST)),
+        columns: shown(space.width, is_list(cx) || cx.on(toggle::DROPS_FIRST)),
         sort: vec![(col!(NftRuleRow, packets), true), (col!(NftRuleRow, hits), true)],
         outlined: !is_list(cx),
         none: "nothing is filtered here: nf_tables has no rule",
@@ -104,15 +104,11 @@ pub(super) fn is_list(cx: &Cx<'_>) -> bool {
     cx.on(toggle::HOTTEST)
 }
 
-fn fitting(width: u16, placed: bool) -> Vec<usize> {
-    let place: &[(usize, u16, u8)] = if placed { PLACE } else { &[] };
-    let mut columns = [COLUMNS, place].concat();
-    while columns.iter().map(|(_, cells, _)| cells).sum::<u16>() + TEXT > width {
-        let worst = columns.iter().enumerate().filter(|(_, one)| one.2 > 0).max_by_key(|(_, one)| one.2);
-        let Some((worst, _)) = worst else { break };
-        columns.remove(worst);
-    }
-    columns.iter().map(|(column, ..)| *column).chain([col!(NftRuleRow, rule)]).collect()
+/// What fits, with the text at the end.
+fn shown(width: u16, placed: bool) -> Vec<usize> {
+    let place: &[Ranked] = if placed { PLACE } else { &[] };
+    let columns = fitting(&[COLUMNS, place].concat(), width.saturating_sub(TEXT));
+    columns.into_iter().chain([col!(NftRuleRow, rule)]).collect()
 }
 
 /// What is not at the first glance: how many rules nothing has hit, what drops now, and what the switches have made of it.

@@ -4,6 +4,7 @@
 
 use super::{Cx, toggle};
 use crate::col;
+use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::load::LoadRow;
 use crate::collect::process::ProcessRow;
 use crate::model::{Snapshot, Table};
@@ -82,32 +83,62 @@ pub fn fate(snapshot: &Snapshot, target: &Target) -> Option<&'static str> {
 /// How rows of a table become lines that stand for several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grouping {
+    /// What the lines are, in a word or two.
+    pub name: &'static str,
     /// Rows with one value in this column are one line.
     pub by: usize,
     /// Columns that add up.
     pub sums: &'static [usize],
 }
 
-/// Programs: processes of one name.
-pub fn grouping(table: &str) -> Option<Grouping> {
-    static SUMS: &[usize] = &[
-        col!(ProcessRow, threads),
-        col!(ProcessRow, cpu_time),
-        col!(ProcessRow, user_time),
-        col!(ProcessRow, system_time),
-        col!(ProcessRow, guest_time),
-        col!(ProcessRow, run_delay),
-        col!(ProcessRow, rss),
-        col!(ProcessRow, swap),
-        col!(ProcessRow, pss),
-        col!(ProcessRow, minor_faults),
-        col!(ProcessRow, major_faults),
-        col!(ProcessRow, read_bytes),
-        col!(ProcessRow, write_bytes),
-        col!(ProcessRow, cpu),
-        col!(ProcessRow, memory),
-    ];
-    (table == ProcessRow::TABLE.name).then_some(Grouping { by: col!(ProcessRow, name), sums: SUMS })
+static PROGRAMS: &[usize] = &[
+    col!(ProcessRow, threads),
+    col!(ProcessRow, cpu_time),
+    col!(ProcessRow, user_time),
+    col!(ProcessRow, system_time),
+    col!(ProcessRow, guest_time),
+    col!(ProcessRow, run_delay),
+    col!(ProcessRow, rss),
+    col!(ProcessRow, swap),
+    col!(ProcessRow, pss),
+    col!(ProcessRow, minor_faults),
+    col!(ProcessRow, major_faults),
+    col!(ProcessRow, read_bytes),
+    col!(ProcessRow, write_bytes),
+    col!(ProcessRow, cpu),
+    col!(ProcessRow, memory),
+];
+
+static CARRIED: &[usize] = &[
+    col!(ConntrackFlowRow, packets),
+    col!(ConntrackFlowRow, bytes),
+    col!(ConntrackFlowRow, reply_packets),
+    col!(ConntrackFlowRow, reply_bytes),
+];
+
+const fn flows(name: &'static str, by: usize) -> Grouping {
+    Grouping { name, by, sums: CARRIED }
+}
+
+static OF_PROCESSES: &[Grouping] = &[Grouping { name: "programs", by: col!(ProcessRow, name), sums: PROGRAMS }];
+
+static OF_FLOWS: &[Grouping] = &[
+    flows("by source", col!(ConntrackFlowRow, source)),
+    flows("by destination", col!(ConntrackFlowRow, destination)),
+    flows("by port", col!(ConntrackFlowRow, destination_port)),
+    flows("by protocol", col!(ConntrackFlowRow, protocol)),
+    flows("by state", col!(ConntrackFlowRow, state)),
+    flows("by mark", col!(ConntrackFlowRow, mark)),
+    flows("by zone", col!(ConntrackFlowRow, zone)),
+];
+
+/// The ways in which rows of a table become lines that stand for several: processes of one name are a program.
+pub fn groupings(table: &str) -> &'static [Grouping] {
+    match table {
+        table if table == ProcessRow::TABLE.name => OF_PROCESSES,
+        table if table == ConntrackFlowRow::TABLE.name => OF_FLOWS,
+        _ => &[],
+    }
 }
 
 /// A column whose numbers are shown as a part of something larger.

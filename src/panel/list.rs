@@ -9,7 +9,7 @@ use super::line::{self, gap};
 use super::number::{self, NUMBER, Number, Top};
 use super::pick::{self, Pick, Picked};
 use super::{Block, Body, Cx, Line, Role, Space, toggle};
-use crate::model::Table;
+use crate::model::{Level, Table};
 use crate::store::rate::View;
 
 /// Fewest lines with which a list has headings.
@@ -22,6 +22,8 @@ const GAP: u16 = 1;
 pub(super) enum Show {
     /// A rate or value.
     Of(usize),
+    /// A number that should be zero: it stands out when it is not.
+    Bad(usize),
     /// A counter's total.
     Total(usize),
     /// Two columns of one unit as one number; totals if said so.
@@ -141,7 +143,7 @@ pub(super) fn filled(cx: &Cx<'_>, space: Space, mut list: List, picked: &Pick) -
 fn says(view: &View, row: usize, column: &Column) -> bool {
     let there = |at: usize| !view.cell(row, at).is_missing() || view.unknown(row, at);
     match column.show {
-        Show::Of(at) | Show::Bar(at) | Show::Spark(at, _) | Show::Words(at) => there(at),
+        Show::Of(at) | Show::Bad(at) | Show::Bar(at) | Show::Spark(at, _) | Show::Words(at) => there(at),
         Show::Total(at) => !view.raw().cell(row, at).is_missing(),
         Show::Sum(a, b, _) => there(a) || there(b) || !view.raw().cell(row, a).is_missing(),
         Show::First(several) => several.iter().any(|at| there(*at)),
@@ -257,6 +259,12 @@ fn one(cx: &Cx<'_>, list: &List, picked: &Pick, row: &Picked, name: u16) -> Line
         out.push(gap());
         out.push(match column.show {
             Show::Of(at) => number::number(cx, view, row.row, at).cell(column.width),
+            Show::Bad(at) => {
+                let number = number::number(cx, view, row.row, at);
+                let bad = number.role == Role::Value;
+                Number { role: if bad { Role::Level(Level::Warning) } else { number.role }, ..number }
+                    .cell(column.width)
+            }
             Show::Total(at) => number::total(cx, view, row.row, at).cell(column.width),
             Show::Sum(a, b, totals) => number::sum(cx, view, row.row, (a, b), totals).cell(column.width),
             Show::First(several) => {

@@ -11,6 +11,7 @@ use crate::model::{Demand, Level};
 
 mod alert;
 mod arrange;
+mod connections;
 mod cores;
 mod cpu;
 mod device;
@@ -42,7 +43,7 @@ pub use alert::{Alert, all as alerts};
 pub use arrange::{Beside, Head, arrange, beside, flat, is_outlined, tone};
 pub use essential::{unknown, without};
 pub use header::{clock, demands as header_demands, header, local};
-pub use keys::{Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, grouping, scale, target, tree};
+pub use keys::{Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, groupings, scale, target, tree};
 pub use pick::{NONE, why};
 pub use toggle::{TOGGLES, Toggle};
 pub use view::{VIEWS, left_out};
@@ -75,6 +76,9 @@ pub static PANELS: &[PanelDef] = &[
     firewall::SETS,
     firewall::COUNTERS,
     firewall::QUOTAS,
+    connections::TRACKING,
+    connections::FLOWS,
+    connections::FLOW,
 ];
 
 /// What a piece of text means; the theme decides how it looks.

@@ -106,8 +106,8 @@ pub(super) fn words(cx: &Cx<'_>, view: &View, row: usize, column: usize) -> Numb
     let Some(about) = view.table().columns.get(column) else { return Number::MISSING };
     let cell = view.cell(row, column);
     let number = matches!(cell, Cell::U64(_) | Cell::I64(_) | Cell::F64(_) | Cell::Duration(_) | Cell::Missing);
-    // an identity stays exact
-    if number && about.kind != Kind::Id {
+    // an identity stays exact, and so does what people know by heart
+    if number && about.kind != Kind::Id && !about.attrs.exact {
         return self::number(cx, view, row, column);
     }
     let own = if let Cell::Label(word) = cell { about.label_level(word) } else { Level::Ok };

@@ -1,5 +1,6 @@
 //! Which processes are there? The generic table view draws them; this says which columns fit.
 
+use super::arrange::{Ranked, fitting};
 use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, line, pick};
 use crate::col;
 use crate::collect::process::ProcessRow;
@@ -8,8 +9,8 @@ use crate::model::Demand;
 /// The panel.
 pub(super) const PANEL: PanelDef = PanelDef { name: "processes", title: "Processes", key: Some('z'), demands, build };
 
-/// Columns with their cells and rank: the highest go first when room is short.
-const COLUMNS: &[(usize, u16, u8)] = &[
+/// Columns before the command.
+const COLUMNS: &[Ranked] = &[
     (col!(ProcessRow, pid), 8, 0),
     (col!(ProcessRow, user), 9, 2),
     (col!(ProcessRow, cpu), 7, 0),
@@ -35,7 +36,7 @@ fn demands() -> Vec<Demand> {
 
 fn build(cx: &Cx<'_>, space: Space) -> Block {
     let spec = TableSpec {
-        columns: fitting(space.width),
+        columns: shown(space.width),
         // what is idle is told apart by its memory
         sort: vec![(col!(ProcessRow, cpu), true), (col!(ProcessRow, rss), true)],
         tree: Some((col!(ProcessRow, parent), col!(ProcessRow, pid))),
@@ -59,14 +60,9 @@ fn note(view: &crate::store::rate::View) -> Line {
 }
 
 /// Columns that fit with the command at the end.
-fn fitting(width: u16) -> Vec<usize> {
-    let mut columns = COLUMNS.to_vec();
-    while columns.iter().map(|(_, cells, _)| cells).sum::<u16>() + COMMAND > width {
-        let worst = columns.iter().enumerate().filter(|(_, one)| one.2 > 0).max_by_key(|(_, one)| one.2);
-        let Some((worst, _)) = worst else { break };
-        columns.remove(worst);
-    }
-    columns.iter().map(|(column, ..)| *column).chain([col!(ProcessRow, command)]).collect()
+fn shown(width: u16) -> Vec<usize> {
+    let columns = fitting(COLUMNS, width.saturating_sub(COMMAND));
+    columns.into_iter().chain([col!(ProcessRow, command)]).collect()
 }
 
 #[cfg(test)]
@@ -75,13 +71,13 @@ mod tests {
 
     #[test]
     fn narrow_rooms_keep_the_number_the_shares_and_the_command() {
-        let kept = fitting(40);
+        let kept = shown(40);
         for column in
             [col!(ProcessRow, pid), col!(ProcessRow, cpu), col!(ProcessRow, memory), col!(ProcessRow, command)]
         {
             assert!(kept.contains(&column));
         }
-        assert!(fitting(78).contains(&col!(ProcessRow, user)) && fitting(78).contains(&col!(ProcessRow, rss)));
-        assert_eq!(fitting(200).len(), COLUMNS.len() + 1);
+        assert!(shown(78).contains(&col!(ProcessRow, user)) && shown(78).contains(&col!(ProcessRow, rss)));
+        assert_eq!(shown(200).len(), COLUMNS.len() + 1);
     }
 }

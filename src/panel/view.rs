@@ -13,6 +13,7 @@ pub static VIEWS: &[ViewDef] = &[
     ViewDef { name: "storage", title: "Storage", layout: storage },
     ViewDef { name: "cpu", title: "CPU", layout: cpu },
     ViewDef { name: "firewall", title: "Firewall", layout: firewall },
+    ViewDef { name: "connections", title: "Connections", layout: connections },
 ];
 
 /// Cells of width from which lists stand beside processes instead of above them.
@@ -155,6 +156,22 @@ fn firewall(cx: &Cx<'_>, width: u16, height: u16) -> Node {
         Node::Column(parts)
     };
     visible(cx, node)
+}
+
+fn connections(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let hint = u16::from(super::connections::uncounted(cx).is_some());
+    let top = (FRAME + 1 + lines(cx, "tracking") + hint).min(height / 3);
+    let flows = (Size::Weight(2), Node::Panel("flows"));
+    let lower = if width >= QUICK {
+        Node::Row(vec![flows, (Size::Weight(1), Node::Panel("flow"))])
+    } else {
+        Node::Column(vec![flows])
+    };
+    let mut parts = vec![(Size::Weight(1), lower)];
+    if top > FRAME {
+        parts.insert(0, (Size::Fixed(top), Node::Panel("tracking")));
+    }
+    visible(cx, Node::Column(parts))
 }
 
 /// Largest screen that a view is arranged for.

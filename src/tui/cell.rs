@@ -89,10 +89,17 @@ pub fn write_line(view: &View, state: &TableView, row: usize, position: usize, r
     let Some(column) = view.table().columns.get(position).filter(|_| state.is_many(row)) else {
         return write(view, row, position, reader);
     };
-    if view.table().ids().next() == Some(position) {
+    let first = view.table().ids().next();
+    if first == Some(position) {
         return Written { text: format!("×{}", state.count(row)), role: Role::Muted };
     }
     let cell = state.cell(view, row, position);
+    // where the column that would count them is not shown
+    let counted = first.is_some_and(|first| !state.columns.contains(&first));
+    if counted && state.grouping.is_some_and(|grouping| grouping.by == position) {
+        let value = write_cell(view, position, column, cell, Level::Ok, reader);
+        return Written { text: format!("{} ×{}", value.text, state.count(row)), role: value.role };
+    }
     let by = state.grouping.map(|grouping| grouping.by).filter(|_| column.attrs.last && cell.is_missing());
     if let Some(by) = by {
         return write(view, row, by, reader);

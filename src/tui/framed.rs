@@ -36,6 +36,13 @@ pub(super) fn framed_table(
     state.outlined = spec.outlined;
     // where there are headings these may say enough
     let view = app.cache.get(spec.table).filter(|view| spec.outlined || !view.is_empty());
+    let mut columns = columns;
+    if let Some(by) =
+        state.grouping.map(|grouping| grouping.by).filter(|by| !columns.is_empty() && !columns.contains(by))
+        && table.label_column() != by
+    {
+        columns.insert(0, by);
+    }
     if !state.chosen && !columns.is_empty() && state.columns != columns {
         // another size has room for other columns
         state.columns = columns;
@@ -100,7 +107,9 @@ fn heading(app: &App, table: &Table, state: &TableView, view: Option<&View>, (ti
 fn rows(app: &App, buffer: &mut Buffer, area: Rect, view: &View, state: &mut TableView) -> Vec<table_paint::Placed> {
     let cx = app.cx();
     let sorted = state.sort.first().map(|(column, _)| *column);
-    let beside = crate::panel::beside(&cx, view, sorted, area.width);
+    // a line that stands for several is no row that could be compared
+    let alone = state.grouping.is_none();
+    let beside = alone.then(|| crate::panel::beside(&cx, view, sorted, area.width)).flatten();
     state.past = beside.as_ref().map(|beside| (beside.column, beside.cells));
     table_paint::draw(buffer, area, view, state, &Reader { beside: beside.as_ref(), ..app.writing() }, &app.theme)
 }
@@ -114,7 +123,7 @@ pub(super) fn partly(app: &App, table: &str) -> Option<String> {
 
 /// How rows are arranged as far as headings do not tell it.
 fn arrangement(table: &Table, state: &TableView) -> Option<String> {
-    let programs = state.grouping.map(|_| ", programs".to_owned());
+    let programs = state.grouping.map(|grouping| format!(", {}", grouping.name));
     let sort = state.sort.first().filter(|(at, _)| !state.columns.contains(at)).and_then(|(at, order)| {
         let mark = if *order == Order::Descending { '▼' } else { '▲' };
         Some(format!(", by {}{mark}", table.columns.get(*at)?.title()))

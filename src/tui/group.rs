@@ -61,7 +61,10 @@ impl TableView {
             return query::fold(view, rows, column, crate::model::Fold::Sum).map_or(Cell::Missing, Cell::F64);
         }
         let first = view.cell(row, column);
-        let same = first.text().is_some() && rows.iter().all(|other| view.cell(*other, column).text() == first.text());
+        // a number that happens to be the same is no number of all
+        let tells =
+            column == grouping.by || matches!(first, Cell::Text(_) | Cell::Label(_) | Cell::Ip(_) | Cell::Mac(_));
+        let same = tells && rows.iter().all(|other| view.cell(*other, column) == first);
         if same { first } else { Cell::Missing }
     }
 }

@@ -16,7 +16,7 @@ use crate::store::expr::Filter;
 use crate::store::query::Order;
 
 /// What is said where one row is meant and several are selected.
-const MANY: &str = "these are several processes: select one of them, j shows each";
+const MANY: &str = "these are several: select one of them, j shows each";
 
 /// What remains to be done with the terminal.
 pub(super) enum Outcome {
@@ -235,7 +235,9 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
             state.widths.clear();
         }
         Act::Programs => {
-            state.grouping = if state.grouping.is_some() { None } else { crate::panel::grouping(table) };
+            let ways = crate::panel::groupings(table);
+            let next = state.grouping.and_then(|now| ways.iter().position(|way| *way == now)).map_or(0, |at| at + 1);
+            state.grouping = ways.get(next).copied();
             state.tree = None;
             state.widths.clear();
         }

@@ -184,7 +184,7 @@ pub static ACTIONS: &[Entry] = &[
         Act::Programs,
         "programs",
         &["j"],
-        "processes of one name as one line, or each of them; hosts by group, state, version",
+        "processes of one name as one line; connections by source, port, state; hosts by group, state, version",
     ),
     entry(
         Act::Extended,

@@ -15,6 +15,8 @@ mod event;
 mod explore;
 #[cfg(test)]
 mod far;
+#[cfg(test)]
+mod flows;
 pub mod frame;
 mod framed;
 #[cfg(test)]

@@ -268,6 +268,8 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     let tables = !app.spots.is_empty();
     wanted.push((Act::NextView, "views"));
     wanted.extend(tables.then_some((Act::Filter, "filter")));
+    let grouped = app.spots.first().is_some_and(|spot| crate::panel::groupings(spot.table).len() > 1);
+    wanted.extend(grouped.then_some((Act::Programs, "group")));
     let here = |table: &str| app.spots.iter().any(|spot| spot.table == table);
     let own = TOGGLES.iter().enumerate().filter_map(|(at, one)| Some((Act::Toggle(at), one.of?)));
     wanted.extend(own.filter(|(_, (table, _))| here(table)).map(|(act, (_, word))| (act, word)));
@@ -282,7 +284,7 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
         wanted.push((Act::Enter, "open"));
     }
     // only a process takes a signal, and none when actions are off
-    let processes = app.spots.iter().any(|spot| crate::panel::grouping(spot.table).is_some());
+    let processes = app.spots.iter().any(|spot| crate::panel::tree(spot.table).is_some());
     let processes = processes && app.fleet.is_none();
     wanted.extend(processes.then_some((Act::Signal, "signal")));
     if app.panes.len() > 1 {

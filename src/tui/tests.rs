@@ -100,7 +100,7 @@ fn programs_are_processes_of_one_name() {
     assert!(line.split_whitespace().any(|word| word == "7"), "{line}");
     press(&mut app, &["down", "k"]);
     let refused = screen(&mut app);
-    assert!(refused.contains("several processes"), "{refused}");
+    assert!(refused.contains("these are several"), "{refused}");
     press(&mut app, &["j"]);
     assert!(screen(&mut app).contains("Processes 4 "));
 }
