@@ -243,3 +243,19 @@ fn everything_that_the_package_installs_is_there_or_made() {
         assert!(["644", "755"].contains(&asset[2].as_str().unwrap()), "{source}");
     }
 }
+
+/// A list that names functions which are no more would put nothing together, and nobody would notice.
+#[test]
+fn the_functions_that_the_linker_puts_together_are_still_there() {
+    let listed = Command::new("nm").arg(env!("CARGO_BIN_EXE_netglance")).output().unwrap();
+    let symbols = String::from_utf8(listed.stdout).unwrap();
+    let paths = symbols.lines().filter_map(|line| line.rsplit_once(' ')?.1.rsplit_once("17h").map(|(path, _)| path));
+    let known: std::collections::HashSet<&str> = paths.collect();
+    let script = std::fs::read_to_string(packaging("touched.ld")).unwrap();
+    let names = script.lines().filter_map(|line| line.trim().strip_prefix("*(.text.")?.strip_suffix("17h*)"));
+    // those of the standard library are compiled in or not as the optimizer likes
+    let own: Vec<&str> = names.filter(|name| name.contains("netglance")).collect();
+    let there = own.iter().filter(|name| known.contains(**name)).count();
+    assert!(own.len() > 200, "{} names in packaging/touched.ld", own.len());
+    assert!(there * 4 >= own.len() * 3, "{there} of {} are left: make it anew, benches/touched.rs says how", own.len());
+}

@@ -67,9 +67,10 @@ fn with_host(own: &'static Table) -> &'static Table {
 /// The column of a table that names the host, if its rows are those of many hosts.
 pub fn by(table: &Table) -> Option<usize> {
     let last = table.columns.len().checked_sub(1)?;
-    let named = table.columns.get(last).is_some_and(|column| column.kind == Kind::Id && column.name == HOST);
+    // before the pairs: they are made when they are first asked for, and a dashboard of one host never needs them
+    table.columns.get(last).filter(|column| column.kind == Kind::Id && column.name == HOST)?;
     let pair = pairs().iter().find(|pair| pair.table.name == table.name)?;
-    (named && pair.table.columns.len() == table.columns.len()).then_some(last)
+    (pair.table.columns.len() == table.columns.len()).then_some(last)
 }
 
 /// What one host has told of a table.

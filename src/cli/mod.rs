@@ -126,6 +126,7 @@ fn visible(text: &str) -> String {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
+    crate::source::memory::keep_little();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -9,6 +9,28 @@ use std::ffi::{c_int, c_void};
 
 use rustix::mm::{Advice, madvise};
 
+/// A block of at least so many bytes has a mapping of its own, which goes back to the kernel at once when it is freed. Left
+/// alone the allocator raises this to the largest block that was ever freed, and samples of many rows leave holes behind.
+/// Less would map each screen anew, which costs more than it saves.
+#[cfg(target_env = "gnu")]
+const MAPPED: c_int = 1 << 20;
+
+/// So much may be free at the end of the heap until [`give_back`] takes it: what a tick frees the next one needs.
+#[cfg(target_env = "gnu")]
+const SPARE: c_int = 4 << 20;
+
+/// Has the allocator keep little: called once, before there is a second thread.
+///
+/// Source: `mallopt(3)`.
+pub fn keep_little() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets two numbers of the allocator's, which refuses those that it cannot use
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, SPARE);
+    }
+}
+
 /// Hands empty pages of the heap, and clean pages of the program and its libraries, back to the kernel.
 ///
 /// Source: `malloc_trim(3)`, `dl_iterate_phdr(3)`, `madvise(2)`.

@@ -169,7 +169,8 @@ impl Buffer {
     fn borrow() -> Self {
         let mut buffer = BUFFER.take();
         if buffer.is_empty() {
-            buffer.resize(USER_BUFFER, 0);
+            // of fresh memory, which is zero already: what no reply has ever filled stays untouched
+            buffer = vec![0; USER_BUFFER];
         }
         Self(buffer)
     }
