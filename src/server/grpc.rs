@@ -102,7 +102,7 @@ impl Agent for Service {
         if request.hash != *known {
             return Err(Status::failed_precondition("the schema is another one: ask for it with Describe"));
         }
-        let bundle = self.bundles.open(&request, caller.is_clear()).map_err(Status::invalid_argument)?;
+        let bundle = self.bundles.open(&self.sampled, &request, caller.is_clear()).map_err(Status::invalid_argument)?;
         let demands =
             convert::demands(&request.demands).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let watcher = Watcher::new(Arc::clone(&self.sampled), bundle, &demands)

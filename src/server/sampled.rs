@@ -149,6 +149,11 @@ impl Sampled {
         self.generation.subscribe()
     }
 
+    /// How many changes there were.
+    pub(super) fn generation(&self) -> u64 {
+        *self.generation.borrow()
+    }
+
     /// When the sampler started, in nanoseconds since the Unix epoch.
     pub(super) fn started(&self) -> i64 {
         lock(&self.state).describe.started

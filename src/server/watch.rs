@@ -1,18 +1,21 @@
 //! How do a thousand readers cost as much as one?
 //!
-//! Readers who watch the same tables at the same interval share a [`Bundle`]: what changed is encoded once and the bytes are
-//! handed to everybody. A reader who has seen the frame before gets what changed since; one who is new, or too slow, gets
-//! the whole. Nothing is queued for anybody.
+//! Readers who watch the same tables at the same interval share a [`Bundle`]: one task looks whether there is anything new
+//! for those who wait, what changed is encoded once, and only then they are woken and handed the bytes. A reader who has seen
+//! the frame before gets what changed since; one who is new, or slower than others, gets the whole. Nothing is queued for
+//! anybody, and nothing is made while nobody waits.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::sampled::Sampled;
-use crate::model::{Snapshot, Table, Text, lock};
+use crate::model::{Table, Text, lock};
 use crate::store::expr::Filter;
 use crate::store::query::{Order, Query};
 use crate::wire::frame::{Frames, Selection};
@@ -43,13 +46,18 @@ pub(super) struct Bundle {
     interval: Duration,
     /// Whether columns marked secret are told.
     clear: bool,
+    /// Number of the newest frame.
+    sequence: watch::Sender<u64>,
+    /// Readers who wait for the next one.
+    waiting: AtomicUsize,
+    /// What makes it for them; it ends with the last reader.
+    driver: OnceLock<AbortHandle>,
 }
 
 struct State {
     frames: Frames,
     generation: u64,
     advanced: Option<Instant>,
-    sequence: u64,
     change: Bytes,
     whole: Option<Bytes>,
 }
@@ -64,7 +72,12 @@ impl Bundles {
     ///
     /// # Errors
     /// The request names what is not there, or there are too many bundles.
-    pub(super) fn open(&self, request: &proto::WatchRequest, clear: bool) -> Result<Arc<Bundle>, Refusal> {
+    pub(super) fn open(
+        &self,
+        sampled: &Arc<Sampled>,
+        request: &proto::WatchRequest,
+        clear: bool,
+    ) -> Result<Arc<Bundle>, Refusal> {
         let key = proto::WatchRequest { hash: Vec::new(), demands: Vec::new(), ..request.clone() }.encode_to_vec();
         let key = (key, clear);
         let mut bundles = lock(&self.0);
@@ -76,6 +89,7 @@ impl Bundles {
             return Err(format!("more than {MAX_BUNDLES} different selections are watched already"));
         }
         let bundle = Arc::new(Bundle::new(request, clear)?);
+        bundle.begin(sampled);
         bundles.insert(key, Arc::downgrade(&bundle));
         Ok(bundle)
     }
@@ -97,41 +111,75 @@ impl Bundle {
         } else {
             Frames::new(schema, request.tables.iter().map(selection).collect::<Result<_, _>>()?)
         };
-        let state = State { frames, generation: 0, advanced: None, sequence: 0, change: Bytes::new(), whole: None };
-        Ok(Self { state: Mutex::new(state), interval: Duration::from_nanos(request.interval), clear })
+        let state = State { frames, generation: 0, advanced: None, change: Bytes::new(), whole: None };
+        let interval = Duration::from_nanos(request.interval);
+        Ok(Self {
+            state: Mutex::new(state),
+            interval,
+            clear,
+            sequence: watch::Sender::default(),
+            waiting: AtomicUsize::new(0),
+            driver: OnceLock::new(),
+        })
+    }
+
+    /// Begins to make frames for those who wait.
+    fn begin(self: &Arc<Self>, sampled: &Arc<Sampled>) {
+        let (mut changes, sampled, bundle) = (sampled.changes(), Arc::clone(sampled), Arc::downgrade(self));
+        let driver = tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                tokio::time::sleep(GATHER).await;
+                changes.mark_unchanged();
+                let Some(bundle) = bundle.upgrade() else { return };
+                if bundle.waiting.load(Ordering::Relaxed) > 0 {
+                    bundle.advance(&sampled);
+                }
+            }
+        });
+        // a bundle begins once
+        let _ = self.driver.set(driver.abort_handle());
+    }
+
+    /// Makes the next frame, if it is due and there is anything new.
+    fn advance(&self, sampled: &Sampled) {
+        let (mut state, generation) = (lock(&self.state), sampled.generation());
+        let due = state.advanced.is_none_or(|before| before.elapsed() + SLACK >= self.interval);
+        if generation <= state.generation || !due {
+            return;
+        }
+        state.generation = generation;
+        let snapshot = sampled.latest();
+        let frame =
+            if self.clear { state.frames.next(&snapshot) } else { state.frames.next(&redact::snapshot(&snapshot)) };
+        if !frame.tables.is_empty() {
+            state.advanced = Some(Instant::now());
+            state.change = frame.encode_to_vec().into();
+            state.whole = None;
+            self.sequence.send_modify(|sequence| *sequence += 1);
+        }
     }
 
     /// What a reader who has seen frame `seen` (0 for none) must be told next, and which frame that is; `None` when there is
     /// nothing new.
-    fn next(&self, seen: u64, generation: u64, snapshot: &Snapshot) -> Option<(u64, Bytes)> {
+    fn next(&self, seen: u64) -> Option<(u64, Bytes)> {
         let mut state = lock(&self.state);
-        state.advance(self, generation, snapshot);
-        let State { frames, sequence, change, whole, .. } = &mut *state;
-        if seen == *sequence {
+        let sequence = *self.sequence.borrow();
+        if seen == sequence {
             return None;
         }
-        if seen != 0 && seen + 1 == *sequence {
-            return Some((*sequence, change.clone()));
+        if seen != 0 && seen + 1 == sequence {
+            return Some((sequence, state.change.clone()));
         }
+        let State { frames, whole, .. } = &mut *state;
         let whole = whole.get_or_insert_with(|| frames.whole().encode_to_vec().into());
-        Some((*sequence, whole.clone()))
+        Some((sequence, whole.clone()))
     }
 }
 
-impl State {
-    fn advance(&mut self, bundle: &Bundle, generation: u64, snapshot: &Snapshot) {
-        let due = self.advanced.is_none_or(|before| before.elapsed() + SLACK >= bundle.interval);
-        if generation <= self.generation || !due {
-            return;
-        }
-        self.generation = generation;
-        let frame =
-            if bundle.clear { self.frames.next(snapshot) } else { self.frames.next(&redact::snapshot(snapshot)) };
-        if !frame.tables.is_empty() {
-            self.advanced = Some(Instant::now());
-            self.sequence += 1;
-            self.change = frame.encode_to_vec().into();
-            self.whole = None;
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.get() {
+            driver.abort();
         }
     }
 }
@@ -166,11 +214,27 @@ fn column(table: &Table, name: &str) -> Result<usize, Refusal> {
     table.position(name).ok_or_else(|| format!("table `{}` has no column `{name}`", table.name))
 }
 
+/// A reader who waits, until it is dropped.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// One reader of a bundle.
 pub(super) struct Watcher {
     sampled: Arc<Sampled>,
     bundle: Arc<Bundle>,
-    changes: watch::Receiver<u64>,
+    news: watch::Receiver<u64>,
     seen: u64,
     reader: u64,
 }
@@ -185,21 +249,22 @@ impl Watcher {
         bundle: Arc<Bundle>,
         demands: &[crate::model::Demand],
     ) -> Result<Self, Text> {
-        let (reader, changes) = (sampled.reader(), sampled.changes());
+        let (reader, news) = (sampled.reader(), bundle.sequence.subscribe());
         sampled.demand(reader, demands)?;
-        Ok(Self { sampled, bundle, changes, seen: 0, reader })
+        Ok(Self { sampled, bundle, news, seen: 0, reader })
     }
 
     /// The next frame; waits for it. `None` when the sampler is gone for good.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let generation = *self.changes.borrow_and_update();
-            if let Some((sequence, bytes)) = self.bundle.next(self.seen, generation, &self.sampled.latest()) {
+            self.news.mark_unchanged();
+            self.bundle.advance(&self.sampled);
+            if let Some((sequence, bytes)) = self.bundle.next(self.seen) {
                 self.seen = sequence;
                 return Some(bytes);
             }
-            self.changes.changed().await.ok()?;
-            tokio::time::sleep(GATHER).await;
+            let _waits = Waits::begin(&self.bundle.waiting);
+            self.news.changed().await.ok()?;
         }
     }
 }
@@ -208,5 +273,78 @@ impl Drop for Watcher {
     fn drop(&mut self) {
         // to want nothing is never too much
         let _ = self.sampled.demand(self.reader, &[]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::load::LoadRow;
+    use crate::model::{Mono, Sample, Snapshot, Status, TableState, Timestamp};
+
+    /// A host whose load is this.
+    fn loaded(sampled: &Sampled, load: u8) {
+        let row = LoadRow { one: load.into(), five: 1.0, fifteen: 1.0, runnable: 1, tasks: 1, cpus: Some(4) };
+        let now = Sample { rows: Arc::new(vec![row]), time: Timestamp(0), mono: Mono(u64::from(load)) };
+        let state = TableState { table: LoadRow::TABLE, now: Some(now), before: None, status: Status::ok() };
+        sampled.show(&Snapshot { tables: [("load", state)].into(), generation: load.into() });
+    }
+
+    /// So many readers of everything.
+    fn watchers(sampled: &Arc<Sampled>, count: usize) -> Vec<Watcher> {
+        let bundles = Bundles::default();
+        let watcher = |_| {
+            let bundle = bundles.open(sampled, &proto::WatchRequest::default(), true).unwrap();
+            Watcher::new(Arc::clone(sampled), bundle, &[]).unwrap()
+        };
+        (0..count).map(watcher).collect()
+    }
+
+    fn wait<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn those_who_wait_are_handed_the_same_bytes_once_for_all_that_comes_within_a_moment() {
+        wait(async {
+            let sampled = Sampled::new();
+            let mut watchers = watchers(&sampled, 50);
+            loaded(&sampled, 1);
+            for watcher in &mut watchers {
+                assert!(watcher.next().await.is_some());
+            }
+            let told = futures_util::future::join_all(watchers.iter_mut().map(Watcher::next));
+            let moves = async {
+                // they all wait by now
+                tokio::task::yield_now().await;
+                (2..5).for_each(|load| loaded(&sampled, load));
+            };
+            let (told, ()) = tokio::join!(told, moves);
+            let told: Vec<Bytes> = told.into_iter().map(Option::unwrap).collect();
+            assert!(told.iter().all(|bytes| bytes.as_ptr() == told[0].as_ptr()));
+            assert!(watchers.iter().all(|watcher| watcher.seen == 2));
+        });
+    }
+
+    #[test]
+    fn nothing_is_made_while_nobody_waits_and_who_comes_late_is_told_what_changed() {
+        wait(async {
+            let sampled = Sampled::new();
+            loaded(&sampled, 1);
+            let mut watchers = watchers(&sampled, 1);
+            let watcher = &mut watchers[0];
+            assert!(watcher.next().await.is_some());
+            let mut changes = sampled.changes();
+            for load in 2..5 {
+                loaded(&sampled, load);
+                // whoever makes frames has had its turn
+                changes.changed().await.unwrap();
+                tokio::time::sleep(GATHER * 2).await;
+            }
+            let told = proto::Frame::decode(watcher.next().await.unwrap()).unwrap();
+            assert_eq!(watcher.seen, 2);
+            let changes: Vec<&proto::Change> = told.tables.iter().flat_map(|table| &table.changes).collect();
+            assert!(changes.len() == 1 && !changes[0].full);
+        });
     }
 }
