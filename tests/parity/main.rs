@@ -17,6 +17,7 @@ mod rates;
 mod ruleset_change;
 mod storage;
 mod system;
+mod traffic;
 mod unit;
 mod work;
 
