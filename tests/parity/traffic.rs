@@ -40,7 +40,9 @@ impl Place {
             // SAFETY: a network namespace holds no descriptors or memory of this process
             unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
             told.send(rustix::thread::gettid()).unwrap();
-            errands.into_iter().for_each(|errand| errand());
+            for errand in errands {
+                errand();
+            }
         });
         let thread = thread.recv().unwrap().as_raw_nonzero();
         ip(&format!("link add {link} type veth peer name uplink netns {thread}"));
@@ -165,6 +167,9 @@ fn segments(stream: &TcpStream) -> (usize, usize) {
     (number(136), number(140))
 }
 
+/// Times that 500 bytes go to the server and come back.
+const TURNS: usize = 20;
+
 const PERIMETER: &str = "
     table ip t {
         chain forward {
@@ -199,7 +204,6 @@ fn root_a_router_counts_what_it_forwards_and_what_it_drops() {
                 stream.write_all(&bytes).unwrap();
             }
         });
-        const TURNS: usize = 20;
         let stream = client.run(|| {
             let mut stream = TcpStream::connect((SERVER, 8000)).unwrap();
             stream.set_nodelay(true).unwrap();
@@ -254,6 +258,9 @@ fn root_packets_of_gre_are_counted_by_their_key() {
     });
 }
 
+/// First segments from forged addresses.
+const FLOOD: usize = 500;
+
 const PROXY: &str = "
     table ip t {
         chain raw {
@@ -290,7 +297,6 @@ fn root_a_flood_of_first_segments_ends_at_the_proxy() {
         // where the forged addresses would be: the proxy answers each
         ip("route add 10.1.0.0/16 dev left");
         said("sh", &["-c", &format!("nft -f - <<'END'\n{PROXY}\nEND")]);
-        const FLOOD: usize = 500;
         client.run(|| {
             // one that takes the header of IP from us
             let socket = raw(libc::IPPROTO_RAW);
