@@ -3,11 +3,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use netglance::model::Cell;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use netglance::source::netlink::attr::{attributes, push};
+use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, socket_with};
 
 use super::bracket::Parity;
@@ -318,5 +320,144 @@ fn root_a_flood_of_first_segments_ends_at_the_proxy() {
         // its first segment, and the acknowledgement of the proxy's answer
         counts("proxied", FLOOD + 2, FLOOD * TCP + (TCP + 20) + (TCP + 12));
         counts("leaked", 0, 0);
+    });
+}
+
+/// A program that decides about packets of TCP in a queue of the kernel: those that ask for `/refused` do not pass.
+struct Judge {
+    ended: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<(usize, usize)>>,
+}
+
+/// The queue, as rules and messages name it.
+const QUEUE: u16 = 5;
+
+/// Message types of `nfnetlink_queue`.
+const PACKET: u16 = 3 << 8;
+const VERDICT: u16 = 3 << 8 | 1;
+const CONFIG: u16 = 3 << 8 | 2;
+
+/// One message about the queue, with one attribute.
+fn queue_message(kind: u16, attribute: u16, bytes: &[u8]) -> Vec<u8> {
+    let mut body = vec![0, 0];
+    body.extend(QUEUE.to_be_bytes());
+    push(&mut body, attribute, bytes);
+    let mut message = (16 + body.len() as u32).to_ne_bytes().to_vec();
+    message.extend(kind.to_ne_bytes());
+    message.extend((libc::NLM_F_REQUEST as u16).to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend(body);
+    message
+}
+
+impl Judge {
+    /// Takes the queue of this thread's network.
+    fn sit() -> Self {
+        let mut socket = netlink_sys::Socket::new(libc::NETLINK_NETFILTER as isize).unwrap();
+        socket.bind_auto().unwrap();
+        set_socket_timeout(&socket, Timeout::Recv, Some(Duration::from_millis(20))).unwrap();
+        // bind for IPv4, and copy whole packets
+        for (attribute, bytes) in [(1, &[1, 0, 0, 2][..]), (2, &[0, 0, 0xff, 0xff, 2])] {
+            socket.send(&queue_message(CONFIG, attribute, bytes), 0).unwrap();
+        }
+        let ended = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&ended);
+        let thread = std::thread::spawn(move || {
+            let (mut passed, mut refused) = (0, 0);
+            let mut bytes = vec![0; 1 << 16];
+            while !seen.load(Ordering::Relaxed) {
+                let Ok(length) = socket.recv(&mut &mut bytes[..], 0) else { continue };
+                if length < 20 || u16::from_ne_bytes([bytes[4], bytes[5]]) != PACKET {
+                    continue;
+                }
+                let mut id = [0; 4];
+                let mut bad = false;
+                for attribute in attributes(&bytes[20..length]).map(Result::unwrap) {
+                    match attribute.kind {
+                        1 => id.copy_from_slice(&attribute.bytes[..4]),
+                        10 => bad = attribute.bytes.windows(12).any(|word| word == b"GET /refused"),
+                        _ => {}
+                    }
+                }
+                *if bad { &mut refused } else { &mut passed } += 1;
+                let verdict = [[0, 0, 0, u8::from(!bad)], id].concat();
+                socket.send(&queue_message(VERDICT, 2, &verdict), 0).unwrap();
+            }
+            (passed, refused)
+        });
+        Self { ended, thread: Some(thread) }
+    }
+
+    /// Packets that have passed, and those that have not.
+    fn rise(mut self) -> (usize, usize) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Judge {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+const AFTER: &str = "
+    table ip after {
+        chain forward {
+            type filter hook forward priority 10; policy accept;
+            tcp dport 8080 counter comment \"passed\"
+        }
+    }
+";
+
+#[test]
+fn root_a_queue_counts_what_a_program_lets_pass_and_refuses() {
+    routed(AFTER, |client, server| {
+        said("iptables-nft", &["-N", "judged"]);
+        said("iptables-nft", &["-A", "judged", "-j", "NFQUEUE", "--queue-num", &QUEUE.to_string()]);
+        said("iptables-nft", &["-A", "FORWARD", "-p", "tcp", "--dport", "8080", "-j", "judged"]);
+        let judge = Judge::sit();
+        let listener = server.run(|| TcpListener::bind((SERVER, 8080)).unwrap());
+        let asked = std::thread::spawn(move || {
+            let mut asked = String::new();
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+                let mut bytes = [0; 100];
+                let length = stream.read(&mut bytes).unwrap_or(0);
+                asked.push_str(str::from_utf8(&bytes[..length]).unwrap());
+                let _ = stream.write_all(b"HTTP/1.0 204 No Content\r\n\r\n");
+            }
+            asked
+        });
+        let answers = client.run(|| {
+            ["/wanted", "/refused"].map(|path| {
+                let mut stream = TcpStream::connect((SERVER, 8080)).unwrap();
+                // in one segment
+                stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+                let mut answer = Vec::new();
+                let _ = stream.read_to_end(&mut answer);
+                // nothing is sent again after the test has counted
+                set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+                answer.len()
+            })
+        });
+        assert_eq!(asked.join().unwrap(), "GET /wanted HTTP/1.0\r\n\r\n");
+        assert!(answers[0] > 0, "what was wanted has been answered");
+        // until no more packets come: the last ones are those that end the connections
+        let begin = Instant::now();
+        let mut before = counted("judged");
+        loop {
+            std::thread::sleep(Duration::from_millis(50));
+            let now = counted("judged");
+            if now == before || begin.elapsed() > PATIENCE {
+                break;
+            }
+            before = now;
+        }
+        let (passed, refused) = judge.rise();
+        assert!(refused > 0, "nothing was refused");
+        assert_eq!(counted("judged").0, passed + refused);
+        assert_eq!(counted("passed").0, passed);
     });
 }
