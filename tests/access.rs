@@ -225,6 +225,25 @@ fn other_hosts_are_served_only_when_they_can_say_who_they_are() {
 }
 
 #[test]
+fn whoever_starts_an_agent_where_it_cannot_listen_is_told_what_to_do() {
+    let dir = configured();
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    for (args, code, hint) in [
+        (["--listen", "here"], 2, "[::1]:61208"),
+        (["--listen", "[::1]"], 2, "[::1]:61208"),
+        (["--listen", &*taken], 1, "--listen ADDRESS:PORT"),
+        (["--socket", "/no/such/directory/socket"], 1, "--socket PATH"),
+    ] {
+        let output = netglance(&dir, &[&["serve"], &args[..]].concat());
+        assert_eq!(output.status.code(), Some(code), "{args:?}");
+        let told = told(&output);
+        let (what, advice) = told.split_once("\nhint: ").unwrap_or_else(|| panic!("{told}"));
+        assert!(what.contains(args[1]) && advice.contains(hint), "{told}");
+    }
+}
+
+#[test]
 fn a_key_is_known_or_there_is_no_connection() {
     let (agent, token) = guarded();
     let access = Access { token: Some(Arc::clone(&token)), ..agent.access() };

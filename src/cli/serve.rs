@@ -31,7 +31,10 @@ fn refused(error: &server::Error) -> Failure {
             2,
             "netglance token add NAME\n  or, for certificates of clients: [serve] client_ca = \"FILE\"; --insecure serves everybody",
         ),
-        _ => (1, ""),
+        server::Error::Address(_) => (2, "an address with a port is 127.0.0.1:61208, or [::1]:61208 of IPv6"),
+        server::Error::Listen { .. } => (1, "--listen ADDRESS:PORT and --socket PATH name other places"),
+        server::Error::Settings(_) => (2, ""),
+        server::Error::System(_) => (1, ""),
     };
     Failure::Exit { code, message: error.to_string(), hint: hint.to_owned() }
 }

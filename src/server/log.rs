@@ -118,6 +118,27 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::sync::mpsc::channel;
 
+    /// Compiles only if a type has neither `Debug` nor `Display`: with one of them two implementations fit.
+    macro_rules! unprintable {
+        ($($secret:ty),+) => {
+            $({
+                trait Printed<How> { fn is() {} }
+                impl<T: ?Sized> Printed<()> for T {}
+                impl<T: ?Sized + std::fmt::Debug> Printed<u8> for T {}
+                struct Displayed;
+                impl<T: ?Sized + std::fmt::Display> Printed<Displayed> for T {}
+                <$secret as Printed<_>>::is();
+            })+
+        };
+    }
+
+    #[test]
+    fn no_panic_can_tell_a_secret_because_none_can_be_printed() {
+        use crate::client::{Access, Certificate, Secret, session};
+        use crate::server::{tls, token};
+        unprintable!(Secret, Certificate, Access, session::Credential, token::Token, token::Tokens, tls::Identity);
+    }
+
     #[test]
     fn journald_is_told_the_level_and_others_the_name() {
         assert_eq!(line(Level::Warning, "slow", true), "<4>slow\n");
