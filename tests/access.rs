@@ -232,7 +232,7 @@ fn whoever_starts_an_agent_where_it_cannot_listen_is_told_what_to_do() {
     for (args, code, hint) in [
         (["--listen", "here"], 2, "[::1]:61208"),
         (["--listen", "[::1]"], 2, "[::1]:61208"),
-        (["--listen", &*taken], 1, "--listen ADDRESS:PORT"),
+        (["--listen", &*taken], 1, "stop it, or listen elsewhere: --listen ADDRESS:PORT"),
         (["--socket", "/no/such/directory/socket"], 1, "--socket PATH"),
     ] {
         let output = netglance(&dir, &[&["serve"], &args[..]].concat());

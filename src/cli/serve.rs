@@ -32,6 +32,9 @@ fn refused(error: &server::Error) -> Failure {
             "netglance token add NAME\n  or, for certificates of clients: [serve] client_ca = \"FILE\"; --insecure serves everybody",
         ),
         server::Error::Address(_) => (2, "an address with a port is 127.0.0.1:61208, or [::1]:61208 of IPv6"),
+        server::Error::Listen { cause, .. } if cause.kind() == std::io::ErrorKind::AddrInUse => {
+            (1, "stop it, or listen elsewhere: --listen ADDRESS:PORT, --socket PATH")
+        }
         server::Error::Listen { .. } => (1, "--listen ADDRESS:PORT and --socket PATH name other places"),
         server::Error::Settings(_) => (2, ""),
         server::Error::System(_) => (1, ""),

@@ -16,10 +16,9 @@ pub(super) fn explained(cause: io::Error, address: SocketAddr, proc: &Root) -> i
     if cause.kind() != io::ErrorKind::AddrInUse {
         return cause;
     }
-    let hint = "stop it, or listen elsewhere: --listen ADDRESS:PORT";
     let told = match holder(address.port(), proc) {
-        Some((name, pid)) => format!("the port is taken by {name} (pid {pid}); {hint}"),
-        None => format!("the port is taken (a running Glances?); {hint}"),
+        Some((name, pid)) => format!("the port is taken by {name} (pid {pid})"),
+        None => "the port is taken (a running Glances?)".to_owned(),
     };
     io::Error::new(cause.kind(), told)
 }
