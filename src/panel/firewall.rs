@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use super::arrange::{Head, Ranked, fitting};
 use super::list::{self, Column, List, Show};
 use super::number::{self, Top};
-use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, gauge, line, pick, toggle};
+use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, gauge, line, pick, ruleset, toggle};
 use crate::col;
 use crate::collect::nftables::{NftChainRow, NftCounterRow, NftQuotaRow, NftRuleRow, NftSetRow, NftTableRow};
+use crate::collect::ruleset_change::RulesetChangeRow;
 use crate::model::{Cell, Demand};
 use crate::store::rate::View;
 
@@ -30,7 +31,9 @@ pub(super) const RULE: PanelDef = PanelDef {
     name: "rule",
     title: "Rule",
     key: None,
-    demands: || [NftRuleRow::TABLE, NftSetRow::TABLE].map(|one| Demand::table(&one.name)).to_vec(),
+    demands: || {
+        [NftRuleRow::TABLE, NftSetRow::TABLE, RulesetChangeRow::TABLE].map(|one| Demand::table(&one.name)).to_vec()
+    },
     build: rule,
 };
 
@@ -91,7 +94,7 @@ fn rules(cx: &Cx<'_>, space: Space) -> Block {
     let view = cx.views.get(&NftRuleRow::TABLE.name);
     Block {
         title: "Rules".into(),
-        note: view.map_or_else(Line::new, |view| note(cx, &view)),
+        note: view.filter(|view| !view.is_empty()).map_or_else(Line::new, |view| note(cx, &view)),
         hidden: 0,
         scrolled: 0,
         stale: pick::stale(cx, NftRuleRow::TABLE),
@@ -314,6 +317,9 @@ fn rule(cx: &Cx<'_>, space: Space) -> Block {
         |(name, column): &(gauge::Name, usize)| gauge::Named::new(*name, number::number(cx, &view, row, *column));
     lines.extend(gauge::grid(COUNTS.iter().map(named).collect(), space.width));
     lines.extend(used_sets(cx, &view, row, space.width));
+    if let Some(change) = ruleset::last(cx, &view, row) {
+        lines.extend(wrapped(&change, Role::Accent));
+    }
     let left = usize::from(space.height).saturating_sub(lines.len() + 1);
     if left >= 3 && !cx.on(toggle::NO_SPARKLINES) {
         let size = (space.width, (left - 1).min(12) as u16);

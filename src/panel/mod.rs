@@ -31,6 +31,7 @@ mod number;
 mod pick;
 mod process;
 mod quick;
+mod ruleset;
 pub mod show;
 mod socket;
 mod storage;
@@ -76,6 +77,7 @@ pub static PANELS: &[PanelDef] = &[
     firewall::SETS,
     firewall::COUNTERS,
     firewall::QUOTAS,
+    ruleset::PANEL,
     connections::TRACKING,
     connections::FLOWS,
     connections::FLOW,

@@ -142,7 +142,7 @@ fn cpu(cx: &Cx<'_>, width: u16, height: u16) -> Node {
 }
 
 fn firewall(cx: &Cx<'_>, width: u16, height: u16) -> Node {
-    let named = with_rows(cx, &[], &["sets", "counters", "quotas"]);
+    let named = with_rows(cx, &[], &["ruleset-changes", "sets", "counters", "quotas"]);
     let rules = (Size::Weight(2), Node::Panel("rules"));
     let node = if width >= WIDE {
         let lists = stack(cx, &named, height / 2);
@@ -150,9 +150,11 @@ fn firewall(cx: &Cx<'_>, width: u16, height: u16) -> Node {
         right.extend((!named.is_empty()).then_some((Size::Weight(1), lists)));
         Node::Row(vec![rules, (Size::Weight(1), Node::Column(right))])
     } else {
-        let lower = tallest(cx, &named).min(height / 4);
+        // side by side only so many have room for more than names
+        let named = named.get(..3).unwrap_or(&named);
+        let lower = tallest(cx, named).min(height / 4);
         let mut parts = vec![rules];
-        parts.extend((lower > FRAME + 1).then(|| (Size::Fixed(lower), even(Node::Row, &named))));
+        parts.extend((lower > FRAME + 1).then(|| (Size::Fixed(lower), even(Node::Row, named))));
         Node::Column(parts)
     };
     visible(cx, node)

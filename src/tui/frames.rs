@@ -84,7 +84,7 @@ fn value(column: &crate::model::Column, text: &str, grown: bool) -> Value {
 struct Recorded(Arc<Snapshot>);
 
 /// The tables of the host: a new one changes no frame.
-const NAMES: [&str; 35] = [
+const NAMES: [&str; 36] = [
     "host",
     "cpu",
     "load",
@@ -120,6 +120,7 @@ const NAMES: [&str; 35] = [
     "conntrack",
     "conntrack_cpu",
     "conntrack_flow",
+    "ruleset_change",
 ];
 
 fn schema() -> &'static [&'static Table] {
