@@ -166,7 +166,7 @@ fn the_sampler_is_behind_a_filter_and_reads_what_a_dashboard_reads() {
         roots: netglance::source::file::Roots::live(),
         settings: netglance::collect::settings::Settings::default(),
         tick: netglance::collect::EVERY_SECOND,
-        actions: false,
+        actions: netglance::model::Allowed::Nothing,
     };
     let own = netglance::store::local::LocalHost::start(options, told).unwrap();
     changed(&samples, "own samples", || states(&*own).iter().all(|(_, state)| state.is_some()));

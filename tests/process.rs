@@ -10,7 +10,6 @@ use std::sync::Arc;
 use netglance::collect::process::{ENTRY, ProcessRow};
 use netglance::collect::{Batch, Collect, Cx, Skip, Wants};
 use netglance::model::{Action, ActionError, Cell, Demand, Mono, Owners, Rows, Timestamp};
-use netglance::source::action::act;
 use netglance::source::file::{Root, Roots};
 
 #[expect(dead_code, reason = "each test program uses its part")]
@@ -110,6 +109,10 @@ fn ps() -> BTreeMap<u32, String> {
             })
         })
         .collect()
+}
+
+fn act(action: &Action) -> Result<(), ActionError> {
+    netglance::source::action::act(action, &netglance::source::netns::Census::default())
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub struct Dashboard {
     /// Offer nothing that changes the host, signals included.
     #[arg(long, conflicts_with = "allow_actions")]
     pub read_only: bool,
-    /// Offer everything that changes the host.
+    /// Offer everything that changes the host: to delete connections from the kernel's table, too.
     #[arg(long)]
     pub allow_actions: bool,
 }
@@ -140,7 +140,7 @@ pub enum TokenCommand {
     Add {
         /// Name by which it is listed and revoked.
         name: String,
-        /// What its bearer may do: look, or send signals and renice too if the configuration lets anybody.
+        /// What its bearer may do: look, or act too if the configuration lets anybody (signals, nice values, tracked connections).
         #[arg(long, value_enum, default_value_t = Role::View)]
         role: Role,
         /// How long it is good, such as 90d; for good if not given.

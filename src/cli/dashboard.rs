@@ -29,7 +29,7 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     let tick = tick(&config)?;
     let (wake, events) = tui::events();
     let roots = Roots::live().choosing(netns(&config)).map_err(|error| Failure::thread(&error))?;
-    let options = Options { roots, settings: config.collect.clone(), tick, actions: !config.dashboard.read_only };
+    let options = Options { roots, settings: config.collect.clone(), tick, actions: config.dashboard.allowed() };
     let samples = wake.clone();
     let host =
         LocalHost::start(options, Box::new(move || samples.samples())).map_err(|error| Failure::thread(&error))?;
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     let reload = move |config: &Config, tick: Duration| {
         let reloading = reloaded.reload(netns(config), config.collect.clone(), tick);
         reloading.map_err(|error| Failure::thread(&error))?;
-        reloaded.allow(!config.dashboard.read_only);
+        reloaded.allow(config.dashboard.allowed());
         Ok(())
     };
     show(host, events, config, Following { named, args: args.clone(), wake, reload })
@@ -212,6 +212,7 @@ fn apply(args: &Dashboard, config: &mut Config) {
         settings.theme.clone_from(theme);
     }
     settings.read_only = (settings.read_only || args.read_only) && !args.allow_actions;
+    settings.allow_actions = (settings.allow_actions || args.allow_actions) && !settings.read_only;
 }
 
 fn tick(config: &Config) -> Result<Duration, Failure> {

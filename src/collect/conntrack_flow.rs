@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::address::steady;
 use super::conntrack::not_loaded;
 use super::{Batch, Capabilities, Collect, Cx, Entry, Skip};
-use crate::model::{Text, Timestamp};
+use crate::model::{Text, Timestamp, protocol_name};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::conntrack::expect::{Expectation, expectations};
@@ -375,17 +375,7 @@ fn zone(flow: &Flow, own: Option<u16>) -> u32 {
 /// Words for the protocols that the kernel tracks, and numbers for all others.
 fn protocol(number: u8) -> Text {
     static NAMES: LazyLock<Vec<Text>> = LazyLock::new(|| {
-        let name = |number| match number {
-            1 => Text::from("icmp"),
-            6 => Text::from("tcp"),
-            17 => Text::from("udp"),
-            33 => Text::from("dccp"),
-            47 => Text::from("gre"),
-            58 => Text::from("icmpv6"),
-            132 => Text::from("sctp"),
-            136 => Text::from("udplite"),
-            other => Text::from(other.to_string()),
-        };
+        let name = |number| Text::from(protocol_name(number).map_or_else(|| number.to_string(), str::to_owned));
         (0..=u8::MAX).map(name).collect()
     });
     NAMES.get(usize::from(number)).cloned().unwrap_or_default()

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::action::{Action, ActionError};
 use super::cell::{Cell, Mac, Timestamp, Value};
 use super::series::{HistoryAsk, Series};
 use super::table::{Rows, Table};
@@ -164,69 +165,6 @@ impl Demands {
     pub fn all(&self) -> impl Iterator<Item = &Demand> {
         self.0.values().flatten()
     }
-}
-
-/// Everything that may be done to a host: a closed list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Send a signal to exactly this process.
-    Signal {
-        /// Process.
-        pid: u32,
-        /// Start in clock ticks since boot, so that a reused pid is never hit.
-        start: u64,
-        /// Signal number.
-        signal: i32,
-    },
-    /// Change the nice value of exactly this process.
-    Renice {
-        /// Process.
-        pid: u32,
-        /// Start in clock ticks since boot.
-        start: u64,
-        /// New nice value, -20 to 19.
-        nice: i32,
-    },
-}
-
-impl Action {
-    /// The word for it, and the process that it is for.
-    pub fn aim(&self) -> (&'static str, u32) {
-        match *self {
-            Self::Signal { pid, .. } => ("signal", pid),
-            Self::Renice { pid, .. } => ("renice", pid),
-        }
-    }
-
-    /// It was not done because of that.
-    pub fn failed(&self, cause: std::io::Error) -> ActionError {
-        let (op, pid) = self.aim();
-        ActionError::Kernel { op, pid, cause }
-    }
-}
-
-/// Why an action was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum ActionError {
-    /// The process is gone, or its pid belongs to another one now.
-    #[error("process {pid} is gone")]
-    Gone {
-        /// Process.
-        pid: u32,
-    },
-    /// The kernel refused.
-    #[error("{op} process {pid}: {cause}")]
-    Kernel {
-        /// What was attempted.
-        op: &'static str,
-        /// Process.
-        pid: u32,
-        /// Errno.
-        cause: std::io::Error,
-    },
-    /// This host takes no actions.
-    #[error("actions are off on this host")]
-    Off,
 }
 
 /// How a host is reached.

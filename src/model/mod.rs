@@ -2,10 +2,12 @@
 //!
 //! Pure data: no input, no output, no kernel. Layer 0, so it imports from no other module.
 
+mod action;
 mod cell;
 mod host;
 mod lock;
 mod position;
+mod protocol;
 mod series;
 mod table;
 #[cfg(test)]
@@ -14,13 +16,14 @@ pub mod text;
 pub mod unit;
 mod writing;
 
+pub use action::{Action, ActionError, Allowed, Tracked};
 pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
 pub use host::{
-    Action, ActionError, Behind, Connection, Demand, Demands, Host, Key, Mono, Owners, Sample, Snapshot, State, Status,
-    TableState, Top,
+    Behind, Connection, Demand, Demands, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState, Top,
 };
 pub use lock::lock;
 pub use position::position_of;
+pub use protocol::{protocol_name, protocol_number};
 pub use series::{Detail, HistoryAsk, Point, Series};
 pub use table::{Attrs, Column, Fold, History, Kind, Level, Row, Rows, Shape, Table, TableAttrs};
 pub use text::Text;

@@ -7,7 +7,7 @@ use crate::col;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::load::LoadRow;
 use crate::collect::process::ProcessRow;
-use crate::model::{Snapshot, Table};
+use crate::model::{Cell, Snapshot, Table, Text, Tracked, protocol_number};
 use crate::store::rate::View;
 
 /// A letter that sorts a table.
@@ -65,6 +65,38 @@ pub fn target(view: &View, row: usize) -> Option<Target> {
     let start = number(col!(ProcessRow, start))? as u64;
     let name = view.cell(row, col!(ProcessRow, name)).text()?.to_owned();
     Some(Target { pid, start, name, nice: number(col!(ProcessRow, nice)).map(|nice| nice as i32) })
+}
+
+/// Whether rows of a table are connections that the kernel tracks.
+pub fn is_tracked(table: &str) -> bool {
+    table == ConntrackFlowRow::TABLE.name
+}
+
+/// The connection that a row of a view means; `None` for other tables and rows that are gone.
+pub fn tracked(view: &View, row: usize) -> Option<Tracked> {
+    if !is_tracked(&view.table().name) || crate::browse::by(view.table()).is_some() {
+        return None;
+    }
+    let number = |column| view.raw().cell(row, column).number();
+    let address = |column| match view.raw().cell(row, column) {
+        Cell::Ip(address) => Some(address),
+        _ => None,
+    };
+    let words = |column| view.raw().cell(row, column).text().map(Text::from);
+    let port = |column| number(column).map(|port| port as u16);
+    let ports = port(col!(ConntrackFlowRow, source_port)).zip(port(col!(ConntrackFlowRow, destination_port)));
+    let icmp = number(col!(ConntrackFlowRow, icmp_type)).zip(number(col!(ConntrackFlowRow, icmp_code)));
+    let icmp = icmp.zip(number(col!(ConntrackFlowRow, icmp_id)));
+    Some(Tracked {
+        netns: words(col!(ConntrackFlowRow, netns))?,
+        id: number(col!(ConntrackFlowRow, id))? as u32,
+        protocol: protocol_number(&words(col!(ConntrackFlowRow, protocol))?)?,
+        source: address(col!(ConntrackFlowRow, source))?,
+        destination: address(col!(ConntrackFlowRow, destination))?,
+        ports,
+        icmp: icmp.map(|((kind, code), id)| (kind as u8, code as u8, id as u16)),
+        zone: number(col!(ConntrackFlowRow, zone))? as u16,
+    })
 }
 
 /// Why a process takes no signal, as far as a snapshot tells; `None` when it should.

@@ -44,7 +44,9 @@ pub use alert::{Alert, all as alerts};
 pub use arrange::{Beside, Head, arrange, beside, flat, is_outlined, tone};
 pub use essential::{unknown, without};
 pub use header::{clock, demands as header_demands, header, local};
-pub use keys::{Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, groupings, scale, target, tree};
+pub use keys::{
+    Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, groupings, is_tracked, scale, target, tracked, tree,
+};
 pub use pick::{NONE, why};
 pub use toggle::{TOGGLES, Toggle};
 pub use view::{VIEWS, left_out};

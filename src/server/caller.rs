@@ -25,7 +25,7 @@ use crate::wire::redact;
 pub enum Role {
     /// Look.
     View,
-    /// Look, and send signals and renice if the configuration lets anybody.
+    /// Look, and act if the configuration lets anybody: send signals, renice, delete tracked connections.
     Operate,
 }
 

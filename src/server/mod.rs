@@ -71,7 +71,7 @@ pub struct Settings {
     pub listen: Vec<String>,
     /// Unix socket for clients of this host; none if empty.
     pub socket: PathBuf,
-    /// Whether those with the role `operate` may send signals and renice.
+    /// Whether those with the role `operate` may send signals, renice and delete tracked connections.
     pub allow_actions: bool,
     /// Who may connect to it, as `chmod` has it.
     pub socket_mode: FileMode,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::pass::{self, Word};
 use super::{Configuration, Level, Log, link};
 use crate::collect::{Capabilities, EVERY_SECOND};
-use crate::model::{Host, Timestamp, lock};
+use crate::model::{Allowed, Host, Timestamp, lock};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
 use crate::store::local::{LocalHost, Options};
@@ -51,25 +51,31 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     let needs = configured.needs();
     let changes = Arc::new(Changes::default());
     let roots = Roots::live().choosing(Selection::host_and(configured.netns))?;
-    let actions = configured.serve.allow_actions;
+    let actions = allowed(configured.serve.allow_actions);
     let options = Options { roots, settings: configured.collect, tick: EVERY_SECOND, actions };
     let told = Arc::clone(&changes);
     let host = LocalHost::start(options, Box::new(move || told.tell()))?;
     alive(control.try_clone()?, Arc::clone(&changes))?;
-    let mut seats =
-        Seats { host, changes, started: Timestamp::now(), reader: 0, last: Weak::new(), taken: Arc::default() };
+    let log = log.clone();
+    let started = Timestamp::now();
+    let mut seats = Seats { host, changes, log, started, reader: 0, last: Weak::new(), taken: Arc::default() };
     while let Some((word, descriptor)) = pass::receive(control)? {
         match (word, descriptor) {
-            (Word::Configuration, Some(file)) => reload(&seats.host, file, needs, log),
+            (Word::Configuration, Some(file)) => reload(&seats.host, file, needs, &seats.log),
             (Word::Link, Some(socket)) => {
                 if let Err(cause) = seats.take(socket.into()) {
-                    log.say(Level::Error, &format!("the sampler takes no link: {cause}"));
+                    seats.log.say(Level::Error, &format!("the sampler takes no link: {cause}"));
                 }
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// What is done for those who may ask for it.
+fn allowed(actions: bool) -> Allowed {
+    if actions { Allowed::Everything } else { Allowed::Nothing }
 }
 
 /// Samples what is configured now; what is known and remembered stays.
@@ -82,7 +88,7 @@ fn reload(host: &LocalHost, file: OwnedFd, has: Capabilities, log: &Log) {
                 format!("the sampler has given up {lacks}, which the new configuration can use; restart the agent");
             log.say(Level::Warning, &told);
         }
-        host.allow(configured.serve.allow_actions);
+        host.allow(allowed(configured.serve.allow_actions));
         host.reload(Selection::host_and(configured.netns), configured.collect, EVERY_SECOND)
     });
     if let Err(cause) = reloaded {
@@ -113,6 +119,7 @@ fn alive(control: UnixStream, changes: Arc<Changes>) -> io::Result<()> {
 struct Seats {
     host: Arc<LocalHost>,
     changes: Arc<Changes>,
+    log: Log,
     started: Timestamp,
     /// How many came.
     reader: u64,
@@ -139,6 +146,7 @@ impl Seats {
         let seat = Seat {
             host: Arc::clone(&self.host),
             changes: Arc::clone(&self.changes),
+            log: self.log.clone(),
             socket,
             reader: self.reader,
             started: self.started,
@@ -155,6 +163,8 @@ impl Seats {
 struct Seat {
     host: Arc<LocalHost>,
     changes: Arc<Changes>,
+    /// Where it is noted what was done.
+    log: Log,
     socket: Arc<UnixStream>,
     reader: u64,
     started: Timestamp,
@@ -235,7 +245,14 @@ impl Seat {
                 Some(Answer::History(convert::from_series(series.as_ref())))
             }
             Some(Ask::Act(request)) => Some(Answer::Act(match convert::action(&request) {
-                Some(action) => convert::from_done(&self.host.act(&action)),
+                Some(action) => {
+                    let (done, (word, what)) = (self.host.act(&action), action.aim());
+                    match &done {
+                        Ok(()) => self.log.say(Level::Warning, &format!("done as asked: {word} {what}")),
+                        Err(cause) => self.log.say(Level::Warning, &format!("not done as asked: {cause}")),
+                    }
+                    convert::from_done(&done)
+                }
                 None => {
                     proto::ActReply { error: "this agent does not know the action".to_owned(), ..Default::default() }
                 }
@@ -265,9 +282,10 @@ mod tests {
         let changes = Arc::new(Changes::default());
         let told = Arc::clone(&changes);
         let (roots, settings) = (Roots::recorded(nowhere), crate::collect::settings::Settings::default());
-        let options = Options { roots, settings, tick: EVERY_SECOND, actions: false };
+        let options = Options { roots, settings, tick: EVERY_SECOND, actions: Allowed::Nothing };
         let host = LocalHost::start(options, Box::new(move || told.tell())).unwrap();
-        Seats { host, changes, started: Timestamp(1), reader: 0, last: Weak::new(), taken: Arc::default() }
+        let log = Log::default();
+        Seats { host, changes, log, started: Timestamp(1), reader: 0, last: Weak::new(), taken: Arc::default() }
     }
 
     /// Threads that tell or hear readers; each of them holds its seat.

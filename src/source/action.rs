@@ -1,4 +1,4 @@
-//! How is a process signaled or reniced without ever hitting another one?
+//! How is a process signaled or reniced, and a connection forgotten, without ever hitting another one?
 //!
 //! A pid is only a number that may belong to somebody else by now. So the process is pinned first (`pidfd_open`), then
 //! its start is compared with the one the person saw, and the signal goes through the descriptor. There is no such call for
@@ -10,17 +10,21 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use super::conntrack;
 use super::file::Root;
+use super::netlink::{Family, Socket};
+use super::netns::{self, Census};
 use super::process::{detail, parse};
-use crate::model::{Action, ActionError};
+use crate::model::{Action, ActionError, Text, Tracked};
 
-/// Does something to a process of the running kernel.
+/// Does something to the running kernel.
 ///
 /// # Errors
-/// [`ActionError::Gone`] when the process has ended or its number belongs to another one, [`ActionError::Kernel`] with the
-/// errno otherwise.
-pub fn act(action: &Action) -> Result<(), ActionError> {
+/// [`ActionError::Gone`] when what it is for is gone or its number belongs to something else, [`ActionError::Kernel`] with
+/// the errno otherwise.
+pub fn act(action: &Action, census: &Census) -> Result<(), ActionError> {
     match *action {
+        Action::Forget { ref flows } => forget(action, flows, census),
         Action::Signal { pid, start, signal } => {
             let signal = Signal::from_named_raw(signal).ok_or_else(|| refused("signal", pid, Errno::INVAL))?;
             let process = pin(pid, start, "signal")?;
@@ -37,13 +41,33 @@ pub fn act(action: &Action) -> Result<(), ActionError> {
     }
 }
 
+/// Forgets connections. Of several those that have ended by themselves meanwhile are no failure.
+fn forget(action: &Action, flows: &[Tracked], census: &Census) -> Result<(), ActionError> {
+    let first = flows.first().ok_or_else(|| action.failed(Errno::INVAL.into()))?;
+    if flows.len() > Action::MOST || flows.iter().any(|flow| flow.netns != first.netns) {
+        return Err(action.failed(Errno::INVAL.into()));
+    }
+    let open = || Socket::open(Family::Netfilter);
+    let own = first.netns == netns::host();
+    let socket = if own { open() } else { netns::visit(census, &first.netns, open) };
+    let mut socket = socket.map_err(|error| action.failed(error.cause))?;
+    for flow in flows {
+        match conntrack::forget::forget(&mut socket, flow) {
+            Err(error) if error.is_absent() && flows.len() > 1 => {}
+            Err(error) if error.is_absent() => return Err(action.gone()),
+            done => done.map_err(|error| action.failed(error.cause))?,
+        }
+    }
+    Ok(())
+}
+
 /// Opens a descriptor of exactly this process.
 fn pin(pid: u32, start: u64, op: &'static str) -> Result<OwnedFd, ActionError> {
     // 0 and 1 and what is negative as a signed number mean groups, everybody or init to some calls
     let raw = i32::try_from(pid).ok().filter(|raw| *raw > 1).ok_or_else(|| refused(op, pid, Errno::INVAL))?;
     let number = Pid::from_raw(raw).ok_or_else(|| refused(op, pid, Errno::INVAL))?;
     let process = rustix::process::pidfd_open(number, PidfdFlags::empty()).map_err(|cause| refused(op, pid, cause))?;
-    if started(pid) == Some(start) { Ok(process) } else { Err(ActionError::Gone { pid }) }
+    if started(pid) == Some(start) { Ok(process) } else { Err(gone(pid)) }
 }
 
 /// Start of the process or thread that has a number now.
@@ -54,9 +78,9 @@ fn started(pid: u32) -> Option<u64> {
 
 /// The nice value belongs to threads: a process is reniced when all of its threads are.
 fn renice(pid: u32, start: u64, nice: i32) -> Result<(), ActionError> {
-    let threads = detail::threads(&Root::new("/proc"), pid).map_err(|_| ActionError::Gone { pid })?;
+    let threads = detail::threads(&Root::new("/proc"), pid).map_err(|_| gone(pid))?;
     if !threads.iter().any(|thread| thread.pid == pid && thread.start == start) {
-        return Err(ActionError::Gone { pid });
+        return Err(gone(pid));
     }
     for thread in threads {
         let Some(number) = i32::try_from(thread.pid).ok().and_then(Pid::from_raw) else { continue };
@@ -72,15 +96,23 @@ fn renice(pid: u32, start: u64, nice: i32) -> Result<(), ActionError> {
 
 fn refused(op: &'static str, pid: u32, cause: Errno) -> ActionError {
     if cause == Errno::SRCH {
-        ActionError::Gone { pid }
+        gone(pid)
     } else {
-        ActionError::Kernel { op, pid, cause: IoError::from(cause) }
+        ActionError::Kernel { op, what: Text::from(format!("process {pid}")), cause: IoError::from(cause) }
     }
+}
+
+fn gone(pid: u32) -> ActionError {
+    ActionError::Gone { what: Text::from(format!("process {pid}")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn act(action: &Action) -> Result<(), ActionError> {
+        super::act(action, &Census::default())
+    }
 
     fn errno(result: Result<(), ActionError>) -> Option<i32> {
         match result {

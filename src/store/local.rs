@@ -3,7 +3,6 @@
 //! [`LocalHost`] implements [`Host`]: it starts the scheduler, keeps the latest two samples of each table and the bounded
 //! past, and joins what its readers want. A reader never waits for a collector: it takes the latest [`Snapshot`].
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use crate::collect::schedule::{self, Publication, Scheduler, Sink};
 use crate::collect::settings::Settings;
 use crate::collect::{Filled, Wants};
 use crate::model::{
-    Action, ActionError, Demand, Demands, HistoryAsk, Host, Mono, Sample, Series, Snapshot, State, Status, Table,
-    TableState, Text, Timestamp, lock,
+    Action, ActionError, Allowed, Demand, Demands, HistoryAsk, Host, Mono, Sample, Series, Snapshot, State, Status,
+    Table, TableState, Text, Timestamp, lock,
 };
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
@@ -27,8 +26,8 @@ pub struct Options {
     pub settings: Settings,
     /// Interval of collectors that have none of their own.
     pub tick: Duration,
-    /// Whether [`Host::act`] does anything.
-    pub actions: bool,
+    /// What [`Host::act`] does.
+    pub actions: Allowed,
 }
 
 /// Called after each change of the snapshot, from a collector's thread: it must only pass the news on.
@@ -40,7 +39,7 @@ pub struct LocalHost {
     scheduler: Scheduler,
     demands: Mutex<Demands>,
     roots: Roots,
-    actions: AtomicBool,
+    actions: Mutex<Allowed>,
 }
 
 struct Store {
@@ -66,7 +65,7 @@ impl LocalHost {
             schedule::Options { roots: options.roots.clone(), settings: options.settings, tick: options.tick },
             Arc::clone(&store) as Arc<dyn Sink>,
         )?;
-        let (roots, actions) = (options.roots, AtomicBool::new(options.actions));
+        let (roots, actions) = (options.roots, Mutex::new(options.actions));
         Ok(Arc::new(Self { store, scheduler, demands: Mutex::default(), roots, actions }))
     }
 
@@ -80,9 +79,9 @@ impl LocalHost {
         Ok(())
     }
 
-    /// Whether [`Host::act`] does anything from now on.
-    pub fn allow(&self, actions: bool) {
-        self.actions.store(actions, Ordering::Relaxed);
+    /// What [`Host::act`] does from now on.
+    pub fn allow(&self, actions: Allowed) {
+        *lock(&self.actions) = actions;
     }
 }
 
@@ -110,11 +109,14 @@ impl Host for LocalHost {
     }
 
     fn act(&self, action: &Action) -> Result<(), ActionError> {
-        if self.actions.load(Ordering::Relaxed) { crate::source::action::act(action) } else { Err(ActionError::Off) }
+        if !lock(&self.actions).allows(action) {
+            return Err(ActionError::Off);
+        }
+        crate::source::action::act(action, &self.roots.netns)
     }
 
     fn refusal(&self) -> Option<Text> {
-        (!self.actions.load(Ordering::Relaxed)).then(|| Text::from(ActionError::Off.to_string()))
+        (*lock(&self.actions) == Allowed::Nothing).then(|| Text::from(ActionError::Off.to_string()))
     }
 }
 
@@ -216,7 +218,7 @@ mod tests {
             roots: Roots::live(),
             settings: Settings::default(),
             tick: Duration::from_secs(1),
-            actions: false,
+            actions: Allowed::Nothing,
         };
         let host = LocalHost::start(
             options,
@@ -241,9 +243,12 @@ mod tests {
         assert!(matches!(host.act(&action), Err(ActionError::Off)));
         // no signal has that number, so nothing happens to anybody
         let action = Action::Signal { pid: std::process::id(), start: 0, signal: 9999 };
-        host.allow(true);
+        host.allow(Allowed::Processes);
         assert!(matches!(host.act(&action), Err(ActionError::Kernel { .. })));
-        host.allow(false);
+        assert!(matches!(host.act(&Action::Forget { flows: Vec::new() }), Err(ActionError::Off)));
+        host.allow(Allowed::Everything);
+        assert!(matches!(host.act(&Action::Forget { flows: Vec::new() }), Err(ActionError::Kernel { .. })));
+        host.allow(Allowed::Nothing);
         assert!(matches!(host.act(&action), Err(ActionError::Off)));
     }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
 
 use super::app::App;
-use crate::model::{Action, ActionError, Connection, Level, Timestamp};
+use crate::model::{Action, ActionError, Connection, Host, Level, Timestamp};
 use crate::panel::Target;
 
 /// So long the screen waits for an outcome.
@@ -19,27 +19,39 @@ const MOST: usize = 8;
 /// What a person has asked for, to be told of.
 pub(super) enum What {
     /// A signal by its name.
-    Signal(&'static str),
+    Signal(&'static str, Target),
     /// Another nice value, and when the old one was read.
-    Nice(i32, Option<Timestamp>),
+    Nice(i32, Option<Timestamp>, Target),
+    /// Connections that are deleted, in words.
+    Delete(String),
+}
+
+impl What {
+    /// What it is for.
+    fn aim(&self) -> String {
+        match self {
+            Self::Signal(_, target) | Self::Nice(_, _, target) => format!("{} (pid {})", target.name, target.pid),
+            Self::Delete(words) => words.clone(),
+        }
+    }
 }
 
 /// An action without an outcome yet.
 pub(super) struct Acting {
     what: What,
-    target: Target,
     outcome: Receiver<Result<(), ActionError>>,
 }
 
-/// Does something to a process, and tells what came of it now or later.
-pub(super) fn act(app: &mut App, action: Action, target: Target, what: What) {
+/// Does something to the host, one action after the other up to the first that fails, and tells what came of it now or
+/// later.
+pub(super) fn act(app: &mut App, actions: Vec<Action>, what: What) {
     if let Some(why) = app.host.refusal() {
         app.say(format!("nothing is done: {why}"), Level::Warning);
         return;
     }
-    if app.host.connection() == Connection::Local {
-        let outcome = app.host.act(&action);
-        tell(app, &what, target, outcome);
+    if app.host.connection() == Connection::Local && actions.len() == 1 {
+        let outcome = all(&*app.host, &actions);
+        tell(app, what, outcome);
         return;
     }
     if app.acting.len() >= MOST {
@@ -50,7 +62,7 @@ pub(super) fn act(app: &mut App, action: Action, target: Target, what: What) {
     let (host, wake) = (Arc::clone(&app.host), app.wake.clone());
     let started = std::thread::Builder::new().name("action".to_owned()).spawn(move || {
         // a dashboard that has ended wants no outcome
-        let _ = sender.send(host.act(&action));
+        let _ = sender.send(all(&*host, &actions));
         if let Some(wake) = wake {
             wake.samples();
         }
@@ -60,36 +72,41 @@ pub(super) fn act(app: &mut App, action: Action, target: Target, what: What) {
         return;
     }
     match outcome.recv_timeout(WAIT) {
-        Ok(done) => tell(app, &what, target, done),
+        Ok(done) => tell(app, what, done),
         Err(RecvTimeoutError::Disconnected) => app.say("the action has no outcome", Level::Warning),
         Err(RecvTimeoutError::Timeout) => {
-            app.say(format!("{} (pid {}): waiting for the host", target.name, target.pid), Level::Careful);
-            app.acting.push(Acting { what, target, outcome });
+            app.say(format!("{}: waiting for the host", what.aim()), Level::Careful);
+            app.acting.push(Acting { what, outcome });
         }
     }
+}
+
+fn all(host: &dyn Host, actions: &[Action]) -> Result<(), ActionError> {
+    actions.iter().try_for_each(|action| host.act(action))
 }
 
 /// Tells the outcomes that have come.
 pub(super) fn look(app: &mut App) {
     for one in std::mem::take(&mut app.acting) {
         match one.outcome.try_recv() {
-            Ok(done) => tell(app, &one.what, one.target, done),
+            Ok(done) => tell(app, one.what, done),
             Err(TryRecvError::Empty) => app.acting.push(one),
             Err(TryRecvError::Disconnected) => app.say("the action has no outcome", Level::Warning),
         }
     }
 }
 
-fn tell(app: &mut App, what: &What, target: Target, outcome: Result<(), ActionError>) {
-    let (name, pid) = (&target.name, target.pid);
+fn tell(app: &mut App, what: What, outcome: Result<(), ActionError>) {
+    let aim = what.aim();
     match (what, outcome) {
-        (What::Signal(word), Ok(())) => app.say(format!("sent {word} to {name} (pid {pid})"), Level::Ok),
-        (What::Signal(word), Err(cause)) => app.say(format!("{word}: {cause}"), Level::Warning),
-        (What::Nice(nice, taken), Ok(())) => {
-            app.say(format!("{name} (pid {pid}): nice {nice}"), Level::Ok);
+        (What::Signal(word, _), Ok(())) => app.say(format!("sent {word} to {aim}"), Level::Ok),
+        (What::Signal(word, _), Err(cause)) => app.say(format!("{word}: {cause}"), Level::Warning),
+        (What::Nice(nice, taken, target), Ok(())) => {
+            app.say(format!("{aim}: nice {nice}"), Level::Ok);
             let now = app.present();
-            app.niced = Some((target, taken.map_or(now, |taken| taken.max(now)), *nice));
+            app.niced = Some((target, taken.map_or(now, |taken| taken.max(now)), nice));
         }
-        (What::Nice(..), Err(cause)) => app.say(cause.to_string(), Level::Warning),
+        (What::Delete(_), Ok(())) => app.say(format!("deleted {aim}"), Level::Ok),
+        (What::Nice(..) | What::Delete(_), Err(cause)) => app.say(cause.to_string(), Level::Warning),
     }
 }

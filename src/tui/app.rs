@@ -137,7 +137,7 @@ impl App {
     pub(super) fn new(host: Arc<dyn Host>, config: Config, mut ability: Ability) -> Result<Self, Error> {
         let ascii = ability.ascii;
         ability.ascii |= config.settings.ascii;
-        let keymap = Keymap::new(&config.settings.keys, config.settings.read_only)?;
+        let keymap = Keymap::new(&config.settings.keys, config.settings.allowed())?;
         let theme = Theme::named(&config.settings.theme, config.themes.as_deref(), ability)?;
         let fleet = panel::fleet::table(&*host);
         let page = first_page(&*host, fleet, config.settings.view.as_deref())?;
@@ -295,7 +295,7 @@ impl App {
 
     /// Takes another configuration; on an error everything stays as it is. The page and the switches stay in any case.
     pub(super) fn configure(&mut self, config: Config) -> Result<(), Error> {
-        let keymap = Keymap::new(&config.settings.keys, config.settings.read_only)?;
+        let keymap = Keymap::new(&config.settings.keys, config.settings.allowed())?;
         let ability = Ability { ascii: self.ascii || config.settings.ascii, ..self.ability };
         // a theme that somebody has chosen since then stays until the file names another
         let (was, now) = (&self.config.settings.theme, &config.settings.theme);

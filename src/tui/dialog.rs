@@ -60,6 +60,7 @@ pub(super) fn key(app: &mut App, key: KeyEvent, event: &Event) -> bool {
             Overlay::Graph { table, key: row, column, cursor, zoom }
         }
         Overlay::Signal(target, chosen) => signal(app, target, chosen, key.code),
+        Overlay::Delete(asked) => super::delete::key(app, asked, key.code),
     };
     true
 }
@@ -213,6 +214,6 @@ fn signal(app: &mut App, target: Target, chosen: usize, code: KeyCode) -> Overla
     let Some((number, name)) = SIGNALS.get(chosen) else { return Overlay::None };
     let word = name.split_whitespace().next().unwrap_or_default();
     let action = Action::Signal { pid: target.pid, start: target.start, signal: *number };
-    super::acting::act(app, action, target, super::acting::What::Signal(word));
+    super::acting::act(app, vec![action], super::acting::What::Signal(word, target));
     Overlay::None
 }

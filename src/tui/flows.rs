@@ -1,11 +1,11 @@
 //! Are connections asked for only while they are looked at, and do lines that stand for several add up?
 
 use super::app::{App, Config, Page};
-use super::testing::{Fake, Made, app, press, screen};
+use super::testing::{Fake, Made, app, command, press, screen};
 use crate::collect::conntrack::ConntrackRow;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::listener::ListenerRow;
-use crate::model::{Table, Value};
+use crate::model::{Action, Table, Value};
 use crate::tui::settings::Settings;
 
 static TABLES: &[&Table] = &[ConntrackRow::TABLE, ConntrackFlowRow::TABLE, ListenerRow::TABLE];
@@ -115,4 +115,85 @@ fn without_accounting_the_view_says_how_to_have_it() {
     host.publish(made().with(0, accounting, Value::Bool(false)), 3);
     app.samples();
     assert!(screen(&mut app).contains("nf_conntrack_acct=1"), "{}", screen(&mut app));
+}
+
+/// A dashboard that may delete connections, six of them.
+fn allowed() -> (std::sync::Arc<Fake>, App) {
+    let settings = Settings { view: Some("connections".to_owned()), allow_actions: true, ..Settings::default() };
+    let (host, mut app) = app(Config { settings, ..Config::default() });
+    *host.tables.lock().unwrap() = Some(TABLES);
+    app.size = (100, 30);
+    host.publish(flows(1), 1);
+    host.publish(flows(2), 2);
+    app.samples();
+    (host, app)
+}
+
+/// Numbers of the connections that were deleted.
+fn deleted(host: &Fake) -> Vec<u32> {
+    let one = |action: &Action| match action {
+        Action::Forget { flows } => flows.iter().map(|flow| flow.id).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    host.acts.lock().unwrap().iter().flat_map(one).collect()
+}
+
+#[test]
+fn a_connection_is_deleted_after_it_was_named_and_affirmed() {
+    let (host, mut app) = allowed();
+    assert!(screen(&mut app).contains("delete:delete"), "{}", screen(&mut app));
+    press(&mut app, &["delete"]);
+    assert!(screen(&mut app).contains("select a connection first"));
+    press(&mut app, &["down", "delete"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("tcp 192.0.2.5:40005 → 192.0.2.99:80") && shown.contains("y:delete"), "{shown}");
+    for keys in [&["enter"][..], &["space"], &["down"]] {
+        press(&mut app, keys);
+    }
+    assert_eq!(deleted(&host), [0_u32; 0]);
+    press(&mut app, &["esc"]);
+    press(&mut app, &["delete", "n", "delete", "y"]);
+    assert_eq!(deleted(&host), [1005]);
+    assert!(screen(&mut app).contains("deleted tcp 192.0.2.5:40005"), "{}", screen(&mut app));
+}
+
+#[test]
+fn those_that_a_filter_keeps_are_counted_before_they_are_deleted() {
+    let (host, mut app) = allowed();
+    press(&mut app, &["Z"]);
+    assert!(screen(&mut app).contains("filter connections first"));
+    let _ = command(&mut app, "filter destination_port == 443");
+    press(&mut app, &["Z"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("2 connections with destination_port == 443"), "{shown}");
+    assert!(shown.contains("192.0.2.0:40000") && shown.contains("192.0.2.1:40001"), "{shown}");
+    // one that begins meanwhile was not counted
+    let late = flows(3).with(5, column("destination_port"), Value::U64(443));
+    host.publish(late, 3);
+    app.samples();
+    press(&mut app, &["y"]);
+    let mut ids = deleted(&host);
+    ids.sort_unstable();
+    assert_eq!(ids, [1000, 1001]);
+}
+
+#[test]
+fn nothing_is_deleted_where_it_cannot_be_named() {
+    for (size, fits) in [((100, 30), true), ((60, 8), true), ((40, 2), true), ((40, 1), true), ((20, 1), false)] {
+        let (host, mut app) = allowed();
+        press(&mut app, &["down", "delete"]);
+        app.size = size;
+        let shown = screen(&mut app);
+        press(&mut app, &["y"]);
+        assert_eq!(deleted(&host).len(), usize::from(fits), "{size:?}: {shown}");
+    }
+}
+
+#[test]
+fn without_leave_there_is_no_key_to_delete() {
+    let (host, mut app) = sampled();
+    press(&mut app, &["down", "delete", "y"]);
+    let shown = screen(&mut app);
+    assert!(!shown.contains("Delete") && !shown.contains("delete"), "{shown}");
+    assert_eq!(deleted(&host), [0_u32; 0]);
 }

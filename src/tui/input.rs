@@ -109,6 +109,8 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
                 app.overlay = Overlay::Signal(target, 0);
             }
         }
+        Act::Forget => super::delete::one(app),
+        Act::ForgetAll => super::delete::several(app),
         Act::NotYet(at) => {
             if let Some((_, _, what)) = LATER.get(at) {
                 app.say(format!("{what}: no table tells it yet, a later version will"), Level::Ok);
@@ -346,7 +348,7 @@ fn renice(app: &mut App, by: i32) {
     let now = set.map_or(shown, |(_, _, nice)| *nice);
     let nice = (now + by).clamp(-20, 19);
     let action = Action::Renice { pid: target.pid, start: target.start, nice };
-    super::acting::act(app, action, target, super::acting::What::Nice(nice, taken));
+    super::acting::act(app, vec![action], super::acting::What::Nice(nice, taken, target));
 }
 
 /// Sets the filter of the focused table, which need not have been sampled; a wrong one leaves the old one.

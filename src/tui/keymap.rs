@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use crate::model::Allowed;
 use crate::panel::{LATER, SORTS, TOGGLES};
 
 /// What a key does.
@@ -98,6 +99,10 @@ pub enum Act {
     NiceUp,
     /// Be less nice.
     NiceDown,
+    /// Let the kernel forget the selected connection.
+    Forget,
+    /// Let it forget those that the filter keeps.
+    ForgetAll,
     /// A switch, by position in `panel::TOGGLES`.
     Toggle(usize),
     /// A sort letter, by position in `panel::SORTS`.
@@ -133,16 +138,41 @@ pub struct Entry {
     pub keys: &'static [&'static str],
     /// For the help.
     pub help: &'static str,
-    /// Whether it changes the host, so that `--read-only` removes it.
-    pub changes: bool,
+    /// What has to be allowed for it.
+    pub needs: Needs,
+}
+
+/// What has to be allowed for an action to be offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// It changes processes, which `--read-only` does not let it.
+    Change,
+    /// It changes something else, which takes `--allow-actions`.
+    Allowance,
+}
+
+impl Needs {
+    fn has(self, allowed: Allowed) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Change => allowed != Allowed::Nothing,
+            Self::Allowance => allowed == Allowed::Everything,
+        }
+    }
 }
 
 const fn entry(act: Act, name: &'static str, keys: &'static [&'static str], help: &'static str) -> Entry {
-    Entry { act, name, keys, help, changes: false }
+    Entry { act, name, keys, help, needs: Needs::Nothing }
 }
 
 const fn change(act: Act, name: &'static str, keys: &'static [&'static str], help: &'static str) -> Entry {
-    Entry { act, name, keys, help, changes: true }
+    Entry { act, name, keys, help, needs: Needs::Change }
+}
+
+const fn allowed(act: Act, name: &'static str, keys: &'static [&'static str], help: &'static str) -> Entry {
+    Entry { act, name, keys, help, needs: Needs::Allowance }
 }
 
 /// Every action beside switches and sort letters, in the order of the help.
@@ -200,6 +230,8 @@ pub static ACTIONS: &[Entry] = &[
     change(Act::Signal, "signal", &["k"], "send a signal to the selected process"),
     change(Act::NiceUp, "nice-up", &["+"], "be nicer: raise the nice value of the selected process"),
     change(Act::NiceDown, "nice-down", &["-"], "be less nice: lower the nice value of the selected process"),
+    allowed(Act::Forget, "delete", &["delete"], "delete the selected connection from the kernel's table"),
+    allowed(Act::ForgetAll, "delete-all", &["Z"], "delete the connections that the filter keeps"),
 ];
 
 /// A key with the modifiers that matter.
@@ -328,25 +360,31 @@ pub struct Bound {
     pub help: &'static str,
 }
 
-/// Every action with its default keys, and whether it changes the host.
-fn defaults() -> Vec<(Bound, bool)> {
+/// Every action with its default keys, and what has to be allowed for it.
+fn defaults() -> Vec<(Bound, Needs)> {
     let mut bound = Vec::new();
     for entry in ACTIONS {
         let keys = entry.keys.iter().filter_map(|key| Press::parse(key)).collect();
-        bound.push((Bound { act: entry.act, name: entry.name.to_owned(), keys, help: entry.help }, entry.changes));
+        bound.push((Bound { act: entry.act, name: entry.name.to_owned(), keys, help: entry.help }, entry.needs));
     }
     let letter = |key: char| Press { code: KeyCode::Char(key), ctrl: false, alt: false, shift: false };
     for (i, sort) in SORTS.iter().enumerate() {
         let name = format!("sort-{}", sort.name);
-        bound.push((Bound { act: Act::Sort(i), name, keys: vec![letter(sort.key)], help: sort.help }, false));
+        bound.push((Bound { act: Act::Sort(i), name, keys: vec![letter(sort.key)], help: sort.help }, Needs::Nothing));
     }
     for (i, toggle) in TOGGLES.iter().enumerate() {
         let name = format!("toggle-{}", toggle.name);
-        bound.push((Bound { act: Act::Toggle(i), name, keys: vec![letter(toggle.key)], help: toggle.help }, false));
+        bound.push((
+            Bound { act: Act::Toggle(i), name, keys: vec![letter(toggle.key)], help: toggle.help },
+            Needs::Nothing,
+        ));
     }
     for (i, (key, name, _)) in LATER.iter().enumerate() {
         let help = "as in Glances; there is no table of it yet";
-        bound.push((Bound { act: Act::NotYet(i), name: (*name).to_owned(), keys: vec![letter(*key)], help }, false));
+        bound.push((
+            Bound { act: Act::NotYet(i), name: (*name).to_owned(), keys: vec![letter(*key)], help },
+            Needs::Nothing,
+        ));
     }
     bound
 }
@@ -370,21 +408,21 @@ pub struct Keymap {
 }
 
 impl Keymap {
-    /// Default keys with those of the configuration instead; actions that change the host only without `read_only`.
+    /// Default keys with those of the configuration instead; actions that change the host only as far as that is allowed.
     ///
     /// # Errors
     /// The first [`KeyError`].
-    pub fn new(settings: &BTreeMap<String, Vec<String>>, read_only: bool) -> Result<Self, KeyError> {
-        let (keymap, errors) = Self::build(settings, read_only);
+    pub fn new(settings: &BTreeMap<String, Vec<String>>, allowed: Allowed) -> Result<Self, KeyError> {
+        let (keymap, errors) = Self::build(settings, allowed);
         errors.into_iter().next().map_or(Ok(keymap), Err)
     }
 
     /// Everything that is wrong with `[keys]`, whatever flags say about actions.
     pub fn mistakes(settings: &BTreeMap<String, Vec<String>>) -> Vec<KeyError> {
-        Self::build(settings, false).1
+        Self::build(settings, Allowed::Everything).1
     }
 
-    fn build(settings: &BTreeMap<String, Vec<String>>, read_only: bool) -> (Self, Vec<KeyError>) {
+    fn build(settings: &BTreeMap<String, Vec<String>>, allowed: Allowed) -> (Self, Vec<KeyError>) {
         let mut errors = Vec::new();
         let mut bound = defaults();
         for (action, keys) in settings {
@@ -400,7 +438,7 @@ impl Keymap {
                 }
             }
         }
-        bound.retain(|(_, changes)| !(*changes && read_only));
+        bound.retain(|(_, needs)| needs.has(allowed));
         let bound: Vec<Bound> = bound.into_iter().map(|(bound, _)| bound).collect();
         let mut by_key = HashMap::new();
         let mut names: HashMap<(Scope, Press), &str> = HashMap::new();
@@ -444,7 +482,7 @@ mod tests {
 
     #[test]
     fn default_keys_are_understood_and_unique() {
-        let keymap = Keymap::new(&BTreeMap::new(), false).unwrap();
+        let keymap = Keymap::new(&BTreeMap::new(), Allowed::Everything).unwrap();
         for entry in ACTIONS {
             for key in entry.keys {
                 assert_eq!(Press::parse(key).unwrap().to_string(), *key);
@@ -454,28 +492,37 @@ mod tests {
     }
 
     #[test]
-    fn read_only_removes_every_action_that_changes_the_host() {
-        let keymap = Keymap::new(&BTreeMap::new(), true).unwrap();
-        for entry in ACTIONS.iter().filter(|entry| entry.changes) {
-            assert_eq!(keymap.named(entry.name), None);
-            assert_eq!(keymap.key(entry.act), None);
+    fn what_is_not_allowed_is_no_action() {
+        let named = |allowed: Allowed, needs: Needs| {
+            let keymap = Keymap::new(&BTreeMap::new(), allowed).unwrap();
+            let mut own = ACTIONS.iter().filter(|entry| entry.needs == needs).peekable();
+            assert!(own.peek().is_some());
+            let there: Vec<bool> = own.map(|entry| keymap.named(entry.name) == Some(entry.act)).collect();
+            assert!(there.iter().all(|one| *one == there[0]));
+            there[0]
+        };
+        for (allowed, change, allowance) in
+            [(Allowed::Nothing, false, false), (Allowed::Processes, true, false), (Allowed::Everything, true, true)]
+        {
+            assert!(named(allowed, Needs::Nothing));
+            assert_eq!((named(allowed, Needs::Change), named(allowed, Needs::Allowance)), (change, allowance));
         }
     }
 
     #[test]
     fn a_key_may_mean_something_else_in_a_graph() {
-        let keymap = Keymap::new(&BTreeMap::new(), false).unwrap();
+        let keymap = Keymap::new(&BTreeMap::new(), Allowed::Processes).unwrap();
         let plus = KeyEvent::new(KeyCode::Char('+'), KeyModifiers::NONE);
         assert_eq!(keymap.get(&plus), Some(Act::NiceUp));
         assert_eq!(keymap.within(Scope::Graph, &plus), Some(Act::ZoomIn));
         let own = BTreeMap::from([("zoom-in".to_owned(), vec!["-".to_owned()])]);
-        assert!(matches!(Keymap::new(&own, false), Err(KeyError::Duplicate { .. })));
+        assert!(matches!(Keymap::new(&own, Allowed::Processes), Err(KeyError::Duplicate { .. })));
     }
 
     #[test]
     fn wrong_keys_are_refused() {
         let map = |action: &str, key: &str| {
-            Keymap::new(&BTreeMap::from([(action.to_owned(), vec![key.to_owned()])]), false).unwrap_err()
+            Keymap::new(&BTreeMap::from([(action.to_owned(), vec![key.to_owned()])]), Allowed::Processes).unwrap_err()
         };
         assert!(matches!(map("fly", "x"), KeyError::Action(_)));
         assert!(matches!(map("quit", "ctrl-"), KeyError::Key { .. }));
@@ -484,7 +531,8 @@ mod tests {
 
     #[test]
     fn a_key_of_the_configuration_replaces_the_default() {
-        let keymap = Keymap::new(&BTreeMap::from([("quit".to_owned(), vec!["f10".to_owned()])]), false).unwrap();
+        let keymap =
+            Keymap::new(&BTreeMap::from([("quit".to_owned(), vec!["f10".to_owned()])]), Allowed::Processes).unwrap();
         assert_eq!(keymap.get(&KeyEvent::new(KeyCode::F(10), KeyModifiers::NONE)), Some(Act::Quit));
         assert_eq!(keymap.get(&KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE)), None);
         let back = KeyEvent::new(KeyCode::BackTab, KeyModifiers::SHIFT);

@@ -9,6 +9,7 @@ mod cache;
 pub mod cell;
 mod crash;
 mod decode;
+mod delete;
 mod detail;
 mod dialog;
 mod event;

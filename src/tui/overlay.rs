@@ -31,6 +31,8 @@ pub(super) enum Overlay {
     Graph { table: &'static str, key: Key, column: usize, cursor: usize, zoom: usize },
     /// Which signal, and the chosen one of the list.
     Signal(Target, usize),
+    /// Whether connections are to be deleted.
+    Delete(super::delete::Asked),
 }
 
 /// Signals that are offered, the mildest first.
@@ -77,6 +79,7 @@ impl Overlay {
             Self::Detail { .. } => &[("tab", "next section"), ("↑↓", "scroll"), ("esc", "back")],
             Self::Graph { .. } => &[("←→", "cursor"), ("↑↓", "other column"), ("esc", "back")],
             Self::Signal(..) => &[("↑↓", "choose"), ("enter", "send it"), ("esc", "send nothing")],
+            Self::Delete(_) => &[("y", "delete"), ("esc", "delete nothing")],
         }
     }
 }
@@ -131,6 +134,7 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect) {
             super::graph::draw(app, buffer, centered(area), (table, key), *column, (*cursor, *zoom));
         }
         Overlay::Signal(target, chosen) => signal(app, buffer, area, target, *chosen),
+        Overlay::Delete(asked) => super::delete::draw(app, buffer, area, asked),
     }
 }
 

@@ -270,6 +270,8 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     wanted.extend(tables.then_some((Act::Filter, "filter")));
     let grouped = app.spots.first().is_some_and(|spot| crate::panel::groupings(spot.table).len() > 1);
     wanted.extend(grouped.then_some((Act::Programs, "group")));
+    let tracked = app.fleet.is_none() && app.spots.first().is_some_and(|spot| crate::panel::is_tracked(spot.table));
+    wanted.extend(tracked.then_some((Act::Forget, "delete")));
     let here = |table: &str| app.spots.iter().any(|spot| spot.table == table);
     let own = TOGGLES.iter().enumerate().filter_map(|(at, one)| Some((Act::Toggle(at), one.of?)));
     wanted.extend(own.filter(|(_, (table, _))| here(table)).map(|(act, (_, word))| (act, word)));

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Allowed;
+
 /// The dashboard's part of the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -22,12 +24,25 @@ pub struct Settings {
     pub ascii: bool,
     /// Removes every action that changes the host.
     pub read_only: bool,
+    /// Offers actions on more than processes, too: to forget connections that the kernel tracks.
+    pub allow_actions: bool,
     /// Switches that are thrown at the start, by name; that of a panel hides it.
     pub toggles: Vec<String>,
     /// Keys by action: `quit = ["q", "ctrl-c"]`.
     pub keys: BTreeMap<String, Vec<String>>,
     /// Arrangement of the overview.
     pub layout: Layout,
+}
+
+impl Settings {
+    /// What may be done to the host.
+    pub fn allowed(&self) -> Allowed {
+        match (self.read_only, self.allow_actions) {
+            (true, _) => Allowed::Nothing,
+            (false, false) => Allowed::Processes,
+            (false, true) => Allowed::Everything,
+        }
+    }
 }
 
 /// Arrangement of the overview.
@@ -48,6 +63,7 @@ impl Default for Settings {
             mouse: true,
             ascii: false,
             read_only: false,
+            allow_actions: false,
             toggles: Vec::new(),
             keys: BTreeMap::new(),
             layout: Layout::default(),

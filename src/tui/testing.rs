@@ -179,6 +179,7 @@ pub(super) fn press(app: &mut App, keys: &[&str]) {
             "right" => (KeyCode::Right, KeyModifiers::NONE),
             "space" => (KeyCode::Char(' '), KeyModifiers::NONE),
             "end" => (KeyCode::End, KeyModifiers::NONE),
+            "delete" => (KeyCode::Delete, KeyModifiers::NONE),
             "backspace" => (KeyCode::Backspace, KeyModifiers::NONE),
             "f5" => (KeyCode::F(5), KeyModifiers::NONE),
             one => (KeyCode::Char(one.chars().next().unwrap()), KeyModifiers::NONE),

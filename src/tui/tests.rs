@@ -71,7 +71,8 @@ fn letters_of_what_is_not_there_yet_say_so_in_one_line() {
 
 #[test]
 fn every_letter_of_glances_does_something() {
-    let keymap = super::keymap::Keymap::new(&std::collections::BTreeMap::new(), false).unwrap();
+    let keymap =
+        super::keymap::Keymap::new(&std::collections::BTreeMap::new(), crate::model::Allowed::Everything).unwrap();
     for letter in "012345678/acimoptuAbBCLdDefEFgGhIKlkMnNPQrRsSTUVwxWzqj+-".chars() {
         let event = crossterm::event::KeyCode::Char(letter).into();
         assert!(keymap.get(&event).is_some(), "{letter}");

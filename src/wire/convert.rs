@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{WireError, decode, proto};
 use crate::model::{
-    Action, ActionError, Demand, Detail, HistoryAsk, Key, Mono, Point, Series, State, Status, Text, Timestamp, Value,
+    Action, ActionError, Demand, Detail, HistoryAsk, Key, Mono, Point, Series, State, Status, Text, Timestamp, Tracked,
+    Value,
 };
 
 /// Values in a list at most.
@@ -217,19 +218,66 @@ pub fn series(reply: &proto::HistoryReply) -> Result<Option<Series>, WireError> 
 /// As a message.
 pub fn from_action(action: &Action) -> proto::ActRequest {
     use proto::act_request::Action as Wire;
-    let action = match *action {
-        Action::Signal { pid, start, signal } => Wire::Signal(proto::Signal { pid, start, signal }),
-        Action::Renice { pid, start, nice } => Wire::Renice(proto::Renice { pid, start, nice }),
+    let action = match action {
+        Action::Signal { pid, start, signal } => {
+            Wire::Signal(proto::Signal { pid: *pid, start: *start, signal: *signal })
+        }
+        Action::Renice { pid, start, nice } => Wire::Renice(proto::Renice { pid: *pid, start: *start, nice: *nice }),
+        Action::Forget { flows } => Wire::Forget(proto::Forget { flows: flows.iter().map(from_tracked).collect() }),
     };
     proto::ActRequest { action: Some(action) }
 }
 
-/// From a message; `None` for one that this version does not know.
+/// From a message; `None` for one that this version does not know, or that makes no sense.
 pub fn action(request: &proto::ActRequest) -> Option<Action> {
     use proto::act_request::Action as Wire;
     Some(match request.action.as_ref()? {
         Wire::Signal(it) => Action::Signal { pid: it.pid, start: it.start, signal: it.signal },
         Wire::Renice(it) => Action::Renice { pid: it.pid, start: it.start, nice: it.nice },
+        Wire::Forget(it) if it.flows.len() > Action::MOST => return None,
+        Wire::Forget(it) => Action::Forget { flows: it.flows.iter().map(tracked).collect::<Option<_>>()? },
+    })
+}
+
+fn from_tracked(flow: &Tracked) -> proto::Tracked {
+    let bytes = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    let icmp = |(kind, code, id): (u8, u8, u16)| vec![kind.into(), code.into(), id.into()];
+    proto::Tracked {
+        netns: flow.netns.to_string(),
+        id: flow.id,
+        protocol: flow.protocol.into(),
+        source: bytes(flow.source),
+        destination: bytes(flow.destination),
+        source_port: flow.ports.map(|(port, _)| port.into()),
+        destination_port: flow.ports.map(|(_, port)| port.into()),
+        icmp: flow.icmp.map_or_else(Vec::new, icmp),
+        zone: flow.zone.into(),
+    }
+}
+
+fn tracked(flow: &proto::Tracked) -> Option<Tracked> {
+    let address = |bytes: &[u8]| match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+    };
+    let port = |port: Option<u32>| port.map(u16::try_from).transpose().ok();
+    let icmp = match *flow.icmp.as_slice() {
+        [] => None,
+        [kind, code, id] => Some((kind.try_into().ok()?, code.try_into().ok()?, id.try_into().ok()?)),
+        _ => return None,
+    };
+    Some(Tracked {
+        netns: Text::from(flow.netns.as_str()),
+        id: flow.id,
+        protocol: flow.protocol.try_into().ok()?,
+        source: address(&flow.source)?,
+        destination: address(&flow.destination)?,
+        ports: port(flow.source_port)?.zip(port(flow.destination_port)?),
+        icmp,
+        zone: flow.zone.try_into().ok()?,
     })
 }
 
@@ -247,7 +295,7 @@ pub fn from_done(done: &Result<(), ActionError>) -> proto::ActReply {
     }
 }
 
-/// From a message: what became of an action on a process.
+/// From a message: what became of an action.
 ///
 /// # Errors
 /// It was not done.
@@ -257,7 +305,7 @@ pub fn done(reply: &proto::ActReply, action: &Action) -> Result<(), ActionError>
     } else if reply.off {
         Err(ActionError::Off)
     } else if reply.gone {
-        Err(ActionError::Gone { pid: action.aim().1 })
+        Err(action.gone())
     } else {
         Err(action.failed(match reply.errno {
             0 => std::io::Error::other(Text::from(reply.error.as_str()).as_str().to_owned()),

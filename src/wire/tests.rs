@@ -9,9 +9,11 @@ use super::decode::Remote;
 use super::encode::Encoder;
 use super::frame::{Frames, Selection};
 use super::schema::{self, Layout};
-use super::{mirror::Mirror, proto};
+use super::{convert, mirror::Mirror, proto};
 use crate::model::testing::Made;
-use crate::model::{Cell, Kind, Mono, Rows, Sample, Snapshot, Status, Table, TableState, Text, Timestamp, Type, Value};
+use crate::model::{
+    Action, Cell, Kind, Mono, Rows, Sample, Snapshot, Status, Table, TableState, Text, Timestamp, Tracked, Type, Value,
+};
 use crate::store::made::{self, SampleRow};
 use crate::store::query::{Order, Query};
 use crate::store::rate::{Mode, View};
@@ -329,4 +331,34 @@ fn this_processes_own_schema_needs_no_second_copy() {
     let own = schema::own();
     let adopted = schema::adopt(&schema::describe(own.tables)).unwrap();
     assert!(Arc::ptr_eq(own, &adopted));
+}
+
+#[test]
+fn an_action_on_connections_comes_back_as_it_was_and_what_makes_no_sense_is_none() {
+    let flow = |source: &str, ports, icmp| Tracked {
+        netns: "blue".into(),
+        id: u32::MAX,
+        protocol: 58,
+        source: source.parse().unwrap(),
+        destination: "198.51.100.7".parse().unwrap(),
+        ports,
+        icmp,
+        zone: 65_535,
+    };
+    let flows = vec![flow("2001:db8::1", Some((1, 65_535)), None), flow("192.0.2.1", None, Some((8, 0, 65_535)))];
+    let action = Action::Forget { flows };
+    let sent = convert::from_action(&action);
+    assert_eq!(convert::action(&sent), Some(action));
+    let spoil = |how: &dyn Fn(&mut proto::Tracked)| {
+        let mut spoiled = sent.clone();
+        let Some(proto::act_request::Action::Forget(forget)) = &mut spoiled.action else { panic!("{spoiled:?}") };
+        how(&mut forget.flows[0]);
+        convert::action(&spoiled)
+    };
+    assert_eq!(spoil(&|flow| flow.source.truncate(5)), None);
+    assert_eq!(spoil(&|flow| flow.protocol = 256), None);
+    assert_eq!(spoil(&|flow| flow.destination_port = Some(65_536)), None);
+    assert_eq!(spoil(&|flow| flow.icmp = vec![1, 2]), None);
+    let many = Action::Forget { flows: vec![flow("192.0.2.1", None, None); Action::MOST + 1] };
+    assert_eq!(convert::action(&convert::from_action(&many)), None);
 }

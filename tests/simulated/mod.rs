@@ -88,7 +88,12 @@ fn sampled() -> Arc<Snapshot> {
         let _ = sender.lock().unwrap().send(());
     });
     let tick = Duration::from_secs(1);
-    let options = Options { roots: Roots::live(), settings: Settings::default(), tick, actions: false };
+    let options = Options {
+        roots: Roots::live(),
+        settings: Settings::default(),
+        tick,
+        actions: netglance::model::Allowed::Nothing,
+    };
     let host = LocalHost::start(options, told).unwrap();
     let has = |snapshot: &Snapshot, table: &str| snapshot.get(table).is_some_and(|state| state.before.is_some());
     loop {

@@ -25,7 +25,7 @@ mod room;
 mod selection;
 
 pub use census::{Census, Troubles, names};
-pub use room::{ENTER, Rooms};
+pub use room::{ENTER, Rooms, visit};
 pub use selection::{Pattern, PatternError, Selection};
 
 use std::sync::LazyLock;

@@ -159,6 +159,16 @@ impl<T: Send + 'static> Room<T> {
     }
 }
 
+/// Opens something in one other namespace, by its name.
+///
+/// # Errors
+/// There is none of that name among those that are read, it could not be entered, or nothing could be opened there.
+pub fn visit<T: Send + 'static>(census: &Census, name: &Text, open: fn() -> Result<T, Error>) -> Result<T, Error> {
+    let found = census.found().ok_or_else(|| refused(name, Errno::NOENT))?;
+    let space = found.spaces.iter().find(|space| space.name == *name).ok_or_else(|| refused(name, Errno::NOENT))?;
+    enter(space, open)?.recv_timeout(PATIENCE).map_err(|_| refused(name, Errno::TIMEDOUT))?
+}
+
 /// What an error says that was attempted when a namespace let nobody in.
 pub const ENTER: &str = "enter network namespace";
 

@@ -476,16 +476,16 @@ pub struct SourceState {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Begin {}
 /// Asks for an action.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ActRequest {
     /// One of a closed list.
-    #[prost(oneof = "act_request::Action", tags = "1, 2")]
+    #[prost(oneof = "act_request::Action", tags = "1, 2, 3")]
     pub action: ::core::option::Option<act_request::Action>,
 }
 /// Nested message and enum types in `ActRequest`.
 pub mod act_request {
     /// One of a closed list.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Action {
         /// Send a signal to a process.
         #[prost(message, tag = "1")]
@@ -493,6 +493,9 @@ pub mod act_request {
         /// Change the nice value of a process.
         #[prost(message, tag = "2")]
         Renice(super::Renice),
+        /// Let the kernel forget connections that it tracks.
+        #[prost(message, tag = "3")]
+        Forget(super::Forget),
     }
 }
 /// A signal.
@@ -520,6 +523,44 @@ pub struct Renice {
     /// The new value.
     #[prost(sint32, tag = "3")]
     pub nice: i32,
+}
+/// Connections that are to be forgotten.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Forget {
+    /// All of one network namespace.
+    #[prost(message, repeated, tag = "1")]
+    pub flows: ::prost::alloc::vec::Vec<Tracked>,
+}
+/// A tracked connection by all that tells it from others.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tracked {
+    /// Its network namespace.
+    #[prost(string, tag = "1")]
+    pub netns: ::prost::alloc::string::String,
+    /// The kernel's number for it.
+    #[prost(uint32, tag = "2")]
+    pub id: u32,
+    /// IPPROTO\_\*
+    #[prost(uint32, tag = "3")]
+    pub protocol: u32,
+    /// Who sent the first packet: 4 or 16 bytes.
+    #[prost(bytes = "vec", tag = "4")]
+    pub source: ::prost::alloc::vec::Vec<u8>,
+    /// Where it was sent to.
+    #[prost(bytes = "vec", tag = "5")]
+    pub destination: ::prost::alloc::vec::Vec<u8>,
+    /// Port that it was sent from, or key of a tunnel.
+    #[prost(uint32, optional, tag = "6")]
+    pub source_port: ::core::option::Option<u32>,
+    /// Port that it was sent to, or key of a tunnel.
+    #[prost(uint32, optional, tag = "7")]
+    pub destination_port: ::core::option::Option<u32>,
+    /// Type, code and identifier of a question of ICMP, or none of the three.
+    #[prost(uint32, repeated, tag = "8")]
+    pub icmp: ::prost::alloc::vec::Vec<u32>,
+    /// Zone of the first packet.
+    #[prost(uint32, tag = "9")]
+    pub zone: u32,
 }
 /// What became of an action.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
