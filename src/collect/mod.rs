@@ -332,6 +332,7 @@ collectors! {
     conntrack_flow,
     nftables,
     ruleset_change,
+    xtables_rule,
     sensor,
     gpu,
     raid,

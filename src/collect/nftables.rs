@@ -442,7 +442,7 @@ impl Filter {
 
     fn read_all(&mut self) -> Result<(), Error> {
         let ruleset = read::ruleset(&mut self.socket)?;
-        let names = Here::read(&mut self.links)?;
+        let names = Here::read(&mut self.links, &mut self.socket)?;
         let mut positions: HashMap<(Family, &[u8], &[u8]), u64> = HashMap::new();
         let rules = ruleset.rules.iter().map(|rule| {
             let position = positions.entry((rule.family, &rule.table, &rule.chain)).or_default();

@@ -28,6 +28,7 @@ pub mod space;
 pub mod stat;
 pub mod unit;
 pub mod user;
+pub mod xtables;
 
 use std::path::PathBuf;
 

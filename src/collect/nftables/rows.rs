@@ -12,6 +12,8 @@ use crate::source::nftables::instruction::{GOTO, Instruction, JUMP, NatKind};
 use crate::source::nftables::text::kind;
 use crate::source::nftables::text::{Names, Scene, declaration};
 use crate::source::nftables::{self as nft, Chain, MapsTo, Rule, Ruleset};
+use crate::source::xtables::Sets;
+use crate::source::xtables::names::SetNames;
 
 /// What people read of a rule.
 pub(super) struct Words {
@@ -28,24 +30,38 @@ pub(super) struct Words {
 pub(in crate::collect) struct Host;
 
 /// Names of one network namespace.
-pub(in crate::collect) struct Here(HashMap<u32, String>);
+pub(super) struct Here<'a> {
+    links: HashMap<u32, String>,
+    sets: SetNames<'a>,
+}
 
-impl Here {
-    /// Reads the names of its interfaces.
-    pub(in crate::collect) fn read(links: &mut Socket) -> Result<Self, Error> {
-        let mut names = HashMap::new();
-        links.dump(&route::links(), |part| {
-            match part {
-                Part::Start => names.clear(),
-                Part::Message(message) => {
-                    if let Some(LinkNews::Is(link)) = route::link_news(message)? {
-                        names.insert(link.index.0, link.name.to_string());
-                    }
+impl<'a> Here<'a> {
+    /// Reads the names of interfaces; those of sets are asked for over `netfilter` when a rule needs one.
+    pub(super) fn read(links: &mut Socket, netfilter: &'a mut Socket) -> Result<Self, Error> {
+        Ok(Self { links: interfaces(links)?, sets: SetNames::new(netfilter) })
+    }
+}
+
+/// Reads the names of the interfaces of a namespace.
+pub(in crate::collect) fn interfaces(links: &mut Socket) -> Result<HashMap<u32, String>, Error> {
+    let mut names = HashMap::new();
+    links.dump(&route::links(), |part| {
+        match part {
+            Part::Start => names.clear(),
+            Part::Message(message) => {
+                if let Some(LinkNews::Is(link)) = route::link_news(message)? {
+                    names.insert(link.index.0, link.name.to_string());
                 }
             }
-            Ok(())
-        })?;
-        Ok(Self(names))
+        }
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+impl Sets for Host {
+    fn set(&self, _: u16) -> Option<String> {
+        None
     }
 }
 
@@ -64,9 +80,15 @@ impl Names for Host {
     }
 }
 
-impl Names for Here {
+impl Sets for Here<'_> {
+    fn set(&self, index: u16) -> Option<String> {
+        self.sets.set(index)
+    }
+}
+
+impl Names for Here<'_> {
     fn interface(&self, index: u32) -> Option<String> {
-        self.0.get(&index).cloned()
+        self.links.get(&index).cloned()
     }
 
     fn cgroup(&self, id: u64) -> Option<String> {
@@ -79,7 +101,7 @@ impl Names for Here {
 }
 
 impl Words {
-    pub(super) fn of(rule: &Rule, position: u64, ruleset: &Ruleset, names: &Here) -> Self {
+    pub(super) fn of(rule: &Rule, position: u64, ruleset: &Ruleset, names: &Here<'_>) -> Self {
         let scene = Scene::new(rule.family, &rule.table, &ruleset.names, names);
         Self {
             family: rule.family.into(),

@@ -4,6 +4,7 @@
 //! for other namespaces, and at the end.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use super::log::{self, Log};
-use crate::collect::nftables::rows::{Here, Host};
+use crate::collect::nftables::rows::{Host, interfaces};
 use crate::model::{Text, lock};
 use crate::source::Error;
 use crate::source::file::Roots;
@@ -23,6 +24,8 @@ use crate::source::nftables::follow::Follower;
 use crate::source::nftables::read;
 use crate::source::nftables::text::Names;
 use crate::source::user::Users;
+use crate::source::xtables::Sets;
+use crate::source::xtables::names::SetNames;
 
 /// `NFNLGRP_NFTABLES`
 const GROUP: u32 = 7;
@@ -196,7 +199,7 @@ impl Reader {
         });
         match read {
             Ok((ruleset, objects)) => {
-                let host = Lazy::new(&mut post.links);
+                let host = Lazy::new(&mut post.links, &mut post.asks);
                 post.follower.begin(ruleset, &objects, &host);
             }
             Err(error) if Changing::is_cause_of(&error) => self.again = true,
@@ -207,8 +210,8 @@ impl Reader {
 
     /// Logs all changes that wait; says why if some were lost.
     fn drain(&mut self, netns: &Text, post: &mut Post) -> Result<Option<&'static str>, Error> {
-        let Post { news, links, follower, .. } = post;
-        let host = Lazy::new(links);
+        let Post { news, asks, links, follower, .. } = post;
+        let host = Lazy::new(links, asks);
         let (roots, users, shared) = (&self.roots, &mut self.users, &self.shared);
         let drained = news.drain(|message| {
             if let Some(commit) = follower.read(message, &host)? {
@@ -231,12 +234,19 @@ impl Reader {
 /// Names of a namespace, read when the first one is needed.
 struct Lazy<'a> {
     links: RefCell<&'a mut Socket>,
-    here: RefCell<Option<Here>>,
+    here: RefCell<Option<HashMap<u32, String>>>,
+    sets: SetNames<'a>,
 }
 
 impl<'a> Lazy<'a> {
-    fn new(links: &'a mut Socket) -> Self {
-        Self { links: RefCell::new(links), here: RefCell::new(None) }
+    fn new(links: &'a mut Socket, netfilter: &'a mut Socket) -> Self {
+        Self { links: RefCell::new(links), here: RefCell::new(None), sets: SetNames::new(netfilter) }
+    }
+}
+
+impl Sets for Lazy<'_> {
+    fn set(&self, index: u16) -> Option<String> {
+        self.sets.set(index)
     }
 }
 
@@ -245,9 +255,9 @@ impl Names for Lazy<'_> {
         let mut here = self.here.borrow_mut();
         let here = match &mut *here {
             Some(here) => here,
-            none => none.insert(Here::read(&mut self.links.borrow_mut()).ok()?),
+            none => none.insert(interfaces(&mut self.links.borrow_mut()).ok()?),
         };
-        here.interface(index)
+        here.get(&index).cloned()
     }
 
     fn cgroup(&self, id: u64) -> Option<String> {

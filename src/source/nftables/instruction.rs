@@ -7,6 +7,8 @@
 
 use smallvec::SmallVec;
 
+pub use crate::source::xtables::Extension;
+
 /// Instructions of a rule, and of an element, at most: the kernel allows 128.
 pub const MAX_INSTRUCTIONS: usize = 128;
 /// Registers of 32 bits.
@@ -206,19 +208,6 @@ pub struct Log {
     pub threshold: Option<u16>,
     pub level: Option<u32>,
     pub flags: u32,
-}
-
-/// An extension of x_tables.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extension {
-    /// Whether it is a target, and no match.
-    pub target: bool,
-    /// Name.
-    pub name: Vec<u8>,
-    /// Which of its structures follows.
-    pub revision: u32,
-    /// That.
-    pub info: Vec<u8>,
 }
 
 /// Kinds of address translation; the first two are `NFT_NAT_*`.

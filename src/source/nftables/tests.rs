@@ -16,9 +16,16 @@ use crate::source::netlink::attr::push;
 use crate::source::netlink::nfnetlink::Subsystem;
 use crate::source::netlink::testing::{in_own_network, run};
 use crate::source::netlink::{Changing, Family as Netlink, Message, Socket};
+use crate::source::xtables::Sets;
 
 /// Names of the namespace in which only the loopback interface is.
 struct Loopback;
+
+impl Sets for Loopback {
+    fn set(&self, _: u16) -> Option<String> {
+        None
+    }
+}
 
 impl Names for Loopback {
     fn interface(&self, index: u32) -> Option<String> {

@@ -20,12 +20,13 @@ mod term;
 pub use self::statement::object;
 use super::instruction::Instruction;
 use super::{Family, Rule, Set};
+use crate::source::xtables::Sets;
 
 /// Chains without a name inside one another.
 const MAX_DEPTH: usize = 4;
 
 /// What a text needs to know of the host.
-pub trait Names {
+pub trait Names: Sets {
     /// Name of an interface.
     fn interface(&self, index: u32) -> Option<String>;
     /// Path of a control group, without its mount point.

@@ -231,7 +231,7 @@ impl Statement {
             Self::Notrack => write!(out, "notrack"),
             Self::Synproxy { .. } => self.synproxy(out),
             Self::Compat(extension) => {
-                compat::write(out, extension);
+                compat::write(out, extension, scene);
                 Ok(())
             }
             Self::Other(words) => write!(out, "{words}"),
