@@ -119,7 +119,7 @@ fn measure(name: &str, rounds: usize, mut work: impl FnMut() -> Result<String, F
 fn floor() -> Result<String, Failure> {
     let mut received = 0_u64;
     let patience = Patience { attempts: 1, ..Patience::default() };
-    let dump = Socket::open(Family::Netfilter)?.dump_within(patience, &flow::request(), |part| {
+    let dump = Socket::open(Family::Netfilter)?.dump_within(patience, &flow::request(&flow::Only::default()), |part| {
         received += u64::from(part != Part::Start);
         Ok(())
     });

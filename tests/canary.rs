@@ -136,8 +136,11 @@ fn over_grpc(agent: &Agent, tables: &[String], pid: u32) -> Read {
     let show = |table: &String| {
         let mut show = command(&agent.dir);
         show.args(["show", table, "--format", "json", "--host", &agent.address.replace("0.0.0.0", "127.0.0.1")]);
-        if table.starts_with("process_") {
-            show.args(["--where", &format!("pid == {pid}")]);
+        match table.as_str() {
+            process if process.starts_with("process_") => drop(show.args(["--where", &format!("pid == {pid}")])),
+            "ipset_element" => drop(show.args(["--where", "set == \"any\""])),
+            "conntrack_group" => drop(show.args(["--where", "by == \"source\""])),
+            _ => {}
         }
         let output = show.env_remove("NETGLANCE_TOKEN").output().unwrap();
         (format!("show {table}"), [output.stdout, output.stderr].concat())

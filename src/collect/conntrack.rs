@@ -1,11 +1,15 @@
 //! How full is the table of tracked connections, when will it be full, and what went wrong in it?
 //!
 //! Everything comes from files that everybody may read and costs a few microseconds, however many connections there are. How
-//! fast the table fills is seen over half a minute: between two samples the count mostly trembles.
+//! fast the table fills is seen over half a minute: between two samples the count mostly trembles. What begins and ends is
+//! heard from the kernel while somebody wants to know ([`flux`]), which takes CAP_NET_ADMIN.
+
+mod flux;
 
 use std::collections::BTreeMap;
 
-use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
+use self::flux::Flux;
+use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Mono, Text};
 use crate::source::Error;
 use crate::source::conntrack::health::{COUNTERS, Counters, CpuCounters, Health, Table};
@@ -54,6 +58,12 @@ table! {
         Gauge(None) accounting: Option<bool> { title: Some("acct"), wide: true },
         /// Whether it is noted when new connections begin (`nf_conntrack_timestamp`).
         Gauge(None) timestamps: Option<bool> { title: Some("times"), wide: true },
+        /// Connections that began since somebody wanted to know.
+        Counter(Events) new: Option<u64> { demand: true, wide: true },
+        /// Connections that ended since somebody wanted to know.
+        Counter(Events) ended: Option<u64> { demand: true, wide: true },
+        /// Times that connections began faster than they were counted: then the two before are the least that there were.
+        Counter(Events) overruns: Option<u64> { demand: true, wide: true },
     }
     derived {
         /// Share of the table that is taken.
@@ -100,7 +110,7 @@ pub const ENTRY: Entry = Entry {
     tables: &[ConntrackRow::TABLE, ConntrackCpuRow::TABLE],
     interval: EVERY_SECOND,
     blocks: false,
-    needs: super::NO_CAPABILITY,
+    needs: Capabilities::NET_ADMIN,
     make: || Box::<ConntrackCollector>::default(),
 };
 
@@ -111,6 +121,8 @@ struct ConntrackCollector {
     others: Rooms<Table>,
     /// Of the network namespaces of the last sample.
     trends: BTreeMap<Text, Trend>,
+    /// Only while somebody wants to know what begins and ends.
+    flux: Option<Flux>,
 }
 
 /// The directory of the network namespace that a thread has entered.
@@ -132,13 +144,28 @@ impl Collect for ConntrackCollector {
         }
         let troubles = self.others.read(&cx.roots.netns, open_here, |netns, table| rows.add(netns, table));
         self.trends = rows.trends;
-        if let Some(error) = rows.refused {
+        let refused = rows.refused.or(self.listen(cx, &mut rows.tables));
+        if let Some(error) = refused {
             out.partly(ConntrackRow::TABLE, &Skip::from(error).hint("run as root, or grant CAP_NET_ADMIN"));
         }
         if cx.wants.table(ConntrackCpuRow::TABLE).is_some() {
             out.push_netns(cx, rows.cpus, &troubles)?;
         }
         out.push_netns(cx, rows.tables, &troubles)
+    }
+}
+
+impl ConntrackCollector {
+    /// Says what has begun and ended, if anybody wants to know; the answer is why some of it is missing.
+    fn listen(&mut self, cx: &Cx<'_>, rows: &mut [ConntrackRow]) -> Option<Error> {
+        if !Flux::is_wanted(cx) {
+            self.flux = None;
+            return None;
+        }
+        match self.flux.take().map_or_else(Flux::start, Ok) {
+            Ok(flux) => self.flux.insert(flux).fill(cx, rows),
+            Err(error) => Some(error),
+        }
     }
 }
 
@@ -222,6 +249,9 @@ fn row(netns: &Text, health: &Health, until_full: Option<f64>, counters: Counter
         buckets: health.buckets,
         accounting: health.accounting,
         timestamps: health.timestamps,
+        new: None,
+        ended: None,
+        overruns: None,
     })
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::address::steady;
 use super::conntrack::not_loaded;
-use super::{Batch, Capabilities, Collect, Cx, Entry, Skip};
+use super::{Batch, Capabilities, Collect, Cx, Entry, Reason, Skip};
 use crate::model::{Text, Timestamp, protocol_name};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
@@ -20,14 +20,18 @@ use crate::source::conntrack::flow::{self, Flow, Phase, status};
 use crate::source::conntrack::health::Count;
 use crate::source::file::Root;
 use crate::source::netlink::{Family, Socket};
-use crate::source::netns::{self, Rooms};
+use crate::source::netns::{self, Rooms, Troubles};
 use crate::{label, table};
 
 mod busiest;
 pub mod expect;
+pub mod group;
+mod narrow;
 
 use busiest::Busiest;
 use expect::ConntrackExpectRow;
+use group::{ConntrackGroupRow, GroupBy, Groups, Lack, MAX_GROUPS};
+use narrow::Narrow;
 
 label! {
     /// State of a connection of TCP or SCTP.
@@ -178,7 +182,7 @@ table! {
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
     name: "conntrack_flow",
-    tables: &[ConntrackFlowRow::TABLE, ConntrackExpectRow::TABLE],
+    tables: &[ConntrackFlowRow::TABLE, ConntrackGroupRow::TABLE, ConntrackExpectRow::TABLE],
     interval: Duration::from_secs(2),
     // the kernel walks every connection, and there may be a million
     blocks: true,
@@ -208,6 +212,7 @@ struct FlowCollector {
     own: Option<Room>,
     others: Rooms<Room>,
     busiest: Busiest,
+    groups: Groups,
     /// Ends of the last sample, which the kernel counts down in whole seconds.
     expires: Ends,
     /// The same of those that are expected.
@@ -219,8 +224,8 @@ type Ends = HashMap<(Text, u32), Timestamp>;
 
 impl Default for FlowCollector {
     fn default() -> Self {
-        let (others, busiest) = (Rooms::default(), Busiest::new(MAX_ROWS));
-        Self { own: None, others, busiest, expires: HashMap::new(), expected: HashMap::new() }
+        let (others, busiest, groups) = (Rooms::default(), Busiest::new(MAX_ROWS), Groups::default());
+        Self { own: None, others, busiest, groups, expires: HashMap::new(), expected: HashMap::new() }
     }
 }
 
@@ -228,17 +233,34 @@ impl Default for FlowCollector {
 struct Look<'a> {
     /// Of those that were looked at.
     names: Vec<Text>,
-    flows: Option<&'a mut Busiest>,
+    flows: Option<(&'a mut Busiest, Narrow)>,
+    groups: Option<(&'a mut Groups, &'a [GroupBy])>,
     expected: Option<Bounded<(usize, Expectation)>>,
 }
 
 impl Look<'_> {
     fn take(&mut self, netns: Text, socket: &mut Socket) -> Result<(), Error> {
         let place = self.names.len();
-        self.names.push(netns);
-        if let Some(busiest) = &mut self.flows {
-            busiest.add(place, |give| all(socket, give))?;
+        let mut pass = self.groups.as_mut().map(|(groups, by)| groups.enter(&netns, by));
+        // one dump is enough for both
+        let passed = match (&mut self.flows, &mut pass) {
+            (Some((busiest, narrow)), Some(pass)) => busiest.add(place, |give| {
+                all(socket, &Narrow::default(), &mut |flow| {
+                    pass.add(&flow);
+                    if narrow.keeps(&flow) {
+                        give(flow);
+                    }
+                })
+            }),
+            (Some((busiest, narrow)), None) => busiest.add(place, |give| all(socket, narrow, give)),
+            (None, Some(pass)) => all(socket, &Narrow::default(), &mut |flow| pass.add(&flow)),
+            (None, None) => Ok(()),
+        };
+        if let (Err(_), Some((groups, _))) = (&passed, &mut self.groups) {
+            groups.leave(&netns);
         }
+        self.names.push(netns);
+        passed?;
         if let Some(expected) = &mut self.expected {
             let before = expected.mark();
             let taken = expectations(socket, |expectation| match expectation {
@@ -257,9 +279,12 @@ impl Collect for FlowCollector {
             return Err(Skip::absent("connections are asked over netlink, which a recorded tree has not"));
         }
         let wants = |table| cx.wants.table(table).is_some();
-        let flows = wants(ConntrackFlowRow::TABLE).then_some(&mut self.busiest);
+        let by = cx.wants.table(ConntrackGroupRow::TABLE).map(|want| GroupBy::named(want.ids.iter()));
+        let mut known = std::mem::take(&mut self.groups);
+        let groups = by.as_deref().filter(|by| !by.is_empty()).map(|by| (&mut known, by));
+        let flows = cx.wants.table(ConntrackFlowRow::TABLE).map(|want| (&mut self.busiest, Narrow::of(want)));
         let expected = wants(ConntrackExpectRow::TABLE).then(|| Bounded::new(MAX_ROWS));
-        let mut look = Look { names: Vec::new(), flows, expected };
+        let mut look = Look { names: Vec::new(), flows, groups, expected };
         if cx.roots.netns.has_host() {
             let mut room = self.own.take().map_or_else(Room::open, Ok).map_err(not_loaded)?;
             look.take(netns::host(), &mut room.socket).map_err(refused)?;
@@ -268,14 +293,22 @@ impl Collect for FlowCollector {
         let troubles = self.others.read(&cx.roots.netns, Room::open, |netns, room| {
             if room.count.read()? == 0 { Ok(()) } else { look.take(netns.clone(), &mut room.socket) }
         });
-        let Look { names, flows, expected } = look;
-        if let Some((flows, left_out)) = flows.map(Busiest::finish) {
+        let Look { names, flows, groups, expected } = look;
+        let (flows, groups) = (flows.map(|(busiest, _)| busiest.finish()), groups.map(|(groups, _)| groups.finish()));
+        if let Some((flows, left_out)) = flows {
             out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, "connections that carry less");
             let rows = self.rows(&names, &flows, cx.time);
             if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
                 out.partly(ConntrackFlowRow::TABLE, &not_counted());
             }
             out.push_netns(cx, rows, &troubles)?;
+        }
+        if let Some((rows, lack)) = groups {
+            self.groups = known;
+            publish_groups(rows, lack, cx, out, &troubles)?;
+        } else if by.is_some() {
+            let none = Skip::absent("nobody says what groups have in common");
+            out.skip(ConntrackGroupRow::TABLE, &none.hint("say it, for example `by == \"source\"`"));
         }
         if let Some(expected) = expected {
             out.left_out(ConntrackExpectRow::TABLE, expected.left_out(), MAX_ROWS, "expected connections");
@@ -285,8 +318,33 @@ impl Collect for FlowCollector {
     }
 }
 
-fn all(socket: &mut Socket, give: &mut dyn FnMut(Flow)) -> Result<(), Error> {
-    flow::flows(socket, |flow| flow.into_iter().for_each(&mut *give))
+fn publish_groups(
+    rows: Vec<ConntrackGroupRow>,
+    lack: Lack,
+    cx: &Cx<'_>,
+    out: &mut Batch,
+    troubles: &Troubles,
+) -> Result<(), Skip> {
+    if lack.groups > 0 {
+        let words = format!(
+            "there are more than {MAX_GROUPS} groups: small ones are left out, others may lack up to {} connections",
+            lack.flows
+        );
+        out.partly(ConntrackGroupRow::TABLE, &Skip::Failed(Reason { error: words.into(), hint: None }));
+    }
+    if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
+        out.partly(ConntrackGroupRow::TABLE, &not_counted());
+    }
+    out.push_netns(cx, rows, troubles)
+}
+
+/// Gives the connections that somebody may keep.
+fn all(socket: &mut Socket, narrow: &Narrow, give: &mut dyn FnMut(Flow)) -> Result<(), Error> {
+    flow::flows(socket, &narrow.request(), |flow| {
+        if let Some(flow) = flow.filter(|flow| narrow.keeps(flow)) {
+            give(flow);
+        }
+    })
 }
 
 /// Says which capability is lacking.
@@ -373,7 +431,7 @@ fn zone(flow: &Flow, own: Option<u16>) -> u32 {
 }
 
 /// Words for the protocols that the kernel tracks, and numbers for all others.
-fn protocol(number: u8) -> Text {
+pub(super) fn protocol(number: u8) -> Text {
     static NAMES: LazyLock<Vec<Text>> = LazyLock::new(|| {
         let name = |number| Text::from(protocol_name(number).map_or_else(|| number.to_string(), str::to_owned));
         (0..=u8::MAX).map(name).collect()

@@ -10,6 +10,7 @@ use crate::model::{Mono, Text};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::file::Root;
+use crate::source::holder::{Holder, Holders, holders};
 use crate::source::netlink::diag::InetSocket;
 use crate::source::netlink::{Family, Socket};
 use crate::source::netns::{self, Rooms, Troubles};
@@ -157,63 +158,6 @@ fn listening(
     Ok(())
 }
 
-/// Who holds a socket.
-struct Holder {
-    pid: u32,
-    count: u64,
-}
-
-/// Who holds which socket, and the first process that may not be read.
-struct Holders {
-    by_inode: HashMap<u32, Holder>,
-    denied: Option<Error>,
-}
-
-/// Holders of the given sockets by inode. Processes that may not be read are passed over.
-fn holders(proc: &Root, inodes: impl Iterator<Item = u32>) -> Result<Holders, Error> {
-    let wanted: std::collections::HashSet<u32> = inodes.filter(|inode| *inode != 0).collect();
-    let mut holders: HashMap<u32, Holder> = HashMap::with_capacity(wanted.len());
-    let mut pids: Vec<u32> = proc.list("")?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    let mut denied = None;
-    let mut refused = |path: &std::path::Path, cause: std::io::Error| {
-        let error = Error::new("read", path, cause);
-        if error.is_denied() {
-            denied.get_or_insert(error);
-        }
-    };
-    for pid in pids {
-        let path = proc.join(format!("{pid}/fd"));
-        // a process that has gone or belongs to somebody else
-        let entries = match std::fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(cause) => {
-                refused(&path, cause);
-                continue;
-            }
-        };
-        let mut own = Vec::new();
-        for entry in entries.flatten() {
-            match std::fs::read_link(entry.path()) {
-                Ok(target) => own.extend(target.to_str().and_then(socket_inode).filter(|inode| wanted.contains(inode))),
-                Err(cause) => refused(&path, cause),
-            }
-        }
-        // a process counts once, however many descriptors of the same socket it has
-        own.sort_unstable();
-        own.dedup();
-        for inode in own {
-            holders.entry(inode).or_insert(Holder { pid, count: 0 }).count += 1;
-        }
-    }
-    Ok(Holders { by_inode: holders, denied })
-}
-
-/// Inode in the target of a descriptor's link, such as `socket:[4711]`.
-fn socket_inode(target: &str) -> Option<u32> {
-    target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-}
-
 fn row(proc: &Root, found: &Found, holders: &HashMap<u32, Holder>) -> ListenerRow {
     let Found { netns, table, socket } = found;
     let holder = holders.get(&socket.inode);
@@ -271,13 +215,5 @@ mod tests {
         assert_eq!(find().map(|row| (row.queue, row.holders.is_some())), Some((None, true)));
         socket.connect("[::1]:9").unwrap();
         assert_eq!(find(), None);
-    }
-
-    #[test]
-    fn only_links_to_sockets_have_an_inode() {
-        assert_eq!(socket_inode("socket:[4711]"), Some(4711));
-        for other in ["pipe:[1]", "socket:[x]", "/dev/null", "socket:[5"] {
-            assert_eq!(socket_inode(other), None);
-        }
     }
 }

@@ -9,6 +9,7 @@ pub mod schedule;
 pub mod settings;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Entries;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub struct Want {
     pub left_out: usize,
     /// Shortest interval asked for.
     pub interval: Option<Duration>,
+    /// Values of columns outside which no reader keeps a row.
+    pub only: BTreeMap<String, Vec<Value>>,
 }
 
 /// Different rows of on-demand tables that are served at once, over all readers.
@@ -61,7 +64,18 @@ impl Wants {
     pub fn union<'a>(demands: impl IntoIterator<Item = &'a Demand>) -> Self {
         let mut wants = Self::default();
         for demand in demands {
-            let want = wants.0.entry(demand.table.clone()).or_default();
+            let only: BTreeMap<_, _> = demand.only.iter().cloned().collect();
+            let want = match wants.0.entry(demand.table.clone()) {
+                Entries::Vacant(place) => place.insert(Want { only, ..Want::default() }),
+                Entries::Occupied(place) => {
+                    let want = place.into_mut();
+                    want.only.retain(|column, _| only.contains_key(column));
+                    for (column, values) in &mut want.only {
+                        values.extend(only.get(column).into_iter().flatten().cloned());
+                    }
+                    want
+                }
+            };
             want.columns.extend(demand.columns.iter().cloned());
             if !demand.ids.is_empty() && !want.ids.contains(&demand.ids) {
                 if want.ids.len() < MAX_IDS {
@@ -333,6 +347,8 @@ collectors! {
     nftables,
     ruleset_change,
     xtables_rule,
+    netfilter,
+    ipset,
     sensor,
     gpu,
     raid,
@@ -349,7 +365,20 @@ pub fn collector_of(table: &Table) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::fitting;
+    use super::*;
+
+    #[test]
+    fn what_one_reader_keeps_is_collected_for_all() {
+        let demand = |only: &[(&str, u64)]| Demand {
+            only: only.iter().map(|(column, value)| ((*column).to_owned(), vec![Value::U64(*value)])).collect(),
+            ..Demand::table("conntrack_flow")
+        };
+        let only = |demands: &[Demand]| Wants::union(demands).0.remove("conntrack_flow").unwrap().only;
+        let both = only(&[demand(&[("mark", 1), ("zone", 3)]), demand(&[("mark", 2)])]);
+        assert_eq!(both, [("mark".to_owned(), vec![Value::U64(1), Value::U64(2)])].into());
+        assert!(only(&[demand(&[("mark", 1)]), demand(&[])]).is_empty());
+        assert!(only(&[demand(&[]), demand(&[("mark", 1)])]).is_empty());
+    }
 
     #[test]
     fn nobody_is_told_to_become_who_they_are() {

@@ -121,6 +121,8 @@ pub struct Demand {
     pub interval: Option<Duration>,
     /// Which of the rows of many hosts are enough; one host tells all of its own.
     pub top: Option<Top>,
+    /// Values of columns outside which no row is kept. Who does not heed it tells more than is needed.
+    pub only: Vec<(String, Vec<Value>)>,
 }
 
 /// The rows of a table of many hosts that are enough for a reader.
@@ -139,7 +141,14 @@ pub struct Top {
 impl Demand {
     /// The ordinary columns of a table at its own interval.
     pub fn table(name: &str) -> Self {
-        Self { table: name.to_owned(), columns: Vec::new(), ids: Vec::new(), interval: None, top: None }
+        Self {
+            table: name.to_owned(),
+            columns: Vec::new(),
+            ids: Vec::new(),
+            interval: None,
+            top: None,
+            only: Vec::new(),
+        }
     }
 }
 

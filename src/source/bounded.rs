@@ -75,9 +75,77 @@ impl<T> Extend<T> for Bounded<T> {
     }
 }
 
+/// Of many things those with the largest score. While they come there are at most twice as many as are wanted, and whatever
+/// is less than the least of those that have room is dropped at sight.
+#[derive(Debug)]
+pub struct Largest<S, T> {
+    most: usize,
+    kept: Vec<(S, T)>,
+    /// What is less than this has no room.
+    floor: Option<S>,
+}
+
+impl<S: Ord + Copy, T> Largest<S, T> {
+    /// Keeps so many.
+    pub fn new(most: usize) -> Self {
+        Self { most, kept: Vec::new(), floor: None }
+    }
+
+    /// Takes one more if there is room.
+    pub fn offer(&mut self, score: S, item: T) {
+        if self.floor.is_some_and(|floor| score < floor) {
+            return;
+        }
+        self.kept.push((score, item));
+        if self.kept.len() >= self.most.saturating_mul(2) {
+            self.settle();
+        }
+    }
+
+    /// Forgets those of which it is not so.
+    pub fn retain(&mut self, is_so: impl Fn(&T) -> bool) {
+        self.kept.retain(|(_, item)| is_so(item));
+    }
+
+    fn settle(&mut self) {
+        if let Some(last) = self.most.checked_sub(1).filter(|_| self.kept.len() > self.most) {
+            let (_, least, _) = self.kept.select_nth_unstable_by(last, |(a, _), (b, _)| b.cmp(a));
+            self.floor = Some(least.0);
+            self.kept.truncate(self.most);
+        }
+    }
+
+    /// Takes out the largest, in no order, and begins anew.
+    pub fn take(&mut self) -> Vec<T> {
+        self.settle();
+        self.floor = None;
+        self.kept.drain(..).map(|(_, item)| item).collect()
+    }
+
+    /// Gives its memory back.
+    pub fn shrink(&mut self) {
+        self.kept = Vec::new();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_the_largest_are_kept_wherever_they_stand() {
+        let mut largest = Largest::new(10);
+        let score = |number: u32| number.wrapping_mul(2_654_435_761) % 100_003;
+        (0..5000).for_each(|number| largest.offer(score(number), number));
+        assert!(largest.kept.len() < 20);
+        let mut kept = largest.take();
+        let mut all: Vec<u32> = (0..5000).collect();
+        all.sort_by_key(|number| std::cmp::Reverse(score(*number)));
+        kept.sort_by_key(|number| std::cmp::Reverse(score(*number)));
+        assert_eq!(kept, all[..10]);
+        largest.offer(0, 7);
+        assert_eq!(largest.take(), [7], "the next pass begins anew");
+    }
 
     #[test]
     fn what_has_no_room_is_counted() {

@@ -207,6 +207,41 @@ pub fn text_again(file: &OwnedFd, path: &Path) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::malformed(path, "text is expected"))
 }
 
+/// A file that stays open, and is read again and again.
+#[derive(Debug)]
+pub struct Kept(OwnedFd, PathBuf);
+
+impl Kept {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// As [`Root::open`].
+    pub fn open(root: &Root, path: &str) -> Result<Self, Error> {
+        Ok(Self(root.open(path)?, root.join(path)))
+    }
+
+    /// Where it was when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.1
+    }
+
+    /// What it says now.
+    ///
+    /// # Errors
+    /// As [`text_again`].
+    pub fn text(&self) -> Result<String, Error> {
+        text_again(&self.0, &self.1)
+    }
+
+    /// The number that it says now.
+    ///
+    /// # Errors
+    /// As [`text_again`], and when it says something else.
+    pub fn number(&self) -> Result<u64, Error> {
+        self.text()?.trim().parse().map_err(|_| Error::malformed(&self.1, "a number is expected"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,12 +10,15 @@ pub mod bounded;
 pub mod clock;
 pub mod conntrack;
 pub mod file;
+pub mod holder;
 pub mod hypervisor;
+pub mod ipset;
 pub mod lines;
 pub mod mdstat;
 pub mod memory;
 pub mod meter;
 pub mod mount;
+pub mod netfilter;
 pub mod netlink;
 pub mod netns;
 pub mod nftables;
@@ -49,6 +52,14 @@ impl Error {
     /// A failed operation.
     pub fn new(op: &'static str, object: impl Into<PathBuf>, cause: impl Into<std::io::Error>) -> Self {
         Self { op, object: object.into(), cause: cause.into() }
+    }
+
+    /// The same once more, for who asks again.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let kind = || std::io::Error::from(self.cause.kind());
+        let cause = self.cause.raw_os_error().map_or_else(kind, std::io::Error::from_raw_os_error);
+        Self { op: self.op, object: self.object.clone(), cause }
     }
 
     /// Content that does not parse.

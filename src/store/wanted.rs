@@ -4,7 +4,7 @@
 //! gives.
 
 use crate::collect::MAX_IDS;
-use crate::model::{Demand, Table, Value};
+use crate::model::{Column, Demand, Table, Value};
 
 use super::expr::Filter;
 use super::query::Query;
@@ -50,8 +50,16 @@ pub fn demands(table: &Table, named: &[usize], query: &Query) -> Result<Vec<Dema
     wanted.dedup();
     let costly = wanted.iter().filter_map(|i| table.columns.get(*i)).filter(|column| column.attrs.demand);
     let columns: Vec<String> = costly.map(|column| column.name.to_string()).collect();
-    let demand = |ids| Demand { columns: columns.clone(), ids, ..Demand::table(&table.name) };
+    let only = only(table, query.filter.as_ref());
+    let demand = |ids| Demand { columns: columns.clone(), ids, only: only.clone(), ..Demand::table(&table.name) };
     Ok(required(table, query.filter.as_ref())?.into_iter().map(demand).collect())
+}
+
+/// Values of columns outside which a filter keeps no row, of a table that is collected on demand.
+pub fn only(table: &Table, filter: Option<&Filter>) -> Vec<(String, Vec<Value>)> {
+    let columns = table.columns.iter().enumerate().filter(|(_, column)| table.attrs.demand && !column.attrs.required);
+    let values = |(at, column): (usize, &Column)| Some((column.name.to_string(), filter?.values(at)?));
+    columns.filter_map(values).collect()
 }
 
 /// Values of the required Ids that the filter names: one list for each row group to collect, and one empty list for a table
@@ -95,6 +103,17 @@ mod tests {
         let many: Vec<String> = (0..=MAX_IDS).map(|pid| pid.to_string()).collect();
         let error = asked("process_file", &format!("pid in ({})", many.join(", "))).unwrap_err();
         assert_eq!(error, WantedError::TooMany { column: "pid".to_owned() });
+    }
+
+    #[test]
+    fn what_a_filter_keeps_is_told_to_who_collects_on_demand() {
+        let only = |filter| asked("conntrack_flow", filter).unwrap().remove(0).only;
+        let mark =
+            |numbers: &[u64]| vec![("mark".to_owned(), numbers.iter().copied().map(Value::U64).collect::<Vec<_>>())];
+        assert_eq!(only("mark == 5 and bytes > 7"), mark(&[5]));
+        assert_eq!(only("mark in (1, 2)"), mark(&[1, 2]));
+        assert_eq!(only("mark == 5 or bytes > 7"), []);
+        assert_eq!(asked("link", "mtu == 1500").unwrap().remove(0).only, []);
     }
 
     #[test]

@@ -368,7 +368,8 @@ impl App {
             columns.into_iter().flat_map(|at| crate::store::derived::inputs(table, at)).collect();
         let wanted = inputs.into_iter().filter_map(|at| table.columns.get(at)).filter(|column| column.attrs.demand);
         let columns = wanted.map(|column| column.name.to_string()).collect();
-        Some(Demand { columns, ..Demand::table(spot.table) })
+        let filter = self.tables.get(&spot.key).and_then(|state| state.filter.as_ref());
+        Some(Demand { columns, only: crate::store::wanted::only(table, filter), ..Demand::table(spot.table) })
     }
 
     /// Tells the host what the screen needs, when that has changed.

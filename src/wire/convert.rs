@@ -112,6 +112,7 @@ fn demand(demand: &proto::Demand) -> Result<Demand, WireError> {
         ids: values(&demand.ids)?,
         interval: (demand.interval > 0).then(|| Duration::from_nanos(demand.interval)),
         top: None,
+        only: Vec::new(),
     })
 }
 

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conntrack;
 mod hostile;
 mod inject;
 mod input;

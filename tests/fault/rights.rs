@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use netglance::collect::schedule;
+use netglance::model::Table;
 use rustix::thread::UnshareFlags;
 
 use crate::support::process::{as_nobody, with_descriptors, with_threads};
@@ -49,9 +51,8 @@ fn text(bytes: &[u8]) -> String {
 
 /// Every table that is collected without naming an Id.
 fn tables() -> BTreeSet<String> {
-    let names = text(&netglance(&["schema", "--names"]).output().unwrap().stdout);
-    let all = names.lines().filter_map(|line| line.split_once('.')).map(|(table, _)| table.to_owned());
-    all.filter(|table| !table.starts_with("process_")).collect()
+    let open = |table: &&&Table| !table.columns.iter().any(|column| column.attrs.required);
+    schedule::tables().iter().filter(open).map(|table| table.name.to_string()).collect()
 }
 
 #[test]

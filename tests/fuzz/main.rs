@@ -274,3 +274,8 @@ fn requests_over_http() {
 fn expressions() {
     holds("expression");
 }
+
+#[test]
+fn messages_of_netfilter() {
+    holds("netfilter");
+}

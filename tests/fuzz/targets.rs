@@ -4,6 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use netglance::collect::schedule;
 use netglance::model::{Sample, TableState};
+use netglance::source::conntrack::{expect, flow};
+use netglance::source::ipset::{self, element};
+use netglance::source::netfilter::{acct, timeout};
+use netglance::source::netlink::Message;
 use netglance::store::expr::Filter;
 use netglance::store::rate::{Mode, View};
 use netglance::wire::mirror::Mirror;
@@ -18,8 +22,14 @@ const LOOKED_AT: usize = 4096;
 type Target = fn(&[u8]);
 
 /// Every reader by its name, which is that of its directory in the corpus.
-pub(crate) const TARGETS: &[(&str, Target)] =
-    &[("stream", stream), ("schema", schema), ("message", message), ("request", request), ("expression", expression)];
+pub(crate) const TARGETS: &[(&str, Target)] = &[
+    ("stream", stream),
+    ("schema", schema),
+    ("message", message),
+    ("request", request),
+    ("expression", expression),
+    ("netfilter", netfilter),
+];
 
 /// The stream of an agent of this version: frames, each with its length before it.
 fn stream(bytes: &[u8]) {
@@ -101,6 +111,23 @@ fn request(bytes: &[u8]) {
     let (target, accept) = text.split_once('\n').unwrap_or((&text, ""));
     let status = netglance::server::read_request(target, accept);
     assert!([200, 400, 404, 406].contains(&status), "{status}");
+}
+
+/// A message of netfilter: its type in network byte order, and its body. What is in it comes from packets of strangers.
+fn netfilter(bytes: &[u8]) {
+    let Some((kind, body)) = bytes.split_first_chunk() else { return };
+    let message = Message { kind: u16::from_be_bytes(*kind), flags: 0, body };
+    let _ = flow::flow(message);
+    let _ = expect::expectation(message);
+    let _ = acct::account(message);
+    let _ = timeout::policy(message);
+    let _ = ipset::set(message);
+    // what is not the first message of a set has no type in it
+    for kind in ["", "hash:ip,port,net", "bitmap:ip,mac", "hash:net,iface", "list:set"] {
+        let mut written = 0;
+        let _ = element::each(message, &mut kind.as_bytes().to_vec(), |element| written += element.text.len());
+        assert!(written <= 4 * bytes.len() + 256 * bytes.len() / 8, "{written}");
+    }
 }
 
 /// An expression over each table.

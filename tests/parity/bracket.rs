@@ -8,9 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use netglance::collect::{Batch, COLLECTORS, Cx, Entry, Skip, Wants};
-use netglance::model::{Cell, Column, Demand, Kind, Mono, Owners, Rows, Sample, State, Table, Timestamp, Value};
+use netglance::model::{
+    Cell, Column, Demand, Kind, Mono, Owners, Rows, Sample, State, Status, Table, Timestamp, Value,
+};
 use netglance::source::file::Roots;
+use netglance::store::expr::Filter;
 use netglance::store::rate::{Mode, View};
+use netglance::store::wanted;
 
 const ROUNDS: usize = 40;
 
@@ -115,15 +119,25 @@ impl Parity {
         self
     }
 
+    /// Demands only rows that a filter keeps.
+    pub(crate) fn only(mut self, filter: &str) -> Self {
+        let only = wanted::only(self.table, Some(&Filter::parse(filter, self.table).unwrap()));
+        assert!(!only.is_empty(), "{filter} says nothing that can be heeded");
+        self.wants = Wants::union(&[Demand { only, ..Demand::table(&self.table.name) }]);
+        self
+    }
+
     /// Why some of it is missing.
     pub(crate) fn partly(&self) -> Vec<String> {
         let (mut batch, _) = self.collected().unwrap();
         batch.take_partly().iter().map(|(_, status)| status.reason.to_string()).collect()
     }
 
-    fn try_sample(&self) -> Result<Sample, Skip> {
-        let (batch, (time, mono)) = self.collected()?;
-        Ok(Sample { rows: Arc::clone(batch.rows(self.table).unwrap()), time, mono })
+    fn try_sample(&self) -> Result<Sample, Status> {
+        let (batch, (time, mono)) = self.collected().map_err(|skip| skip.status())?;
+        let own = batch.into_tables().into_iter().find(|(table, _)| table.name == self.table.name);
+        let (_, rows) = own.expect("the collector says nothing of the table");
+        Ok(Sample { rows: rows?, time, mono })
     }
 
     fn collected(&self) -> Result<(Batch, (Timestamp, Mono)), Skip> {
@@ -137,7 +151,7 @@ impl Parity {
 
     /// A fresh sample.
     pub(crate) fn sample(&self) -> Sample {
-        self.try_sample().unwrap_or_else(|skip| panic!("{}: {:?}", self.table.name, skip.status()))
+        self.try_sample().unwrap_or_else(|status| panic!("{}: {status:?}", self.table.name))
     }
 
     /// Rows of a fresh sample.
@@ -152,7 +166,7 @@ impl Parity {
 
     /// Fails unless this has no rows, and this is why; returns what to do about it.
     pub(crate) fn is_not(&self, why: State) -> String {
-        let status = self.try_sample().map(|sample| sample.rows.len()).map_err(|skip| skip.status());
+        let status = self.try_sample().map(|sample| sample.rows.len());
         let status = status.expect_err("there are rows");
         assert_eq!(status.state, why, "{}", self.table.name);
         status.hint.to_string()

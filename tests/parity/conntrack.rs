@@ -1,14 +1,20 @@
 //! Tracked connections: `conntrack` and `sysctl`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::Timeout;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketType, ipproto};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
-use netglance::model::State;
+use netglance::collect::{Batch, COLLECTORS, Cx, Wants};
+use netglance::model::{Demand, Mono, Owners, Sample, State, Text, Timestamp, Value};
+use netglance::source::file::Roots;
+use netglance::store::expr::Filter;
+use netglance::store::query::{self, Query};
+use netglance::store::rate::{Mode, View};
 
 use super::bracket::{Facts, Parity};
 use super::network::in_own_network;
@@ -62,7 +68,7 @@ fn root_the_table_of_connections_is_what_conntrack_and_sysctl_say() {
             }
             facts
         });
-        table.left_out(&["netns", "until_full"]);
+        table.left_out(&["ended", "netns", "new", "overruns", "until_full"]);
         let rows = table.rows();
         let insert = rows.cell(0, rows.table().position("insert").unwrap()).number();
         assert_eq!(insert, Some(30.0), "each of them was put there by a program");
@@ -420,5 +426,139 @@ fn root_connections_that_a_helper_expects_are_what_conntrack_says() {
         table.left_out(&["destination_port", "function", "id", "netns"]);
         assert_eq!(table.keys().into_iter().collect::<Vec<_>>(), ["5125", "5126", "5282"]);
         assert_eq!(expected_facts().rows(), 3);
+    });
+}
+
+#[test]
+fn root_connections_that_begin_and_end_are_counted_while_somebody_wants_to_know() {
+    in_own_network(|| {
+        said("nft", &["add table inet t; add chain inet t c { type filter hook output priority 0; }"]);
+        said("nft", &["add rule inet t c ct state invalid counter"]);
+        let entry = COLLECTORS.iter().find(|entry| entry.name == "conntrack").unwrap();
+        let columns = ["new", "ended", "overruns"].map(str::to_owned).to_vec();
+        let wants = Wants::union(&[Demand { columns, ..Demand::table("conntrack") }]);
+        let (roots, owners) = (Roots::live(), Owners::default());
+        let mut collector = (entry.make)();
+        let mut counts = |wants: &Wants| {
+            let cx = Cx { roots: &roots, wants, owners: &owners, time: Timestamp::now(), mono: Mono::now() };
+            let mut batch = Batch::default();
+            collector.collect(&cx, &mut batch).unwrap();
+            let rows = batch.rows(entry.tables[0]).unwrap();
+            let cell = |column: &str| rows.cell(0, rows.table().position(column).unwrap()).number();
+            (cell("new"), cell("ended"), cell("overruns"))
+        };
+        assert_eq!(counts(&Wants::default()), (None, None, None), "nobody wants to know");
+        assert_eq!(counts(&wants), (Some(0.0), Some(0.0), Some(0.0)));
+        let mut until = |expected| {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while counts(&wants) != expected {
+                assert!(Instant::now() < deadline, "{:?} instead of {expected:?}", counts(&wants));
+            }
+        };
+        for port in 1..=30 {
+            conntrack(&format!("-I -p udp -s 192.0.2.1 -d 198.51.100.1 --sport {port} --dport 53 -t 300"));
+        }
+        until((Some(30.0), Some(0.0), Some(0.0)));
+        conntrack("-D -p udp --sport 7");
+        until((Some(30.0), Some(1.0), Some(0.0)));
+        conntrack("-F");
+        until((Some(30.0), Some(30.0), Some(0.0)));
+        assert_eq!(counts(&Wants::default()), (None, None, None));
+    });
+}
+
+/// Groups of connections by one thing as `conntrack` lists them: connections, packets and bytes of both directions.
+fn grouped(by: &str) -> Facts {
+    let mut groups: BTreeMap<String, [f64; 3]> = BTreeMap::new();
+    let xml = conntrack("-L -o xml,id");
+    for flow in xml.split("<flow>").skip(1) {
+        let parts: Vec<&str> = flow.split("<meta direction=").collect();
+        let [_, original, reply, both] = parts[..] else { panic!("{flow}") };
+        let name = match by {
+            "source" => inside(original, "src").map(str::to_owned),
+            "destination" => inside(original, "dst").map(str::to_owned),
+            "port" => number_in(original, "dport").or(number_in(original, "dstkey")).map(|port| port.to_string()),
+            "zone" => {
+                number_in(original, "zone").or(number_in(both, "zone")).or(Some(0.0)).map(|zone| zone.to_string())
+            }
+            "mark" => number_in(both, "mark").map(|mark| mark.to_string()),
+            "state" if original.contains("protoname=\"sctp\"") => Some("cookie_wait".to_owned()),
+            "state" => inside(both, "state").filter(|_| original.contains("protoname=\"tcp\"")).map(str::to_lowercase),
+            _ => panic!("{by}"),
+        };
+        let carried = |element| number_in(original, element).unwrap_or(0.0) + number_in(reply, element).unwrap_or(0.0);
+        let group = groups.entry(name.unwrap_or_else(|| "-".to_owned())).or_default();
+        for (sum, more) in group.iter_mut().zip([1.0, carried("packets"), carried("bytes")]) {
+            *sum += more;
+        }
+    }
+    let mut facts = Facts::default();
+    for (name, [flows, packets, bytes]) in groups {
+        facts.number(&name, "flows", flows);
+        facts.number(&name, "packets", packets);
+        facts.number(&name, "bytes", bytes);
+    }
+    facts
+}
+
+#[test]
+fn root_groups_of_connections_are_the_sums_of_what_conntrack_lists() {
+    in_own_network(|| {
+        many_kinds();
+        for by in ["source", "destination", "port", "state", "zone", "mark"] {
+            let mut table = Parity::of("conntrack_group", &["value"]).wanting(&[], &[Value::Text(Text::from(by))]);
+            table.agrees(|| grouped(by));
+            table.left_out(&["by", "netns", "value"]);
+            assert_eq!(table.keys().len(), grouped(by).rows(), "{by}");
+        }
+        let hint = Parity::of("conntrack_group", &["value"]).wanting(&[], &[]).is_not(State::Absent);
+        assert!(hint.contains("by =="), "{hint}");
+    });
+}
+
+#[test]
+fn root_what_a_filter_keeps_is_the_same_whether_the_kernel_heeds_it_or_not() {
+    in_own_network(|| {
+        many_kinds();
+        let all = Parity::of("conntrack_flow", &["id"]).wanting(&[], &[]).sample();
+        let table = all.rows.table();
+        let id = table.position("id").unwrap();
+        let mut counts = Vec::new();
+        for text in [
+            "mark == 42",
+            "mark == 0",
+            "mark in (9, 42)",
+            "zone == 3",
+            "zone == 7",
+            "zone == 0",
+            "status == \"[ASSURED]\"",
+            "status == \"[UNREPLIED]\"",
+            "status == \"\"",
+            "source == 192.0.2.1",
+            "source == 192.0.2.1 and protocol == \"tcp\"",
+            "source == 127.0.0.1 and protocol == \"udp\" and destination_port == 7300",
+            "source == 2001:db8::1 and protocol == \"tcp\" and source_port == 1001 and destination_port == 443",
+            "source == 2001:db8::1 and destination == 2001:db8::2",
+            "destination == ::1",
+            "source == 192.0.2.1 and protocol == \"gre\" and source_port == 5",
+            "protocol == \"icmp\"",
+            "destination_port == 443",
+            "source == 203.0.113.77",
+        ] {
+            let filter = Filter::parse(text, table).unwrap();
+            let ids = |sample: &Sample| -> BTreeSet<Option<u64>> {
+                let query = Query { filter: Some(filter.clone()), ..Query::default() };
+                let kept = query::run(&View::new(sample, None, Mode::Total), &query).into_iter();
+                kept.map(|row| sample.rows.cell(row, id).number().map(|id| id as u64)).collect()
+            };
+            let narrow = Parity::of("conntrack_flow", &["id"]).only(text).sample();
+            let expected = ids(&all);
+            assert_eq!(ids(&narrow), expected, "{text}");
+            assert_eq!(narrow.rows.len(), expected.len(), "{text} takes room for what nobody keeps");
+            counts.push(expected.len());
+        }
+        // only the last of them fits nothing
+        assert_eq!(counts.iter().rposition(|count| *count == 0), Some(counts.len() - 1), "{counts:?}");
+        assert!(!counts[..counts.len() - 1].contains(&0), "{counts:?}");
     });
 }

@@ -9,7 +9,9 @@
 mod bracket;
 mod conntrack;
 mod gpu;
+mod ipset;
 mod memory;
+mod netfilter;
 mod network;
 mod nftables;
 mod process;

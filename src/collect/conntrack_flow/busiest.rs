@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use crate::source::bounded::Largest;
 use crate::source::conntrack::flow::Flow;
 
 /// What is remembered is counted in units of so many bytes, so that even the fastest connection does not wrap between passes.
@@ -16,9 +17,8 @@ const MAX_KNOWN: usize = 1 << 20;
 /// The connections that carry the most.
 pub(super) struct Busiest {
     most: usize,
-    kept: Vec<Kept>,
-    /// What is less than this has no room.
-    floor: Option<Score>,
+    /// With the places of their network namespaces.
+    kept: Largest<Score, (usize, Flow)>,
     seen: usize,
     round: u32,
     /// Whether the last pass saw more than are wanted.
@@ -29,12 +29,6 @@ pub(super) struct Busiest {
 /// Carried since the last pass, and ever.
 type Score = (u64, u64);
 
-struct Kept {
-    score: Score,
-    netns: usize,
-    flow: Flow,
-}
-
 struct Known {
     round: u32,
     carried: u32,
@@ -42,8 +36,8 @@ struct Known {
 
 impl Busiest {
     pub(super) fn new(most: usize) -> Self {
-        let (kept, known) = (Vec::new(), HashMap::new());
-        Self { most, kept, floor: None, seen: 0, round: 0, crowded: false, known }
+        let (kept, known) = (Largest::new(most), HashMap::new());
+        Self { most, kept, seen: 0, round: 0, crowded: false, known }
     }
 
     /// Takes the connections of a network namespace as `pass` gives them; none of them if it fails.
@@ -62,20 +56,14 @@ impl Busiest {
         });
         match passed {
             Ok(()) => self.seen += seen,
-            Err(_) => self.kept.retain(|kept| kept.netns != netns),
+            Err(_) => self.kept.retain(|(place, _)| *place != netns),
         }
         passed
     }
 
     fn offer(&mut self, netns: usize, flow: Flow) {
         let score = self.score(&flow);
-        if self.floor.is_some_and(|floor| score < floor) {
-            return;
-        }
-        self.kept.push(Kept { score, netns, flow });
-        if self.kept.len() >= self.most.saturating_mul(2) {
-            self.keep_the_most();
-        }
+        self.kept.offer(score, (netns, flow));
     }
 
     fn score(&mut self, flow: &Flow) -> Score {
@@ -98,19 +86,10 @@ impl Busiest {
         (total, total)
     }
 
-    fn keep_the_most(&mut self) {
-        if let Some(last) = self.most.checked_sub(1).filter(|_| self.kept.len() > self.most) {
-            let (_, least, _) = self.kept.select_nth_unstable_by(last, |a, b| b.score.cmp(&a.score));
-            self.floor = Some(least.score);
-            self.kept.truncate(self.most);
-        }
-    }
-
     /// Ends the pass: the connections with the places of their network namespaces, and how many have no room.
     pub(super) fn finish(&mut self) -> (Vec<(usize, Flow)>, usize) {
-        self.keep_the_most();
         let left_out = self.seen.saturating_sub(self.most);
-        let mut kept: Vec<_> = self.kept.drain(..).map(|kept| (kept.netns, kept.flow)).collect();
+        let mut kept = self.kept.take();
         // a connection that moves within the kernel's table meanwhile is met twice
         kept.sort_by_key(|(netns, flow)| (*netns, flow.id));
         kept.dedup_by(|a, b| (a.0, a.1.id, a.1.original) == (b.0, b.1.id, b.1.original));
@@ -119,9 +98,10 @@ impl Busiest {
             let round = self.round;
             self.known.retain(|_, known| known.round == round);
         } else {
-            (self.kept, self.known) = (Vec::new(), HashMap::new());
+            self.kept.shrink();
+            self.known = HashMap::new();
         }
-        (self.floor, self.seen, self.round) = (None, 0, self.round.wrapping_add(1));
+        (self.seen, self.round) = (0, self.round.wrapping_add(1));
         (kept, left_out)
     }
 }
@@ -162,19 +142,6 @@ mod tests {
     }
 
     #[test]
-    fn of_many_those_are_kept_that_carried_the_most() {
-        let mut busiest = Busiest::new(10);
-        // the largest stand neither first nor last
-        let bytes = |id: u32| u64::from(id.wrapping_mul(2_654_435_761) % 100_003);
-        let (kept, left_out) = pass(&mut busiest, (0..5000).map(|id| flow(id, bytes(id))));
-        let mut all: Vec<u32> = (0..5000).collect();
-        all.sort_by_key(|id| std::cmp::Reverse(bytes(*id)));
-        all.truncate(10);
-        all.sort_unstable();
-        assert_eq!((kept, left_out), (all, 4990));
-    }
-
-    #[test]
     fn what_moved_lately_goes_before_what_was_carried_long_ago() {
         let mut busiest = Busiest::new(2);
         let old = |id| flow(id, 1_000_000 - u64::from(id));
@@ -195,7 +162,7 @@ mod tests {
         pass(&mut busiest, (0..50).map(|id| flow(id, 1)));
         assert_eq!(busiest.known.len(), 50);
         assert_eq!(pass(&mut busiest, (0..2).map(|id| flow(id, 1))), (vec![0, 1], 0));
-        assert_eq!((busiest.known.capacity(), busiest.kept.capacity()), (0, 0));
+        assert_eq!(busiest.known.capacity(), 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::source::Error;
+use crate::source::netlink::attr::{push, push_nested};
 use crate::source::netlink::nfnetlink::{self, Header, Subsystem};
 use crate::source::netlink::route::ip;
 use crate::source::netlink::{Attribute, Malformed, Message, Part, Patience, Request, Socket};
@@ -114,14 +115,35 @@ pub struct Flow {
     pub start: Option<u64>,
 }
 
-/// Gives every tracked connection to `visit`; `None` means start over.
+/// What connections are to have. A kernel that cannot tell gives all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Mark.
+    pub mark: Option<u32>,
+    /// Zone of one direction or of both.
+    pub zone: Option<u16>,
+    /// `IPS_*`, and which bits of it count.
+    pub status: Option<(u32, u32)>,
+    /// Sender's address in the original direction.
+    pub source: Option<IpAddr>,
+    /// Receiver's address in the original direction.
+    pub destination: Option<IpAddr>,
+    /// `IPPROTO_*`
+    pub protocol: Option<u8>,
+    /// Sender's port in the original direction; counts with a protocol.
+    pub source_port: Option<u16>,
+    /// Receiver's port in the original direction; counts with a protocol.
+    pub destination_port: Option<u16>,
+}
+
+/// Gives every tracked connection that is asked for to `visit`; `None` means start over.
 ///
 /// # Errors
 /// As [`Socket::dump`]; denied without CAP_NET_ADMIN.
-pub fn flows(socket: &mut Socket, mut visit: impl FnMut(Option<Flow>)) -> Result<(), Error> {
+pub fn flows(socket: &mut Socket, request: &Request, mut visit: impl FnMut(Option<Flow>)) -> Result<(), Error> {
     // a million connections take the kernel seconds, and it never says that the table changed meanwhile
     const PATIENCE: Patience = Patience { attempts: 1, time: Duration::from_mins(1) };
-    socket.dump_within(PATIENCE, &request(), |part| {
+    socket.dump_within(PATIENCE, request, |part| {
         match part {
             Part::Start => visit(None),
             Part::Message(message) => {
@@ -134,10 +156,68 @@ pub fn flows(socket: &mut Socket, mut visit: impl FnMut(Option<Flow>)) -> Result
     })
 }
 
-/// Asks for all connections of all families.
-pub fn request() -> Request {
-    let header = Header { family: libc::AF_UNSPEC as u8, resource: 0 };
-    Subsystem::Conntrack.request(GET, header, "connections")
+/// Asks for the connections of all families that have this.
+pub fn request(only: &Only) -> Request {
+    // the kernel compares tuples of one family
+    let family = match only.source.or(only.destination) {
+        None => libc::AF_UNSPEC,
+        Some(IpAddr::V4(_)) => libc::AF_INET,
+        Some(IpAddr::V6(_)) => libc::AF_INET6,
+    };
+    let mut request = Subsystem::Conntrack.request(GET, Header { family: family as u8, resource: 0 }, "connections");
+    let body = &mut request.body;
+    if let Some(mark) = only.mark {
+        push(body, 8, &mark.to_be_bytes());
+        push(body, 21, &u32::MAX.to_be_bytes());
+    }
+    if let Some(zone) = only.zone {
+        push(body, 18, &zone.to_be_bytes());
+    }
+    if let Some((bits, mask)) = only.status {
+        push(body, 3, &bits.to_be_bytes());
+        push(body, 26, &mask.to_be_bytes());
+    }
+    // of IPv6 kernels give those that have another address, and leave out those that have this one
+    if family == libc::AF_INET {
+        only.push_tuple(body);
+    }
+    request
+}
+
+impl Only {
+    /// `CTA_TUPLE_ORIG`, and in `CTA_FILTER` what of it counts.
+    fn push_tuple(&self, body: &mut Vec<u8>) {
+        // `CTA_FILTER_FLAG`
+        const SOURCE: u32 = 1;
+        const DESTINATION: u32 = 1 << 1;
+        const PROTOCOL: u32 = 1 << 3;
+        const SOURCE_PORT: u32 = 1 << 4;
+        const DESTINATION_PORT: u32 = 1 << 5;
+        let mut flags = 0;
+        push_nested(body, 1, |tuple| {
+            push_nested(tuple, 1, |ip| {
+                for (address, kind, flag) in [(self.source, 1, SOURCE), (self.destination, 2, DESTINATION)] {
+                    if let Some(IpAddr::V4(address)) = address {
+                        push(ip, kind, &address.octets());
+                        flags |= flag;
+                    }
+                }
+            });
+            let Some(protocol) = self.protocol else { return };
+            flags |= PROTOCOL;
+            let has_ports = [libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_SCTP].contains(&protocol.into());
+            push_nested(tuple, 2, |proto| {
+                push(proto, 1, &[protocol]);
+                let ports = [(self.source_port, 2, SOURCE_PORT), (self.destination_port, 3, DESTINATION_PORT)];
+                for (port, kind, flag) in ports.into_iter().filter(|_| has_ports) {
+                    let Some(port) = port else { continue };
+                    push(proto, kind, &port.to_be_bytes());
+                    flags |= flag;
+                }
+            });
+        });
+        push_nested(body, 25, |filter| push(filter, 1, &flags.to_ne_bytes()));
+    }
 }
 
 /// Reads one connection; `None` for another kind of message, and for families that are not IP.
@@ -284,7 +364,6 @@ fn padded(bytes: &[u8]) -> Result<[u8; 16], Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::netlink::attr::{push, push_nested};
     use proptest::prelude::*;
 
     fn push_tuple(body: &mut Vec<u8>, kind: u16, ends: [[u8; 16]; 2], ports: [u16; 2], zone: u16) {

@@ -6,11 +6,8 @@
 //! Source: `Documentation/networking/nf_conntrack-sysctl.rst`, `net/netfilter/nf_conntrack_standalone.c`,
 //! `include/uapi/linux/netfilter/nfnetlink_conntrack.h`.
 
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-
 use crate::source::Error;
-use crate::source::file::{Root, text_again};
+use crate::source::file::{Kept, Root};
 use crate::source::lines;
 use crate::source::netlink::nfnetlink::{self, Header, Subsystem};
 use crate::source::netlink::{Family, Malformed, Message, Part, Request, Socket};
@@ -62,13 +59,13 @@ const MAX_CPUS: usize = 1 << 16;
 /// Where the statistics are.
 #[derive(Debug)]
 enum Statistics {
-    File(File, Vec<u64>),
+    File(Kept, Vec<u64>),
     Netlink(Box<Socket>),
 }
 
 /// How many connections one network namespace has.
 #[derive(Debug)]
-pub struct Count(File);
+pub struct Count(Kept);
 
 impl Count {
     /// Opens the file of the network namespace that this thread is in.
@@ -88,37 +85,19 @@ impl Count {
     }
 }
 
-fn setting(proc: &Root, name: &str) -> Result<File, Error> {
-    File::open(proc, &format!("sys/net/netfilter/nf_conntrack_{name}"))
+fn setting(proc: &Root, name: &str) -> Result<Kept, Error> {
+    Kept::open(proc, &format!("sys/net/netfilter/nf_conntrack_{name}"))
 }
 
 /// Everything about the table of one network namespace.
 #[derive(Debug)]
 pub struct Table {
     count: Count,
-    max: Option<File>,
-    buckets: Option<File>,
-    accounting: Option<File>,
-    timestamps: Option<File>,
+    max: Option<Kept>,
+    buckets: Option<Kept>,
+    accounting: Option<Kept>,
+    timestamps: Option<Kept>,
     statistics: Statistics,
-}
-
-/// A file that stays open.
-#[derive(Debug)]
-struct File(OwnedFd, PathBuf);
-
-impl File {
-    fn open(root: &Root, path: &str) -> Result<Self, Error> {
-        Ok(Self(root.open(path)?, root.join(path)))
-    }
-
-    fn text(&self) -> Result<String, Error> {
-        text_again(&self.0, &self.1)
-    }
-
-    fn number(&self) -> Result<u64, Error> {
-        self.text()?.trim().parse().map_err(|_| Error::malformed(&self.1, "a number is expected"))
-    }
 }
 
 impl Table {
@@ -132,7 +111,7 @@ impl Table {
             let list = cpus.text("devices/system/cpu/possible").ok()?;
             lines::members(&list)
         };
-        let statistics = match File::open(proc, &format!("{net}/stat/nf_conntrack")) {
+        let statistics = match Kept::open(proc, &format!("{net}/stat/nf_conntrack")) {
             Ok(file) => Statistics::File(file, numbers().unwrap_or_else(Vec::new)),
             Err(error) if error.is_absent() => Statistics::Netlink(Box::new(Socket::open(Family::Netfilter)?)),
             Err(error) => return Err(error),
@@ -152,8 +131,8 @@ impl Table {
     /// # Errors
     /// A file cannot be read, or holds no number.
     pub fn health(&self) -> Result<Health, Error> {
-        let number = |file: &Option<File>| file.as_ref().map(File::number).transpose();
-        let is_on = |file: &Option<File>| Ok(number(file)?.map(|number| number != 0));
+        let number = |file: &Option<Kept>| file.as_ref().map(Kept::number).transpose();
+        let is_on = |file: &Option<Kept>| Ok(number(file)?.map(|number| number != 0));
         Ok(Health {
             count: self.count.read()?,
             max: number(&self.max)?.filter(|max| *max > 0),
@@ -171,7 +150,7 @@ impl Table {
         match &mut self.statistics {
             Statistics::File(file, cpus) => {
                 let rows = parse(&file.text()?, cpus);
-                rows.ok_or_else(|| Error::malformed(&file.1, "a hexadecimal number for each name is expected"))
+                rows.ok_or_else(|| Error::malformed(file.path(), "a hexadecimal number for each name is expected"))
             }
             Statistics::Netlink(socket) => asked(socket),
         }

@@ -290,18 +290,32 @@ impl Socket {
     ///
     /// # Errors
     /// The socket failed, or a message is cut or malformed.
-    pub fn drain(&mut self, mut visit: impl FnMut(Message<'_>) -> Result<(), Malformed>) -> Result<Drained, Error> {
+    pub fn drain(&mut self, visit: impl FnMut(Message<'_>) -> Result<(), Malformed>) -> Result<Drained, Error> {
+        let (read, lost) = self.drain_some(MAX_DRAIN, visit)?;
+        Ok(if lost > 0 || read == MAX_DRAIN { Drained::Lost } else { Drained::All })
+    }
+
+    /// Gives the notifications in so many waiting datagrams to `visit` and returns without blocking: how many there were, and
+    /// how often the kernel said that some were lost.
+    ///
+    /// # Errors
+    /// As [`Self::drain`].
+    pub fn drain_some(
+        &mut self,
+        most: usize,
+        mut visit: impl FnMut(Message<'_>) -> Result<(), Malformed>,
+    ) -> Result<(usize, u64), Error> {
         let request = Request { kind: 0, body: Vec::new(), what: "notifications" };
-        let mut drained = Drained::All;
+        let mut lost = 0;
         let mut buffer = Buffer::borrow();
-        for _ in 0..MAX_DRAIN {
+        for read in 0..most {
             let length = match self.receive(&mut buffer.0, RecvFlags::DONTWAIT) {
                 Ok(Some(length)) => length,
                 Ok(None) | Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => return Ok(drained),
+                Err(Errno::AGAIN) => return Ok((read, lost)),
                 // the kernel says so once; what it kept is still worth reading
                 Err(Errno::NOBUFS) => {
-                    drained = Drained::Lost;
+                    lost += 1;
                     continue;
                 }
                 Err(cause) => return Err(self.error(&request, cause)),
@@ -310,7 +324,7 @@ impl Socket {
             each_message(bytes, |message| visit(message.message()).map(|()| true))
                 .map_err(|cause| self.malformed(&request, cause))?;
         }
-        Ok(Drained::Lost)
+        Ok((most, lost))
     }
 
     fn send(&mut self, request: &Request, question: Question) -> Result<(), Error> {
