@@ -217,7 +217,8 @@ fn root_the_sampler_keeps_what_its_collectors_need() {
     let few = "[collect.process]\nenabled = false\n[collect.process_detail]\nenabled = false\n\
                [collect.listener]\nenabled = false\n[collect.conntrack_flow]\nenabled = false\n\
                [collect.nftables]\nenabled = false\n[collect.ruleset_change]\nenabled = false\n\
-               [collect.xtables_rule]\nenabled = false\n";
+               [collect.xtables_rule]\nenabled = false\n[collect.netfilter]\nenabled = false\n\
+               [collect.ipset]\nenabled = false\n[collect.conntrack]\nenabled = false\n";
     for (text, kept) in [("", SYS_PTRACE | DAC_READ_SEARCH | NET_ADMIN), (few, DAC_READ_SEARCH)] {
         let agent = Agent::start("127.0.0.1:0", text);
         let (host, changes) = connect(&agent);
