@@ -178,9 +178,12 @@ pub fn ruleset(socket: &mut Socket) -> Result<Ruleset, Error> {
     let mut before = generation(socket)?;
     for _ in 0..PATIENCE.attempts {
         let ruleset = attempt(socket, before)?;
-        // a table that is replaced between two messages ends a dump early, and no message says so
+        // A table that is replaced between two messages ends a dump early, and no message says so. Nor does the generation:
+        // old rules are taken out after it has begun, and a dump goes on by number, past as many new ones. They are seen
+        // when the rules are gone through once more.
+        let is_whole = counters(socket, &ruleset)?.is_some();
         let after = generation(socket)?;
-        if after == before {
+        if after == before && is_whole {
             return Ok(ruleset);
         }
         before = after;
