@@ -184,8 +184,12 @@ fn root_with_few_threads_it_says_so_and_never_panics() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.starts_with("netglance: cannot start a thread: ") && said.contains("ulimit -u"), "{said}");
     }
+    // how many it takes depends on the file systems that are mounted
     let mut came_up = 0;
-    for most in 8..24 {
+    for most in (8..100).step_by(2) {
+        if came_up == 3 {
+            break;
+        }
         let mut session = Session::spawn(200, 50, bounded(&[], most));
         let end = std::time::Instant::now() + Duration::from_secs(10);
         while !session.is_gone() && !session.screen().contains("CPU") && std::time::Instant::now() < end {
@@ -203,5 +207,5 @@ fn root_with_few_threads_it_says_so_and_never_panics() {
         assert_eq!(session.end(), 0, "{most}");
         assert!(!session.screen().contains("panicked"), "{most}: {}", session.screen());
     }
-    assert!(came_up > 0);
+    assert_eq!(came_up, 3);
 }
