@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use netglance::browse::{self, Entry, Fleet, Options, position};
 use netglance::client::Access;
-use netglance::model::{Cell, Connection, Demand, Host as _, Key, Rows, Top};
+use netglance::model::{Cell, Connection, Demand, Host as _, Key, Rows, TableState, Top};
 use netglance::store::level::{Limit, Threshold, Thresholds};
 use netglance::store::rate::{Mode, View};
 use netglance::wire::proto;
@@ -211,6 +211,31 @@ fn the_rows_of_all_hosts_are_one_table_of_the_first_of_each_or_of_all() {
     assert_eq!(state().unwrap().now.unwrap().rows.len(), 0);
     fleet.demand(1, Vec::new());
     changed(&changes, "that nobody looks", || state().is_none());
+}
+
+#[test]
+fn of_many_hosts_some_begin_to_tell_rows_at_once() {
+    const HOSTS: usize = 200;
+    const AT_ONCE: usize = 64;
+    /// Whoever has said nothing for so long keeps no other from beginning.
+    const SILENT: Duration = Duration::from_secs(4);
+    let agents = Agents::start(HOSTS);
+    let slow = |address| Entry { interval: Duration::from_secs(1), ..entry(address) };
+    let (fleet, changes) = fleet(agents.addresses.iter().map(slow).collect(), &[]);
+    let load = position("load", "per_cpu").unwrap();
+    changed(&changes, "all of them", || (0..HOSTS).all(|row| !rows(&fleet).cell(row, load).is_missing()));
+    let Simulated { held, waiting, most, .. } = &agents.simulated;
+    most.store(0, Ordering::Relaxed);
+    held.send_replace(true);
+    let begun = Instant::now();
+    fleet.demand(1, vec![Demand::table("process")]);
+    changed(&changes, "those that begin", || waiting.load(Ordering::Relaxed) >= AT_ONCE);
+    held.send_replace(false);
+    let all = |state: &TableState| state.status.reason.starts_with(&format!("{HOSTS} of {HOSTS} hosts: the first"));
+    changed(&changes, "the rows of all", || fleet.latest().get("process").is_some_and(all));
+    let turns = 1 + (begun.elapsed().as_secs() / SILENT.as_secs()) as usize;
+    let most = most.load(Ordering::Relaxed);
+    assert!((AT_ONCE..=AT_ONCE * turns).contains(&most), "{most} of {HOSTS}");
 }
 
 #[test]

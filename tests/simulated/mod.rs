@@ -23,6 +23,7 @@ use netglance::wire::frame::{Frames, Selection};
 use netglance::wire::proto::agent_server::{Agent, AgentServer};
 use netglance::wire::{proto, schema};
 use prost::Message as _;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tonic::{Request, Response, Status};
 
@@ -69,6 +70,11 @@ pub(super) struct Simulated {
     pub(super) watched: Arc<AtomicUsize>,
     /// Connections that stand.
     pub(super) connections: Arc<AtomicUsize>,
+    /// Whether the beginnings of streams are kept back.
+    pub(super) held: Arc<watch::Sender<bool>>,
+    /// Streams that have not begun, and the most of them there were.
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) most: Arc<AtomicUsize>,
     /// What they say of themselves.
     pub(super) version: &'static str,
     /// Another schema than that of this build.
@@ -132,6 +138,9 @@ impl Simulated {
             played: Arc::default(),
             watched: Arc::default(),
             connections: Arc::default(),
+            held: Arc::default(),
+            waiting: Arc::default(),
+            most: Arc::default(),
             version: env!("CARGO_PKG_VERSION"),
             schema: None,
             tls: None,
@@ -180,7 +189,7 @@ impl Simulated {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             let service = hyper_util::service::TowerToHyperService::new(service.clone());
-            let (standing, tls) = (Standing::new(&self.connections), self.tls.clone());
+            let (standing, tls) = (Counted::new(&self.connections).0, self.tls.clone());
             tokio::spawn(async move {
                 let _standing = standing;
                 let builder = hyper_util::server::conn::auto::Builder::new(hyper_util::rt::TokioExecutor::new());
@@ -197,17 +206,18 @@ impl Simulated {
     }
 }
 
-/// A connection, which counts until it is dropped.
-struct Standing(Arc<AtomicUsize>);
+/// One of those that are counted, until it is dropped.
+struct Counted(Arc<AtomicUsize>);
 
-impl Standing {
-    fn new(connections: &Arc<AtomicUsize>) -> Self {
-        connections.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(connections))
+impl Counted {
+    /// One more, and how many there are now.
+    fn new(count: &Arc<AtomicUsize>) -> (Self, usize) {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        (Self(Arc::clone(count)), before + 1)
     }
 }
 
-impl Drop for Standing {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -240,15 +250,23 @@ impl Agent for Simulated {
         let request = request.into_inner();
         let interval = Duration::from_nanos(request.interval.max(1_000_000));
         let frames = self.frames(&request);
-        let first = tokio::time::Instant::now();
-        let stream = futures_util::stream::unfold(0u32, move |step| {
-            let frames = Arc::clone(&frames);
-            async move {
-                tokio::time::sleep_until(first + interval * step).await;
-                let frame = frames.get(step as usize % frames.len())?.clone();
-                Some((Ok(proto::WatchReply { frame: frame.into() }), step + 1))
-            }
-        });
+        let (waits, waiting) = Counted::new(&self.waiting);
+        self.most.fetch_max(waiting, Ordering::Relaxed);
+        let mut held = self.held.subscribe();
+        let stream = async move {
+            let _ = held.wait_for(|held| !held).await;
+            drop(waits);
+            let first = tokio::time::Instant::now();
+            futures_util::stream::unfold(0u32, move |step| {
+                let frames = Arc::clone(&frames);
+                async move {
+                    tokio::time::sleep_until(first + interval * step).await;
+                    let frame = frames.get(step as usize % frames.len())?.clone();
+                    Some((Ok(proto::WatchReply { frame: frame.into() }), step + 1))
+                }
+            })
+        };
+        let stream = futures_util::FutureExt::flatten_stream(stream);
         Ok(Response::new(Box::pin(stream)))
     }
 
