@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::{LIST, address, flags, request};
 use crate::model::Text;
 use crate::source::Error;
+use crate::source::netfilter::registered_protocol;
 use crate::source::netlink::attr::push;
 use crate::source::netlink::nfnetlink::{self, Subsystem};
 use crate::source::netlink::{Attribute, Malformed, Message, Part, Patience, Socket};
@@ -207,8 +208,8 @@ impl<'a> Parts<'a> {
                     None => write_to(text, format_args!("{word}:{kind}/{code}")),
                 }
             }
-            other => match PROTOCOLS.iter().find(|(number, _)| *number == other) {
-                Some((_, name)) => write_to(text, format_args!("{name}:{port}")),
+            other => match registered_protocol(other) {
+                Some(name) => write_to(text, format_args!("{name}:{port}")),
                 None => write_to(text, format_args!("{other}:{port}")),
             },
         }
@@ -229,27 +230,6 @@ fn network(text: &mut String, address: Option<IpAddr>, prefix: Option<u8>) {
         write_to(text, format_args!("/{prefix}"));
     }
 }
-
-/// Protocols that may stand before a port, in the words of `/etc/protocols`.
-const PROTOCOLS: &[(u8, &str)] = &[
-    (2, "igmp"),
-    (4, "ipencap"),
-    (6, "tcp"),
-    (17, "udp"),
-    (33, "dccp"),
-    (41, "ipv6"),
-    (47, "gre"),
-    (50, "esp"),
-    (51, "ah"),
-    (88, "eigrp"),
-    (89, "ospf"),
-    (94, "ipip"),
-    (103, "pim"),
-    (112, "vrrp"),
-    (115, "l2tp"),
-    (132, "sctp"),
-    (136, "udplite"),
-];
 
 /// Type, code and the word that `ipset` has for it.
 const ICMP: &[(u8, u8, &str)] = &[

@@ -15,6 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use super::info::{interface, network};
 use super::{Extension, Sets};
 use crate::source::Error;
+use crate::source::netfilter::registered_protocol;
 
 /// Bytes of a table at most: a rule has some hundred.
 const MAX_TABLE: u32 = 64 << 20;
@@ -298,7 +299,8 @@ impl Walk<'_> {
         }
         let protocol = half(bytes, layout.protocol)?;
         if protocol != 0 {
-            put(inverted & 0x40, "-p", &protocol_name(protocol));
+            let name = u8::try_from(protocol).ok().and_then(registered_protocol);
+            put(inverted & 0x40, "-p", &name.map_or_else(|| protocol.to_string(), str::to_owned));
         }
         if !self.is_ipv6 && (flags | inverted >> 5) & FRAGMENT != 0 {
             words.push(if inverted & 0x20 != 0 { "! -f" } else { "-f" }.to_owned());
@@ -316,34 +318,6 @@ fn verdict_word(verdict: i32) -> String {
         -5 => "RETURN".to_owned(),
         other => other.to_string(),
     }
-}
-
-/// Protocols by the names that they have on most hosts; `/etc/protocols` is not asked.
-fn protocol_name(number: usize) -> String {
-    const NAMES: [(usize, &str); 20] = [
-        (1, "icmp"),
-        (2, "igmp"),
-        (4, "ipencap"),
-        (6, "tcp"),
-        (17, "udp"),
-        (33, "dccp"),
-        (41, "ipv6"),
-        (47, "gre"),
-        (50, "esp"),
-        (51, "ah"),
-        (58, "ipv6-icmp"),
-        (88, "eigrp"),
-        (89, "ospf"),
-        (94, "ipip"),
-        (103, "pim"),
-        (112, "vrrp"),
-        (115, "l2tp"),
-        (132, "sctp"),
-        (135, "mobility-header"),
-        (136, "udplite"),
-    ];
-    let known = NAMES.iter().find(|(known, _)| *known == number);
-    known.map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
 }
 
 /// An extension with its options, or with its bytes if it is not known.
