@@ -7,6 +7,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use netglance::browse::list::Usual;
 use netglance::browse::{self, Entry, Fleet, Options, Roster, Source, Speak, What};
 use netglance::client::{Access, Certificate, Error, Fingerprint, KeyError, KnownHosts, RemoteHost, Secret, Target};
-use netglance::model::{Connection, Host as _};
+use netglance::model::{Action, Connection, Host as _};
 use netglance::store::level::Thresholds;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -134,6 +135,32 @@ fn a_token_is_good_at_once_and_worthless_when_revoked() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(agent.ask("/healthz", Some(&token)), 401);
     assert!(!netglance(&agent.dir, &["token", "revoke", "one"]).status.success());
+}
+
+#[test]
+fn who_has_acted_stands_in_the_log_and_who_may_only_look_does_not_act() {
+    let dir = configured();
+    let config = "[serve]\nlisten = \"127.0.0.1:0\"\nallow_actions = true\n";
+    std::fs::write(dir.path().join("netglance.toml"), config).unwrap();
+    let agent = Agent::start(dir);
+    let mut sleeper = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
+    let pid = sleeper.id();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let start = stat.rsplit_once(") ").unwrap().1.split(' ').nth(19).unwrap().parse().unwrap();
+    let end = Action::Signal { pid, start, signal: libc::SIGTERM };
+    let act = |name: &str, role: &str| {
+        let token = agent.token(&[name, "--role", role]);
+        let access = Access { token: Some(Arc::new(Secret::new(token))), ..Access::default() };
+        RemoteHost::connect(agent.target(), access, Box::new(|| {})).unwrap().act(&end)
+    };
+    let refused = act("eye", "view");
+    let lives = sleeper.try_wait().unwrap().is_none();
+    let done = act("ops", "operate");
+    let _ = sleeper.kill();
+    let status = sleeper.wait().unwrap();
+    assert!(refused.is_err() && lives, "{refused:?}");
+    assert!(done.is_ok() && status.signal() == Some(libc::SIGTERM), "{done:?} {status}");
+    agent.says(&format!("done for token `ops` from 127.0.0.1: signal process {pid}"));
 }
 
 #[test]

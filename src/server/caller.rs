@@ -16,7 +16,7 @@ use axum::routing::MethodRouter;
 use serde::{Deserialize, Serialize};
 
 use super::sampled::Sampled;
-use crate::model::Snapshot;
+use crate::model::{Snapshot, Text};
 use crate::wire::redact;
 
 /// What somebody may do.
@@ -65,6 +65,35 @@ impl Peer {
             Self::Unix(_) => None,
             Self::Tcp(address) | Self::Certified(address) => Some(address),
         }
+    }
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(uid) => write!(f, "user {uid} of this host"),
+            Self::Tcp(address) => write!(f, "{}", address.to_canonical()),
+            Self::Certified(address) => write!(f, "{} with a certificate", address.to_canonical()),
+        }
+    }
+}
+
+/// Who asks, in words for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asker(Text);
+
+impl Asker {
+    /// Somebody at the other end of a connection, with the name of the token that was shown.
+    pub(super) fn new(peer: Peer, token: Option<&str>) -> Self {
+        Self(match token {
+            Some(name) => format!("token `{name}` from {peer}").into(),
+            None => peer.to_string().into(),
+        })
+    }
+
+    /// The one of a request.
+    pub(super) fn of(extensions: &axum::http::Extensions) -> String {
+        extensions.get::<Self>().map_or_else(|| "nobody".to_owned(), |asker| asker.0.to_string())
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::bodies::{self, Answer, Bounded, Ticket, Waiting, Weight};
-use super::caller::{Caller, Peer, Refusal, Served};
+use super::caller::{Asker, Caller, Peer, Refusal, Served};
 use super::door::{Door, Place};
 use super::front::House;
 use super::head::{self, Hosts};
@@ -30,7 +30,7 @@ use super::penalty::Penalties;
 use super::pulse::{self, Over};
 use super::rest;
 use super::tls::Identity;
-use super::token::{self, Tokens};
+use super::token::{self, Token, Tokens};
 use crate::model::lock;
 
 /// Longest wait for the first byte and TLS.
@@ -226,9 +226,11 @@ impl Desk {
     }
 
     /// Who asks.
-    fn caller(&self, peer: Peer, headers: &HeaderMap, presented: &Presented) -> Result<Caller, Refusal> {
+    fn caller(&self, peer: Peer, headers: &HeaderMap, presented: &Presented) -> Result<(Caller, Asker), Refusal> {
         let House { own, acts, open, .. } = self.house;
-        let Some(value) = headers.get(AUTHORIZATION) else { return Ok(Caller::from_peer(peer, own, acts, open)) };
+        let Some(value) = headers.get(AUTHORIZATION) else {
+            return Ok((Caller::from_peer(peer, own, acts, open), Asker::new(peer, None)));
+        };
         let (now, source) = (Instant::now(), peer.address());
         if source.is_some_and(|source| lock(&self.penalties).refuses(source, now)) {
             return Err(Refusal::Late);
@@ -239,8 +241,9 @@ impl Desk {
             .filter(|scheme| scheme.eq_ignore_ascii_case(BEARER))
             .and(token.get(BEARER.len()..));
         let mark = token.filter(|token| token.len() <= MAX_TOKEN).map(token::mark);
-        let role = mark.and_then(|mark| Some((mark, self.tokens.borrow().marked(&mark, Timestamp::now())?.role)));
-        let Some((mark, role)) = role else {
+        let told = |token: &Token| (token.role, Asker::new(peer, Some(&token.name)));
+        let known = mark.and_then(|mark| Some((mark, self.tokens.borrow().marked(&mark, Timestamp::now()).map(told)?)));
+        let Some((mark, (role, asker))) = known else {
             if let Some(source) = source {
                 lock(&self.penalties).fail(source, now);
             }
@@ -253,7 +256,7 @@ impl Desk {
             }
             presented.push(mark);
         }
-        Ok(Caller::named(role, acts))
+        Ok((Caller::named(role, acts), asker))
     }
 }
 
@@ -309,7 +312,7 @@ impl Visit {
     async fn asked(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Answer>, std::convert::Infallible> {
         let ticket = Ticket::new(&self.place.pulse, &self.desk.waiting);
         let caller = self.desk.caller(self.peer, request.headers(), &self.presented);
-        let known = caller.is_ok_and(Caller::is_known);
+        let known = caller.as_ref().is_ok_and(|(caller, _)| caller.is_known());
         if known {
             self.place.settle();
         }
@@ -327,8 +330,9 @@ impl Visit {
                 response
             }
             (Ok(()), Err(refusal)) => refusal.answer(&request),
-            (Ok(()), Ok(caller)) => {
+            (Ok(()), Ok((caller, asker))) => {
                 request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(asker);
                 self.desk.served.answer(request).await
             }
         };

@@ -8,7 +8,7 @@ use tonic_reflection::server::Builder;
 
 use super::alerts::Alert;
 use super::bodies::Weight;
-use super::caller::{Caller, Guarded, Need};
+use super::caller::{Asker, Caller, Guarded, Need};
 use super::events::{Event, Events, MAX_READERS};
 use super::sampled::Sampled;
 use super::watch::{Bundles, Watcher, selection};
@@ -148,9 +148,10 @@ impl Agent for Service {
     }
 
     async fn act(&self, request: Request<proto::ActRequest>) -> Result<Response<proto::ActReply>, Status> {
+        let asker = Asker::of(request.extensions());
         let action = convert::action(&request.into_inner());
         let action = action.ok_or_else(|| Status::unimplemented("this agent does not know the action"))?;
-        let done = self.sampled.act(&action).await.map_err(|why| Status::unavailable(why.to_string()))?;
+        let done = self.sampled.act(&action, asker).await.map_err(|why| Status::unavailable(why.to_string()))?;
         Ok(Response::new(convert::from_done(&done)))
     }
 }

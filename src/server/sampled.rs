@@ -195,9 +195,10 @@ impl Sampled {
         }
     }
 
-    /// Does something to the host; `Err` when the sampler does not answer.
-    pub(super) async fn act(&self, action: &Action) -> Result<Result<(), ActionError>, Text> {
-        match self.ask(proto::ask::Ask::Act(convert::from_action(action))).await? {
+    /// Does something to the host, as `asker` wants it; `Err` when the sampler does not answer.
+    pub(super) async fn act(&self, action: &Action, asker: String) -> Result<Result<(), ActionError>, Text> {
+        let request = proto::ActRequest { asker, ..convert::from_action(action) };
+        match self.ask(proto::ask::Ask::Act(request)).await? {
             proto::answer::Answer::Act(reply) => Ok(convert::done(&reply, action)),
             _ => Err(Text::from("the sampler answers something else")),
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::pass::{self, Word};
 use super::{Configuration, Level, Log, link};
 use crate::collect::{Capabilities, EVERY_SECOND};
-use crate::model::{Allowed, Host, Timestamp, lock};
+use crate::model::{Allowed, Host, Text, Timestamp, lock};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
 use crate::store::local::{LocalHost, Options};
@@ -247,10 +247,14 @@ impl Seat {
             Some(Ask::Act(request)) => Some(Answer::Act(match convert::action(&request) {
                 Some(action) => {
                     let (done, (word, what)) = (self.host.act(&action), action.aim());
-                    match &done {
-                        Ok(()) => self.log.say(Level::Warning, &format!("done as asked: {word} {what}")),
-                        Err(cause) => self.log.say(Level::Warning, &format!("not done as asked: {cause}")),
-                    }
+                    let asker = Text::from(request.asker.as_str());
+                    self.log.say(
+                        Level::Warning,
+                        &match &done {
+                            Ok(()) => format!("done for {asker}: {word} {what}"),
+                            Err(cause) => format!("not done for {asker}: {cause}"),
+                        },
+                    );
                     convert::from_done(&done)
                 }
                 None => {

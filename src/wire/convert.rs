@@ -226,7 +226,7 @@ pub fn from_action(action: &Action) -> proto::ActRequest {
         Action::Renice { pid, start, nice } => Wire::Renice(proto::Renice { pid: *pid, start: *start, nice: *nice }),
         Action::Forget { flows } => Wire::Forget(proto::Forget { flows: flows.iter().map(from_tracked).collect() }),
     };
-    proto::ActRequest { action: Some(action) }
+    proto::ActRequest { action: Some(action), asker: String::new() }
 }
 
 /// From a message; `None` for one that this version does not know, or that makes no sense.

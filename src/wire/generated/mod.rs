@@ -478,6 +478,9 @@ pub struct Begin {}
 /// Asks for an action.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ActRequest {
+    /// Who asks, for the log: a front tells its sampler. What a client says of itself counts for nothing.
+    #[prost(string, tag = "4")]
+    pub asker: ::prost::alloc::string::String,
     /// One of a closed list.
     #[prost(oneof = "act_request::Action", tags = "1, 2, 3")]
     pub action: ::core::option::Option<act_request::Action>,
