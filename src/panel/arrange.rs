@@ -3,8 +3,9 @@
 //! Some rows are left out, some stand on top, and some stand under headings: described here for the tables that have such,
 //! so that the table view need not know any.
 
-use super::{Cx, Item, Line, Role, connections, firewall, fleet, toggle};
+use super::{Cx, Item, Line, Role, connections, firewall, fleet, netfilter, toggle};
 use crate::collect::conntrack_flow::ConntrackFlowRow;
+use crate::collect::netfilter::rows::NfqueueRow;
 use crate::collect::nftables::NftRuleRow;
 use crate::model::Table;
 use crate::store::rate::View;
@@ -120,5 +121,9 @@ fn busy(table: &str) -> Option<&'static [usize]> {
 
 /// How a cell is written that stands out without being over a threshold.
 pub fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
-    (view.table().name == NftRuleRow::TABLE.name).then(|| firewall::tone(view, row, column)).flatten()
+    match &*view.table().name {
+        table if table == NftRuleRow::TABLE.name => firewall::tone(view, row, column),
+        table if table == NfqueueRow::TABLE.name => netfilter::tone(view, row, column),
+        _ => None,
+    }
 }

@@ -26,6 +26,7 @@ mod line;
 mod list;
 mod load;
 mod memory;
+mod netfilter;
 mod network;
 mod number;
 mod pick;
@@ -83,6 +84,15 @@ pub static PANELS: &[PanelDef] = &[
     connections::TRACKING,
     connections::FLOWS,
     connections::FLOW,
+    netfilter::QUEUES,
+    netfilter::SETS,
+    netfilter::SYNPROXY,
+    netfilter::LOGS,
+    netfilter::ACCOUNTS,
+    netfilter::EXPECTED,
+    netfilter::TIMEOUTS,
+    netfilter::LOGGERS,
+    netfilter::OTHERS,
 ];
 
 /// What a piece of text means; the theme decides how it looks.
@@ -292,6 +302,8 @@ pub struct ViewDef {
     pub name: &'static str,
     /// Heading for people.
     pub title: &'static str,
+    /// What has to be collected, beside what its panels need, to know how they are arranged.
+    pub demands: fn() -> Vec<Demand>,
     /// Arrangement for a size; panels that are `hidden` by the user are left out by `tui/`.
     pub layout: fn(&Cx<'_>, width: u16, height: u16) -> Node,
 }

@@ -3,18 +3,23 @@
 //! A view is a function from the room there is to a tree of panels. Lists get the lines they need as far as there are any,
 //! and what the user has hidden, or has no panel, is left out before the room is shared.
 
-use super::{Cx, Node, PANELS, Size, ViewDef, toggle};
+use super::{Cx, Node, PANELS, Size, ViewDef, netfilter, toggle};
 
 /// Every view, in the order of the tabs.
 pub static VIEWS: &[ViewDef] = &[
-    ViewDef { name: "overview", title: "Overview", layout: overview },
-    ViewDef { name: "processes", title: "Processes", layout: processes },
-    ViewDef { name: "network", title: "Network", layout: network },
-    ViewDef { name: "storage", title: "Storage", layout: storage },
-    ViewDef { name: "cpu", title: "CPU", layout: cpu },
-    ViewDef { name: "firewall", title: "Firewall", layout: firewall },
-    ViewDef { name: "connections", title: "Connections", layout: connections },
+    view("overview", "Overview", overview),
+    view("processes", "Processes", processes),
+    view("network", "Network", network),
+    view("storage", "Storage", storage),
+    view("cpu", "CPU", cpu),
+    view("firewall", "Firewall", firewall),
+    view("connections", "Connections", connections),
+    ViewDef { demands: netfilter::demands, ..view("queues", "Queues", queues) },
 ];
+
+const fn view(name: &'static str, title: &'static str, layout: fn(&Cx<'_>, u16, u16) -> Node) -> ViewDef {
+    ViewDef { name, title, demands: Vec::new, layout }
+}
 
 /// Cells of width from which lists stand beside processes instead of above them.
 const WIDE: u16 = 110;
@@ -173,6 +178,29 @@ fn connections(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     if top > FRAME {
         parts.insert(0, (Size::Fixed(top), Node::Panel("tracking")));
     }
+    visible(cx, Node::Column(parts))
+}
+
+fn queues(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let (used, others) = netfilter::used(cx);
+    let lower = if others > 0 { FRAME + others as u16 } else { 0 };
+    if used.is_empty() {
+        return visible(cx, Node::Panel("others"));
+    }
+    let lower = lower.min(height / 2);
+    let upper = height - lower;
+    let lists = if width >= WIDE && used.len() > 1 {
+        // one after the other to the left and to the right, so that both are about as full
+        let side = |first: usize| {
+            let names: Vec<&'static str> = used.iter().skip(first).step_by(2).copied().collect();
+            (Size::Weight(1), stack(cx, &names, upper))
+        };
+        Node::Row(vec![side(0), side(1)])
+    } else {
+        stack(cx, &used, upper)
+    };
+    let mut parts = vec![(Size::Weight(1), lists)];
+    parts.extend((lower > FRAME).then_some((Size::Fixed(lower), Node::Panel("others"))));
     visible(cx, Node::Column(parts))
 }
 

@@ -379,6 +379,9 @@ impl App {
             let panels = node.panels().into_iter().filter_map(super::pane::find);
             wants.extend(panels.flat_map(|panel| (panel.demands)()));
         }
+        if let Page::View(at) = self.page {
+            wants.extend(VIEWS.get(at).into_iter().flat_map(|view| (view.demands)()));
+        }
         wants.extend(self.spots.iter().filter_map(|spot| self.shown(spot)));
         if let Page::Table(name) = &self.page
             && self.spots.is_empty()
@@ -399,6 +402,14 @@ impl App {
         if wants != self.asked {
             self.asked.clone_from(&wants);
             self.host.demand(READER, wants);
+        }
+    }
+
+    /// Puts the table of the panel that has the focus before the others.
+    pub(super) fn lead(&mut self) {
+        let at = self.focused.and_then(|name| self.spots.iter().position(|spot| spot.key == name));
+        if let Some(before) = at.and_then(|at| self.spots.get_mut(..=at)) {
+            before.rotate_right(1);
         }
     }
 

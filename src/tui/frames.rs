@@ -84,7 +84,7 @@ fn value(column: &crate::model::Column, text: &str, grown: bool) -> Value {
 struct Recorded(Arc<Snapshot>);
 
 /// The tables of the host: a new one changes no frame.
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 44] = [
     "host",
     "cpu",
     "load",
@@ -121,6 +121,14 @@ const NAMES: [&str; 36] = [
     "conntrack_cpu",
     "conntrack_flow",
     "ruleset_change",
+    "nfqueue",
+    "nflog",
+    "nfacct",
+    "ct_timeout",
+    "synproxy",
+    "nf_log",
+    "ipset",
+    "conntrack_expect",
 ];
 
 fn schema() -> &'static [&'static Table] {

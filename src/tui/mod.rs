@@ -35,6 +35,8 @@ mod palette;
 mod pane;
 mod past;
 #[cfg(test)]
+mod queues;
+#[cfg(test)]
 mod rules;
 mod run;
 mod save;

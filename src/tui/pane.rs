@@ -28,19 +28,29 @@ pub(super) fn focused(app: &App) -> Option<Pane> {
     app.panes.iter().copied().find(|pane| pane.name == name && !pane.table)
 }
 
+/// Whether a pane has the keys and others could have them: it has the focus, or is the first of several tables.
+pub(super) fn holds(app: &App, pane: &Pane) -> bool {
+    match (app.focused, app.spots.as_slice()) {
+        (Some(name), _) => pane.name == name,
+        (None, [first, _, ..]) => pane.name == first.key,
+        (None, _) => false,
+    }
+}
+
 /// Gives the focus to the pane that lies `by` places beside the one that has it.
 pub(super) fn turn(app: &mut App, by: isize) {
     let count = app.panes.len() as isize;
     if count == 0 {
         return;
     }
-    let now = app.focused.and_then(|name| app.panes.iter().position(|pane| pane.name == name));
+    let now = app.panes.iter().position(|pane| holds(app, pane));
     let next = match now {
         Some(at) => (at as isize + by).rem_euclid(count),
         None if by > 0 => 0,
         None => count - 1,
     };
     app.focused = app.panes.get(next as usize).map(|pane| pane.name);
+    app.lead();
 }
 
 /// A key of movement on the pane with the focus; false when it is for the table.
@@ -83,6 +93,7 @@ pub(super) fn wheel(app: &mut App, at: Position, by: isize) {
 /// A click gives the focus.
 pub(super) fn click(app: &mut App, at: Position) {
     app.focused = app.panes.iter().find(|pane| pane.area.contains(at)).map(|pane| pane.name);
+    app.lead();
 }
 
 /// A panel by its name.

@@ -44,15 +44,7 @@ pub(super) fn draw(app: &mut App) -> Buffer {
         tabs(app, &mut buffer, Rect { y: 1, height: 1, ..area }, node.as_ref());
     }
     match app.page.clone() {
-        Page::View(_) => {
-            if let Some(node) = &node {
-                arrange(app, &mut buffer, body, node);
-            }
-            if let Some(why) = app.panes.is_empty().then(|| hidden(app)).flatten() {
-                let area = Rect { x: body.x + 1, width: body.width.saturating_sub(2), ..body };
-                paint::body(&mut buffer, area, &Body::Empty { level: Level::Ok, why }, &app.theme);
-            }
-        }
+        Page::View(_) => view(app, &mut buffer, body, node.as_ref()),
         Page::Explore => super::explore::draw(app, &mut buffer, body),
         Page::Table(name) => body = one_table(app, &mut buffer, body, name),
     }
@@ -77,6 +69,23 @@ pub(super) fn draw(app: &mut App) -> Buffer {
         paint::words_above(&mut buffer, area, &format!("{} {text}", paint::glyph(*level)), *level, &app.theme);
     }
     buffer
+}
+
+/// The panels of a view.
+fn view(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
+    if let Some(node) = node {
+        arrange(app, buffer, area, node);
+    }
+    // a panel may be gone with the last row that it was there for
+    app.focused = app.focused.filter(|name| app.panes.iter().any(|pane| pane.name == *name));
+    app.lead();
+    for pane in app.panes.iter().filter(|pane| pane::holds(app, pane)) {
+        paint::emphasize(buffer, pane.area, &app.theme);
+    }
+    if let Some(why) = app.panes.is_empty().then(|| hidden(app)).flatten() {
+        let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+        paint::body(buffer, area, &Body::Empty { level: Level::Ok, why }, &app.theme);
+    }
 }
 
 /// A table alone; returns where it is.
@@ -165,7 +174,10 @@ fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
     let page = if app.fleet.is_none() && matches!(app.page, Page::Table(_)) { Page::Explore } else { app.page.clone() };
     let on = all.iter().position(|(_, one)| *one == page).unwrap_or(0);
     let widths: Vec<usize> = all.iter().map(|(title, _)| width(title) + 2).collect();
-    let shown = around(&widths, on, usize::from(area.width.saturating_sub(1)));
+    let left_out = node.map_or(Vec::new(), |node| left_out(app, node));
+    // how many panels have no room is not left out for want of room
+    let kept = if left_out.is_empty() { 0 } else { width(&counted(left_out.len())) + 2 };
+    let shown = around(&widths, on, usize::from(area.width.saturating_sub(1)).saturating_sub(kept));
     let more = |count: usize| if count > 0 { format!("+{count}") } else { String::new() };
     let (before, after) = (more(shown.start), more(all.len() - shown.end));
     let muted = app.theme.role(Role::Muted);
@@ -183,7 +195,7 @@ fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
     }
     x += put(buffer, x, area.y, area.right().saturating_sub(x), &after, muted);
     let room = area.right().saturating_sub(x + 2);
-    let words = node.map_or(String::new(), |node| left_out(app, node, usize::from(room)));
+    let words = told(&left_out, usize::from(room));
     let cells = width(&words) as u16;
     put(buffer, area.right().saturating_sub(cells + 1), area.y, cells, &words, app.theme.role(Role::Muted));
 }
@@ -200,22 +212,27 @@ fn around(widths: &[usize], on: usize, room: usize) -> std::ops::Range<usize> {
     start..end
 }
 
-/// Panels of the view that found no room: by name, or counted where there is no room for names either.
-fn left_out(app: &App, node: &Node, room: usize) -> String {
-    let Page::View(at) = app.page else { return String::new() };
+/// Panels of the view that found no room.
+fn left_out(app: &App, node: &Node) -> Vec<&'static str> {
+    let Page::View(at) = app.page else { return Vec::new() };
     // an arrangement of one's own leaves out what it does not name
     let own = at == 0 && !app.config.settings.layout.overview.is_empty();
-    let Some(view) = VIEWS.get(at).filter(|_| !own) else { return String::new() };
-    let names = crate::panel::left_out(&app.cx(), view, node);
-    let count = names.len();
+    let view = VIEWS.get(at).filter(|_| !own);
+    view.map_or(Vec::new(), |view| crate::panel::left_out(&app.cx(), view, node))
+}
+
+/// Panels that found no room: by name, or counted where there is no room for names either.
+fn told(names: &[&str], room: usize) -> String {
     let full = format!("no room: {}", names.join(", "));
-    let short = format!("+{count} {}", if count == 1 { "panel" } else { "panels" });
-    match count {
+    match names.len() {
         0 => String::new(),
         _ if width(&full) <= room => full,
-        _ if width(&short) <= room => short,
-        _ => String::new(),
+        count => Some(counted(count)).filter(|short| width(short) <= room).unwrap_or_default(),
     }
+}
+
+fn counted(panels: usize) -> String {
+    format!("+{panels} {}", if panels == 1 { "panel" } else { "panels" })
 }
 
 /// The keys that work now; those that help when lost are never left out, the rest goes from the right.
@@ -267,6 +284,7 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     // what is done to rows is told only where there are some
     let tables = !app.spots.is_empty();
     wanted.push((Act::NextView, "views"));
+    wanted.extend((app.spots.len() > 1).then_some((Act::NextPanel, "panel")));
     wanted.extend(tables.then_some((Act::Filter, "filter")));
     let grouped = app.spots.first().is_some_and(|spot| crate::panel::groupings(spot.table).len() > 1);
     wanted.extend(grouped.then_some((Act::Programs, "group")));
@@ -379,9 +397,6 @@ fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
         if let Some(old) = old.filter(|_| matches!(block.body, Body::Lines(_))) {
             old.mark(app, buffer, area);
         }
-    }
-    if app.focused == Some(def.name) {
-        paint::emphasize(buffer, area, &app.theme);
     }
     let page = usize::from(room.height);
     app.panes.push(Pane { name: def.name, area, page, hidden: block.hidden, table });

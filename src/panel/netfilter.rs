@@ -1,0 +1,153 @@
+//! Which queue drops, who reads what is logged, how full are the sets, and which of these parts has this host not?
+//!
+//! Each part is a table with a panel of its own while it has rows. The others are a line each in one panel, so that nobody
+//! takes what is not there for what was not looked at.
+
+use super::arrange::{Ranked, fitting};
+use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, line, list, pick};
+use crate::col;
+use crate::collect::conntrack_flow::expect::ConntrackExpectRow;
+use crate::collect::ipset::IpsetRow;
+use crate::collect::netfilter::rows::{CtTimeoutRow, NfLogRow, NfacctRow, NflogRow, NfqueueRow, SynproxyRow};
+use crate::model::{Demand, Level, Row, Table};
+use crate::store::rate::View;
+
+/// Queues of packets to programs.
+pub(super) const QUEUES: PanelDef = panel::<NfqueueRow>("queues", "Packet queues");
+/// Sets of `ipset`.
+pub(super) const SETS: PanelDef = panel::<IpsetRow>("ip-sets", "IP sets");
+/// The proxy for SYN packets.
+pub(super) const SYNPROXY: PanelDef = panel::<SynproxyRow>("synproxy", "SYN proxy");
+/// Logs of packets to programs.
+pub(super) const LOGS: PanelDef = panel::<NflogRow>("packet-logs", "Packet logs");
+/// Counters of `nfacct`.
+pub(super) const ACCOUNTS: PanelDef = panel::<NfacctRow>("accounts", "Counters of nfacct");
+/// Connections that a helper has announced.
+pub(super) const EXPECTED: PanelDef = panel::<ConntrackExpectRow>("expected", "Expected connections");
+/// Policies for timeouts.
+pub(super) const TIMEOUTS: PanelDef = panel::<CtTimeoutRow>("timeouts", "Timeout policies");
+/// Who logs what.
+pub(super) const LOGGERS: PanelDef = panel::<NfLogRow>("log-backends", "Log backends");
+
+/// What of all that has no rows; the view asks for it.
+pub(super) const OTHERS: PanelDef =
+    PanelDef { name: "others", title: "Without rows", key: None, demands: Vec::new, build: others };
+
+/// One of the parts.
+struct Part {
+    panel: &'static PanelDef,
+    table: &'static Table,
+    /// Columns where room is short; none is those that the table has anyway.
+    columns: &'static [Ranked],
+    /// What is said where there is no row and nothing wrong.
+    none: &'static str,
+}
+
+/// The parts, those first at which somebody has to look first.
+static PARTS: &[Part] = &[
+    Part {
+        panel: &QUEUES,
+        table: NfqueueRow::TABLE,
+        columns: &[
+            (col!(NfqueueRow, queue), 6, 0),
+            (col!(NfqueueRow, process), 16, 0),
+            (col!(NfqueueRow, pid), 7, 4),
+            (col!(NfqueueRow, waiting), 8, 0),
+            (col!(NfqueueRow, packets), 10, 1),
+            (col!(NfqueueRow, dropped), 10, 0),
+            (col!(NfqueueRow, user_dropped), 12, 0),
+            (col!(NfqueueRow, copy_mode), 7, 3),
+        ],
+        none: "no program takes packets from a queue",
+    },
+    Part {
+        panel: &SETS,
+        table: IpsetRow::TABLE,
+        columns: &[
+            (col!(IpsetRow, set), 17, 0),
+            (col!(IpsetRow, kind), 14, 2),
+            (col!(IpsetRow, elements), 9, 0),
+            (col!(IpsetRow, size), 6, 1),
+            (col!(IpsetRow, fill), 7, 0),
+            (col!(IpsetRow, timeout), 8, 3),
+            (col!(IpsetRow, references), 6, 4),
+            (col!(IpsetRow, memory), 7, 5),
+            (col!(IpsetRow, extensions), 12, 6),
+        ],
+        none: "there is no set",
+    },
+    Part { panel: &SYNPROXY, table: SynproxyRow::TABLE, columns: &[], none: "no SYN packet is answered for a server" },
+    Part { panel: &LOGS, table: NflogRow::TABLE, columns: &[], none: "no program is sent packets that are logged" },
+    Part { panel: &ACCOUNTS, table: NfacctRow::TABLE, columns: &[], none: "there is no counter" },
+    Part {
+        panel: &EXPECTED,
+        table: ConntrackExpectRow::TABLE,
+        columns: &[],
+        none: "no helper has announced a connection",
+    },
+    Part { panel: &TIMEOUTS, table: CtTimeoutRow::TABLE, columns: &[], none: "there is no policy" },
+    Part { panel: &LOGGERS, table: NfLogRow::TABLE, columns: &[], none: "nobody could log a packet" },
+];
+
+const fn panel<R: Row>(name: &'static str, title: &'static str) -> PanelDef {
+    PanelDef { name, title, key: None, demands: || vec![Demand::table(&R::TABLE.name)], build: build::<R> }
+}
+
+/// What the arrangement depends on: a part has a panel while it has rows.
+pub(super) fn demands() -> Vec<Demand> {
+    PARTS.iter().map(|part| Demand::table(&part.table.name)).collect()
+}
+
+/// Names of the panels of parts that have rows, and how many parts have none.
+pub(super) fn used(cx: &Cx<'_>) -> (Vec<&'static str>, usize) {
+    let used: Vec<&'static str> = PARTS.iter().filter(|part| is_used(cx, part)).map(|part| part.panel.name).collect();
+    let rest = PARTS.len() - used.len();
+    (used, rest)
+}
+
+fn is_used(cx: &Cx<'_>, part: &Part) -> bool {
+    let now = cx.snapshot.get(&part.table.name).and_then(|known| known.now.as_ref());
+    now.is_some_and(|now| !now.rows.is_empty())
+}
+
+fn build<R: Row>(cx: &Cx<'_>, space: Space) -> Block {
+    let part = PARTS.iter().find(|part| part.table.name == R::TABLE.name);
+    let spec = part.map(|part| TableSpec {
+        columns: fitting(part.columns, space.width),
+        none: part.none,
+        ..TableSpec::of(&R::TABLE.name)
+    });
+    Block {
+        title: part.map_or(R::TABLE.title(), |part| part.panel.title).into(),
+        note: Line::new(),
+        hidden: 0,
+        scrolled: 0,
+        stale: pick::stale(cx, R::TABLE),
+        body: Body::Table(spec.unwrap_or_else(|| TableSpec::of(&R::TABLE.name))),
+    }
+}
+
+/// Cells of the names of parts.
+const NAME: u16 = 21;
+
+/// A line for each part without rows: its name, and why.
+fn others(cx: &Cx<'_>, space: Space) -> Block {
+    let one = |part: &Part| {
+        let mut out = vec![line::left(part.panel.title, Role::Label, NAME)];
+        if let Body::Empty { level, why } = pick::why(cx, part.table, part.none) {
+            let role = if level == Level::Ok { Role::Muted } else { Role::Level(level) };
+            out.push(line::text(why, role));
+        }
+        out
+    };
+    let lines: Vec<Line> = PARTS.iter().filter(|part| !is_used(cx, part)).map(one).collect();
+    let note = vec![line::text(lines.len().to_string(), Role::Muted)];
+    list::lines(lines, space).block(OTHERS.title, note, None)
+}
+
+/// How what a queue has dropped is written while it drops.
+pub(super) fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
+    let dropping = [col!(NfqueueRow, dropped), col!(NfqueueRow, user_dropped)].contains(&column)
+        && view.cell(row, column).number().is_some_and(|rate| rate > 0.0);
+    dropping.then_some(Role::Level(Level::Warning))
+}
