@@ -139,6 +139,9 @@ fn over_grpc(agent: &Agent, tables: &[String], pid: u32) -> Read {
         match table.as_str() {
             process if process.starts_with("process_") => drop(show.args(["--where", &format!("pid == {pid}")])),
             "ipset_element" => drop(show.args(["--where", "set == \"any\""])),
+            "nft_element" => {
+                show.args(["--where", "family == \"ip\" && table == \"any\" && set == \"any\""]);
+            }
             "conntrack_group" => drop(show.args(["--where", "by == \"source\""])),
             _ => {}
         }

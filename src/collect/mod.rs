@@ -345,6 +345,7 @@ collectors! {
     conntrack,
     conntrack_flow,
     nftables,
+    nft_element,
     ruleset_change,
     xtables_rule,
     netfilter,

@@ -4,11 +4,13 @@
 //! counters of its rules and objects are read, and nothing else. Elements of named sets are not read here: there may be a
 //! hundred thousand.
 
-pub(super) mod rows;
+pub(super) mod names;
+mod rows;
 
 use std::collections::HashMap;
 
-use self::rows::{Here, Host, Words, chain_row, flowtable_row, rule_row, set_row, table_row};
+use self::names::{Here, Host};
+use self::rows::{Words, chain_row, flowtable_row, rule_row, set_row, table_row};
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::Text;
 use crate::source::Error;
@@ -68,7 +70,7 @@ table! {
         Gauge(None) chains: u64,
         /// Rules that it has.
         Gauge(None) rules: u64,
-        /// Sets and maps with a name.
+        /// Sets, maps and meters with a name.
         Gauge(None) sets: u64,
     }
 }
@@ -147,7 +149,7 @@ table! {
 }
 
 table! {
-    /// One set or map with a name.
+    /// One set, map or meter with a name.
     ///
     /// Source: nfnetlink `NFT_MSG_GETSET`, `include/uapi/linux/netfilter/nf_tables.h`.
     pub struct NftSetRow = "nft_set" { title: Some("Filter sets") } {
@@ -158,7 +160,7 @@ table! {
         /// Table that it is in.
         Id(None) table: Text,
         /// Name of the set.
-        Id(None) name: Text { label: true },
+        Id(None) set: Text { label: true },
         /// Number that the kernel knows it by.
         Gauge(None) handle: u64 { wide: true },
         /// What its keys are.
@@ -385,7 +387,7 @@ impl Found {
         for (index, (rule, words)) in ruleset.rules.iter().zip(&known.rules).enumerate() {
             self.rules.push(rule_row(netns, rule, words, known.counts.get(index).copied()));
         }
-        let mut sets: Vec<_> = ruleset.names.sets().collect();
+        let mut sets: Vec<_> = ruleset.names.sets_and_meters().collect();
         sets.sort_by_key(|set| set.handle);
         self.sets.extend(sets.into_iter().map(|set| set_row(netns, set)));
         self.flowtables.extend(ruleset.flowtables.iter().map(|table| flowtable_row(netns, table)));
@@ -442,7 +444,7 @@ impl Filter {
 
     fn read_all(&mut self) -> Result<(), Error> {
         let ruleset = read::ruleset(&mut self.socket)?;
-        let names = Here::read(&mut self.links, &mut self.socket)?;
+        let names = Here::new(&mut self.links, Some(&mut self.socket));
         let mut positions: HashMap<(Family, &[u8], &[u8]), u64> = HashMap::new();
         let rules = ruleset.rules.iter().map(|rule| {
             let position = positions.entry((rule.family, &rule.table, &rule.chain)).or_default();

@@ -352,10 +352,10 @@ fn used_sets(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Vec<Line> {
         same(col!(NftRuleRow, netns), col!(NftSetRow, netns))
             && same(col!(NftRuleRow, family), col!(NftSetRow, family))
             && same(col!(NftRuleRow, table), col!(NftSetRow, table))
-            && words(&sets, *set, col!(NftSetRow, name)).is_some_and(|name| names.contains(&name))
+            && words(&sets, *set, col!(NftSetRow, set)).is_some_and(|name| names.contains(&name))
     };
     let one = |set: usize| {
-        let name = words(&sets, set, col!(NftSetRow, name)).unwrap_or_default().to_owned();
+        let name = words(&sets, set, col!(NftSetRow, set)).unwrap_or_default().to_owned();
         let mut out = vec![line::text(format!("set {name} "), Role::Label)];
         out.push(number::number(cx, &sets, set, col!(NftSetRow, elements)).text());
         if !sets.cell(set, col!(NftSetRow, size)).is_missing() {

@@ -91,9 +91,14 @@ impl<S: Ord + Copy, T> Largest<S, T> {
         Self { most, kept: Vec::new(), floor: None }
     }
 
+    /// Whether one with this score has any.
+    pub fn has_room(&self, score: S) -> bool {
+        self.floor.is_none_or(|floor| score >= floor)
+    }
+
     /// Takes one more if there is room.
     pub fn offer(&mut self, score: S, item: T) {
-        if self.floor.is_some_and(|floor| score < floor) {
+        if !self.has_room(score) {
             return;
         }
         self.kept.push((score, item));

@@ -70,14 +70,27 @@ fn required(table: &Table) -> impl Iterator<Item = &str> {
     table.columns.iter().filter(|column| column.attrs.required).map(|column| &*column.name)
 }
 
-/// On-demand tables whose required Ids are Ids of `table`: they say more about one of its rows.
+/// On-demand tables of the same family of names whose required Ids are Ids of `table`: they say more about one of its rows.
 fn about(app: &App, table: &Table) -> Vec<&'static Table> {
+    // a set of nf_tables is none of ipset's
+    fn family(table: &Table) -> Option<&str> {
+        table.name.split('_').next()
+    }
     let fits = |other: &Table| {
         let mut names = required(other).peekable();
         names.peek().is_some()
+            && family(other) == family(table)
             && names.all(|name| table.ids().any(|id| table.columns.get(id).is_some_and(|c| c.name == name)))
     };
     app.host.schema().iter().copied().filter(|other| fits(other)).collect()
+}
+
+/// Places of the Ids of `table` that rows of `other` have, too, in both.
+fn shared<'a>(table: &'a Table, other: &'a Table) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let name = |table: &'a Table, at: usize| table.columns.get(at).map(|column| &column.name);
+    table
+        .ids()
+        .filter_map(move |here| Some((here, other.ids().find(|there| name(other, *there) == name(table, here))?)))
 }
 
 /// How many sections the rows of a table have.
@@ -101,7 +114,13 @@ pub(super) fn demand(app: &App, table: &str, key: &Key, section: usize) -> Optio
     let about = about(app, view.table());
     let wanted = about.get(at)?;
     let ids = values(&mut required(wanted).filter_map(|name| view.table().position(name)));
-    Some(Demand { ids, ..Demand::table(&wanted.name) })
+    let only = shared(view.table(), wanted)
+        .filter(|(_, there)| wanted.columns.get(*there).is_some_and(|column| !column.attrs.required))
+        .filter_map(|(here, there)| {
+            let name = wanted.columns.get(there)?.name.to_string();
+            Some((name, vec![view.cell(row, here).to_value()]))
+        });
+    Some(Demand { ids, only: only.collect(), ..Demand::table(&wanted.name) })
 }
 
 /// Draws a section of a row's details.
@@ -174,10 +193,7 @@ fn tabs(about: &[&'static Table], section: usize) -> Line {
 fn more(app: &App, view: &View, row: usize, other: &'static Table, room: usize) -> Vec<Line> {
     let rows = app.cache.get(&other.name).map(|rows| {
         let same = |one: &usize| {
-            required(other).all(|name| {
-                let (here, there) = (view.table().position(name), other.position(name));
-                here.zip(there).is_some_and(|(here, there)| view.cell(row, here) == rows.cell(*one, there))
-            })
+            shared(view.table(), other).all(|(here, there)| view.cell(row, here) == rows.cell(*one, there))
         };
         // what came for another row is not about this one
         let own: Vec<usize> = (0..rows.len()).filter(same).take(ROWS).collect();

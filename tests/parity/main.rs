@@ -13,6 +13,7 @@ mod ipset;
 mod memory;
 mod netfilter;
 mod network;
+mod nft_element;
 mod nftables;
 mod process;
 mod rates;

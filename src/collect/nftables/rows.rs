@@ -1,19 +1,13 @@
 //! How do rules, chains and sets become rows?
 
-use std::collections::HashMap;
-
+use super::names::Here;
 use super::{NftChainRow, NftFamily, NftFlowtableRow, NftRuleRow, NftSetRow, NftTableRow};
 use crate::model::Text;
-use crate::source::Error;
-use crate::source::netlink::route::{self, LinkNews};
-use crate::source::netlink::{Part, Socket};
 use crate::source::nftables::decode::Counted;
 use crate::source::nftables::instruction::{GOTO, Instruction, JUMP, NatKind};
 use crate::source::nftables::text::kind;
-use crate::source::nftables::text::{Names, Scene, declaration};
+use crate::source::nftables::text::{Scene, declaration};
 use crate::source::nftables::{self as nft, Chain, MapsTo, Rule, Ruleset};
-use crate::source::xtables::Sets;
-use crate::source::xtables::names::SetNames;
 
 /// What people read of a rule.
 pub(super) struct Words {
@@ -24,80 +18,6 @@ pub(super) struct Words {
     verdict: Option<Text>,
     comment: Option<Text>,
     text: Text,
-}
-
-/// Names of this host that are the same in all its network namespaces.
-pub(in crate::collect) struct Host;
-
-/// Names of one network namespace.
-pub(super) struct Here<'a> {
-    links: HashMap<u32, String>,
-    sets: SetNames<'a>,
-}
-
-impl<'a> Here<'a> {
-    /// Reads the names of interfaces; those of sets are asked for over `netfilter` when a rule needs one.
-    pub(super) fn read(links: &mut Socket, netfilter: &'a mut Socket) -> Result<Self, Error> {
-        Ok(Self { links: interfaces(links)?, sets: SetNames::new(netfilter) })
-    }
-}
-
-/// Reads the names of the interfaces of a namespace.
-pub(in crate::collect) fn interfaces(links: &mut Socket) -> Result<HashMap<u32, String>, Error> {
-    let mut names = HashMap::new();
-    links.dump(&route::links(), |part| {
-        match part {
-            Part::Start => names.clear(),
-            Part::Message(message) => {
-                if let Some(LinkNews::Is(link)) = route::link_news(message)? {
-                    names.insert(link.index.0, link.name.to_string());
-                }
-            }
-        }
-        Ok(())
-    })?;
-    Ok(names)
-}
-
-impl Sets for Host {
-    fn set(&self, _: u16) -> Option<String> {
-        None
-    }
-}
-
-impl Names for Host {
-    fn interface(&self, _: u32) -> Option<String> {
-        None
-    }
-
-    fn cgroup(&self, _: u64) -> Option<String> {
-        None
-    }
-
-    fn utc_offset(&self, at: Option<i64>) -> i64 {
-        let at = at.and_then(|at| jiff::Timestamp::from_second(at).ok()).unwrap_or_else(jiff::Timestamp::now);
-        i64::from(jiff::tz::TimeZone::system().to_offset(at).seconds())
-    }
-}
-
-impl Sets for Here<'_> {
-    fn set(&self, index: u16) -> Option<String> {
-        self.sets.set(index)
-    }
-}
-
-impl Names for Here<'_> {
-    fn interface(&self, index: u32) -> Option<String> {
-        self.links.get(&index).cloned()
-    }
-
-    fn cgroup(&self, id: u64) -> Option<String> {
-        Host.cgroup(id)
-    }
-
-    fn utc_offset(&self, at: Option<i64>) -> i64 {
-        Host.utc_offset(at)
-    }
 }
 
 impl Words {
@@ -155,7 +75,7 @@ pub(super) fn table_row(netns: &Text, table: &nft::Table, ruleset: &Ruleset, rul
         owner: table.owner,
         chains: chains().count() as u64,
         rules: chains().map(|(_, rules)| rules).sum(),
-        sets: ruleset.names.sets().filter(|set| of(set.family, &set.table)).count() as u64,
+        sets: ruleset.names.sets_and_meters().filter(|set| of(set.family, &set.table)).count() as u64,
     }
 }
 
@@ -212,7 +132,7 @@ pub(super) fn set_row(netns: &Text, set: &nft::Set) -> NftSetRow {
         netns: netns.clone(),
         family: set.family.into(),
         table: Text::new(&set.table),
-        name: Text::new(&set.name),
+        set: Text::new(&set.name),
         handle: set.handle,
         key: kinds(&set.key),
         data: match &set.data {

@@ -3,8 +3,6 @@
 //! One thread sleeps on the notifications of all network namespaces that are read. It is woken by them, by a tick that asks
 //! for other namespaces, and at the end.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +12,7 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use super::log::{self, Log};
-use crate::collect::nftables::rows::{Host, interfaces};
+use crate::collect::nftables::names::Here;
 use crate::model::{Text, lock};
 use crate::source::Error;
 use crate::source::file::Roots;
@@ -22,10 +20,7 @@ use crate::source::netlink::{Changing, Drained, Family, Socket};
 use crate::source::netns::{self, Census, Rooms, Troubles};
 use crate::source::nftables::follow::Follower;
 use crate::source::nftables::read;
-use crate::source::nftables::text::Names;
 use crate::source::user::Users;
-use crate::source::xtables::Sets;
-use crate::source::xtables::names::SetNames;
 
 /// `NFNLGRP_NFTABLES`
 const GROUP: u32 = 7;
@@ -199,7 +194,7 @@ impl Reader {
         });
         match read {
             Ok((ruleset, objects)) => {
-                let host = Lazy::new(&mut post.links, &mut post.asks);
+                let host = Here::new(&mut post.links, Some(&mut post.asks));
                 post.follower.begin(ruleset, &objects, &host);
             }
             Err(error) if Changing::is_cause_of(&error) => self.again = true,
@@ -211,7 +206,7 @@ impl Reader {
     /// Logs all changes that wait; says why if some were lost.
     fn drain(&mut self, netns: &Text, post: &mut Post) -> Result<Option<&'static str>, Error> {
         let Post { news, asks, links, follower, .. } = post;
-        let host = Lazy::new(links, asks);
+        let host = Here::new(links, Some(asks));
         let (roots, users, shared) = (&self.roots, &mut self.users, &self.shared);
         let drained = news.drain(|message| {
             if let Some(commit) = follower.read(message, &host)? {
@@ -228,44 +223,6 @@ impl Reader {
             }
             Err(error) => Err(error),
         }
-    }
-}
-
-/// Names of a namespace, read when the first one is needed.
-struct Lazy<'a> {
-    links: RefCell<&'a mut Socket>,
-    here: RefCell<Option<HashMap<u32, String>>>,
-    sets: SetNames<'a>,
-}
-
-impl<'a> Lazy<'a> {
-    fn new(links: &'a mut Socket, netfilter: &'a mut Socket) -> Self {
-        Self { links: RefCell::new(links), here: RefCell::new(None), sets: SetNames::new(netfilter) }
-    }
-}
-
-impl Sets for Lazy<'_> {
-    fn set(&self, index: u16) -> Option<String> {
-        self.sets.set(index)
-    }
-}
-
-impl Names for Lazy<'_> {
-    fn interface(&self, index: u32) -> Option<String> {
-        let mut here = self.here.borrow_mut();
-        let here = match &mut *here {
-            Some(here) => here,
-            none => none.insert(interfaces(&mut self.links.borrow_mut()).ok()?),
-        };
-        here.get(&index).cloned()
-    }
-
-    fn cgroup(&self, id: u64) -> Option<String> {
-        Host.cgroup(id)
-    }
-
-    fn utc_offset(&self, at: Option<i64>) -> i64 {
-        Host.utc_offset(at)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod follow;
 pub mod instruction;
 mod message;
+mod ranges;
 pub mod read;
 pub mod text;
 mod userdata;
@@ -51,6 +52,11 @@ impl Names {
     pub fn sets(&self) -> impl Iterator<Item = &Set> {
         self.sets.values().filter(|set| !set.is_anonymous())
     }
+
+    /// Those, and meters, which have the name that their rule gives them.
+    pub fn sets_and_meters(&self) -> impl Iterator<Item = &Set> {
+        self.sets.values().filter(|set| !set.is_anonymous() || set.is_meter())
+    }
 }
 
 impl Family {
@@ -65,6 +71,12 @@ impl Family {
             10 => Self::Ip6,
             other => Self::Other(other),
         }
+    }
+
+    /// The one with this word.
+    pub fn named(word: &str) -> Option<Self> {
+        let known = [Self::Ip, Self::Ip6, Self::Inet, Self::Arp, Self::Bridge, Self::Netdev];
+        known.into_iter().find(|family| family.name() == word)
     }
 
     /// The word for it.
@@ -235,6 +247,11 @@ impl Set {
     /// Whether its elements are ranges.
     pub fn has_ranges(&self) -> bool {
         self.flags & Self::INTERVAL != 0
+    }
+
+    /// Whether an element says only where a range begins, or where it ends.
+    pub fn has_ends(&self) -> bool {
+        self.has_ranges() && self.key.len() == 1
     }
 
     /// Whether it leads to verdicts.

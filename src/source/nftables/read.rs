@@ -1,7 +1,10 @@
 //! How is a ruleset read?
 
+use std::time::Duration;
+
 use super::decode::{Counted, counted};
 use super::message::{chain, element, flowtable, object, rule, set, table};
+use super::ranges::Ranges;
 use super::{Chain, Element, Family, Names, Object, Ruleset, Set};
 use crate::source::Error;
 use crate::source::netlink::attr::{Malformed, attributes, push};
@@ -9,7 +12,7 @@ use crate::source::netlink::nfnetlink::{Header, Subsystem};
 use crate::source::netlink::{Changing, Message, Part, Patience, Request, Socket};
 
 /// How often a dump is started anew when the ruleset is changed meanwhile.
-const PATIENCE: Patience = Patience { attempts: 3, time: std::time::Duration::from_secs(5) };
+const PATIENCE: Patience = Patience { attempts: 3, time: Duration::from_secs(5) };
 
 /// `NFT_MSG_*`
 mod kind {
@@ -76,24 +79,83 @@ fn list<T>(
     Ok(found)
 }
 
-/// Elements of a set.
+/// A set or map, without its elements.
 ///
 /// # Errors
-/// As [`Socket::dump`].
-pub fn elements(socket: &mut Socket, set: &Set, most: usize) -> Result<Vec<Element>, Error> {
-    let mut request = request(kind::GET_ELEMENT, set.family.number(), "set elements");
-    for (kind, name) in [(1, &set.table), (2, &set.name)] {
-        let mut name = name.clone();
-        name.push(0);
-        push(&mut request.body, kind, &name);
-    }
+/// As [`Socket::ask`]; absent when there is none.
+pub fn set_of(socket: &mut Socket, family: Family, table: &str, name: &str) -> Result<Set, Error> {
+    let mut found = None;
+    socket.ask(&named(kind::GET_SET, "set", family, table.as_bytes(), name.as_bytes()), |message| {
+        let (family, bytes) = body(message)?;
+        found = Some(set(family, bytes)?);
+        Ok(())
+    })?;
+    found.ok_or_else(|| Error::malformed("nfnetlink set", "there is no answer"))
+}
+
+/// A question about something in a table that has a name.
+fn named(number: u8, what: &'static str, family: Family, table: &[u8], name: &[u8]) -> Request {
+    let mut request = request(number, family.number(), what);
+    push(&mut request.body, 1, &[table, b"\0"].concat());
+    push(&mut request.body, 2, &[name, b"\0"].concat());
+    request
+}
+
+/// The first elements of a set.
+fn elements(socket: &mut Socket, set: &Set, most: usize) -> Result<Vec<Element>, Error> {
     let mut found = Vec::new();
+    dump_elements(socket, set, |one| {
+        match one {
+            None => found.clear(),
+            Some(bytes) if found.len() < most => found.push(element(bytes)?),
+            Some(_) => {}
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Gives every element of a set to `visit`, with the first key behind its range where the set tells ranges by their ends;
+/// `None` means start over.
+///
+/// # Errors
+/// As [`Socket::dump_within`]; absent when there is no such set.
+pub fn each_element(
+    socket: &mut Socket,
+    set: &Set,
+    mut visit: impl FnMut(Option<(Element, Option<&[u8]>)>),
+) -> Result<(), Error> {
+    let mut ranges = Ranges::default();
+    dump_elements(socket, set, |one| {
+        let Some(bytes) = one else {
+            ranges = Ranges::default();
+            visit(None);
+            return Ok(());
+        };
+        let element = element(bytes)?;
+        if set.has_ends() && !element.is_catchall() {
+            ranges.push(element, |element, beyond| visit(Some((element, beyond))));
+        } else {
+            visit(Some((element, None)));
+        }
+        Ok(())
+    })?;
+    ranges.finish(|element, beyond| visit(Some((element, beyond))));
+    Ok(())
+}
+
+/// Gives the attributes of every element of a set to `visit`; `None` means start over.
+fn dump_elements(
+    socket: &mut Socket,
+    set: &Set,
+    mut visit: impl FnMut(Option<&[u8]>) -> Result<(), Malformed>,
+) -> Result<(), Error> {
+    // for every message the kernel goes past all elements before it, which for a hundred thousand ranges takes seconds
+    const PATIENCE: Patience = Patience { attempts: 3, time: Duration::from_mins(1) };
+    let request = named(kind::GET_ELEMENT, "set elements", set.family, &set.table, &set.name);
     socket.dump_within(PATIENCE, &request, |part| {
         let message = match part {
-            Part::Start => {
-                found.clear();
-                return Ok(());
-            }
+            Part::Start => return visit(None),
             Part::Message(message) => message,
         };
         for attribute in attributes(body(message)?.1) {
@@ -102,14 +164,11 @@ pub fn elements(socket: &mut Socket, set: &Set, most: usize) -> Result<Vec<Eleme
                 continue;
             }
             for one in attributes(attribute.bytes) {
-                if found.len() < most {
-                    found.push(element(one?.bytes)?);
-                }
+                visit(Some(one?.bytes))?;
             }
         }
         Ok(())
-    })?;
-    Ok(found)
+    })
 }
 
 /// Named objects with what they have seen.

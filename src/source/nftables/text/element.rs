@@ -4,12 +4,13 @@ use super::kind::{Kind, Order, Part, Value, duration, padded};
 use super::settle::as_prefix;
 use super::term::{Node, Term};
 use super::{Scene, lift};
-use crate::source::nftables::instruction::Data;
+use crate::source::nftables::instruction::{Data, Instruction};
+use crate::source::nftables::ranges::Ranges;
 use crate::source::nftables::{Element, MapsTo, Set};
 
 /// Writes the elements of a set in the order of their keys. Keys are to be shifted to the right by so many bits.
 pub(super) fn write(out: &mut String, set: &Set, shift: u32, scene: &Scene<'_>) {
-    let listed = if set.has_ranges() && set.key.len() == 1 {
+    let listed = if set.has_ends() {
         intervals(set)
     } else {
         let elements = set.elements.iter().filter(|element| !element.is_catchall());
@@ -37,6 +38,37 @@ pub(super) fn write(out: &mut String, set: &Set, shift: u32, scene: &Scene<'_>) 
     out.push_str(" }");
 }
 
+/// An element in parts.
+pub struct ElementText {
+    /// Its key.
+    pub key: String,
+    /// What that leads to.
+    pub data: Option<String>,
+    /// What it counts and limits, but for packets and bytes.
+    pub state: Option<String>,
+}
+
+/// Writes the parts of an element; `beyond` is the first key behind its range, where its set tells ranges by their ends.
+pub(super) fn parts(set: &Set, element: &Element, beyond: Option<&[u8]>, scene: &Scene<'_>) -> ElementText {
+    let mut text = ElementText { key: String::new(), data: None, state: None };
+    match set.key.as_slice() {
+        _ if element.is_catchall() => text.key.push('*'),
+        [part] if set.has_ends() => flagged(range(*part, element, beyond)).write(&mut text.key, scene),
+        _ => flagged(key(set, element)).write(&mut text.key, scene),
+    }
+    if set.data != MapsTo::Nothing {
+        leads_to(text.data.insert(String::new()), set, element, scene);
+    }
+    for instruction in element.with.iter().filter(|one| !matches!(one, Instruction::Counter { .. })) {
+        let state = text.state.get_or_insert_default();
+        if !state.is_empty() {
+            state.push(' ');
+        }
+        state.push_str(&scene.program(std::slice::from_ref(instruction), true));
+    }
+    text
+}
+
 /// What stands behind a key.
 fn rest(out: &mut String, set: &Set, element: &Element, scene: &Scene<'_>) {
     for instruction in &element.with {
@@ -54,10 +86,14 @@ fn rest(out: &mut String, set: &Set, element: &Element, scene: &Scene<'_>) {
         out.push_str(&String::from_utf8_lossy(comment));
         out.push('"');
     }
-    if set.data == MapsTo::Nothing {
-        return;
+    if set.data != MapsTo::Nothing {
+        out.push_str(" : ");
+        leads_to(out, set, element, scene);
     }
-    out.push_str(" : ");
+}
+
+/// What the key of a map leads to.
+fn leads_to(out: &mut String, set: &Set, element: &Element, scene: &Scene<'_>) {
     match (&element.data, &element.object) {
         (Some(Data::Verdict(verdict)), _) => {
             let _ = super::statement::write_verdict(out, verdict, scene);
@@ -192,29 +228,27 @@ fn interval(from: Term, to: Term) -> Term {
     if prefixes { as_prefix(range) } else { range }
 }
 
+/// The keys from an element on to the last one before `beyond`.
+fn range(part: Part, element: &Element, beyond: Option<&[u8]>) -> Term {
+    let order = if part.kind.is_text() { Order::Host } else { Order::Network };
+    let low = Value::new(&element.key).unwrap_or(Value { raw: 0, bits: 0 });
+    let beyond = beyond.and_then(Value::new);
+    let last = beyond.map_or(Value::ones(low.bits), |beyond| beyond.raw.wrapping_sub(1).max(low.raw));
+    let term = |raw| Term::new(Node::Value(Value { raw, bits: low.bits }), part.kind, order, low.bits);
+    interval(term(low.raw), term(last))
+}
+
 /// The ranges of a set of one part: each element begins one or ends one.
 fn intervals(set: &Set) -> Vec<(Term, &Element)> {
     let Some(part) = set.key.first() else { return Vec::new() };
     let mut sorted: Vec<_> = set.elements.iter().filter(|element| !element.is_catchall()).collect();
     // an end stands before a beginning at the same place
     sorted.sort_by(|a, b| a.key.cmp(&b.key).then(b.ends_range().cmp(&a.ends_range())));
-    let order = if part.kind.is_text() { Order::Host } else { Order::Network };
-    let term = |raw: u128, bits: u32| Term::new(Node::Value(Value { raw, bits }), part.kind, order, bits);
-    let mut ranges = Vec::new();
-    let mut begun: Option<(Value, &Element)> = None;
+    let (mut ranges, mut found) = (Ranges::default(), Vec::new());
+    let mut visit = |element, beyond: Option<&[u8]>| found.push((range(*part, element, beyond), element));
     for element in sorted {
-        let Some(at) = Value::new(&element.key) else { continue };
-        if let Some((low, owner)) = begun.take() {
-            // a beginning without an end before it ends the one before
-            let high = at.raw.wrapping_sub(1);
-            ranges.push((interval(term(low.raw, low.bits), term(high.max(low.raw), low.bits)), owner));
-        }
-        if !element.ends_range() {
-            begun = Some((at, element));
-        }
+        ranges.push(element, &mut visit);
     }
-    if let Some((low, owner)) = begun {
-        ranges.push((interval(term(low.raw, low.bits), term(Value::ones(low.bits), low.bits)), owner));
-    }
-    ranges
+    ranges.finish(&mut visit);
+    found
 }

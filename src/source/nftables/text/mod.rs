@@ -17,9 +17,10 @@ mod settle;
 mod statement;
 mod term;
 
+pub use self::element::ElementText;
 pub use self::statement::object;
 use super::instruction::Instruction;
-use super::{Family, Rule, Set};
+use super::{Element, Family, Rule, Set};
 use crate::source::xtables::Sets;
 
 /// Chains without a name inside one another.
@@ -84,6 +85,11 @@ impl<'a> Scene<'a> {
         let mut text = String::new();
         element::write(&mut text, set, 0, self);
         text
+    }
+
+    /// One element of a set; `beyond` is the first key behind its range, where the set tells ranges by their ends.
+    pub fn element(&self, set: &Set, element: &Element, beyond: Option<&[u8]>) -> ElementText {
+        element::parts(set, element, beyond, self)
     }
 
     fn commented(&self, rule: &Rule, state: bool) -> String {
