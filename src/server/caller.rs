@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use serde::{Deserialize, Serialize};
 
+use super::rest;
 use super::sampled::Sampled;
 use crate::model::{Snapshot, Text};
 use crate::wire::redact;
@@ -203,12 +204,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 impl Refusal {
-    /// What a person reads.
-    pub(super) fn message(self) -> &'static str {
+    /// What is wrong, and what to do.
+    fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Unknown => "who are you? send a token: `Authorization: Bearer TOKEN`",
-            Self::Denied(why) => why,
-            Self::Late => "too many wrong tokens; wait",
+            Self::Unknown => ("it is not known who asks", "send a token: `Authorization: Bearer TOKEN`"),
+            Self::Denied(why) => (why, ""),
+            Self::Late => ("too many wrong tokens", "wait"),
         }
     }
 
@@ -219,10 +220,12 @@ impl Refusal {
 
     /// As an answer of gRPC.
     pub(super) fn status(self) -> tonic::Status {
+        let (error, hint) = self.words();
+        let both = || format!("{error}; {hint}");
         match self {
-            Self::Unknown => tonic::Status::unauthenticated(self.message()),
+            Self::Unknown => tonic::Status::unauthenticated(both()),
             Self::Denied(why) => tonic::Status::permission_denied(why),
-            Self::Late => tonic::Status::resource_exhausted(self.message()),
+            Self::Late => tonic::Status::resource_exhausted(both()),
         }
     }
 }
@@ -234,7 +237,8 @@ impl IntoResponse for Refusal {
             Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Late => StatusCode::TOO_MANY_REQUESTS,
         };
-        let mut response = (status, format!("{}\n", self.message())).into_response();
+        let (error, hint) = self.words();
+        let mut response = rest::refused(status, error, hint);
         if self == Self::Unknown {
             let asks = axum::http::HeaderValue::from_static("Bearer");
             response.headers_mut().insert(axum::http::header::WWW_AUTHENTICATE, asks);
@@ -281,11 +285,12 @@ impl Guarded {
                 Err(()) => tonic::Status::unimplemented("no such method").into_http(),
                 Ok(Err(refusal)) => refusal.status().into_http(),
                 Ok(Ok(())) if request.method() != Method::POST => {
-                    let allow = [(axum::http::header::ALLOW, "POST")];
-                    (StatusCode::METHOD_NOT_ALLOWED, allow, "gRPC is asked with POST\n").into_response()
+                    let told = rest::refused(StatusCode::METHOD_NOT_ALLOWED, "gRPC is not asked like this", "use POST");
+                    ([(axum::http::header::ALLOW, "POST")], told).into_response()
                 }
                 Ok(Ok(())) if !is_grpc(request.headers()) => {
-                    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "what comes must be application/grpc\n").into_response()
+                    let hint = "send application/grpc";
+                    rest::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "what comes is not gRPC", hint)
                 }
                 Ok(Ok(())) => next.run(request).await,
             }
@@ -386,7 +391,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let routes = crate::server::front::routes_for_tests();
         let needs = routes.needs().to_vec();
-        let served = routes.served(crate::server::rest::unknown);
+        let served = routes.served(rest::unknown);
         let open = needs.iter().filter(|(_, need)| *need == Need::Nothing).map(|(path, _)| *path);
         assert_eq!(open.collect::<Vec<_>>(), ["/healthz", "/readyz"], "everything else takes a role");
         for (path, need) in needs {
