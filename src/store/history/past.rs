@@ -75,7 +75,8 @@ impl Past {
         let row = self.rows.get(&ask.key)?;
         let fine = row.fine.first();
         let border = fine.and_then(|seq| self.fine.begin(seq));
-        let oldest = row.coarse.first().and_then(|seq| self.coarse.at(seq)).into_iter().chain(border).min();
+        let minute = row.coarse.first().and_then(|seq| self.coarse.at(seq));
+        let oldest = minute.map(|start| row.measured(start)).into_iter().chain(border).min();
         let mut series = Series {
             points: Vec::new(),
             oldest: oldest.map(Mono),
@@ -103,7 +104,7 @@ impl Past {
     fn minutes(&self, row: &RowPast, column: usize, border: u64, points: &mut Vec<Point>) {
         for (seq, start) in self.coarse.since(row.coarse.first()) {
             // of a table that is sampled more seldom a point stands for more than a minute
-            let from = self.coarse.begin(seq).map_or(start, |from| (from + MINUTE).min(start));
+            let from = row.measured(self.coarse.begin(seq).map_or(start, |from| (from + MINUTE).min(start)));
             let time = (start + MINUTE).min(border);
             if from < time {
                 let [mean, least, most] = row.coarse.get(seq, self.columns.len(), column);
@@ -140,6 +141,7 @@ impl Past {
                 // of two rows with one key the first is remembered
                 if past.seen != now {
                     past.seen = now;
+                    past.since.get_or_insert(now);
                     past.put(seq, first, columns.iter().map(|(column, _)| value(view, row, *column)));
                 }
             });

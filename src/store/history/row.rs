@@ -21,6 +21,8 @@ pub(super) struct RowPast {
     /// What this minute has so far, by column.
     sums: Box<[Sum]>,
     pub(super) seen: u64,
+    /// When it was seen first.
+    pub(super) since: Option<u64>,
     /// Where the points begin that the memory bound has left, 0 if it took none.
     pub(super) cut: u64,
 }
@@ -58,7 +60,14 @@ impl Sum {
 
 impl RowPast {
     fn new(width: usize) -> Self {
-        Self { fine: Track::default(), coarse: Track::default(), sums: vec![Sum::NONE; width].into(), seen: 0, cut: 0 }
+        Self {
+            fine: Track::default(),
+            coarse: Track::default(),
+            sums: vec![Sum::NONE; width].into(),
+            seen: 0,
+            since: None,
+            cut: 0,
+        }
     }
 
     /// Adds point `seq` at full resolution.
@@ -79,6 +88,11 @@ impl RowPast {
         let (width, sums) = (self.sums.len(), &mut self.sums);
         let told = sums.iter_mut().map(|sum| std::mem::replace(sum, Sum::NONE).told());
         self.coarse.push(seq, first, width, told);
+    }
+
+    /// A time, or when the row was seen first: nothing of its first minute was measured before that.
+    pub(super) fn measured(&self, from: u64) -> u64 {
+        from.max(self.since.unwrap_or(from))
     }
 
     /// Values in all: a minute counts as one.

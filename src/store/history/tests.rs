@@ -67,6 +67,18 @@ fn ten_minutes_are_fine_and_what_is_older_is_a_mean_of_a_minute() {
 }
 
 #[test]
+fn the_past_of_a_row_begins_with_its_first_sample() {
+    let mut history = History::default();
+    // in the middle of a minute, which is remembered as such, too
+    for (samples, begin) in [(20..120, 20), (120..1200, 21)] {
+        shares(&mut history, samples.start, samples.map(f64::from));
+        let series = history.series(&share()).unwrap();
+        let begin = Some(Mono(begin * SECOND));
+        assert_eq!((series.oldest, series.points.first().map(|point| point.from)), (begin, begin));
+    }
+}
+
+#[test]
 fn a_row_that_was_away_has_a_gap_and_one_that_stays_away_is_forgotten() {
     let mut history = History::default();
     record(&mut history, &["a", "b"], 0, 3);
