@@ -176,7 +176,7 @@ fn adopted(describe: &proto::DescribeReply) -> Result<Arc<Schema>, Trouble> {
 /// The state that a trouble means.
 pub(super) fn link(kind: TroubleKind) -> Link {
     match kind {
-        TroubleKind::Unreachable => Link::Unreachable,
+        TroubleKind::Unreachable | TroubleKind::Unkept => Link::Unreachable,
         TroubleKind::Protected | TroubleKind::Uncertified => Link::Protected,
         TroubleKind::KeyChanged => Link::KeyChanged,
         TroubleKind::Version => Link::Version,

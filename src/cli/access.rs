@@ -9,6 +9,9 @@ use crate::client::{
     self, Access, Certificate, Fingerprint, KeyError, KnownHosts, RemoteHost, Secret, Target, TroubleKind,
 };
 
+/// What to do where keys cannot be remembered.
+const UNKEPT: &str = "XDG_STATE_HOME names the directory of what is remembered, ~/.local/state without it";
+
 /// What a client knows and has.
 pub(super) fn access(args: &Speak) -> Result<Access, Failure> {
     let known = Some(KnownHosts::at(super::token::own_state().join("known_hosts")));
@@ -46,7 +49,7 @@ pub(super) fn connect(
         (&connected, &access.known)
         && asked(target, *key)?
     {
-        known.remember(target, *key).map_err(|cause| Failure::usage(cause.to_string(), ""))?;
+        known.remember(target, *key).map_err(|cause| Failure::usage(cause.to_string(), UNKEPT))?;
         connected = RemoteHost::connect(target.clone(), access.clone(), on_change());
     }
     connected.map_err(|error| match &error {
@@ -69,6 +72,7 @@ pub(super) fn connect(
                     "`netglance token list` there tells which tokens are good".to_owned()
                 }
                 _ if *kind == TroubleKind::Version => "install the same version here as there".to_owned(),
+                _ if *kind == TroubleKind::Unkept => UNKEPT.to_owned(),
                 _ => "an agent is started there with `netglance serve`".to_owned(),
             };
             Failure::Exit { code: 3, message: error.to_string(), hint }

@@ -27,6 +27,9 @@ fn start(args: &args::Serve, named: Option<&Path>, log: &Log) -> Result<(), Fail
 /// What a person reads when the agent cannot start.
 fn refused(error: &server::Error) -> Failure {
     let (code, hint) = match error {
+        server::Error::Open(_, why) if !why.is_empty() => {
+            (2, "put that right, or name other places: state, tokens, certificate and key of [serve]")
+        }
         server::Error::Open(..) => (
             2,
             "netglance token add NAME\n  or, for certificates of clients: [serve] client_ca = \"FILE\"; --insecure serves everybody",

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -69,6 +69,15 @@ pub enum KeyError {
     },
 }
 
+/// The file of known hosts is of no use.
+#[derive(Debug, thiserror::Error)]
+#[error("{op} {path}: {cause}")]
+pub(super) struct Unkept {
+    op: &'static str,
+    path: String,
+    cause: io::Error,
+}
+
 /// What tells whether a file is the one that was read.
 type Stamp = (u64, u64, u64, i64, i64);
 
@@ -91,14 +100,16 @@ impl KnownHosts {
         &self.path
     }
 
+    fn unkept(&self, op: &'static str, cause: io::Error) -> io::Error {
+        io::Error::new(cause.kind(), Unkept { op, path: self.path.display().to_string(), cause })
+    }
+
     /// The known key of an agent.
     ///
     /// # Errors
     /// The file cannot be read.
     pub(super) fn key(&self, target: &Target) -> io::Result<Option<Fingerprint>> {
-        let fail = |cause: io::Error| {
-            io::Error::new(cause.kind(), format!("read the known hosts in {}: {cause}", self.path.display()))
-        };
+        let fail = |cause| self.unkept("read the known hosts in", cause);
         let file = match std::fs::File::open(&self.path) {
             Ok(file) => file,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -117,9 +128,7 @@ impl KnownHosts {
     /// # Errors
     /// The file cannot be written.
     pub fn remember(&self, target: &Target, key: Fingerprint) -> io::Result<()> {
-        let fail = |cause: io::Error| {
-            io::Error::new(cause.kind(), format!("remember the key in {}: {cause}", self.path.display()))
-        };
+        let fail = |cause| self.unkept("remember the key in", cause);
         if let Some(dir) = self.path.parent() {
             std::fs::create_dir_all(dir).map_err(fail)?;
         }
@@ -128,10 +137,12 @@ impl KnownHosts {
         if let Some(was) = self.key(target)? {
             return if was == key { Ok(()) } else { Err(io::Error::other(KeyError::Changed { was, now: key })) };
         }
-        let open = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path);
+        let open = std::fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path);
         let mut file = open.map_err(fail)?;
         let (name, before) = (name(target), stamp(&file).map_err(fail)?);
-        let line = format!("{name} {key}\n");
+        // a line that somebody has left without its end is not made longer: both keys would be lost
+        let end = if is_whole(&file, before.2).map_err(fail)? { "" } else { "\n" };
+        let line = format!("{end}{name} {key}\n");
         file.write_all(line.as_bytes()).map_err(fail)?;
         let after = stamp(&file).map_err(fail)?;
         if let Some((known, keys)) = &mut *lock(&self.read)
@@ -151,6 +162,14 @@ impl KnownHosts {
 fn stamp(file: &std::fs::File) -> io::Result<Stamp> {
     let meta = file.metadata()?;
     Ok((meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+}
+
+/// Whether the last line of a file of so many bytes has an end.
+fn is_whole(file: &std::fs::File, length: u64) -> io::Result<bool> {
+    let Some(last) = length.checked_sub(1) else { return Ok(true) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte == *b"\n")
 }
 
 /// An agent as the file names it.
@@ -227,6 +246,21 @@ mod tests {
         fresh.remember(&target(40), Fingerprint([40; 32])).unwrap();
         known.remember(&target(41), Fingerprint([41; 32])).unwrap();
         assert_eq!(known.key(&target(40)).unwrap(), Some(Fingerprint([40; 32])));
+    }
+
+    #[test]
+    fn a_line_without_its_end_is_not_made_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = KnownHosts::at(dir.path().join("known_hosts"));
+        let [one, two]: [Target; 2] = ["hv01", "hv02"].map(|name| name.parse().unwrap());
+        let keys = [1, 2].map(|byte| Fingerprint([byte; 32]));
+        for left in [format!("{one} {}", keys[0]), format!("{one} {}\nhv03:61208 SHA256:cut", keys[0])] {
+            std::fs::write(known.path(), left).unwrap();
+            known.remember(&two, keys[1]).unwrap();
+            for known in [&known, &KnownHosts::at(known.path().to_owned())] {
+                assert_eq!([&one, &two].map(|target| known.key(target).unwrap()), keys.map(Some));
+            }
+        }
     }
 
     #[test]

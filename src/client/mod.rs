@@ -85,6 +85,8 @@ pub enum TroubleKind {
     KeyChanged,
     /// It is of a version that speaks another language.
     Version,
+    /// What is known of keys cannot be read or kept here.
+    Unkept,
 }
 
 impl From<KeyError> for Trouble {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::known::KeyError;
+use super::known::{KeyError, Unkept};
 use super::{Trouble, TroubleKind};
 use crate::model::lock;
 
@@ -42,10 +42,13 @@ pub(super) fn foreign(error: &(dyn std::error::Error + 'static)) -> Option<Troub
     Some(Trouble { kind: TroubleKind::Unreachable, why: why.into(), key: None })
 }
 
-/// What it means that TLS has failed.
+/// What it means that there is no connection over TLS.
 pub(super) fn refused(error: &(dyn std::error::Error + 'static)) -> Option<Trouble> {
     if let Some(key) = inside::<KeyError>(error) {
         return Some((*key).into());
+    }
+    if let Some(unkept) = inside::<Unkept>(error) {
+        return Some(Trouble { kind: TroubleKind::Unkept, why: unkept.to_string().into(), key: None });
     }
     let (kind, why) = match inside::<rustls::Error>(error)? {
         rustls::Error::AlertReceived(alert) => {
