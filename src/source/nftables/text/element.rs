@@ -73,9 +73,10 @@ pub(super) fn parts(set: &Set, element: &Element, beyond: Option<&[u8]>, scene: 
 fn rest(out: &mut String, set: &Set, element: &Element, scene: &Scene<'_>) {
     for instruction in &element.with {
         out.push(' ');
-        out.push_str(&scene.program(std::slice::from_ref(instruction), true));
+        out.push_str(&scene.program(std::slice::from_ref(instruction), scene.counts));
     }
-    for (word, time) in [(" timeout ", element.timeout), (" expires ", element.expires)] {
+    let expires = element.expires.filter(|_| scene.counts);
+    for (word, time) in [(" timeout ", element.timeout), (" expires ", expires)] {
         if let Some(time) = time {
             out.push_str(word);
             let _ = duration(out, time);

@@ -48,12 +48,14 @@ pub struct Scene<'a> {
     /// Names of the host.
     pub names: &'a dyn Names,
     depth: usize,
+    /// Whether the counts of what elements and rules have seen are written.
+    counts: bool,
 }
 
 impl<'a> Scene<'a> {
     /// Where the rules of a table stand.
     pub fn new(family: Family, table: &'a [u8], ruleset: &'a super::Names, names: &'a dyn Names) -> Self {
-        Self { family, table, ruleset, names, depth: 0 }
+        Self { family, table, ruleset, names, depth: 0, counts: true }
     }
 
     fn set(&self, name: &[u8]) -> Option<&'a Set> {
@@ -104,13 +106,14 @@ impl<'a> Scene<'a> {
 
     /// The text of instructions; without `state` the counts of what they have seen are left out.
     pub fn program(&self, instructions: &[Instruction], state: bool) -> String {
+        let scene = &Self { counts: state, ..*self };
         let mut text = String::new();
-        for statement in settle::settle(lift::statements(instructions, self), self) {
+        for statement in settle::settle(lift::statements(instructions, scene), scene) {
             if !text.is_empty() {
                 text.push(' ');
             }
             // writing into a string cannot fail
-            let _ = statement.write(&mut text, self, state);
+            let _ = statement.write(&mut text, scene, state);
         }
         text
     }

@@ -431,7 +431,7 @@ pub(super) fn write_verdict(out: &mut String, verdict: &Verdict, scene: &Scene<'
             write!(out, "{word} {{")?;
             for (index, rule) in rules.iter().enumerate() {
                 out.push_str(if index == 0 { " " } else { "; " });
-                out.push_str(&scene.deeper().rule(rule));
+                out.push_str(&scene.deeper().commented(rule, scene.counts));
             }
             write!(out, " }}")
         }
