@@ -28,7 +28,7 @@ impl Words {
             table: Text::new(&rule.table),
             chain: Text::new(&rule.chain),
             position,
-            verdict: verdict(rule),
+            verdict: verdict(rule, ruleset),
             comment: rule.comment.as_deref().map(Text::new),
             text: Text::from(scene.program(&rule.instructions, false)),
         }
@@ -36,11 +36,15 @@ impl Words {
 }
 
 /// What becomes of packets that a rule fits.
-fn verdict(rule: &Rule) -> Option<Text> {
+fn verdict(rule: &Rule, ruleset: &Ruleset) -> Option<Text> {
+    let is_inlined = |chain: &[u8]| ruleset.names.is_inlined(rule.family, &rule.table, chain);
     rule.instructions.iter().rev().find_map(|instruction| {
         Some(Text::from(match instruction {
             Instruction::Verdict(verdict) => match (&verdict.chain, verdict.code) {
-                (Some(chain), JUMP | GOTO) => format!("{} {}", verdict.word()?, String::from_utf8_lossy(chain)),
+                // rules that stand in the rule have no name that stays
+                (Some(chain), JUMP | GOTO) if !is_inlined(chain) => {
+                    format!("{} {}", verdict.word()?, String::from_utf8_lossy(chain))
+                }
                 _ => verdict.word()?.to_owned(),
             },
             Instruction::Lookup { to: Some(None), .. } => "vmap".to_owned(),

@@ -5,8 +5,8 @@
 //! Source: `include/uapi/linux/netfilter/nf_tables.h`, `net/netfilter/nft_*.c`.
 
 use super::instruction::{
-    Bytes, Data, Extension, HeaderOption, Instruction, Log, MAX_INSTRUCTIONS, Nat, NatKind, Payload, Register, Source,
-    Verdict,
+    Bytes, Combined, Data, Extension, HeaderOption, Instruction, Log, MAX_INSTRUCTIONS, Nat, NatKind, Payload,
+    Register, Source, Verdict,
 };
 use crate::source::netlink::attr::{Attribute, Malformed, attributes};
 
@@ -353,7 +353,15 @@ fn bitwise(data: &Found<'_>) -> Result<Instruction, Malformed> {
             Instruction::Bitwise { of, to, mask, xor }
         }
         op @ (1 | 2) => Instruction::Shift { of, to, left: op == 1, by: data.value(7)? },
-        _ => Instruction::Unknown(b"bitwise".to_vec()),
+        op => {
+            let by = match op {
+                3 => Combined::And,
+                4 => Combined::Or,
+                5 => Combined::Xor,
+                _ => return Ok(Instruction::Unknown(b"bitwise".to_vec())),
+            };
+            Instruction::Combine { of, with: data.need_register(8)?, to, by }
+        }
     })
 }
 

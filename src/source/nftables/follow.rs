@@ -129,7 +129,7 @@ pub struct Follower {
     names: Names,
     rules: HashMap<(Family, Vec<u8>), HashMap<u64, Text>>,
     things: HashMap<(Subject, Key), Text>,
-    /// Number of the ruleset from which on all changes were seen; `None` while it could not be read.
+    /// Number of the ruleset that it knows; `None` while it could not be read.
     generation: Option<u32>,
     changes: Vec<Change>,
     /// By set, and whether they came.
@@ -176,7 +176,7 @@ impl Follower {
         *self = Self::default();
     }
 
-    /// Number of the ruleset that it began with; `None` when it knows none.
+    /// Number of the ruleset that it knows; `None` when it knows none.
     pub fn generation(&self) -> Option<u32> {
         self.generation
     }
@@ -408,8 +408,12 @@ impl Follower {
         let mut changes = std::mem::take(&mut self.changes);
         let elements = std::mem::take(&mut self.elements);
         changes.extend(elements.into_iter().map(|(of, elements)| self.written(of, elements, host)));
+        let generation = attrs.need_u32(1)?;
+        // messages have the low bits only, which come again
+        let is_later = |known: &u32| generation.wrapping_sub(*known).cast_signed() > 0;
+        self.generation = self.generation.map(|known| if is_later(&known) { generation } else { known });
         Ok(Commit {
-            generation: attrs.need_u32(1)?,
+            generation,
             pid: attrs.u32(2),
             program: attrs.name(3),
             changes,

@@ -140,6 +140,8 @@ pub enum Instruction {
     Range { of: Register, op: u32, from: Bytes, to: Bytes },
     /// `(value & mask) ^ xor`
     Bitwise { of: Register, to: Register, mask: Bytes, xor: Bytes },
+    /// Two registers with one another.
+    Combine { of: Register, with: Register, to: Register, by: Combined },
     /// A shift to the left or to the right.
     Shift { of: Register, to: Register, left: bool, by: Bytes },
     /// Swaps bytes.
@@ -208,6 +210,17 @@ pub struct Log {
     pub threshold: Option<u16>,
     pub level: Option<u32>,
     pub flags: u32,
+}
+
+/// How two registers are combined, bit by bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combined {
+    /// Bits that both have.
+    And,
+    /// Bits that one of them has.
+    Or,
+    /// Bits that only one of them has.
+    Xor,
 }
 
 /// Kinds of address translation; the first two are `NFT_NAT_*`.

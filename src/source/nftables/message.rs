@@ -6,7 +6,7 @@ use super::decode::{self, Attrs, data, instruction, instructions};
 use super::instruction::{Data, MAX_INSTRUCTIONS};
 use super::text::kind::{Kind, Order, Part, parts};
 use super::{Chain, Element, Family, Flowtable, Hook, MapsTo, Object, Rule, Set, Table, userdata};
-use crate::source::netlink::attr::{Malformed, attributes};
+use crate::source::netlink::attr::{Attribute, Malformed, attributes};
 
 /// Reads the attributes of a table.
 pub(super) fn table(family: Family, bytes: &[u8]) -> Result<Table, Malformed> {
@@ -45,12 +45,24 @@ pub(super) fn chain(family: Family, bytes: &[u8]) -> Result<Chain, Malformed> {
 
 fn hook(bytes: &[u8]) -> Result<Hook, Malformed> {
     let attrs = Attrs::<5>::read(bytes)?;
-    let mut devices: Vec<_> = attrs.name(3).into_iter().collect();
-    for device in attributes(attrs.bytes(4).unwrap_or(&[])) {
-        devices.push(device?.string().to_vec());
-    }
+    let devices = match attrs.bytes(4) {
+        // one that is alone is told twice
+        Some(bytes) => devices(bytes)?,
+        None => attrs.name(3).into_iter().collect(),
+    };
     let priority = i32::from_ne_bytes(attrs.need_u32(2)?.to_ne_bytes());
     Ok(Hook { number: attrs.need_u32(1)?, priority, devices })
+}
+
+/// Names of devices, and beginnings of names with an asterisk.
+fn devices(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
+    /// `NFTA_DEVICE_PREFIX`
+    const PREFIX: u16 = 2;
+    let name = |device: Attribute<'_>| {
+        let end: &[u8] = if device.kind == PREFIX { b"*" } else { b"" };
+        [device.string(), end].concat()
+    };
+    attributes(bytes).map(|device| device.map(name)).collect()
 }
 
 /// Reads the attributes of a rule.
@@ -158,10 +170,7 @@ pub(super) fn flowtable(family: Family, bytes: &[u8]) -> Result<Flowtable, Malfo
 /// The hook of a flowtable has other attributes than that of a chain.
 fn flow_hook(bytes: &[u8]) -> Result<Hook, Malformed> {
     let attrs = Attrs::<4>::read(bytes)?;
-    let mut devices = Vec::new();
-    for device in attributes(attrs.bytes(3).unwrap_or(&[])) {
-        devices.push(device?.string().to_vec());
-    }
+    let devices = devices(attrs.bytes(3).unwrap_or(&[]))?;
     let priority = i32::from_ne_bytes(attrs.need_u32(2)?.to_ne_bytes());
     Ok(Hook { number: attrs.need_u32(1)?, priority, devices })
 }

@@ -339,6 +339,13 @@ pub struct Names {
     inlined: HashMap<(Family, Vec<u8>, Vec<u8>), Vec<Rule>>,
 }
 
+impl Names {
+    /// Whether the rules of a chain stand in the rule that goes there, because it has no name of its own.
+    pub fn is_inlined(&self, family: Family, table: &[u8], chain: &[u8]) -> bool {
+        self.inlined.contains_key(&(family, table.to_vec(), chain.to_vec()))
+    }
+}
+
 /// One network namespace's ruleset.
 #[derive(Clone, Debug, Default)]
 pub struct Ruleset {

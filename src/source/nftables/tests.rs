@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proptest::prelude::*;
 
 use super::decode::instructions;
-use super::follow::{Commit, Follower};
-use super::instruction::{Bytes, HeaderOption, Instruction, Payload, Register, Source};
+use super::follow::{Action, Commit, Follower};
+use super::instruction::{Bytes, Combined, HeaderOption, Instruction, Payload, Register, Source};
 use super::text::{Names, Scene};
-use super::{Family, message, read};
+use super::{Family, Ruleset, message, read};
 use crate::source::netlink::attr::push;
 use crate::source::netlink::nfnetlink::Subsystem;
 use crate::source::netlink::testing::{in_own_network, run};
@@ -247,31 +247,33 @@ fn program() -> impl Strategy<Value = Vec<Instruction>> {
 }
 
 /// The attributes of a message of the packet filter.
-fn follow(follower: &mut Follower, number: u8, generation: u16, attributes: &[u8]) -> Option<Commit> {
+fn follow(follower: &mut Follower, number: u8, generation: u32, attributes: &[u8]) -> Option<Commit> {
     let mut body = vec![2, 0];
-    body.extend_from_slice(&generation.to_be_bytes());
+    body.extend_from_slice(&(generation as u16).to_be_bytes());
     body.extend_from_slice(attributes);
     let message = Message { kind: Subsystem::Nftables.kind(number), flags: 0, body: &body };
     follower.read(message, &Loopback).unwrap_or_default()
 }
 
 /// `NFT_MSG_NEWGEN`
-fn ends(follower: &mut Follower, generation: u16, pid: u32) -> Commit {
+fn ends(follower: &mut Follower, generation: u32, pid: u32) -> Commit {
     let mut body = Vec::new();
-    push(&mut body, 1, &u32::from(generation).to_be_bytes());
+    push(&mut body, 1, &generation.to_be_bytes());
     push(&mut body, 2, &pid.to_be_bytes());
     follow(follower, 15, generation, &body).unwrap()
+}
+
+/// Attributes of a table.
+fn table(name: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    push(&mut body, 1, name);
+    push(&mut body, 4, &7_u64.to_be_bytes());
+    body
 }
 
 #[test]
 fn what_somebody_changed_whose_name_was_lost_is_nobody_elses() {
     let mut follower = Follower::default();
-    let table = |name: &[u8]| {
-        let mut body = Vec::new();
-        push(&mut body, 1, name);
-        push(&mut body, 4, &7_u64.to_be_bytes());
-        body
-    };
     assert_eq!(follow(&mut follower, 0, 4, &table(b"lost\0")), None);
     assert_eq!(follow(&mut follower, 0, 5, &table(b"mine\0")), None);
     let commit = ends(&mut follower, 5, 42);
@@ -281,10 +283,40 @@ fn what_somebody_changed_whose_name_was_lost_is_nobody_elses() {
     assert_eq!(ends(&mut follower, 6, 43).changes, []);
 }
 
+#[test]
+fn what_was_there_is_known_after_any_number_of_changes() {
+    let mut follower = Follower::default();
+    follower.begin(Ruleset { generation: 0xffff_f000, ..Ruleset::default() }, &[], &Loopback);
+    for step in 1..20_u32 {
+        let generation = 0xffff_f000_u32.wrapping_add(step * 0x3000);
+        let told = follow(&mut follower, 0, generation, &table(b"t\0"));
+        assert_eq!((told, ends(&mut follower, generation, 1).changes[0].action), (None, Action::Added));
+        follow(&mut follower, 2, generation.wrapping_add(1), &table(b"t\0"));
+        let gone = ends(&mut follower, generation.wrapping_add(1), 1).changes.remove(0);
+        assert_eq!((gone.action, gone.before.is_some()), (Action::Deleted, true), "{generation}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_makes_nothing_else_false() {
+    let load = |key| Instruction::Load { to: Register(8), what: Source::Meta(key) };
+    let equals = || Instruction::Cmp { of: Register(8), op: 0, data: Bytes::from_slice(&[17]) };
+    let unknown = || Instruction::Unknown(b"new".to_vec());
+    let combine =
+        |with| Instruction::Combine { of: Register(8), with: Register(with), to: Register(8), by: Combined::Or };
+    let set = || Instruction::SetMeta { key: 3, from: Register(8) };
+    let names = super::Names::default();
+    let written = |program: &[Instruction]| Scene::new(Family::Inet, b"t", &names, &Loopback).program(program, false);
+    assert_eq!(written(&[load(16), unknown(), equals()]), "[unknown expression new] [unfilled register]");
+    assert_eq!(written(&[load(3), combine(9), set()]), "[unfilled register] [unfilled register]");
+    let mark = Instruction::Load { to: Register(9), what: Source::Ct { key: 3, direction: None } };
+    assert_eq!(written(&[load(3), mark, combine(9), set()]), "meta mark set meta mark | ct mark");
+}
+
 proptest! {
     #[test]
     fn any_messages_of_changes_are_followed(
-        messages in proptest::collection::vec((0_u8..40, 0_u16..4, proptest::collection::vec(any::<u8>(), 0..96)), 0..40),
+        messages in proptest::collection::vec((0_u8..40, 0_u32..4, proptest::collection::vec(any::<u8>(), 0..96)), 0..40),
     ) {
         let mut follower = Follower::default();
         for (number, generation, attributes) in messages {

@@ -128,10 +128,10 @@ pub(super) fn log(out: &mut String, told: &Log) -> std::fmt::Result {
     const ALL: u32 = 0x2f;
     let Log { prefix, group, snaplen, threshold, level, flags } = told;
     out.push_str("log");
-    if let Some(prefix) = prefix.as_ref().filter(|prefix| !prefix.is_empty()) {
+    if let Some(prefix) = prefix {
         write!(out, " prefix \"{}\"", String::from_utf8_lossy(prefix))?;
     }
-    let to_group = |number: &u32| group.is_some() && *number != 0;
+    let to_group = |_: &u32| group.is_some();
     for (name, number) in [
         ("group", group.map(u32::from)),
         ("snaplen", snaplen.filter(to_group)),

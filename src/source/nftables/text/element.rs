@@ -16,7 +16,12 @@ pub(super) fn write(out: &mut String, set: &Set, shift: u32, scene: &Scene<'_>) 
         let elements = set.elements.iter().filter(|element| !element.is_catchall());
         // of equal ones the last comes first
         let mut listed: Vec<_> = elements.rev().map(|element| (key(set, element), element)).collect();
-        listed.sort_by_cached_key(|(term, _)| sorted_by(term));
+        if set.has_ranges() {
+            // ranges of several fields have no order
+            listed.reverse();
+        } else {
+            listed.sort_by_cached_key(|(term, _)| sorted_by(term));
+        }
         listed
     };
     out.push_str("{ ");

@@ -8,7 +8,7 @@ use super::kind::{Kind, Order, Value, padded};
 use super::statement::{Named, Relation, Statement};
 use super::term::{Node, Operator, Place, Term};
 use super::{Scene, load, option};
-use crate::source::nftables::instruction::{Instruction, MAX_INSTRUCTIONS, Nat, REGISTERS, Register, Source};
+use crate::source::nftables::instruction::{Combined, Instruction, MAX_INSTRUCTIONS, Nat, REGISTERS, Register, Source};
 use crate::source::nftables::text::header::{Field, Layer, Protocol};
 use crate::source::nftables::{Family, MapsTo, NFPROTO_IPV4, NFPROTO_IPV6, Set};
 
@@ -44,12 +44,6 @@ pub(super) fn statements(instructions: &[Instruction], scene: &Scene<'_>) -> Vec
 }
 
 impl Lift<'_> {
-    fn set(&mut self, to: Register, term: Term) {
-        if let Some(slot) = self.registers.get_mut(usize::from(to.0)) {
-            *slot = Some(term);
-        }
-    }
-
     fn get(&self, of: Register) -> Taken<Term> {
         self.registers.get(usize::from(of.0)).cloned().flatten().ok_or(Unfilled)
     }
@@ -78,40 +72,50 @@ impl Lift<'_> {
     }
 
     fn step(&mut self, instruction: &Instruction) -> Option<Statement> {
-        match self.load(instruction) {
-            Ok(true) => None,
-            Ok(false) => Some(self.act(instruction).unwrap_or_else(Statement::from)),
-            Err(unfilled) => Some(unfilled.into()),
+        if matches!(instruction, Instruction::Unknown(_) | Instruction::Inner { .. }) {
+            // nobody knows what it leaves in which of them
+            self.registers = [const { None }; REGISTERS];
         }
+        let Some(to) = target(instruction) else {
+            return Some(self.act(instruction).unwrap_or_else(Statement::from));
+        };
+        let loaded = self.load(instruction);
+        // what was there before is gone either way
+        if let Some(slot) = self.registers.get_mut(usize::from(to.0)) {
+            *slot = loaded.as_ref().ok().cloned();
+        }
+        loaded.err().map(Statement::from)
     }
 
-    /// Instructions that only fill a register; false for others.
-    fn load(&mut self, instruction: &Instruction) -> Taken<bool> {
-        let (to, term) = match instruction {
+    /// What an instruction fills a register with.
+    fn load(&self, instruction: &Instruction) -> Taken<Term> {
+        Ok(match instruction {
             // longer constants are only names
-            Instruction::Immediate { to, data } => (to, Term::value(constant(data.get(..16).unwrap_or(data))?)),
-            Instruction::Load { to, what } => (to, self.loaded(what)?),
-            Instruction::Bitwise { of, to, mask, xor } => {
-                (to, bitwise(self.get(*of)?, constant(mask)?, constant(xor)?))
+            Instruction::Immediate { data, .. } => Term::value(constant(data.get(..16).unwrap_or(data))?),
+            Instruction::Load { what, .. } => self.loaded(what)?,
+            Instruction::Bitwise { of, mask, xor, .. } => bitwise(self.get(*of)?, constant(mask)?, constant(xor)?),
+            Instruction::Combine { of, with, by, .. } => {
+                let operator = match by {
+                    Combined::And => Operator::And,
+                    Combined::Or => Operator::Or,
+                    Combined::Xor => Operator::Xor,
+                };
+                Term::binary(operator, self.get(*of)?, self.get(*with)?)
             }
-            Instruction::Shift { of, to, left, by } => {
+            Instruction::Shift { of, left, by, .. } => {
                 let operator = if *left { Operator::ShiftLeft } else { Operator::ShiftRight };
                 let by = constant(by)?;
                 let by = Term::new(Node::Value(by), Kind::Integer, Order::Host, by.bits);
-                (to, Term::binary(operator, self.get(*of)?, by))
+                Term::binary(operator, self.get(*of)?, by)
             }
-            Instruction::Byteorder { of, to } => {
+            Instruction::Byteorder { of, .. } => {
                 let term = self.get(*of)?;
                 let (kind, order, bits) = (term.kind, term.order.swapped(), term.bits);
-                (to, Term::new(Node::Swap(Box::new(term)), kind, order, bits))
+                Term::new(Node::Swap(Box::new(term)), kind, order, bits)
             }
-            Instruction::Lookup { set, of, to: Some(Some(to)), .. } => {
-                (to, self.mapped(self.key(*of, self.scene.set(set))?, set))
-            }
-            _ => return Ok(false),
-        };
-        self.set(*to, term);
-        Ok(true)
+            Instruction::Lookup { set, of, .. } => self.mapped(self.key(*of, self.scene.set(set))?, set),
+            _ => return Err(Unfilled),
+        })
     }
 
     /// Instructions that compare or do something.
@@ -368,6 +372,20 @@ impl Lift<'_> {
             }
             (first, last) => first.or(last),
         })
+    }
+}
+
+/// The register that an instruction does nothing else than fill.
+fn target(instruction: &Instruction) -> Option<Register> {
+    match instruction {
+        Instruction::Immediate { to, .. }
+        | Instruction::Load { to, .. }
+        | Instruction::Bitwise { to, .. }
+        | Instruction::Combine { to, .. }
+        | Instruction::Shift { to, .. }
+        | Instruction::Byteorder { to, .. }
+        | Instruction::Lookup { to: Some(Some(to)), .. } => Some(*to),
+        _ => None,
     }
 }
 

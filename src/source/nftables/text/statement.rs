@@ -403,11 +403,8 @@ impl Statement {
     fn synproxy(&self, out: &mut String) -> std::fmt::Result {
         let Self::Synproxy { mss, wscale, flags } = self else { return Ok(()) };
         out.push_str("synproxy");
-        if flags & 1 != 0 {
-            write!(out, " mss {mss}")?;
-        }
-        if flags & 2 != 0 {
-            write!(out, " wscale {wscale}")?;
+        if flags & 3 != 0 {
+            write!(out, " mss {mss} wscale {wscale}")?;
         }
         if flags & 8 != 0 {
             out.push_str(" timestamp");

@@ -11,6 +11,16 @@ use crate::source::nftables::text::term::{Node, Operator, Place, Term};
 /// Headers of VLANs that stand on one another.
 const MAX_STACKED: usize = 4;
 
+/// The type of a message by which its fields are known: the answer to an echo has those of the question.
+fn message(protocol: Protocol, number: u128) -> Option<u8> {
+    u8::try_from(match (protocol, number) {
+        (Protocol::Icmp, 0) => 8,
+        (Protocol::Icmp6, 129) => 128,
+        (_, number) => number,
+    })
+    .ok()
+}
+
 impl Context<'_> {
     /// A comparison with bytes of the packet.
     pub(super) fn payload_matched(&mut self, relation: Relation, mut left: Term, mut right: Term) {
@@ -45,8 +55,8 @@ impl Context<'_> {
         {
             return;
         }
-        if matches!(self.protocol(Layer::Transport), Some(Protocol::Icmp | Protocol::Icmp6)) {
-            self.icmp = u8::try_from(key.raw).ok();
+        if let Some(protocol @ (Protocol::Icmp | Protocol::Icmp6)) = self.protocol(Layer::Transport) {
+            self.icmp = message(protocol, key.raw);
         }
     }
 
@@ -118,9 +128,7 @@ impl Context<'_> {
             return;
         }
         match protocol {
-            // 0 is the answer to an echo, which has the same fields
-            Protocol::Icmp => self.icmp = u8::try_from(if number == 0 { 8 } else { number }).ok(),
-            Protocol::Icmp6 => self.icmp = u8::try_from(if number == 129 { 128 } else { number }).ok(),
+            Protocol::Icmp | Protocol::Icmp6 => self.icmp = message(*protocol, number),
             _ => {
                 let Some(above) = protocol.above(number) else { return };
                 if above.layer() == protocol.layer() && above.layer() == Layer::Link && self.stacked.len() < MAX_STACKED
