@@ -10,7 +10,7 @@ mod rows;
 use std::collections::HashMap;
 
 use self::names::{Here, Host};
-use self::rows::{Words, chain_row, flowtable_row, rule_row, set_row, table_row};
+use self::rows::{Holdings, Words, chain_row, flowtable_row, rule_row, set_row, table_row};
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::Text;
 use crate::source::Error;
@@ -381,7 +381,8 @@ impl Found {
         }
         let Some(known) = &filter.known else { return Ok(()) };
         let ruleset = &known.ruleset;
-        self.tables.extend(ruleset.tables.iter().map(|table| table_row(netns, table, ruleset, &known.rules_of)));
+        let holdings = Holdings::of(ruleset, &known.rules_of);
+        self.tables.extend(ruleset.tables.iter().map(|table| table_row(netns, table, &holdings)));
         let chains = ruleset.chains.iter().zip(&known.rules_of);
         self.chains.extend(chains.map(|(chain, rules)| chain_row(netns, chain, *rules)));
         for (index, (rule, words)) in ruleset.rules.iter().zip(&known.rules).enumerate() {
@@ -425,25 +426,36 @@ impl Filter {
         if self.known.as_ref().is_none_or(|known| known.ruleset.generation != generation) {
             self.read_all()?;
         }
-        if !self.count()? {
-            // it was changed between the two
-            self.read_all()?;
-            self.count()?;
+        if self.count()? {
+            return Ok(());
         }
-        Ok(())
+        // it was changed between the two
+        let former = self.read_all()?;
+        if self.count()? {
+            return Ok(());
+        }
+        // and once more: what was known before is whole at least
+        self.known = former;
+        Err(Error::new("count", "rules", std::io::Error::other(Changing)))
     }
 
     /// Reads what rules have counted; false if they are not those that are known.
     fn count(&mut self) -> Result<bool, Error> {
         let Some(known) = &mut self.known else { return Ok(true) };
+        // a table goes with the program that owns it, and nothing tells
+        let is_owned = known.ruleset.tables.iter().any(|table| table.owner.is_some());
+        if is_owned && read::tables(&mut self.socket)? != known.ruleset.tables {
+            return Ok(false);
+        }
         let Some(counts) = read::counters(&mut self.socket, &known.ruleset)? else { return Ok(false) };
         read::refresh(&mut self.socket, &mut known.ruleset)?;
         (known.counts, known.objects) = (counts, read::objects(&mut self.socket)?);
         Ok(true)
     }
 
-    fn read_all(&mut self) -> Result<(), Error> {
-        let ruleset = read::ruleset(&mut self.socket)?;
+    /// Reads the ruleset, and gives what was known before.
+    fn read_all(&mut self) -> Result<Option<Known>, Error> {
+        let ruleset = read::ruleset(&mut self.socket, self.known.as_ref().map(|known| &known.ruleset))?;
         let names = Here::new(&mut self.links, Some(&mut self.socket));
         let mut positions: HashMap<(Family, &[u8], &[u8]), u64> = HashMap::new();
         let rules = ruleset.rules.iter().map(|rule| {
@@ -455,7 +467,7 @@ impl Filter {
         let of = |chain: &Chain| positions.get(&(chain.family, &chain.table[..], &chain.name[..])).copied();
         // a chain without a rule has no last one
         let rules_of = ruleset.chains.iter().map(|chain| of(chain).unwrap_or(0)).collect();
-        self.known = Some(Known { ruleset, rules, rules_of, counts: Vec::new(), objects: Vec::new() });
-        Ok(())
+        let known = Known { ruleset, rules, rules_of, counts: Vec::new(), objects: Vec::new() };
+        Ok(self.known.replace(known))
     }
 }

@@ -1,6 +1,7 @@
 //! The packet filter: `nft -j` and `nft -nn`, and traffic of a known size.
 
 use std::net::UdpSocket;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -32,10 +33,20 @@ const RULES: &str = "
     table ip nat {
         chain post { type nat hook postrouting priority 100; oifname \"none\" masquerade; }
     }
+    table netdev d {
+        chain one { type filter hook ingress device lo priority 0; }
+        chain two { type filter hook ingress devices = { lo, v0 } priority 1; }
+    }
 ";
 
 /// Bytes of IPv4 and UDP before what is sent.
 const HEADERS: u64 = 28;
+
+/// Gives the ruleset to `nft`.
+fn load(rules: &str) {
+    said("ip", &["link", "add", "v0", "type", "veth", "peer", "name", "v1"]);
+    said("sh", &["-c", &format!("nft -f - <<'END'\n{rules}\nEND")]);
+}
 
 /// Sends datagrams of so many bytes each.
 fn send(port: u16, count: u64, bytes: usize) {
@@ -62,7 +73,7 @@ fn number(object: &Value, name: &str) -> f64 {
 #[test]
 fn root_rules_count_exactly_what_was_sent_and_say_what_nft_says() {
     in_own_network(|| {
-        said("sh", &["-c", &format!("nft -f - <<'END'\n{RULES}\nEND")]);
+        load(RULES);
         send(4001, 7, 100);
         send(4002, 3, 1000);
         send(4003, 5, 50);
@@ -127,10 +138,18 @@ fn key(object: &Value) -> String {
 
 fn with_rules(test: impl FnOnce() + Send) {
     in_own_network(|| {
-        said("sh", &["-c", &format!("nft -f - <<'END'\n{RULES}\nEND")]);
+        load(RULES);
         send(4003, 5, 50);
         test();
     });
+}
+
+/// Devices of a chain in what `nft` lists; what it writes as JSON has not those of all chains.
+fn devices<'a>(list: &'a str, table: &str, chain: &str) -> Option<&'a str> {
+    let table = list.split("table ").find(|block| block.lines().next().is_some_and(|line| line.contains(table)))?;
+    let place = table.split_once(&format!("chain {chain} {{\n"))?.1.lines().next()?.split_once(" device")?.1;
+    let place = place.split_once(" priority")?.0;
+    Some(place.trim_start_matches("s = { ").trim_end_matches(" }").trim())
 }
 
 #[test]
@@ -160,6 +179,7 @@ fn root_tables_and_chains_are_what_nft_says() {
         let mut chains = Parity::of("nft_chain", &["family", "table", "name"]);
         chains.agrees(|| {
             let mut facts = Facts::default();
+            let list = said("nft", &["-nn", "list", "ruleset"]);
             for chain in listed("chain") {
                 let row = key(&chain);
                 facts.number(&row, "handle", number(&chain, "handle"));
@@ -173,13 +193,17 @@ fn root_tables_and_chains_are_what_nft_says() {
                     Some(priority) => facts.number(&row, "priority", priority.as_f64().unwrap()),
                     None => facts.missing(&row, "priority"),
                 }
+                match devices(&list, text(&chain, "table"), text(&chain, "name")) {
+                    Some(devices) => facts.text(&row, "devices", &devices.replace('"', "")),
+                    None => facts.missing(&row, "devices"),
+                }
                 let rules = listed("rule");
                 let same = |rule: &&Value| rule["chain"] == chain["name"] && rule["table"] == chain["table"];
                 facts.number(&row, "rules", rules.iter().filter(same).count() as f64);
             }
             facts
         });
-        chains.left_out(&["bytes", "devices", "family", "name", "netns", "packets", "table"]);
+        chains.left_out(&["bytes", "family", "name", "netns", "packets", "table"]);
     });
 }
 
@@ -218,6 +242,17 @@ fn root_sets_and_maps_are_what_nft_says() {
         let mut sets = Parity::of("nft_set", &["family", "table", "set"]);
         sets.agrees(|| {
             let mut facts = Facts::default();
+            // not all flags are in what `-j` says
+            let list = said("nft", &["-nn", "list", "ruleset"]);
+            let declared: Vec<_> = list
+                .split("\n\t}")
+                .filter_map(|block| {
+                    let mut lines =
+                        block.lines().filter_map(|line| line.trim().strip_suffix(" {").or(Some(line.trim())));
+                    let name = lines.find_map(|line| line.strip_prefix("set ").or(line.strip_prefix("map ")))?;
+                    Some((name, lines.find_map(|line| line.strip_prefix("flags "))))
+                })
+                .collect();
             for set in listed("set").into_iter().chain(listed("map")) {
                 let row = key(&set);
                 facts.number(&row, "handle", number(&set, "handle"));
@@ -232,6 +267,11 @@ fn root_sets_and_maps_are_what_nft_says() {
                     Some(data) => facts.text(&row, "data", data.as_str().unwrap()),
                     None => facts.missing(&row, "data"),
                 }
+                let flags = declared.iter().find(|(name, _)| *name == text(&set, "name"));
+                match flags.and_then(|(_, flags)| *flags) {
+                    Some(flags) => facts.text(&row, "flags", flags),
+                    None => facts.missing(&row, "flags"),
+                }
                 match set.get("size") {
                     Some(size) => facts.number(&row, "size", size.as_f64().unwrap()),
                     None => facts.missing(&row, "size"),
@@ -244,6 +284,27 @@ fn root_sets_and_maps_are_what_nft_says() {
             }
             facts
         });
-        sets.left_out(&["family", "fill", "flags", "netns", "set", "table"]);
+        sets.left_out(&["family", "fill", "netns", "set", "table"]);
+    });
+}
+
+#[test]
+fn root_times_in_rules_are_those_of_the_time_zone() {
+    let rule = "meta time < \"2026-06-01 12:00:00\" hour \"10:00\"-\"12:30\" counter";
+    in_own_network(|| {
+        load(&format!("table ip t {{\nchain c {{\n{rule}\n}}\n}}"));
+        for zone in ["UTC", "America/New_York", ":Asia/Kolkata", "CET-1CEST,M3.5.0,M10.5.0/3"] {
+            let run = |program: &str, args: &[&str]| {
+                let output = Command::new(program).args(args).env("TZ", zone).output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                String::from_utf8(output.stdout).unwrap()
+            };
+            let theirs = run("nft", &["-s", "-nn", "list", "chain", "ip", "t", "c"]);
+            let ours =
+                run(env!("CARGO_BIN_EXE_netglance"), &["show", "nft_rule", "--columns", "rule", "--format", "json"]);
+            let ours: Value = serde_json::from_str(&ours).unwrap();
+            let theirs = theirs.lines().find(|line| line.contains("meta time")).unwrap().trim();
+            assert_eq!(ours[0]["rule"], theirs, "{zone}");
+        }
     });
 }

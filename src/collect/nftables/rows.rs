@@ -1,5 +1,7 @@
 //! How do rules, chains and sets become rows?
 
+use std::collections::HashMap;
+
 use super::names::Here;
 use super::{NftChainRow, NftFamily, NftFlowtableRow, NftRuleRow, NftSetRow, NftTableRow};
 use crate::model::Text;
@@ -7,7 +9,7 @@ use crate::source::nftables::decode::Counted;
 use crate::source::nftables::instruction::{GOTO, Instruction, JUMP, NatKind};
 use crate::source::nftables::text::kind;
 use crate::source::nftables::text::{Scene, declaration};
-use crate::source::nftables::{self as nft, Chain, MapsTo, Rule, Ruleset};
+use crate::source::nftables::{self as nft, Chain, Family, MapsTo, Rule, Ruleset};
 
 /// What people read of a rule.
 pub(super) struct Words {
@@ -65,11 +67,29 @@ fn verdict(rule: &Rule, ruleset: &Ruleset) -> Option<Text> {
     })
 }
 
-/// `rules_of` are the rules of each chain.
-pub(super) fn table_row(netns: &Text, table: &nft::Table, ruleset: &Ruleset, rules_of: &[u64]) -> NftTableRow {
+/// How many chains, rules and sets each table has.
+pub(super) struct Holdings<'a>(HashMap<(Family, &'a [u8]), [u64; 3]>);
+
+impl<'a> Holdings<'a> {
+    /// `rules_of` are the rules of each chain.
+    pub(super) fn of(ruleset: &'a Ruleset, rules_of: &[u64]) -> Self {
+        let mut found = HashMap::<_, [u64; 3]>::new();
+        for (chain, rules) in ruleset.chains.iter().zip(rules_of) {
+            let [chains, all, _] = found.entry((chain.family, chain.table.as_slice())).or_default();
+            (*chains, *all) = (*chains + 1, *all + rules);
+        }
+        for set in ruleset.names.sets_and_meters() {
+            let [.., sets] = found.entry((set.family, set.table.as_slice())).or_default();
+            *sets += 1;
+        }
+        Self(found)
+    }
+}
+
+pub(super) fn table_row(netns: &Text, table: &nft::Table, holdings: &Holdings<'_>) -> NftTableRow {
     const DORMANT: u32 = 1;
-    let of = |family, name: &[u8]| family == table.family && name == table.name.as_slice();
-    let chains = || ruleset.chains.iter().zip(rules_of).filter(|(chain, _)| of(chain.family, &chain.table));
+    // what holds nothing was not counted
+    let [chains, rules, sets] = holdings.0.get(&(table.family, table.name.as_slice())).copied().unwrap_or([0; 3]);
     NftTableRow {
         netns: netns.clone(),
         family: table.family.into(),
@@ -77,9 +97,9 @@ pub(super) fn table_row(netns: &Text, table: &nft::Table, ruleset: &Ruleset, rul
         handle: table.handle,
         dormant: table.flags & DORMANT != 0,
         owner: table.owner,
-        chains: chains().count() as u64,
-        rules: chains().map(|(_, rules)| rules).sum(),
-        sets: ruleset.names.sets_and_meters().filter(|set| of(set.family, &set.table)).count() as u64,
+        chains,
+        rules,
+        sets,
     }
 }
 

@@ -188,7 +188,7 @@ impl Reader {
 
     /// Reads the ruleset from which on changes are followed; one that changes meanwhile is read again later.
     fn begin(&mut self, post: &mut Post) -> Result<(), Error> {
-        let read = read::ruleset(&mut post.asks).and_then(|ruleset| {
+        let read = read::ruleset(&mut post.asks, None).and_then(|ruleset| {
             let objects = read::objects(&mut post.asks)?;
             Ok((ruleset, objects))
         });

@@ -62,7 +62,10 @@ fn devices(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
         let end: &[u8] = if device.kind == PREFIX { b"*" } else { b"" };
         [device.string(), end].concat()
     };
-    attributes(bytes).map(|device| device.map(name)).collect()
+    let mut names = attributes(bytes).map(|device| device.map(name)).collect::<Result<Vec<_>, _>>()?;
+    // the order in which they were added says nothing
+    names.sort();
+    Ok(names)
 }
 
 /// Reads the attributes of a rule.

@@ -229,8 +229,22 @@ pub struct Set {
     pub elements: Vec<Element>,
 }
 
+impl Ruleset {
+    /// A set that is known already, and whose elements stay as they are: one of the same table with the same handle.
+    fn same(&self, set: &Set, tables: &[Table]) -> Option<&Set> {
+        let table = |tables: &[Table]| {
+            let same = tables.iter().find(|table| table.family == set.family && table.name == set.table);
+            same.map(|table| table.handle)
+        };
+        let known = self.names.sets.get(&(set.family, set.table.clone(), set.name.clone()))?;
+        let is_same = known.handle == set.handle && table(&self.tables) == table(tables);
+        (is_same && known.flags & set.flags & Set::CONSTANT != 0).then_some(known)
+    }
+}
+
 impl Set {
     const ANONYMOUS: u32 = 1;
+    const CONSTANT: u32 = 2;
     const INTERVAL: u32 = 4;
     const EVAL: u32 = 0x20;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::decode::{Counted, counted};
 use super::message::{chain, element, flowtable, object, rule, set, table};
 use super::ranges::Ranges;
-use super::{Chain, Element, Family, Names, Object, Ruleset, Set};
+use super::{Chain, Element, Family, Names, Object, Ruleset, Set, Table};
 use crate::source::Error;
 use crate::source::netlink::attr::{Malformed, attributes, push};
 use crate::source::netlink::nfnetlink::{Header, Subsystem};
@@ -229,14 +229,15 @@ pub fn refresh(socket: &mut Socket, ruleset: &mut Ruleset) -> Result<(), Error> 
     Ok(())
 }
 
-/// Reads the whole ruleset of the namespace in which the socket was opened.
+/// Reads the whole ruleset of the namespace in which the socket was opened. What cannot have changed since `former` is taken
+/// from there.
 ///
 /// # Errors
 /// As [`Socket::dump_within`]: it may have been changed during every attempt ([`Changing`]).
-pub fn ruleset(socket: &mut Socket) -> Result<Ruleset, Error> {
+pub fn ruleset(socket: &mut Socket, former: Option<&Ruleset>) -> Result<Ruleset, Error> {
     let mut before = generation(socket)?;
     for _ in 0..PATIENCE.attempts {
-        let ruleset = attempt(socket, before)?;
+        let ruleset = attempt(socket, before, former)?;
         // A table that is replaced between two messages ends a dump early, and no message says so. Nor does the generation:
         // old rules are taken out after it has begun, and a dump goes on by number, past as many new ones. They are seen
         // when the rules are gone through once more.
@@ -250,15 +251,27 @@ pub fn ruleset(socket: &mut Socket) -> Result<Ruleset, Error> {
     Err(Error::new("dump", "nfnetlink ruleset", std::io::Error::new(std::io::ErrorKind::ResourceBusy, Changing)))
 }
 
+/// The tables.
+///
+/// # Errors
+/// As [`Socket::dump_within`].
+pub fn tables(socket: &mut Socket) -> Result<Vec<Table>, Error> {
+    list(socket, &request(kind::GET_TABLE, 0, "tables"), table)
+}
+
 /// Reads a ruleset that may be changed meanwhile.
-fn attempt(socket: &mut Socket, generation: u32) -> Result<Ruleset, Error> {
-    let tables = list(socket, &request(kind::GET_TABLE, 0, "tables"), table)?;
+fn attempt(socket: &mut Socket, generation: u32, former: Option<&Ruleset>) -> Result<Ruleset, Error> {
+    let tables = tables(socket)?;
     let all = list(socket, &request(kind::GET_CHAIN, 0, "chains"), chain)?;
     let rules = list(socket, &request(kind::GET_RULE, 0, "rules"), rule)?;
     let mut names = Names::default();
     for mut set in list(socket, &request(kind::GET_SET, 0, "sets"), set)? {
         if set.is_anonymous() && !set.is_meter() {
-            set.elements = elements(socket, &set, MAX_ELEMENTS)?;
+            // for each set the kernel goes past all before it, and there may be ten thousand
+            set.elements = match former.and_then(|former| former.same(&set, &tables)) {
+                Some(known) => known.elements.clone(),
+                None => elements(socket, &set, MAX_ELEMENTS)?,
+            };
         }
         names.sets.insert((set.family, set.table.clone(), set.name.clone()), set);
     }

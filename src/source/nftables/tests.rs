@@ -89,7 +89,7 @@ fn listed() -> BTreeMap<(String, String), Vec<String>> {
 /// Rules as they are written here.
 fn written() -> BTreeMap<(String, String), Vec<String>> {
     let mut socket = Socket::open(Netlink::Netfilter).unwrap();
-    let ruleset = read::ruleset(&mut socket).unwrap();
+    let ruleset = read::ruleset(&mut socket, None).unwrap();
     let key = |family: Family, table: &[u8], chain: &[u8]| {
         let lossy = String::from_utf8_lossy;
         (format!("{} {}", family.name(), lossy(table)), lossy(chain).into_owned())
@@ -170,7 +170,7 @@ fn root_a_ruleset_that_is_replaced_while_it_is_read_is_never_half_of_each() {
             let mut socket = Socket::open(Netlink::Netfilter).unwrap();
             let (mut whole, mut changing) = (0, 0);
             for _ in 0..300 {
-                match read::ruleset(&mut socket) {
+                match read::ruleset(&mut socket, None) {
                     Ok(ruleset) => {
                         let first = ruleset.rules.first().map(|rule| &rule.instructions);
                         let same = ruleset.rules.iter().all(|rule| Some(&rule.instructions) == first);

@@ -116,7 +116,7 @@ fn root_extensions_in_rules_of_iptables_nft_are_written_as_iptables_nft_writes_t
         run("ipset", "create hosts hash:ip");
         load("iptables-nft-restore", &corpus("ipv4"));
         let mut netfilter = Socket::open(Family::Netfilter).unwrap();
-        let ruleset = nftables::read::ruleset(&mut netfilter).unwrap();
+        let ruleset = nftables::read::ruleset(&mut netfilter, None).unwrap();
         let sets = SetNames::new(&mut netfilter);
         let (mut names, mut count) = (std::collections::BTreeSet::new(), 0);
         for (table, lines) in saved("iptables-nft-save") {

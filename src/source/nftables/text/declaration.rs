@@ -8,7 +8,7 @@ use super::{Scene, object as kind_of};
 use crate::source::nftables::{Chain, Family, Flowtable, MapsTo, Object, Set, Table};
 
 /// `NFT_SET_*` that people choose, as they are written.
-const SET_FLAGS: [(u32, &str); 4] = [(2, "constant"), (4, "interval"), (0x10, "timeout"), (0x20, "dynamic")];
+const SET_FLAGS: [(u32, &str); 4] = [(2, "constant"), (0x20, "dynamic"), (4, "interval"), (0x10, "timeout")];
 /// `NFT_TABLE_F_*`
 const TABLE_FLAGS: [(u32, &str); 3] = [(1, "dormant"), (2, "owner"), (4, "persist")];
 /// `NFT_FLOWTABLE_*`
