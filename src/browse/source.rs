@@ -35,7 +35,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 const ATTEMPTS: usize = 2;
 
 /// Shortest and longest pause before records are asked for again.
-const KEPT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_hours(1));
+pub(super) const KEPT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_hours(1));
 
 /// Shortest and longest pause after a failure, and between two questions to neighbors.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
@@ -173,7 +173,7 @@ async fn resolve(name: &str, servers: &[SocketAddr]) -> io::Result<(Vec<(String,
 }
 
 /// The name servers of the system.
-fn system() -> io::Result<Vec<SocketAddr>> {
+pub(super) fn system() -> io::Result<Vec<SocketAddr>> {
     use std::io::Read as _;
     let mut text = String::new();
     let file =
@@ -185,7 +185,7 @@ fn system() -> io::Result<Vec<SocketAddr>> {
 }
 
 /// A number that a stranger cannot foresee.
-fn random() -> u16 {
+pub(super) fn random() -> u16 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::hash::RandomState::new().build_hasher().finish() as u16
 }

@@ -7,8 +7,8 @@ use std::ops::Range;
 use super::{Config, Refusal, names, nearest};
 use crate::collect::schedule;
 use crate::collect::settings::Interval;
-use crate::panel::SORTS;
 use crate::panel::show::ShowError;
+use crate::panel::{PROTOCOLS, SORTS};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::tui::keymap::{self, KeyError, Keymap};
@@ -62,7 +62,14 @@ impl Mistake {
 impl Config {
     /// Everything that names something that does not exist or does not make sense.
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
-        let parts = [self.of_collect(), self.of_show(), self.of_threshold(), self.of_dashboard(), self.of_keys()];
+        let parts = [
+            self.of_collect(),
+            self.of_show(),
+            self.of_threshold(),
+            self.of_dashboard(),
+            self.of_services(),
+            self.of_keys(),
+        ];
         parts.into_iter().flatten().collect()
     }
 
@@ -87,6 +94,12 @@ impl Config {
             ShowError::Pattern { table, key, cause } => Mistake::new(&["show", &table, key], cause, ""),
         };
         self.show.check(|name| known().any(|table| table == name)).into_iter().map(mistake).collect()
+    }
+
+    fn of_services(&self) -> Vec<Mistake> {
+        let hint = format!("for example \"tcp/8443\" = \"panel\"; protocols are {}", PROTOCOLS.join(", "));
+        let wrong = self.dashboard.services.check();
+        wrong.map(|(key, message)| Mistake::new(&["services", key], message, hint.clone())).collect()
     }
 
     fn of_threshold(&self) -> Vec<Mistake> {

@@ -7,9 +7,14 @@ use serde_json::{Map, Value, json};
 
 use super::{Config, names};
 use crate::collect::schedule;
+use crate::panel::PROTOCOLS;
 
 /// Spans between samples, as [`crate::model::unit::parse_duration`] reads them.
 const SPAN: &str = r"^\s*([0-9]+(\.[0-9]+)?\s*(ns|us|ms|s|m|h|d|w)?\s*)+$";
+
+/// A protocol and one of its ports.
+const PORT: &str =
+    "^(PROTOCOL)/(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$";
 
 /// The schema.
 pub(super) fn of_file() -> Value {
@@ -28,6 +33,9 @@ pub(super) fn of_file() -> Value {
     set(&mut schema, "/$defs/Layout/properties/overview/items", "enum", list(names::panels()));
     set(&mut schema, "/$defs/Threshold/properties/table", "enum", list(names::tables()));
     set(&mut schema, "/$defs/Threshold", "allOf", Value::Array(columns()));
+    set(&mut schema, "/$defs/Services", "additionalProperties", json!(false));
+    let port = json!({ PORT.replace("PROTOCOL", &PROTOCOLS.join("|")): { "type": "string", "pattern": r"\S" } });
+    set(&mut schema, "/$defs/Services", "patternProperties", port);
     let actions = names::actions();
     close(&mut schema, "/properties/keys", actions.iter().map(String::as_str));
     for (section, names) in [("collect", names::collectors().collect::<Vec<_>>()), ("show", names::tables().collect())]

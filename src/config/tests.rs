@@ -52,6 +52,7 @@ fn every_mistake_is_found_at_its_place() {
         ("[keys]\nquit = ['f12', '?']", "x.toml:2:16:", "`?` is wanted by `quit` and by `help`"),
         ("[keys]\nquit = 'q'", "x.toml:2:8:", "invalid type"),
         ("read_only = true\n[keys]\nquit = ['k']", "x.toml:3:9:", "`k` is wanted by `quit` and by `signal`"),
+        ("[services]\n'tcp/99999' = 'x'", "x.toml:2:", "that is no protocol and port; for example \"tcp/8443\""),
         ("toggles = ['bits', 'netwrk']", "x.toml:1:20:", "there is no switch `netwrk`; did you mean `network`?"),
     ] {
         let found = problems(text);
@@ -132,13 +133,27 @@ fn fits(root: &serde_json::Value, schema: &serde_json::Value, value: &serde_json
             let known = rule.as_object().unwrap();
             value.as_object().is_none_or(|map| map.iter().all(|(k, v)| known.get(k).is_none_or(|rule| inside(rule, v))))
         }
+        "patternProperties" => value
+            .as_object()
+            .is_none_or(|map| map.iter().all(|(key, value)| patterns(words, key).all(|rule| inside(rule, value)))),
         "additionalProperties" => {
             let known = words.get("properties").and_then(serde_json::Value::as_object);
-            let named = |key: &String| known.is_some_and(|known| known.contains_key(key));
+            let named = |key: &String| {
+                known.is_some_and(|known| known.contains_key(key)) || patterns(words, key).next().is_some()
+            };
             value.as_object().is_none_or(|map| map.iter().all(|(k, v)| named(k) || inside(rule, v)))
         }
         other => panic!("{other}"),
     })
+}
+
+/// What is said of keys of this form.
+fn patterns<'a>(
+    words: &'a serde_json::Map<String, serde_json::Value>,
+    key: &'a str,
+) -> impl Iterator<Item = &'a serde_json::Value> {
+    let all = words.get("patternProperties").and_then(serde_json::Value::as_object).into_iter().flatten();
+    all.filter(move |(form, _)| regex::Regex::new(form).unwrap().is_match(key)).map(|(_, rule)| rule)
 }
 
 #[test]
@@ -160,6 +175,7 @@ fn the_json_schema_takes_what_the_program_takes() {
         "[[threshold]]\ntable = 'link'\ncolumn = 'state'\ncritical = ['down']",
         "[serve]\nmetrics_series = 2000\nallow_actions = true",
         "[keys]\nquit = ['f12']\n[layout]\noverview = ['cpu']",
+        "[services]\n'tcp/8443' = 'panel'\n'udp/0' = 'zero'\n'sctp/65535' = 'last'",
     ] {
         assert!(good(text), "{text}");
     }
@@ -183,6 +199,12 @@ fn the_json_schema_takes_what_the_program_takes() {
         "[serve]\nmetrics_series = -1",
         "[keys]\nquit = 'q'",
         "[keys]\nqiut = ['q']",
+        "[services]\n'tcp/65536' = 'x'",
+        "[services]\n'tcp/0443' = 'x'",
+        "[services]\n'tpc/443' = 'x'",
+        "[services]\n443 = 'x'",
+        "[services]\n'tcp/443' = ' '",
+        "[services]\n'tcp/443' = 443",
         "[layout]\noverview = ['cppu']",
         "[layout]\novervie = []",
     ] {

@@ -181,6 +181,10 @@ fn flow(cx: &Cx<'_>, space: Space) -> Block {
                 line::text(words, Role::Plain),
             ]);
         }
+        if let Some(names) = names(cx, &view, row, tuple) {
+            let wrapped = line::wrap(&names, space.width.saturating_sub(6)).into_iter();
+            lines.extend(wrapped.map(|words| vec![line::left("", Role::Label, 6), line::text(words, Role::Muted)]));
+        }
     }
     if let Some(process) = listens(cx, &view, row) {
         lines.push(vec![line::left("by", Role::Label, 6), line::text(process, Role::Accent)]);
@@ -221,6 +225,18 @@ fn ends(cx: &Cx<'_>, view: &View, row: usize, [source, source_port, destination,
         }
     };
     format!("{} → {}", end(source, source_port), end(destination, port))
+}
+
+/// What both ends of a direction are called, if either is known.
+fn names(cx: &Cx<'_>, view: &View, row: usize, [source, source_port, destination, port]: Tuple) -> Option<String> {
+    let end = |columns: [usize; 2]| {
+        let known = columns.into_iter().filter_map(|column| cx.names.of(view, row, column));
+        known.map(std::borrow::Cow::into_owned).collect::<Vec<String>>().join(" ")
+    };
+    let ends = [end([source, source_port]), end([destination, port])];
+    ends.iter()
+        .any(|end| !end.is_empty())
+        .then(|| ends.map(|end| if end.is_empty() { "–".to_owned() } else { end }).join(" → "))
 }
 
 /// The process that listens where a connection goes, of those in this network namespace.

@@ -26,6 +26,7 @@ mod line;
 mod list;
 mod load;
 mod memory;
+mod named;
 mod netfilter;
 mod network;
 mod number;
@@ -48,6 +49,7 @@ pub use header::{clock, demands as header_demands, header, local};
 pub use keys::{
     Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, groupings, is_tracked, scale, target, tracked, tree,
 };
+pub use named::{Names, PROTOCOLS, Services, has_addresses};
 pub use pick::{NONE, why};
 pub use toggle::{TOGGLES, Toggle};
 pub use view::{VIEWS, left_out};
@@ -326,6 +328,8 @@ pub struct Cx<'a> {
     pub toggles: &'a std::collections::BTreeSet<&'static str>,
     /// The selected row of each table.
     pub picked: &'a std::collections::BTreeMap<&'static str, crate::model::Key>,
+    /// Names of ports and addresses.
+    pub names: Names<'a>,
     /// Wall clock of this frame, for ages.
     pub now: crate::model::Timestamp,
 }

@@ -137,7 +137,7 @@ fn own_name(view: &View, row: usize) -> String {
 }
 
 /// An alias comes from a file and is as hostile as any name.
-fn clean(alias: &str) -> Cow<'_, str> {
+pub(super) fn clean(alias: &str) -> Cow<'_, str> {
     let text = crate::model::Text::from(alias);
     if text.as_str() == alias { Cow::Borrowed(alias) } else { Cow::Owned(text.as_str().to_owned()) }
 }

@@ -70,6 +70,11 @@ pub const ONLY_UNHIT: &str = "only-unhit";
 /// Rules that drop above all others.
 pub const DROPS_FIRST: &str = "drops-first";
 
+/// Ports by the names that the system has for them.
+pub const SERVICES: &str = "service-names";
+/// Addresses by the names that name servers tell.
+pub const HOSTS: &str = "host-names";
+
 const fn toggle(name: &'static str, key: char, help: &'static str) -> Toggle {
     Toggle { name, key, help, of: None }
 }
@@ -77,6 +82,11 @@ const fn toggle(name: &'static str, key: char, help: &'static str) -> Toggle {
 /// A switch of the rules of the packet filter.
 const fn rules(name: &'static str, key: char, word: &'static str, help: &'static str) -> Toggle {
     Toggle { name, key, help, of: Some(("nft_rule", word)) }
+}
+
+/// A switch of tracked connections.
+const fn flows(name: &'static str, key: char, word: &'static str, help: &'static str) -> Toggle {
+    Toggle { name, key, help, of: Some(("conntrack_flow", word)) }
 }
 
 /// Every switch, in the order of the help.
@@ -110,6 +120,8 @@ pub static TOGGLES: &[Toggle] = &[
     rules(WITHOUT_UNHIT, 'X', "hide unhit", "leave out rules that nothing has hit"),
     rules(ONLY_UNHIT, 'O', "only unhit", "only rules that nothing has hit: what could be cleaned up"),
     rules(DROPS_FIRST, 'Y', "drops on top", "rules that drop or reject above all others"),
+    flows(SERVICES, '#', "services", "ports by the names of /etc/services"),
+    flows(HOSTS, '@', "names", "connections by name: asks name servers"),
 ];
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub mod nftables;
 pub mod pressure;
 pub mod process;
 pub mod sensor;
+pub mod services;
 pub mod socket;
 pub mod softirq;
 pub mod space;

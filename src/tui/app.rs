@@ -96,6 +96,8 @@ pub(super) struct App {
     pub(super) connection: Connection,
     /// The process that was given another nice value last, when, and which value.
     pub(super) niced: Option<(panel::Target, Timestamp, i32)>,
+    /// Names of ports and addresses.
+    pub(super) naming: super::naming::Naming,
     /// Selected line of the list of tables.
     pub(super) explore: usize,
     /// Where the list of tables was drawn last, and its first line.
@@ -141,11 +143,7 @@ impl App {
         let theme = Theme::named(&config.settings.theme, config.themes.as_deref(), ability)?;
         let fleet = panel::fleet::table(&*host);
         let page = first_page(&*host, fleet, config.settings.view.as_deref())?;
-        let mut toggles = BTreeSet::new();
-        for name in &config.settings.toggles {
-            let toggle = TOGGLES.iter().find(|toggle| toggle.name == name);
-            toggles.insert(toggle.ok_or_else(|| Error::Toggle { name: name.clone() })?.name);
-        }
+        let toggles = thrown(&config.settings.toggles)?;
         let mut app = Self {
             host,
             keymap,
@@ -170,6 +168,7 @@ impl App {
             wake: None,
             connection: Connection::Local,
             niced: None,
+            naming: super::naming::Naming::default(),
             explore: 0,
             listed: None,
             spots: Vec::new(),
@@ -276,7 +275,15 @@ impl App {
     pub(super) fn writing(&self) -> Reader<'_> {
         let scale = panel::scale(&self.cx());
         let (levels, show) = (&*self.config.levels, &self.config.show);
-        Reader { style: self.style(), levels, show, now: self.now(), scale, beside: None }
+        Reader {
+            style: self.style(),
+            levels,
+            show,
+            now: self.now(),
+            scale,
+            names: super::naming::names(self),
+            beside: None,
+        }
     }
 
     /// The host whose past is shown.
@@ -336,6 +343,7 @@ impl App {
             settings: &self.config.show,
             toggles: &self.toggles,
             picked: &self.picked,
+            names: super::naming::names(self),
             now: self.now(),
         }
     }
@@ -374,6 +382,7 @@ impl App {
 
     /// Tells the host what the screen needs, when that has changed.
     pub(super) fn ask(&mut self) {
+        super::naming::follow(self);
         let mut wants = Vec::new();
         if let Some(node) = self.layout(self.size.0, self.size.1.saturating_sub(3)) {
             let panels = node.panels().into_iter().filter_map(super::pane::find);
@@ -402,14 +411,6 @@ impl App {
         if wants != self.asked {
             self.asked.clone_from(&wants);
             self.host.demand(READER, wants);
-        }
-    }
-
-    /// Puts the table of the panel that has the focus before the others.
-    pub(super) fn lead(&mut self) {
-        let at = self.focused.and_then(|name| self.spots.iter().position(|spot| spot.key == name));
-        if let Some(before) = at.and_then(|at| self.spots.get_mut(..=at)) {
-            before.rotate_right(1);
         }
     }
 
@@ -458,6 +459,12 @@ impl App {
         self.spots.clear();
         self.dirty = true;
     }
+}
+
+/// Switches by their names.
+fn thrown(names: &[String]) -> Result<BTreeSet<&'static str>, Error> {
+    let toggle = |name: &String| TOGGLES.iter().find(|toggle| toggle.name == name).map(|toggle| toggle.name);
+    names.iter().map(|name| toggle(name).ok_or_else(|| Error::Toggle { name: name.clone() })).collect()
 }
 
 /// The page that a dashboard begins with.

@@ -4,7 +4,7 @@
 
 use super::table_view::TableView;
 use crate::model::{Cell, Column, Kind, Level, Style, Timestamp, Type, Unit, Writing};
-use crate::panel::{Beside, Role, Scale};
+use crate::panel::{Beside, Names, Role, Scale};
 use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
 
@@ -33,6 +33,8 @@ pub struct Reader<'a> {
     pub now: Timestamp,
     /// A column that is shown as a part of something larger.
     pub scale: Option<Scale>,
+    /// Names of ports and addresses.
+    pub names: Names<'a>,
     /// What stands before the numbers of a column.
     pub beside: Option<&'a Beside<'a>>,
 }
@@ -81,7 +83,15 @@ pub fn write(view: &View, row: usize, position: usize, reader: &Reader<'_>) -> W
     let level = reader.levels.level(view, row, position);
     let written = write_cell(view, position, column, view.cell(row, position), level, reader);
     let tone = crate::panel::tone(view, row, position).filter(|_| written.role == Role::Plain);
-    Written { role: tone.unwrap_or(written.role), ..written }
+    named(view, row, position, reader, Written { role: tone.unwrap_or(written.role), ..written })
+}
+
+/// The name of what stands in a cell in its place, if it has one.
+fn named(view: &View, row: usize, position: usize, reader: &Reader<'_>, written: Written) -> Written {
+    match reader.names.of(view, row, position) {
+        Some(name) => Written { text: name.into_owned(), ..written },
+        None => written,
+    }
 }
 
 /// Writes a cell of a line that may stand for several rows.
@@ -97,14 +107,16 @@ pub fn write_line(view: &View, state: &TableView, row: usize, position: usize, r
     // where the column that would count them is not shown
     let counted = first.is_some_and(|first| !state.columns.contains(&first));
     if counted && state.grouping.is_some_and(|grouping| grouping.by == position) {
-        let value = write_cell(view, position, column, cell, Level::Ok, reader);
+        let value = named(view, row, position, reader, write_cell(view, position, column, cell, Level::Ok, reader));
         return Written { text: format!("{} ×{}", value.text, state.count(row)), role: value.role };
     }
     let by = state.grouping.map(|grouping| grouping.by).filter(|_| column.attrs.last && cell.is_missing());
     if let Some(by) = by {
         return write(view, row, by, reader);
     }
-    write_cell(view, position, column, cell, Level::Ok, reader)
+    let there = !cell.is_missing();
+    let written = write_cell(view, position, column, cell, Level::Ok, reader);
+    if there { named(view, row, position, reader, written) } else { written }
 }
 
 fn write_cell(

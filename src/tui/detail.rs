@@ -16,7 +16,7 @@ use super::overlay::{Overlay, centered, framed_popup, plain, window};
 use super::paint::{clear, line, tint};
 use super::text::{width, wrap};
 use crate::model::{Demand, Key, Level, Table, Timestamp, Value};
-use crate::panel::{Body, Item, Line, Role, Views as _};
+use crate::panel::{Body, Item, Line, Names, Role, Views as _};
 use crate::store::rate::{Mode, View};
 
 /// Cells of names in front of values.
@@ -247,7 +247,11 @@ fn fields(view: &View, row: usize, reader: &Reader<'_>, room: usize) -> Vec<Line
     let mut lines = Vec::new();
     let cells = room.saturating_sub(usize::from(NAME) + 1).max(8);
     for (at, column) in view.table().columns.iter().enumerate() {
-        let written = write(view, row, at, reader);
+        let mut written = write(view, row, at, &Reader { names: Names::default(), ..*reader });
+        // beside what it is the name of
+        if let Some(name) = reader.names.of(view, row, at) {
+            written.text.extend([" ", &name]);
+        }
         let name = |text: String| Item::Cell { text: text.into(), role: Role::Label, width: NAME, right: false };
         let unit = unit_words(column, view.mode(), reader.style);
         let unit = if unit.is_empty() { unit } else { format!(" [{unit}]") };

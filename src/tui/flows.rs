@@ -1,11 +1,15 @@
 //! Are connections asked for only while they are looked at, and do lines that stand for several add up?
 
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
 use super::app::{App, Config, Page};
 use super::testing::{Fake, Made, app, command, press, screen};
 use crate::collect::conntrack::ConntrackRow;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::listener::ListenerRow;
 use crate::model::{Action, Table, Value};
+use crate::panel::Services;
 use crate::tui::settings::Settings;
 
 static TABLES: &[&Table] = &[ConntrackRow::TABLE, ConntrackFlowRow::TABLE, ListenerRow::TABLE];
@@ -196,4 +200,89 @@ fn without_leave_there_is_no_key_to_delete() {
     let shown = screen(&mut app);
     assert!(!shown.contains("Delete") && !shown.contains("delete"), "{shown}");
     assert_eq!(deleted(&host), [0_u32; 0]);
+}
+
+/// A dashboard with a name for a port, six connections and their listener.
+fn named() -> (std::sync::Arc<Fake>, App) {
+    let services = Services([("tcp/443".to_owned(), "pan\x1bel".to_owned())].into());
+    let settings = Settings { view: Some("connections".to_owned()), services, ..Settings::default() };
+    let (host, mut app) = app(Config { settings, ..Config::default() });
+    *host.tables.lock().unwrap() = Some(TABLES);
+    app.size = (100, 30);
+    host.publish(flows(1), 1);
+    host.publish(flows(2), 2);
+    app.samples();
+    (host, app)
+}
+
+#[test]
+fn ports_have_names_of_ones_own_and_filters_know_the_numbers() {
+    let (_, mut app) = named();
+    let shown = screen(&mut app);
+    assert!(shown.matches("pan\\x1bel").count() == 2 && !shown.contains(" 443 ") && shown.contains(" 80 "), "{shown}");
+    let _ = command(&mut app, "filter destination_port == 443");
+    assert!(screen(&mut app).contains("Connections 2 of 6"), "{}", screen(&mut app));
+    press(&mut app, &["down", "enter"]);
+    assert!(screen(&mut app).contains("443 pan\\x1bel"), "details have both: {}", screen(&mut app));
+    press(&mut app, &["esc", "E", "j", "j", "j"]);
+    assert!(screen(&mut app).contains("pan\\x1bel ×2"), "{}", screen(&mut app));
+}
+
+#[test]
+fn listening_sockets_have_the_names_of_their_ports_too() {
+    let (host, mut app) = named();
+    let at = |name: &str| ListenerRow::TABLE.position(name).unwrap();
+    let made = Made::new(ListenerRow::TABLE, 1, "x").with(0, at("protocol"), Value::Text("tcp6".into())).with(
+        0,
+        at("port"),
+        Value::U64(443),
+    );
+    host.publish(made, 2);
+    app.samples();
+    app.go(super::app::page_named(app.host.as_ref(), "network").unwrap());
+    assert!(screen(&mut app).contains("443 pan\\x1bel"), "{}", screen(&mut app));
+}
+
+#[test]
+fn addresses_have_names_only_on_request_and_as_long_as_they_are_shown() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let (_, mut app) = sampled();
+    app.naming.servers = vec![server.local_addr().unwrap()];
+    screen(&mut app);
+    screen(&mut app);
+    let mut bytes = [0; 512];
+    assert!(server.recv(&mut bytes).is_err(), "nobody has asked for names");
+    press(&mut app, &["@"]);
+    screen(&mut app);
+    server.set_nonblocking(false).unwrap();
+    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let begun = Instant::now();
+    while !screen(&mut app).contains("n.192") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", screen(&mut app));
+        let Ok((length, from)) = server.recv_from(&mut bytes) else { continue };
+        // the question as an answer, with its own name behind one more label
+        let mut answer = bytes[..length - 11].to_vec();
+        answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+        let turned = [1, b'n', 3, b'1', b'9', b'2', 0];
+        answer.extend([0xc0, 12, 0, 12, 0, 1, 0, 0, 1, 44, 0, turned.len() as u8]);
+        answer.extend(turned);
+        server.send_to(&answer, from).unwrap();
+    }
+    app.go(Page::View(0));
+    screen(&mut app);
+    app.go(super::app::page_named(app.host.as_ref(), "connections").unwrap());
+    assert!(!screen(&mut app).contains("n.192"), "what was told is forgotten: {}", screen(&mut app));
+}
+
+#[test]
+fn without_a_name_server_it_is_said_and_no_switch_is_thrown() {
+    let (_, mut app) = sampled();
+    // sockets are not opened to everybody
+    app.naming.servers = vec![([255; 4], 53).into()];
+    press(&mut app, &["@"]);
+    screen(&mut app);
+    let shown = screen(&mut app);
+    assert!(shown.contains("no names of addresses: name server"), "{shown}");
+    assert!(!app.toggles.contains(crate::panel::toggle::HOSTS));
 }

@@ -27,6 +27,7 @@ pub mod group;
 mod hosts;
 mod input;
 pub mod keymap;
+mod naming;
 mod notice;
 mod output;
 mod overlay;

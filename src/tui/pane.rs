@@ -28,6 +28,14 @@ pub(super) fn focused(app: &App) -> Option<Pane> {
     app.panes.iter().copied().find(|pane| pane.name == name && !pane.table)
 }
 
+/// Puts the table of the pane with the focus before the others.
+pub(super) fn lead(app: &mut App) {
+    let at = app.focused.and_then(|name| app.spots.iter().position(|spot| spot.key == name));
+    if let Some(before) = at.and_then(|at| app.spots.get_mut(..=at)) {
+        before.rotate_right(1);
+    }
+}
+
 /// Whether a pane has the keys and others could have them: it has the focus, or is the first of several tables.
 pub(super) fn holds(app: &App, pane: &Pane) -> bool {
     match (app.focused, app.spots.as_slice()) {
@@ -50,7 +58,7 @@ pub(super) fn turn(app: &mut App, by: isize) {
         None => count - 1,
     };
     app.focused = app.panes.get(next as usize).map(|pane| pane.name);
-    app.lead();
+    lead(app);
 }
 
 /// A key of movement on the pane with the focus; false when it is for the table.
@@ -93,7 +101,7 @@ pub(super) fn wheel(app: &mut App, at: Position, by: isize) {
 /// A click gives the focus.
 pub(super) fn click(app: &mut App, at: Position) {
     app.focused = app.panes.iter().find(|pane| pane.area.contains(at)).map(|pane| pane.name);
-    app.lead();
+    lead(app);
 }
 
 /// A panel by its name.

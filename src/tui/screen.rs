@@ -78,7 +78,7 @@ fn view(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
     }
     // a panel may be gone with the last row that it was there for
     app.focused = app.focused.filter(|name| app.panes.iter().any(|pane| pane.name == *name));
-    app.lead();
+    pane::lead(app);
     for pane in app.panes.iter().filter(|pane| pane::holds(app, pane)) {
         paint::emphasize(buffer, pane.area, &app.theme);
     }

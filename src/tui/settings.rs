@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Allowed;
+use crate::panel::Services;
 
 /// The dashboard's part of the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -30,6 +31,8 @@ pub struct Settings {
     pub toggles: Vec<String>,
     /// Keys by action: `quit = ["q", "ctrl-c"]`.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// Names of ports, by protocol and port: `"tcp/8443" = "panel"`.
+    pub services: Services,
     /// Arrangement of the overview.
     pub layout: Layout,
 }
@@ -66,6 +69,7 @@ impl Default for Settings {
             allow_actions: false,
             toggles: Vec::new(),
             keys: BTreeMap::new(),
+            services: Services::default(),
             layout: Layout::default(),
         }
     }
