@@ -357,6 +357,7 @@ collectors! {
     unit,
     process,
     process_detail,
+    action,
 }
 
 /// The collector that fills a table; none fills the table that the scheduler keeps about them.

@@ -303,7 +303,8 @@ fn rule(cx: &Cx<'_>, space: Space) -> Block {
     };
     let text = |column: usize| words(&view, row, column).unwrap_or_default().to_owned();
     let mut lines: Vec<Line> = Vec::new();
-    let role = tone(&view, row, col!(NftRuleRow, rule)).unwrap_or(Role::Plain);
+    // a level would have its glyph on each line
+    let role = tone(&view, row, col!(NftRuleRow, rule)).map_or(Role::Plain, |_| Role::Accent);
     let wrapped = |words: &str, role: Role| -> Vec<Line> {
         line::wrap(words, space.width).into_iter().map(|words| vec![line::text(words, role)]).collect()
     };

@@ -60,10 +60,17 @@ fn one(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Vec<Line> {
     ];
     let place = place.into_iter().filter(|column| there(*column));
     head.extend(place.map(|column| line::text(format!(" {}", words(column).words), Role::Plain)));
-    if let Some(who) = who(cx, view, row) {
-        head.push(line::text(format!("  by {who}"), Role::Accent));
-    }
+    let by = who(cx, view, row).map(|who| line::text(format!("  by {who}"), Role::Accent));
+    let beside = by.as_ref().is_some_and(|by| line::width(&head) + line::width(std::slice::from_ref(by)) <= width);
+    // who it was is not cut away
+    let below = if beside {
+        head.extend(by);
+        None
+    } else {
+        by
+    };
     let mut lines = vec![line::clip(head, width)];
+    lines.extend(below.map(|by| line::clip(vec![by], width)));
     for (sign, column, role) in
         [("- ", col!(RulesetChangeRow, before), Role::Muted), ("+ ", col!(RulesetChangeRow, after), Role::Plain)]
     {

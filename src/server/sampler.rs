@@ -246,8 +246,8 @@ impl Seat {
             }
             Some(Ask::Act(request)) => Some(Answer::Act(match convert::action(&request) {
                 Some(action) => {
-                    let (done, (word, what)) = (self.host.act(&action), action.aim());
                     let asker = Text::from(request.asker.as_str());
+                    let (done, (word, what)) = (self.host.act_for(asker.clone(), &action), action.aim());
                     self.log.say(
                         Level::Warning,
                         &match &done {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
+use super::deed::Deeds;
 use super::netns::{Census, Selection};
 use super::{Error, meter};
 
@@ -30,6 +31,8 @@ pub struct Roots {
     pub live: bool,
     /// The network namespaces that are read.
     pub netns: Arc<Census>,
+    /// What has been done to the host.
+    pub deeds: Arc<Deeds>,
 }
 
 impl Roots {
@@ -41,6 +44,7 @@ impl Roots {
             host: Root::new("/"),
             live: true,
             netns: Arc::default(),
+            deeds: Arc::default(),
         }
     }
 
@@ -69,6 +73,7 @@ impl Roots {
             host: Root::new(path.join("host")),
             live: false,
             netns: Arc::default(),
+            deeds: Arc::default(),
         }
     }
 }

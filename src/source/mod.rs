@@ -9,6 +9,7 @@ pub mod agent;
 pub mod bounded;
 pub mod clock;
 pub mod conntrack;
+pub mod deed;
 pub mod file;
 pub mod holder;
 pub mod hypervisor;

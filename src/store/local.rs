@@ -13,6 +13,8 @@ use crate::model::{
     Action, ActionError, Allowed, Demand, Demands, HistoryAsk, Host, Mono, Sample, Series, Snapshot, State, Status,
     Table, TableState, Text, Timestamp, lock,
 };
+use crate::source::action::act;
+use crate::source::deed;
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
 use crate::store::history::History;
@@ -79,6 +81,17 @@ impl LocalHost {
         Ok(())
     }
 
+    /// Does something to the host as somebody wants it, and writes down what came of it.
+    ///
+    /// # Errors
+    /// As [`Host::act`].
+    pub fn act_for(&self, user: Text, action: &Action) -> Result<(), ActionError> {
+        let allowed = lock(&self.actions).allows(action);
+        let done = if allowed { act(action, &self.roots.netns) } else { Err(ActionError::Off) };
+        self.roots.deeds.note(user, action, &done);
+        done
+    }
+
     /// What [`Host::act`] does from now on.
     pub fn allow(&self, actions: Allowed) {
         *lock(&self.actions) = actions;
@@ -109,10 +122,7 @@ impl Host for LocalHost {
     }
 
     fn act(&self, action: &Action) -> Result<(), ActionError> {
-        if !lock(&self.actions).allows(action) {
-            return Err(ActionError::Off);
-        }
-        crate::source::action::act(action, &self.roots.netns)
+        self.act_for(deed::own_user(&self.roots.host), action)
     }
 
     fn refusal(&self) -> Option<Text> {
@@ -249,7 +259,28 @@ mod tests {
         host.allow(Allowed::Everything);
         assert!(matches!(host.act(&Action::Forget { flows: Vec::new() }), Err(ActionError::Kernel { .. })));
         host.allow(Allowed::Nothing);
-        assert!(matches!(host.act(&action), Err(ActionError::Off)));
+        assert!(matches!(host.act_for("token me".into(), &action), Err(ActionError::Off)));
+        host.demand(1, vec![Demand::table("action")]);
+        let told = loop {
+            receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+            let told = host.latest().get("action").and_then(|state| Some(Arc::clone(&state.now.as_ref()?.rows)));
+            if let Some(told) = told {
+                break told;
+            }
+        };
+        let words = |row: usize, column: &str| {
+            let cell = told.cell(row, told.table().position(column).unwrap());
+            cell.text().map(str::to_owned)
+        };
+        let own = deed::own_user(&Roots::live().host);
+        assert_eq!(told.len(), 5);
+        for row in 0..4 {
+            assert_eq!(words(row, "user").as_deref(), Some(own.as_str()));
+        }
+        assert_eq!(words(0, "target").as_deref(), Some("process 1"));
+        assert_eq!(words(4, "user").as_deref(), Some("token me"));
+        assert_eq!(words(4, "outcome").as_deref(), Some("refused"));
+        assert_eq!(words(4, "reason").as_deref(), Some("actions are off on this host"));
     }
 
     fn tasks(table: &'static Table) -> Publication {

@@ -17,6 +17,7 @@ use super::paint::{clear, line, tint};
 use super::text::{width, wrap};
 use crate::model::{Demand, Key, Level, Table, Timestamp, Value};
 use crate::panel::{Body, Item, Line, Names, Role, Views as _};
+use crate::store::query::{Query, default_sort, run};
 use crate::store::rate::{Mode, View};
 
 /// Cells of names in front of values.
@@ -196,7 +197,8 @@ fn more(app: &App, view: &View, row: usize, other: &'static Table, room: usize) 
             shared(view.table(), other).all(|(here, there)| view.cell(row, here) == rows.cell(*one, there))
         };
         // what came for another row is not about this one
-        let own: Vec<usize> = (0..rows.len()).filter(same).take(ROWS).collect();
+        let busiest = Query { filter: None, sort: default_sort(rows.table()), limit: None };
+        let own: Vec<usize> = run(&rows, &busiest).into_iter().filter(same).take(ROWS).collect();
         (rows, own)
     });
     match rows {
