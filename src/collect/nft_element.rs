@@ -11,6 +11,7 @@ use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, MAX_IDS, Skip
 use crate::model::{Text, Timestamp, Value};
 use crate::source::Error;
 use crate::source::bounded::Largest;
+use crate::source::file::Root;
 use crate::source::netlink::{Family as Netlink, Socket};
 use crate::source::netns::{self, Rooms};
 use crate::source::nftables::instruction::Instruction;
@@ -115,6 +116,7 @@ fn key(row: &NftElementRow) -> Option<Key> {
 
 /// What was found in all network namespaces.
 struct Found<'a> {
+    sys: &'a Root,
     now: Timestamp,
     before: &'a HashMap<Key, Timestamp>,
     wanted: BTreeSet<Which>,
@@ -126,9 +128,10 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn new(now: Timestamp, before: &'a HashMap<Key, Timestamp>, want: &'a Want) -> Self {
+    fn new(cx: &Cx<'a>, before: &'a HashMap<Key, Timestamp>, want: &'a Want) -> Self {
         Self {
-            now,
+            sys: &cx.roots.sys,
+            now: cx.time,
             before,
             wanted: want.ids.iter().filter_map(|ids| Which::of(ids)).collect(),
             only: want.only.get("netns").map(Vec::as_slice),
@@ -157,7 +160,7 @@ impl<'a> Found<'a> {
 
     fn elements_of(&mut self, netns: &Text, which: &Which, room: &mut Room) -> Result<(), Error> {
         let set = read::set_of(&mut room.filter, which.family, &which.table, &which.set)?;
-        let (names, host) = (Names::default(), Here::new(&mut room.links, None));
+        let (names, host) = (Names::default(), Here::new(self.sys, &mut room.links, None));
         let scene = Scene::new(set.family, &set.table, &names, &host);
         let Self { now, before, elements: kept, .. } = self;
         let family = which.family.into();
@@ -227,7 +230,7 @@ impl Collect for NftElementCollector {
             return Err(Skip::absent("sets are asked for over netlink, which a recorded tree has not"));
         }
         let Some(want) = cx.wants.table(NftElementRow::TABLE) else { return Ok(()) };
-        let mut found = Found::new(cx.time, &self.expires, want);
+        let mut found = Found::new(cx, &self.expires, want);
         if found.wanted.is_empty() {
             let hint = "name one, for example `family == \"inet\" && table == \"filter\" && set == \"blocked\"`";
             return Err(Skip::absent("no set is named").hint(hint));

@@ -14,6 +14,7 @@ use self::rows::{Holdings, Words, chain_row, flowtable_row, rule_row, set_row, t
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::Text;
 use crate::source::Error;
+use crate::source::file::Root;
 use crate::source::netlink::{Changing, Family as Netlink, Socket};
 use crate::source::netns::{self, Rooms};
 use crate::source::nftables::decode::Counted;
@@ -331,10 +332,11 @@ impl Collect for NftablesCollector {
         if cx.roots.netns.has_host() {
             // what fails is opened anew
             let mut filter = self.own.take().map_or_else(open, Ok).map_err(told)?;
-            found.add(&netns::host(), &mut filter).map_err(told)?;
+            found.add(&cx.roots.sys, &netns::host(), &mut filter).map_err(told)?;
             self.own = Some(filter);
         }
-        let troubles = self.others.read(&cx.roots.netns, open, |netns, filter| found.add(netns, filter));
+        let sys = &cx.roots.sys;
+        let troubles = self.others.read(&cx.roots.netns, open, |netns, filter| found.add(sys, netns, filter));
         if found.changing {
             let words = "rules change faster than they can be read: the counts are those of the last time";
             for table in ENTRY.tables {
@@ -374,8 +376,8 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, netns: &Text, filter: &mut Filter) -> Result<(), Error> {
-        match filter.read() {
+    fn add(&mut self, sys: &Root, netns: &Text, filter: &mut Filter) -> Result<(), Error> {
+        match filter.read(sys) {
             Err(error) if Changing::is_cause_of(&error) && filter.known.is_some() => self.changing = true,
             read => read?,
         }
@@ -421,16 +423,16 @@ impl Found {
 
 impl Filter {
     /// Reads what rules have counted, and the ruleset before it if that is another one.
-    fn read(&mut self) -> Result<(), Error> {
+    fn read(&mut self, sys: &Root) -> Result<(), Error> {
         let generation = read::generation(&mut self.socket)?;
         if self.known.as_ref().is_none_or(|known| known.ruleset.generation != generation) {
-            self.read_all()?;
+            self.read_all(sys)?;
         }
         if self.count()? {
             return Ok(());
         }
         // it was changed between the two
-        let former = self.read_all()?;
+        let former = self.read_all(sys)?;
         if self.count()? {
             return Ok(());
         }
@@ -454,9 +456,9 @@ impl Filter {
     }
 
     /// Reads the ruleset, and gives what was known before.
-    fn read_all(&mut self) -> Result<Option<Known>, Error> {
+    fn read_all(&mut self, sys: &Root) -> Result<Option<Known>, Error> {
         let ruleset = read::ruleset(&mut self.socket, self.known.as_ref().map(|known| &known.ruleset))?;
-        let names = Here::new(&mut self.links, Some(&mut self.socket));
+        let names = Here::new(sys, &mut self.links, Some(&mut self.socket));
         let mut positions: HashMap<(Family, &[u8], &[u8]), u64> = HashMap::new();
         let rules = ruleset.rules.iter().map(|rule| {
             let position = positions.entry((rule.family, &rule.table, &rule.chain)).or_default();

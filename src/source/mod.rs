@@ -7,6 +7,7 @@ pub mod action;
 pub mod address;
 pub mod agent;
 pub mod bounded;
+pub mod cgroup;
 pub mod clock;
 pub mod conntrack;
 pub mod deed;

@@ -1,9 +1,11 @@
 //! What are the names of what rules know by number?
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 use crate::source::Error;
+use crate::source::cgroup::Groups;
+use crate::source::file::Root;
 use crate::source::netlink::route::{self, LinkNews};
 use crate::source::netlink::{Part, Socket};
 use crate::source::nftables::text::Names;
@@ -39,12 +41,15 @@ pub(in crate::collect) struct Here<'a> {
     socket: RefCell<&'a mut Socket>,
     links: RefCell<Option<HashMap<u32, String>>>,
     sets: Option<SetNames<'a>>,
+    sys: &'a Root,
+    groups: OnceCell<Groups>,
 }
 
 impl<'a> Here<'a> {
     /// Reads those of interfaces over `links`, and those of sets over `netfilter`, where there may be any.
-    pub(in crate::collect) fn new(links: &'a mut Socket, netfilter: Option<&'a mut Socket>) -> Self {
-        Self { socket: RefCell::new(links), links: RefCell::default(), sets: netfilter.map(SetNames::new) }
+    pub(in crate::collect) fn new(sys: &'a Root, links: &'a mut Socket, netfilter: Option<&'a mut Socket>) -> Self {
+        let (socket, sets) = (RefCell::new(links), netfilter.map(SetNames::new));
+        Self { socket, links: RefCell::default(), sets, sys, groups: OnceCell::new() }
     }
 }
 
@@ -65,7 +70,8 @@ impl Names for Here<'_> {
     }
 
     fn cgroup(&self, id: u64) -> Option<String> {
-        Host.cgroup(id)
+        let path = self.groups.get_or_init(|| Groups::read(self.sys)).path(id)?;
+        Some(path.to_string_lossy().into_owned())
     }
 
     fn utc_offset(&self, at: Option<i64>) -> i64 {
@@ -88,4 +94,53 @@ fn interfaces(links: &mut Socket) -> Result<HashMap<u32, String>, Error> {
         Ok(())
     })?;
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    use super::*;
+    use crate::source::netlink::Family;
+    use crate::source::netlink::testing::{in_own_network, run};
+    use crate::source::nftables::read;
+    use crate::source::nftables::text::Scene;
+
+    /// Takes a group away again.
+    struct Group(PathBuf);
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir(&self.0);
+        }
+    }
+
+    #[test]
+    fn root_a_control_group_in_a_rule_has_the_path_that_nft_tells() {
+        let name = format!("netglance-test-{}", std::process::id());
+        let path =
+            if PathBuf::from("/sys/fs/cgroup/cgroup.controllers").exists() { name } else { format!("unified/{name}") };
+        let group = Group(PathBuf::from("/sys/fs/cgroup").join(&path));
+        std::fs::create_dir(&group.0).unwrap();
+        in_own_network(|| {
+            run("nft", "add table ip t");
+            run("nft", "add chain ip t c { type filter hook input priority 0; }");
+            run("nft", &format!("add rule ip t c socket cgroupv2 level 1 \"{path}\""));
+            let listed = Command::new("nft").args(["-nn", "list", "ruleset"]).output().unwrap();
+            let text = || {
+                let open = |family| Socket::open(family).unwrap();
+                let (mut filter, mut links, sys) = (open(Family::Netfilter), open(Family::Route), Root::new("/sys"));
+                let ruleset = read::ruleset(&mut filter, None).unwrap();
+                let here = Here::new(&sys, &mut links, None);
+                let rule = &ruleset.rules[0];
+                Scene::new(rule.family, &rule.table, &ruleset.names, &here).rule(rule)
+            };
+            assert_eq!(text(), format!("socket cgroupv2 level 1 \"{path}\""));
+            // with both versions a group of the other may have the same number, and `nft` takes any
+            assert!(path.contains('/') || String::from_utf8_lossy(&listed.stdout).contains(&text()), "{listed:?}");
+            drop(group);
+            assert!(text().trim_start_matches("socket cgroupv2 level 1 ").parse::<u64>().is_ok(), "{}", text());
+        });
+    }
 }

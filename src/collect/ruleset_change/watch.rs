@@ -194,7 +194,7 @@ impl Reader {
         });
         match read {
             Ok((ruleset, objects)) => {
-                let host = Here::new(&mut post.links, Some(&mut post.asks));
+                let host = Here::new(&self.roots.sys, &mut post.links, Some(&mut post.asks));
                 post.follower.begin(ruleset, &objects, &host);
             }
             Err(error) if Changing::is_cause_of(&error) => self.again = true,
@@ -206,7 +206,7 @@ impl Reader {
     /// Logs all changes that wait; says why if some were lost.
     fn drain(&mut self, netns: &Text, post: &mut Post) -> Result<Option<&'static str>, Error> {
         let Post { news, asks, links, follower, .. } = post;
-        let host = Here::new(links, Some(asks));
+        let host = Here::new(&self.roots.sys, links, Some(asks));
         let (roots, users, shared) = (&self.roots, &mut self.users, &self.shared);
         let drained = news.drain(|message| {
             if let Some(commit) = follower.read(message, &host)? {

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 
-use super::decode::instructions;
+use super::decode::{Attrs, instructions};
 use super::follow::{Action, Commit, Follower};
 use super::instruction::{Bytes, Combined, HeaderOption, Instruction, Payload, Register, Source};
-use super::text::{Names, Scene};
+use super::text::{Names, Scene, declaration};
 use super::{Family, Ruleset, message, read};
 use crate::source::netlink::attr::push;
 use crate::source::netlink::nfnetlink::Subsystem;
@@ -138,6 +138,27 @@ fn root_every_rule_of_the_corpus_is_written_as_nft_writes_it() {
     }
     assert!(different.is_empty(), "{} of {count} differ:\n{}", different.len(), different.join("\n"));
     assert!(count >= 500, "{count}");
+}
+
+#[test]
+fn what_the_kernel_refused_is_written_as_it_was_fed_to_nft() {
+    let mut count = 0;
+    for line in include_str!("../../../tests/fixtures/nft/refused.txt").lines().filter(|line| !line.starts_with('#')) {
+        let [what, fed, hex] = line.split(" | ").collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        let body: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        let (family, attributes) = read::body(Message { kind: 0, flags: 0, body: &body }).unwrap();
+        let text = if what.starts_with("flowtable") {
+            declaration::flowtable(&message::flowtable(family, attributes).unwrap())
+        } else {
+            let attrs = Attrs::<5>::read(attributes).unwrap();
+            let program = instructions(attrs.need(4).unwrap()).unwrap();
+            Scene::new(family, b"t", &super::Names::default(), &Loopback).program(&program, true)
+        };
+        assert_eq!((what.split(' ').nth(1), text.as_str()), (Some(family.name()), fed));
+        count += 1;
+    }
+    assert!(count >= 20, "{count}");
 }
 
 /// Ends whoever waits for it, also when a test fails.
