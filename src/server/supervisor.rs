@@ -24,8 +24,10 @@ use crate::model::unit;
 /// Descriptor on which a child finds its control socket.
 pub(super) const CONTROL: i32 = 3;
 
-/// Longest wait for children to end on their own.
+/// Longest wait for children to end on their own, and for those that were killed: the kernel may keep one for ever, for the
+/// sake of a disk that does not answer.
 const FAREWELL: Duration = Duration::from_millis(1500);
+const BURIAL: Duration = Duration::from_millis(200);
 
 /// Shortest and longest wait before a child that ended is started again.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -81,6 +83,8 @@ struct Running {
     replaced: bool,
     /// Since when it is believed to hang: one more look, because all of this machine may have been stopped.
     suspect: Option<Instant>,
+    /// Whether it was killed for that. It is not waited for: it may be the kernel that hangs.
+    killed: bool,
 }
 
 /// Everything that keeps the agent up.
@@ -290,12 +294,22 @@ fn end(keepers: &mut [Keeper]) {
     // a child ends when its control socket does; all at once
     let children: Vec<Child> = children.into_iter().map(|running| running.child).collect();
     for mut child in children {
-        while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
-            let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 }));
+        if !is_gone(&mut child, until) {
+            let _ = child.kill();
+            is_gone(&mut child, Instant::now() + BURIAL);
         }
-        let _ = child.kill();
-        let _ = child.wait();
     }
+}
+
+/// Waits for the end of a child; whether it came in time.
+fn is_gone(child: &mut Child, until: Instant) -> bool {
+    while matches!(child.try_wait(), Ok(None)) {
+        if Instant::now() >= until {
+            return false;
+        }
+        let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 }));
+    }
+    true
 }
 
 impl Keeper {
@@ -332,7 +346,7 @@ impl Keeper {
                 _ => {}
             }
         }
-        if running.heard.elapsed() > supervisor.configured.serve.silence.0 {
+        if !running.killed && running.heard.elapsed() > supervisor.configured.serve.silence.0 {
             let since = *running.suspect.get_or_insert_with(Instant::now);
             if since.elapsed() >= DOUBT {
                 let silent = unit::duration(running.heard.elapsed());
@@ -340,7 +354,7 @@ impl Keeper {
                 let told = format!("the {} has said nothing for {silent}; it is ended{lost}", self.part.name());
                 supervisor.log.say(Level::Error, &told);
                 running.child.kill()?;
-                running.child.wait()?;
+                running.killed = true;
             }
         }
         let Some(status) = running.child.try_wait()? else { return Ok(()) };
@@ -360,6 +374,8 @@ impl Keeper {
     fn deadline(&self, silence: Duration) -> Instant {
         match &self.running {
             None => self.due,
+            // its end is a signal
+            Some(running) if running.killed => Instant::now() + SETTLED,
             Some(running) => match running.suspect {
                 Some(since) => since + DOUBT,
                 None => running.heard + silence + Duration::from_millis(1),
@@ -391,7 +407,8 @@ impl Keeper {
             return Err(cause);
         }
         let now = Instant::now();
-        self.running = Some(Running { child, control, since: now, heard: now, replaced: false, suspect: None });
+        self.running =
+            Some(Running { child, control, since: now, heard: now, replaced: false, suspect: None, killed: false });
         Ok(())
     }
 }
