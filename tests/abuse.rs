@@ -15,8 +15,8 @@ mod served;
 #[expect(dead_code, reason = "each test program uses its part")]
 mod support;
 
-use served::{Agent, PATIENCE, timed};
-use support::process::usage;
+use served::{Agent, PATIENCE};
+use support::process::{Done, timed, usage};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -189,10 +189,11 @@ fn whoever_abuses_the_protocol_is_told_to_go_and_others_are_served() {
         let (before, begin, stop) = (usage(front).unwrap(), Instant::now(), AtomicBool::new(false));
         let (agent, stop) = (&agent, &stop);
         let (mut taken, times) = std::thread::scope(|scope| {
+            let done = Done(stop);
             let asking = scope.spawn(move || {
                 let mut taken = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
-                    taken.push(timed(front, || assert_eq!(agent.ask("GET /api/v1/tables/load", &[]).0, 200)));
+                    taken.push(timed(&[front], || assert_eq!(agent.ask("GET /api/v1/tables/load", &[]).0, 200)));
                     std::thread::park_timeout(Duration::from_millis(5));
                 }
                 taken
@@ -208,7 +209,7 @@ fn whoever_abuses_the_protocol_is_told_to_go_and_others_are_served() {
             };
             let crowd: Vec<_> = (0..crowd).map(|_| scope.spawn(attack)).collect();
             let times: Vec<Duration> = crowd.into_iter().flat_map(|attack| attack.join().unwrap()).collect();
-            stop.store(true, Ordering::Relaxed);
+            drop(done);
             (asking.join().unwrap(), times)
         });
         let (after, elapsed) = (usage(front).unwrap(), begin.elapsed().as_secs_f64());

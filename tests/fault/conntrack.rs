@@ -11,6 +11,7 @@ use netglance::source::file::Roots;
 use netglance::source::netns::Selection;
 use rustix::thread::{CapabilitySet, UnshareFlags, capabilities, set_capabilities};
 
+use crate::support::process::Done;
 use crate::support::pty::netglance;
 use crate::support::space::{ip, mount, within};
 
@@ -66,15 +67,6 @@ fn root_who_loses_the_capability_meanwhile_is_told_so_and_goes_on_when_it_is_bac
         may_administer(true);
         assert_eq!(flows.rows().unwrap(), 3);
     });
-}
-
-/// Sets it when it goes, so that nobody waits for a test that has failed.
-struct Done<'a>(&'a AtomicBool);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 #[test]

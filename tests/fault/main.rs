@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+#[expect(dead_code, reason = "each test program uses its part")]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::process::{Guard, Storm, usage};
+use crate::support::process::{Done, Guard, Storm, usage};
 use crate::support::pty::netglance;
 
 /// What a sample may not show: a negative number, a spike, or a child of the storm that does anything. Gives the number of
@@ -50,10 +50,10 @@ fn a_fork_storm_shows_no_wrong_row_and_leaves_nothing_open() {
         let (name, named) = mpsc::channel();
         let over = &over;
         scope.spawn(move || {
+            let _done = Done(over);
             name.send(std::fs::read_to_string("/proc/thread-self/comm").unwrap().trim_end().to_owned()).unwrap();
             let mut storm = Storm::new(150);
             storm.blow(2000);
-            over.store(true, Ordering::Relaxed);
         });
         let own = named.recv().unwrap();
         while !over.load(Ordering::Relaxed) {

@@ -146,20 +146,6 @@ pub(crate) fn token(dir: &tempfile::TempDir, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// How long something takes that the first thread of a part does for this one, without the time in which either was ready and
-/// no CPU was free: what else the machine does is not their fault.
-pub(crate) fn timed(part: u32, what: impl FnOnce()) -> Duration {
-    let waited = || -> u64 {
-        let files = [format!("/proc/{part}/schedstat"), "/proc/thread-self/schedstat".to_owned()];
-        let second = |text: String| text.split(' ').nth(1).and_then(|text| text.parse::<u64>().ok());
-        files.iter().filter_map(|file| second(std::fs::read_to_string(file).ok()?)).sum()
-    };
-    let (before, begin) = (waited(), Instant::now());
-    what();
-    let taken = begin.elapsed();
-    taken.saturating_sub(Duration::from_nanos(waited().saturating_sub(before)))
-}
-
 impl Drop for Agent {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// A child that is killed and reaped however the test ends.
 pub(crate) struct Guard(pub(crate) Child);
@@ -30,6 +32,32 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// How long this thread and the first ones of these processes have been ready so far while no CPU was free.
+pub(crate) fn waited(parts: &[u32]) -> Duration {
+    let files =
+        parts.iter().map(|part| format!("/proc/{part}/schedstat")).chain(["/proc/thread-self/schedstat".to_owned()]);
+    let second = |text: String| text.split(' ').nth(1).and_then(|text| text.parse::<u64>().ok());
+    Duration::from_nanos(files.filter_map(|file| second(std::fs::read_to_string(file).ok()?)).sum())
+}
+
+/// How long something takes that these processes do for this thread, without the time in which no CPU was free: what else the
+/// machine does is not their fault.
+pub(crate) fn timed(parts: &[u32], what: impl FnOnce()) -> Duration {
+    let (before, begin) = (waited(parts), Instant::now());
+    what();
+    let taken = begin.elapsed();
+    taken.saturating_sub(waited(parts).saturating_sub(before))
+}
+
+/// Sets it when it goes, so that nobody waits for a test that has failed.
+pub(crate) struct Done<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
