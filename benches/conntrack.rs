@@ -6,10 +6,8 @@
 //! `conntrack -L -o id`, where that is installed. The last line is the memory that the collector has added. Nothing is judged
 //! here. Without `--flows` it reads the connections of this host, and under `cargo test` once.
 
-use std::error::Error;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use netglance::collect::{Batch, COLLECTORS, Cx, Wants};
 use netglance::model::{Demand, Mono, Owners, Timestamp};
@@ -18,32 +16,14 @@ use netglance::source::file::Roots;
 use netglance::source::netlink::attr::{push, push_nested};
 use netglance::source::netlink::nfnetlink::Subsystem;
 use netglance::source::netlink::{Family, Part, Patience, Socket};
-use rustix::time::{ClockId, clock_gettime};
 
-type Failure = Box<dyn Error>;
+#[path = "support/measure.rs"]
+mod measure;
+
+use measure::{Failure, Options, measure, resident};
 
 /// Connections in one datagram.
 const BATCH: u32 = 256;
-
-/// CPU seconds of this thread, and of children that have ended.
-fn cpu() -> f64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the kernel fills a `struct rusage`, of which zeros are a valid value, too
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9 + seconds(usage.ru_utime) + seconds(usage.ru_stime)
-}
-
-/// Resident memory in bytes.
-fn resident() -> Result<u64, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? << 10)
-}
 
 /// Appends one connection of UDP that nobody answers.
 fn push_flow(datagram: &mut Vec<u8>, number: u32) {
@@ -96,25 +76,6 @@ fn make(flows: u32) -> Result<(), Failure> {
     }
 }
 
-/// Runs `work` `rounds` times after two that fill caches, and prints the medians.
-fn measure(name: &str, rounds: usize, mut work: impl FnMut() -> Result<String, Failure>) -> Result<(), Failure> {
-    let (mut wall, mut busy, mut said) = (Vec::new(), Vec::new(), String::new());
-    for round in 0..rounds + 2 {
-        let (begin, before) = (Instant::now(), cpu());
-        said = work()?;
-        if round >= 2 {
-            wall.push(begin.elapsed().as_secs_f64() * 1e3);
-            busy.push((cpu() - before) * 1e3);
-        }
-    }
-    let median = |values: &mut Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-    };
-    let (wall, busy) = (median(&mut wall), median(&mut busy));
-    Ok(writeln!(std::io::stdout(), "{name:<16} {said:>24} {wall:>10.3} {busy:>10.3}")?)
-}
-
 /// The least that anything which reads connections can do.
 fn floor() -> Result<String, Failure> {
     let mut received = 0_u64;
@@ -134,20 +95,12 @@ fn listed() -> String {
 }
 
 fn main() -> Result<(), Failure> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    if args.iter().any(|arg| arg == "--list") {
-        return Ok(());
-    }
-    let number = |name: &str| -> Result<Option<u32>, Failure> {
-        let Some(at) = args.iter().position(|arg| arg == name) else { return Ok(None) };
-        Ok(Some(args.get(at + 1).ok_or_else(|| format!("{name} needs a number"))?.parse()?))
-    };
-    let usual = if args.iter().any(|arg| arg == "--bench") { 7 } else { 1 };
-    let rounds = number("--rounds")?.unwrap_or(usual) as usize;
-    if let Some(flows) = number("--flows")? {
+    let Some(options) = Options::read() else { return Ok(()) };
+    let rounds = options.rounds()?;
+    if let Some(flows) = options.number("--flows")? {
         make(flows)?;
     }
-    writeln!(std::io::stdout(), "{:<16} {:>24} {:>10} {:>10}", "table", "rows or state", "wall ms", "cpu ms")?;
+    measure::head()?;
     measure("(floor)", rounds, floor)?;
     let before = resident()?;
     let (owners, roots) = (Owners::default(), Roots::live());
