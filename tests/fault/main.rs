@@ -15,6 +15,7 @@ mod input;
 mod mount;
 mod netns;
 mod network;
+mod nftables;
 mod rights;
 mod storm;
 mod terminal;
