@@ -5,6 +5,7 @@
 //! namespace without connections is not asked. Those that are expected are asked for on the same socket.
 
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -207,6 +208,7 @@ impl Room {
     }
 }
 
+#[derive(Default)]
 struct FlowCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one.
     own: Option<Room>,
@@ -217,17 +219,11 @@ struct FlowCollector {
     expires: Ends,
     /// The same of those that are expected.
     expected: Ends,
+    hasher: RandomState,
 }
 
-/// When what has a number in a network namespace ends.
-type Ends = HashMap<(Text, u32), Timestamp>;
-
-impl Default for FlowCollector {
-    fn default() -> Self {
-        let (others, busiest, groups) = (Rooms::default(), Busiest::new(MAX_ROWS), Groups::default());
-        Self { own: None, others, busiest, groups, expires: HashMap::new(), expected: HashMap::new() }
-    }
-}
+/// When what has an identity in a network namespace ends.
+type Ends = HashMap<(Text, u64), Timestamp>;
 
 /// One look at all network namespaces.
 struct Look<'a> {
@@ -362,9 +358,15 @@ fn not_counted() -> Skip {
 
 impl FlowCollector {
     fn rows(&mut self, names: &[Text], flows: &[(usize, Flow)], now: Timestamp) -> Vec<ConntrackFlowRow> {
-        let rows: Vec<_> =
-            flows.iter().filter_map(|(place, flow)| Some(self.row(names.get(*place)?, flow, now))).collect();
-        self.expires = rows.iter().filter_map(|row| Some(((row.netns.clone(), row.id), row.expires?))).collect();
+        let mut ends = HashMap::new();
+        let row = |(place, flow): &(usize, Flow)| {
+            let key = (names.get(*place)?.clone(), flow.original.identity(flow.id, &self.hasher));
+            let row = row(&key.0, flow, now, self.expires.get(&key).copied());
+            ends.extend(row.expires.map(|end| (key, end)));
+            Some(row)
+        };
+        let rows = flows.iter().filter_map(row).collect();
+        self.expires = ends;
         rows
     }
 
@@ -374,54 +376,56 @@ impl FlowCollector {
         expected: &[(usize, Expectation)],
         now: Timestamp,
     ) -> Vec<ConntrackExpectRow> {
+        let mut ends = HashMap::new();
         let row = |(place, expectation): &(usize, Expectation)| {
-            let netns = names.get(*place)?;
-            let before = self.expected.get(&(netns.clone(), expectation.id)).copied();
-            Some(expect::row(netns, expectation, now, before))
+            let key = (names.get(*place)?.clone(), expectation.tuple.identity(expectation.id, &self.hasher));
+            let row = expect::row(&key.0, expectation, now, self.expected.get(&key).copied());
+            ends.insert(key, row.expires);
+            Some(row)
         };
-        let rows: Vec<_> = expected.iter().filter_map(row).collect();
-        self.expected = rows.iter().map(|row| ((row.netns.clone(), row.id), row.expires)).collect();
+        let rows = expected.iter().filter_map(row).collect();
+        self.expected = ends;
         rows
     }
+}
 
-    fn row(&self, netns: &Text, flow: &Flow, now: Timestamp) -> ConntrackFlowRow {
-        let end = flow.timeout.map(|left| Timestamp(now.0.saturating_add(i64::from(left) * 1_000_000_000)));
-        let before = self.expires.get(&(netns.clone(), flow.id)).copied();
-        let (original, reply) = (&flow.original, &flow.reply);
-        ConntrackFlowRow {
-            netns: netns.clone(),
-            id: flow.id,
-            protocol: protocol(original.protocol),
-            source: original.source,
-            source_port: original.ports.map(|(port, _)| port.into()),
-            destination: original.destination,
-            destination_port: original.ports.map(|(_, port)| port.into()),
-            icmp_type: original.icmp.map(|icmp| icmp.kind.into()),
-            icmp_code: original.icmp.map(|icmp| icmp.code.into()),
-            icmp_id: original.icmp.map(|icmp| icmp.id.into()),
-            state: flow.phase.and_then(FlowState::of),
-            status: words(flow.status),
-            nat: nat(flow.status),
-            reply_source: reply.source,
-            reply_source_port: reply.ports.map(|(port, _)| port.into()),
-            reply_destination: reply.destination,
-            reply_destination_port: reply.ports.map(|(_, port)| port.into()),
-            reply_icmp_type: reply.icmp.map(|icmp| icmp.kind.into()),
-            reply_icmp_code: reply.icmp.map(|icmp| icmp.code.into()),
-            reply_icmp_id: reply.icmp.map(|icmp| icmp.id.into()),
-            packets: flow.carried.map(|carried| carried.packets),
-            bytes: flow.carried.map(|carried| carried.bytes),
-            reply_packets: flow.answered.map(|answered| answered.packets),
-            reply_bytes: flow.answered.map(|answered| answered.bytes),
-            mark: flow.mark,
-            labels: flow.labels.and_then(|labels| numbers(&labels)),
-            zone: zone(flow, original.zone),
-            reply_zone: zone(flow, reply.zone),
-            helper: flow.helper.map(|name| Text::new(name.split(|byte| *byte == 0).next().unwrap_or(&name))),
-            offload: offload(flow.status),
-            start: flow.start.and_then(|start| i64::try_from(start).ok()).map(Timestamp),
-            expires: steady(before, end),
-        }
+/// `before` is when it was to end as of the last sample.
+fn row(netns: &Text, flow: &Flow, now: Timestamp, before: Option<Timestamp>) -> ConntrackFlowRow {
+    let end = flow.timeout.map(|left| Timestamp(now.0.saturating_add(i64::from(left) * 1_000_000_000)));
+    let (original, reply) = (&flow.original, &flow.reply);
+    ConntrackFlowRow {
+        netns: netns.clone(),
+        id: flow.id,
+        protocol: protocol(original.protocol),
+        source: original.source,
+        source_port: original.ports.map(|(port, _)| port.into()),
+        destination: original.destination,
+        destination_port: original.ports.map(|(_, port)| port.into()),
+        icmp_type: original.icmp.map(|icmp| icmp.kind.into()),
+        icmp_code: original.icmp.map(|icmp| icmp.code.into()),
+        icmp_id: original.icmp.map(|icmp| icmp.id.into()),
+        state: flow.phase.and_then(FlowState::of),
+        status: words(flow.status),
+        nat: nat(flow.status),
+        reply_source: reply.source,
+        reply_source_port: reply.ports.map(|(port, _)| port.into()),
+        reply_destination: reply.destination,
+        reply_destination_port: reply.ports.map(|(_, port)| port.into()),
+        reply_icmp_type: reply.icmp.map(|icmp| icmp.kind.into()),
+        reply_icmp_code: reply.icmp.map(|icmp| icmp.code.into()),
+        reply_icmp_id: reply.icmp.map(|icmp| icmp.id.into()),
+        packets: flow.carried.map(|carried| carried.packets),
+        bytes: flow.carried.map(|carried| carried.bytes),
+        reply_packets: flow.answered.map(|answered| answered.packets),
+        reply_bytes: flow.answered.map(|answered| answered.bytes),
+        mark: flow.mark,
+        labels: flow.labels.and_then(|labels| numbers(&labels)),
+        zone: zone(flow, original.zone),
+        reply_zone: zone(flow, reply.zone),
+        helper: flow.helper.map(|name| Text::new(name.split(|byte| *byte == 0).next().unwrap_or(&name))),
+        offload: offload(flow.status),
+        start: flow.start.and_then(|start| i64::try_from(start).ok()).map(Timestamp),
+        expires: steady(before, end),
     }
 }
 

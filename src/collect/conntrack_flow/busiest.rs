@@ -1,17 +1,18 @@
 //! Which of a million connections carry the most?
 //!
 //! One pass over all of them keeps at most twice as many as are wanted; whatever carries less than the least of those is
-//! dropped at sight. While there are more than are wanted, what each had carried is remembered in eight bytes, so that the
+//! dropped at sight. While there are more than are wanted, what each had carried is remembered in sixteen bytes, so that the
 //! next pass knows what moved since and not only what was ever carried.
 
 use std::collections::HashMap;
+use std::hash::RandomState;
 
 use crate::source::bounded::Largest;
 use crate::source::conntrack::flow::Flow;
 
 /// What is remembered is counted in units of so many bytes, so that even the fastest connection does not wrap between passes.
 const UNIT_BITS: u32 = 6;
-/// Connections that are remembered: what fits a hash table of 27 MB.
+/// Connections that are remembered: what fits a hash table of 36 MB.
 const MAX_KNOWN: usize = 1 << 20;
 
 /// The connections that carry the most.
@@ -23,7 +24,8 @@ pub(super) struct Busiest {
     round: u32,
     /// Whether the last pass saw more than are wanted.
     crowded: bool,
-    known: HashMap<u32, Known>,
+    known: HashMap<u64, Known>,
+    hasher: RandomState,
 }
 
 /// Carried since the last pass, and ever.
@@ -34,10 +36,16 @@ struct Known {
     carried: u32,
 }
 
+impl Default for Busiest {
+    fn default() -> Self {
+        Self::new(super::MAX_ROWS)
+    }
+}
+
 impl Busiest {
-    pub(super) fn new(most: usize) -> Self {
-        let (kept, known) = (Largest::new(most), HashMap::new());
-        Self { most, kept, seen: 0, round: 0, crowded: false, known }
+    fn new(most: usize) -> Self {
+        let (kept, known, hasher) = (Largest::new(most), HashMap::new(), RandomState::new());
+        Self { most, kept, seen: 0, round: 0, crowded: false, known, hasher }
     }
 
     /// Takes the connections of a network namespace as `pass` gives them; none of them if it fails.
@@ -74,16 +82,19 @@ impl Busiest {
         }
         #[expect(clippy::cast_possible_truncation, reason = "differences are right although what is remembered wraps")]
         let now = Known { round: self.round, carried: total as u32 };
+        let key = flow.original.identity(flow.id, &self.hasher);
         let has_room = self.known.len() < MAX_KNOWN;
-        if let Some(known) = self.known.get_mut(&flow.id) {
-            let moved = now.carried.wrapping_sub(known.carried);
-            *known = now;
-            return (u64::from(moved), total);
-        }
-        if has_room {
-            self.known.insert(flow.id, now);
-        }
-        (total, total)
+        let Some(known) = self.known.get_mut(&key) else {
+            if !has_room {
+                // all that it ever carried is nothing that moved
+                return (0, total);
+            }
+            self.known.insert(key, now);
+            return (total, total);
+        };
+        let moved = now.carried.wrapping_sub(known.carried);
+        *known = now;
+        (u64::from(moved), total)
     }
 
     /// Ends the pass: the connections with the places of their network namespaces, and how many have no room.
@@ -163,6 +174,23 @@ mod tests {
         assert_eq!(busiest.known.len(), 50);
         assert_eq!(pass(&mut busiest, (0..2).map(|id| flow(id, 1))), (vec![0, 1], 0));
         assert_eq!(busiest.known.capacity(), 0);
+    }
+
+    #[test]
+    fn two_of_one_number_are_told_apart_by_their_addresses() {
+        let mut busiest = Busiest::new(1);
+        let elsewhere = |bytes: u64| {
+            let mut flow = flow(7, bytes);
+            flow.original.source = [192, 0, 2, 1].into();
+            flow
+        };
+        for _ in 0..2 {
+            pass(&mut busiest, [flow(1, 5), flow(7, 1), elsewhere(1000)]);
+        }
+        for bytes in 6..9 {
+            let flows = [flow(1, bytes), flow(7, 1), elsewhere(1000)];
+            assert_eq!(pass(&mut busiest, flows).0, [1], "only this one moves");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! many connections a group may lack is known and told: as many as the groups had that were dropped before (Misra and Gries).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::net::IpAddr;
 
 use super::{FlowState, protocol, zone};
@@ -223,9 +223,7 @@ impl Pass<'_> {
         let bytes = both().map(|carried| carried.bytes).fold(0_u64, u64::saturating_add);
         #[expect(clippy::cast_possible_truncation, reason = "differences are right although what is remembered wraps")]
         let now = Seen { round: self.round, packets: packets as u32, bytes };
-        // two of a million have the same number more often than not, and then they differ in their addresses
-        let original = &flow.original;
-        let key = self.hasher.hash_one((flow.id, original.source, original.destination, original.ports));
+        let key = flow.original.identity(flow.id, self.hasher);
         let has_room = self.known.len() < MAX_KNOWN;
         let is_counted = both().next().is_some();
         let Some(seen) = self.known.get_mut(&key) else {

@@ -5,6 +5,7 @@
 //!
 //! Source: `include/uapi/linux/netfilter/nfnetlink_conntrack.h`, `nf_conntrack_common.h`.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -50,6 +51,14 @@ pub struct Tuple {
     pub icmp: Option<Icmp>,
     /// Zone of this direction alone.
     pub zone: Option<u16>,
+}
+
+impl Tuple {
+    /// Tells what has this number and these addresses from all others: of a million connections two have the same number
+    /// more often than not, and numbers are used again.
+    pub fn identity(&self, id: u32, hasher: &RandomState) -> u64 {
+        hasher.hash_one((id, self.source, self.destination, self.ports))
+    }
 }
 
 /// What tells the questions of ICMP apart.
