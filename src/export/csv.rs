@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::{Selection, json::unix};
-use crate::model::Cell;
+use crate::model::{Cell, IpText};
 
 pub(super) fn write(out: &mut dyn Write, what: &Selection<'_>, header: bool) -> io::Result<()> {
     if header {
@@ -27,7 +27,7 @@ fn field<'a>(cell: &'a Cell<'_>) -> Cow<'a, str> {
         Cell::F64(_) | Cell::Duration(_) => Cow::Borrowed(""),
         Cell::Bool(v) => v.to_string().into(),
         Cell::Text(v) | Cell::Label(v) => Cow::Borrowed(v),
-        Cell::Ip(v) => v.to_string().into(),
+        Cell::Ip(v) => IpText(*v).to_string().into(),
         Cell::Mac(v) => v.to_string().into(),
         Cell::Timestamp(v) => unix(*v).into(),
     }

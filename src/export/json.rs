@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::Selection;
-use crate::model::{Cell, Timestamp};
+use crate::model::{Cell, IpText, Timestamp};
 
 pub(super) fn write(out: &mut dyn Write, what: &Selection<'_>) -> io::Result<()> {
     out.write_all(b"[")?;
@@ -41,7 +41,7 @@ fn value(out: &mut dyn Write, cell: &Cell<'_>) -> io::Result<()> {
         Cell::F64(v) | Cell::Duration(v) => serde_json::to_writer(out, &v).map_err(io::Error::from),
         Cell::Bool(v) => write!(out, "{v}"),
         Cell::Text(v) | Cell::Label(v) => string(out, v),
-        Cell::Ip(v) => write!(out, "\"{v}\""),
+        Cell::Ip(v) => write!(out, "\"{}\"", IpText(v)),
         Cell::Mac(v) => write!(out, "\"{v}\""),
         Cell::Timestamp(v) => out.write_all(unix(v).as_bytes()),
     }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::{Selection, json::unix};
-use crate::model::{Cell, Column, History, Kind, Shape, Table, Type, Unit};
+use crate::model::{Cell, Column, History, IpText, Kind, Shape, Table, Type, Unit};
 
 /// The Id of the row that sums up the others; a scraper adds them up itself.
 pub(super) const TOTAL_ROW: &str = "all";
@@ -127,7 +127,7 @@ fn labels(what: &Selection<'_>, row: usize) -> String {
         let value = match cell {
             Cell::Missing => continue,
             Cell::Text(v) | Cell::Label(v) => escaped(v),
-            Cell::Ip(v) => v.to_string(),
+            Cell::Ip(v) => IpText(v).to_string(),
             Cell::Mac(v) => v.to_string(),
             Cell::U64(v) => v.to_string(),
             Cell::I64(v) => v.to_string(),

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use super::ip::IpText;
 use super::protocol::protocol_name;
 use super::text::Text;
 
@@ -60,9 +61,9 @@ pub struct Tracked {
 impl std::fmt::Display for Tracked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let end = |address: &IpAddr, port: Option<u16>| match (address, port) {
-            (IpAddr::V6(address), Some(port)) => format!("[{address}]:{port}"),
-            (address, Some(port)) => format!("{address}:{port}"),
-            (address, None) => address.to_string(),
+            (IpAddr::V6(_), Some(port)) => format!("[{}]:{port}", IpText(*address)),
+            (IpAddr::V4(address), Some(port)) => format!("{address}:{port}"),
+            (_, None) => IpText(*address).to_string(),
         };
         let source = end(&self.source, self.ports.map(|(port, _)| port));
         let destination = end(&self.destination, self.ports.map(|(_, port)| port));

@@ -5,6 +5,7 @@
 mod action;
 mod cell;
 mod host;
+mod ip;
 mod lock;
 mod position;
 mod protocol;
@@ -21,6 +22,7 @@ pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
 pub use host::{
     Behind, Connection, Demand, Demands, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState, Top,
 };
+pub use ip::IpText;
 pub use lock::lock;
 pub use position::position_of;
 pub use protocol::{protocol_name, protocol_number};

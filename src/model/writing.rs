@@ -3,7 +3,7 @@
 //! Kind, unit and attributes of the column decide, and a [`Writing`] says what a reader wants; all readers write through
 //! this. Scaling and suffixes are those of [`unit`](super::unit). What is missing is the reader's to show.
 
-use super::{Cell, Column, Kind, Style, Timestamp, Unit, unit};
+use super::{Cell, Column, IpText, Kind, Style, Timestamp, Unit, unit};
 
 /// What a reader wants of the writing.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl Column {
             Cell::Missing => return None,
             Cell::Text(text) | Cell::Label(text) => text.to_owned(),
             Cell::Bool(yes) => if yes { "yes" } else { "no" }.to_owned(),
-            Cell::Ip(address) => address.to_string(),
+            Cell::Ip(address) => IpText(address).to_string(),
             Cell::Mac(address) => address.to_string(),
             Cell::Timestamp(time) => match time.age(now) {
                 age if age < 0.0 => format!("in {}", unit::span(-age)),

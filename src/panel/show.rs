@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use regex::{Regex, RegexBuilder};
 
 use super::{Settings, ShowSettings};
-use crate::model::Cell;
+use crate::model::{Cell, IpText};
 use crate::store::rate::View;
 
 /// Bytes that a compiled expression may take.
@@ -130,7 +130,7 @@ fn own_name(view: &View, row: usize) -> String {
         Cell::Text(name) | Cell::Label(name) => name.to_owned(),
         Cell::U64(number) => number.to_string(),
         Cell::I64(number) => number.to_string(),
-        Cell::Ip(address) => address.to_string(),
+        Cell::Ip(address) => IpText(address).to_string(),
         Cell::Mac(address) => address.to_string(),
         _ => String::new(),
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::expr::{nearest, regex};
 use super::rate::View;
 use crate::model::unit::{Unit, parse_as};
-use crate::model::{Cell, Column, Kind, Level, Table, Type};
+use crate::model::{Cell, Column, IpText, Kind, Level, Table, Type};
 
 /// All thresholds of a configuration, most specific first.
 pub type Settings = Vec<Threshold>;
@@ -239,7 +239,7 @@ fn row_fits(view: &View, row: usize, wanted: Option<&regex::Regex>) -> bool {
         Cell::Text(name) | Cell::Label(name) => wanted.is_match(name),
         Cell::U64(number) => wanted.is_match(&number.to_string()),
         Cell::I64(number) => wanted.is_match(&number.to_string()),
-        Cell::Ip(address) => wanted.is_match(&address.to_string()),
+        Cell::Ip(address) => wanted.is_match(&IpText(address).to_string()),
         Cell::Mac(address) => wanted.is_match(&address.to_string()),
         _ => false,
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use netglance::collect::{Batch, COLLECTORS, Cx, Entry, Skip, Wants};
 use netglance::model::{
-    Cell, Column, Demand, Kind, Mono, Owners, Rows, Sample, State, Status, Table, Timestamp, Value,
+    Cell, Column, Demand, IpText, Kind, Mono, Owners, Rows, Sample, State, Status, Table, Timestamp, Value,
 };
 use netglance::source::file::Roots;
 use netglance::store::expr::Filter;
@@ -65,7 +65,7 @@ impl Facts {
 fn words(cell: &Cell<'_>) -> String {
     match cell {
         Cell::Text(text) | Cell::Label(text) => (*text).to_owned(),
-        Cell::Ip(address) => address.to_string(),
+        Cell::Ip(address) => IpText(*address).to_string(),
         Cell::Mac(address) => address.to_string(),
         Cell::Bool(yes) => yes.to_string(),
         other => format!("{other:?}"),

@@ -12,7 +12,7 @@ use std::hash::RandomState;
 use std::net::IpAddr;
 
 use super::{FlowState, protocol, zone};
-use crate::model::{Text, Value};
+use crate::model::{IpText, Text, Value};
 use crate::source::conntrack::flow::Flow;
 use crate::{label, table};
 
@@ -279,7 +279,7 @@ fn common(by: GroupBy, flow: &Flow) -> Common {
 
 fn row(netns: &Text, by: GroupBy, common: Common, group: &Group) -> ConntrackGroupRow {
     let value = match common {
-        Common::Address(address) => Text::from(address.to_string()),
+        Common::Address(address) => Text::from(IpText(address).to_string()),
         Common::Number(number) => Text::from(number.to_string()),
         Common::Protocol(number) => protocol(number),
         Common::State(state) => Text::from(state.name()),

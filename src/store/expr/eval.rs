@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-use crate::model::{Cell, Mac, Timestamp};
+use crate::model::{Cell, IpText, Mac, Timestamp};
 
 /// One row as an expression sees it.
 pub trait Scope {
@@ -246,7 +246,7 @@ impl Test {
             Self::WordOrder(op, column, word) => scope.cell(*column).text().map(|text| op.holds(text.cmp(word))),
             Self::Matches(column, regex) => match scope.cell(*column) {
                 Cell::Text(text) | Cell::Label(text) => Some(regex.is_match(text)),
-                Cell::Ip(address) => Some(regex.is_match(&address.to_string())),
+                Cell::Ip(address) => Some(regex.is_match(&IpText(address).to_string())),
                 Cell::Mac(address) => Some(regex.is_match(&address.to_string())),
                 _ => None,
             },

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::eval::Scope;
 use super::lex::{Span, Token, tokens};
 use super::{Expr, ExprError};
-use crate::model::{Cell, Kind, Table, Type, Value};
+use crate::model::{Cell, IpText, Kind, Table, Type, Value};
 
 /// A condition that rows are kept by.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ fn has_keyword(text: &str) -> bool {
 fn contains(cell: &Cell<'_>, needle: &str) -> bool {
     let text: Cow<'_, str> = match cell {
         Cell::Text(text) | Cell::Label(text) => Cow::Borrowed(*text),
-        Cell::Ip(address) => Cow::Owned(address.to_string()),
+        Cell::Ip(address) => Cow::Owned(IpText(*address).to_string()),
         Cell::Mac(address) => Cow::Owned(address.to_string()),
         Cell::U64(number) => Cow::Owned(number.to_string()),
         Cell::I64(number) => Cow::Owned(number.to_string()),

@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Names;
+use crate::model::IpText;
 use crate::source::nftables::instruction::Bytes;
 
 /// Bits of a kind's number in the number of a concatenation.
@@ -229,7 +230,7 @@ pub(super) fn write(out: &mut String, kind: Kind, order: Order, value: Value, na
     // writing into a string cannot fail
     let _ = match kind {
         Kind::Ipv4 => write!(out, "{}", Ipv4Addr::from(number as u32)),
-        Kind::Ipv6 => write!(out, "{}", Ipv6Addr::from(number)),
+        Kind::Ipv6 => write!(out, "{}", IpText(Ipv6Addr::from(number).into())),
         Kind::Ether | Kind::LinkAddress => {
             let mut between = "";
             value.bytes().iter().try_for_each(|byte| {
