@@ -208,10 +208,7 @@ impl<'a> Parts<'a> {
                     None => write_to(text, format_args!("{word}:{kind}/{code}")),
                 }
             }
-            other => match registered_protocol(other) {
-                Some(name) => write_to(text, format_args!("{name}:{port}")),
-                None => write_to(text, format_args!("{other}:{port}")),
-            },
+            other => write_to(text, format_args!("{}:{port}", registered_protocol(other))),
         }
     }
 }

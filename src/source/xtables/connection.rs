@@ -10,6 +10,7 @@ pub(super) const LIST: List = &[
     ("connlimit", connlimit),
     ("connbytes", connbytes),
     ("helper", helper),
+    ("connlabel", connlabel),
 ];
 
 const STATES: [(u32, &str); 7] = [
@@ -121,6 +122,14 @@ fn connbytes(info: &Info<'_>, out: &mut Options) -> Option<()> {
     }
     out.put(false, "connbytes-mode", *["packets", "bytes", "avgpkt"].get(usize::from(info.u8(16)?))?);
     out.put(false, "connbytes-dir", *["original", "reply", "both"].get(usize::from(info.u8(17)?))?);
+    Some(())
+}
+
+/// A label goes by its number: the file with names is of no kernel.
+fn connlabel(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    let flags = info.u16(2)?;
+    out.put(flags & 1 != 0, "label", format_args!("\"{}\"", info.u16(0)?));
+    out.flags(flags.into(), &[(2, "set")]);
     Some(())
 }
 

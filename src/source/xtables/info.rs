@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Sets;
+use crate::model::IpText;
 
 /// The bytes of an extension.
 pub(super) struct Info<'a> {
@@ -40,12 +41,12 @@ impl Info<'_> {
     }
 
     /// The first of `union nf_inet_addr` that fits the family of the rule.
-    pub(super) fn address(&self, place: usize) -> Option<IpAddr> {
-        Some(if self.is_ipv6 {
+    pub(super) fn address(&self, place: usize) -> Option<IpText> {
+        Some(IpText(if self.is_ipv6 {
             Ipv6Addr::from(self.at::<16>(place)?).into()
         } else {
             Ipv4Addr::from(self.at::<4>(place)?).into()
-        })
+        }))
     }
 
     /// Text up to its NUL, at most so many bytes.
@@ -100,6 +101,16 @@ pub(super) fn range<T: Copy + Display + PartialEq>(from: T, to: T, between: char
     if from == to { from.to_string() } else { format!("{from}{between}{to}") }
 }
 
+/// An option with a range, unless that is all there is; iptables writes none then, inverted or not.
+pub(super) fn some<T>(out: &mut Options, inverted: bool, option: &str, (from, to): (T, T), most: T)
+where
+    T: Copy + Default + Display + PartialEq,
+{
+    if (from, to) != (T::default(), most) {
+        out.put(inverted, option, range(from, to, ':'));
+    }
+}
+
 /// The names of the bits that are set.
 pub(super) fn names(bits: u32, names: &[(u32, &'static str)]) -> String {
     let set = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name);
@@ -112,8 +123,8 @@ pub(super) fn masked(value: u32, mask: u32) -> String {
 }
 
 /// How many bits a mask has, if they are the first.
-fn prefix(mask: IpAddr) -> Option<u32> {
-    let (ones, whole) = match mask {
+fn prefix(mask: IpText) -> Option<u32> {
+    let (ones, whole) = match mask.0 {
         IpAddr::V4(mask) => (mask.to_bits().leading_ones(), mask.to_bits().count_ones()),
         IpAddr::V6(mask) => (mask.to_bits().leading_ones(), mask.to_bits().count_ones()),
     };
@@ -121,16 +132,16 @@ fn prefix(mask: IpAddr) -> Option<u32> {
 }
 
 /// How many bits of a mask are set.
-pub(super) fn bits(mask: IpAddr) -> u32 {
-    match mask {
+pub(super) fn bits(mask: IpText) -> u32 {
+    match mask.0 {
         IpAddr::V4(mask) => mask.to_bits().count_ones(),
         IpAddr::V6(mask) => mask.to_bits().count_ones(),
     }
 }
 
 /// An address with its mask; that of a single address is left out unless `whole` is wanted.
-pub(super) fn network(address: IpAddr, mask: IpAddr, whole: bool) -> String {
-    match (prefix(mask), address) {
+pub(super) fn network(address: IpText, mask: IpText, whole: bool) -> String {
+    match (prefix(mask), address.0) {
         (Some(32), IpAddr::V4(_)) | (Some(128), IpAddr::V6(_)) if !whole => address.to_string(),
         (Some(bits), _) => format!("{address}/{bits}"),
         (None, _) => format!("{address}/{mask}"),

@@ -6,7 +6,7 @@
 //! Source: `include/uapi/linux/netfilter_ipv4/ip_tables.h`, `netfilter_ipv6/ip6_tables.h`, `netfilter/x_tables.h`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use rustix::io::Errno;
@@ -14,6 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::info::{interface, network};
 use super::{Extension, Sets};
+use crate::model::IpText;
 use crate::source::Error;
 use crate::source::netfilter::registered_protocol;
 
@@ -210,16 +211,16 @@ impl Walk<'_> {
             let name = entry.target.info.split(|byte| *byte == 0).next().unwrap_or_default();
             chains.insert(entry.at + entry.bytes.len(), String::from_utf8_lossy(name).into_owned());
         }
-        let (mut rules, mut chain, mut position) = (Vec::new(), String::new(), 0);
+        let (mut rules, mut chain, mut position, mut is_built_in) = (Vec::new(), String::new(), 0, false);
         for (index, entry) in entries.iter().enumerate() {
             if let Some(begun) = chains.get(&entry.at) {
-                (chain, position) = (begun.clone(), 0);
+                // a chain of a user may have the name of a hook
+                (chain, position, is_built_in) = (begun.clone(), 0, self.begins.contains_key(&entry.at));
             }
             if error(entry) {
                 continue;
             }
             let end = entries.get(index + 1).is_none_or(|next| chains.contains_key(&next.at) || error(next));
-            let is_built_in = HOOKS.contains(&chain.as_str());
             // each chain ends with an entry that nobody has written: its policy, or the way back
             if end && !is_built_in {
                 continue;
@@ -237,7 +238,7 @@ impl Walk<'_> {
         let layout = self.layout();
         let mut words = self.header(entry.bytes)?;
         for found in &entry.matches {
-            words.push(written(found, self.is_ipv6, self.sets));
+            words.push(found.written(self.is_ipv6, self.sets));
         }
         let goto = if self.is_ipv6 { 4 } else { 2 };
         let word = if entry.bytes.get(layout.flags)? & goto != 0 { "-g" } else { "-j" };
@@ -249,7 +250,7 @@ impl Walk<'_> {
                 Err(_) => Some(verdict_word(verdict)),
             }
         } else {
-            words.push(written(&entry.target, self.is_ipv6, self.sets));
+            words.push(entry.target.written(self.is_ipv6, self.sets));
             Some(String::from_utf8_lossy(&entry.target.name).into_owned())
         };
         if entry.target.name.is_empty()
@@ -267,12 +268,12 @@ impl Walk<'_> {
         })
     }
 
-    fn address(&self, bytes: &[u8], index: usize) -> Option<IpAddr> {
-        Some(if self.is_ipv6 {
+    fn address(&self, bytes: &[u8], index: usize) -> Option<IpText> {
+        Some(IpText(if self.is_ipv6 {
             Ipv6Addr::from(<[u8; 16]>::try_from(bytes.get(index * 16..index * 16 + 16)?).ok()?).into()
         } else {
             Ipv4Addr::from(<[u8; 4]>::try_from(bytes.get(index * 4..index * 4 + 4)?).ok()?).into()
-        })
+        }))
     }
 
     /// What every entry has: addresses, interfaces, protocol.
@@ -286,7 +287,7 @@ impl Walk<'_> {
         };
         for (index, bit, word) in [(0, 0x08, "-s"), (1, 0x10, "-d")] {
             let (address, mask) = (self.address(bytes, index)?, self.address(bytes, index + 2)?);
-            if !mask.is_unspecified() || inverted & bit != 0 {
+            if !mask.0.is_unspecified() || inverted & bit != 0 {
                 put(inverted & bit, word, &network(address, mask, true));
             }
         }
@@ -299,8 +300,8 @@ impl Walk<'_> {
         }
         let protocol = half(bytes, layout.protocol)?;
         if protocol != 0 {
-            let name = u8::try_from(protocol).ok().and_then(registered_protocol);
-            put(inverted & 0x40, "-p", &name.map_or_else(|| protocol.to_string(), str::to_owned));
+            let word = u8::try_from(protocol).map_or_else(|_| protocol.to_string().into(), registered_protocol);
+            put(inverted & 0x40, "-p", &word);
         }
         if !self.is_ipv6 && (flags | inverted >> 5) & FRAGMENT != 0 {
             words.push(if inverted & 0x20 != 0 { "! -f" } else { "-f" }.to_owned());
@@ -318,9 +319,4 @@ fn verdict_word(verdict: i32) -> String {
         -5 => "RETURN".to_owned(),
         other => other.to_string(),
     }
-}
-
-/// An extension with its options, or with its bytes if it is not known.
-pub(super) fn written(extension: &Extension, is_ipv6: bool, sets: &dyn Sets) -> String {
-    extension.options(is_ipv6, sets).unwrap_or_else(|| extension.raw())
 }

@@ -7,6 +7,7 @@
 //! Source: `include/uapi/linux/netfilter/xt_*.h`, `netfilter_ipv4/ipt_*.h`, `netfilter_ipv6/ip6t_*.h`.
 
 mod connection;
+mod header;
 mod info;
 pub mod legacy;
 pub mod names;
@@ -52,7 +53,7 @@ impl Extension {
         let lists: &[List] = if self.target {
             &[target::LIST, translation::LIST]
         } else {
-            &[packet::LIST, connection::LIST, rate::LIST]
+            &[packet::LIST, header::LIST, connection::LIST, rate::LIST]
         };
         let (_, write) = lists.iter().copied().flatten().find(|(known, _)| *known == name)?;
         let info = Info { bytes: &self.info, revision: self.revision, is_ipv6, sets };
@@ -61,8 +62,13 @@ impl Extension {
         Some(options.written(if self.target { "-j" } else { "-m" }))
     }
 
+    /// The same, or its bytes if it is not known.
+    pub fn written(&self, is_ipv6: bool, sets: &dyn Sets) -> String {
+        self.options(is_ipv6, sets).unwrap_or_else(|| self.raw())
+    }
+
     /// Name and bytes, of one that is not known.
-    pub fn raw(&self) -> String {
+    fn raw(&self) -> String {
         let name = String::from_utf8_lossy(&self.name);
         let hex = self.info.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         format!("{} {name} revision {} 0x{hex}", if self.target { "-j" } else { "-m" }, self.revision)

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::List;
-use super::info::{Info, Options, interface, masked, names, quoted, range};
+use super::info::{Info, Options, interface, masked, names, quoted, range, some};
 
 pub(super) const LIST: List = &[
     ("tcp", tcp),
@@ -32,7 +32,8 @@ pub(super) const LIST: List = &[
     ("rpfilter", rpfilter),
     ("pkttype", pkttype),
     ("sctp", sctp),
-    ("esp", esp),
+    ("cpu", cpu),
+    ("bpf", bpf),
     ("ecn", ecn),
     ("realm", realm),
     ("devgroup", devgroup),
@@ -43,10 +44,7 @@ const TCP_FLAGS: [(u32, &str); 6] = [(1, "FIN"), (2, "SYN"), (4, "RST"), (8, "PS
 
 /// A range of ports, unless it is all of them.
 fn ports(info: &Info<'_>, out: &mut Options, place: usize, inverted: bool, option: &str) -> Option<()> {
-    let (from, to) = (info.u16(place)?, info.u16(place + 2)?);
-    if (from, to) != (0, u16::MAX) || inverted {
-        out.put(inverted, option, range(from, to, ':'));
-    }
+    some(out, inverted, option, (info.u16(place)?, info.u16(place + 2)?), u16::MAX);
     Some(())
 }
 
@@ -78,11 +76,10 @@ fn sctp(info: &Info<'_>, out: &mut Options) -> Option<()> {
     const SOURCE: u32 = 1;
     const DESTINATION: u32 = 2;
     let (flags, inverted) = (info.u32(284)?, info.u32(288)?);
-    if flags & SOURCE != 0 {
-        ports(info, out, 4, inverted & SOURCE != 0, "sport")?;
-    }
-    if flags & DESTINATION != 0 {
-        ports(info, out, 0, inverted & DESTINATION != 0, "dport")?;
+    for (bit, place, option) in [(SOURCE, 4, "sport"), (DESTINATION, 0, "dport")] {
+        if flags & bit != 0 {
+            out.put(inverted & bit != 0, option, range(info.u16(place)?, info.u16(place + 2)?, ':'));
+        }
     }
     // chunks are not written
     (flags & !(SOURCE | DESTINATION) == 0).then_some(())
@@ -92,7 +89,7 @@ fn icmp(info: &Info<'_>, out: &mut Options) -> Option<()> {
     let [kind, first, last, inverted] = info.at(0)?;
     let option = if info.is_ipv6 { "icmpv6-type" } else { "icmp-type" };
     let text = match (kind, first, last) {
-        (u8::MAX, 0, u8::MAX) if !info.is_ipv6 => "any".to_owned(),
+        (u8::MAX, ..) if !info.is_ipv6 => "any".to_owned(),
         (kind, 0, u8::MAX) => kind.to_string(),
         (kind, first, last) => format!("{kind}/{}", range(first, last, '-')),
     };
@@ -129,7 +126,7 @@ fn mark(info: &Info<'_>, out: &mut Options) -> Option<()> {
 
 fn mac(info: &Info<'_>, out: &mut Options) -> Option<()> {
     let bytes: [u8; 6] = info.at(0)?;
-    let text: Vec<_> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    let text: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     out.put(info.u32(8)? != 0, "mac-source", text.join(":"));
     Some(())
 }
@@ -330,10 +327,29 @@ fn pkttype(info: &Info<'_>, out: &mut Options) -> Option<()> {
     Some(())
 }
 
-fn esp(info: &Info<'_>, out: &mut Options) -> Option<()> {
-    let (from, to, inverted) = (info.u32(0)?, info.u32(4)?, info.u8(8)? & 1 != 0);
-    if (from, to) != (0, u32::MAX) || inverted {
-        out.put(inverted, "espspi", range(from, to, ':'));
+fn cpu(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    out.put(info.u32(4)? != 0, "cpu", info.u32(0)?);
+    Some(())
+}
+
+/// A program, or the file in which one is pinned.
+fn bpf(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    const MOST: u16 = 64;
+    let (mode, place) = if info.revision == 0 { (0, 0) } else { (info.u16(0)?, 2) };
+    let program = if info.revision == 0 { 4 } else { 8 };
+    match mode {
+        0 => {
+            let count = info.u16(place)?.min(MOST);
+            let mut text = count.to_string();
+            for at in (0..usize::from(count)).map(|instruction| program + instruction * 8) {
+                let (code, [yes, no], value) = (info.u16(at)?, info.at(at + 2)?, info.u32(at + 4)?);
+                // writing into a string cannot fail
+                let _ = write!(text, ",{code} {yes} {no} {value}");
+            }
+            out.put(false, "bytecode", format_args!("\"{text}\""));
+        }
+        1 => out.put(false, "object-pinned", info.text(program, 512)?),
+        _ => return None,
     }
     Some(())
 }

@@ -47,14 +47,20 @@ mod mode {
     pub(super) const RATE: u32 = 1 << 6;
 }
 
-/// Bytes with the largest unit that fits.
-fn bytes(count: u64) -> String {
-    let fits = |unit: u64| count >= unit && count.is_multiple_of(unit);
-    match count {
-        _ if fits(1 << 20) => format!("{}mb", count >> 20),
-        _ if fits(1 << 10) => format!("{}kb", count >> 10),
-        _ => format!("{count}b"),
+/// Whole units of bytes, of the largest unit that `fits`.
+fn bytes(count: u64, fits: impl Fn(u64) -> bool) -> String {
+    for (shift, unit) in [(20, "mb"), (10, "kb")] {
+        let whole = count >> shift;
+        if whole > 0 && fits(whole << shift) {
+            return format!("{whole}{unit}");
+        }
     }
+    format!("{count}b")
+}
+
+/// What the kernel counts down for a rate of so many bytes, in steps of sixteen.
+fn cost(count: u64) -> u64 {
+    u64::from(u32::MAX) / ((count >> 4) + 1)
 }
 
 /// What `struct hashlimit_cfg` of all revisions has.
@@ -96,20 +102,22 @@ fn hashed(info: &Info<'_>) -> Option<Hashed> {
 
 fn hashlimit(info: &Info<'_>, out: &mut Options) -> Option<()> {
     const USUAL_CLEANING: u32 = 1000;
-    const BYTES_EXPIRE: u64 = 15_000;
     let Hashed { period, burst, mode, rest, masks, name, parts } = hashed(info)?;
-    let option = if mode & mode::INVERTED != 0 { "hashlimit-above" } else { "hashlimit-upto" };
-    let expires = if mode & mode::RATE != 0 {
+    if mode & mode::RATE != 0 && info.revision < 3 {
         return None;
-    } else if mode & mode::BYTES != 0 {
+    }
+    let option = if mode & mode::INVERTED != 0 { "hashlimit-above" } else { "hashlimit-upto" };
+    let expires = if mode & mode::BYTES != 0 {
         let most = u64::from(u32::MAX);
-        // sixteen bytes are one
         let count = most.checked_div(period).unwrap_or(most).saturating_sub(1) << 4;
-        out.put(false, option, format_args!("{}/s", bytes(count)));
-        if burst > 0 {
-            out.put(false, "hashlimit-burst", bytes(count.saturating_mul(burst)));
+        // many rates have one cost, and the shortest was meant
+        out.put(false, option, format_args!("{}/s", bytes(count, |rounded| cost(rounded) == period)));
+        if burst == 0 {
+            15_000
+        } else {
+            out.put(false, "hashlimit-burst", bytes(count.saturating_mul(burst), |_| true));
+            60_000
         }
-        BYTES_EXPIRE
     } else {
         let (rate, span) = rate(period, parts)?;
         out.put(false, option, rate);
@@ -134,6 +142,13 @@ fn hashlimit(info: &Info<'_>, out: &mut Options) -> Option<()> {
     ] {
         if !is_usual {
             out.put(false, &format!("hashlimit-{option}"), value);
+        }
+    }
+    if mode & mode::RATE != 0 {
+        out.flag(false, "hashlimit-rate-match");
+        let interval = info.u32(rest + 16)?;
+        if interval != 1 {
+            out.put(false, "hashlimit-rate-interval", interval);
         }
     }
     Some(())

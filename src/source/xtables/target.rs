@@ -26,6 +26,8 @@ pub(super) const LIST: List = &[
     ("CHECKSUM", checksum),
     ("ECN", ecn),
     ("TCPOPTSTRIP", tcpoptstrip),
+    ("SYNPROXY", synproxy),
+    ("AUDIT", audit),
 ];
 
 /// It has no structure.
@@ -254,11 +256,11 @@ fn tee(info: &Info<'_>, out: &mut Options) -> Option<()> {
 fn set(info: &Info<'_>, out: &mut Options) -> Option<()> {
     const NONE: u16 = u16::MAX;
     const EXIST: u32 = 1;
+    const MAPPED: [(u32, &str); 3] = [(1 << 8, "map-mark"), (1 << 9, "map-prio"), (1 << 10, "map-queue")];
     let (flags, timeout) = match info.revision {
         1 => (0, u32::MAX),
         2 => (info.u32(8)?, info.u32(12)?),
-        // what a set maps to is not written
-        3 if info.u16(8)? == NONE => (info.u32(12)?, info.u32(16)?),
+        3 => (info.u32(12)?, info.u32(16)?),
         _ => return None,
     };
     if info.u16(0)? != NONE {
@@ -272,6 +274,10 @@ fn set(info: &Info<'_>, out: &mut Options) -> Option<()> {
     }
     if info.u16(4)? != NONE {
         out.put(false, "del-set", set_of(info, 4)?);
+    }
+    if info.revision == 3 && info.u16(8)? != NONE {
+        out.put(false, "map-set", set_of(info, 8)?);
+        out.flags(flags, &MAPPED);
     }
     Some(())
 }
@@ -308,5 +314,26 @@ fn tcpoptstrip(info: &Info<'_>, out: &mut Options) -> Option<()> {
         }
     }
     out.put(false, "strip-options", kinds.join(","));
+    Some(())
+}
+
+fn synproxy(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    /// `NF_SYNPROXY_OPT_*`
+    const SIZE: u8 = 1;
+    const SCALE: u8 = 2;
+    let options = info.u8(0)?;
+    out.flags(options.into(), &[(4, "sack-perm"), (8, "timestamp")]);
+    if options & SCALE != 0 {
+        out.put(false, "wscale", info.u8(1)?);
+    }
+    if options & SIZE != 0 {
+        out.put(false, "mss", info.u16(2)?);
+    }
+    out.flags(options.into(), &[(16, "ecn")]);
+    Some(())
+}
+
+fn audit(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    out.put(false, "type", *["accept", "drop", "reject"].get(usize::from(info.u8(0)?))?);
     Some(())
 }

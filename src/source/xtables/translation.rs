@@ -4,9 +4,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::List;
 use super::info::{Info, Options, bits, range};
+use crate::model::IpText;
 
-pub(super) const LIST: List =
-    &[("SNAT", snat), ("DNAT", dnat), ("MASQUERADE", ports), ("REDIRECT", ports), ("NETMAP", netmap)];
+pub(super) const LIST: List = &[
+    ("SNAT", snat),
+    ("DNAT", dnat),
+    ("MASQUERADE", ports),
+    ("REDIRECT", ports),
+    ("NETMAP", netmap),
+    ("SNPT", prefixes),
+    ("DNPT", prefixes),
+];
 
 /// `NF_NAT_RANGE_*`
 mod flag {
@@ -21,7 +29,7 @@ mod flag {
 /// What addresses and ports are translated to.
 struct To {
     flags: u32,
-    addresses: [IpAddr; 2],
+    addresses: [IpText; 2],
     ports: [u16; 2],
     /// The port from which others are counted.
     base: Option<u16>,
@@ -51,7 +59,7 @@ fn destination(to: &To, out: &mut Options, option: &str) {
     if to.flags & flag::ADDRESSES != 0 {
         let [from, last] = to.addresses;
         // the colons of an address are not those of a port
-        let bracketed = from.is_ipv6() && to.flags & flag::PORTS != 0;
+        let bracketed = from.0.is_ipv6() && to.flags & flag::PORTS != 0;
         let addresses = range(from, last, '-');
         text = if bracketed { format!("[{}]", addresses.replace('-', "]-[")) } else { addresses };
     }
@@ -101,19 +109,20 @@ fn ports(info: &Info<'_>, out: &mut Options) -> Option<()> {
 
 fn netmap(info: &Info<'_>, out: &mut Options) -> Option<()> {
     let to = to(info, !info.is_ipv6)?;
-    let (network, mask) = match to.addresses {
-        [IpAddr::V4(from), IpAddr::V4(last)] => {
-            (IpAddr::V4(from), IpAddr::V4(Ipv4Addr::from_bits(!(from.to_bits() ^ last.to_bits()))))
-        }
-        [IpAddr::V6(from), IpAddr::V6(last)] => {
-            (IpAddr::V6(from), IpAddr::V6(Ipv6Addr::from_bits(!(from.to_bits() ^ last.to_bits()))))
-        }
+    let [network, last] = to.addresses;
+    let mask: IpAddr = match (network.0, last.0) {
+        (IpAddr::V4(from), IpAddr::V4(last)) => Ipv4Addr::from_bits(!(from.to_bits() ^ last.to_bits())).into(),
+        (IpAddr::V6(from), IpAddr::V6(last)) => Ipv6Addr::from_bits(!(from.to_bits() ^ last.to_bits())).into(),
         _ => return None,
     };
-    let whole = if info.is_ipv6 { 128 } else { 32 };
-    match bits(mask) {
-        all if all == whole => out.put(false, "to", network),
-        some => out.put(false, "to", format_args!("{network}/{some}")),
+    out.put(false, "to", format_args!("{network}/{}", bits(IpText(mask))));
+    Some(())
+}
+
+/// One prefix becomes another, and nothing else of an address changes.
+fn prefixes(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    for (place, length, option) in [(0, 32, "src-pfx"), (16, 33, "dst-pfx")] {
+        out.put(false, option, format_args!("{}/{}", info.address(place)?, info.u8(length)?));
     }
     Some(())
 }

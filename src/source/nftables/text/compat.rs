@@ -9,6 +9,5 @@ use crate::source::nftables::instruction::Extension;
 
 /// Writes a match or a target.
 pub(super) fn write(out: &mut String, extension: &Extension, scene: &Scene<'_>) {
-    let options = extension.options(scene.family == Family::Ip6, scene.names);
-    out.push_str(&options.unwrap_or_else(|| extension.raw()));
+    out.push_str(&extension.written(scene.family == Family::Ip6, scene.names));
 }
