@@ -3,11 +3,13 @@
 //! Heads of sets are asked for without their elements. Elements are read of those sets that somebody names, and of very many
 //! the busiest become rows.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 
 use super::address::steady;
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, MAX_IDS, Skip, Want};
-use crate::model::{Text, Timestamp, Value};
+use crate::model::{IpText, Text, Timestamp, Value};
 use crate::source::Error;
 use crate::source::bounded::{Bounded, Largest};
 use crate::source::ipset::element::{Element, elements};
@@ -37,6 +39,10 @@ table! {
         Text(None) range: Option<Text> { wide: true },
         /// Bits of addresses that count, where not all of them do.
         Gauge(None) mask: Option<u32> { exact: true, wide: true },
+        /// The same where they are not the first ones.
+        Text(None) bitmask: Option<IpAddr> { wide: true },
+        /// Bits of marks that count, where not all of them do.
+        Text(None) markmask: Option<Text> { wide: true },
         /// How long elements stay unless they say otherwise; missing where they stay for good.
         Gauge(Seconds) timeout: Option<f64>,
         /// What elements have beside themselves: `counters`, `comment`, `skbinfo`; and `forceadd`.
@@ -76,6 +82,8 @@ table! {
         Gauge(None) expires: Option<Timestamp>,
         /// Whether what fits it is not in the set.
         Text(None) nomatch: bool { wide: true },
+        /// Whether its interface is any whose name begins so.
+        Text(None) wildcard: bool { wide: true },
         /// What was written beside it.
         Text(None) comment: Option<Text>,
         /// Mark that it gives to packets, and the bits that it sets.
@@ -153,7 +161,8 @@ impl<'a> Found<'a> {
         let Self { now, before, elements: kept, .. } = self;
         let of_others = |row: &IpsetElementRow| (&row.netns, &row.set) != (netns, &set);
         let mut seen = 0;
-        let taken = elements(socket, name, |element| {
+        let raw_name = raw_name(name, socket)?;
+        let taken = elements(socket, &raw_name, |element| {
             let Some(element) = element else {
                 seen = 0;
                 kept.retain(of_others);
@@ -172,6 +181,17 @@ impl<'a> Found<'a> {
         }
         taken
     }
+}
+
+/// A set's name as the kernel has it: readers know it with what nobody could see made visible.
+fn raw_name<'a>(name: &'a str, socket: &mut Socket) -> Result<Cow<'a, [u8]>, Error> {
+    if name.contains('\\') {
+        let found = sets(socket, MAX_SETS)?;
+        if let Some(set) = found.kept().iter().find(|set| &*set.name == name) {
+            return Ok(Cow::Owned(set.raw_name.clone()));
+        }
+    }
+    Ok(Cow::Borrowed(name.as_bytes()))
 }
 
 impl Collect for IpsetCollector {
@@ -264,7 +284,7 @@ fn head_row(netns: &Text, set: &Set) -> IpsetRow {
         libc::AF_INET6 => Some("inet6"),
         _ => None,
     };
-    let addresses = set.addresses.map(|(first, last)| format!("{first}-{last}"));
+    let addresses = set.addresses.map(|(first, last)| format!("{}-{}", IpText(first), IpText(last)));
     let ports = set.ports.map(|(first, last)| format!("{first}-{last}"));
     IpsetRow {
         netns: netns.clone(),
@@ -275,6 +295,8 @@ fn head_row(netns: &Text, set: &Set) -> IpsetRow {
         size: set.max,
         range: addresses.or(ports).map(Text::from),
         mask: set.mask.map(u32::from),
+        bitmask: set.bitmask,
+        markmask: set.mark_mask.filter(|mask| *mask != u32::MAX).map(|mask| Text::from(format!("{mask:#010x}"))),
         timeout: set.timeout.filter(|timeout| *timeout != 0).map(f64::from),
         extensions: (!extensions.is_empty()).then(|| Text::from(extensions.join(","))),
         references: set.references,
@@ -305,6 +327,7 @@ fn element_row(
         bytes: element.bytes,
         expires: steady(before, end),
         nomatch: element.is_not,
+        wildcard: element.is_wildcard,
         comment: element.comment.clone(),
         skbmark: element.mark.map(|both| Text::from(mark(both))),
         skbprio: element.class.map(|(major, minor)| Text::from(format!("{major:x}:{minor:x}"))),

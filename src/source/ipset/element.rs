@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{LIST, address, flags, request};
-use crate::model::Text;
+use crate::model::{IpText, Text};
 use crate::source::Error;
 use crate::source::netfilter::registered_protocol;
 use crate::source::netlink::attr::push;
@@ -32,6 +32,8 @@ pub struct Element {
     pub comment: Option<Text>,
     /// Whether what fits it is not in the set.
     pub is_not: bool,
+    /// Whether its interface is any whose name begins so.
+    pub is_wildcard: bool,
     /// Mark that it gives to packets, and the bits that it sets.
     pub mark: Option<(u32, u32)>,
     /// Class for the scheduler of packets that it gives them, major and minor.
@@ -40,15 +42,15 @@ pub struct Element {
     pub queue: Option<u16>,
 }
 
-/// Gives every element of a set to `visit`; `None` means start over.
+/// Gives every element of the set of this name to `visit`; `None` means start over.
 ///
 /// # Errors
 /// As [`Socket::dump`]; absent when there is no such set.
-pub fn elements(socket: &mut Socket, set: &str, mut visit: impl FnMut(Option<Element>)) -> Result<(), Error> {
+pub fn elements(socket: &mut Socket, set: &[u8], mut visit: impl FnMut(Option<Element>)) -> Result<(), Error> {
     // a hundred thousand elements take their time, and the kernel never says that a set changed meanwhile
     const PATIENCE: Patience = Patience { attempts: 1, time: Duration::from_mins(1) };
     let mut request = request("elements of a set");
-    push(&mut request.body, 2, &[set.as_bytes(), &[0]].concat());
+    push(&mut request.body, 2, &[set, &[0]].concat());
     let mut kind = Vec::new();
     socket.dump_within(PATIENCE, &request, |part| {
         match part {
@@ -119,6 +121,7 @@ fn element(kind: &[u8], data: Attribute<'_>) -> Result<Element, Malformed> {
         }
     }
     found.is_not = parts.flags & flags::NOT != 0;
+    found.is_wildcard = parts.flags & flags::WILDCARD != 0;
     found.text = Text::from(parts.text(kind));
     Ok(found)
 }
@@ -159,7 +162,7 @@ impl<'a> Parts<'a> {
                     has_address = true;
                     network(&mut text, self.address, self.prefix);
                     if let Some(last) = self.last_address {
-                        write_to(&mut text, format_args!("-{last}"));
+                        write_to(&mut text, format_args!("-{}", IpText(last)));
                     }
                 }
                 "ip" | "net" => network(&mut text, self.second, self.second_prefix),
@@ -221,7 +224,7 @@ fn write_to(text: &mut String, words: std::fmt::Arguments<'_>) {
 /// An address, with its prefix unless that is all of it.
 fn network(text: &mut String, address: Option<IpAddr>, prefix: Option<u8>) {
     let Some(address) = address else { return };
-    write_to(text, format_args!("{address}"));
+    write_to(text, format_args!("{}", IpText(address)));
     let width = if address.is_ipv4() { 32 } else { 128 };
     if let Some(prefix) = prefix.filter(|prefix| *prefix != width) {
         write_to(text, format_args!("/{prefix}"));

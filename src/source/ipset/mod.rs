@@ -38,6 +38,8 @@ pub mod flags {
     pub const FORCE_ADD: u32 = 1 << 5;
     /// Elements give packets a mark, a priority and a queue.
     pub const PACKET_INFO: u32 = 1 << 6;
+    /// Of an element: its interface is any whose name begins so.
+    pub const WILDCARD: u32 = 1 << 7;
 }
 
 /// The head of a set. Numbers that its type does not have are missing.
@@ -45,6 +47,8 @@ pub mod flags {
 pub struct Set {
     /// Its name.
     pub name: Text,
+    /// The same as the kernel has it, to ask for it.
+    pub raw_name: Vec<u8>,
     /// Its type, such as `hash:ip,port`.
     pub kind: Text,
     /// `NFPROTO_*`
@@ -59,8 +63,12 @@ pub struct Set {
     pub buckets: Option<u32>,
     /// Elements that fit one place.
     pub bucket_size: Option<u8>,
-    /// Bits of addresses that count.
+    /// How many bits of addresses count.
     pub mask: Option<u8>,
+    /// Which bits of addresses count.
+    pub bitmask: Option<IpAddr>,
+    /// Which bits of marks count.
+    pub mark_mask: Option<u32>,
     /// Seconds that elements stay unless they say otherwise; 0 is for ever.
     pub timeout: Option<u32>,
     /// First and last address.
@@ -109,7 +117,10 @@ pub fn set(message: Message<'_>) -> Result<Option<Set>, Malformed> {
     for attribute in nfnetlink::split(message)?.1 {
         let attribute = attribute?;
         match attribute.kind {
-            2 => found.name = Text::new(attribute.string()),
+            2 => {
+                found.name = Text::new(attribute.string());
+                attribute.string().clone_into(&mut found.raw_name);
+            }
             3 => kind = Some(Text::new(attribute.string())),
             5 => found.family = attribute.u8()?,
             7 => found.read(attribute)?,
@@ -133,6 +144,8 @@ impl Set {
                 5 => ports.1 = Some(attribute.be16()?),
                 6 => self.timeout = Some(attribute.be32()?),
                 8 => self.flags = attribute.be32()?,
+                11 => self.mark_mask = Some(attribute.be32()?),
+                12 => self.bitmask = address(attribute)?,
                 18 => self.buckets = Some(attribute.be32()?),
                 // a list has a size instead
                 19 | 23 => self.max = Some(attribute.be32()?),
@@ -176,10 +189,13 @@ mod tests {
             push(data, 18, &1024_u32.to_be_bytes());
             push(data, 19, &65536_u32.to_be_bytes());
             push(data, 24, &3_u32.to_be_bytes());
+            push(data, 11, &0xff_u32.to_be_bytes());
+            push_nested(data, 12, |address| push(address, 1, &[255, 255, 0, 255]));
         });
         let read = set(Message { kind, flags: 0, body: &body }).unwrap().unwrap();
         assert_eq!((&*read.name, &*read.kind, read.buckets), ("blue", "hash:ip", Some(1024)));
         assert_eq!((read.max, read.elements, read.timeout), (Some(65536), Some(3), None));
+        assert_eq!((read.mark_mask, read.bitmask), (Some(0xff), Some([255, 255, 0, 255].into())));
     }
 
     proptest! {
