@@ -292,11 +292,12 @@ impl Collect for FlowCollector {
         let Look { names, flows, groups, expected } = look;
         let (flows, groups) = (flows.map(|(busiest, _)| busiest.finish()), groups.map(|(groups, _)| groups.finish()));
         if let Some((flows, left_out)) = flows {
-            out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, "connections that carry less");
             let rows = self.rows(&names, &flows, cx.time);
             if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
                 out.partly(ConntrackFlowRow::TABLE, &not_counted());
             }
+            // the last of these is what is told
+            out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, "connections that carry less");
             out.push_netns(cx, rows, &troubles)?;
         }
         if let Some((rows, lack)) = groups {

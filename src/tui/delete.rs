@@ -7,6 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::app::App;
+use super::framed::lack;
 use super::overlay::{Overlay, framed_popup, plain};
 use super::paint::{clear, line, put};
 use super::text::{cut, width, wrap};
@@ -27,6 +28,8 @@ pub(super) struct Asked {
     flows: Vec<Tracked>,
     /// Why these, where they are several.
     filter: String,
+    /// Why there may be more that fit and have no row.
+    lack: Option<String>,
 }
 
 impl Asked {
@@ -34,7 +37,12 @@ impl Asked {
     fn words(&self) -> String {
         match self.flows.as_slice() {
             [one] => one.to_string(),
-            several => format!("{} connections with {}", several.len(), self.filter),
+            several => match (several.len(), &self.filter, &self.lack) {
+                (count, filter, None) => format!("{count} connections with {filter}"),
+                (count, filter, Some(lack)) => {
+                    format!("{count} of at least {count} connections with {filter}, the others stay: {lack}")
+                }
+            },
         }
     }
 }
@@ -46,7 +54,7 @@ pub(super) fn one(app: &mut App) {
         let rows = state.members.get(&row).cloned().unwrap_or_else(|| vec![row]);
         let flows: Vec<Tracked> = rows.into_iter().filter_map(|row| crate::panel::tracked(&view, row)).collect();
         let filter = state.grouping.map_or_else(String::new, |grouping| format!("one line {}", grouping.name));
-        Some(Asked { flows, filter })
+        Some(Asked { flows, filter, lack: None })
     });
     ask(app, found, "select a connection first");
 }
@@ -56,7 +64,8 @@ pub(super) fn several(app: &mut App) {
     let found = app.focus().and_then(|(_, view, state)| {
         let filter = state.filter.as_ref()?.text().to_owned();
         let rows = state.rows.iter().flat_map(|row| state.members.get(row).map_or(vec![*row], Clone::clone));
-        Some(Asked { flows: rows.filter_map(|row| crate::panel::tracked(&view, row)).collect(), filter })
+        let flows = rows.filter_map(|row| crate::panel::tracked(&view, row)).collect();
+        Some(Asked { flows, filter, lack: None })
     });
     ask(app, found, "filter connections first: those that it keeps are deleted");
 }
@@ -65,7 +74,8 @@ fn ask(app: &mut App, found: Option<Asked>, otherwise: &str) {
     match found.filter(|asked| !asked.flows.is_empty()) {
         Some(asked) => {
             app.named.set(false);
-            app.overlay = Overlay::Delete(asked);
+            let lack = app.spots.first().and_then(|spot| lack(app, spot.table)).map(str::to_owned);
+            app.overlay = Overlay::Delete(Asked { lack, ..asked });
         }
         None => app.say(otherwise, Level::Careful),
     }

@@ -8,7 +8,7 @@ use super::testing::{Fake, Made, app, command, press, screen};
 use crate::collect::conntrack::ConntrackRow;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::listener::ListenerRow;
-use crate::model::{Action, Table, Value};
+use crate::model::{Action, State, Table, Value};
 use crate::panel::Services;
 use crate::tui::settings::Settings;
 
@@ -179,6 +179,21 @@ fn those_that_a_filter_keeps_are_counted_before_they_are_deleted() {
     let mut ids = deleted(&host);
     ids.sort_unstable();
     assert_eq!(ids, [1000, 1001]);
+}
+
+#[test]
+fn connections_without_a_row_are_told_of_where_lines_add_up_and_before_any_is_deleted() {
+    let (host, mut app) = allowed();
+    host.fail(ConntrackFlowRow::TABLE, State::Ok, "partly failed: 9 connections that carry less are left out", 0.0);
+    app.samples();
+    press(&mut app, &["j"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("by source of those shown") && shown.contains("9 connections that carry"), "{shown}");
+    let _ = command(&mut app, "filter destination_port == 443");
+    press(&mut app, &["Z"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("2 of at least 2 connections with destination_port == 443, the others stay"), "{shown}");
+    assert!(shown.contains("9 connections that carry less are left out"), "{shown}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn heading(app: &App, table: &Table, state: &TableView, view: Option<&View>, (ti
         let of = view.map_or(String::new(), |view| format!(" of {}", view.len()));
         line.push(Item::Text(format!("{of}, filter {}", filter.text()).into(), Role::Accent));
     }
-    if let Some(words) = arrangement(table, state) {
+    if let Some(words) = arrangement(app, table, state) {
         line.push(Item::Text(words.into(), Role::Accent));
     }
     if view.is_some() && !note.is_empty() {
@@ -121,9 +121,16 @@ pub(super) fn partly(app: &App, table: &str) -> Option<String> {
     Some(format!("  {what}: {}", if status.hint.is_empty() { why } else { &status.hint }))
 }
 
+/// Why there is more than the rows of a table tell.
+pub(super) fn lack<'a>(app: &'a App, table: &str) -> Option<&'a str> {
+    app.cache.snapshot().get(table)?.status.reason.strip_prefix("partly failed: ")
+}
+
 /// How rows are arranged as far as headings do not tell it.
-fn arrangement(table: &Table, state: &TableView) -> Option<String> {
-    let programs = state.grouping.map(|grouping| format!(", {}", grouping.name));
+fn arrangement(app: &App, table: &Table, state: &TableView) -> Option<String> {
+    // lines add up no more than the rows behind them
+    let of = if lack(app, &table.name).is_some() { " of those shown" } else { "" };
+    let programs = state.grouping.map(|grouping| format!(", {}{of}", grouping.name));
     let sort = state.sort.first().filter(|(at, _)| !state.columns.contains(at)).and_then(|(at, order)| {
         let mark = if *order == Order::Descending { '▼' } else { '▲' };
         Some(format!(", by {}{mark}", table.columns.get(*at)?.title()))
