@@ -255,6 +255,6 @@ fn whoever_asks_and_opens_no_window_is_let_go() {
             stalls.write_all(&frame(PING, 1, 0, &payload)).unwrap();
         }
     }
-    assert!(answers == 100 && (25..45).contains(&begin.elapsed().as_secs()), "{answers} {:?}", begin.elapsed());
+    assert!(answers == 100 && (25..120).contains(&begin.elapsed().as_secs()), "{answers} {:?}", begin.elapsed());
     assert_eq!(agent.ask("GET /healthz", &[]).0, 200);
 }

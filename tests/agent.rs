@@ -13,6 +13,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use netglance::client::{Access, RemoteHost, Target};
+use netglance::collect::{COLLECTORS, Capabilities, Entry};
 use netglance::model::{Connection, Demand, HistoryAsk, Host as _, Key, Value};
 
 #[expect(dead_code, reason = "each test program uses its part")]
@@ -214,13 +215,11 @@ fn root_the_sampler_keeps_what_its_collectors_need() {
     const SYS_PTRACE: u64 = 1 << 19;
     const DAC_READ_SEARCH: u64 = 1 << 2;
     const NET_ADMIN: u64 = 1 << 12;
-    let few = "[collect.process]\nenabled = false\n[collect.process_detail]\nenabled = false\n\
-               [collect.listener]\nenabled = false\n[collect.conntrack_flow]\nenabled = false\n\
-               [collect.nftables]\nenabled = false\n[collect.ruleset_change]\nenabled = false\n\
-               [collect.xtables_rule]\nenabled = false\n[collect.netfilter]\nenabled = false\n\
-               [collect.ipset]\nenabled = false\n[collect.conntrack]\nenabled = false\n";
-    for (text, kept) in [("", SYS_PTRACE | DAC_READ_SEARCH | NET_ADMIN), (few, DAC_READ_SEARCH)] {
-        let agent = Agent::start("127.0.0.1:0", text);
+    let several = Capabilities::SYS_PTRACE.union(Capabilities::NET_ADMIN);
+    let off = |entry: &&Entry| format!("[collect.{}]\nenabled = false\n", entry.name);
+    let few: Vec<_> = COLLECTORS.iter().filter(|entry| entry.needs.intersects(several)).map(off).collect();
+    for (text, kept) in [(String::new(), SYS_PTRACE | DAC_READ_SEARCH | NET_ADMIN), (few.concat(), DAC_READ_SEARCH)] {
+        let agent = Agent::start("127.0.0.1:0", &text);
         let (host, changes) = connect(&agent);
         changed(&changes, "samples", || rows(&host, "load").is_some());
         let sampler = agent.part(SAMPLER);

@@ -150,7 +150,7 @@ impl Collect for RulesetChangeCollector {
         if !troubles.is_empty() {
             out.partly(RulesetChangeRow::TABLE, &Skip::netns(&troubles));
         }
-        let log = lock(&self.log);
+        let mut log = lock(&self.log);
         let rows = match self.rows.take() {
             Some((seen, rows)) if seen == log.count() => rows,
             _ => Arc::new(log.rows()),

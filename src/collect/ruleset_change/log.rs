@@ -20,6 +20,8 @@ pub(super) struct Log {
     rows: VecDeque<RulesetChangeRow>,
     bytes: usize,
     count: u64,
+    /// The newest that a reader has had.
+    read: u64,
 }
 
 /// Who has changed something, as far as that was there to be read.
@@ -38,11 +40,14 @@ impl Log {
     }
 
     /// Those that are kept, the oldest first.
-    pub(super) fn rows(&self) -> Vec<RulesetChangeRow> {
+    pub(super) fn rows(&mut self) -> Vec<RulesetChangeRow> {
+        self.read = self.count;
         self.rows.iter().cloned().collect()
     }
 
-    fn push(&mut self, mut row: RulesetChangeRow) {
+    /// Keeps a row; gives how many went for it that nobody has read.
+    fn push(&mut self, mut row: RulesetChangeRow) -> u64 {
+        let mut unread = 0;
         self.count += 1;
         row.seq = self.count;
         self.bytes += weight(&row);
@@ -50,7 +55,9 @@ impl Log {
         while self.rows.len() > MOST || self.bytes > MOST_BYTES {
             let Some(oldest) = self.rows.pop_front() else { break };
             self.bytes -= weight(&oldest);
+            unread += u64::from(oldest.seq > self.read);
         }
+        unread
     }
 }
 
@@ -100,10 +107,14 @@ pub(super) fn lost(netns: &Text, why: &str, generation: Option<u32>) -> RulesetC
     RulesetChangeRow { after, ..frame(netns, generation, Author::default()) }
 }
 
-/// Takes rows into the log.
+/// Takes rows into the log. A row says how many there was no room for before anybody could read them.
 pub(super) fn keep(log: &mut Log, rows: Vec<RulesetChangeRow>) {
-    for row in rows {
-        log.push(row);
+    let Some(last) = rows.last().map(|row| (row.netns.clone(), row.generation)) else { return };
+    let unread: u64 = rows.into_iter().map(|row| log.push(row)).sum();
+    if unread > 0 {
+        let (netns, generation) = last;
+        let why = format!("of {} at once the last {} are kept", unread + log.rows.len() as u64, log.rows.len());
+        log.push(lost(&netns, &why, generation.and_then(|number| u32::try_from(number).ok())));
     }
 }
 
@@ -162,7 +173,13 @@ mod tests {
         let row = || lost(&Text::from("host"), "x", None);
         keep(&mut log, (0..MOST + 3).map(|_| row()).collect());
         let rows = log.rows();
-        assert_eq!((rows.len(), rows[0].seq, log.count()), (MOST, 4, MOST as u64 + 3));
+        // the row that says so is one more
+        assert_eq!((rows.len(), rows[0].seq, log.count()), (MOST, 5, MOST as u64 + 4));
+        let told = rows.last().and_then(|row| row.after.clone()).unwrap();
+        assert_eq!(told.as_str(), "changes were lost: of 2051 at once the last 2048 are kept");
+        // what was read may go
+        keep(&mut log, vec![row()]);
+        assert_eq!(log.count(), MOST as u64 + 5);
         let long = RulesetChangeRow { after: Some(Text::from("a".repeat(4000))), ..row() };
         keep(&mut log, (0..400).map(|_| long.clone()).collect());
         assert!(log.bytes <= MOST_BYTES && log.rows.len() < 400);
