@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rest;
 use super::sampled::Sampled;
-use crate::model::{Snapshot, Text};
+use crate::model::Snapshot;
 use crate::wire::redact;
 
 /// What somebody may do.
@@ -79,22 +79,28 @@ impl std::fmt::Display for Peer {
     }
 }
 
-/// Who asks, in words for the log.
+/// Who asks, as the log names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asker(Text);
+pub(super) struct Asker {
+    /// Other end of the connection.
+    pub(super) peer: Peer,
+    /// Name of the token that was shown.
+    pub(super) token: Option<String>,
+}
 
 impl Asker {
-    /// Somebody at the other end of a connection, with the name of the token that was shown.
-    pub(super) fn new(peer: Peer, token: Option<&str>) -> Self {
-        Self(match token {
-            Some(name) => format!("token `{name}` from {peer}").into(),
-            None => peer.to_string().into(),
-        })
-    }
-
-    /// The one of a request.
+    /// The one of a request, in words.
     pub(super) fn of(extensions: &axum::http::Extensions) -> String {
-        extensions.get::<Self>().map_or_else(|| "nobody".to_owned(), |asker| asker.0.to_string())
+        extensions.get::<Self>().map_or_else(|| "nobody".to_owned(), ToString::to_string)
+    }
+}
+
+impl std::fmt::Display for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.token {
+            Some(name) => write!(f, "token `{name}` from {}", self.peer),
+            None => self.peer.fmt(f),
+        }
     }
 }
 

@@ -229,7 +229,7 @@ impl Desk {
     fn caller(&self, peer: Peer, headers: &HeaderMap, presented: &Presented) -> Result<(Caller, Asker), Refusal> {
         let House { own, acts, open, .. } = self.house;
         let Some(value) = headers.get(AUTHORIZATION) else {
-            return Ok((Caller::from_peer(peer, own, acts, open), Asker::new(peer, None)));
+            return Ok((Caller::from_peer(peer, own, acts, open), Asker { peer, token: None }));
         };
         let (now, source) = (Instant::now(), peer.address());
         if source.is_some_and(|source| lock(&self.penalties).refuses(source, now)) {
@@ -241,7 +241,7 @@ impl Desk {
             .filter(|scheme| scheme.eq_ignore_ascii_case(BEARER))
             .and(token.get(BEARER.len()..));
         let mark = token.filter(|token| token.len() <= MAX_TOKEN).map(token::mark);
-        let told = |token: &Token| (token.role, Asker::new(peer, Some(&token.name)));
+        let told = |token: &Token| (token.role, Asker { peer, token: Some(token.name.clone()) });
         let known = mark.and_then(|mark| Some((mark, self.tokens.borrow().marked(&mark, Timestamp::now()).map(told)?)));
         let Some((mark, (role, asker))) = known else {
             if let Some(source) = source {
