@@ -412,7 +412,7 @@ impl Found {
             }
             Some(limit @ Instruction::Limit { .. }) => {
                 let scene = Scene::new(object.family, &object.table, &ruleset.names, &Host);
-                let text = scene.program(std::slice::from_ref(limit), false);
+                let text = scene.without_counts().program(std::slice::from_ref(limit));
                 let limit = Text::from(text.strip_prefix("limit ").unwrap_or(&text));
                 self.limits.push(NftLimitRow { netns, family, table, name, limit });
             }

@@ -11,6 +11,7 @@ use netglance::source::netlink::nfnetlink::Subsystem;
 use netlink_sys::Socket;
 use rustix::thread::UnshareFlags;
 
+use crate::support::process::Done;
 use crate::support::space::within;
 
 /// Appends a message of the packet filter: what it asks for, and its header.
@@ -48,15 +49,6 @@ fn commit(over: &AtomicBool) {
     }
 }
 
-/// Ends the commits, also when a test has failed.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Rules that a collector tells, and why the counts may be old.
 fn sample(collector: &mut dyn Collect, roots: &Roots) -> (usize, Option<String>) {
     let (wants, owners) = (Wants::default(), Owners::default());
@@ -82,7 +74,7 @@ fn root_rules_that_are_committed_back_to_back_stay_on_the_screen_and_are_marked(
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| commit(&over));
-            let _over = Over(&over);
+            let _over = Done(&over);
             let deadline = Instant::now() + Duration::from_mins(1);
             let mut marked = 0;
             while marked < 3 {

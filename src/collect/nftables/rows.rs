@@ -32,7 +32,7 @@ impl Words {
             position,
             verdict: verdict(rule, ruleset),
             comment: rule.comment.as_deref().map(Text::new),
-            text: Text::from(scene.program(&rule.instructions, false)),
+            text: Text::from(scene.without_counts().program(&rule.instructions)),
         }
     }
 }

@@ -164,7 +164,7 @@ impl Follower {
             keep(Subject::Flowtable, table.family, &table.table, &table.name, declaration::flowtable(table));
         }
         for rule in &ruleset.rules {
-            let text = Scene::new(rule.family, &rule.table, &ruleset.names, host).declared(rule);
+            let text = Scene::new(rule.family, &rule.table, &ruleset.names, host).without_counts().rule(rule);
             next.rules.entry((rule.family, rule.table.clone())).or_default().insert(rule.handle, text.into());
         }
         next.names = ruleset.names;
@@ -306,7 +306,7 @@ impl Follower {
             rules.push(rule);
             return;
         }
-        let after = Text::from(Scene::new(rule.family, &rule.table, &self.names, host).declared(&rule));
+        let after = Text::from(Scene::new(rule.family, &rule.table, &self.names, host).without_counts().rule(&rule));
         if is_new {
             let rules = self.rules.entry((rule.family, rule.table)).or_default();
             rules.insert(rule.handle, after.clone());

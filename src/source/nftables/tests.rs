@@ -153,7 +153,7 @@ fn what_the_kernel_refused_is_written_as_it_was_fed_to_nft() {
         } else {
             let attrs = Attrs::<5>::read(attributes).unwrap();
             let program = instructions(attrs.need(4).unwrap()).unwrap();
-            Scene::new(family, b"t", &super::Names::default(), &Loopback).program(&program, true)
+            Scene::new(family, b"t", &super::Names::default(), &Loopback).program(&program)
         };
         assert_eq!((what.split(' ').nth(1), text.as_str()), (Some(family.name()), fed));
         count += 1;
@@ -327,7 +327,8 @@ fn what_is_not_understood_makes_nothing_else_false() {
         |with| Instruction::Combine { of: Register(8), with: Register(with), to: Register(8), by: Combined::Or };
     let set = || Instruction::SetMeta { key: 3, from: Register(8) };
     let names = super::Names::default();
-    let written = |program: &[Instruction]| Scene::new(Family::Inet, b"t", &names, &Loopback).program(program, false);
+    let written =
+        |program: &[Instruction]| Scene::new(Family::Inet, b"t", &names, &Loopback).without_counts().program(program);
     assert_eq!(written(&[load(16), unknown(), equals()]), "[unknown expression new] [unfilled register]");
     assert_eq!(written(&[load(3), combine(9), set()]), "[unfilled register] [unfilled register]");
     let mark = Instruction::Load { to: Register(9), what: Source::Ct { key: 3, direction: None } };
@@ -349,7 +350,7 @@ proptest! {
     #[test]
     fn any_program_is_written_to_its_end(program in program(), family in 0_u8..12) {
         let names = super::Names::default();
-        let text = Scene::new(Family::of(family), b"t", &names, &Loopback).program(&program, true);
+        let text = Scene::new(Family::of(family), b"t", &names, &Loopback).program(&program);
         // every step says something short
         prop_assert!(text.len() <= 4096 * (program.len() + 1));
     }

@@ -100,7 +100,7 @@ pub fn set(set: &Set) -> String {
 /// Declares a named object, without what it has seen.
 pub fn object(object: &Object, scene: &Scene<'_>) -> String {
     let kind = kind_of(object.kind);
-    let text = object.state.as_ref().map(|state| scene.program(std::slice::from_ref(state), false));
+    let text = object.state.as_ref().map(|state| scene.without_counts().program(std::slice::from_ref(state)));
     let said = text.as_deref().and_then(|text| text.strip_prefix(kind)).map(str::trim).filter(|text| !text.is_empty());
     block(format!("{kind} {}", lossy(&object.name)), said.map(str::to_owned).as_slice())
 }

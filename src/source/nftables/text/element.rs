@@ -69,7 +69,7 @@ pub(super) fn parts(set: &Set, element: &Element, beyond: Option<&[u8]>, scene: 
         if !state.is_empty() {
             state.push(' ');
         }
-        state.push_str(&scene.program(std::slice::from_ref(instruction), true));
+        state.push_str(&scene.program(std::slice::from_ref(instruction)));
     }
     text
 }
@@ -78,7 +78,7 @@ pub(super) fn parts(set: &Set, element: &Element, beyond: Option<&[u8]>, scene: 
 fn rest(out: &mut String, set: &Set, element: &Element, scene: &Scene<'_>) {
     for instruction in &element.with {
         out.push(' ');
-        out.push_str(&scene.program(std::slice::from_ref(instruction), scene.counts));
+        out.push_str(&scene.program(std::slice::from_ref(instruction)));
     }
     let expires = element.expires.filter(|_| scene.counts);
     for (word, time) in [(" timeout ", element.timeout), (" expires ", expires)] {

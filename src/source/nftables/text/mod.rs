@@ -72,14 +72,21 @@ impl<'a> Scene<'a> {
         Self { depth: self.depth + 1, ..*self }
     }
 
-    /// The text of a rule, with its comment.
-    pub fn rule(&self, rule: &Rule) -> String {
-        self.commented(rule, true)
+    /// The same, but what rules and elements have seen is not written.
+    #[must_use]
+    pub fn without_counts(&self) -> Self {
+        Self { counts: false, ..*self }
     }
 
-    /// The same without the counts of what it has seen.
-    pub fn declared(&self, rule: &Rule) -> String {
-        self.commented(rule, false)
+    /// The text of a rule, with its comment.
+    pub fn rule(&self, rule: &Rule) -> String {
+        let mut text = self.program(&rule.instructions);
+        if let Some(comment) = &rule.comment {
+            text.push_str(if text.is_empty() { "comment \"" } else { " comment \"" });
+            text.push_str(&String::from_utf8_lossy(comment));
+            text.push('"');
+        }
+        text
     }
 
     /// The elements of a set, in braces.
@@ -94,26 +101,15 @@ impl<'a> Scene<'a> {
         element::parts(set, element, beyond, self)
     }
 
-    fn commented(&self, rule: &Rule, state: bool) -> String {
-        let mut text = self.program(&rule.instructions, state);
-        if let Some(comment) = &rule.comment {
-            text.push_str(if text.is_empty() { "comment \"" } else { " comment \"" });
-            text.push_str(&String::from_utf8_lossy(comment));
-            text.push('"');
-        }
-        text
-    }
-
-    /// The text of instructions; without `state` the counts of what they have seen are left out.
-    pub fn program(&self, instructions: &[Instruction], state: bool) -> String {
-        let scene = &Self { counts: state, ..*self };
+    /// The text of instructions.
+    pub fn program(&self, instructions: &[Instruction]) -> String {
         let mut text = String::new();
-        for statement in settle::settle(lift::statements(instructions, scene), scene) {
+        for statement in settle::settle(lift::statements(instructions, self), self) {
             if !text.is_empty() {
                 text.push(' ');
             }
             // writing into a string cannot fail
-            let _ = statement.write(&mut text, scene, state);
+            let _ = statement.write(&mut text, self);
         }
         text
     }

@@ -198,8 +198,8 @@ impl Statement {
         matches!(self, Self::Match { .. } | Self::Flags { .. } | Self::Vmap(_))
     }
 
-    /// Writes it; without `state` the counts of what it has seen are left out.
-    pub(super) fn write(&self, out: &mut String, scene: &Scene<'_>, state: bool) -> std::fmt::Result {
+    /// Writes it.
+    pub(super) fn write(&self, out: &mut String, scene: &Scene<'_>) -> std::fmt::Result {
         match self {
             Self::Match { .. } | Self::Flags { .. } | Self::Vmap(_) => self.look(out, scene),
             Self::Verdict(verdict) => write_verdict(out, verdict, scene),
@@ -207,7 +207,7 @@ impl Statement {
             | Self::Limit { .. }
             | Self::Quota { .. }
             | Self::Connlimit { .. }
-            | Self::Last { .. } => self.count(out, state),
+            | Self::Last { .. } => self.count(out, scene.counts),
             Self::Log(told) => action::log(out, told),
             Self::Queue { .. }
             | Self::Reject { .. }
@@ -270,10 +270,10 @@ impl Statement {
         }
     }
 
-    /// Writes what counts packets.
-    fn count(&self, out: &mut String, state: bool) -> std::fmt::Result {
+    /// Writes what counts packets; without `counts` not what it has seen.
+    fn count(&self, out: &mut String, counts: bool) -> std::fmt::Result {
         match self {
-            Self::Counter { packets, bytes } if state => write!(out, "counter packets {packets} bytes {bytes}"),
+            Self::Counter { packets, bytes } if counts => write!(out, "counter packets {packets} bytes {bytes}"),
             Self::Counter { .. } => write!(out, "counter"),
             Self::Limit { rate, unit: per, burst, bytes, over } => {
                 action::limit(out, (*rate, *per), *burst, *bytes, *over)
@@ -282,14 +282,14 @@ impl Statement {
                 let (number, name) = action::amount(*bytes);
                 write!(out, "quota {}{number} {name}", if *over { "over " } else { "" })?;
                 let (number, name) = action::amount(*used);
-                if state && *used != 0 { write!(out, " used {number} {name}") } else { Ok(()) }
+                if counts && *used != 0 { write!(out, " used {number} {name}") } else { Ok(()) }
             }
             Self::Connlimit { count, over } => write!(out, "ct count {}{count}", if *over { "over " } else { "" }),
-            Self::Last { ago: Some(ago) } if state => {
+            Self::Last { ago: Some(ago) } if counts => {
                 out.push_str("last used ");
                 duration(out, *ago)
             }
-            Self::Last { .. } if state => write!(out, "last used never"),
+            Self::Last { .. } if counts => write!(out, "last used never"),
             Self::Last { .. } => write!(out, "last"),
             _ => Ok(()),
         }
@@ -358,6 +358,7 @@ impl Statement {
 
     /// Writes what uses a set or an object.
     fn store(&self, out: &mut String, scene: &Scene<'_>) -> std::fmt::Result {
+        let bare = scene.without_counts();
         match self {
             Self::Update { op, set, key, timeout, with, data } => {
                 let verb = ["add", "update", "delete"].get(*op as usize).copied().unwrap_or("change");
@@ -369,7 +370,7 @@ impl Statement {
                 }
                 for statement in with {
                     out.push(' ');
-                    statement.write(out, scene, false)?;
+                    statement.write(out, &bare)?;
                 }
                 if let Some(data) = data {
                     out.push_str(" : ");
@@ -381,7 +382,7 @@ impl Statement {
                 write!(out, "meter {} size {size} {{ ", lossy(set))?;
                 key.write(out, scene);
                 out.push(' ');
-                with.write(out, scene, false)?;
+                with.write(out, &bare)?;
                 write!(out, " }}")
             }
             Self::Object { kind, which } => {
@@ -428,7 +429,7 @@ pub(super) fn write_verdict(out: &mut String, verdict: &Verdict, scene: &Scene<'
             write!(out, "{word} {{")?;
             for (index, rule) in rules.iter().enumerate() {
                 out.push_str(if index == 0 { " " } else { "; " });
-                out.push_str(&scene.deeper().commented(rule, scene.counts));
+                out.push_str(&scene.deeper().rule(rule));
             }
             write!(out, " }}")
         }
