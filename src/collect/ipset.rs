@@ -169,10 +169,11 @@ impl<'a> Found<'a> {
                 return;
             };
             seen += 1;
-            let row = element_row(netns, &set, &element, *now, before);
             // sets without counters have no busiest
-            let score = row.bytes.map_or(0, |bytes| bytes.saturating_add(1));
-            kept.offer(score, row);
+            let score = element.bytes.map_or(0, |bytes| bytes.saturating_add(1));
+            if kept.has_room(score) {
+                kept.offer(score, element_row(netns, &set, &element, *now, before));
+            }
         });
         if taken.is_err() {
             kept.retain(of_others);

@@ -73,12 +73,15 @@ pub(super) fn pick(cx: &Cx<'_>, table: &Table, busy: &[usize]) -> Result<Pick, B
     for row in 0..view.len() {
         let own = number::words(cx, &view, row, label).words;
         let Some(name) = cx.settings.name(&table.name, &own) else { continue };
-        let name = cx.names.of(&view, row, label).map_or(name.clone(), |known| format!("{name} {known}").into());
+        let name = match cx.names.of(&view, row, label) {
+            Some(known) => format!("{name} {known}"),
+            None => name.into_owned(),
+        };
         let busy = busy.iter().map(|column| view.cell(row, *column).number()).fold(None, |sum, one| match (sum, one) {
             (Some(a), Some(b)) => Some(a + b),
             (one, None) | (None, one) => one,
         });
-        rows.push(Picked { row, name: name.into_owned(), level: cx.levels.row_level(&view, row), busy });
+        rows.push(Picked { row, name, level: cx.levels.row_level(&view, row), busy });
     }
     if rows.is_empty() {
         let why = format!("all {} are hidden by [show.{}]", view.len(), table.name);
