@@ -40,7 +40,7 @@ impl Asked {
             several => match (several.len(), &self.filter, &self.lack) {
                 (count, filter, None) => format!("{count} connections with {filter}"),
                 (count, filter, Some(lack)) => {
-                    format!("{count} of at least {count} connections with {filter}, the others stay: {lack}")
+                    format!("{count} connections with {filter}; those without a row stay: {lack}")
                 }
             },
         }
