@@ -3,7 +3,7 @@
 //! Those with a name below `/run/netns`, where `ip netns` binds them, then those that only processes are in, by the number
 //! that `/proc/PID/ns/net` has. One namespace is listed once, whatever names it has; the own one never.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -21,7 +21,7 @@ const CHECK: Duration = Duration::from_secs(2);
 /// How long a reader waits for the first look.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Most namespaces that are read.
-const MOST: usize = 256;
+const MOST: usize = 1024;
 /// Descriptors that all collectors together may need for one namespace, and as many for everything else.
 const DESCRIPTORS: u64 = 32;
 /// Where names are; `ip netns` uses the second, which is a link to the first on most hosts.
@@ -61,6 +61,8 @@ pub(super) struct Space {
 pub(super) struct Found {
     /// By name, then by number.
     pub(super) spaces: Vec<Space>,
+    /// Places in that list.
+    places: HashMap<Id, usize>,
     /// What could not be looked at.
     pub(super) troubles: Troubles,
 }
@@ -68,7 +70,7 @@ pub(super) struct Found {
 impl Found {
     /// Whether a namespace is still there under its name.
     pub(super) fn has(&self, name: &Text, id: Id) -> bool {
-        self.spaces.iter().any(|space| space.id == id && space.name == *name)
+        self.places.get(&id).and_then(|place| self.spaces.get(*place)).is_some_and(|space| space.name == *name)
     }
 }
 
@@ -355,6 +357,7 @@ impl Look {
 
     fn add(&self, found: &mut Found, space: Space) {
         if found.spaces.len() < self.most {
+            found.places.insert(space.id, found.spaces.len());
             found.spaces.push(space);
         } else {
             found.troubles.left_out += 1;

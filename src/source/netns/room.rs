@@ -1,5 +1,6 @@
 //! What is open in other network namespaces?
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -18,6 +19,8 @@ use crate::source::Error;
 
 /// How long one reading waits for all namespaces that are being entered; those that take longer come with a later one.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Namespaces that are entered at once: each takes a thread for a moment.
+const DOORS: usize = 64;
 /// How long it is before a namespace that refused is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -93,18 +96,20 @@ impl<T: Send + 'static> Rooms<T> {
         });
         keep(shared.lock(), &found);
         let mut rooms = shared.lock();
-        for space in &found.spaces {
-            if !rooms.iter().any(|room| room.space.id == space.id) {
-                rooms.push(Room { space: space.clone(), state: State::New });
+        let known: HashSet<Id> = rooms.iter().map(|room| room.space.id).collect();
+        let new = found.spaces.iter().filter(|space| !known.contains(&space.id));
+        rooms.extend(new.map(|space| Room { space: space.clone(), state: State::New }));
+        let mut troubles = Troubles::default();
+        let deadline = Instant::now() + PATIENCE;
+        for some in rooms.chunks_mut(DOORS) {
+            // all doors are knocked at first, so that one that stays shut keeps nobody from another
+            let started: Vec<bool> = some.iter_mut().map(|room| room.start(open)).collect();
+            for (room, started) in some.iter_mut().zip(started) {
+                // what did not open at once is not waited for again
+                room.finish(if started { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO });
             }
         }
-        let mut troubles = Troubles::default();
-        // all doors are knocked at first, so that one that stays shut keeps nobody from another
-        let started: Vec<bool> = rooms.iter_mut().map(|room| room.start(open)).collect();
-        let deadline = Instant::now() + PATIENCE;
-        for (room, started) in rooms.iter_mut().zip(started) {
-            // what did not open at once is not waited for again
-            room.finish(if started { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO });
+        for room in rooms.iter_mut() {
             if let State::Open(opened) = &mut room.state
                 && let Err(error) = read(&room.space.name, opened)
             {
