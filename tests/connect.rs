@@ -6,6 +6,7 @@
 
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -14,6 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use netglance::client::{Access, RemoteHost, Target};
+use netglance::collect::settings::Settings;
+use netglance::model::{Allowed, Cell, Demand, Host, Top, Value};
+use netglance::source::file::Roots;
+use netglance::store::local::{LocalHost, Options};
 use rustix::thread::UnshareFlags;
 
 #[expect(dead_code, reason = "each test program uses its part")]
@@ -434,4 +440,78 @@ fn root_another_host_is_met_with_its_key_and_a_token() {
         let (code, said) = visitor.script();
         assert!(code == Some(3) && said.contains("known_hosts"), "{code:?} {said}");
     });
+}
+
+/// Numbers in a column of the connections that a host tells.
+fn told(host: &dyn Host, column: &str) -> BTreeSet<u64> {
+    let latest = host.latest();
+    let Some(now) = latest.get("conntrack_flow").and_then(|state| state.now.as_ref()) else { return BTreeSet::new() };
+    let at = now.rows.table().position(column).unwrap();
+    let number = |row| match now.rows.cell(row, at) {
+        Cell::U64(number) => Some(number),
+        _ => None,
+    };
+    (0..now.rows.len()).filter_map(number).collect()
+}
+
+/// Waits until a host tells connections for which a condition holds.
+fn tells(host: &dyn Host, what: &str, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        let status = host.latest().get("conntrack_flow").map(|state| state.status.clone());
+        assert!(begin.elapsed() < PATIENT, "waited in vain for {what}: {status:?}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn root_each_reader_far_away_and_here_has_the_connections_of_its_filter_and_of_its_order() {
+    /// More than have rows if nobody says which.
+    const PORTS: std::ops::Range<u16> = 10_000..27_000;
+    const MARKED: std::ops::Range<u16> = 12_000..12_200;
+    let dir = tempfile::tempdir().unwrap();
+    let network = Holder::start();
+    let here = network.inside(|| {
+        ip("link set lo up\n");
+        nft("add table ip t; add chain ip t c { type filter hook output priority 0; }; \
+             add rule ip t c icmp type destination-unreachable drop; \
+             add rule ip t c udp dport 12000-12199 ct mark set 7; add rule ip t c ct state invalid counter");
+        // none of them ends while this test goes on
+        std::fs::write("/proc/sys/net/netfilter/nf_conntrack_udp_timeout", "600").unwrap();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for port in PORTS {
+            // nobody listens there, which is no matter
+            let _ = socket.send_to(b"x", ("127.0.0.1", port));
+        }
+        let (roots, settings, actions) = (Roots::live(), Settings::default(), Allowed::Nothing);
+        let options = Options { roots, settings, tick: Duration::from_millis(200), actions };
+        LocalHost::start(options, Box::new(|| {})).unwrap()
+    });
+    let agent = Agent::start(dir.path(), "far", Some(network.pid()));
+    let begin = Instant::now();
+    let far = loop {
+        match RemoteHost::connect(Target::Unix(agent.socket.clone()), Access::default(), Box::new(|| {})) {
+            Ok(far) => break far,
+            Err(error) => assert!(begin.elapsed() < PATIENT, "{error}"),
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    };
+    let marked = Demand { only: vec![("mark".to_owned(), vec![Value::U64(7)])], ..Demand::table("conntrack_flow") };
+    let top = Top { sort: vec![("destination_port".to_owned(), true)], rows: 1000, ..Top::default() };
+    let first = Demand { top: Some(top), ..Demand::table("conntrack_flow") };
+    let numbers = |ports: std::ops::Range<u16>| ports.map(u64::from).collect::<BTreeSet<u64>>();
+    let (filtered, sorted) = (numbers(MARKED), numbers(PORTS.end - 1000..PORTS.end));
+    for host in [here.as_ref() as &dyn Host, far.as_ref()] {
+        host.demand(1, vec![marked.clone()]);
+        tells(host, "those of a filter", || told(host, "destination_port") == filtered);
+        host.demand(2, vec![first.clone()]);
+        tells(host, "those of a filter and those of an order", || {
+            let ports = told(host, "destination_port");
+            ports.is_superset(&filtered) && ports.is_superset(&sorted) && ports.len() < 2000
+        });
+        host.demand(1, Vec::new());
+        tells(host, "those of an order", || told(host, "destination_port").is_disjoint(&filtered));
+        host.demand(2, vec![Demand::table("conntrack_flow")]);
+        tells(host, "all that have room", || told(host, "destination_port").len() > 16_000);
+    }
 }

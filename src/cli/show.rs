@@ -79,7 +79,7 @@ fn series(ask: &Ask<'_>, source: &Source, tell: Tell<'_>, out: &mut dyn Write) -
         if let Some((reason, hint)) = part.filter(|_| n == 0) {
             tell(&format!("{}: {reason}", table.name), &hint);
         }
-        let view = View::new(&now, before.as_ref(), if args.rate { Mode::Rate } else { Mode::Total });
+        let view = View::new(&now, before.as_ref(), mode(args));
         print(ask, &view, now.time, n == 0, out)?;
         if n == 0 && before.is_none() {
             warn_unknown(&view, &ask.query);
@@ -239,10 +239,14 @@ fn bad_expression(error: &ExprError) -> Failure {
     Failure::usage(message, error.hint.clone().unwrap_or_default())
 }
 
+fn mode(args: &args::Show) -> Mode {
+    if args.rate { Mode::Rate } else { Mode::Total }
+}
+
 /// What the collector must be asked for.
 fn demands(args: &args::Show, table: &Table, columns: &[usize], query: &Query) -> Result<Vec<Demand>, Failure> {
     let named = if args.columns.is_empty() { &[] } else { columns };
-    wanted::demands(table, named, query).map_err(|error| {
+    wanted::demands(table, named, query, mode(args)).map_err(|error| {
         let message = error.to_string().replace("the filter", "--where");
         let hint = match error {
             WantedError::Which { .. } => error.hint().replacen("write ", "write --where ", 1),

@@ -24,15 +24,17 @@ use crate::source::netlink::{Family, Socket};
 use crate::source::netns::{self, Rooms, Troubles};
 use crate::{label, table};
 
-mod busiest;
 pub mod expect;
 pub mod group;
 mod narrow;
+mod ranked;
+#[cfg(test)]
+mod testing;
 
-use busiest::Busiest;
 use expect::ConntrackExpectRow;
 use group::{ConntrackGroupRow, GroupBy, Groups, Lack, MAX_GROUPS};
 use narrow::Narrow;
+use ranked::Ranked;
 
 label! {
     /// State of a connection of TCP or SCTP.
@@ -106,7 +108,8 @@ label! {
 }
 
 table! {
-    /// One tracked connection. Of more than 16384 those have rows that carried the most since the last look.
+    /// One tracked connection. Of more than 16384 those have rows that come first in the order that is asked for, or carried the
+    /// most since the last look.
     ///
     /// Packets and bytes are missing unless `nf_conntrack_acct` was on when the connection began, and so is its beginning
     /// without `nf_conntrack_timestamp`.
@@ -213,7 +216,7 @@ struct FlowCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one.
     own: Option<Room>,
     others: Rooms<Room>,
-    busiest: Busiest,
+    ranked: Ranked,
     groups: Groups,
     /// Ends of the last sample, which the kernel counts down in whole seconds.
     expires: Ends,
@@ -229,18 +232,19 @@ type Ends = HashMap<(Text, u64), Timestamp>;
 struct Look<'a> {
     /// Of those that were looked at.
     names: Vec<Text>,
-    flows: Option<(&'a mut Busiest, Narrow)>,
+    flows: Option<(&'a mut Ranked, Narrow)>,
     groups: Option<(&'a mut Groups, &'a [GroupBy])>,
     expected: Option<Bounded<(usize, Expectation)>>,
 }
 
 impl Look<'_> {
-    fn take(&mut self, netns: Text, socket: &mut Socket) -> Result<(), Error> {
+    /// Looks at a network namespace with about so many connections.
+    fn take(&mut self, netns: Text, socket: &mut Socket, count: u64) -> Result<(), Error> {
         let place = self.names.len();
         let mut pass = self.groups.as_mut().map(|(groups, by)| groups.enter(&netns, by));
         // one dump is enough for both
         let passed = match (&mut self.flows, &mut pass) {
-            (Some((busiest, narrow)), Some(pass)) => busiest.add(place, |give| {
+            (Some((ranked, narrow)), Some(pass)) => ranked.add(place, count, |give| {
                 all(socket, &Narrow::default(), &mut |flow| {
                     pass.add(&flow);
                     if narrow.keeps(&flow) {
@@ -248,7 +252,7 @@ impl Look<'_> {
                     }
                 })
             }),
-            (Some((busiest, narrow)), None) => busiest.add(place, |give| all(socket, narrow, give)),
+            (Some((ranked, narrow)), None) => ranked.add(place, count, |give| all(socket, narrow, give)),
             (None, Some(pass)) => all(socket, &Narrow::default(), &mut |flow| pass.add(&flow)),
             (None, None) => Ok(()),
         };
@@ -278,26 +282,31 @@ impl Collect for FlowCollector {
         let by = cx.wants.table(ConntrackGroupRow::TABLE).map(|want| GroupBy::named(want.ids.iter()));
         let mut known = std::mem::take(&mut self.groups);
         let groups = by.as_deref().filter(|by| !by.is_empty()).map(|by| (&mut known, by));
-        let flows = cx.wants.table(ConntrackFlowRow::TABLE).map(|want| (&mut self.busiest, Narrow::of(want)));
+        let flows = cx.wants.table(ConntrackFlowRow::TABLE).map(|want| {
+            self.ranked.begin(&want.parts, MAX_ROWS);
+            (&mut self.ranked, Narrow::of(&want.only()))
+        });
         let expected = wants(ConntrackExpectRow::TABLE).then(|| Bounded::new(MAX_ROWS));
         let mut look = Look { names: Vec::new(), flows, groups, expected };
         if cx.roots.netns.has_host() {
             let mut room = self.own.take().map_or_else(Room::open, Ok).map_err(not_loaded)?;
-            look.take(netns::host(), &mut room.socket).map_err(refused)?;
+            let count = room.count.read().map_err(not_loaded)?;
+            look.take(netns::host(), &mut room.socket, count).map_err(refused)?;
             self.own = Some(room);
         }
-        let troubles = self.others.read(&cx.roots.netns, Room::open, |netns, room| {
-            if room.count.read()? == 0 { Ok(()) } else { look.take(netns.clone(), &mut room.socket) }
+        let troubles = self.others.read(&cx.roots.netns, Room::open, |netns, room| match room.count.read()? {
+            0 => Ok(()),
+            count => look.take(netns.clone(), &mut room.socket, count),
         });
         let Look { names, flows, groups, expected } = look;
-        let (flows, groups) = (flows.map(|(busiest, _)| busiest.finish()), groups.map(|(groups, _)| groups.finish()));
+        let (flows, groups) = (flows.map(|(ranked, _)| ranked.finish()), groups.map(|(groups, _)| groups.finish()));
         if let Some((flows, left_out)) = flows {
             let rows = self.rows(&names, &flows, cx.time);
             if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
                 out.partly(ConntrackFlowRow::TABLE, &not_counted());
             }
             // the last of these is what is told
-            out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, "connections that carry less");
+            out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, "connections that come later in order");
             out.push_netns(cx, rows, &troubles)?;
         }
         if let Some((rows, lack)) = groups {

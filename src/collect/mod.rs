@@ -9,14 +9,13 @@ pub mod schedule;
 pub mod settings;
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Entries;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use rustix::thread::CapabilitySet as Capabilities;
 
 use self::settings::Settings;
-use crate::model::{Demand, Mono, Owners, Row, Rows, State, Status, Table, Text, Timestamp, Value};
+use crate::model::{Demand, Mono, Owners, Row, Rows, State, Status, Table, Text, Timestamp, Top, Value};
 use crate::source::file::Roots;
 use crate::source::netns::{self, Troubles};
 
@@ -52,30 +51,34 @@ pub struct Want {
     pub left_out: usize,
     /// Shortest interval asked for.
     pub interval: Option<Duration>,
-    /// Values of columns outside which no reader keeps a row.
+    /// Which of its rows each reader keeps.
+    pub parts: Vec<Part>,
+}
+
+/// Which rows of a table a reader keeps. Who gives more than these does no harm.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Part {
+    /// Values of columns outside which it keeps no row.
     pub only: BTreeMap<String, Vec<Value>>,
+    /// Column by which they are ordered, or `total(COLUMN)` for what a counter has counted, and whether the largest come first.
+    pub sort: Option<(String, bool)>,
+    /// How many in this order are enough; `None` is all.
+    pub rows: Option<usize>,
 }
 
 /// Different rows of on-demand tables that are served at once, over all readers.
 pub const MAX_IDS: usize = 64;
+
+/// Different parts of a table that are told apart; a reader for whom there is none left has all rows.
+const MAX_PARTS: usize = 4;
 
 impl Wants {
     /// Joins demands.
     pub fn union<'a>(demands: impl IntoIterator<Item = &'a Demand>) -> Self {
         let mut wants = Self::default();
         for demand in demands {
-            let only: BTreeMap<_, _> = demand.only.iter().cloned().collect();
-            let want = match wants.0.entry(demand.table.clone()) {
-                Entries::Vacant(place) => place.insert(Want { only, ..Want::default() }),
-                Entries::Occupied(place) => {
-                    let want = place.into_mut();
-                    want.only.retain(|column, _| only.contains_key(column));
-                    for (column, values) in &mut want.only {
-                        values.extend(only.get(column).into_iter().flatten().cloned());
-                    }
-                    want
-                }
-            };
+            let want = wants.0.entry(demand.table.clone()).or_default();
+            want.keep(Part::of(demand));
             want.columns.extend(demand.columns.iter().cloned());
             if !demand.ids.is_empty() && !want.ids.contains(&demand.ids) {
                 if want.ids.len() < MAX_IDS {
@@ -100,6 +103,43 @@ impl Wants {
     /// Whether anybody wants an on-demand column.
     pub fn column(&self, table: &Table, column: &str) -> bool {
         self.table(table).is_some_and(|want| want.columns.contains(column))
+    }
+}
+
+impl Want {
+    fn keep(&mut self, part: Part) {
+        let known =
+            |part: &Part| self.parts.iter().position(|known| known.only == part.only && known.sort == part.sort);
+        let has_room = self.parts.len() < MAX_PARTS || known(&part).is_some();
+        let part = if has_room { part } else { Part::default() };
+        match known(&part).and_then(|at| self.parts.get_mut(at)) {
+            Some(known) => known.rows = known.rows.zip(part.rows).map(|(a, b)| a.max(b)),
+            None => self.parts.push(part),
+        }
+    }
+
+    /// Values of columns outside which no reader keeps a row.
+    pub fn only(&self) -> BTreeMap<String, Vec<Value>> {
+        let Some((first, others)) = self.parts.split_first() else { return BTreeMap::new() };
+        let mut only = first.only.clone();
+        for other in others {
+            only.retain(|column, _| other.only.contains_key(column));
+            for (column, values) in &mut only {
+                values.extend(other.only.get(column).into_iter().flatten().cloned());
+            }
+        }
+        only
+    }
+}
+
+impl Part {
+    fn of(demand: &Demand) -> Self {
+        let top = demand.top.as_ref();
+        let sort = top.and_then(|top| top.sort.first().cloned());
+        // a filter may keep what is none of the first, and so may a second column where the first one ties
+        let is_enough = |top: &&Top| top.rows > 0 && top.filter.is_none() && top.sort.len() == 1;
+        let rows = top.filter(is_enough).map(|top| top.rows);
+        Self { only: demand.only.iter().cloned().collect(), sort, rows }
     }
 }
 
@@ -375,11 +415,28 @@ mod tests {
             only: only.iter().map(|(column, value)| ((*column).to_owned(), vec![Value::U64(*value)])).collect(),
             ..Demand::table("conntrack_flow")
         };
-        let only = |demands: &[Demand]| Wants::union(demands).0.remove("conntrack_flow").unwrap().only;
+        let only = |demands: &[Demand]| Wants::union(demands).0.remove("conntrack_flow").unwrap().only();
         let both = only(&[demand(&[("mark", 1), ("zone", 3)]), demand(&[("mark", 2)])]);
         assert_eq!(both, [("mark".to_owned(), vec![Value::U64(1), Value::U64(2)])].into());
         assert!(only(&[demand(&[("mark", 1)]), demand(&[])]).is_empty());
         assert!(only(&[demand(&[]), demand(&[("mark", 1)])]).is_empty());
+    }
+
+    #[test]
+    fn readers_of_one_order_share_a_part_and_there_are_not_many_of_them() {
+        let demand = |column: &str, rows: usize| {
+            let top = Top { sort: vec![(column.to_owned(), true)], rows, ..Top::default() };
+            Demand { top: Some(top), ..Demand::table("conntrack_flow") }
+        };
+        let parts = |demands: &[Demand]| Wants::union(demands).0.remove("conntrack_flow").unwrap().parts;
+        let part = |rows| Part { sort: Some(("mark".to_owned(), true)), rows, ..Part::default() };
+        assert_eq!(parts(&[demand("mark", 5), demand("mark", 9)]), [part(Some(9))]);
+        assert_eq!(parts(&[demand("mark", 5), demand("mark", 0)]), [part(None)]);
+        let many: Vec<Demand> = (0..10).map(|number| demand(&number.to_string(), 1)).collect();
+        assert_eq!(parts(&many).len(), MAX_PARTS + 1);
+        assert_eq!(parts(&many).last(), Some(&Part::default()));
+        let again: Vec<Demand> = many.iter().take(MAX_PARTS).chain(many.first()).cloned().collect();
+        assert_eq!(parts(&again).len(), MAX_PARTS);
     }
 
     #[test]

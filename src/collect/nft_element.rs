@@ -121,20 +121,20 @@ struct Found<'a> {
     before: &'a HashMap<Key, Timestamp>,
     wanted: BTreeSet<Which>,
     /// Network namespaces outside which no reader keeps a row.
-    only: Option<&'a [Value]>,
+    only: Option<Vec<Value>>,
     elements: Largest<u64, NftElementRow>,
     seen: usize,
     known: BTreeSet<Which>,
 }
 
 impl<'a> Found<'a> {
-    fn new(cx: &Cx<'a>, before: &'a HashMap<Key, Timestamp>, want: &'a Want) -> Self {
+    fn new(cx: &Cx<'a>, before: &'a HashMap<Key, Timestamp>, want: &Want) -> Self {
         Self {
             sys: &cx.roots.sys,
             now: cx.time,
             before,
             wanted: want.ids.iter().filter_map(|ids| Which::of(ids)).collect(),
-            only: want.only.get("netns").map(Vec::as_slice),
+            only: want.only().remove("netns"),
             elements: Largest::new(MAX_ELEMENTS),
             seen: 0,
             known: BTreeSet::new(),
@@ -142,7 +142,7 @@ impl<'a> Found<'a> {
     }
 
     fn add(&mut self, netns: &Text, room: &mut Room) -> Result<(), Error> {
-        if self.only.is_some_and(|only| !only.contains(&Value::Text(netns.clone()))) {
+        if self.only.as_ref().is_some_and(|only| !only.contains(&Value::Text(netns.clone()))) {
             return Ok(());
         }
         for which in self.wanted.clone() {

@@ -119,20 +119,21 @@ pub struct Demand {
     pub ids: Vec<Value>,
     /// How often, where the collector has no interval of its own; `None` means as often as the host samples anyway.
     pub interval: Option<Duration>,
-    /// Which of the rows of many hosts are enough; one host tells all of its own.
+    /// Which of its rows are enough. Who does not heed it tells more than is needed.
     pub top: Option<Top>,
-    /// Values of columns outside which no row is kept. Who does not heed it tells more than is needed.
+    /// Values of columns outside which no row is kept, likewise.
     pub only: Vec<(String, Vec<Value>)>,
 }
 
-/// The rows of a table of many hosts that are enough for a reader.
+/// The rows of a table that are enough for a reader.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Top {
     /// What is kept, as a person has written it.
     pub filter: Option<String>,
-    /// Names of columns, the most significant first, and whether the largest come first.
+    /// Names of columns, the most significant first, and whether the largest come first; `total(COLUMN)` is what a counter has
+    /// counted.
     pub sort: Vec<(String, bool)>,
-    /// How many rows of each host.
+    /// How many rows of each host; 0 is all of one host, and some of many.
     pub rows: usize,
     /// How many of all hosts together, if that is enough.
     pub all: Option<usize>,

@@ -4,10 +4,11 @@
 //! gives.
 
 use crate::collect::MAX_IDS;
-use crate::model::{Column, Demand, Table, Value};
+use crate::model::{Column, Demand, Kind, Table, Top, Value};
 
 use super::expr::Filter;
-use super::query::Query;
+use super::query::{Order, Query};
+use super::rate::Mode;
 
 /// Why a question does not say enough.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +39,12 @@ impl WantedError {
     }
 }
 
-/// What a reader of some named columns of a table with this query must demand: at least one demand for the table.
+/// What a reader of some named columns of a table with this query must demand: at least one demand for the table. Counters are
+/// put in order as `mode` has them.
 ///
 /// # Errors
 /// [`WantedError`].
-pub fn demands(table: &Table, named: &[usize], query: &Query) -> Result<Vec<Demand>, WantedError> {
+pub fn demands(table: &Table, named: &[usize], query: &Query, mode: Mode) -> Result<Vec<Demand>, WantedError> {
     let filtered = query.filter.as_ref().map_or(&[][..], Filter::columns);
     let sorted = query.sort.iter().map(|(column, _)| *column);
     let mut wanted: Vec<usize> = named.iter().chain(filtered).copied().chain(sorted).collect();
@@ -51,7 +53,13 @@ pub fn demands(table: &Table, named: &[usize], query: &Query) -> Result<Vec<Dema
     let costly = wanted.iter().filter_map(|i| table.columns.get(*i)).filter(|column| column.attrs.demand);
     let columns: Vec<String> = costly.map(|column| column.name.to_string()).collect();
     let only = only(table, query.filter.as_ref());
-    let demand = |ids| Demand { columns: columns.clone(), ids, only: only.clone(), ..Demand::table(&table.name) };
+    // a filter may keep what is none of the first
+    let rows = query.limit.filter(|_| query.filter.is_none()).unwrap_or(0);
+    let top = top(table, &query.sort, rows, mode);
+    let demand = |ids| {
+        let (columns, only, top) = (columns.clone(), only.clone(), top.clone());
+        Demand { columns, ids, top, only, ..Demand::table(&table.name) }
+    };
     Ok(required(table, query.filter.as_ref())?.into_iter().map(demand).collect())
 }
 
@@ -60,6 +68,18 @@ pub fn only(table: &Table, filter: Option<&Filter>) -> Vec<(String, Vec<Value>)>
     let columns = table.columns.iter().enumerate().filter(|(_, column)| table.attrs.demand && !column.attrs.required);
     let values = |(at, column): (usize, &Column)| Some((column.name.to_string(), filter?.values(at)?));
     columns.filter_map(values).collect()
+}
+
+/// The first so many rows in an order, 0 for all, of a table that is collected on demand.
+pub fn top(table: &Table, sort: &[(usize, Order)], rows: usize, mode: Mode) -> Option<Top> {
+    let name = |(at, order): &(usize, Order)| {
+        let column = table.columns.get(*at)?;
+        let is_total = mode == Mode::Total && column.kind == Kind::Counter;
+        let name = if is_total { format!("total({})", column.name) } else { column.name.to_string() };
+        Some((name, *order == Order::Descending))
+    };
+    let sort: Vec<_> = sort.iter().filter_map(name).collect();
+    (table.attrs.demand && !sort.is_empty()).then(|| Top { sort, rows, ..Top::default() })
 }
 
 /// Values of the required Ids that the filter names: one list for each row group to collect, and one empty list for a table
@@ -90,7 +110,7 @@ mod tests {
     fn asked(table: &str, filter: &str) -> Result<Vec<Demand>, WantedError> {
         let table = schedule::tables().iter().find(|known| known.name == table).unwrap();
         let filter = (!filter.is_empty()).then(|| Filter::parse(filter, table).unwrap());
-        demands(table, &[], &Query { filter, ..Query::default() })
+        demands(table, &[], &Query { filter, ..Query::default() }, Mode::Rate)
     }
 
     #[test]
@@ -114,6 +134,21 @@ mod tests {
         assert_eq!(only("mark in (1, 2)"), mark(&[1, 2]));
         assert_eq!(only("mark == 5 or bytes > 7"), []);
         assert_eq!(asked("link", "mtu == 1500").unwrap().remove(0).only, []);
+    }
+
+    #[test]
+    fn the_first_in_an_order_are_enough_unless_a_filter_may_keep_others() {
+        let table = schedule::tables().iter().find(|known| known.name == "conntrack_flow").unwrap();
+        let bytes = table.position("bytes").unwrap();
+        let asked = |filter: Option<&str>, mode| {
+            let filter = filter.map(|text| Filter::parse(text, table).unwrap());
+            let query = Query { filter, sort: vec![(bytes, Order::Descending)], limit: Some(9) };
+            demands(table, &[], &query, mode).unwrap().remove(0).top
+        };
+        let top = |column: &str, rows| Some(Top { sort: vec![(column.to_owned(), true)], rows, ..Top::default() });
+        assert_eq!(asked(None, Mode::Rate), top("bytes", 9));
+        assert_eq!(asked(None, Mode::Total), top("total(bytes)", 9));
+        assert_eq!(asked(Some("mark == 5"), Mode::Rate), top("bytes", 0));
     }
 
     #[test]

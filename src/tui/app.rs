@@ -22,6 +22,8 @@ use crate::model::{Behind, Connection, Demand, Host, Key, Level, Style, Table, T
 use crate::panel::{self, Node, PANELS, TOGGLES, VIEWS, Views as _};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
+use crate::store::rate::Mode;
+use crate::store::wanted;
 
 /// Number by which the host knows this reader.
 const READER: u64 = 1;
@@ -376,8 +378,10 @@ impl App {
             columns.into_iter().flat_map(|at| crate::store::derived::inputs(table, at)).collect();
         let wanted = inputs.into_iter().filter_map(|at| table.columns.get(at)).filter(|column| column.attrs.demand);
         let columns = wanted.map(|column| column.name.to_string()).collect();
-        let filter = self.tables.get(&spot.key).and_then(|state| state.filter.as_ref());
-        Some(Demand { columns, only: crate::store::wanted::only(table, filter), ..Demand::table(spot.table) })
+        let state = self.tables.get(&spot.key);
+        let only = wanted::only(table, state.and_then(|state| state.filter.as_ref()));
+        let top = state.and_then(|state| wanted::top(table, &state.sort, 0, Mode::Rate));
+        Some(Demand { columns, top, only, ..Demand::table(spot.table) })
     }
 
     /// Tells the host what the screen needs, when that has changed.
@@ -391,7 +395,10 @@ impl App {
         if let Page::View(at) = self.page {
             wants.extend(VIEWS.get(at).into_iter().flat_map(|view| (view.demands)()));
         }
-        wants.extend(self.spots.iter().filter_map(|spot| self.shown(spot)));
+        let shown: Vec<Demand> = self.spots.iter().filter_map(|spot| self.shown(spot)).collect();
+        // a panel is about rows of the table beside it, and must not make all of them wanted
+        wants.retain(|want| !shown.iter().any(|shown| *want == Demand::table(&shown.table)));
+        wants.extend(shown);
         if let Page::Table(name) = &self.page
             && self.spots.is_empty()
             && self.fleet.is_none()

@@ -177,16 +177,21 @@ fn those_that_a_filter_keeps_are_counted_before_they_are_deleted() {
 #[test]
 fn connections_without_a_row_are_told_of_where_lines_add_up_and_before_any_is_deleted() {
     let (host, mut app) = allowed();
-    host.fail(ConntrackFlowRow::TABLE, State::Ok, "partly failed: 9 connections that carry less are left out", 0.0);
+    host.fail(
+        ConntrackFlowRow::TABLE,
+        State::Ok,
+        "partly failed: 9 connections that come later in order are left out",
+        0.0,
+    );
     app.samples();
     press(&mut app, &["j"]);
     let shown = screen(&mut app);
-    assert!(shown.contains("by source of those shown") && shown.contains("9 connections that carry"), "{shown}");
+    assert!(shown.contains("by source of those shown") && shown.contains("9 connections that come"), "{shown}");
     let _ = command(&mut app, "filter destination_port == 443");
     press(&mut app, &["Z"]);
     let shown = screen(&mut app);
     assert!(shown.contains("2 connections with destination_port == 443; those without a row stay"), "{shown}");
-    assert!(shown.contains("stay: 9") && shown.contains("connections that carry less are left out"), "{shown}");
+    assert!(shown.contains("stay: 9") && shown.contains("that come later in order are left out"), "{shown}");
 }
 
 #[test]

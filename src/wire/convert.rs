@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{WireError, decode, proto};
 use crate::model::{
-    Action, ActionError, Demand, Detail, HistoryAsk, Key, Mono, Point, Series, State, Status, Text, Timestamp, Tracked,
-    Value,
+    Action, ActionError, Demand, Detail, HistoryAsk, Key, Mono, Point, Series, State, Status, Text, Timestamp, Top,
+    Tracked, Value,
 };
 
 /// Values in a list at most.
@@ -83,11 +83,23 @@ fn values(list: &[proto::Value]) -> Result<Vec<Value>, WireError> {
 
 /// As a message.
 pub fn from_demand(demand: &Demand) -> proto::Demand {
+    let only = |(column, values): &(String, Vec<Value>)| proto::Only {
+        column: column.clone(),
+        values: values.iter().map(from_value).collect(),
+    };
+    let sign = |(column, largest): &(String, bool)| format!("{}{column}", if *largest { "-" } else { "" });
+    let top = demand.top.as_ref();
+    // a filter may keep what is none of the first
+    let rows = top.filter(|top| top.filter.is_none()).map_or(0, |top| u32::try_from(top.rows).unwrap_or(0));
     proto::Demand {
         table: demand.table.clone(),
         columns: demand.columns.clone(),
         ids: demand.ids.iter().map(from_value).collect(),
         interval: demand.interval.map_or(0, |interval| interval.as_nanos() as u64),
+        // it is no harm to be told more than a peer takes
+        only: demand.only.iter().filter(|(_, values)| values.len() <= MAX_VALUES).map(only).collect(),
+        sort: top.map_or_else(Vec::new, |top| top.sort.iter().map(sign).collect()),
+        rows,
     }
 }
 
@@ -103,16 +115,22 @@ pub fn demands(demands: &[proto::Demand]) -> Result<Vec<Demand>, WireError> {
 }
 
 fn demand(demand: &proto::Demand) -> Result<Demand, WireError> {
-    if demand.columns.len() > MAX_VALUES {
+    if [demand.columns.len(), demand.only.len(), demand.sort.len()].iter().any(|count| *count > MAX_VALUES) {
         return Err(WireError::Bound("columns of a demand"));
     }
+    let only = |only: &proto::Only| values(&only.values).map(|values| (only.column.clone(), values));
+    let sign = |name: &String| match name.strip_prefix('-') {
+        Some(name) => (name.to_owned(), true),
+        None => (name.clone(), false),
+    };
+    let top = Top { sort: demand.sort.iter().map(sign).collect(), rows: demand.rows as usize, ..Top::default() };
     Ok(Demand {
         table: demand.table.clone(),
         columns: demand.columns.clone(),
         ids: values(&demand.ids)?,
         interval: (demand.interval > 0).then(|| Duration::from_nanos(demand.interval)),
-        top: None,
-        only: Vec::new(),
+        top: (!top.sort.is_empty()).then_some(top),
+        only: demand.only.iter().map(only).collect::<Result<_, _>>()?,
     })
 }
 

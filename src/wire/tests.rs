@@ -12,7 +12,8 @@ use super::schema::{self, Layout};
 use super::{convert, mirror::Mirror, proto};
 use crate::model::testing::Made;
 use crate::model::{
-    Action, Cell, Kind, Mono, Rows, Sample, Snapshot, Status, Table, TableState, Text, Timestamp, Tracked, Type, Value,
+    Action, Cell, Demand, Kind, Mono, Rows, Sample, Snapshot, Status, Table, TableState, Text, Timestamp, Top, Tracked,
+    Type, Value,
 };
 use crate::store::made::{self, SampleRow};
 use crate::store::query::{Order, Query};
@@ -331,6 +332,23 @@ fn this_processes_own_schema_needs_no_second_copy() {
     let own = schema::own();
     let adopted = schema::adopt(&schema::describe(own.tables)).unwrap();
     assert!(Arc::ptr_eq(own, &adopted));
+}
+
+#[test]
+fn what_a_reader_keeps_comes_back_as_it_was_and_a_filter_that_is_too_long_stays_away() {
+    let top =
+        Top { sort: vec![("total(bytes)".to_owned(), true), ("id".to_owned(), false)], rows: 9, ..Top::default() };
+    let only = vec![("mark".to_owned(), vec![Value::U64(5), Value::Missing])];
+    let demand = Demand { only: only.clone(), top: Some(top.clone()), ..Demand::table("conntrack_flow") };
+    let sent = |demand: &Demand| convert::demands(&[convert::from_demand(demand)]).unwrap().remove(0);
+    assert_eq!(sent(&demand), demand);
+    let filtered = Top { filter: Some("bytes > 7".to_owned()), ..top.clone() };
+    assert_eq!(sent(&Demand { top: Some(filtered), ..demand.clone() }).top, Some(Top { rows: 0, ..top }));
+    let long = ("zone".to_owned(), (0..1000).map(Value::U64).collect());
+    assert_eq!(sent(&Demand { only: only.into_iter().chain([long]).collect(), ..demand.clone() }), demand);
+    // what an agent of another version says and knows
+    let bare = proto::Demand { table: "conntrack_flow".to_owned(), ..proto::Demand::default() };
+    assert_eq!(convert::demands(&[bare]).unwrap(), [Demand::table("conntrack_flow")]);
 }
 
 #[test]

@@ -344,7 +344,7 @@ fn root_of_very_many_connections_the_busiest_have_rows_and_the_others_are_counte
             }
             facts
         });
-        let left_out = format!("{} connections that carry less are left out", usize::from(MANY) - ROWS);
+        let left_out = format!("{} connections that come later in order are left out", usize::from(MANY) - ROWS);
         let told = table.partly();
         assert!(told.iter().any(|reason| reason.starts_with(&left_out)), "{told:?}");
     });

@@ -298,27 +298,14 @@ fn row(netns: &Text, by: GroupBy, common: Common, group: &Group) -> ConntrackGro
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing;
     use super::*;
     use crate::source::conntrack::flow::{Carried, Tuple};
 
     fn flow(id: u32, source: u32, bytes: u64) -> Flow {
         let (source, here) = (IpAddr::V4(source.into()), IpAddr::from([127, 0, 0, 1]));
         let tuple = Tuple { source, destination: here, protocol: 17, ports: Some((1, 53)), icmp: None, zone: None };
-        Flow {
-            id,
-            original: tuple,
-            reply: tuple,
-            status: 0,
-            phase: None,
-            mark: None,
-            zone: None,
-            timeout: None,
-            labels: None,
-            helper: None,
-            carried: Some(Carried { packets: bytes / 100, bytes }),
-            answered: None,
-            start: None,
-        }
+        Flow { carried: Some(Carried { packets: bytes / 100, bytes }), ..testing::flow(id, tuple, tuple) }
     }
 
     fn pass(groups: &mut Groups, by: GroupBy, flows: impl IntoIterator<Item = Flow>) -> (Vec<ConntrackGroupRow>, Lack) {

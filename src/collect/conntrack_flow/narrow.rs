@@ -4,10 +4,10 @@
 //! given out by the kernel where it can tell (mark, zone, status, addresses, protocol and ports of the original direction), and
 //! never takes the room of what somebody keeps. Readers filter all the same: more than they want is no harm.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{protocol, words, zone};
-use crate::collect::Want;
 use crate::model::{Text, Value};
 use crate::source::conntrack::flow::{self, Flow, Only, Tuple, status};
 use crate::source::netlink::Request;
@@ -26,8 +26,8 @@ pub(super) struct Narrow {
 }
 
 impl Narrow {
-    pub(super) fn of(want: &Want) -> Self {
-        let values = |column: &str| want.only.get(column).map(Vec::as_slice);
+    pub(super) fn of(only: &BTreeMap<String, Vec<Value>>) -> Self {
+        let values = |column: &str| only.get(column).map(Vec::as_slice);
         let numbers = |column: &str| values(column)?.iter().map(number).collect::<Option<Vec<_>>>();
         let addresses = |column: &str| values(column)?.iter().map(address).collect::<Option<Vec<_>>>();
         let texts = |column: &str| values(column)?.iter().map(text).collect::<Option<Vec<_>>>();
@@ -135,9 +135,8 @@ mod tests {
 
     #[test]
     fn what_is_no_value_of_a_column_narrows_nothing() {
-        let mut want = Want::default();
-        want.only.insert("source".to_owned(), vec![Value::U64(1)]);
-        want.only.insert("mark".to_owned(), vec![Value::F64(1.5)]);
-        assert_eq!(Narrow::of(&want), Narrow::default());
+        let only = [("source", Value::U64(1)), ("mark", Value::F64(1.5))];
+        let only = only.map(|(column, value)| (column.to_owned(), vec![value])).into();
+        assert_eq!(Narrow::of(&only), Narrow::default());
     }
 }

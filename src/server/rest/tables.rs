@@ -120,7 +120,7 @@ pub(super) struct Question {
     /// Columns that are named; none means all.
     named: Vec<usize>,
     limit: usize,
-    rate: bool,
+    mode: Mode,
     query: Query,
     /// What must be collected for it.
     demands: Vec<Demand>,
@@ -135,25 +135,26 @@ impl Question {
         let (named, limit, rate) = (columns(asked, table)?, limit(asked)?, asked.switch("rate")?);
         // one more tells that there are more
         let query = Query { filter: filter(asked, table)?, sort: sort(asked, table)?, limit: Some(limit + 1) };
-        let demands =
-            wanted::demands(table, &named, &query).map_err(|error| Refusal::bad(error.to_string(), error.hint()))?;
-        Ok(Self { named, limit, rate, query, demands })
+        let mode = if rate { Mode::Rate } else { Mode::Total };
+        let demands = wanted::demands(table, &named, &query, mode)
+            .map_err(|error| Refusal::bad(error.to_string(), error.hint()))?;
+        Ok(Self { named, limit, mode, query, demands })
     }
 }
 
 /// Rows of a table.
 pub(super) async fn rows(api: &Api, call: &Call) -> Outcome {
     let table = table(call.part(0))?;
-    let Question { named, limit, rate, query, demands } = Question::read(&call.query, table)?;
+    let Question { named, limit, mode, query, demands } = Question::read(&call.query, table)?;
     let (state, sample) = sampled(api, call.caller, table, &demands).await?;
-    let mode = if rate { Mode::Rate } else { Mode::Total };
     let view = View::new(&sample, state.before.as_ref(), mode);
     let mut rows = query::run(&view, &query);
     let more = rows.len() > limit;
     rows.truncate(limit);
     let columns = if named.is_empty() { (0..table.columns.len()).collect() } else { named };
     let cell = |row, column| view.cell(row, column);
-    let what = Selection { table, columns: &columns, rows: &rows, cell: &cell, rate, time: sample.time };
+    let what =
+        Selection { table, columns: &columns, rows: &rows, cell: &cell, rate: mode == Mode::Rate, time: sample.time };
     let mut body = Vec::new();
     let format = if call.media == CSV { Format::Csv } else { Format::Json };
     export::write(&mut body, format, &what, true).map_err(|error| Refusal::unavailable(error.to_string(), ""))?;

@@ -130,6 +130,25 @@ pub struct Demand {
     /// How often, in nanoseconds; 0 is as often as the host samples anyway.
     #[prost(uint64, tag = "4")]
     pub interval: u64,
+    /// Rows that nobody keeps need not be collected; who does not know of it collects more.
+    #[prost(message, repeated, tag = "5")]
+    pub only: ::prost::alloc::vec::Vec<Only>,
+    /// Names of columns by which rows are put in order, largest first with a leading `-`; `total(COLUMN)` is a counter's total.
+    #[prost(string, repeated, tag = "6")]
+    pub sort: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many rows in that order are enough; 0 is all.
+    #[prost(uint32, tag = "7")]
+    pub rows: u32,
+}
+/// Values of a column outside which no row is kept.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Only {
+    /// Name of the column.
+    #[prost(string, tag = "1")]
+    pub column: ::prost::alloc::string::String,
+    /// The values.
+    #[prost(message, repeated, tag = "2")]
+    pub values: ::prost::alloc::vec::Vec<Value>,
 }
 /// Which rows and columns of a table.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
