@@ -1,23 +1,23 @@
 //! Which connections go through this host, and what do they carry?
 //!
 //! Only while somebody looks: the kernel walks its whole table for it. Connections are decoded where the kernel's message
-//! lies, and of very many only the busiest become rows, so that memory does not grow with what strangers open. A network
-//! namespace without connections is not asked. Those that are expected are asked for on the same socket.
+//! lies, and of very many only those become rows that come first in the order that a reader wants, so that memory does not
+//! grow with what strangers open. A network namespace without connections is not asked. Those that are expected are asked for
+//! on the same socket.
 
 use std::collections::HashMap;
 use std::hash::RandomState;
 use std::net::IpAddr;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::address::steady;
 use super::conntrack::not_loaded;
 use super::{Batch, Capabilities, Collect, Cx, Entry, Reason, Skip};
-use crate::model::{Text, Timestamp, protocol_name};
+use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::conntrack::expect::{Expectation, expectations};
-use crate::source::conntrack::flow::{self, Flow, Phase, status};
+use crate::source::conntrack::flow::{self, Flow, Phase};
 use crate::source::conntrack::health::Count;
 use crate::source::file::Root;
 use crate::source::netlink::{Family, Socket};
@@ -27,14 +27,19 @@ use crate::{label, table};
 pub mod expect;
 pub mod group;
 mod narrow;
+mod process;
 mod ranked;
 #[cfg(test)]
 mod testing;
+mod words;
 
 use expect::ConntrackExpectRow;
 use group::{ConntrackGroupRow, GroupBy, Groups, Lack, MAX_GROUPS};
 use narrow::Narrow;
+use process::Processes;
 use ranked::Ranked;
+pub(super) use words::protocol;
+use words::{nat, numbers, offload, words, zone};
 
 label! {
     /// State of a connection of TCP or SCTP.
@@ -112,9 +117,9 @@ table! {
     /// most since the last look.
     ///
     /// Packets and bytes are missing unless `nf_conntrack_acct` was on when the connection began, and so is its beginning
-    /// without `nf_conntrack_timestamp`.
+    /// without `nf_conntrack_timestamp`. What is forwarded has no process.
     ///
-    /// Source: ctnetlink `IPCTNL_MSG_CT_GET`, `include/uapi/linux/netfilter/nfnetlink_conntrack.h`.
+    /// Source: ctnetlink `IPCTNL_MSG_CT_GET`, `include/uapi/linux/netfilter/nfnetlink_conntrack.h`; sock_diag; `/proc/PID/fd`.
     pub struct ConntrackFlowRow = "conntrack_flow" { title: Some("Connections"), demand: true, history: History::Top } {
         /// Network namespace: `host`, or a name that `ip netns` has given it.
         Id(None) netns: Text { several: true },
@@ -176,6 +181,10 @@ table! {
         Text(None) helper: Option<Text> { wide: true },
         /// What forwards it past the rules.
         Text(None) offload: FlowOffload { wide: true },
+        /// First process of this host that has a socket of it, of two the one that began it.
+        Gauge(None) pid: Option<u32> { demand: true },
+        /// Name of that process.
+        Text(None) process: Option<Text> { demand: true },
         /// When it began.
         Gauge(None) start: Option<Timestamp> { wide: true },
         /// When it is forgotten unless it carries something; missing for one that is offloaded.
@@ -190,7 +199,7 @@ pub const ENTRY: Entry = Entry {
     interval: Duration::from_secs(2),
     // the kernel walks every connection, and there may be a million
     blocks: true,
-    needs: Capabilities::NET_ADMIN,
+    needs: Capabilities::NET_ADMIN.union(super::OTHERS_PROCESSES),
     make: || Box::<FlowCollector>::default(),
 };
 
@@ -217,6 +226,8 @@ struct FlowCollector {
     own: Option<Room>,
     others: Rooms<Room>,
     ranked: Ranked,
+    /// While somebody wants to know them.
+    processes: Option<Processes>,
     groups: Groups,
     /// Ends of the last sample, which the kernel counts down in whole seconds.
     expires: Ends,
@@ -301,7 +312,8 @@ impl Collect for FlowCollector {
         let Look { names, flows, groups, expected } = look;
         let (flows, groups) = (flows.map(|(ranked, _)| ranked.finish()), groups.map(|(groups, _)| groups.finish()));
         if let Some((flows, left_out)) = flows {
-            let rows = self.rows(&names, &flows, cx.time);
+            let mut rows = self.rows(&names, &flows, cx.time);
+            self.add_processes(&names, &flows, &mut rows, cx, out);
             if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
                 out.partly(ConntrackFlowRow::TABLE, &not_counted());
             }
@@ -380,6 +392,34 @@ impl FlowCollector {
         rows
     }
 
+    /// Says which processes have connections, if anybody wants to know.
+    fn add_processes(
+        &mut self,
+        names: &[Text],
+        flows: &[(usize, Flow)],
+        rows: &mut [ConntrackFlowRow],
+        cx: &Cx<'_>,
+        out: &mut Batch,
+    ) {
+        if !["pid", "process"].iter().any(|column| cx.wants.column(ConntrackFlowRow::TABLE, column)) {
+            self.processes = None;
+            return;
+        }
+        let refused = match self.processes.get_or_insert_default().find(cx, names, flows) {
+            Ok(found) => {
+                for (at, row) in rows.iter_mut().enumerate() {
+                    (row.pid, row.process) = found.of(at);
+                }
+                found.refused
+            }
+            Err(error) => Some(error),
+        };
+        if let Some(error) = refused {
+            let hint = "processes of other users: run as root, or grant CAP_SYS_PTRACE";
+            out.partly(ConntrackFlowRow::TABLE, &Skip::from(error).hint(hint));
+        }
+    }
+
     fn expected_rows(
         &mut self,
         names: &[Text],
@@ -434,89 +474,9 @@ fn row(netns: &Text, flow: &Flow, now: Timestamp, before: Option<Timestamp>) -> 
         reply_zone: zone(flow, reply.zone),
         helper: flow.helper.map(|name| Text::new(name.split(|byte| *byte == 0).next().unwrap_or(&name))),
         offload: offload(flow.status),
+        pid: None,
+        process: None,
         start: flow.start.and_then(|start| i64::try_from(start).ok()).map(Timestamp),
         expires: steady(before, end),
-    }
-}
-
-/// The kernel leaves out the zone 0.
-fn zone(flow: &Flow, own: Option<u16>) -> u32 {
-    own.or(flow.zone).map_or(0, u32::from)
-}
-
-/// Words for the protocols that the kernel tracks, and numbers for all others.
-pub(super) fn protocol(number: u8) -> Text {
-    static NAMES: LazyLock<Vec<Text>> = LazyLock::new(|| {
-        let name = |number| Text::from(protocol_name(number).map_or_else(|| number.to_string(), str::to_owned));
-        (0..=u8::MAX).map(name).collect()
-    });
-    NAMES.get(usize::from(number)).cloned().unwrap_or_default()
-}
-
-fn nat(bits: u32) -> FlowNat {
-    match (bits & status::SOURCE_NAT != 0, bits & status::DESTINATION_NAT != 0) {
-        (false, false) => FlowNat::None,
-        (true, false) => FlowNat::Source,
-        (false, true) => FlowNat::Destination,
-        (true, true) => FlowNat::Both,
-    }
-}
-
-fn offload(bits: u32) -> FlowOffload {
-    match (bits & status::OFFLOAD != 0, bits & status::HARDWARE_OFFLOAD != 0) {
-        (_, true) => FlowOffload::Hardware,
-        (true, false) => FlowOffload::Software,
-        (false, false) => FlowOffload::None,
-    }
-}
-
-/// What `conntrack -L` says of a connection.
-fn words(bits: u32) -> Text {
-    static WORDS: LazyLock<Vec<Text>> = LazyLock::new(|| {
-        let words = |place: usize| {
-            let has = |bit: usize| place >> bit & 1 == 1;
-            let shown = [
-                ("[UNREPLIED]", has(0)),
-                ("[ASSURED]", has(1)),
-                ("[OFFLOAD]", has(2) && !has(3)),
-                ("[HW_OFFLOAD]", has(3)),
-            ];
-            let shown = shown.into_iter().filter(|(_, shown)| *shown);
-            Text::from(shown.map(|(word, _)| word).collect::<Vec<_>>().join(" "))
-        };
-        (0..16).map(words).collect()
-    });
-    let set = |bit: u32, place: usize| if bits & bit != 0 { place } else { 0 };
-    let unreplied = 1 - set(status::SEEN_REPLY, 1);
-    let place = unreplied + set(status::ASSURED, 2) + set(status::OFFLOAD, 4) + set(status::HARDWARE_OFFLOAD, 8);
-    WORDS.get(place).cloned().unwrap_or_default()
-}
-
-/// Numbers of the bits that are set; `None` when none is.
-fn numbers(labels: &[u8]) -> Option<Text> {
-    let set = (0..labels.len() * 8).filter(|bit| labels.get(bit / 8).is_some_and(|byte| byte >> (bit % 8) & 1 == 1));
-    let set: Vec<String> = set.map(|bit| bit.to_string()).collect();
-    (!set.is_empty()).then(|| Text::from(set.join(",")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_are_written_as_conntrack_does() {
-        assert_eq!(words(0).as_str(), "[UNREPLIED]");
-        assert_eq!(words(status::SEEN_REPLY).as_str(), "");
-        assert_eq!(words(status::SEEN_REPLY | status::ASSURED).as_str(), "[ASSURED]");
-        assert_eq!(words(0x400e | status::HARDWARE_OFFLOAD).as_str(), "[ASSURED] [HW_OFFLOAD]");
-        assert_eq!(words(0x400e).as_str(), "[ASSURED] [OFFLOAD]");
-    }
-
-    #[test]
-    fn labels_are_numbers_of_bits() {
-        assert_eq!(numbers(&[0; 16]), None);
-        let mut labels = [0; 16];
-        (labels[0], labels[15]) = (0b101, 0x80);
-        assert_eq!(numbers(&labels), Some(Text::from("0,2,127")));
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{Mono, Text};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::file::Root;
-use crate::source::holder::{Holder, Holders, holders};
+use crate::source::holder::{Holder, holders};
 use crate::source::netlink::diag::InetSocket;
 use crate::source::netlink::{Family, Socket};
 use crate::source::netns::{self, Rooms, Troubles};
@@ -102,14 +102,13 @@ impl Collect for ListenerCollector {
         }
         out.left_out(ListenerRow::TABLE, found.left_out(), MAX_ROWS, "listening sockets");
         let found = found.into_kept();
-        let holders = holders(&cx.roots.proc, found.iter().map(|found| found.socket.inode))?;
-        let Holders { by_inode: holders, denied } = holders;
-        let unknown = |found: &Found| found.socket.inode != 0 && !holders.contains_key(&found.socket.inode);
-        if let Some(error) = denied.filter(|_| found.iter().any(unknown)) {
+        let inodes = || found.iter().map(|found| found.socket.inode);
+        let mut holders = holders(&cx.roots.proc, inodes())?;
+        if let Some(error) = holders.denied(inodes()) {
             let hint = "processes of other users: run as root, or grant CAP_SYS_PTRACE";
             out.partly(ListenerRow::TABLE, &Skip::from(error).hint(hint));
         }
-        let rows = found.iter().map(|found| row(&cx.roots.proc, found, &holders)).collect();
+        let rows = found.iter().map(|found| row(&cx.roots.proc, found, &holders.by_inode)).collect();
         out.push_netns(cx, rows, &troubles)
     }
 }
@@ -161,7 +160,6 @@ fn listening(
 fn row(proc: &Root, found: &Found, holders: &HashMap<u32, Holder>) -> ListenerRow {
     let Found { netns, table, socket } = found;
     let holder = holders.get(&socket.inode);
-    let name = |holder: &Holder| proc.read(format!("{}/comm", holder.pid)).ok();
     let tcp = is_tcp(*table);
     ListenerRow {
         netns: netns.clone(),
@@ -170,7 +168,7 @@ fn row(proc: &Root, found: &Found, holders: &HashMap<u32, Holder>) -> ListenerRo
         port: u32::from(socket.port),
         inode: socket.inode,
         pid: holder.map(|holder| holder.pid),
-        process: holder.and_then(name).map(|name| Text::new(name.strip_suffix(b"\n").unwrap_or(&name))),
+        process: holder.and_then(|holder| holder.name(proc)),
         holders: holder.map(|holder| holder.count),
         uid: socket.uid,
         queue: tcp.then_some(socket.rx_queue),

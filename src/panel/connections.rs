@@ -54,10 +54,11 @@ const COLUMNS: &[Ranked] = &[
     (col!(ConntrackFlowRow, reply_bytes), 11, 1),
     (col!(ConntrackFlowRow, expires), 9, 5),
     (col!(ConntrackFlowRow, nat), 12, 3),
-    (col!(ConntrackFlowRow, reply_source), 17, 6),
-    (col!(ConntrackFlowRow, reply_destination), 17, 7),
-    (col!(ConntrackFlowRow, mark), 6, 8),
-    (col!(ConntrackFlowRow, status), 24, 9),
+    (col!(ConntrackFlowRow, process), 14, 6),
+    (col!(ConntrackFlowRow, reply_source), 17, 7),
+    (col!(ConntrackFlowRow, reply_destination), 17, 8),
+    (col!(ConntrackFlowRow, mark), 6, 9),
+    (col!(ConntrackFlowRow, status), 24, 10),
 ];
 
 /// A rate with room for its heading.

@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use crate::model::Text;
 use crate::source::Error;
 use crate::source::file::Root;
 
@@ -17,13 +18,34 @@ pub struct Holder {
     pub count: u64,
 }
 
+impl Holder {
+    /// Name of that process, unless it has ended.
+    pub fn name(&self, proc: &Root) -> Option<Text> {
+        let name = proc.read(format!("{}/comm", self.pid)).ok()?;
+        Some(Text::new(name.strip_suffix(b"\n").unwrap_or(&name)))
+    }
+}
+
 /// Who holds which socket, and the first process that may not be read.
 #[derive(Debug)]
 pub struct Holders {
     /// By the inode of the socket.
     pub by_inode: HashMap<u32, Holder>,
     /// The first process that may not be read.
-    pub denied: Option<Error>,
+    denied: Option<Error>,
+}
+
+impl Holders {
+    /// Processes and their names by the inodes of sockets.
+    pub fn names(&self, proc: &Root) -> HashMap<u32, (u32, Option<Text>)> {
+        self.by_inode.iter().map(|(inode, holder)| (*inode, (holder.pid, holder.name(proc)))).collect()
+    }
+
+    /// Why nobody is known to hold one of these sockets, if a process that may not be read may be who does.
+    pub fn denied(&mut self, mut inodes: impl Iterator<Item = u32>) -> Option<Error> {
+        let is_unknown = inodes.any(|inode| inode != 0 && !self.by_inode.contains_key(&inode));
+        self.denied.take_if(|_| is_unknown)
+    }
 }
 
 /// Holders of the given sockets by inode. Processes that may not be read are passed over.
@@ -32,6 +54,9 @@ pub struct Holders {
 /// The processes cannot be listed.
 pub fn holders(proc: &Root, inodes: impl Iterator<Item = u32>) -> Result<Holders, Error> {
     let wanted: HashSet<u32> = inodes.filter(|inode| *inode != 0).collect();
+    if wanted.is_empty() {
+        return Ok(Holders { by_inode: HashMap::new(), denied: None });
+    }
     let mut holders: HashMap<u32, Holder> = HashMap::with_capacity(wanted.len());
     let mut pids: Vec<u32> = proc.list("")?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
     pids.sort_unstable();

@@ -121,13 +121,16 @@ fn each_line(proc: &Root, file: &str, mut read: impl FnMut(&str) -> Option<()>) 
 fn inet_line(line: &str) -> Option<InetSocket> {
     let mut fields = line.split_ascii_whitespace();
     let (address, port) = fields.nth(1)?.split_once(':')?;
-    let state = u8::from_str_radix(fields.nth(1)?, 16).ok()?;
+    let (peer, peer_port) = fields.next()?.split_once(':')?;
+    let state = u8::from_str_radix(fields.next()?, 16).ok()?;
     let (tx_queue, rx_queue) = fields.next()?.split_once(':')?;
     let uid = fields.nth(2)?.parse().ok()?;
     Some(InetSocket {
         state,
         address: hex_address(address)?,
         port: u16::from_str_radix(port, 16).ok()?,
+        peer: hex_address(peer)?,
+        peer_port: u16::from_str_radix(peer_port, 16).ok()?,
         rx_queue: u32::from_str_radix(rx_queue, 16).ok()?,
         tx_queue: u32::from_str_radix(tx_queue, 16).ok()?,
         uid,

@@ -20,10 +20,7 @@ use super::table_view::TableView;
 use super::theme::{Ability, Theme};
 use crate::model::{Behind, Connection, Demand, Host, Key, Level, Style, Table, Timestamp, unit};
 use crate::panel::{self, Node, PANELS, TOGGLES, VIEWS, Views as _};
-use crate::store::expr::Filter;
-use crate::store::level::Thresholds;
-use crate::store::rate::Mode;
-use crate::store::wanted;
+use crate::store::{derived, expr::Filter, level::Thresholds, rate::Mode, wanted};
 
 /// Number by which the host knows this reader.
 const READER: u64 = 1;
@@ -370,15 +367,14 @@ impl App {
             return Some(super::hosts::demand(table, self.tables.get(&spot.key)?, self.config.show.has(spot.table)));
         }
         let mut columns: BTreeSet<usize> = spot.placed.iter().map(|placed| placed.column).collect();
-        if let Some(state) = self.tables.get(&spot.key) {
+        let state = self.tables.get(&spot.key);
+        if let Some(state) = state {
             columns.extend(state.sort.iter().map(|(column, _)| *column));
             columns.extend(state.filter.iter().flat_map(Filter::columns));
         }
-        let inputs: BTreeSet<usize> =
-            columns.into_iter().flat_map(|at| crate::store::derived::inputs(table, at)).collect();
+        let inputs: BTreeSet<usize> = columns.into_iter().flat_map(|at| derived::inputs(table, at)).collect();
         let wanted = inputs.into_iter().filter_map(|at| table.columns.get(at)).filter(|column| column.attrs.demand);
         let columns = wanted.map(|column| column.name.to_string()).collect();
-        let state = self.tables.get(&spot.key);
         let only = wanted::only(table, state.and_then(|state| state.filter.as_ref()));
         let top = state.and_then(|state| wanted::top(table, &state.sort, 0, Mode::Rate));
         Some(Demand { columns, top, only, ..Demand::table(spot.table) })

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::Timeout;
@@ -19,6 +20,7 @@ use netglance::store::rate::{Mode, View};
 use super::bracket::{Facts, Parity};
 use super::network::in_own_network;
 use super::said;
+use super::support::process::Guard;
 
 fn conntrack(line: &str) -> String {
     said("conntrack", &line.split(' ').collect::<Vec<_>>())
@@ -282,7 +284,7 @@ fn root_connections_are_what_conntrack_says_field_by_field() {
         many_kinds();
         let mut table = Parity::of("conntrack_flow", &["id"]).wanting(&[], &[]);
         table.agrees(flow_facts);
-        table.left_out(&["helper", "id", "labels", "netns"]);
+        table.left_out(&["helper", "id", "labels", "netns", "pid", "process"]);
         let facts = flow_facts();
         // an answer that left its zone began a connection of its own
         assert_eq!((table.keys().len(), facts.rows()), (14, 14), "{facts:?}");
@@ -347,6 +349,36 @@ fn root_of_very_many_connections_the_busiest_have_rows_and_the_others_are_counte
         let left_out = format!("{} connections that come later in order are left out", usize::from(MANY) - ROWS);
         let told = table.partly();
         assert!(told.iter().any(|reason| reason.starts_with(&left_out)), "{told:?}");
+    });
+}
+
+#[test]
+fn root_a_connection_has_the_process_that_has_its_socket_and_what_is_forwarded_has_none() {
+    in_own_network(|| {
+        some_connections();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && exec sleep 1000");
+        let client = Guard::start(Command::new("bash").args(["-c", &script]));
+        let (_answers, _) = server.accept().unwrap();
+        // neither end names the other one
+        let [asks, answers] = ["[::]:0", "0.0.0.0:0"].map(|address| UdpSocket::bind(address).unwrap());
+        let to = answers.local_addr().unwrap().port();
+        asks.send_to(b"x", ("::ffff:127.0.0.1", to)).unwrap();
+        // somebody else's, to a port that this process waits at
+        conntrack(&format!("-I -p udp -s 192.0.2.1 -d 198.51.100.1 --sport 999 --dport {to} -t 300"));
+        let mut table = Parity::of("conntrack_flow", &["source", "destination_port"]).wanting(&["pid", "process"], &[]);
+        let own = std::fs::read_to_string("/proc/self/comm").unwrap();
+        table.agrees(|| {
+            let mut facts = Facts::default();
+            for (port, pid, name) in [(port, client.pid(), "sleep"), (to, std::process::id(), own.trim())] {
+                let key = format!("127.0.0.1 {port}");
+                facts.number(&key, "pid", pid.into());
+                facts.text(&key, "process", name);
+            }
+            facts.missing(&format!("192.0.2.1 {to}"), "pid");
+            facts
+        });
     });
 }
 

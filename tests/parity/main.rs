@@ -19,6 +19,9 @@ mod process;
 mod rates;
 mod ruleset_change;
 mod storage;
+#[expect(dead_code, reason = "each test program uses its part")]
+#[path = "../support/mod.rs"]
+mod support;
 mod system;
 mod traffic;
 mod unit;

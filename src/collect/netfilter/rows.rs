@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::model::Text;
 use crate::source::Error;
 use crate::source::file::Root;
-use crate::source::holder::{Holders, holders};
+use crate::source::holder::holders;
 use crate::source::netfilter::acct::Account;
 use crate::source::netfilter::table::{Log, Logger, Queue, SYNPROXY};
 use crate::source::netfilter::timeout::{Policy, states};
@@ -284,14 +284,10 @@ impl Peers {
 
     /// Looks for the processes that have the sockets.
     pub(super) fn find(self, proc: &Root) -> Result<Found, Error> {
-        if self.0.is_empty() {
-            return Ok(Found { peers: self, names: HashMap::new(), denied: None });
-        }
-        let Holders { by_inode, denied } = holders(proc, self.0.values().copied())?;
-        let name = |pid: u32| proc.read(format!("{pid}/comm")).ok();
-        let text = |name: Vec<u8>| Text::new(name.strip_suffix(b"\n").unwrap_or(&name));
-        let names = by_inode.iter().map(|(inode, holder)| (*inode, (holder.pid, name(holder.pid).map(text)))).collect();
-        let denied = denied.filter(|_| self.0.values().any(|inode| !by_inode.contains_key(inode)));
+        let inodes = || self.0.values().copied();
+        let mut holders = holders(proc, inodes())?;
+        let denied = holders.denied(inodes());
+        let names = holders.names(proc);
         Ok(Found { peers: self, names, denied })
     }
 }

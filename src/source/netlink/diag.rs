@@ -31,6 +31,10 @@ pub struct InetSocket {
     pub address: IpAddr,
     /// Local port.
     pub port: u16,
+    /// Address of the other end; all zeros where there is none.
+    pub peer: IpAddr,
+    /// Port of the other end.
+    pub peer_port: u16,
     /// For a listener: connections that wait to be accepted; otherwise bytes to be read.
     pub rx_queue: u32,
     /// For a listener: the limit of `rx_queue`; otherwise bytes not yet acknowledged.
@@ -103,10 +107,13 @@ fn inet_socket(message: Message<'_>) -> Result<InetSocket, Malformed> {
     let body = message.body;
     let byte = |at: usize| body.get(at).copied().ok_or(Malformed);
     let length = if i32::from(byte(0)?) == libc::AF_INET6 { 16 } else { 4 };
+    let address = |at: usize| body.get(at..at + length).and_then(ip).ok_or(Malformed);
     Ok(InetSocket {
         state: byte(1)?,
+        address: address(8)?,
         port: u16::from_be_bytes([byte(4)?, byte(5)?]),
-        address: body.get(8..8 + length).and_then(ip).ok_or(Malformed)?,
+        peer: address(24)?,
+        peer_port: u16::from_be_bytes([byte(6)?, byte(7)?]),
         rx_queue: u32_at(body, 56)?,
         tx_queue: u32_at(body, 60)?,
         uid: u32_at(body, 64)?,
@@ -148,19 +155,19 @@ mod tests {
 
         #[test]
         fn a_socket_is_read_back(
-            v6 in any::<bool>(), state in 1_u8..13, ports in any::<[u16; 2]>(), source in any::<[u8; 16]>(),
+            v6 in any::<bool>(), state in 1_u8..13, ports in any::<[u16; 2]>(), ends in any::<[[u8; 16]; 2]>(),
             words in any::<[u32; 5]>(),
         ) {
             // `struct inet_diag_msg`: four bytes, `struct inet_diag_sockid` of 48, five numbers
             let mut body = vec![if v6 { libc::AF_INET6 } else { libc::AF_INET } as u8, state, 3, 4];
             body.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
-            body.extend(source);
-            body.extend([0xee; 16 + 4 + 8]);
+            body.extend(ends.concat());
+            body.extend([0xee; 4 + 8]);
             body.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
             let message = Message { kind: SOCK_DIAG_BY_FAMILY, flags: 0, body: &body };
-            let address = ip(&source[..if v6 { 16 } else { 4 }]).unwrap();
-            let [_expires, rx_queue, tx_queue, uid, inode] = words;
-            let want = InetSocket { state, address, port: ports[0], rx_queue, tx_queue, uid, inode };
+            let [address, peer] = ends.map(|end| ip(&end[..if v6 { 16 } else { 4 }]).unwrap());
+            let ([port, peer_port], [_expires, rx_queue, tx_queue, uid, inode]) = (ports, words);
+            let want = InetSocket { state, address, port, peer, peer_port, rx_queue, tx_queue, uid, inode };
             prop_assert_eq!(inet_socket(message), Ok(want));
             prop_assert_eq!(inet_socket(Message { kind: SOCK_DIAG_BY_FAMILY, flags: 0, body: &body[..71] }), Err(Malformed));
         }
