@@ -29,6 +29,8 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     let tick = tick(&config)?;
     let (wake, events) = tui::events();
     let roots = Roots::live().choosing(netns(&config)).map_err(|error| Failure::thread(&error))?;
+    let trail = Arc::clone(&roots.trail);
+    trail.configure(config.trail.clone());
     let options = Options { roots, settings: config.collect.clone(), tick, actions: config.dashboard.allowed() };
     let samples = wake.clone();
     let host =
@@ -38,6 +40,7 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
         let reloading = reloaded.reload(netns(config), config.collect.clone(), tick);
         reloading.map_err(|error| Failure::thread(&error))?;
         reloaded.allow(config.dashboard.allowed());
+        trail.configure(config.trail.clone());
         Ok(())
     };
     show(host, events, config, Following { named, args: args.clone(), wake, reload })

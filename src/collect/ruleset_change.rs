@@ -2,17 +2,19 @@
 //!
 //! A thread waits for what the kernel tells of changes ([`watch`]) and asks at once who has made them, because `nft` is gone
 //! a millisecond later. While nobody changes anything it costs nothing. The newest changes are kept; of what the kernel
-//! could not deliver a row says that it was lost.
+//! could not deliver a row says that it was lost. If the configuration names a file ([`crate::source::trail`]), all of it is
+//! written there too.
 
 mod log;
 mod watch;
+mod written;
 
 use std::sync::{Arc, Mutex};
 
 use self::log::Log;
 use self::watch::Watch;
 use super::nftables::{NftFamily, told};
-use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
+use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Reason, Skip};
 use crate::model::{Rows, Text, Timestamp, lock};
 use crate::source::nftables::follow::{Action, Subject};
 use crate::{label, table};
@@ -145,10 +147,13 @@ impl Collect for RulesetChangeCollector {
             None => Watch::start(cx.roots, &self.log).map_err(told)?,
         };
         // one that has failed is started anew the next time
-        let troubles = watch.look(&cx.roots.netns).map_err(told)?;
+        let troubles = watch.look(&cx.roots.netns, &cx.roots.trail).map_err(told)?;
         self.watch = Some(watch);
         if !troubles.is_empty() {
             out.partly(RulesetChangeRow::TABLE, &Skip::netns(&troubles));
+        } else if let Some(fault) = cx.roots.trail.fault() {
+            let hint = Some("[trail] of the configuration names another file");
+            out.partly(RulesetChangeRow::TABLE, &Skip::Failed(Reason { error: fault.into(), hint }));
         }
         let mut log = lock(&self.log);
         let rows = match self.rows.take() {

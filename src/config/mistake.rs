@@ -64,6 +64,7 @@ impl Config {
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
         let parts = [
             self.of_collect(),
+            self.of_trail(),
             self.of_show(),
             self.of_threshold(),
             self.of_dashboard(),
@@ -85,6 +86,21 @@ impl Config {
             }
         }
         mistakes
+    }
+
+    fn of_trail(&self) -> Vec<Mistake> {
+        let file = &self.trail.file;
+        let wrong = |message: &str, hint: &str| vec![Mistake::new(&["trail", "file"], message, hint)];
+        if file.as_os_str().is_empty() {
+            Vec::new()
+        } else if !file.is_absolute() || file.file_name().is_none() {
+            let message = format!("`{}` is no path of a file from the root on", crate::model::Text::from(&**file));
+            wrong(&message, "for example /var/lib/netglance/changes.jsonl")
+        } else if self.collect.collectors.get("ruleset_change").is_some_and(|settings| !settings.enabled) {
+            wrong("nothing is written down while collector ruleset_change is switched off", "")
+        } else {
+            Vec::new()
+        }
     }
 
     fn of_show(&self) -> Vec<Mistake> {

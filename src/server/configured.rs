@@ -14,6 +14,7 @@ use super::kept;
 use super::pass::{self, Word};
 use crate::collect::{self, COLLECTORS, Capabilities, OTHER_NAMESPACES};
 use crate::source::netns::Pattern;
+use crate::source::trail;
 use crate::store::level;
 
 /// Bytes of a configuration as it is handed over at most.
@@ -28,6 +29,8 @@ pub struct Configuration {
     pub netns: Vec<Pattern>,
     /// `[collect]`.
     pub collect: collect::settings::Settings,
+    /// `[trail]`.
+    pub trail: trail::Settings,
     /// From where on a value deserves attention.
     pub threshold: level::Settings,
 }
@@ -110,6 +113,7 @@ mod tests {
             serve: Settings::default(),
             netns: Vec::new(),
             collect: collect::settings::Settings::default(),
+            trail: trail::Settings::default(),
             threshold: Vec::new(),
         }
     }
@@ -139,6 +143,7 @@ mod tests {
         configured.serve.insecure = true;
         configured.collect = toml::from_str("[load]\ninterval = '2s'\nbudget = 0.25").unwrap();
         configured.netns = vec!["qrouter-*".parse().unwrap()];
+        configured.trail = toml::from_str("file = '/var/x'\nsize = '1.5MiB'").unwrap();
         let threshold = "table = 'cpu'\ncolumn = 'busy'\nrow = '^all$'\ncareful = '70%'\ncritical = 0.9";
         configured.threshold = vec![toml::from_str(threshold).unwrap()];
         configured.send(&ours).unwrap();

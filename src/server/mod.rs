@@ -16,6 +16,7 @@ mod front;
 mod grpc;
 mod head;
 mod kept;
+mod ledger;
 mod link;
 mod listen;
 mod log;

@@ -31,9 +31,11 @@ pub(super) enum Word {
     Alive,
     /// What is configured comes with it, as a file in memory; before all others, and again when it changes.
     Configuration,
+    /// The file of changes comes with it, or it cannot be opened; of the sampler: that is full, and it wants another.
+    Trail,
 }
 
-const WORDS: [(Word, u8); 9] = [
+const WORDS: [(Word, u8); 10] = [
     (Word::Configuration, b'S'),
     (Word::Link, b'L'),
     (Word::Tcp, b'T'),
@@ -43,6 +45,7 @@ const WORDS: [(Word, u8); 9] = [
     (Word::Clients, b'C'),
     (Word::Ready, b'R'),
     (Word::Alive, b'A'),
+    (Word::Trail, b'F'),
 ];
 
 impl Word {

@@ -16,6 +16,7 @@ use crate::collect::{Capabilities, EVERY_SECOND};
 use crate::model::{Allowed, Host, Text, Timestamp, lock};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
+use crate::source::trail::Trail;
 use crate::store::local::{LocalHost, Options};
 use crate::wire::frame::Frames;
 use crate::wire::{convert, proto, schema};
@@ -52,6 +53,11 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     let changes = Arc::new(Changes::default());
     let roots = Roots::live().choosing(Selection::host_and(configured.netns))?;
     let actions = allowed(configured.serve.allow_actions);
+    let trail = Arc::clone(&roots.trail);
+    let asking = control.try_clone()?;
+    // one that is not heard is asked again with the next change
+    trail.ask(Box::new(move || drop(pass::send_now(&asking, Word::Trail))));
+    trail.configure(configured.trail);
     let options = Options { roots, settings: configured.collect, tick: EVERY_SECOND, actions };
     let told = Arc::clone(&changes);
     let host = LocalHost::start(options, Box::new(move || told.tell()))?;
@@ -61,7 +67,8 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     let mut seats = Seats { host, changes, log, started, reader: 0, last: Weak::new(), taken: Arc::default() };
     while let Some((word, descriptor)) = pass::receive(control)? {
         match (word, descriptor) {
-            (Word::Configuration, Some(file)) => reload(&seats.host, file, needs, &seats.log),
+            (Word::Configuration, Some(file)) => reload(&seats.host, &trail, file, needs, &seats.log),
+            (Word::Trail, file) => trail.hand(file),
             (Word::Link, Some(socket)) => {
                 if let Err(cause) = seats.take(socket.into()) {
                     seats.log.say(Level::Error, &format!("the sampler takes no link: {cause}"));
@@ -79,7 +86,7 @@ fn allowed(actions: bool) -> Allowed {
 }
 
 /// Samples what is configured now; what is known and remembered stays.
-fn reload(host: &LocalHost, file: OwnedFd, has: Capabilities, log: &Log) {
+fn reload(host: &LocalHost, trail: &Trail, file: OwnedFd, has: Capabilities, log: &Log) {
     let reloaded = Configuration::take(file).and_then(|configured| {
         let lacks = configured.needs() - has;
         if !lacks.is_empty() {
@@ -89,6 +96,7 @@ fn reload(host: &LocalHost, file: OwnedFd, has: Capabilities, log: &Log) {
             log.say(Level::Warning, &told);
         }
         host.allow(allowed(configured.serve.allow_actions));
+        trail.configure(configured.trail);
         host.reload(Selection::host_and(configured.netns), configured.collect, EVERY_SECOND)
     });
     if let Err(cause) = reloaded {

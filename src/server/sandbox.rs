@@ -7,7 +7,7 @@
 //! for threads that are started later, so it is called before there are any.
 //!
 //! In the sampler: read, which is its work, and signal where that is configured. It can start no program, make, empty or write
-//! no file, and wait for nobody's connection ([`CHANGES`]). Only where the driver of a graphics processor is asked it can open
+//! no file but at the end of the one it was given for that, and wait for nobody's connection ([`CHANGES`]). Only where the driver of a graphics processor is asked it can open
 //! what is there to read and write it, as its devices are. Landlock is not for it: whoever is enclosed by that reads no
 //! process of others.
 
@@ -218,6 +218,8 @@ const SOME_CHANGES: &[(i64, &[Argument])] = &[
     // connections to other hosts
     (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
     (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
+    // what is open to be appended to is written nowhere else
+    (libc::SYS_fcntl, &[(1, u64::MAX, libc::F_SETFL as u64), (2, libc::O_APPEND as u64, 0)]),
 ];
 
 /// Calls that open files, with the position of their flags.
@@ -537,6 +539,18 @@ mod tests {
             assert_eq!(sampling(true, run), Err(libc::SIGSYS));
         }
         assert_eq!(sampling(false, threads_work), Ok(0));
+    }
+
+    #[test]
+    fn the_sampler_writes_at_the_end_of_what_it_was_given() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let file = std::fs::OpenOptions::new().append(true).open(file.path()).unwrap();
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&file);
+        // SAFETY: numbers only
+        let flags = |flags: i32| move || errno(i64::from(unsafe { libc::fcntl(descriptor, libc::F_SETFL, flags) }));
+        assert_eq!(sampling(false, flags(0)), Ok(libc::EPERM));
+        assert_eq!(sampling(false, flags(libc::O_NONBLOCK)), Ok(libc::EPERM));
+        assert_eq!(sampling(false, flags(libc::O_APPEND | libc::O_NONBLOCK)), Ok(0));
     }
 
     /// Zero if there are threads, memory and randomness.

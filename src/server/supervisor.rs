@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::kept::Files;
+use super::ledger::Ledger;
 use super::listen::Listeners;
 use super::notify::{self, Notify};
 use super::pass::{self, Word};
@@ -94,6 +95,7 @@ struct Supervisor<'a> {
     arguments: &'a [std::ffi::OsString],
     listeners: &'a Listeners,
     files: Files,
+    ledger: Ledger,
     notify: Notify,
     log: &'a Log,
     /// When the sampler and the front are to be given a link, if they lack one.
@@ -120,12 +122,14 @@ pub(super) fn run(
         signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
     }
     wake.set_nonblocking(true)?;
+    let ledger = Ledger::open(&configured.trail, log);
     let mut supervisor = Supervisor {
         source,
         configured,
         arguments,
         listeners,
         files,
+        ledger,
         notify: Notify::new(),
         log,
         apart: None,
@@ -144,6 +148,9 @@ pub(super) fn run(
             for keeper in &mut keepers {
                 keeper.tell(&supervisor.files);
             }
+        }
+        if supervisor.ledger.look(log) {
+            supervisor.hand_ledger(&keepers);
         }
         let mut joined = false;
         for keeper in &mut keepers {
@@ -215,6 +222,7 @@ impl Supervisor<'_> {
     fn adopt(&mut self, new: Configuration, files: Option<Files>, keepers: &mut [Keeper]) {
         self.log.say(Level::Notice, "the configuration was read again");
         self.tell_places(&new.serve);
+        self.ledger.reopen(&new.trail, self.log);
         let refiled = files.is_some();
         if let Some(files) = files {
             self.files = files;
@@ -225,7 +233,7 @@ impl Supervisor<'_> {
             match (&mut keeper.running, keeper.part) {
                 (Some(running), Part::Sampler) => {
                     // one that has ended meanwhile gets it when it starts
-                    let _ = self.configured.send(&running.control);
+                    let _ = self.configured.send(&running.control).and_then(|()| self.ledger.hand(&running.control));
                 }
                 (Some(running), Part::Front) if again => {
                     self.log.say(Level::Notice, "the front is started again for it; clients connect anew");
@@ -235,6 +243,14 @@ impl Supervisor<'_> {
                 (Some(_), Part::Front) if refiled => keeper.tell(&self.files),
                 _ => {}
             }
+        }
+    }
+
+    /// Gives the sampler the file of changes, if it runs: one that starts gets it then.
+    fn hand_ledger(&self, keepers: &[Keeper]) {
+        let sampler = keepers.iter().find(|keeper| keeper.part == Part::Sampler);
+        if let Some(running) = sampler.and_then(|keeper| keeper.running.as_ref()) {
+            let _ = self.ledger.hand(&running.control);
         }
     }
 
@@ -272,7 +288,7 @@ fn sleep(wake: &UnixStream, keepers: &[Keeper], supervisor: &Supervisor<'_>) -> 
     let linked = supervisor.apart.map(|due| due.saturating_duration_since(Instant::now()));
     let due = keepers.iter().map(|keeper| keeper.deadline(silence)).min();
     let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
-    let wait = wait.into_iter().chain(files.patience()).chain(linked).min();
+    let wait = wait.into_iter().chain(files.patience()).chain(supervisor.ledger.patience()).chain(linked).min();
     let wait = wait.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) });
     let mut fds = vec![PollFd::new(wake, PollFlags::IN)];
     let running = keepers.iter().filter_map(|keeper| keeper.running.as_ref());
@@ -343,6 +359,10 @@ impl Keeper {
                 (Part::Front, Word::Ready) => supervisor.notify.front(),
                 (Part::Front, Word::Link) => supervisor.part(),
                 (Part::Sampler, Word::Alive) => supervisor.notify.sampler(),
+                (Part::Sampler, Word::Trail) => {
+                    supervisor.ledger.turn(supervisor.log);
+                    let _ = supervisor.ledger.hand(&running.control);
+                }
                 _ => {}
             }
         }
@@ -398,9 +418,10 @@ impl Keeper {
         let mut child = spawn(self.part, supervisor.arguments, theirs.into())?;
         // one that has ended meanwhile is noticed by its end
         let _ = supervisor.configured.send(&control);
-        if self.part == Part::Front {
-            let _ = hand_over(&control, supervisor.listeners, &supervisor.files);
-        }
+        let _ = match self.part {
+            Part::Sampler => supervisor.ledger.hand(&control),
+            Part::Front => hand_over(&control, supervisor.listeners, &supervisor.files),
+        };
         if let Err(cause) = control.set_nonblocking(true) {
             let _ = child.kill();
             let _ = child.wait();

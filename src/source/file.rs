@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::deed::Deeds;
 use super::netns::{Census, Selection};
+use super::trail::Trail;
 use super::{Error, meter};
 
 /// Largest file that is read; what is larger is an error, not a cut.
@@ -33,6 +34,8 @@ pub struct Roots {
     pub netns: Arc<Census>,
     /// What has been done to the host.
     pub deeds: Arc<Deeds>,
+    /// Where it is written down what was done to the packet filter.
+    pub trail: Arc<Trail>,
 }
 
 impl Roots {
@@ -45,6 +48,7 @@ impl Roots {
             live: true,
             netns: Arc::default(),
             deeds: Arc::default(),
+            trail: Arc::default(),
         }
     }
 
@@ -74,6 +78,7 @@ impl Roots {
             live: false,
             netns: Arc::default(),
             deeds: Arc::default(),
+            trail: Arc::default(),
         }
     }
 }

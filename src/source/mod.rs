@@ -32,6 +32,7 @@ pub mod socket;
 pub mod softirq;
 pub mod space;
 pub mod stat;
+pub mod trail;
 pub mod unit;
 pub mod user;
 pub mod xtables;

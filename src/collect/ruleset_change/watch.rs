@@ -12,6 +12,7 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use super::log::{self, Log};
+use super::written;
 use crate::collect::nftables::names::Here;
 use crate::model::{Text, lock};
 use crate::source::Error;
@@ -20,6 +21,7 @@ use crate::source::netlink::{Changing, Drained, Family, Socket};
 use crate::source::netns::{self, Census, Rooms, Troubles};
 use crate::source::nftables::follow::Follower;
 use crate::source::nftables::read;
+use crate::source::trail::{Pen, Trail};
 use crate::source::user::Users;
 
 /// `NFNLGRP_NFTABLES`
@@ -67,8 +69,7 @@ impl Watch {
         epoll::add(&poll, &bell, EventData::new_u64(0), EventFlags::IN).map_err(fail("watch"))?;
         let (log, stop) = (Arc::clone(log), AtomicBool::new(false));
         let shared = Arc::new(Shared { log, bell, stop, told: Mutex::default() });
-        let reader =
-            Reader { shared: Arc::clone(&shared), roots: roots.clone(), poll, users: Users::default(), again: false };
+        let reader = Reader::new(&shared, roots, poll);
         // from here on an early return ends the thread
         let watch = Self(shared);
         let spawned = std::thread::Builder::new().name("ruleset".to_owned()).spawn(move || reader.work(own));
@@ -76,16 +77,17 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Has namespaces looked for if others than the own one are wanted; returns those that could not be read.
+    /// Has namespaces looked for if others than the own one are wanted, and the trail if it is due; returns the namespaces
+    /// that could not be read.
     ///
     /// # Errors
     /// The thread has ended with this.
-    pub(super) fn look(&self, census: &Census) -> Result<Troubles, Error> {
+    pub(super) fn look(&self, census: &Census, trail: &Trail) -> Result<Troubles, Error> {
         let mut told = lock(&self.0.told);
         if let Some(failed) = told.failed.take() {
             return Err(failed);
         }
-        if census.has_others() {
+        if census.has_others() || trail.is_due() {
             self.0.ring();
         }
         Ok(told.troubles.clone())
@@ -107,6 +109,8 @@ struct Post {
     follower: Follower,
     /// Whether the thread is woken by it.
     listens: bool,
+    /// Whether it is written down from when on it is followed.
+    written: bool,
 }
 
 fn open() -> Result<Post, Error> {
@@ -121,6 +125,7 @@ fn open_with(buffer: usize) -> Result<Post, Error> {
         links: Socket::open(Family::Route)?,
         follower: Follower::default(),
         listens: false,
+        written: false,
     })
 }
 
@@ -131,13 +136,20 @@ struct Reader {
     users: Users,
     /// Whether a ruleset could not be read and is to be read again.
     again: bool,
+    pen: Pen,
 }
 
 impl Reader {
+    fn new(shared: &Arc<Shared>, roots: &Roots, poll: OwnedFd) -> Self {
+        let (shared, roots, pen) = (Arc::clone(shared), roots.clone(), Pen::new(&roots.trail));
+        Self { shared, roots, poll, users: Users::default(), again: false, pen }
+    }
+
     fn work(mut self, mut own: Option<Post>) {
         let mut rooms = Rooms::<Post>::default();
         loop {
             self.again = false;
+            self.pen.look();
             if let Some(post) = &mut own
                 && let Err(error) = self.read(&netns::host(), post)
             {
@@ -180,8 +192,13 @@ impl Reader {
             self.begin(post)?;
         }
         if let Some(why) = lost {
-            let row = log::lost(netns, why, post.follower.generation());
-            log::keep(&mut lock(&self.shared.log), vec![row]);
+            let rows = vec![log::lost(netns, why, post.follower.generation())];
+            written::write(&mut self.pen, &rows);
+            log::keep(&mut lock(&self.shared.log), rows);
+        }
+        if !post.written && post.follower.generation().is_some() {
+            written::begin(&mut self.pen, netns, post.follower.generation());
+            post.written = true;
         }
         Ok(())
     }
@@ -207,10 +224,11 @@ impl Reader {
     fn drain(&mut self, netns: &Text, post: &mut Post) -> Result<Option<&'static str>, Error> {
         let Post { news, asks, links, follower, .. } = post;
         let host = Here::new(&self.roots.sys, links, Some(asks));
-        let (roots, users, shared) = (&self.roots, &mut self.users, &self.shared);
+        let (roots, users, shared, pen) = (&self.roots, &mut self.users, &self.shared, &mut self.pen);
         let drained = news.drain(|message| {
             if let Some(commit) = follower.read(message, &host)? {
                 let rows = log::rows(netns, commit, roots, users);
+                written::write(pen, &rows);
                 log::keep(&mut lock(&shared.log), rows);
             }
             Ok(())
@@ -233,8 +251,7 @@ mod tests {
     use crate::source::netlink::testing::{in_own_network, run};
 
     fn reader(shared: &Arc<Shared>) -> Reader {
-        let poll = epoll::create(CreateFlags::CLOEXEC).unwrap();
-        Reader { shared: Arc::clone(shared), roots: Roots::live(), poll, users: Users::default(), again: false }
+        Reader::new(shared, &Roots::live(), epoll::create(CreateFlags::CLOEXEC).unwrap())
     }
 
     #[test]
