@@ -10,7 +10,7 @@ use super::ConntrackRow;
 use crate::collect::Cx;
 use crate::model::Text;
 use crate::source::Error;
-use crate::source::conntrack::event::{Heard, Listener, Tap};
+use crate::source::conntrack::event::{BUFFER, BUFFER_OF_OTHERS, Heard, Listener, Tap};
 use crate::source::netns::{self, Rooms};
 
 /// Listens while it lives.
@@ -28,8 +28,8 @@ struct Ear {
 }
 
 impl Ear {
-    fn open() -> Result<Self, Error> {
-        Ok(Self { tap: Tap::open()?, ledger: None })
+    fn open(buffer: usize) -> Result<Self, Error> {
+        Ok(Self { tap: Tap::open(buffer)?, ledger: None })
     }
 }
 
@@ -48,7 +48,7 @@ impl Flux {
         let mut refused = None;
         if cx.roots.netns.has_host() {
             let listener = &self.listener;
-            let own = self.own.take().map_or_else(Ear::open, Ok).and_then(|mut ear| {
+            let own = self.own.take().map_or_else(|| Ear::open(BUFFER), Ok).and_then(|mut ear| {
                 ear.fill(listener, &netns::host(), rows)?;
                 Ok(ear)
             });
@@ -58,7 +58,8 @@ impl Flux {
             }
         }
         let listener = &self.listener;
-        let troubles = self.others.read(&cx.roots.netns, Ear::open, |netns, ear| ear.fill(listener, netns, rows));
+        let open = || Ear::open(BUFFER_OF_OTHERS);
+        let troubles = self.others.read(&cx.roots.netns, open, |netns, ear| ear.fill(listener, netns, rows));
         // who could not be entered has been told with the files
         let other = || troubles.first().filter(|error| error.op != netns::ENTER).map(Error::again);
         refused.or_else(other)

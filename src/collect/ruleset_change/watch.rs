@@ -26,8 +26,10 @@ use crate::source::user::Users;
 
 /// `NFNLGRP_NFTABLES`
 const GROUP: u32 = 7;
-/// Notifications that may wait: a ruleset of ten thousand rules that is loaded at once.
+/// Bytes of notifications that may wait in the own network namespace: a ruleset of ten thousand rules that is loaded at once.
 const BUFFER: usize = 16 << 20;
+/// The same in each other one. There may be a thousand, and what cannot wait is told to be lost.
+const BUFFER_OF_OTHERS: usize = 1 << 20;
 /// How long it is before a ruleset that changed while it was read is read again.
 const AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
@@ -63,7 +65,7 @@ impl Watch {
     /// Changes may not be heard, or there is no room for a thread.
     pub(super) fn start(roots: &Roots, log: &Arc<Mutex<Log>>) -> Result<Self, Error> {
         let fail = |op| move |cause: Errno| Error::new(op, "changes of the ruleset", cause);
-        let own = if roots.netns.has_host() { Some(open()?) } else { None };
+        let own = if roots.netns.has_host() { Some(open(BUFFER)?) } else { None };
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(fail("watch"))?;
         let poll = epoll::create(CreateFlags::CLOEXEC).map_err(fail("watch"))?;
         epoll::add(&poll, &bell, EventData::new_u64(0), EventFlags::IN).map_err(fail("watch"))?;
@@ -113,11 +115,7 @@ struct Post {
     written: bool,
 }
 
-fn open() -> Result<Post, Error> {
-    open_with(BUFFER)
-}
-
-fn open_with(buffer: usize) -> Result<Post, Error> {
+fn open(buffer: usize) -> Result<Post, Error> {
     Ok(Post {
         // before the ruleset is read, so that nothing comes in between
         news: Socket::subscribe_with(Family::Netfilter, &[GROUP], buffer)?,
@@ -157,7 +155,7 @@ impl Reader {
                 return;
             }
             let census = Arc::clone(&self.roots.netns);
-            let troubles = rooms.read(&census, open, |netns, post| self.read(netns, post));
+            let troubles = rooms.read(&census, || open(BUFFER_OF_OTHERS), |netns, post| self.read(netns, post));
             lock(&self.shared.told).troubles = troubles;
             let patience = self.again.then_some(&AGAIN);
             let mut events = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 16];
@@ -260,7 +258,7 @@ mod tests {
             let bell = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
             let shared =
                 Arc::new(Shared { log: Arc::default(), bell, stop: AtomicBool::new(false), told: Mutex::default() });
-            let (mut reader, mut post) = (reader(&shared), open_with(4096).unwrap());
+            let (mut reader, mut post) = (reader(&shared), open(4096).unwrap());
             let host = netns::host();
             reader.read(&host, &mut post).unwrap();
             run("nft", "add table ip t");

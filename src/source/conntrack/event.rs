@@ -25,8 +25,10 @@ use crate::source::netlink::{Family, Socket};
 const NEW: u32 = 1;
 /// A look empties sockets, and the next one is not before. A hundred thousand events a second take 2 MB until then.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
-/// Events that wait: 4 MiB, which the kernel takes for twice as much.
-const BUFFER: usize = 4 << 20;
+/// Bytes of events that may wait in the own network namespace; the kernel takes them for twice as much.
+pub const BUFFER: usize = 4 << 20;
+/// The same in each other one, of which there may be a thousand.
+pub const BUFFER_OF_OTHERS: usize = 512 << 10;
 /// Events of one namespace that are counted before others have their turn.
 const TURN: usize = 1 << 14;
 /// The descriptor that ends the thread.
@@ -51,15 +53,12 @@ pub struct Heard {
 }
 
 impl Tap {
-    /// Begins to listen in the network namespace of this thread. Nothing is counted before [`Listener::add`].
+    /// Begins to listen in the network namespace of this thread, with room for so many bytes. Nothing is counted before
+    /// [`Listener::add`].
     ///
     /// # Errors
     /// As [`Socket::subscribe`]; denied without CAP_NET_ADMIN.
-    pub fn open() -> Result<Arc<Self>, Error> {
-        Self::with_buffer(BUFFER)
-    }
-
-    fn with_buffer(buffer: usize) -> Result<Arc<Self>, Error> {
+    pub fn open(buffer: usize) -> Result<Arc<Self>, Error> {
         let socket = Mutex::new(Socket::subscribe_with(Family::Netfilter, &[NEW], buffer)?);
         let (begun, overruns, is_broken) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
         Ok(Arc::new(Self { socket, begun, overruns, is_broken }))
@@ -231,7 +230,7 @@ mod tests {
     #[test]
     fn root_each_new_connection_is_heard_once() {
         in_own_network(|| {
-            let (listener, tap) = (Listener::start().unwrap(), Tap::open().unwrap());
+            let (listener, tap) = (Listener::start().unwrap(), Tap::open(BUFFER).unwrap());
             listener.add(&tap).unwrap();
             make(0..1000);
             assert_eq!(hears(&tap, |heard| heard.begun >= 1000), Heard { begun: 1000, overruns: 0 });
@@ -244,7 +243,7 @@ mod tests {
     #[test]
     fn root_what_a_buffer_of_4_kib_does_not_hold_is_told_and_what_comes_then_is_heard() {
         in_own_network(|| {
-            let (listener, tap) = (Listener::start().unwrap(), Tap::with_buffer(4096).unwrap());
+            let (listener, tap) = (Listener::start().unwrap(), Tap::open(4096).unwrap());
             listener.add(&tap).unwrap();
             make(0..100_000);
             let heard = hears(&tap, |heard| heard.overruns > 0);
@@ -261,7 +260,7 @@ mod tests {
     #[test]
     fn root_who_listens_no_more_keeps_neither_thread_nor_namespace() {
         in_own_network(|| {
-            let (listener, tap) = (Listener::start().unwrap(), Tap::open().unwrap());
+            let (listener, tap) = (Listener::start().unwrap(), Tap::open(BUFFER).unwrap());
             listener.add(&tap).unwrap();
             let (shared, gone) = (Arc::downgrade(&listener.0), Arc::downgrade(&tap));
             drop(tap);
