@@ -1,5 +1,6 @@
 //! Is the packet filter told rightly while somebody changes it without end?
 
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use netlink_sys::Socket;
 use rustix::thread::UnshareFlags;
 
 use crate::support::process::Done;
+use crate::support::pty::Session;
 use crate::support::space::within;
 
 /// Appends a message of the packet filter: what it asks for, and its header.
@@ -60,14 +62,19 @@ fn sample(collector: &mut dyn Collect, roots: &Roots) -> (usize, Option<String>)
     (rules.unwrap().1.unwrap().len(), partly.map(|(_, status)| status.reason.to_string()))
 }
 
+/// Has `nft` commit so many rules.
+fn load(rules: usize) {
+    let script = tempfile::NamedTempFile::new().unwrap();
+    let rules = "add rule ip t c counter\n".repeat(rules);
+    std::fs::write(script.path(), format!("add table ip t\nadd chain ip t c\nflush chain ip t c\n{rules}")).unwrap();
+    assert!(Command::new("nft").arg("-f").arg(script.path()).status().unwrap().success());
+}
+
 #[test]
-fn root_rules_that_are_committed_back_to_back_stay_on_the_screen_and_are_marked() {
+fn root_rules_that_are_committed_back_to_back_stay_in_their_table_and_are_marked() {
     const RULES: usize = 3000;
     within(UnshareFlags::NEWNET, || {
-        let script = tempfile::NamedTempFile::new().unwrap();
-        let rules = "add rule ip t c counter\n".repeat(RULES);
-        std::fs::write(script.path(), format!("add table ip t\nadd chain ip t c\n{rules}")).unwrap();
-        assert!(std::process::Command::new("nft").arg("-f").arg(script.path()).status().unwrap().success());
+        load(RULES);
         let entry = COLLECTORS.iter().find(|entry| entry.name == "nftables").unwrap();
         let (mut collector, roots) = ((entry.make)(), Roots::live());
         assert_eq!(sample(&mut *collector, &roots), (RULES, None));
@@ -86,5 +93,34 @@ fn root_rules_that_are_committed_back_to_back_stay_on_the_screen_and_are_marked(
         });
         // and it is whole again when that is over
         assert_eq!(sample(&mut *collector, &roots), (RULES, None));
+    });
+}
+
+#[test]
+fn root_a_dashboard_goes_on_and_marks_rules_that_another_process_commits_back_to_back() {
+    const RULES: usize = 1000;
+    let is_marked = |screen: &str| screen.contains("rules change faster");
+    within(UnshareFlags::NEWNET, || {
+        load(RULES);
+        let mut session = Session::start(160, 40, &["--view", "firewall"]);
+        session.wait_for("the rules", |screen| screen.contains("▾ ip t"));
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| commit(&over));
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    load(RULES);
+                }
+            });
+            let _over = Done(&over);
+            session.wait_for("the mark", is_marked);
+            for _ in 0..3 {
+                session.send("?");
+                session.wait_for("the help", |screen| screen.contains("esc:close"));
+                session.escape();
+                session.wait_for("the rules that were read last", |screen| screen.contains("▾ ip t"));
+            }
+        });
+        session.wait_for("no mark", |screen| !is_marked(screen));
     });
 }
