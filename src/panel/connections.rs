@@ -3,7 +3,7 @@
 use super::arrange::{Ranked, fitting};
 use super::gauge::{self, Named};
 use super::list::{self, Column, List, Show};
-use super::number::{self, NUMBER, Top};
+use super::number::{self, NUMBER, Number, Top};
 use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, line, pick, toggle};
 use crate::col;
 use crate::collect::conntrack::ConntrackRow;
@@ -84,23 +84,23 @@ fn tracking(cx: &Cx<'_>, space: Space) -> Block {
     let (title, table) = (TRACKING.title, ConntrackRow::TABLE);
     let busy = vec![col!(ConntrackRow, count)];
     let mut block = list::block(cx, space, List { title, names: "netns", table, name: 5, busy, columns, graphs: &[] });
-    if let Body::Lines(lines) = &mut block.body
-        && let Some(words) = uncounted(cx)
-        && lines.len() < usize::from(space.height)
-    {
-        lines.push(line::clip(vec![line::text(words, Role::Accent)], space.width));
+    if let Body::Lines(lines) = &mut block.body {
+        let room = usize::from(space.height).saturating_sub(lines.len());
+        let words = uncounted(cx, space.width).into_iter().take(room);
+        lines.extend(words.map(|words| vec![line::text(words, Role::Accent)]));
     }
     block
 }
 
-/// How packets and bytes are had where the kernel counts none.
-pub(super) fn uncounted(cx: &Cx<'_>) -> Option<String> {
-    let view = cx.views.get(&ConntrackRow::TABLE.name)?;
+/// How packets and bytes are had where the kernel counts none, in lines of a width.
+pub(super) fn uncounted(cx: &Cx<'_>, width: u16) -> Vec<String> {
+    let Some(view) = cx.views.get(&ConntrackRow::TABLE.name) else { return Vec::new() };
     let off = |row: &usize| view.raw().cell(*row, col!(ConntrackRow, accounting)) == Cell::Bool(false);
-    let off = (0..view.len()).find(off)?;
+    let Some(off) = (0..view.len()).find(off) else { return Vec::new() };
     let netns = number::words(cx, &view, off, col!(ConntrackRow, netns)).words;
     let place = if view.len() > 1 { format!(" in {netns}") } else { String::new() };
-    Some(format!("no bytes are counted{place}: `sysctl -w net.netfilter.nf_conntrack_acct=1` counts new connections"))
+    let words = "`sysctl -w net.netfilter.nf_conntrack_acct=1` counts those of new connections";
+    line::wrap(&format!("no bytes are counted{place}: {words}"), width)
 }
 
 fn flows(cx: &Cx<'_>, space: Space) -> Block {
@@ -194,13 +194,7 @@ fn flow(cx: &Cx<'_>, space: Space) -> Block {
     let counts = COUNTS.iter().map(|(name, column)| Named::new(*name, number::number(cx, &view, row, *column)));
     let totals = TOTALS.iter().map(|(name, column)| Named::new(*name, number::total(cx, &view, row, *column)));
     lines.extend(gauge::grid(counts.chain(totals).collect(), space.width));
-    for (name, column) in FACTS {
-        let said = words(*column);
-        let cell = view.raw().cell(row, *column);
-        if !cell.is_missing() && !matches!(&*said.words, "none" | "0" | "") {
-            lines.push(vec![line::left(*name, Role::Label, 11), line::text(said.words, said.role)]);
-        }
-    }
+    lines.extend(facts(cx, &view, row, space.width));
     let left = usize::from(space.height).saturating_sub(lines.len() + 1);
     if left >= 4 && !cx.on(toggle::NO_SPARKLINES) {
         for (name, column) in [("bytes/s", BUSY.first()), ("answered/s", BUSY.last())] {
@@ -212,6 +206,26 @@ fn flow(cx: &Cx<'_>, space: Space) -> Block {
     }
     let note = vec![line::text(words(col!(ConntrackFlowRow, protocol)).words, Role::Value)];
     list::lines(lines, space).block(FLOW.title, note, pick::stale(cx, ConntrackFlowRow::TABLE))
+}
+
+/// Cells of a fact, and of its name in them.
+const FACT: (u16, u16) = (38, 11);
+
+/// What else there is to say of a connection: short facts beside each other, and a line for each that is long.
+fn facts(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Vec<Line> {
+    let (cells, name) = FACT;
+    let said = FACTS.iter().filter(|(_, column)| !view.raw().cell(row, *column).is_missing());
+    let said = said.map(|(name, column)| (*name, number::words(cx, view, row, *column)));
+    let said = said.filter(|(_, said)| !matches!(&*said.words, "none" | "0" | ""));
+    let (short, long): (Vec<_>, Vec<_>) = said.partition(|(_, said)| line::cells(&said.words) < cells - name);
+    let one = |(fact, said): &(&'static str, Number)| {
+        [line::left(*fact, Role::Label, name), line::left(said.words.to_string(), said.role, cells - name)]
+    };
+    let short = short.chunks(usize::from((width / cells).max(1))).map(|line| line.iter().flat_map(one).collect());
+    let long = long
+        .iter()
+        .map(|(fact, said)| vec![line::left(*fact, Role::Label, name), line::text(said.words.to_string(), said.role)]);
+    short.chain(long).collect()
 }
 
 /// Both ends of a direction.

@@ -314,15 +314,21 @@ fn rule(cx: &Cx<'_>, space: Space) -> Block {
         lines.extend(wrapped(&comment, Role::Muted));
     }
     lines.push(Line::new());
-    let named =
-        |(name, column): &(gauge::Name, usize)| gauge::Named::new(*name, number::number(cx, &view, row, *column));
-    lines.extend(gauge::grid(COUNTS.iter().map(named).collect(), space.width));
+    let known = |column: usize| !view.raw().cell(row, column).is_missing();
+    let counts = known(col!(NftRuleRow, packets));
+    if counts || known(col!(NftRuleRow, idle)) {
+        let named =
+            |(name, column): &(gauge::Name, usize)| gauge::Named::new(*name, number::number(cx, &view, row, *column));
+        lines.extend(gauge::grid(COUNTS.iter().map(named).collect(), space.width));
+    } else {
+        lines.extend(wrapped("it has no counter of its own: nobody knows what it carries", Role::Muted));
+    }
     lines.extend(used_sets(cx, &view, row, space.width));
     if let Some(change) = ruleset::last(cx, &view, row) {
         lines.extend(wrapped(&change, Role::Accent));
     }
     let left = usize::from(space.height).saturating_sub(lines.len() + 1);
-    if left >= 3 && !cx.on(toggle::NO_SPARKLINES) {
+    if left >= 3 && counts && !cx.on(toggle::NO_SPARKLINES) {
         let size = (space.width, (left - 1).min(12) as u16);
         lines.push(Line::new());
         lines.push(vec![line::text("packets/s", Role::Label)]);

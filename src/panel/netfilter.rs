@@ -98,11 +98,9 @@ pub(super) fn demands() -> Vec<Demand> {
     PARTS.iter().map(|part| Demand::table(&part.table.name)).collect()
 }
 
-/// Names of the panels of parts that have rows, and how many parts have none.
-pub(super) fn used(cx: &Cx<'_>) -> (Vec<&'static str>, usize) {
-    let used: Vec<&'static str> = PARTS.iter().filter(|part| is_used(cx, part)).map(|part| part.panel.name).collect();
-    let rest = PARTS.len() - used.len();
-    (used, rest)
+/// Names of the panels of parts that have rows.
+pub(super) fn used(cx: &Cx<'_>) -> Vec<&'static str> {
+    PARTS.iter().filter(|part| is_used(cx, part)).map(|part| part.panel.name).collect()
 }
 
 fn is_used(cx: &Cx<'_>, part: &Part) -> bool {
@@ -130,19 +128,31 @@ fn build<R: Row>(cx: &Cx<'_>, space: Space) -> Block {
 /// Cells of the names of parts.
 const NAME: u16 = 21;
 
-/// A line for each part without rows: its name, and why.
-fn others(cx: &Cx<'_>, space: Space) -> Block {
-    let one = |part: &Part| {
-        let mut out = vec![line::left(part.panel.title, Role::Label, NAME)];
-        if let Body::Empty { level, why } = pick::why(cx, part.table, part.none) {
-            let role = if level == Level::Ok { Role::Muted } else { Role::Level(level) };
-            out.push(line::text(why, role));
-        }
-        out
+/// The parts without rows in lines of a width: their names, and why.
+pub(super) fn unused(cx: &Cx<'_>, width: u16) -> Vec<Line> {
+    let one = |part: &'static Part| {
+        let (named, role, why) = match pick::why(cx, part.table, part.none) {
+            Body::Empty { level: Level::Ok, why } => (Role::Label, Role::Muted, why),
+            // words of a level would have its glyph on each line
+            Body::Empty { level, why } => (Role::Level(level), Role::Plain, why),
+            _ => (Role::Label, Role::Muted, String::new()),
+        };
+        let name = move |at: usize| match at {
+            0 => line::left(part.panel.title, named, NAME),
+            _ => line::left("", Role::Label, NAME),
+        };
+        let wrapped = line::wrap(&why, width.saturating_sub(NAME)).into_iter().enumerate();
+        wrapped.map(move |(at, words)| vec![name(at), line::text(words, role)])
     };
-    let lines: Vec<Line> = PARTS.iter().filter(|part| !is_used(cx, part)).map(one).collect();
-    let note = vec![line::text(lines.len().to_string(), Role::Muted)];
-    list::lines(lines, space).block(OTHERS.title, note, None)
+    PARTS.iter().filter(|part| !is_used(cx, part)).flat_map(one).collect()
+}
+
+fn others(cx: &Cx<'_>, space: Space) -> Block {
+    let count = PARTS.iter().filter(|part| !is_used(cx, part)).count();
+    let note = vec![line::text(count.to_string(), Role::Muted)];
+    let whole = Some(unused(cx, space.width)).filter(|lines| lines.len() <= usize::from(space.height));
+    // a line for each where there are no more
+    list::lines(whole.unwrap_or_else(|| unused(cx, u16::MAX)), space).block(OTHERS.title, note, None)
 }
 
 /// How what a queue has dropped is written while it drops.

@@ -31,6 +31,11 @@ const GRAPHED: &[&str] = &["network", "disks"];
 const PLENTY: u16 = 16;
 /// Lines of a frame.
 const FRAME: u16 = 2;
+/// Cells of a frame and of the blanks inside it.
+const INSIDE: u16 = 4;
+/// Lines from which a connection stands below the others where it has no room beside them, and the lines that it needs.
+const TALL: u16 = 34;
+const FLOW: u16 = FRAME + 8;
 /// Lines that processes keep: a frame, headings and eight rows.
 const PROCESSES: u16 = FRAME + 9;
 
@@ -166,13 +171,13 @@ fn firewall(cx: &Cx<'_>, width: u16, height: u16) -> Node {
 }
 
 fn connections(cx: &Cx<'_>, width: u16, height: u16) -> Node {
-    let hint = u16::from(super::connections::uncounted(cx).is_some());
+    let hint = super::connections::uncounted(cx, width.saturating_sub(INSIDE)).len() as u16;
     let top = (FRAME + 1 + lines(cx, "tracking") + hint).min(height / 3);
     let flows = (Size::Weight(2), Node::Panel("flows"));
-    let lower = if width >= QUICK {
-        Node::Row(vec![flows, (Size::Weight(1), Node::Panel("flow"))])
-    } else {
-        Node::Column(vec![flows])
+    let lower = match width {
+        QUICK.. => Node::Row(vec![flows, (Size::Weight(1), Node::Panel("flow"))]),
+        _ if height >= TALL => Node::Column(vec![flows, (Size::Fixed(FLOW), Node::Panel("flow"))]),
+        _ => Node::Column(vec![flows]),
     };
     let mut parts = vec![(Size::Weight(1), lower)];
     if top > FRAME {
@@ -182,14 +187,19 @@ fn connections(cx: &Cx<'_>, width: u16, height: u16) -> Node {
 }
 
 fn queues(cx: &Cx<'_>, width: u16, height: u16) -> Node {
-    let (used, others) = netfilter::used(cx);
-    let lower = if others > 0 { FRAME + others as u16 } else { 0 };
+    let used = netfilter::used(cx);
+    let [cut, whole] = [u16::MAX, width.saturating_sub(INSIDE)].map(|width| netfilter::unused(cx, width).len() as u16);
     if used.is_empty() {
         return visible(cx, Node::Panel("others"));
     }
-    let lower = lower.min(height / 2);
+    let beside = width >= WIDE && used.len() > 1;
+    let wanted = used.iter().map(|name| lines(cx, name) + FRAME + 1).fold(0, u16::saturating_add);
+    let spare = height.saturating_sub(if beside { wanted.div_ceil(2) } else { wanted });
+    // what is said of others is cut before those with rows are
+    let lower = if spare >= FRAME + whole { whole } else { cut };
+    let lower = (lower + FRAME * u16::from(lower > 0)).min(height / 2);
     let upper = height - lower;
-    let lists = if width >= WIDE && used.len() > 1 {
+    let lists = if beside {
         // one after the other to the left and to the right, so that both are about as full
         let side = |first: usize| {
             let names: Vec<&'static str> = used.iter().skip(first).step_by(2).copied().collect();

@@ -118,7 +118,11 @@ fn without_accounting_the_view_says_how_to_have_it() {
     assert!(!screen(&mut app).contains("nf_conntrack_acct"));
     host.publish(made().with(0, accounting, Value::Bool(false)), 3);
     app.samples();
-    assert!(screen(&mut app).contains("nf_conntrack_acct=1"), "{}", screen(&mut app));
+    for width in [100, 80, 60] {
+        app.size.0 = width;
+        let shown = screen(&mut app);
+        assert!(shown.contains("nf_conntrack_acct=1") && shown.contains("connections "), "{shown}");
+    }
 }
 
 /// A dashboard that may delete connections, six of them.

@@ -172,7 +172,15 @@ fn switch(app: &mut App, at: usize) {
     if !app.toggles.remove(toggle.name) {
         app.toggles.insert(toggle.name);
     }
-    app.say(toggle.said(app.toggles.contains(toggle.name)), Level::Ok);
+    let on = app.toggles.contains(toggle.name);
+    app.say(toggle.said(on), Level::Ok);
+    let rearranged = toggle.of.map(|(table, _)| table).filter(|table| crate::panel::is_outlined(table));
+    for spot in app.spots.iter().filter(|spot| Some(spot.table) == rearranged) {
+        if let Some(state) = app.tables.get_mut(&spot.key) {
+            // what a switch puts on top is what it was pressed for
+            (state.restart, state.reveal) = (on, !on);
+        }
+    }
 }
 
 fn letter(app: &mut App, at: usize) {

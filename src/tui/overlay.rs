@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::app::App;
+use super::keymap::Act;
 use super::paint::{clear, frame, line, put, tint};
 use super::text::{width, wrap};
 use super::theme::Theme;
@@ -273,15 +274,6 @@ fn help(app: &App, cells: usize) -> Vec<Line> {
     let cell =
         |text: String, role, width: usize| Item::Cell { text: text.into(), role, width: width as u16, right: false };
     let title = |text: &str| plain(text.to_owned(), Role::Title);
-    // what several keys do alike is told once
-    let mut told: Vec<(Vec<String>, &str)> = Vec::new();
-    for bound in &app.keymap.bound {
-        let names = bound.keys.iter().map(ToString::to_string);
-        match told.last_mut().filter(|(_, help)| *help == bound.help) {
-            Some((before, _)) => before.extend(names),
-            None => told.push((names.collect(), bound.help)),
-        }
-    }
     let key = |(names, help): &(Vec<String>, &str)| -> Vec<Line> {
         let room = each.saturating_sub(KEYS);
         let name = |at: usize| if at == 0 { names.join(" ") } else { String::new() };
@@ -295,13 +287,40 @@ fn help(app: &App, cells: usize) -> Vec<Line> {
         std::iter::once(vec![cell(table.name.to_string(), Role::Value, each)]).chain(words).collect()
     };
     let signs = wrap("• careful  ▲ warning  ✖ critical  – missing  ? rate not known yet", cells);
-    let mut lines = vec![title("Keys")];
-    lines.extend(beside(told.iter().map(key), across, each));
+    let mut lines = Vec::new();
+    let (here, everywhere) = keys(app);
+    if !here.is_empty() {
+        lines.push(title("Keys here"));
+        lines.extend(beside(here.iter().map(key), across, each));
+        lines.push(Line::new());
+    }
+    lines.push(title("Keys"));
+    lines.extend(beside(everywhere.iter().map(key), across, each));
     lines.extend([Line::new(), title("Signs")]);
     lines.extend(signs.into_iter().map(|words| plain(words, Role::Plain)));
     lines.extend([Line::new(), title("Tables")]);
     lines.extend(beside(app.host.schema().iter().map(table), across, each));
     lines
+}
+
+/// Keys with what they do.
+type Told = Vec<(Vec<String>, &'static str)>;
+
+/// The keys for the rows that are shown, and the others.
+fn keys(app: &App) -> (Told, Told) {
+    let own: Vec<Act> = super::screen::own(app).into_iter().map(|(act, _)| act).collect();
+    let is_own = |act| own.contains(&act) || (act == Act::ForgetAll && own.contains(&Act::Forget));
+    let (mut here, mut everywhere) = (Told::new(), Told::new());
+    for bound in &app.keymap.bound {
+        let told = if is_own(bound.act) { &mut here } else { &mut everywhere };
+        let names = bound.keys.iter().map(ToString::to_string);
+        // what several keys do alike is told once
+        match told.last_mut().filter(|(_, help)| *help == bound.help) {
+            Some((before, _)) => before.extend(names),
+            None => told.push((names.collect(), bound.help)),
+        }
+    }
+    (here, everywhere)
 }
 
 /// Groups of lines of `each` cells in columns, one column after the other.

@@ -101,6 +101,14 @@ fn a_part_without_rows_says_why_in_one_line() {
         assert!(line("Counters of nfacct").contains("denied: dump of counters"), "{shown}");
         assert!(line("Without rows").contains(" 8 "), "{shown}");
     }
+    // what does not fit goes on below, where the hint stands
+    let why = "dump of counters that takes some words: Operation not permitted (os error 1)";
+    host.fail(NfacctRow::TABLE, State::Denied, why, 0.0);
+    app.samples();
+    app.size = (60, 24);
+    let shown = screen(&mut app);
+    let at = shown.lines().position(|line| line.contains("denied: dump of counters")).unwrap();
+    assert!(shown.lines().nth(at + 1).unwrap().contains("not permitted"), "{shown}");
     host.publish(Made::new(IpsetRow::TABLE, 1, "set"), 2);
     app.samples();
     let shown = screen(&mut app);

@@ -141,6 +141,46 @@ fn what_drops_can_stand_on_top() {
 }
 
 #[test]
+fn what_a_switch_puts_on_top_is_shown_whatever_is_selected_and_without_it_the_selected_rule() {
+    let (_, mut app) = sampled();
+    app.size = (80, 10);
+    press(&mut app, &["down"]);
+    assert!(!screen(&mut app).contains("rule6"), "{}", screen(&mut app));
+    press(&mut app, &["Y"]);
+    assert!(screen(&mut app).contains("rule6"), "{}", screen(&mut app));
+    press(&mut app, &["end", "up", "Y"]);
+    assert!(screen(&mut app).contains("rule8"), "{}", screen(&mut app));
+}
+
+#[test]
+fn a_rule_without_a_counter_has_no_graph_of_nothing() {
+    let (_, mut app) = sampled();
+    app.size = (120, 40);
+    press(&mut app, &["end"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("no counter of its own") && !shown.contains("pkt/s"), "{shown}");
+    press(&mut app, &["up"]);
+    let shown = screen(&mut app);
+    assert!(!shown.contains("no counter of its own") && shown.contains("pkt/s"), "{shown}");
+}
+
+#[test]
+fn help_begins_with_the_keys_of_rules_where_there_are_rules() {
+    let (_, mut app) = sampled();
+    app.size = (80, 24);
+    press(&mut app, &["?"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("Keys here"), "{shown}");
+    for key in ["H  ", "X  ", "O  ", "Y  "] {
+        assert!(shown.lines().take(12).any(|line| line.contains(key)), "{key}: {shown}");
+    }
+    press(&mut app, &["esc"]);
+    app.go(super::app::Page::View(0));
+    press(&mut app, &["?"]);
+    assert!(!screen(&mut app).contains("rules of the firewall as one list"), "{}", screen(&mut app));
+}
+
+#[test]
 fn a_selection_passes_over_headings_and_a_click_on_one_selects_nothing() {
     let (_, mut app) = sampled();
     let selected = |app: &App| app.tables["rules"].selected.clone();

@@ -286,13 +286,7 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     wanted.push((Act::NextView, "views"));
     wanted.extend((app.spots.len() > 1).then_some((Act::NextPanel, "panel")));
     wanted.extend(tables.then_some((Act::Filter, "filter")));
-    let grouped = app.spots.first().is_some_and(|spot| crate::panel::groupings(spot.table).len() > 1);
-    wanted.extend(grouped.then_some((Act::Programs, "group")));
-    let tracked = app.fleet.is_none() && app.spots.first().is_some_and(|spot| crate::panel::is_tracked(spot.table));
-    wanted.extend(tracked.then_some((Act::Forget, "delete")));
-    let here = |table: &str| app.spots.iter().any(|spot| spot.table == table);
-    let own = TOGGLES.iter().enumerate().filter_map(|(at, one)| Some((Act::Toggle(at), one.of?)));
-    wanted.extend(own.filter(|(_, (table, _))| here(table)).map(|(act, (_, word))| (act, word)));
+    wanted.extend(own(app));
     wanted.push((Act::Palette, "palette"));
     wanted.push((Act::Freeze, if app.past.is_frozen() { "go on" } else { "freeze" }));
     if app.past.is_frozen() {
@@ -322,6 +316,23 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
         new
     });
     wanted
+}
+
+/// What may be done with the rows here and with no others, the most useful first.
+pub(super) fn own(app: &App) -> Vec<(Act, &'static str)> {
+    let mut own = Vec::new();
+    let grouped = app.spots.first().is_some_and(|spot| crate::panel::groupings(spot.table).len() > 1);
+    own.extend(grouped.then_some((Act::Programs, "group")));
+    let tracked = app.fleet.is_none() && app.spots.first().is_some_and(|spot| crate::panel::is_tracked(spot.table));
+    if tracked {
+        own.push((Act::Forget, "delete"));
+        let filtered = app.spots.first().and_then(|spot| app.tables.get(&spot.key)?.filter.as_ref()).is_some();
+        own.extend(filtered.then_some((Act::ForgetAll, "delete all these")));
+    }
+    let here = |table: &str| app.spots.iter().any(|spot| spot.table == table);
+    let switches = TOGGLES.iter().enumerate().filter_map(|(at, one)| Some((Act::Toggle(at), one.of?)));
+    own.extend(switches.filter(|(_, (table, _))| here(table)).map(|(act, (_, word))| (act, word)));
+    own
 }
 
 fn arrange(app: &mut App, buffer: &mut Buffer, area: Rect, node: &Node) {

@@ -34,6 +34,8 @@ pub struct TableView {
     pub selected: Option<Key>,
     /// Whether the selected row is to be scrolled to when it is there.
     pub reveal: bool,
+    /// Whether the first line is to be scrolled to.
+    pub restart: bool,
     /// First visible row.
     pub top: usize,
     /// Columns scrolled away at the left, after the first.
@@ -87,6 +89,7 @@ impl TableView {
             self.as_tree(view, parent, child);
         }
         match (self.position(view), line) {
+            _ if std::mem::take(&mut self.restart) => self.top = 0,
             (Some(at), Some(line)) if line < self.page => self.top = self.line(at).saturating_sub(line),
             _ => {}
         }
