@@ -5,6 +5,7 @@
 
 use super::{Cx, Item, Line, Role, connections, firewall, fleet, netfilter, toggle};
 use crate::collect::conntrack_flow::ConntrackFlowRow;
+use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::netfilter::rows::NfqueueRow;
 use crate::collect::nftables::NftRuleRow;
 use crate::model::Table;
@@ -43,6 +44,9 @@ pub fn arrange(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>, outlined: bool, 
     let table = &*view.table().name;
     if cx.settings.has(table) {
         rows.retain(|row| !cx.settings.hides(view, *row));
+    }
+    if table == ConntrackGroupRow::TABLE.name {
+        rows.retain(|row| connections::is_shown(cx, view, *row));
     }
     if !is_outlined(table) {
         return Vec::new();
@@ -115,8 +119,12 @@ pub fn beside<'a>(cx: &'a Cx<'_>, view: &'a View, sorted: Option<usize>, width: 
 
 /// Columns of which a row has a bar.
 fn busy(table: &str) -> Option<&'static [usize]> {
-    let flows = (table == ConntrackFlowRow::TABLE.name).then_some(connections::BUSY);
-    (table == NftRuleRow::TABLE.name).then_some(firewall::BUSY).or(flows)
+    match table {
+        table if table == ConntrackFlowRow::TABLE.name => Some(connections::BUSY),
+        table if table == ConntrackGroupRow::TABLE.name => Some(connections::LARGE),
+        table if table == NftRuleRow::TABLE.name => Some(firewall::BUSY),
+        _ => None,
+    }
 }
 
 /// How a cell is written that stands out without being over a threshold.

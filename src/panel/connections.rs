@@ -8,6 +8,7 @@ use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, line, pick,
 use crate::col;
 use crate::collect::conntrack::ConntrackRow;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
+use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::listener::ListenerRow;
 use crate::model::{Cell, Demand, Level};
 use crate::store::rate::View;
@@ -30,6 +31,10 @@ pub(super) const FLOWS: PanelDef = PanelDef {
     build: flows,
 };
 
+/// All connections in groups.
+pub(super) const GROUPS: PanelDef =
+    PanelDef { name: "flow-groups", title: "Connections", key: None, demands: Vec::new, build: groups };
+
 /// The selected connection.
 pub(super) const FLOW: PanelDef = PanelDef {
     name: "flow",
@@ -41,6 +46,9 @@ pub(super) const FLOW: PanelDef = PanelDef {
 
 /// What makes a connection busy.
 pub(super) const BUSY: &[usize] = &[col!(ConntrackFlowRow, bytes), col!(ConntrackFlowRow, reply_bytes)];
+
+/// What makes a group large.
+pub(super) const LARGE: &[usize] = &[col!(ConntrackGroupRow, flows), col!(ConntrackGroupRow, bytes)];
 
 /// Columns of connections.
 const COLUMNS: &[Ranked] = &[
@@ -118,6 +126,35 @@ fn flows(cx: &Cx<'_>, space: Space) -> Block {
         stale: pick::stale(cx, ConntrackFlowRow::TABLE),
         body: Body::Table(spec),
     }
+}
+
+fn groups(cx: &Cx<'_>, _: Space) -> Block {
+    let spec = TableSpec {
+        columns: vec![
+            col!(ConntrackGroupRow, value),
+            col!(ConntrackGroupRow, flows),
+            col!(ConntrackGroupRow, bytes),
+            col!(ConntrackGroupRow, packets),
+        ],
+        sort: vec![(col!(ConntrackGroupRow, flows), true), (col!(ConntrackGroupRow, bytes), true)],
+        none: "no connection is tracked",
+        ..TableSpec::of(&ConntrackGroupRow::TABLE.name)
+    };
+    let by = cx.grouped.map_or("", |grouping| grouping.name);
+    Block {
+        title: format!("{} {by}", GROUPS.title).into(),
+        note: Line::new(),
+        hidden: 0,
+        scrolled: 0,
+        stale: pick::stale(cx, ConntrackGroupRow::TABLE),
+        body: Body::Table(spec),
+    }
+}
+
+/// Whether a group is one of those that are shown: others may be there for somebody else.
+pub(super) fn is_shown(cx: &Cx<'_>, view: &View, row: usize) -> bool {
+    let by = view.raw().cell(row, col!(ConntrackGroupRow, by));
+    cx.grouped.is_none_or(|grouping| grouping.common() == by.text())
 }
 
 const COUNTS: &[(gauge::Name, usize)] = &[

@@ -2,9 +2,11 @@
 //!
 //! `tui/` names no column, so what its keys need of one is said here.
 
+use super::connections::{FLOWS, GROUPS};
 use super::{Cx, toggle};
 use crate::col;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
+use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::load::LoadRow;
 use crate::collect::process::ProcessRow;
 use crate::model::{Cell, Snapshot, Table, Text, Tracked, protocol_number};
@@ -122,6 +124,30 @@ pub struct Grouping {
     /// Columns that add up.
     pub sums: &'static [usize],
 }
+
+impl Grouping {
+    /// What a host that groups rows so is asked for.
+    pub fn common(self) -> Option<&'static str> {
+        self.name.strip_prefix("by ")
+    }
+}
+
+/// A view of rows that a host can group itself.
+pub struct Grouped {
+    /// View.
+    pub view: &'static str,
+    /// Panel of the rows, and their table.
+    pub rows: (&'static str, &'static Table),
+    /// Panel of the groups, and their table.
+    pub groups: (&'static str, &'static Table),
+}
+
+/// Connections: the host knows all of them, those included that have no row.
+pub static GROUPED: Grouped = Grouped {
+    view: "connections",
+    rows: (FLOWS.name, ConntrackFlowRow::TABLE),
+    groups: (GROUPS.name, ConntrackGroupRow::TABLE),
+};
 
 static PROGRAMS: &[usize] = &[
     col!(ProcessRow, threads),

@@ -47,7 +47,8 @@ pub use arrange::{Beside, Head, arrange, beside, flat, is_outlined, tone};
 pub use essential::{unknown, without};
 pub use header::{clock, demands as header_demands, header, local};
 pub use keys::{
-    Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, groupings, is_tracked, scale, target, tracked, tree,
+    GROUPED, Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, groupings, is_tracked, scale, target, tracked,
+    tree,
 };
 pub use named::{Names, PROTOCOLS, Services, has_addresses};
 pub use pick::{NONE, why};
@@ -85,6 +86,7 @@ pub static PANELS: &[PanelDef] = &[
     ruleset::PANEL,
     connections::TRACKING,
     connections::FLOWS,
+    connections::GROUPS,
     connections::FLOW,
     netfilter::QUEUES,
     netfilter::SETS,
@@ -328,6 +330,8 @@ pub struct Cx<'a> {
     pub toggles: &'a std::collections::BTreeSet<&'static str>,
     /// The selected row of each table.
     pub picked: &'a std::collections::BTreeMap<&'static str, crate::model::Key>,
+    /// How the host groups its connections for the view of them, while it does.
+    pub grouped: Option<Grouping>,
     /// Names of ports and addresses.
     pub names: Names<'a>,
     /// Wall clock of this frame, for ages.

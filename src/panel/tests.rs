@@ -139,6 +139,7 @@ impl Fake {
             settings: &self.settings,
             toggles: &self.toggles,
             picked: &self.picked,
+            grouped: None,
             names: Names::default(),
             now: Timestamp::from_seconds(1.8e9 + 1.0),
         }

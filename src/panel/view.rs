@@ -175,9 +175,11 @@ fn connections(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     let top = (FRAME + 1 + lines(cx, "tracking") + hint).min(height / 3);
     let flows = (Size::Weight(2), Node::Panel("flows"));
     let lower = match width {
+        // who looks at groups of all connections needs no row of each
+        _ if cx.grouped.is_some() => Node::Panel("flow-groups"),
         QUICK.. => Node::Row(vec![flows, (Size::Weight(1), Node::Panel("flow"))]),
         _ if height >= TALL => Node::Column(vec![flows, (Size::Fixed(FLOW), Node::Panel("flow"))]),
-        _ => Node::Column(vec![flows]),
+        _ => Node::Panel("flows"),
     };
     let mut parts = vec![(Size::Weight(1), lower)];
     if top > FRAME {

@@ -342,6 +342,7 @@ impl App {
             settings: &self.config.show,
             toggles: &self.toggles,
             picked: &self.picked,
+            grouped: super::group::by_host(self),
             names: super::naming::names(self),
             now: self.now(),
         }
@@ -377,7 +378,7 @@ impl App {
         let columns = wanted.map(|column| column.name.to_string()).collect();
         let only = wanted::only(table, state.and_then(|state| state.filter.as_ref()));
         let top = state.and_then(|state| wanted::top(table, &state.sort, 0, Mode::Rate));
-        Some(Demand { columns, top, only, ..Demand::table(spot.table) })
+        Some(Demand { columns, ids: super::group::ids(self, &spot.key), top, only, ..Demand::table(spot.table) })
     }
 
     /// Tells the host what the screen needs, when that has changed.
@@ -386,7 +387,7 @@ impl App {
         let mut wants = Vec::new();
         if let Some(node) = self.layout(self.size.0, self.size.1.saturating_sub(3)) {
             let panels = node.panels().into_iter().filter_map(super::pane::find);
-            wants.extend(panels.flat_map(|panel| (panel.demands)()));
+            wants.extend(panels.flat_map(|panel| super::group::demands(self, panel)));
         }
         if let Page::View(at) = self.page {
             wants.extend(VIEWS.get(at).into_iter().flat_map(|view| (view.demands)()));
@@ -405,8 +406,7 @@ impl App {
         if self.fleet.is_none() {
             wants.extend(panel::header_demands());
         }
-        let interval = self.config.settings.interval.as_deref();
-        let interval = interval.and_then(|text| unit::parse_duration(text).ok());
+        let interval = self.config.settings.interval.as_deref().and_then(|text| unit::parse_duration(text).ok());
         for want in &mut wants {
             want.interval = interval.or(want.interval);
         }

@@ -130,7 +130,7 @@ fn filter(app: &mut App, mut input: Input, key: KeyEvent, event: &Event) -> Over
     if key.code != KeyCode::Enter {
         typed(&mut input, event);
     }
-    let error = app.focused_table().and_then(|(table, _)| {
+    let error = super::group::filtered(app).and_then(|(table, _)| {
         let wrong = Filter::parse_prompt(input.value(), table).err()?;
         Some((wrong.column() - 1, wrong.to_string()))
     });

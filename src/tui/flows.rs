@@ -7,6 +7,7 @@ use super::app::{App, Config, Page};
 use super::testing::{Fake, Made, app, command, press, screen};
 use crate::collect::conntrack::ConntrackRow;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
+use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::listener::ListenerRow;
 use crate::model::{Action, State, Table, Value};
 use crate::panel::Services;
@@ -78,6 +79,57 @@ fn lines_of_several_connections_add_up_and_the_key_goes_round() {
     }
     let ways = crate::panel::groupings(&ConntrackFlowRow::TABLE.name).len();
     for _ in 3..=ways {
+        press(&mut app, &["j"]);
+    }
+    assert!(screen(&mut app).contains("Connections 6"), "{}", screen(&mut app));
+}
+
+/// A host that groups connections itself, with groups by source and one by port that somebody else wants.
+fn grouped() -> (std::sync::Arc<Fake>, App) {
+    static ALL: &[&Table] = &[ConntrackFlowRow::TABLE, ConntrackGroupRow::TABLE];
+    let (host, app) = sampled(Settings::default());
+    *host.tables.lock().unwrap() = Some(ALL);
+    let at = |name: &str| ConntrackGroupRow::TABLE.position(name).unwrap();
+    let groups = [("source", "198.51.100.7", 400_000), ("source", "198.51.100.8", 30_000), ("port", "443", 430_000)];
+    let mut made = Made::new(ConntrackGroupRow::TABLE, groups.len(), "x");
+    for (row, (by, value, flows)) in groups.into_iter().enumerate() {
+        made = made
+            .with(row, at("by"), Value::Label(by.into()))
+            .with(row, at("value"), Value::Text(value.into()))
+            .with(row, at("flows"), Value::U64(flows));
+    }
+    host.publish(made, 2);
+    (host, app)
+}
+
+#[test]
+fn all_connections_are_grouped_by_a_host_that_can_and_those_that_a_filter_keeps_here() {
+    let (host, mut app) = grouped();
+    app.samples();
+    press(&mut app, &["j"]);
+    let asked = |table: &Table| {
+        let wants = host.wants.lock().unwrap();
+        wants.iter().find(|want| want.table == table.name).map(|want| want.ids.clone())
+    };
+    let by = |word: &str| Some(vec![Value::Text(word.into())]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("Connections by source 2") && shown.contains("j:group"), "{shown}");
+    let places = ["198.51.100.7", "198.51.100.8"].map(|source| shown.find(source).unwrap());
+    assert!(places[0] < places[1] && shown.contains("400K") && !shown.contains("430K"), "{shown}");
+    screen(&mut app);
+    assert_eq!((asked(ConntrackGroupRow::TABLE), asked(ConntrackFlowRow::TABLE)), (by("source"), None));
+    press(&mut app, &["j"]);
+    screen(&mut app);
+    assert_eq!(asked(ConntrackGroupRow::TABLE), by("destination"));
+    let _ = command(&mut app, "filter destination_port == 443");
+    let shown = screen(&mut app);
+    assert!(shown.contains("Connections 1 of 6, filter destination_port == 443, by destination"), "{shown}");
+    assert!(shown.contains("192.0.2.99 ×2"), "{shown}");
+    screen(&mut app);
+    assert_eq!((asked(ConntrackGroupRow::TABLE), asked(ConntrackFlowRow::TABLE)), (None, Some(Vec::new())));
+    press(&mut app, &["E"]);
+    assert!(screen(&mut app).contains("Connections by destination"), "{}", screen(&mut app));
+    for _ in 2..=crate::panel::groupings(&ConntrackFlowRow::TABLE.name).len() {
         press(&mut app, &["j"]);
     }
     assert!(screen(&mut app).contains("Connections 6"), "{}", screen(&mut app));

@@ -5,16 +5,73 @@
 
 use std::collections::HashMap;
 
+use super::app::{App, Page};
 use super::table_view::TableView;
-use crate::model::Cell;
-use crate::panel::Grouping;
+use crate::model::{Cell, Demand, Table, Text, Value};
+use crate::panel::{GROUPED, Grouping, PanelDef, VIEWS};
 use crate::store::query::{self, Order};
 use crate::store::rate::View;
 
 /// Rows behind each line that stands for several.
 pub type Members = HashMap<usize, Vec<usize>>;
 
+/// How the host groups what is shown: it knows more rows than it tells, but not the filter, so what that keeps is grouped
+/// here.
+pub(super) fn by_host(app: &App) -> Option<Grouping> {
+    let Page::View(at) = app.page else { return None };
+    VIEWS.get(at).filter(|view| view.name == GROUPED.view)?;
+    let grouping = app.tables.get(GROUPED.rows.0).filter(|state| state.filter.is_none())?.grouping?;
+    app.table(&GROUPED.groups.1.name)?;
+    Some(grouping)
+}
+
+/// What a panel needs.
+pub(super) fn demands(app: &App, panel: &PanelDef) -> Vec<Demand> {
+    let ids = ids(app, panel.name);
+    let groups = (!ids.is_empty()).then(|| Demand { ids, ..Demand::table(&GROUPED.groups.1.name) });
+    (panel.demands)().into_iter().chain(groups).collect()
+}
+
+/// What the groups of a panel have in common.
+pub(super) fn ids(app: &App, panel: &str) -> Vec<Value> {
+    let grouping = by_host(app).filter(|_| panel == GROUPED.groups.0);
+    grouping.and_then(Grouping::common).map(|common| Value::Text(Text::from(common))).into_iter().collect()
+}
+
+/// The table that a filter is for: behind groups that of the rows.
+pub(super) fn filtered(app: &mut App) -> Option<(&'static Table, &mut TableView)> {
+    if is_grouped(app) {
+        return app.tables.get_mut(GROUPED.rows.0).map(|state| (GROUPED.rows.1, state));
+    }
+    app.focused_table()
+}
+
+/// Whether groups of the host have the keys.
+pub(super) fn is_grouped(app: &App) -> bool {
+    app.spots.first().is_some_and(|spot| spot.key == GROUPED.groups.0)
+}
+
+/// Goes on from groups of the host to the next way of grouping; false where there are none.
+pub(super) fn turn(app: &mut App) -> bool {
+    let grouped = is_grouped(app);
+    let Some(state) = app.tables.get_mut(GROUPED.rows.0).filter(|_| grouped) else { return false };
+    state.regroup(crate::panel::groupings(&GROUPED.rows.1.name));
+    // the same place among others would be anywhere
+    if let Some(groups) = app.tables.get_mut(GROUPED.groups.0) {
+        (groups.selected, groups.restart) = (None, true);
+    }
+    true
+}
+
 impl TableView {
+    /// Goes on to the next way of grouping rows, and from the last to none.
+    pub(super) fn regroup(&mut self, ways: &[Grouping]) {
+        let next = self.grouping.and_then(|now| ways.iter().position(|way| *way == now)).map_or(0, |at| at + 1);
+        self.grouping = ways.get(next).copied();
+        self.tree = None;
+        self.widths.clear();
+    }
+
     /// Makes lines of rows that share a name, ordered by what the lines show.
     pub(super) fn group(&mut self, view: &View, grouping: Grouping) {
         let place: HashMap<usize, usize> = self.rows.iter().enumerate().map(|(at, row)| (*row, at)).collect();

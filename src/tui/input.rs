@@ -82,8 +82,7 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         Act::Help => app.overlay = Overlay::Help(0),
         Act::Palette => app.overlay = Overlay::Palette(Input::default(), 0, app.theme.name.clone()),
         Act::Filter => {
-            let text = app
-                .focused_table()
+            let text = super::group::filtered(app)
                 .and_then(|(_, s)| s.filter.as_ref().map(|f| f.text().to_owned()))
                 .unwrap_or_default();
             if app.spots.is_empty() {
@@ -209,6 +208,9 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
         app.go(Page::Table(next));
         return Outcome::Done;
     }
+    if act == Act::Programs && super::group::turn(app) {
+        return Outcome::Done;
+    }
     let Some((table, view, state)) = app.focus() else {
         let moves = [Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::Home, Act::End, Act::Left, Act::Right];
         if !moves.contains(&act) {
@@ -244,13 +246,7 @@ fn on_table(app: &mut App, act: Act) -> Outcome {
             state.grouping = None;
             state.widths.clear();
         }
-        Act::Programs => {
-            let ways = crate::panel::groupings(table);
-            let next = state.grouping.and_then(|now| ways.iter().position(|way| *way == now)).map_or(0, |at| at + 1);
-            state.grouping = ways.get(next).copied();
-            state.tree = None;
-            state.widths.clear();
-        }
+        Act::Programs => state.regroup(crate::panel::groupings(table)),
         Act::Columns => app.overlay = Overlay::Columns(0),
         Act::Enter | Act::Extended => return open(app, act),
         Act::Graph => graph(app),
@@ -361,7 +357,7 @@ fn renice(app: &mut App, by: i32) {
 
 /// Sets the filter of the focused table, which need not have been sampled; a wrong one leaves the old one.
 pub(super) fn set_filter(app: &mut App, text: &str) {
-    let Some((table, state)) = app.focused_table() else {
+    let Some((table, state)) = super::group::filtered(app) else {
         app.say("there is no table here to filter", Level::Ok);
         return;
     };

@@ -321,7 +321,8 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
 /// What may be done with the rows here and with no others, the most useful first.
 pub(super) fn own(app: &App) -> Vec<(Act, &'static str)> {
     let mut own = Vec::new();
-    let grouped = app.spots.first().is_some_and(|spot| crate::panel::groupings(spot.table).len() > 1);
+    let grouped = super::group::is_grouped(app)
+        || app.spots.first().is_some_and(|spot| crate::panel::groupings(spot.table).len() > 1);
     own.extend(grouped.then_some((Act::Programs, "group")));
     let tracked = app.fleet.is_none() && app.spots.first().is_some_and(|spot| crate::panel::is_tracked(spot.table));
     if tracked {
