@@ -124,8 +124,12 @@ impl Checker<'_> {
 
     fn unknown_column(&self, span: Span) -> ExprError {
         let word = self.slice(span);
-        self.error(span, format!("table `{}` has no column `{word}`", self.table.name))
-            .near(word, self.table.columns.iter().map(|column| &*column.name))
+        let error = self.error(span, format!("table `{}` has no column `{word}`", self.table.name));
+        // what people see of a column is its heading
+        match self.table.columns.iter().find(|column| column.title() == word) {
+            Some(column) => error.hint(format!("did you mean `{}`?", column.name)),
+            None => error.near(word, self.table.columns.iter().map(|column| &*column.name)),
+        }
     }
 
     fn side(&mut self, ast: &Ast) -> Result<Side, ExprError> {

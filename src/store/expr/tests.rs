@@ -189,6 +189,13 @@ fn mistakes_are_pointed_at() {
 }
 
 #[test]
+fn who_writes_a_heading_is_told_the_name_of_the_column() {
+    let flows = crate::collect::conntrack_flow::ConntrackFlowRow::TABLE;
+    let error = Expr::parse("dport == 443", flows).unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("did you mean `destination_port`?"));
+}
+
+#[test]
 fn the_caret_stands_under_the_mistake() {
     let error = Expr::parse("name == '日本' and rsss > 5", SampleRow::TABLE).unwrap_err();
     assert_eq!(error.column(), 18);
