@@ -323,10 +323,7 @@ fn rule(cx: &Cx<'_>, space: Space) -> Block {
     } else {
         lines.extend(wrapped("it has no counter of its own: nobody knows what it carries", Role::Muted));
     }
-    lines.extend(used_sets(cx, &view, row, space.width));
-    if let Some(change) = ruleset::last(cx, &view, row) {
-        lines.extend(wrapped(&change, Role::Accent));
-    }
+    lines.extend(about(cx, &view, row, space.width));
     let left = usize::from(space.height).saturating_sub(lines.len() + 1);
     if left >= 3 && counts && !cx.on(toggle::NO_SPARKLINES) {
         let size = (space.width, (left - 1).min(12) as u16);
@@ -348,6 +345,13 @@ const COUNTS: &[(gauge::Name, usize)] = &[
     (("bytes", "bytes"), col!(NftRuleRow, carried)),
     (("idle", "last hit"), col!(NftRuleRow, idle)),
 ];
+
+/// What other tables know of a rule: how full its sets are, and who changed it last.
+pub(super) fn about(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Vec<Line> {
+    let change = ruleset::last(cx, view, row).map(|change| line::wrap(&change, width)).into_iter().flatten();
+    let change = change.map(|words| vec![line::text(words, Role::Accent)]);
+    used_sets(cx, view, row, width).into_iter().chain(change).collect()
+}
 
 /// How full the sets are that a rule names.
 fn used_sets(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Vec<Line> {

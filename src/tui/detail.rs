@@ -146,7 +146,11 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: (&str, &Key)
     let room = usize::from(area.width.saturating_sub(2));
     let lines = match (found, section.checked_sub(1).and_then(|at| about.get(at))) {
         (None, _) => vec![plain("this row is gone".to_owned(), Role::Stale)],
-        (Some(row), None) => fields(&view, row, &app.writing(), room),
+        (Some(row), None) => {
+            let about = crate::panel::about(&app.cx(), &view, row, room as u16);
+            let gap = (!about.is_empty()).then(Line::new);
+            fields(&view, row, &app.writing(), room).into_iter().chain(gap).chain(about).collect()
+        }
         (Some(_), Some(_)) if gone.is_some() => vec![plain(GONE.to_owned(), Role::Muted)],
         (Some(row), Some(other)) => more(app, &view, row, other, room),
     };

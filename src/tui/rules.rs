@@ -3,6 +3,7 @@
 use super::app::{App, Config};
 use super::testing::{Fake, Made, app, mouse, press, screen};
 use crate::collect::nftables::{NftChainRow, NftRuleRow, NftTableRow};
+use crate::collect::ruleset_change::RulesetChangeRow;
 use crate::model::{State, Table, Text, Value};
 use crate::tui::settings::Settings;
 use crossterm::event::{MouseButton, MouseEventKind};
@@ -150,6 +151,33 @@ fn what_a_switch_puts_on_top_is_shown_whatever_is_selected_and_without_it_the_se
     assert!(screen(&mut app).contains("rule6"), "{}", screen(&mut app));
     press(&mut app, &["end", "up", "Y"]);
     assert!(screen(&mut app).contains("rule8"), "{}", screen(&mut app));
+}
+
+#[test]
+fn details_of_a_rule_tell_who_changed_it_last() {
+    let (host, mut app) = sampled();
+    *host.tables.lock().unwrap() = Some(&[NftChainRow::TABLE, NftRuleRow::TABLE, RulesetChangeRow::TABLE]);
+    let change = |seq: u64, handle: u64, program: &str| {
+        vec![
+            ("netns", text("host")),
+            ("seq", Value::U64(seq)),
+            ("action", Value::Label("replaced".into())),
+            ("part", Value::Label("rule".into())),
+            ("family", Value::Label("inet".into())),
+            ("table", text("filter")),
+            ("name", text("first")),
+            ("handle", Value::U64(handle)),
+            ("program", text(program)),
+        ]
+    };
+    let changes = [change(1, 7, "older"), change(2, 7, "editor"), change(3, 8, "other")];
+    host.publish(made(RulesetChangeRow::TABLE, &changes.each_ref().map(Vec::as_slice)), 2);
+    app.samples();
+    app.size = (80, 40);
+    press(&mut app, &["down", "enter"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("The rule.") && shown.contains("by editor"), "{shown}");
+    assert!(!shown.contains("by older") && !shown.contains("by other"), "{shown}");
 }
 
 #[test]
