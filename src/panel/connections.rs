@@ -4,13 +4,13 @@ use super::arrange::{Ranked, fitting};
 use super::gauge::{self, Named};
 use super::list::{self, Column, List, Show};
 use super::number::{self, NUMBER, Number, Top};
-use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, line, pick, toggle};
+use super::{Block, Body, Cx, Grouping, Line, PanelDef, Role, Space, TableSpec, line, pick, toggle};
 use crate::col;
 use crate::collect::conntrack::ConntrackRow;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::listener::ListenerRow;
-use crate::model::{Cell, Demand, Level};
+use crate::model::{Cell, Demand, IpText, Level};
 use crate::store::rate::View;
 
 /// The table of connections itself.
@@ -155,6 +155,24 @@ fn groups(cx: &Cx<'_>, _: Space) -> Block {
 pub(super) fn is_shown(cx: &Cx<'_>, view: &View, row: usize) -> bool {
     let by = view.raw().cell(row, col!(ConntrackGroupRow, by));
     cx.grouped.is_none_or(|grouping| grouping.common() == by.text())
+}
+
+/// The filter that keeps the connections of a group, or of a line of several.
+pub fn members(view: &View, row: usize, grouping: Grouping) -> Option<String> {
+    let name = &ConntrackFlowRow::TABLE.columns.get(grouping.by)?.name;
+    // groups of the host are words in any case
+    let is_group = view.table().name == ConntrackGroupRow::TABLE.name;
+    let is_word = [col!(ConntrackFlowRow, protocol), col!(ConntrackFlowRow, state)].contains(&grouping.by);
+    Some(match view.raw().cell(row, if is_group { col!(ConntrackGroupRow, value) } else { grouping.by }) {
+        Cell::Missing | Cell::Text("-") => format!("missing({name})"),
+        // a connection without a mark has none
+        Cell::Text("0") if grouping.by == col!(ConntrackFlowRow, mark) => format!("missing({name})"),
+        Cell::Ip(address) => format!("{name} == {}", IpText(address)),
+        Cell::U64(number) => format!("{name} == {number}"),
+        Cell::Text(words) | Cell::Label(words) if is_word => format!("{name} == \"{words}\""),
+        Cell::Text(words) => format!("{name} == {words}"),
+        _ => return None,
+    })
 }
 
 const COUNTS: &[(gauge::Name, usize)] = &[

@@ -44,6 +44,7 @@ mod view;
 
 pub use alert::{Alert, all as alerts};
 pub use arrange::{Beside, Head, about, arrange, beside, flat, is_outlined, tone};
+pub use connections::members;
 pub use essential::{unknown, without};
 pub use header::{clock, demands as header_demands, header, local};
 pub use keys::{

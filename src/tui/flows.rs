@@ -113,12 +113,15 @@ fn all_connections_are_grouped_by_a_host_that_can_and_those_that_a_filter_keeps_
     };
     let by = |word: &str| Some(vec![Value::Text(word.into())]);
     let shown = screen(&mut app);
-    assert!(shown.contains("Connections by source 2") && shown.contains("j:group"), "{shown}");
+    assert!(shown.contains("Connections by source 2") && shown.contains("enter:its connections  j:group"), "{shown}");
     let places = ["198.51.100.7", "198.51.100.8"].map(|source| shown.find(source).unwrap());
     assert!(places[0] < places[1] && shown.contains("400K") && !shown.contains("430K"), "{shown}");
     screen(&mut app);
     assert_eq!((asked(ConntrackGroupRow::TABLE), asked(ConntrackFlowRow::TABLE)), (by("source"), None));
-    press(&mut app, &["j"]);
+    press(&mut app, &["down", "enter"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("Connections 0 of 6, filter source == 198.51.100.7"), "{shown}");
+    press(&mut app, &["E", "j", "j"]);
     screen(&mut app);
     assert_eq!(asked(ConntrackGroupRow::TABLE), by("destination"));
     let _ = command(&mut app, "filter destination_port == 443");
@@ -133,6 +136,30 @@ fn all_connections_are_grouped_by_a_host_that_can_and_those_that_a_filter_keeps_
         press(&mut app, &["j"]);
     }
     assert!(screen(&mut app).contains("Connections 6"), "{}", screen(&mut app));
+}
+
+#[test]
+fn a_group_leads_to_its_connections() {
+    let ways = crate::panel::groupings(&ConntrackFlowRow::TABLE.name);
+    for (at, way) in ways.iter().enumerate() {
+        let (_, mut app) = sampled(Settings::default());
+        press(&mut app, &vec!["j"; at + 1]);
+        let lines = screen(&mut app).matches('×').count();
+        press(&mut app, &["end", "enter"]);
+        let shown = screen(&mut app);
+        if lines == 0 {
+            continue;
+        }
+        let name = &ConntrackFlowRow::TABLE.columns[way.by].name;
+        assert!(shown.contains(" of 6, filter ") && shown.contains(&**name), "{}: {shown}", way.name);
+        assert!(!shown.contains("Connections 0") && !shown.contains('×'), "{}: {shown}", way.name);
+    }
+    let (_, mut app) = sampled(Settings::default());
+    let _ = command(&mut app, "filter destination_port == 80");
+    press(&mut app, &["j", "j", "down", "enter"]);
+    let shown = screen(&mut app);
+    let filter = "filter (destination_port == 80) and destination == 192.0.2.99";
+    assert!(shown.contains(&format!("Connections 4 of 6, {filter}")), "{shown}");
 }
 
 #[test]

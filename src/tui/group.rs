@@ -9,6 +9,7 @@ use super::app::{App, Page};
 use super::table_view::TableView;
 use crate::model::{Cell, Demand, Table, Text, Value};
 use crate::panel::{GROUPED, Grouping, PanelDef, VIEWS};
+use crate::store::expr::Filter;
 use crate::store::query::{self, Order};
 use crate::store::rate::View;
 
@@ -60,6 +61,29 @@ pub(super) fn turn(app: &mut App) -> bool {
     if let Some(groups) = app.tables.get_mut(GROUPED.groups.0) {
         (groups.selected, groups.restart) = (None, true);
     }
+    true
+}
+
+/// Whether lines lead to the connections that they stand for.
+pub(super) fn leads(app: &App) -> bool {
+    let Some(spot) = app.spots.first().filter(|spot| crate::panel::is_tracked(spot.table)) else {
+        return is_grouped(app);
+    };
+    app.tables.get(&spot.key).is_some_and(|state| state.grouping.is_some())
+}
+
+/// Shows the connections of the selected group; false where none is selected.
+pub(super) fn open(app: &mut App) -> bool {
+    let found = app.focus().and_then(|(_, view, state)| Some((state.row(&view)?, view)));
+    let Some((row, view)) = found else { return false };
+    let grouped = is_grouped(app);
+    let Some((table, state)) = filtered(app) else { return false };
+    let Some(grouping) = state.grouping.filter(|_| grouped || state.is_many(row)) else { return false };
+    let Some(own) = crate::panel::members(&view, row, grouping) else { return false };
+    let both = state.filter.as_ref().map(|filter| format!("({}) and {own}", filter.text()));
+    let Ok(filter) = Filter::parse(&both.unwrap_or(own), table) else { return false };
+    (state.filter, state.grouping, state.selected, state.restart) = (Some(filter), None, None, true);
+    state.widths.clear();
     true
 }
 

@@ -283,6 +283,10 @@ fn open(app: &mut App, act: Act) -> Outcome {
             return Outcome::Done;
         }
     }
+    if act == Act::Enter && super::group::open(app) {
+        return Outcome::Done;
+    }
+    let Some((_, _, state)) = app.focus() else { return Outcome::Done };
     if state.row(&view).is_some_and(|row| state.is_many(row)) {
         app.say(MANY, Level::Careful);
     } else if let Some(key) = state.selected.clone() {

@@ -323,6 +323,7 @@ pub(super) fn own(app: &App) -> Vec<(Act, &'static str)> {
     let mut own = Vec::new();
     let grouped = super::group::is_grouped(app)
         || app.spots.first().is_some_and(|spot| crate::panel::groupings(spot.table).len() > 1);
+    own.extend(super::group::leads(app).then_some((Act::Enter, "its connections")));
     own.extend(grouped.then_some((Act::Programs, "group")));
     let tracked = app.fleet.is_none() && app.spots.first().is_some_and(|spot| crate::panel::is_tracked(spot.table));
     if tracked {
@@ -330,7 +331,10 @@ pub(super) fn own(app: &App) -> Vec<(Act, &'static str)> {
         let filtered = app.spots.first().and_then(|spot| app.tables.get(&spot.key)?.filter.as_ref()).is_some();
         own.extend(filtered.then_some((Act::ForgetAll, "delete all these")));
     }
-    let here = |table: &str| app.spots.iter().any(|spot| spot.table == table);
+    let here = |table: &str| {
+        let grouped = super::group::is_grouped(app) && table == crate::panel::GROUPED.rows.1.name;
+        grouped || app.spots.iter().any(|spot| spot.table == table)
+    };
     let switches = TOGGLES.iter().enumerate().filter_map(|(at, one)| Some((Act::Toggle(at), one.of?)));
     own.extend(switches.filter(|(_, (table, _))| here(table)).map(|(act, (_, word))| (act, word)));
     own
