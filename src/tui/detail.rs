@@ -218,7 +218,10 @@ fn more(app: &App, view: &View, row: usize, other: &'static Table, room: usize) 
 /// Rows in columns under headings.
 fn listed(view: &View, rows: &[usize], reader: &Reader<'_>, room: usize) -> Vec<Line> {
     let columns = view.table().columns.iter().enumerate();
-    let shown: Vec<usize> = columns.filter(|(_, column)| !column.attrs.required).map(|(at, _)| at).collect();
+    // what none of them has takes the room of what tells them apart
+    let has = |at: usize| rows.iter().any(|row| !view.cell(*row, at).is_missing() || view.unknown(*row, at));
+    let shown: Vec<usize> =
+        columns.filter(|(at, column)| !column.attrs.required && has(*at)).map(|(at, _)| at).collect();
     // words that may be long come last
     let (long, mut shown): (Vec<usize>, Vec<usize>) =
         shown.into_iter().partition(|at| *at == view.table().label_column() && rows.len() > 1);

@@ -2,7 +2,8 @@
 
 use super::app::{App, Config};
 use super::testing::{Fake, Made, app, mouse, press, screen};
-use crate::collect::nftables::{NftChainRow, NftRuleRow, NftTableRow};
+use crate::collect::nft_element::NftElementRow;
+use crate::collect::nftables::{NftChainRow, NftRuleRow, NftSetRow, NftTableRow};
 use crate::collect::ruleset_change::RulesetChangeRow;
 use crate::model::{State, Table, Text, Value};
 use crate::tui::settings::Settings;
@@ -178,6 +179,28 @@ fn details_of_a_rule_tell_who_changed_it_last() {
     let shown = screen(&mut app);
     assert!(shown.contains("The rule.") && shown.contains("by editor"), "{shown}");
     assert!(!shown.contains("by older") && !shown.contains("by other"), "{shown}");
+}
+
+#[test]
+fn elements_of_a_set_have_the_columns_that_any_of_them_fills() {
+    let (host, mut app) = firewall();
+    *host.tables.lock().unwrap() = Some(&[NftSetRow::TABLE, NftElementRow::TABLE]);
+    let place = || {
+        let family = Value::Label("inet".into());
+        vec![("netns", text("host")), ("family", family), ("table", text("filter")), ("set", text("blocked"))]
+    };
+    host.publish(made(NftSetRow::TABLE, &[&place()]), 1);
+    let elements = ["192.0.2.1", "192.0.2.2"].map(|key| {
+        let own = [("key", text(key)), ("comment", if key.ends_with('2') { text("often") } else { Value::Missing })];
+        place().into_iter().chain(own).collect::<Vec<_>>()
+    });
+    host.publish(made(NftElementRow::TABLE, &elements.each_ref().map(Vec::as_slice)), 1);
+    app.samples();
+    app.go(super::app::Page::Table("nft_set"));
+    press(&mut app, &["down", "enter", "tab"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("192.0.2.1") && shown.contains("often"), "{shown}");
+    assert!(!shown.contains("timeout") && !shown.contains("expires"), "{shown}");
 }
 
 #[test]
