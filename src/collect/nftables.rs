@@ -13,6 +13,7 @@ use self::names::{Here, Host};
 use self::rows::{Holdings, Words, chain_row, flowtable_row, rule_row, set_row, table_row};
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::Text;
+use crate::model::text::Spare;
 use crate::source::Error;
 use crate::source::file::Root;
 use crate::source::netlink::{Changing, Family as Netlink, Socket};
@@ -138,7 +139,7 @@ table! {
         Gauge(Seconds) idle: Option<f64> { wide: true },
         /// What its author has written beside it.
         Text(None) comment: Option<Text> { wide: true },
-        /// The rule.
+        /// The rule; what is longer than 64 KiB ends with `…`, as does what is longer than 4 KiB when there is too much of that.
         Text(None) rule: Text { label: true, last: true },
     }
     derived {
@@ -170,7 +171,8 @@ table! {
         Text(None) data: Option<Text>,
         /// How it is used: constant, interval, dynamic, timeout.
         Text(None) flags: Option<Text>,
-        /// Elements, where the kernel tells (6.16 or later).
+        /// Elements, where the kernel tells (6.16 or later). Of ranges it does not count one that reaches the last value there
+        /// is, and nowhere the element for all others; missing where there may be none but those.
         Gauge(None) elements: Option<u64> { top: true },
         /// Most elements that it may have.
         Gauge(None) size: Option<u64>,
@@ -460,10 +462,11 @@ impl Filter {
         let ruleset = read::ruleset(&mut self.socket, self.known.as_ref().map(|known| &known.ruleset))?;
         let names = Here::new(sys, &mut self.links, Some(&mut self.socket));
         let mut positions: HashMap<(Family, &[u8], &[u8]), u64> = HashMap::new();
+        let mut spare = Spare::default();
         let rules = ruleset.rules.iter().map(|rule| {
             let position = positions.entry((rule.family, &rule.table, &rule.chain)).or_default();
             *position += 1;
-            Words::of(rule, *position, &ruleset, &names)
+            Words::of(rule, *position, &ruleset, &names, &mut spare)
         });
         let rules = rules.collect();
         let of = |chain: &Chain| positions.get(&(chain.family, &chain.table[..], &chain.name[..])).copied();

@@ -11,21 +11,34 @@ use std::sync::Arc;
 /// Bytes of a text, escapes included; what is longer is cut and marked with `…`.
 pub const MAX_TEXT: usize = 4096;
 
-/// Text that is safe to print: sanitized, valid UTF-8 and at most [`MAX_TEXT`] bytes and the mark long.
+/// Bytes of a text that may be long, such as a rule with a set of a thousand addresses in it.
+pub const MAX_LONG: usize = 64 << 10;
+
+/// Text that is safe to print: sanitized, valid UTF-8 and at most [`MAX_TEXT`] bytes and the mark long, or [`MAX_LONG`] where
+/// its column says so.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Arc<str>);
 
 impl Text {
     /// Sanitizes bytes from the kernel, a daemon, a peer or a file.
     pub fn new(bytes: &[u8]) -> Self {
-        if bytes.len() <= MAX_TEXT
+        Self::within(bytes, MAX_TEXT)
+    }
+
+    /// The same of what may be long.
+    pub fn long(bytes: &[u8]) -> Self {
+        Self::within(bytes, MAX_LONG)
+    }
+
+    fn within(bytes: &[u8], most: usize) -> Self {
+        if bytes.len() <= most
             && let Ok(text) = std::str::from_utf8(bytes)
             && !text.chars().any(is_hostile)
         {
             return Self(Arc::from(text));
         }
-        let mut out = String::with_capacity(bytes.len().min(MAX_TEXT) + 16);
-        if !append(bytes, &mut out, MAX_TEXT) {
+        let mut out = String::with_capacity(bytes.len().min(most) + 16);
+        if !append(bytes, &mut out, most) {
             out.push('…');
         }
         Self(Arc::from(out))
@@ -35,6 +48,34 @@ impl Text {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What many texts together may have beyond [`MAX_TEXT`] bytes each.
+#[derive(Debug)]
+pub struct Spare(usize);
+
+impl Default for Spare {
+    fn default() -> Self {
+        Self(1 << 20)
+    }
+}
+
+impl Spare {
+    /// Sanitizes what may be long while there is room for it.
+    pub fn text(&mut self, text: &str) -> Text {
+        let text = Text::within(text.as_bytes(), MAX_TEXT + self.0.min(MAX_LONG - MAX_TEXT));
+        self.0 = self.0.saturating_sub(beyond(&text));
+        text
+    }
+
+    /// Takes back the room of a text that is kept no more.
+    pub fn free(&mut self, text: &Text) {
+        self.0 += beyond(text);
+    }
+}
+
+fn beyond(text: &Text) -> usize {
+    text.len().saturating_sub(MAX_TEXT + '…'.len_utf8())
 }
 
 /// Appends `bytes` to `out` with everything unprintable made visible.
@@ -148,6 +189,20 @@ mod tests {
     fn long_text_is_cut_and_marked() {
         let text = Text::new("é".repeat(MAX_TEXT).as_bytes());
         assert!(text.ends_with('…') && text.len() <= MAX_TEXT + 4, "{}", text.len());
+    }
+
+    #[test]
+    fn long_texts_have_room_together() {
+        let (mut spare, long) = (Spare::default(), "x".repeat(2 * MAX_LONG));
+        let kept: Vec<Text> = (0..40).map(|_| spare.text(&long)).collect();
+        assert!(kept.iter().all(|text| text.ends_with('…')));
+        assert_eq!(kept[0].len(), MAX_LONG + '…'.len_utf8());
+        assert_eq!(kept[39].len(), MAX_TEXT + '…'.len_utf8());
+        assert!(kept.iter().map(beyond).sum::<usize>() <= 1 << 20);
+        for text in &kept {
+            spare.free(text);
+        }
+        assert_eq!(spare.text(&long), kept[0]);
     }
 
     #[test]

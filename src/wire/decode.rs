@@ -242,7 +242,7 @@ impl Column {
             }
             Cells::Floats(values) => put(values, rows, &change.doubles),
             Cells::Words(values) => {
-                let words: Vec<Text> = change.words.iter().map(|word| Text::new(word)).collect();
+                let words: Vec<Text> = change.words.iter().map(|word| Text::long(word)).collect();
                 pick(values, rows, &words, &change.picks)
             }
             Cells::Addresses(values) => pick(values, rows, &parsed(&change.words, address)?, &change.picks),

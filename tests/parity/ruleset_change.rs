@@ -306,3 +306,52 @@ fn root_policies_sets_and_objects_are_told_before_and_after() {
         assert_eq!(sorted(found), sorted(expected));
     });
 }
+
+#[test]
+fn root_what_becomes_another_is_told_as_it_was_and_as_it_is() {
+    in_own_network(|| {
+        said("ip", &["link", "add", "v0", "type", "veth", "peer", "name", "v1"]);
+        nft("table netdev n {
+            chain c { type filter hook ingress devices = { v0 } priority 0; }
+        }
+        table inet t {
+            synproxy sp { mss 1460; wscale 7; }
+            set s { type ipv4_addr; flags timeout; timeout 1500ms; gc-interval 500ms; }
+            chain side { }
+        }");
+        let mut watched = Watched::start();
+        nft("add chain netdev n c { type filter hook ingress devices = { v1 } priority 0; }");
+        nft("rename chain inet t side side2");
+        nft("add synproxy inet t sp { mss 1000; wscale 1; timestamp; }");
+        nft("add element inet t s { 192.0.2.1 timeout 2500ms }");
+        let addresses: Vec<_> = (0..600).map(|n| format!("198.51.{}.{}", 100 + n / 200, n % 200)).collect();
+        let long = format!("ip saddr {{ {} }} drop", addresses.join(", "));
+        nft(&format!("add rule inet t side2 {long}"));
+        nft("delete set inet t s");
+        nft("delete chain inet t side2");
+        let rows = watched.wait(8);
+        let found: Vec<_> =
+            rows.iter().map(|row| told(row)).map(|(_, what, _, before, after)| (what, before, after)).collect();
+        let row = |what: &str, before: &str, after: &str| {
+            let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            (what.to_owned(), text(before), text(after))
+        };
+        let chain =
+            |devices: &str| format!("chain c {{ type filter hook ingress {devices} priority 0; policy accept; }}");
+        let expected = [
+            row("replaced chain", &chain("device \"v0\""), &chain("devices = { v0, v1 }")),
+            row("replaced chain", "chain side", "chain side2"),
+            row(
+                "replaced object",
+                "synproxy sp { mss 1460 wscale 7; }",
+                "synproxy sp { mss 1000 wscale 1 timestamp; }",
+            ),
+            row("added element", "", "1 element: { 192.0.2.1 timeout 2s500ms }"),
+            row("added rule", "", &long),
+            row("deleted set", "set s { type ipv4_addr; flags timeout; timeout 1s500ms; gc-interval 500ms; }", ""),
+            row("deleted rule", &long, ""),
+            row("deleted chain", "chain side2", ""),
+        ];
+        assert_eq!(found, expected);
+    });
+}

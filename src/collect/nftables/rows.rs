@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::names::Here;
 use super::{NftChainRow, NftFamily, NftFlowtableRow, NftRuleRow, NftSetRow, NftTableRow};
 use crate::model::Text;
+use crate::model::text::Spare;
 use crate::source::nftables::decode::Counted;
 use crate::source::nftables::instruction::{GOTO, Instruction, JUMP, NatKind};
 use crate::source::nftables::text::kind;
@@ -23,7 +24,7 @@ pub(super) struct Words {
 }
 
 impl Words {
-    pub(super) fn of(rule: &Rule, position: u64, ruleset: &Ruleset, names: &Here<'_>) -> Self {
+    pub(super) fn of(rule: &Rule, position: u64, ruleset: &Ruleset, names: &Here<'_>, spare: &mut Spare) -> Self {
         let scene = Scene::new(rule.family, &rule.table, &ruleset.names, names);
         Self {
             family: rule.family.into(),
@@ -32,7 +33,7 @@ impl Words {
             position,
             verdict: verdict(rule, ruleset),
             comment: rule.comment.as_deref().map(Text::new),
-            text: Text::from(scene.without_counts().program(&rule.instructions)),
+            text: spare.text(&scene.without_counts().program(&rule.instructions)),
         }
     }
 }
@@ -166,7 +167,7 @@ pub(super) fn set_row(netns: &Text, set: &nft::Set) -> NftSetRow {
             MapsTo::Values { parts, .. } => Some(kinds(parts)),
         },
         flags: declaration::set_flags(set).map(Text::from),
-        elements: set.count.map(u64::from),
+        elements: set.count.filter(|count| *count > 0 || !set.has_ends()).map(u64::from),
         size: Some(u64::from(set.size)).filter(|size| *size != 0),
         timeout: set.timeout.filter(|timeout| *timeout != 0).map(|timeout| timeout as f64 / 1e3),
     }

@@ -127,13 +127,18 @@ fn read(bytes: &[u8], outer: bool) -> Result<Instruction, Malformed> {
     let attrs = Attrs::<3>::read(bytes)?;
     let name = attrs.name(NAME).ok_or(Malformed)?;
     let data = Found::read(attrs.bytes(DATA).unwrap_or(&[]))?;
+    // what does not fit is that of another kernel, and the rest of the ruleset is read all the same
+    Ok(known(&name, &data, outer).unwrap_or(Instruction::Unknown(name)))
+}
+
+fn known(name: &[u8], data: &Found<'_>, outer: bool) -> Result<Instruction, Malformed> {
     for part in [compare, state, act] {
-        if let Some(found) = part(&name, &data)? {
+        if let Some(found) = part(name, data)? {
             return Ok(found);
         }
     }
-    Ok(match name.as_slice() {
-        b"dynset" if outer => dynset(&data)?,
+    Ok(match name {
+        b"dynset" if outer => dynset(data)?,
         b"inner" if outer => {
             let with = Box::new(read(data.need(5)?, false)?);
             Instruction::Inner { kind: data.need_u32(2)?, flags: data.need_u32(3)?, header: data.need_u32(4)?, with }
@@ -144,9 +149,9 @@ fn read(bytes: &[u8], outer: bool) -> Result<Instruction, Malformed> {
             revision: data.need_u32(2)?,
             info: data.bytes(3).unwrap_or(&[]).to_vec(),
         }),
-        _ => match load(&name, &data)? {
+        _ => match load(name, data)? {
             Some((to, what)) => Instruction::Load { to, what },
-            None => Instruction::Unknown(name),
+            None => Instruction::Unknown(name.to_vec()),
         },
     })
 }
@@ -212,12 +217,13 @@ fn state(name: &[u8], data: &Found<'_>) -> Result<Option<Instruction>, Malformed
     }))
 }
 
-/// What a named counter, quota or limit has seen; `None` for other objects.
+/// What a named counter, quota or limit has seen, and what a proxy for SYN packets does; `None` for other objects.
 pub(super) fn object(kind: u32, bytes: &[u8]) -> Result<Option<Instruction>, Malformed> {
     let name: &[u8] = match kind {
         1 => b"counter",
         2 => b"quota",
         4 => b"limit",
+        10 => return act(b"synproxy", &Found::read(bytes)?),
         _ => return Ok(None),
     };
     state(name, &Found::read(bytes)?)

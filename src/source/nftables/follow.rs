@@ -7,6 +7,8 @@
 //!
 //! Source: `net/netfilter/nf_tables_api.c`, `nf_tables_commit`.
 
+mod hooked;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,8 +16,9 @@ use super::decode::Attrs;
 use super::message::{chain, element, flowtable, object, rule, set, table};
 use super::read::{MAX_ELEMENTS, body};
 use super::text::{Names as HostNames, Scene, declaration};
-use super::{Element, Family, MapsTo, Names, Object, Rule, Ruleset, Set};
+use super::{Chain, Element, Family, Flowtable, MapsTo, Names, Object, Rule, Ruleset, Set};
 use crate::model::Text;
+use crate::model::text::Spare;
 use crate::source::netlink::Message;
 use crate::source::netlink::attr::{Malformed, attributes, u16_at};
 use crate::source::netlink::nfnetlink::Subsystem;
@@ -116,6 +119,9 @@ pub struct Commit {
 
 type Key = (Family, Vec<u8>, Vec<u8>);
 
+/// How a thing is written, and what of it cannot be.
+type Written = (Text, Option<Box<[u8]>>);
+
 /// Elements of one set that came or went in one generation.
 #[derive(Default)]
 struct Elements {
@@ -128,7 +134,12 @@ struct Elements {
 pub struct Follower {
     names: Names,
     rules: HashMap<(Family, Vec<u8>), HashMap<u64, Text>>,
-    things: HashMap<(Subject, Key), Text>,
+    /// What the texts of rules may have beyond others.
+    spare: Spare,
+    /// By handle, which stays when the name does not.
+    chains: HashMap<(Family, Vec<u8>, u64), Chain>,
+    flowtables: HashMap<Key, Flowtable>,
+    things: HashMap<(Subject, Key), Written>,
     /// Number of the ruleset that it knows; `None` while it could not be read.
     generation: Option<u32>,
     changes: Vec<Change>,
@@ -143,29 +154,30 @@ impl Follower {
     /// Forgets what it knows, and goes on from a ruleset with its named objects.
     pub fn begin(&mut self, ruleset: Ruleset, objects: &[Object], host: &dyn HostNames) {
         let mut next = Self { generation: Some(ruleset.generation), ..Self::default() };
-        let mut keep = |subject, family, table: &[u8], name: &[u8], text: String| {
-            next.things.insert((subject, (family, table.to_vec(), name.to_vec())), text.into());
+        let mut keep = |subject, family, table: &[u8], name: &[u8], text: String, raw| {
+            next.things.insert((subject, (family, table.to_vec(), name.to_vec())), (text.into(), raw));
         };
         for table in &ruleset.tables {
-            keep(Subject::Table, table.family, &table.name, &[], declaration::table(table));
-        }
-        for chain in &ruleset.chains {
-            keep(Subject::Chain, chain.family, &chain.table, &chain.name, declaration::chain(chain));
+            keep(Subject::Table, table.family, &table.name, &[], declaration::table(table), None);
         }
         for set in ruleset.names.sets() {
-            keep(Subject::Set, set.family, &set.table, &set.name, declaration::set(set));
+            keep(Subject::Set, set.family, &set.table, &set.name, declaration::set(set), None);
         }
         for object in objects {
             let scene = Scene::new(object.family, &object.table, &ruleset.names, host);
-            let text = declaration::object(object, &scene);
-            keep(Subject::Object(object.kind), object.family, &object.table, &object.name, text);
+            let (text, raw) = (declaration::object(object, &scene), object.raw.clone());
+            keep(Subject::Object(object.kind), object.family, &object.table, &object.name, text, raw);
         }
-        for table in &ruleset.flowtables {
-            keep(Subject::Flowtable, table.family, &table.table, &table.name, declaration::flowtable(table));
+        for chain in ruleset.chains {
+            next.chains.insert((chain.family, chain.table.clone(), chain.handle), chain);
+        }
+        for table in ruleset.flowtables {
+            next.flowtables.insert((table.family, table.table.clone(), table.name.clone()), table);
         }
         for rule in &ruleset.rules {
             let text = Scene::new(rule.family, &rule.table, &ruleset.names, host).without_counts().rule(rule);
-            next.rules.entry((rule.family, rule.table.clone())).or_default().insert(rule.handle, text.into());
+            let text = next.spare.text(&text);
+            next.rules.entry((rule.family, rule.table.clone())).or_default().insert(rule.handle, text);
         }
         next.names = ruleset.names;
         *self = next;
@@ -200,18 +212,15 @@ impl Follower {
         match number {
             kind::NEW_TABLE => {
                 let table = table(family, bytes)?;
-                let text = declaration::table(&table);
-                self.put(Subject::Table, (family, table.name, Vec::new()), text, is_new);
+                let written = (declaration::table(&table).into(), None);
+                self.put(Subject::Table, (family, table.name, Vec::new()), written, is_new);
             }
             kind::NEW_CHAIN => {
                 let chain = chain(family, bytes)?;
-                let text = declaration::chain(&chain);
-                let is_anonymous = chain.is_anonymous();
-                let key = (family, chain.table, chain.name);
-                if is_anonymous {
-                    self.names.inlined.insert(key, Vec::new());
+                if chain.is_anonymous() {
+                    self.names.inlined.insert((family, chain.table, chain.name), Vec::new());
                 } else {
-                    self.put(Subject::Chain, key, text, is_new);
+                    self.add_chain(chain, is_new);
                 }
             }
             kind::NEW_RULE => self.add_rule(rule(family, bytes)?, message.flags & CREATE == 0, is_new, host),
@@ -220,14 +229,10 @@ impl Follower {
             kind::NEW_OBJECT => {
                 let object = object(family, bytes)?;
                 let scene = Scene::new(family, &object.table, &self.names, host);
-                let text = declaration::object(&object, &scene);
-                self.put(Subject::Object(object.kind), (family, object.table, object.name), text, is_new);
+                let written = (declaration::object(&object, &scene).into(), object.raw);
+                self.put(Subject::Object(object.kind), (family, object.table, object.name), written, is_new);
             }
-            kind::NEW_FLOWTABLE => {
-                let table = flowtable(family, bytes)?;
-                let text = declaration::flowtable(&table);
-                self.put(Subject::Flowtable, (family, table.table, table.name), text, is_new);
-            }
+            kind::NEW_FLOWTABLE => self.add_flowtable(flowtable(family, bytes)?, is_new),
             kind::NEW_GENERATION => return self.commit(bytes, host).map(Some),
             number => self.delete(number, family, bytes, is_new)?,
         }
@@ -239,13 +244,15 @@ impl Follower {
         let name = |place| attrs.name(place).ok_or(Malformed);
         match number {
             _ if kind::DELETE_TABLE.contains(&number) => {
-                self.rules.remove(&(family, name(1)?));
+                for text in self.rules.remove(&(family, name(1)?)).into_iter().flat_map(HashMap::into_values) {
+                    self.spare.free(&text);
+                }
                 self.take(Subject::Table, (family, name(1)?, Vec::new()), is_new);
             }
             _ if kind::DELETE_CHAIN.contains(&number) => {
                 let key = (family, name(1)?, name(3)?);
                 if self.names.inlined.remove(&key).is_none() {
-                    self.take(Subject::Chain, key, is_new);
+                    self.delete_chain(chain(family, bytes)?, is_new);
                 }
             }
             _ if kind::DELETE_RULE.contains(&number) => {
@@ -265,7 +272,7 @@ impl Follower {
                 self.take(Subject::Object(kind), (family, name(1)?, name(2)?), is_new);
             }
             _ if kind::DELETE_FLOWTABLE.contains(&number) => {
-                self.take(Subject::Flowtable, (family, name(1)?, name(2)?), is_new);
+                self.delete_flowtable(flowtable(family, bytes)?, is_new);
             }
             _ => {}
         }
@@ -281,22 +288,22 @@ impl Follower {
     }
 
     /// How a thing was written is kept under its name; a set may be a map.
-    fn put(&mut self, subject: Subject, key: Key, text: String, is_new: bool) {
-        let after = Text::from(text);
+    fn put(&mut self, subject: Subject, key: Key, now: Written, is_new: bool) {
         let kept = if subject == Subject::Map { Subject::Set } else { subject };
-        let before = if is_new { self.things.insert((kept, key.clone()), after.clone()) } else { None };
-        if before.as_ref() == Some(&after) {
+        let before = if is_new { self.things.insert((kept, key.clone()), now.clone()) } else { None };
+        // it was said again
+        if before.as_ref() == Some(&now) {
             return;
         }
         let action = if before.is_some() { Action::Replaced } else { Action::Added };
-        self.push(change(subject, action, key, (before, Some(after))));
+        self.push(change(subject, action, key, (before.map(|(text, _)| text), Some(now.0))));
     }
 
     fn take(&mut self, subject: Subject, key: Key, is_new: bool) {
         let kept = if subject == Subject::Map { Subject::Set } else { subject };
         let id = (kept, key);
         let before = if is_new { self.things.remove(&id) } else { None };
-        self.push(change(subject, Action::Deleted, id.1, (before, None)));
+        self.push(change(subject, Action::Deleted, id.1, (before.map(|(text, _)| text), None)));
     }
 
     /// A rule that is not made but takes the place of another follows the message that this one is gone.
@@ -306,10 +313,13 @@ impl Follower {
             rules.push(rule);
             return;
         }
-        let after = Text::from(Scene::new(rule.family, &rule.table, &self.names, host).without_counts().rule(&rule));
+        let text = Scene::new(rule.family, &rule.table, &self.names, host).without_counts().rule(&rule);
+        let after = if is_new { self.spare.text(&text) } else { Text::long(text.as_bytes()) };
         if is_new {
             let rules = self.rules.entry((rule.family, rule.table)).or_default();
-            rules.insert(rule.handle, after.clone());
+            if let Some(former) = rules.insert(rule.handle, after.clone()) {
+                self.spare.free(&former);
+            }
         }
         let gone = |last: &&mut Change| {
             (last.subject, last.action) == (Subject::Rule, Action::Deleted)
@@ -330,7 +340,7 @@ impl Follower {
             return;
         }
         let rules = self.rules.get_mut(&(key.0, key.1.clone())).filter(|_| is_new);
-        let before = rules.and_then(|rules| rules.remove(&handle));
+        let before = rules.and_then(|rules| rules.remove(&handle)).inspect(|text| self.spare.free(text));
         let mut change = change(Subject::Rule, Action::Deleted, key, (before, None));
         change.handle = Some(handle);
         self.push(change);
@@ -344,7 +354,7 @@ impl Follower {
             self.names.sets.insert(key.clone(), set);
         }
         if !is_anonymous {
-            self.put(subject, key, text, is_new);
+            self.put(subject, key, (text.into(), None), is_new);
         }
     }
 
@@ -392,7 +402,7 @@ impl Follower {
             }
             let written = first.iter().filter(|element| !element.ends_range()).count() as u64;
             let set = Set { elements: first, ..set.clone() };
-            let scene = Scene::new(key.0, &key.1, &self.names, host);
+            let scene = Scene::new(key.0, &key.1, &self.names, host).without_counts();
             text = format!("{text}: {}", scene.elements(&set));
             if written < count {
                 text = format!("{text} and {} more", count - written);

@@ -103,7 +103,8 @@ pub(super) fn set(family: Family, bytes: &[u8]) -> Result<Set, Malformed> {
             lengths.push(Attrs::<2>::read(field?.bytes)?.u32(1).unwrap_or(0));
         }
     }
-    let key_length = attrs.need_u32(5)?;
+    // more than all registers hold is no key; elements of such a set are shown as they are
+    let key_length = attrs.need_u32(5)?.clamp(1, 64);
     let shaped = |number, length, order, lengths: &[u32], note| {
         // what nobody knows is shown as it is
         let unknown = || vec![Part { kind: Kind::Raw, order: Order::Network, bits: length * 8 }];
@@ -111,16 +112,11 @@ pub(super) fn set(family: Family, bytes: &[u8]) -> Result<Set, Malformed> {
         userdata::typed(&mut parts, notes, note);
         if parts.iter().all(|part| part.bits > 0) { parts } else { unknown() }
     };
-    if key_length == 0 || key_length > 64 {
-        return Err(Malformed);
-    }
     let data = match (attrs.u32(6), attrs.u32(7)) {
         _ if flags & OBJECT != 0 => MapsTo::Objects(attrs.u32(15).unwrap_or(0)),
         (Some(VERDICT), _) if flags & MAP != 0 => MapsTo::Verdicts,
         (Some(kind), Some(length)) if flags & MAP != 0 => {
-            if length > 128 {
-                return Err(Malformed);
-            }
+            let length = length.min(128);
             let ranges = userdata::record(notes, 6).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0));
             let each = if ranges { length / 2 } else { length };
             MapsTo::Values { parts: shaped(kind, each, order(1), &[], 4), length, ranges }
@@ -137,6 +133,7 @@ pub(super) fn set(family: Family, bytes: &[u8]) -> Result<Set, Malformed> {
         data,
         size,
         timeout: attrs.u64(11),
+        sweep: attrs.u32(12),
         count: attrs.u32(20),
         handle: attrs.u64(16).unwrap_or(0),
         elements: Vec::new(),
@@ -147,13 +144,15 @@ pub(super) fn set(family: Family, bytes: &[u8]) -> Result<Set, Malformed> {
 pub(super) fn object(family: Family, bytes: &[u8]) -> Result<Object, Malformed> {
     let attrs = Attrs::<9>::read(bytes)?;
     let kind = attrs.need_u32(3)?;
+    let state = attrs.bytes(4).map(|bytes| decode::object(kind, bytes)).transpose()?.flatten();
     Ok(Object {
         family,
         table: attrs.name(1).ok_or(Malformed)?,
         name: attrs.name(2).ok_or(Malformed)?,
         handle: attrs.u64(6).unwrap_or(0),
         kind,
-        state: attrs.bytes(4).map(|bytes| decode::object(kind, bytes)).transpose()?.flatten(),
+        raw: attrs.bytes(4).filter(|_| state.is_none()).map(Box::from),
+        state,
     })
 }
 

@@ -223,6 +223,8 @@ pub struct Set {
     pub size: u32,
     /// Milliseconds that an element lives.
     pub timeout: Option<u64>,
+    /// Milliseconds between two looks for elements that are over.
+    pub sweep: Option<u32>,
     /// Elements that it has; older kernels do not tell.
     pub count: Option<u32>,
     /// Elements, of sets without a name.
@@ -325,8 +327,10 @@ pub struct Object {
     pub handle: u64,
     /// `NFT_OBJECT_*`
     pub kind: u32,
-    /// A counter, quota or limit with what it has seen; other objects have seen nothing.
+    /// A counter, quota or limit with what it has seen; a proxy for SYN packets has seen nothing.
     pub state: Option<Instruction>,
+    /// What an object of another kind is made of.
+    pub raw: Option<Box<[u8]>>,
 }
 
 /// A table of connections that take the fast path.

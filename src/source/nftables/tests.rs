@@ -318,6 +318,103 @@ fn what_was_there_is_known_after_any_number_of_changes() {
     }
 }
 
+/// Attributes of a chain with devices.
+fn chain(name: &[u8], devices: &[&[u8]]) -> Vec<u8> {
+    let (mut body, mut hook, mut list) = (Vec::new(), Vec::new(), Vec::new());
+    for device in devices {
+        push(&mut list, 1, device);
+    }
+    push(&mut hook, 1, &0_u32.to_be_bytes());
+    push(&mut hook, 2, &0_u32.to_be_bytes());
+    push(&mut hook, 4, &list);
+    push(&mut body, 1, b"t\0");
+    push(&mut body, 2, &3_u64.to_be_bytes());
+    push(&mut body, 3, name);
+    if !devices.is_empty() {
+        push(&mut body, 4, &hook);
+        push(&mut body, 7, b"filter\0");
+    }
+    body
+}
+
+#[test]
+fn a_chain_that_loses_a_device_is_another_and_one_that_loses_all_is_gone() {
+    let mut follower = Follower::default();
+    let mut change = |generation, number, attributes: &[u8]| {
+        follow(&mut follower, number, generation, attributes);
+        let change = ends(&mut follower, generation, 1).changes.remove(0);
+        let words = |text: Option<crate::model::Text>| {
+            text.map(|text| text.split(" hook prerouting ").last().unwrap_or_default().replace(" priority 0; }", ""))
+        };
+        (change.action, words(change.before), words(change.after))
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let (two, one) = (text("devices = { a, b }"), text("device \"a\""));
+    assert_eq!(change(1, 3, &chain(b"c\0", &[b"a\0", b"b\0"])), (Action::Added, None, two.clone()));
+    assert_eq!(change(2, 5, &chain(b"c\0", &[b"b\0"])), (Action::Replaced, two, one.clone()));
+    assert_eq!(change(3, 5, &chain(b"c\0", &[b"a\0"])), (Action::Deleted, one.clone(), None));
+    assert_eq!(change(4, 3, &chain(b"c\0", &[b"a\0"])), (Action::Added, None, one.clone()));
+    assert_eq!(change(5, 3, &chain(b"d\0", &[b"a\0"])), (Action::Replaced, one.clone(), one.clone()));
+    assert_eq!(change(6, 5, &chain(b"d\0", &[])), (Action::Deleted, one, None));
+}
+
+/// Attributes of a flowtable with devices.
+fn flowtable(devices: &[&[u8]]) -> Vec<u8> {
+    let (mut body, mut hook, mut list) = (Vec::new(), Vec::new(), Vec::new());
+    for device in devices {
+        push(&mut list, 1, device);
+    }
+    push(&mut hook, 1, &0_u32.to_be_bytes());
+    push(&mut hook, 2, &0_u32.to_be_bytes());
+    push(&mut hook, 3, &list);
+    push(&mut body, 1, b"t\0");
+    push(&mut body, 2, b"f\0");
+    if !devices.is_empty() {
+        push(&mut body, 3, &hook);
+    }
+    body
+}
+
+#[test]
+fn a_flowtable_has_the_devices_that_came_and_not_those_that_went() {
+    let mut follower = Follower::default();
+    let mut change = |generation, number, devices: &[&[u8]]| {
+        follow(&mut follower, number, generation, &flowtable(devices));
+        let change = ends(&mut follower, generation, 1).changes.remove(0);
+        let words = |text: Option<crate::model::Text>| {
+            let text = text?;
+            Some(text.split_once("devices = { ")?.1.split_once(" }")?.0.to_owned())
+        };
+        (change.action, words(change.before), words(change.after))
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(change(1, 22, &[b"a\0"]), (Action::Added, None, text("a")));
+    assert_eq!(change(2, 22, &[b"b\0"]), (Action::Replaced, text("a"), text("a, b")));
+    assert_eq!(change(3, 24, &[b"a\0"]), (Action::Replaced, text("a, b"), text("b")));
+    assert_eq!(change(4, 24, &[]), (Action::Deleted, text("b"), None));
+}
+
+#[test]
+fn one_instruction_that_does_not_fit_leaves_all_others() {
+    let expression = |name: &[u8], data: &[u8]| {
+        let mut body = Vec::new();
+        push(&mut body, 1, name);
+        push(&mut body, 2, data);
+        body
+    };
+    let mut load = Vec::new();
+    for (kind, number) in [(1, 8_u32), (2, 1), (3, 0), (4, 65)] {
+        push(&mut load, kind, &number.to_be_bytes());
+    }
+    let mut list = Vec::new();
+    push(&mut list, 1, &expression(b"payload\0", &load));
+    push(&mut list, 1, &expression(b"notrack\0", &[]));
+    let program = instructions(&list).unwrap();
+    let names = super::Names::default();
+    let text = Scene::new(Family::Ip, b"t", &names, &Loopback).program(&program);
+    assert_eq!(text, "[unknown expression payload] notrack");
+}
+
 #[test]
 fn what_is_not_understood_makes_nothing_else_false() {
     let load = |key| Instruction::Load { to: Register(8), what: Source::Meta(key) };

@@ -92,9 +92,19 @@ pub fn set(set: &Set) -> String {
     }];
     parts.extend(set_flags(set).map(|flags| format!("flags {flags}")));
     parts.extend((set.size != 0).then(|| format!("size {}", set.size)));
-    let timeout = set.timeout.filter(|timeout| *timeout != 0);
-    parts.extend(timeout.map(|timeout| format!("timeout {}s", timeout / 1000)));
+    for (word, time) in [("timeout", set.timeout), ("gc-interval", set.sweep.map(u64::from))] {
+        parts.extend(time.filter(|time| *time != 0).map(|time| format!("{word} {}", exactly(time))));
+    }
     block(format!("{word} {}", lossy(&set.name)), &parts)
+}
+
+/// A duration of milliseconds, none of them left out.
+pub(super) fn exactly(milliseconds: u64) -> String {
+    match (milliseconds / 1000, milliseconds % 1000) {
+        (seconds, 0) => format!("{seconds}s"),
+        (0, rest) => format!("{rest}ms"),
+        (seconds, rest) => format!("{seconds}s{rest}ms"),
+    }
 }
 
 /// Declares a named object, without what it has seen.

@@ -1,5 +1,8 @@
 //! How are the elements of a set written?
 
+use std::fmt::Write as _;
+
+use super::declaration::exactly;
 use super::kind::{Kind, Order, Part, Value, duration, padded};
 use super::settle::as_prefix;
 use super::term::{Node, Term};
@@ -84,7 +87,8 @@ fn rest(out: &mut String, set: &Set, element: &Element, scene: &Scene<'_>) {
     for (word, time) in [(" timeout ", element.timeout), (" expires ", expires)] {
         if let Some(time) = time {
             out.push_str(word);
-            let _ = duration(out, time);
+            // beside counts as `nft` lists it, in a declaration as it was set
+            let _ = if scene.counts { duration(out, time) } else { write!(out, "{}", exactly(time)) };
         }
     }
     if let Some(comment) = &element.comment {
