@@ -11,7 +11,15 @@ pub(super) const LIST: List = &[
     ("connbytes", connbytes),
     ("helper", helper),
     ("connlabel", connlabel),
+    ("cluster", cluster),
 ];
+
+fn cluster(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    out.put(info.u32(12)? & 1 != 0, "cluster-local-nodemask", format_args!("{:#010x}", info.u32(4)?));
+    out.put(false, "cluster-total-nodes", info.u32(0)?);
+    out.put(false, "cluster-hash-seed", format_args!("{:#010x}", info.u32(8)?));
+    Some(())
+}
 
 const STATES: [(u32, &str); 7] = [
     (1, "INVALID"),

@@ -1,4 +1,4 @@
-//! How are matches written that look at headers of IPv6, of IPsec and of DCCP?
+//! How are matches written that look at headers of IPv6, of IPsec and of DCCP, or guess a system by them?
 
 use super::List;
 use super::info::{Info, Options, names, network, range, some};
@@ -16,6 +16,8 @@ pub(super) const LIST: List = &[
     ("ipv6header", ipv6header),
     ("mh", mh),
     ("eui64", eui64),
+    ("ipcomp", ipcomp),
+    ("osf", osf),
 ];
 
 const DCCP_TYPES: [(u32, &str); 11] = [
@@ -31,6 +33,23 @@ const DCCP_TYPES: [(u32, &str); 11] = [
     (1 << 9, "SYNCACK"),
     (1 << 10, "INVALID"),
 ];
+
+fn ipcomp(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    some(out, info.u8(8)? & 1 != 0, "ipcompspi", (info.u32(0)?, info.u32(4)?), u32::MAX);
+    out.flags(info.u8(9)?.into(), &[(u32::MAX, "compres")]);
+    Some(())
+}
+
+fn osf(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    let flags = info.u32(36)?;
+    out.put(flags & 8 != 0, "genre", info.text(0, 32)?);
+    for (bit, place, option) in [(2, 44, "ttl"), (4, 40, "log")] {
+        if flags & bit != 0 {
+            out.put(false, option, info.u32(place)?);
+        }
+    }
+    Some(())
+}
 
 fn dccp(info: &Info<'_>, out: &mut Options) -> Option<()> {
     let (flags, inverted) = (info.u16(8)?, info.u16(10)?);

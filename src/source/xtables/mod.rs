@@ -7,12 +7,14 @@
 //! Source: `include/uapi/linux/netfilter/xt_*.h`, `netfilter_ipv4/ipt_*.h`, `netfilter_ipv6/ip6t_*.h`.
 
 mod connection;
+mod estimate;
 mod header;
 mod info;
 pub mod legacy;
 pub mod names;
 mod packet;
 mod rate;
+mod sctp;
 mod target;
 mod translation;
 

@@ -31,7 +31,7 @@ pub(super) const LIST: List = &[
     ("tcpmss", tcpmss),
     ("rpfilter", rpfilter),
     ("pkttype", pkttype),
-    ("sctp", sctp),
+    ("sctp", super::sctp::sctp),
     ("cpu", cpu),
     ("bpf", bpf),
     ("ecn", ecn),
@@ -70,19 +70,6 @@ fn udp(info: &Info<'_>, out: &mut Options) -> Option<()> {
     let inverted = info.u8(8)?;
     ports(info, out, 0, inverted & 1 != 0, "sport")?;
     ports(info, out, 4, inverted & 2 != 0, "dport")
-}
-
-fn sctp(info: &Info<'_>, out: &mut Options) -> Option<()> {
-    const SOURCE: u32 = 1;
-    const DESTINATION: u32 = 2;
-    let (flags, inverted) = (info.u32(284)?, info.u32(288)?);
-    for (bit, place, option) in [(SOURCE, 4, "sport"), (DESTINATION, 0, "dport")] {
-        if flags & bit != 0 {
-            out.put(inverted & bit != 0, option, range(info.u16(place)?, info.u16(place + 2)?, ':'));
-        }
-    }
-    // chunks are not written
-    (flags & !(SOURCE | DESTINATION) == 0).then_some(())
 }
 
 fn icmp(info: &Info<'_>, out: &mut Options) -> Option<()> {

@@ -10,7 +10,15 @@ pub(super) const LIST: List = &[
     ("time", time),
     ("recent", recent),
     ("quota", quota),
+    ("nfacct", nfacct),
+    ("rateest", super::estimate::compared),
 ];
+
+fn nfacct(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    // with two spaces, as iptables-save has it
+    out.put(false, "nfacct-name", format_args!(" {}", info.text(0, 32)?));
+    Some(())
+}
 
 /// Spans that rates are told for, in seconds.
 const SPANS: [(&str, u64); 4] = [("day", 86_400), ("hour", 3600), ("min", 60), ("sec", 1)];

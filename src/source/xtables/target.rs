@@ -1,7 +1,7 @@
 //! How are targets written that do not translate addresses?
 
 use super::List;
-use super::info::{Info, Options, names, quoted};
+use super::info::{Info, Options, bits, names, quoted};
 use super::packet::set_of;
 
 pub(super) const LIST: List = &[
@@ -28,7 +28,66 @@ pub(super) const LIST: List = &[
     ("TCPOPTSTRIP", tcpoptstrip),
     ("SYNPROXY", synproxy),
     ("AUDIT", audit),
+    ("RATEEST", super::estimate::estimator),
+    ("IDLETIMER", idletimer),
+    ("HMARK", hmark),
+    ("CONNSECMARK", connsecmark),
 ];
+
+fn idletimer(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    out.put(false, "timeout", info.u32(0)?);
+    out.put(false, "label", info.text(4, 28)?);
+    if info.revision > 0 && info.u8(33)? & 1 != 0 {
+        out.flag(false, "alarm");
+    }
+    Some(())
+}
+
+fn hmark(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    let flags = info.u32(40)?;
+    let is = |bit: u32| flags & (1 << bit) != 0;
+    for (bit, place, option) in [(0, 0, "hmark-src-prefix"), (1, 16, "hmark-dst-prefix")] {
+        if is(bit) {
+            out.put(false, option, bits(info.address(place)?));
+        }
+    }
+    for (bit, place, option) in [(2, 36, "hmark-spi"), (3, 32, "hmark-spi-mask")] {
+        if is(bit) {
+            out.put(false, option, format_args!("{:#010x}", u32::from_be_bytes(info.at(place)?)));
+        }
+    }
+    let ports =
+        [(4, 36, "hmark-sport"), (5, 38, "hmark-dport"), (6, 32, "hmark-sport-mask"), (7, 34, "hmark-dport-mask")];
+    for (bit, place, option) in ports {
+        if is(bit) {
+            out.put(false, option, format_args!("{:#06x}", info.be16(place)?));
+        }
+    }
+    if is(8) {
+        out.put(false, "hmark-proto-mask", format_args!("{:#04x}", info.u16(44)?));
+    }
+    if is(9) {
+        out.put(false, "hmark-rnd", format_args!("{:#010x}", info.u32(48)?));
+    }
+    for (bit, place, option) in [(10, 52, "hmark-mod"), (11, 56, "hmark-offset")] {
+        if is(bit) {
+            out.put(false, option, info.u32(place)?);
+        }
+    }
+    if is(12) {
+        out.put(false, "hmark-tuple", "ct");
+    }
+    Some(())
+}
+
+fn connsecmark(info: &Info<'_>, out: &mut Options) -> Option<()> {
+    match info.u8(0)? {
+        1 => out.flag(false, "save"),
+        2 => out.flag(false, "restore"),
+        _ => return None,
+    }
+    Some(())
+}
 
 /// It has no structure.
 fn plain(info: &Info<'_>, _: &mut Options) -> Option<()> {

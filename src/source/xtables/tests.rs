@@ -44,10 +44,11 @@ fn load(restore: &str, rules: &[(String, String)]) {
     run(restore, &file.path().display().to_string());
 }
 
-/// Makes the sets that rules of the corpora name.
+/// Makes the sets and accounts that rules of the corpora name.
 fn sets(family: &str) {
     run("ipset", &format!("create hosts hash:ip family {family}"));
     run("ipset", &format!("create marks hash:ip family {family} skbinfo"));
+    run("nfacct", "add visits");
 }
 
 /// Rules and policies as `iptables-save -c` has them, by table.
@@ -152,7 +153,7 @@ fn root_extensions_in_rules_of_iptables_nft_are_written_as_iptables_nft_writes_t
     });
 }
 
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 22] = [
     "tcp",
     "conntrack",
     "hashlimit",
@@ -171,6 +172,10 @@ const NAMES: [&str; 18] = [
     "NETMAP",
     "SET",
     "SNPT",
+    "sctp",
+    "rateest",
+    "RATEEST",
+    "HMARK",
 ];
 
 proptest! {
