@@ -279,3 +279,8 @@ fn expressions() {
 fn messages_of_netfilter() {
     holds("netfilter");
 }
+
+#[test]
+fn changes_of_the_packet_filter() {
+    holds("nftables");
+}

@@ -3,11 +3,16 @@
 use std::sync::{Arc, OnceLock};
 
 use netglance::collect::schedule;
+use netglance::model::text::MAX_LONG;
 use netglance::model::{Sample, TableState};
 use netglance::source::conntrack::{expect, flow};
 use netglance::source::ipset::{self, element};
 use netglance::source::netfilter::{acct, timeout};
 use netglance::source::netlink::Message;
+use netglance::source::netlink::nfnetlink::Subsystem;
+use netglance::source::nftables::follow::Follower;
+use netglance::source::nftables::text::Names;
+use netglance::source::xtables::Sets;
 use netglance::store::expr::Filter;
 use netglance::store::rate::{Mode, View};
 use netglance::wire::mirror::Mirror;
@@ -29,6 +34,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("request", request),
     ("expression", expression),
     ("netfilter", netfilter),
+    ("nftables", nftables),
 ];
 
 /// The stream of an agent of this version: frames, each with its length before it.
@@ -127,6 +133,42 @@ fn netfilter(bytes: &[u8]) {
         let mut written = 0;
         let _ = element::each(message, &mut kind.as_bytes().to_vec(), |element| written += element.text.len());
         assert!(written <= 4 * bytes.len() + 256 * bytes.len() / 8, "{written}");
+    }
+}
+
+/// A host of which nothing is known.
+struct Nowhere;
+
+impl Sets for Nowhere {
+    fn set(&self, _: u16) -> Option<String> {
+        None
+    }
+}
+
+impl Names for Nowhere {
+    fn interface(&self, _: u32) -> Option<String> {
+        None
+    }
+    fn cgroup(&self, _: u64) -> Option<String> {
+        None
+    }
+    fn utc_offset(&self, _: Option<i64>) -> i64 {
+        0
+    }
+}
+
+/// Messages that tell of changes of the packet filter, each with its number, flags and length before it. Whoever has a network
+/// namespace of his own decides what is in them.
+fn nftables(mut bytes: &[u8]) {
+    let mut follower = Follower::default();
+    while let Some(([number, high, low, many, few], rest)) = bytes.split_first_chunk() {
+        let Some((body, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes([*many, *few]))) else { break };
+        bytes = rest;
+        let (kind, flags) = (Subsystem::Nftables.kind(*number), u16::from_be_bytes([*high, *low]));
+        if let Ok(Some(commit)) = follower.read(Message { kind, flags, body }, &Nowhere) {
+            let texts = commit.changes.iter().flat_map(|change| [&change.before, &change.after]).flatten();
+            assert!(texts.map(|text| text.len()).max().is_none_or(|longest| longest <= MAX_LONG + 3));
+        }
     }
 }
 
