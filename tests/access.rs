@@ -139,9 +139,11 @@ fn a_token_is_good_at_once_and_worthless_when_revoked() {
 
 #[test]
 fn who_has_acted_stands_in_the_log_and_who_may_only_look_does_not_act() {
-    let dir = configured();
-    let config = "[serve]\nlisten = \"127.0.0.1:0\"\nallow_actions = true\n";
-    std::fs::write(dir.path().join("netglance.toml"), config).unwrap();
+    let dir = for_others();
+    let config = dir.path().join("netglance.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(config, format!("{text}allow_actions = true\n")).unwrap();
+    assert!(netglance(&dir, &["token", "add", "one"]).status.success());
     let agent = Agent::start(dir);
     let mut sleeper = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
     let pid = sleeper.id();
@@ -150,7 +152,7 @@ fn who_has_acted_stands_in_the_log_and_who_may_only_look_does_not_act() {
     let end = Action::Signal { pid, start, signal: libc::SIGTERM };
     let act = |name: &str, role: &str| {
         let token = agent.token(&[name, "--role", role]);
-        let access = Access { token: Some(Arc::new(Secret::new(token))), ..Access::default() };
+        let access = Access { token: Some(Arc::new(Secret::new(token))), accept_new: true, ..agent.access() };
         RemoteHost::connect(agent.target(), access, Box::new(|| {})).unwrap().act(&end)
     };
     let refused = act("eye", "view");
@@ -311,7 +313,7 @@ fn a_token_comes_from_a_file_or_the_environment() {
     let target = agent.target().to_string();
     let show = |more: &[&str], variable: Option<(&str, &str)>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_netglance"));
-        command.args(["show", "load", "--format", "json", "--accept-new", "--host", &target]).args(more);
+        command.args(["show", "load", "--format", "json", "--tls", "--accept-new", "--host", &target]).args(more);
         command.env("XDG_STATE_HOME", agent.dir.path()).envs(variable).output().unwrap()
     };
     let path = file.to_str().unwrap();
@@ -375,6 +377,80 @@ fn a_stranger_hears_no_token() {
     let heard = heard.join().unwrap();
     assert!(!heard.is_empty());
     assert!(!heard.windows(6).any(|piece| piece == b"canary"));
+}
+
+#[test]
+fn nobody_on_this_host_hears_a_token_in_plain_text() {
+    let agent = Agent::start(configured());
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let there = stranger.local_addr().unwrap().to_string();
+    let file = private(&agent.dir, "mine", "ng_canary");
+    let path = file.to_str().unwrap();
+    let show = |there: &str, more: &[&str], variable: (&str, &str)| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netglance"));
+        command.args(["show", "load", "--host", there]).args(more).env(variable.0, variable.1);
+        let output = command.env("XDG_STATE_HOME", agent.dir.path()).output().unwrap();
+        (output.status.code(), told(&output))
+    };
+    let cases = [
+        (&["--token-file", path][..], ("NETGLANCE_TOKEN", ""), "a token is not sent in plain text"),
+        (&[], ("NETGLANCE_TOKEN_FILE", path), "a token is not sent in plain text"),
+        (&[], ("NETGLANCE_TOKEN", "ng_canary"), "hint: --tls if the agent has a key"),
+        (&[], ("NETGLANCE_TOKEN", "ng\ncanary"), "NETGLANCE_TOKEN: it is no token"),
+        (&["--insecure", "--token-file", path], ("NETGLANCE_TOKEN", ""), "'--insecure' cannot be used with"),
+    ];
+    for (more, variable, why) in cases {
+        let (code, told) = show(&there, more, variable);
+        assert!(code == Some(2) && told.contains(why) && !told.contains("canary"), "{variable:?}: {code:?} {told}");
+    }
+    let host = |name: &str, speak: Speak| Entry { name: name.into(), speak, ..Entry::of(there.parse().unwrap()) };
+    let speak = Speak { token_file: Some(file.clone()), ..Speak::default() };
+    let watched = Watched::start(vec![host("stranger", speak)], Access::default());
+    assert!(watched.becomes("stranger", "protected").contains("a token is not sent in plain text"));
+    // nobody has even been connected with
+    assert!(stranger.accept().is_err_and(|cause| cause.kind() == std::io::ErrorKind::WouldBlock));
+    // who asks in plain text says nothing of it, and nothing is wrong with no token at all
+    for (more, variable) in [
+        (&["--insecure"][..], ("NETGLANCE_TOKEN", "ng_canary")),
+        (&["--insecure"], ("NETGLANCE_TOKEN_FILE", path)),
+        (&[], ("NETGLANCE_TOKEN_FILE", "")),
+    ] {
+        let (code, told) = show(&agent.address, more, variable);
+        assert_eq!(code, Some(0), "{variable:?}: {told}");
+    }
+}
+
+#[test]
+fn whoever_speaks_plain_text_where_only_tls_is_spoken_is_told_so() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = listener.local_addr().unwrap().to_string();
+    let agent = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // as an agent says it: no settings, and GOAWAY for want of security
+        stream.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0c").unwrap();
+        while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netglance"));
+    let output = command.args(["show", "load", "--insecure", "--host", &there]).output().unwrap();
+    agent.join().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let told = told(&output);
+    assert!(told.contains("only TLS is spoken there") && told.contains("leave out --insecure"), "{told}");
+}
+
+#[test]
+fn a_token_file_that_is_a_pipe_holds_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let speak = Speak { tls: true, token_file: Some(pipe), ..Speak::default() };
+    let of = |to: &str| Entry::of(to.parse().unwrap());
+    let hosts = vec![Entry { name: "pipe".into(), speak, ..of("127.0.0.1:1") }, of("127.0.0.2:1")];
+    let watched = Watched::start(hosts, Access::default());
+    assert!(watched.becomes("pipe", "protected").contains("it is not a regular file"));
+    watched.becomes("127.0.0.2:1", "unreachable");
 }
 
 /// A file that nobody else may read.

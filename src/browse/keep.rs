@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::list::Entry;
 use super::roll::House;
 use super::rows::{AllAsked, Teller};
 use super::summary;
 use super::table::Link;
-use crate::client::session::{self, jittered, trouble};
-use crate::client::{KeyError, Opened, Target, Trouble, TroubleKind};
+use crate::client::session::{self, ANSWER, jittered, trouble};
+use crate::client::{Access, KeyError, Opened, Target, Trouble, TroubleKind};
 use crate::model::{Text, Timestamp};
 use crate::wire::mirror::Mirror;
 use crate::wire::schema::{self, Schema};
@@ -31,6 +31,9 @@ const STEADY: Duration = Duration::from_secs(30);
 /// A host that has said nothing for so many intervals and a while is stale.
 const MISSED: u32 = 3;
 const WHILE: Duration = Duration::from_secs(2);
+
+/// Hosts whose files are read at once.
+static READING: Semaphore = Semaphore::const_new(8);
 
 /// What summaries are wanted.
 pub(super) type Wanted = Arc<BTreeSet<usize>>;
@@ -78,9 +81,23 @@ impl Seat {
         }
     }
 
+    /// What the client knows and has for this host. The files are read on a thread of their own: a disk that does not answer
+    /// keeps those hosts only that have files, too.
+    async fn access(&self) -> Result<Access, Trouble> {
+        let (speak, general) = (self.entry.speak.clone(), self.house.access.clone());
+        if !speak.has_files() {
+            return speak.access(&general);
+        }
+        let read = session::aside(&READING, move || Ok(speak.access(&general)));
+        match tokio::time::timeout(ANSWER, read).await {
+            Ok(read) => read.map_err(|cause| Text::from(cause.to_string()))?,
+            Err(_) => Err(Text::from("the file of its token or certificate cannot be read yet").into()),
+        }
+    }
+
     /// One connection from its beginning to its end; the place is for its beginning.
     async fn session<T>(&mut self, place: T) -> Result<std::convert::Infallible, Trouble> {
-        let access = self.entry.speak.access(&self.house.access)?;
+        let access = self.access().await?;
         let opened = session::open(&self.target, &access).await.map_err(|trouble| self.explained(trouble))?;
         let opened = Arc::new(opened);
         let now = Timestamp::now();
@@ -177,7 +194,7 @@ fn adopted(describe: &proto::DescribeReply) -> Result<Arc<Schema>, Trouble> {
 pub(super) fn link(kind: TroubleKind) -> Link {
     match kind {
         TroubleKind::Unreachable | TroubleKind::Unkept => Link::Unreachable,
-        TroubleKind::Protected | TroubleKind::Uncertified => Link::Protected,
+        TroubleKind::Protected | TroubleKind::Uncertified | TroubleKind::Plain | TroubleKind::Tls => Link::Protected,
         TroubleKind::KeyChanged => Link::KeyChanged,
         TroubleKind::Version => Link::Version,
     }

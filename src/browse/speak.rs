@@ -52,6 +52,11 @@ impl Speak {
         }
     }
 
+    /// Whether files are read for each connection.
+    pub(super) fn has_files(&self) -> bool {
+        self.token_file.is_some() || self.cert.is_some()
+    }
+
     /// What the client knows and has for this host; `general` is what it has for any.
     ///
     /// # Errors

@@ -10,7 +10,10 @@ use crate::client::{
 };
 
 /// What to do where keys cannot be remembered.
-const UNKEPT: &str = "XDG_STATE_HOME names the directory of what is remembered, ~/.local/state without it";
+const UNKEPT: &str = "XDG_STATE_HOME names its directory, ~/.local/state without it: mend the file, or name another";
+
+/// What to do where only plain text is spoken, and anybody could be the one who hears it.
+const PLAIN: &str = "--tls if the agent has a key, --insecure to ask without the token";
 
 /// What a client knows and has.
 pub(super) fn access(args: &Speak) -> Result<Access, Failure> {
@@ -29,13 +32,18 @@ fn certificate(args: &Speak) -> Result<Option<Certificate>, Failure> {
 
 /// The token, if there is one. It is never on the command line, which everybody on the host can read.
 fn token(args: &Speak) -> Result<Option<Secret>, Failure> {
-    let file = args.token_file.clone().or_else(|| std::env::var_os("NETGLANCE_TOKEN_FILE").map(Into::into));
-    if let Some(file) = file {
+    if args.insecure {
+        return Ok(None);
+    }
+    let given = |name: &str| std::env::var_os(name).filter(|given| !given.is_empty());
+    if let Some(file) = args.token_file.clone().or_else(|| given("NETGLANCE_TOKEN_FILE").map(Into::into)) {
         let read = Secret::read(&file);
         return read.map(Some).map_err(|cause| Failure::usage(format!("{}: {cause}", file.display()), ""));
     }
-    let given = std::env::var("NETGLANCE_TOKEN").ok().filter(|given| !given.is_empty());
-    Ok(given.map(|given| Secret::new(given.trim().to_owned())))
+    let Some(given) = given("NETGLANCE_TOKEN") else { return Ok(None) };
+    let secret = given.to_str().and_then(Secret::of);
+    let none = || Failure::usage("NETGLANCE_TOKEN: it is no token", "`netglance token add NAME` there prints one");
+    secret.map(Some).ok_or_else(none)
 }
 
 /// Connects; a person is asked about a key that is not known.
@@ -73,9 +81,12 @@ pub(super) fn connect(
                 }
                 _ if *kind == TroubleKind::Version => "install the same version here as there".to_owned(),
                 _ if *kind == TroubleKind::Unkept => UNKEPT.to_owned(),
+                _ if *kind == TroubleKind::Plain => PLAIN.to_owned(),
+                _ if *kind == TroubleKind::Tls => "leave out --insecure; on loopback add --tls".to_owned(),
                 _ => "an agent is started there with `netglance serve`".to_owned(),
             };
-            Failure::Exit { code: 3, message: error.to_string(), hint }
+            let code = if *kind == TroubleKind::Plain { 2 } else { 3 };
+            Failure::Exit { code, message: error.to_string(), hint }
         }
     })
 }

@@ -183,7 +183,7 @@ pub struct Connect {
 #[derive(Args, Debug)]
 pub struct Speak {
     /// File that holds the token; else that of NETGLANCE_TOKEN_FILE, else NETGLANCE_TOKEN itself.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     pub token_file: Option<PathBuf>,
     /// File with the certificate that agents with an authority for clients want, in PEM.
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
@@ -197,7 +197,7 @@ pub struct Speak {
     /// Speak TLS on loopback too.
     #[arg(long)]
     pub tls: bool,
-    /// Speak plain text with another host; never with a token.
+    /// Speak plain text with another host; no token is sent, nor that of the environment.
     #[arg(long, conflicts_with = "tls")]
     pub insecure: bool,
 }

@@ -62,7 +62,8 @@ shows, and how each is spoken with.
 .SH ENVIRONMENT
 .TP
 .BR NETGLANCE_TOKEN_FILE ", " NETGLANCE_TOKEN
-A file with the token for agents of other hosts, or the token itself.
+A file with the token for agents, or the token itself. It is sent over TLS to an agent whose key is known, and over a unix
+socket; never in plain text, not on loopback either.
 .TP
 .B NETGLANCE__SECTION__KEY
 Sets a key of the configuration and wins over the file:

@@ -18,6 +18,7 @@ pub use known::{Fingerprint, FingerprintError, KeyError, KnownHosts};
 use session::Dial;
 pub use target::{PORT, Target, TargetError};
 pub use trust::{Access, Certificate, Secret};
+pub(crate) use trust::{unreadable, usable};
 
 use crate::model::{
     Action, ActionError, Connection, Demand, Demands, Detail, HistoryAsk, Host, Series, Snapshot, Table, Text,
@@ -87,6 +88,10 @@ pub enum TroubleKind {
     Version,
     /// What is known of keys cannot be read or kept here.
     Unkept,
+    /// What it would be told is for TLS only.
+    Plain,
+    /// It speaks nothing else than TLS.
+    Tls,
 }
 
 impl From<KeyError> for Trouble {

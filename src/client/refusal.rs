@@ -13,6 +13,7 @@ use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::known::{KeyError, Unkept};
+use super::trust::InPlain;
 use super::{Trouble, TroubleKind};
 use crate::model::lock;
 
@@ -33,6 +34,9 @@ fn inside<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error 
 /// What it means that there was no answer in the language of an agent. Whoever ends a connection at once may have said before
 /// that it speaks something else, but that is not always heard.
 pub(super) fn foreign(error: &(dyn std::error::Error + 'static)) -> Option<Trouble> {
+    if inside::<h2::Error>(error).is_some_and(|error| error.reason() == Some(h2::Reason::INADEQUATE_SECURITY)) {
+        return Some(Trouble { kind: TroubleKind::Tls, why: "only TLS is spoken there".into(), key: None });
+    }
     let error = inside::<hyper::Error>(error)?;
     let ended = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe, io::ErrorKind::UnexpectedEof];
     if inside::<io::Error>(error).is_some_and(|cause| !ended.contains(&cause.kind())) {
@@ -42,13 +46,16 @@ pub(super) fn foreign(error: &(dyn std::error::Error + 'static)) -> Option<Troub
     Some(Trouble { kind: TroubleKind::Unreachable, why: why.into(), key: None })
 }
 
-/// What it means that there is no connection over TLS.
+/// What it means that there is no connection.
 pub(super) fn refused(error: &(dyn std::error::Error + 'static)) -> Option<Trouble> {
     if let Some(key) = inside::<KeyError>(error) {
         return Some((*key).into());
     }
     if let Some(unkept) = inside::<Unkept>(error) {
         return Some(Trouble { kind: TroubleKind::Unkept, why: unkept.to_string().into(), key: None });
+    }
+    if let Some(why) = inside::<InPlain>(error) {
+        return Some(Trouble { kind: TroubleKind::Plain, why: why.to_string().into(), key: None });
     }
     let (kind, why) = match inside::<rustls::Error>(error)? {
         rustls::Error::AlertReceived(alert) => {

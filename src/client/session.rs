@@ -257,7 +257,7 @@ async fn addresses(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
 
 /// Does what blocks on a thread of its own when it is its turn, which lasts until it is done, whether somebody still waits
 /// for it or not: what nobody waits for any more before its turn is never begun.
-async fn aside<T: Send + 'static>(
+pub(crate) async fn aside<T: Send + 'static>(
     turns: &'static Semaphore,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
@@ -274,21 +274,20 @@ async fn aside<T: Send + 'static>(
 trait Bytes: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Bytes for T {}
 
-/// A connection over which a credential may be sent: of this host, or to an agent whose key is known. Without a credential
-/// it may be plain if that is wanted.
+/// A connection over which a credential may be sent: a unix socket, or to an agent whose key is known. Without a credential
+/// it may be plain, on loopback or if that is wanted.
 async fn stream(target: &Target, access: &Access, refusal: Refusal) -> std::io::Result<TokioIo<Box<dyn Bytes>>> {
     let stream: Box<dyn Bytes> = match target {
         Target::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
         Target::Tcp { host, port } => {
+            let is_plain_here = access.is_plain_here(target)?;
+            if is_plain_here || access.plain {
+                access.fits_plain_text()?;
+            }
             let stream = tokio::net::TcpStream::connect(addresses(host, *port).await?.as_slice()).await?;
             stream.set_nodelay(true)?;
             let is_here = stream.peer_addr()?.ip().to_canonical().is_loopback();
-            if is_here && access.is_plain_here(target)? {
-                Box::new(stream)
-            } else if access.plain {
-                if let Some(why) = access.not_in_plain() {
-                    return Err(std::io::Error::other(why));
-                }
+            if access.plain || is_here && is_plain_here {
                 Box::new(stream)
             } else {
                 Box::new(Heard::new(trust::secure(stream, target, access).await?, refusal))

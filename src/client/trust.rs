@@ -1,25 +1,26 @@
 //! Is the agent at the other end the one that it was, and what may be told to it?
 //!
 //! Off loopback there is only TLS, and a connection exists only if the key of the agent is the pinned one, or the one in the
-//! file of known hosts: a credential is sent over nothing else. Keys are compared, because agents sign their certificates
-//! themselves; names and dates in a certificate say nothing then.
+//! file of known hosts: a credential is sent over nothing else but a unix socket. Keys are compared, because agents sign
+//! their certificates themselves; names and dates in a certificate say nothing then.
 
-use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use rustls::DigitallySignedStruct;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, DigitallySignedStruct};
 
 use super::Target;
 use super::known::{Fingerprint, KeyError, KnownHosts};
 use crate::model::lock;
+use crate::source::kept;
 
 /// Bytes of a token at most.
 const MAX_TOKEN: u64 = 256;
@@ -36,6 +37,13 @@ impl Secret {
         Self(text)
     }
 
+    /// A token that somebody has written, with blanks around it; `None` for what is none.
+    pub fn of(text: &str) -> Option<Self> {
+        let token = text.trim();
+        let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        is_token.then(|| Self(token.to_owned()))
+    }
+
     /// The text.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -46,30 +54,19 @@ impl Secret {
     /// # Errors
     /// It cannot be read, others could read it, or it holds no token.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let none = || io::Error::other("it holds no token");
-        let text = String::from_utf8(private(path, MAX_TOKEN)?).map_err(|_| none())?;
-        let token = text.trim();
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(none());
-        }
-        Ok(Self(token.to_owned()))
+        let bytes = private(path, MAX_TOKEN)?;
+        let secret = std::str::from_utf8(&bytes).ok().and_then(Self::of);
+        secret.ok_or_else(|| io::Error::other("it holds no token"))
     }
 }
 
 /// Reads a file that nobody else may read.
 fn private(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let file = std::fs::File::open(path)?;
-    if file.metadata()?.mode() & 0o077 != 0 {
-        return Err(io::Error::other("others could use it: chmod 600"));
+    let (file, meta) = kept::open(path)?;
+    match kept::others(&meta, 0o077) {
+        Some(why) => Err(io::Error::other(format!("it {why}: chown and chmod 600 it"))),
+        None => kept::bytes(file, most),
     }
-    bytes(file, most)
-}
-
-/// All of a file that is not too large.
-fn bytes(file: std::fs::File, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most { Err(io::Error::other("it is too large")) } else { Ok(bytes) }
 }
 
 /// What a client shows an agent that asks for a certificate, with its key. It cannot be printed.
@@ -83,19 +80,47 @@ impl Certificate {
     /// A file cannot be read or is not what it should be, or they do not belong together.
     pub fn read(certificate: &Path, key: &Path) -> io::Result<Self> {
         let of = |path: &Path, cause: &dyn std::fmt::Display| io::Error::other(format!("{}: {cause}", path.display()));
-        let text = std::fs::File::open(certificate).and_then(|file| bytes(file, MAX_PEM));
-        let text = text.map_err(|cause| of(certificate, &cause))?;
+        let text = kept::read(certificate, MAX_PEM).map_err(|cause| of(certificate, &cause))?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-        let chain = chain.map_err(|cause| of(certificate, &cause))?;
-        if chain.is_empty() {
-            return Err(of(certificate, &"it holds no certificate"));
-        }
+        let chain = chain.map_err(|cause| of(certificate, &unreadable(&cause)))?;
+        let Some(first) = chain.first() else { return Err(of(certificate, &"it holds no certificate")) };
+        usable(first).map_err(|why| of(certificate, &why))?;
         let text = private(key, MAX_PEM).map_err(|cause| of(key, &cause))?;
-        let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|cause| of(key, &cause))?;
+        let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|cause| of(key, &unreadable(&cause)))?;
         let made = CertifiedKey::from_der(chain, secret, &rustls::crypto::aws_lc_rs::default_provider());
         made.map(|made| Self(Arc::new(made))).map_err(|cause| of(key, &cause))
     }
 }
+
+/// What is wrong with a text in PEM, for people.
+pub(crate) fn unreadable(error: &pem::Error) -> String {
+    match error {
+        pem::Error::NoItemsFound => "what is wanted is not in it".to_owned(),
+        pem::Error::MissingSectionEnd { .. } => "it is cut: an END line is missing".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is damaged".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether somebody can be known by a certificate.
+///
+/// # Errors
+/// Why not, for people.
+pub(crate) fn usable(certificate: &CertificateDer<'_>) -> Result<(), String> {
+    ParsedCertificate::try_from(certificate).map(drop).map_err(|error| match error {
+        rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => "a certificate is damaged".to_owned(),
+        // the reason has no other name here
+        error if format!("{error:?}").contains("UnsupportedCertVersion") => {
+            "it is X.509 version 1; sign it with an extension (-extfile), which makes it version 3".to_owned()
+        }
+        error => error.to_string(),
+    })
+}
+
+/// What was given is not for plain text.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct InPlain(&'static str);
 
 /// What a client knows and has.
 #[derive(Clone, Default)]
@@ -112,7 +137,7 @@ pub struct Access {
     pub accept_new: bool,
     /// Whether TLS is spoken on loopback too.
     pub tls: bool,
-    /// Whether plain text is spoken off loopback: never with a token or a certificate.
+    /// Whether plain text is spoken off loopback too: never with a token or a certificate.
     pub plain: bool,
 }
 
@@ -129,14 +154,18 @@ impl Access {
         Ok(self.known.as_ref().map(|known| known.key(target)).transpose()?.flatten().is_none())
     }
 
-    /// What keeps plain text from being spoken with another host.
-    pub(super) fn not_in_plain(&self) -> Option<&'static str> {
+    /// Whether there is nothing that plain text cannot carry. On loopback, too: anybody may listen on a port of this host.
+    ///
+    /// # Errors
+    /// [`InPlain`] inside.
+    pub(super) fn fits_plain_text(&self) -> io::Result<()> {
         let reasons = [
-            (self.token.is_some(), "a token is not sent in plain text"),
+            (self.token.is_some(), "a token is not sent in plain text: use TLS, or unix:PATH"),
             (self.certificate.is_some(), "a certificate shows nothing in plain text"),
             (self.pin.is_some(), "plain text shows no key"),
         ];
-        reasons.into_iter().find(|(holds, _)| *holds).map(|(_, why)| why)
+        let why = reasons.into_iter().find(|(holds, _)| *holds);
+        why.map_or(Ok(()), |(_, why)| Err(io::Error::other(InPlain(why))))
     }
 }
 
@@ -158,13 +187,13 @@ impl ServerCertVerifier for Pin {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let damaged = rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding);
+        let damaged = rustls::Error::InvalidCertificate(CertificateError::BadEncoding);
         let seen = Fingerprint::of(end_entity).ok_or(damaged)?;
         *lock(&self.seen) = Some(seen);
         match self.expected {
             Some(expected) if expected == seen => Ok(ServerCertVerified::assertion()),
             None if self.accept_new => Ok(ServerCertVerified::assertion()),
-            _ => Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure)),
+            _ => Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
         }
     }
 
@@ -252,5 +281,42 @@ mod tests {
         assert_eq!(Secret::read(&path).ok().unwrap().reveal(), "ng_x");
         std::fs::write(&path, "two words").unwrap();
         assert!(Secret::read(&path).is_err());
+    }
+
+    /// What `openssl x509 -req` makes when it is told no extension.
+    const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBFDCBuwIUFBImBxzirp+C/Z03dQWUw4AAp8IwCgYIKoZIzj0EAwIwDDEKMAgG
+A1UEAwwBYTAgFw0yNjExMjIxMjMwNDZaGA8yMTI2MTAyOTEyMzA0NlowDDEKMAgG
+A1UEAwwBYTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABHfKjFDyPS9TBtdQVElw
+6dCAwug9fyMkHAubee6lqVL8jh/7c6cpv5uh0G1LLgZ5UThpFpDFDZkXvKErBV1Z
+G84wCgYIKoZIzj0EAwIDSAAwRQIhANNyrPwo0oQ+QbjhN/Xd3qefzHSCPlKsr2/j
+DE9AKJPrAiBtku6OOVHcI57Wx2k+ICioKwe9sO85z0GlpskJb2SpBw==
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_with_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["own.pem", "own.key"].map(|name| dir.path().join(name));
+        std::fs::write(&key, "").unwrap();
+        for (text, why) in [
+            ("", "it holds no certificate"),
+            (VERSION_1, "it is X.509 version 1; sign it with an extension"),
+            (VERSION_1.split_at(200).0, "it is cut: an END line is missing"),
+            ("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "a certificate is damaged"),
+        ] {
+            std::fs::write(&certificate, text).unwrap();
+            let told = Certificate::read(&certificate, &key).err().unwrap().to_string();
+            assert!(told.starts_with(&format!("{}: {why}", certificate.display())), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_token_file_that_is_a_pipe_is_none_and_waits_for_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(Secret::read(&path).err().unwrap().to_string().contains("not a regular file"));
     }
 }

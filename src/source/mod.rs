@@ -15,6 +15,7 @@ pub mod file;
 pub mod holder;
 pub mod hypervisor;
 pub mod ipset;
+pub mod kept;
 pub mod lines;
 pub mod mdstat;
 pub mod memory;
