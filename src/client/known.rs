@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::fs::Metadata;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Target;
 use crate::model::lock;
+use crate::source::kept;
 
 /// Bytes of the file of known hosts at most.
 const MAX_KNOWN: u64 = 16 << 20;
@@ -81,10 +83,13 @@ pub(super) struct Unkept {
 /// What tells whether a file is the one that was read.
 type Stamp = (u64, u64, u64, i64, i64);
 
+/// Agents with their keys; `None` for a line that has none.
+type Keys = HashMap<String, Option<Fingerprint>>;
+
 /// The keys that somebody has accepted.
 pub struct KnownHosts {
     path: PathBuf,
-    read: Mutex<Option<(Stamp, HashMap<String, Fingerprint>)>>,
+    read: Mutex<Option<(Stamp, Keys)>>,
     /// Held by the one who looks and writes: who only looks does not wait for a disk.
     writing: Mutex<()>,
 }
@@ -110,17 +115,24 @@ impl KnownHosts {
     /// The file cannot be read.
     pub(super) fn key(&self, target: &Target) -> io::Result<Option<Fingerprint>> {
         let fail = |cause| self.unkept("read the known hosts in", cause);
-        let file = match std::fs::File::open(&self.path) {
-            Ok(file) => file,
+        let (file, meta) = match kept::open(&self.path) {
+            Ok(found) => found,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(fail(cause)),
         };
-        let stamp = stamp(&file).map_err(fail)?;
+        if let Some(why) = kept::others(&meta, 0o022) {
+            return Err(fail(io::Error::other(format!("it {why}"))));
+        }
+        let stamp = stamp(&meta);
         let mut read = lock(&self.read);
         if read.as_ref().is_none_or(|(known, _)| *known != stamp) {
-            *read = Some((stamp, keys(file).map_err(fail)?));
+            *read = Some((stamp, keys(&kept::bytes(file, MAX_KNOWN).map_err(fail)?)));
         }
-        Ok(read.as_ref().and_then(|(_, keys)| keys.get(&name(target)).copied()))
+        match read.as_ref().and_then(|(_, keys)| keys.get(&name(target))) {
+            // as if it was not known it could be given a key by anybody
+            Some(None) => Err(fail(io::Error::other(format!("what stands there for {target} is no key")))),
+            known => Ok(known.copied().flatten()),
+        }
     }
 
     /// Remembers the key of an agent, and waits until the disk has it.
@@ -139,18 +151,18 @@ impl KnownHosts {
         }
         let open = std::fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path);
         let mut file = open.map_err(fail)?;
-        let (name, before) = (name(target), stamp(&file).map_err(fail)?);
+        let (name, before) = (name(target), stamp(&file.metadata().map_err(fail)?));
         // a line that somebody has left without its end is not made longer: both keys would be lost
         let end = if is_whole(&file, before.2).map_err(fail)? { "" } else { "\n" };
         let line = format!("{end}{name} {key}\n");
         file.write_all(line.as_bytes()).map_err(fail)?;
-        let after = stamp(&file).map_err(fail)?;
+        let after = stamp(&file.metadata().map_err(fail)?);
         if let Some((known, keys)) = &mut *lock(&self.read)
             // somebody else who wrote meanwhile is read the next time
             && *known == before
             && (after.0, after.1, after.2) == (before.0, before.1, before.2 + line.len() as u64)
         {
-            keys.entry(name).or_insert(key);
+            keys.entry(name).or_insert(Some(key));
             *known = after;
         }
         drop(writing);
@@ -159,9 +171,8 @@ impl KnownHosts {
 }
 
 /// Which file this is, and how it was when it was looked at.
-fn stamp(file: &std::fs::File) -> io::Result<Stamp> {
-    let meta = file.metadata()?;
-    Ok((meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+fn stamp(meta: &Metadata) -> Stamp {
+    (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
 }
 
 /// Whether the last line of a file of so many bytes has an end.
@@ -177,20 +188,21 @@ fn name(target: &Target) -> String {
     target.to_string().to_ascii_lowercase()
 }
 
+/// What a line of the file says: of which agent, and its key. `None` if that is none.
+fn key(line: &str) -> Option<(String, Option<Fingerprint>)> {
+    let mut words = line.split_whitespace();
+    let host = words.next().filter(|host| !host.starts_with('#'))?;
+    let host = host.parse().map_or_else(|_| host.to_owned(), |target| name(&target));
+    Some((host, words.next().and_then(|key| key.parse().ok())))
+}
+
 /// The lines of a file of known hosts. The first one of an agent counts, so that appending changes nothing.
-fn keys(file: std::fs::File) -> io::Result<HashMap<String, Fingerprint>> {
-    let mut text = String::new();
-    file.take(MAX_KNOWN + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_KNOWN {
-        return Err(io::Error::other("it is larger than 16 MiB"));
+fn keys(bytes: &[u8]) -> Keys {
+    let mut keys = Keys::new();
+    for (host, key) in String::from_utf8_lossy(bytes).lines().filter_map(key) {
+        keys.entry(host).or_insert(key);
     }
-    let mut keys = HashMap::new();
-    for (host, key) in text.lines().filter_map(|line| line.split_once(' ')) {
-        if let Ok(key) = key.trim().parse() {
-            keys.entry(host.to_owned()).or_insert(key);
-        }
-    }
-    Ok(keys)
+    keys
 }
 
 #[cfg(test)]
@@ -224,7 +236,7 @@ mod tests {
         assert_eq!(known.key(&target(0)).unwrap(), Some(Fingerprint([0; 32])));
         // what is in memory only would be lost if the file was read
         let canary: Target = "unix:canary".parse().unwrap();
-        lock(&known.read).as_mut().unwrap().1.insert(canary.to_string(), Fingerprint([9; 32]));
+        lock(&known.read).as_mut().unwrap().1.insert(canary.to_string(), Some(Fingerprint([9; 32])));
         std::thread::scope(|scope| {
             for n in 1..40 {
                 let known = &known;
@@ -261,6 +273,37 @@ mod tests {
                 assert_eq!([&one, &two].map(|target| known.key(target).unwrap()), keys.map(Some));
             }
         }
+    }
+
+    #[test]
+    fn a_line_that_a_person_has_written_counts_or_is_told() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let known = KnownHosts::at(dir.path().join("known_hosts"));
+        let key = Fingerprint([7; 32]);
+        let cases = [
+            ("[FD00::AB]:7500 KEY", "[fd00::ab]:7500"),
+            ("HV01:7000  KEY", "hv01:7000"),
+            ("hv01\tKEY a comment", "hv01"),
+            ("  hv01:61208 KEY\r", "HV01"),
+            ("# hv01 SHA256:none\n\nhv01 KEY", "hv01"),
+            ("hv01 KEY\nhv01 SHA256:none", "hv01"),
+        ];
+        for (line, target) in cases {
+            std::fs::write(known.path(), line.replace("KEY", &key.to_string()) + "\n").unwrap();
+            let target: Target = target.parse().unwrap();
+            assert_eq!(known.key(&target).unwrap(), Some(key), "{line:?}");
+            assert!(known.remember(&target, Fingerprint([8; 32])).is_err(), "{line:?}");
+        }
+        for line in ["hv01:61208 SHA256:none", "hv01", "hv01 SHA256:none\nhv01 KEY"] {
+            std::fs::write(known.path(), line.replace("KEY", &key.to_string()) + "\n").unwrap();
+            let told = known.key(&"hv01".parse().unwrap()).unwrap_err().to_string();
+            assert!(told.contains("known_hosts: what stands there for hv01:61208 is no key"), "{line:?}: {told}");
+            assert!(known.remember(&"hv01".parse().unwrap(), key).is_err(), "{line:?}");
+            assert_eq!(known.key(&"hv02".parse().unwrap()).unwrap(), None, "{line:?}");
+        }
+        std::fs::set_permissions(known.path(), std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(known.key(&"hv02".parse().unwrap()).unwrap_err().to_string().contains("0666"));
     }
 
     #[test]
