@@ -1,21 +1,18 @@
 //! Where does the agent listen?
 //!
 //! On the sockets that systemd hands over, or else on those of the configuration. A unix socket that nobody listens on is
-//! replaced, one that lives is not; both are decided while the directory is locked, so that of two agents that start at once
-//! one wins.
+//! replaced, one that lives is not; both are decided under a lock, so that of two agents that start at once one wins.
 
-use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use rustix::fs::FlockOperation;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
+use super::lock::{Lock, PATIENCE};
 use super::{Error, Settings, taken};
 use crate::source::file::Root;
 
@@ -28,9 +25,6 @@ const MAX_HANDED: i32 = 64;
 /// Connections that wait to be accepted, as many as the kernel lets (`net.core.somaxconn`): in a storm that fills the queue
 /// others come a second later.
 const BACKLOG: i32 = i32::MAX;
-
-/// Longest wait for another agent that starts in the same directory.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the front listens on.
 #[derive(Debug, Default)]
@@ -126,19 +120,19 @@ fn tcp(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
 /// Listens on a path.
 fn unix(settings: &Settings) -> io::Result<(UnixListener, Made)> {
     let path = &settings.socket;
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    let lock = File::open(directory.unwrap_or(Path::new(".")))?;
-    locked(&lock)?;
+    let _lock = Lock::take(path, PATIENCE)?;
     match std::fs::symlink_metadata(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
         Err(cause) => return Err(cause),
         Ok(file) if !file.file_type().is_socket() => {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else than a socket is there"));
         }
-        Ok(_) => match UnixStream::connect(path) {
-            Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
-            Err(cause) if cause.kind() != io::ErrorKind::WouldBlock => return Err(cause),
-            _ => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent listens there")),
+        Ok(_) => match connected(path) {
+            Err(rustix::io::Errno::CONNREFUSED) => std::fs::remove_file(path)?,
+            Ok(_) | Err(rustix::io::Errno::AGAIN) => {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent listens there"));
+            }
+            Err(cause) => return Err(cause.into()),
         },
     }
     // nobody may connect before mode and group are right
@@ -158,19 +152,12 @@ fn unix(settings: &Settings) -> io::Result<(UnixListener, Made)> {
     Ok((listener, made))
 }
 
-/// Waits a moment for the lock.
-fn locked(directory: &File) -> io::Result<()> {
-    let since = Instant::now();
-    loop {
-        match rustix::fs::flock(directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < PATIENCE => {
-                let moment = rustix::event::Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
-                let _ = rustix::event::poll(&mut [], Some(&moment));
-            }
-            Err(cause) => return Err(cause.into()),
-        }
-    }
+/// Connects without waiting: one who does not accept connections has a full queue some time.
+fn connected(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &rustix::net::SocketAddrUnix::new(path)?)?;
+    Ok(socket)
 }
 
 /// Number of a group.
@@ -239,7 +226,29 @@ mod tests {
         assert!(refused.contains("another agent listens there"), "{refused}");
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o666);
         drop(first);
-        assert!(!path.exists());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn whoever_holds_the_directory_keeps_no_agent_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = std::fs::File::open(dir.path()).unwrap();
+        rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+        Listeners::open(&on(&dir.path().join("socket"))).unwrap();
+    }
+
+    #[test]
+    fn one_who_accepts_nobody_listens_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let flags = rustix::net::SocketFlags::CLOEXEC;
+        let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        rustix::net::bind(&listener, &rustix::net::SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let _first = connected(&path).unwrap();
+        assert_eq!(connected(&path).err(), Some(rustix::io::Errno::AGAIN), "the queue is full");
+        let refused = Listeners::open(&on(&path)).unwrap_err().to_string();
+        assert!(refused.contains("another agent listens there"), "{refused}");
     }
 
     #[test]
@@ -304,7 +313,7 @@ mod tests {
 
     #[test]
     fn only_what_listens_is_taken() {
-        let (one, _other) = UnixStream::pair().unwrap();
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         let mut listeners = Listeners::default();
         assert!(listeners.take(one.into()).is_err());
         listeners.take(TcpListener::bind("[::1]:0").unwrap().into()).unwrap();

@@ -19,6 +19,7 @@ mod kept;
 mod ledger;
 mod link;
 mod listen;
+mod lock;
 mod log;
 mod meter;
 mod notify;

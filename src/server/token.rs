@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, OFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::caller::Role;
+use super::lock::{Lock, PATIENCE};
 use crate::client::Secret;
 
 /// Tokens at most.
@@ -202,14 +202,12 @@ impl Tokens {
     fn change(path: &Path, change: impl FnOnce(&mut Vec<Token>) -> Result<(), TokenError>) -> Result<(), TokenError> {
         let dir = path.parent().unwrap_or(Path::new("/"));
         std::fs::create_dir_all(dir).map_err(|cause| file("create", dir, cause))?;
-        // two who change it at once wait for each other
-        let lock = rustix::fs::open(dir, OFlags::DIRECTORY | OFlags::CLOEXEC, rustix::fs::Mode::empty());
-        let lock = lock.map_err(|cause| file("open", dir, cause.into()))?;
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(|cause| file("lock", dir, cause.into()))?;
+        let _lock = Lock::take(path, PATIENCE).map_err(|cause| file("change", path, cause))?;
         let mut tokens = Self::read(path)?;
         change(&mut tokens.0)?;
         super::kept::replace(path, tokens.write().as_bytes()).map_err(|cause| file("replace", path, cause))?;
-        rustix::fs::fsync(&lock).map_err(|cause| file("write", dir, cause.into()))
+        let written = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
+        written.map_err(|cause| file("write", dir, cause))
     }
 }
 
@@ -310,6 +308,19 @@ mod tests {
             let text = format!("# head\n{long}\n");
             if line == "a view never 00" {
                 assert!(Tokens::parse(&text, Path::new("f")).is_ok());
+    #[test]
+    fn whoever_holds_the_directory_keeps_nobody_from_revoking() {
+        let (_dir, path) = place();
+        Tokens::add(&path, "one", Role::View, None).unwrap();
+        let held = std::fs::File::open(path.parent().unwrap()).unwrap();
+        rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+        Tokens::revoke(&path, "one").unwrap();
+        assert!(Tokens::read(&path).unwrap().list().is_empty());
+        let left: Vec<_> =
+            std::fs::read_dir(path.parent().unwrap()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(left, ["tokens"]);
+    }
+
                 continue;
             }
             let told = Tokens::parse(&text, Path::new("f")).err().unwrap().to_string();
