@@ -251,6 +251,14 @@ fn other_hosts_are_served_only_when_they_can_say_who_they_are() {
     assert!(told(&output).contains("token add") && told(&output).contains("client_ca"), "{}", told(&output));
     let agent = guarded().0;
     drop(agent);
+    // a token does not stand in for certificates that were asked for
+    let config = dir.path().join("netglance.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(config, format!("{text}client_ca = \"/dev/null\"\n")).unwrap();
+    assert!(netglance(&dir, &["token", "add", "one"]).status.success());
+    let output = netglance(&dir, &["serve"]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("/dev/null: it is not a regular file"), "{}", told(&output));
 }
 
 #[test]

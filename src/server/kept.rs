@@ -3,47 +3,44 @@
 //! Only the supervisor reads files. What the front needs of them goes to it in memory files over the control socket, at its
 //! start and whenever a file changes; the front itself may be without any right to files.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::inotify::{self, WatchFlags};
-use rustix::fs::{MemfdFlags, OFlags, SealFlags};
+use rustix::fs::{MemfdFlags, SealFlags};
 
 use super::pass::{self, Word};
 use super::tls::{self, Identity, TlsError};
 use super::token::{TokenError, Tokens};
+use crate::source::kept;
 
 /// Reads a file that nobody but its owner, this user or root, may read.
 ///
 /// # Errors
 /// It cannot be read, or others could have read or written it.
 pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, TokenError> {
-    let fail = |cause: io::Error| TokenError::File { op: "read", path: path.to_owned(), cause };
-    let open = |why: String| TokenError::Open { path: path.to_owned(), why };
-    // a pipe must not be waited for
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(|cause| fail(cause.into()))?;
-    let file = File::from(file);
-    let meta = file.metadata().map_err(fail)?;
-    if !meta.is_file() {
-        return Err(open("is not a regular file".to_owned()));
+    let fail = |cause| TokenError::File { op: "read", path: path.to_owned(), cause };
+    let (file, meta) = kept::open(path).map_err(fail)?;
+    if let Some(why) = kept::others(&meta, 0o077) {
+        return Err(TokenError::Open { path: path.to_owned(), why });
     }
-    if meta.uid() != 0 && meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(open(format!("belongs to user {}, neither to root nor to this user", meta.uid())));
+    kept::bytes(file, most).map_err(fail)
+}
+
+/// What a link leads to: the link stays, and whoever reads the file by its other name sees what is changed.
+///
+/// # Errors
+/// It leads nowhere.
+pub(super) fn resolved(path: &Path) -> io::Result<PathBuf> {
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_symlink() => path.canonicalize(),
+        _ => Ok(path.to_owned()),
     }
-    if meta.mode() & 0o077 != 0 {
-        return Err(open(format!("can be used by others (mode {:04o})", meta.mode() & 0o7777)));
-    }
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 > most {
-        return Err(open(format!("is larger than {most} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// Replaces a file as a whole by one that only its owner may read.
@@ -51,6 +48,7 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, TokenError> {
 /// # Errors
 /// It cannot be written.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = resolved(path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}", std::process::id()));
     let fresh = path.with_file_name(name);
@@ -58,7 +56,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         file.write_all(bytes)?;
         file.sync_all()
     });
-    written.and_then(|()| std::fs::rename(&fresh, path)).inspect_err(|_| {
+    written.and_then(|()| std::fs::rename(&fresh, &path)).inspect_err(|_| {
         let _ = std::fs::remove_file(&fresh);
     })
 }
@@ -113,27 +111,37 @@ impl Places {
             Identity::own(&self.state)?
         } else {
             let mut pem = public(&self.certificate)?;
+            tls::check(&self.certificate, &pem)?;
             pem.push(b'\n');
             pem.extend(read(&self.key, tls::MAX_PEM)?);
             pem
         };
-        let none = self.client_ca.as_os_str().is_empty();
-        Ok(Identity { pem, clients: if none { Vec::new() } else { public(&self.client_ca)? } })
+        Ok(Identity { pem, clients: self.authority()? })
     }
 
-    fn dirs(&self) -> impl Iterator<Item = &Path> {
+    /// The authority of clients. A file that is empty, maybe for a moment while somebody writes it, is not as if none was
+    /// wanted.
+    fn authority(&self) -> Result<Vec<u8>, TlsError> {
+        if self.client_ca.as_os_str().is_empty() {
+            return Ok(Vec::new());
+        }
+        let pem = public(&self.client_ca)?;
+        tls::first(&self.client_ca, &pem)?;
+        Ok(pem)
+    }
+
+    /// Where a change of the files can be seen: beside each, and beside what it is a link to.
+    fn dirs(&self) -> BTreeSet<PathBuf> {
         let files = [&self.tokens, &self.certificate, &self.key, &self.client_ca].into_iter();
-        files.filter(|file| !file.as_os_str().is_empty()).map(|file| file.parent().unwrap_or(Path::new("/")))
+        let files = files.filter(|file| !file.as_os_str().is_empty());
+        let files = files.flat_map(|file| [Some(file.clone()), resolved(file).ok()]).flatten();
+        files.map(|file| file.parent().unwrap_or(Path::new("/")).to_owned()).collect()
     }
 }
 
 /// Reads a file that is no secret.
 fn public(path: &Path) -> Result<Vec<u8>, TokenError> {
-    let fail = |cause| TokenError::File { op: "read", path: path.to_owned(), cause };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(fail)?;
-    file.take(tls::MAX_PEM).read_to_end(&mut bytes).map_err(fail)?;
-    Ok(bytes)
+    kept::read(path, tls::MAX_PEM).map_err(|cause| TokenError::File { op: "read", path: path.to_owned(), cause })
 }
 
 /// What the front needs of the disk, as the supervisor knows it.
@@ -213,6 +221,11 @@ impl Files {
         Ok(true)
     }
 
+    /// Whether there is no TLS where there should be.
+    pub(super) fn lack_a_key(&self) -> bool {
+        self.places.tls && self.identity.is_none()
+    }
+
     /// Whether somebody from another host could say who it is, and be heard by nobody else.
     pub(super) fn are_safe(&self) -> bool {
         let named = self.known.as_ref().is_some_and(|tokens| !tokens.list().is_empty());
@@ -267,6 +280,45 @@ mod tests {
         replace(&path, b"two").unwrap();
         assert_eq!(read(&path, 9).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_authority_that_is_lost_lets_nobody_in_without_a_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, client_ca) = (dir.path().join("state"), dir.path().join("ca.pem"));
+        let authority = Identity::own(&dir.path().join("other")).unwrap();
+        std::fs::write(&client_ca, &authority).unwrap();
+        let tokens = dir.path().join("tokens");
+        let places = Places { tokens, client_ca: client_ca.clone(), state, tls: true, ..Places::default() };
+        let mut files = Files::new(places.clone());
+        assert!(files.look(&|_| {}) && files.problem().is_empty(), "{}", files.problem());
+        for lost in ["", "garbage", "-----BEGIN CERTIFICATE-----\nMII"] {
+            std::fs::write(&client_ca, lost).unwrap();
+            assert!(!files.look(&|_| {}) && !files.problem().is_empty(), "{lost:?}");
+            assert!(files.identity.as_ref().unwrap().clients == authority, "{lost:?}");
+            let mut fresh = Files::new(places.clone());
+            fresh.look(&|_| {});
+            assert!(fresh.lack_a_key() && !fresh.are_safe(), "{lost:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_stays_and_one_that_leads_nowhere_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let [real, link, lost] = ["real", "link", "lost"].map(|name| dir.path().join(name));
+        replace(&real, b"one").unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        replace(&link, b"two").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!((read(&real, 9).unwrap(), read(&link, 9).unwrap()), (b"two".to_vec(), b"two".to_vec()));
+        std::os::unix::fs::symlink("nowhere", &lost).unwrap();
+        assert!(replace(&lost, b"three").is_err());
+        assert!(read(&lost, 9).unwrap_err().to_string().contains("leads nowhere"));
+        // whatever the file is: neither a new key nor an empty list of tokens takes its place
+        std::os::unix::fs::symlink("nowhere", dir.path().join("identity.pem")).unwrap();
+        assert!(Identity::own(dir.path()).is_err());
+        assert!(Tokens::read(&lost).is_err() && Tokens::revoke(&lost, "one").is_err());
+        assert!(lost.is_symlink() && !dir.path().join("nowhere").exists());
     }
 
     #[test]

@@ -231,6 +231,9 @@ fn files(settings: &Settings, away: Option<SocketAddr>) -> Result<(kept::Files, 
         let why = if files.problem().is_empty() { String::new() } else { format!(" ({})", files.problem()) };
         return Err(Error::Open(address, why));
     }
+    if files.lack_a_key() {
+        return Err(Error::Settings(files.problem().to_owned()));
+    }
     Ok((files, told.into_inner()))
 }
 

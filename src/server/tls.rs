@@ -4,7 +4,7 @@
 //! directory. The supervisor reads it and checks it, the front uses it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -17,10 +17,13 @@ use tokio_rustls::TlsAcceptor;
 
 use super::kept;
 use super::token::TokenError;
-use crate::client::Fingerprint;
+use crate::client::{self, Fingerprint};
 
 /// Bytes of a file with keys or certificates at most.
 pub(super) const MAX_PEM: u64 = 1 << 20;
+
+/// What a file is told that should hold one.
+const NO_CERTIFICATE: &str = "it holds no certificate";
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,14 @@ pub(super) enum TlsError {
     /// No key can be made or kept.
     #[error("make a key: {0}")]
     Make(String),
+    /// A file holds something else.
+    #[error("{}: {why}", path.display())]
+    Held {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// What is in the files does not fit together.
     #[error("the key of the agent: {0}")]
     Key(String),
@@ -55,6 +66,28 @@ fn encoded(what: &str, bytes: &[u8]) -> String {
     block + rest + &format!("\n-----END {what}-----\n")
 }
 
+/// The certificates in a text, or what is wrong with it.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| client::unreadable(&error))
+}
+
+/// The first certificate in a file.
+///
+/// # Errors
+/// There is none, or one is cut.
+pub(super) fn first(path: &Path, pem: &[u8]) -> Result<CertificateDer<'static>, TlsError> {
+    let found = certificates(pem).and_then(|found| found.into_iter().next().ok_or_else(|| NO_CERTIFICATE.to_owned()));
+    found.map_err(|why| TlsError::Held { path: path.to_owned(), why })
+}
+
+/// Whether agents can be known by the certificate in a file.
+///
+/// # Errors
+/// As [`first`], or they cannot.
+pub(super) fn check(path: &Path, pem: &[u8]) -> Result<(), TlsError> {
+    client::usable(&first(path, pem)?).map_err(|why| TlsError::Held { path: path.to_owned(), why })
+}
+
 impl Identity {
     /// The identity in a directory, made if there is none.
     ///
@@ -64,7 +97,11 @@ impl Identity {
         let path = dir.join("identity.pem");
         match kept::read(&path, MAX_PEM) {
             Err(TokenError::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
-            other => return Ok(other?),
+            other => {
+                let pem = other?;
+                check(&path, &pem)?;
+                return Ok(pem);
+            }
         }
         let fail = |cause: &dyn std::fmt::Display| TlsError::Make(format!("{}: {cause}", path.display()));
         let made = rcgen::generate_simple_self_signed(["netglance".to_owned()]).map_err(|cause| fail(&cause))?;
@@ -75,13 +112,9 @@ impl Identity {
         Ok(pem)
     }
 
-    fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| TlsError::Key(error.to_string()))
-    }
-
     /// The own certificate.
     pub(super) fn certificate(&self) -> Option<CertificateDer<'static>> {
-        Self::certificates(&self.pem).ok()?.into_iter().next()
+        certificates(&self.pem).ok()?.into_iter().next()
     }
 
     /// What clients know the agent by.
@@ -89,9 +122,8 @@ impl Identity {
     /// # Errors
     /// There is no certificate.
     pub(super) fn fingerprint(&self) -> Result<Fingerprint, TlsError> {
-        let first = Self::certificates(&self.pem)?.into_iter().next();
-        let print = first.and_then(|certificate| Fingerprint::of(&certificate));
-        print.ok_or_else(|| TlsError::Key("there is no certificate".to_owned()))
+        let print = self.certificate().and_then(|certificate| Fingerprint::of(&certificate));
+        print.ok_or_else(|| TlsError::Key(NO_CERTIFICATE.to_owned()))
     }
 
     /// What accepts connections.
@@ -100,7 +132,8 @@ impl Identity {
     /// Certificates and key do not fit together.
     pub(super) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
         let wrong = |error: &dyn std::fmt::Display| TlsError::Key(error.to_string());
-        let key = PrivateKeyDer::from_pem_slice(&self.pem).map_err(|error| wrong(&error))?;
+        let key = PrivateKeyDer::from_pem_slice(&self.pem);
+        let key = key.map_err(|error| TlsError::Key(format!("private key: {}", client::unreadable(&error))))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
         let config = config.with_safe_default_protocol_versions().map_err(|error| wrong(&error))?;
@@ -108,13 +141,13 @@ impl Identity {
             config.with_no_client_auth()
         } else {
             let mut roots = RootCertStore::empty();
-            for certificate in Self::certificates(&self.clients)? {
+            for certificate in certificates(&self.clients).map_err(TlsError::Key)? {
                 roots.add(certificate).map_err(|error| wrong(&error))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
             config.with_client_cert_verifier(verifier.map_err(|error| wrong(&error))?)
         };
-        let config = config.with_single_cert(Self::certificates(&self.pem)?, key);
+        let config = config.with_single_cert(certificates(&self.pem).map_err(TlsError::Key)?, key);
         let mut config = config.map_err(|error| wrong(&error))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))

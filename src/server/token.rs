@@ -199,6 +199,7 @@ impl Tokens {
         })
     }
 
+        let path = &super::kept::resolved(path).map_err(|cause| file("resolve", path, cause))?;
     fn change(path: &Path, change: impl FnOnce(&mut Vec<Token>) -> Result<(), TokenError>) -> Result<(), TokenError> {
         let dir = path.parent().unwrap_or(Path::new("/"));
         std::fs::create_dir_all(dir).map_err(|cause| file("create", dir, cause))?;
