@@ -64,6 +64,7 @@ impl Config {
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
         let parts = [
             self.of_collect(),
+            self.of_serve(),
             self.of_trail(),
             self.of_show(),
             self.of_threshold(),
@@ -86,6 +87,16 @@ impl Config {
             }
         }
         mistakes
+    }
+
+    fn of_serve(&self) -> Vec<Mistake> {
+        let [certificate, key] = [&self.serve.certificate, &self.serve.key].map(|file| !file.as_os_str().is_empty());
+        let wrong = |key: &str, message: &str, hint: &str| vec![Mistake::new(&["serve", key], message, hint)];
+        match (certificate, key) {
+            (true, false) => wrong("certificate", "the certificate has no key", "key = \"FILE\" names it"),
+            (false, true) => wrong("key", "the key has no certificate", "certificate = \"FILE\" names it"),
+            _ => Vec::new(),
+        }
     }
 
     fn of_trail(&self) -> Vec<Mistake> {

@@ -30,6 +30,8 @@ fn every_mistake_is_found_at_its_place() {
         ("[trail]\nfile = '/x'\nsize = '1KiB'", "x.toml:3:8:", "`1KiB` is not between 64KiB and 1TiB"),
         ("[trail]\nsize = '5s'", "x.toml:2:8:", "an amount of data is wanted"),
         ("[trail]\nfile = '/x'\n[collect.ruleset_change]\nenabled = false", "x.toml:2:8:", "is switched off"),
+        ("[serve]\nlisten = []\ncertificate = '/x'", "x.toml:3:15:", "has no key; key = \"FILE\" names it"),
+        ("[serve]\nkey = '/x'", "x.toml:2:7:", "the key has no certificate"),
         ("mouse = 'no'", "x.toml:1:9:", "invalid type"),
         ("theme = 'nrod'", "x.toml:1:9:", "there is no theme `nrod`; did you mean `nord`?"),
         ("[colors]\ntext = '#ffffff'", "x.toml:1:2:", "that is a key of a theme"),

@@ -81,6 +81,10 @@ impl Listeners {
             listeners.unix.push(listener);
             listeners.made.push(made);
         }
+        if listeners.tcp.is_empty() && listeners.unix.is_empty() {
+            let nobody = "nobody could look: [serve] listen is empty, and there is no socket";
+            return Err(Error::Settings(nobody.to_owned()));
+        }
         Ok(listeners)
     }
 
@@ -214,6 +218,12 @@ mod tests {
 
     fn on(path: &Path) -> Settings {
         Settings { listen: Vec::new(), socket: path.to_owned(), ..Settings::default() }
+    }
+
+    #[test]
+    fn an_agent_that_listens_nowhere_is_none() {
+        let told = Listeners::open(&on(Path::new(""))).unwrap_err().to_string();
+        assert!(told.contains("listen is empty"), "{told}");
     }
 
     #[test]
