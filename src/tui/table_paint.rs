@@ -44,7 +44,14 @@ pub fn draw(
     if area.width == 0 || area.height == 0 {
         return Vec::new();
     }
-    state.page = usize::from(area.height.saturating_sub(1)).max(1);
+    let selected = state.position(view);
+    let page = usize::from(area.height.saturating_sub(1)).max(1);
+    // a message below takes a line, and not that of the selected row
+    let seen = state.top..state.top.saturating_add(state.page);
+    if let Some(line) = selected.map(|at| state.line(at)).filter(|line| seen.contains(line)) {
+        state.top = state.top.max((line + 1).saturating_sub(page));
+    }
+    state.page = page;
     state.clamp();
     let bottom = (state.top + state.page).min(state.lines());
     let visible: Vec<Shown> = (state.top..bottom).filter_map(|line| shown(view, state, line, reader)).collect();
@@ -56,7 +63,6 @@ pub fn draw(
         placed = place(Rect { width: room, ..area }, view, state);
     }
     headings(buffer, area, view, state, &placed, theme);
-    let selected = state.position(view);
     for (y, one) in (area.y + 1..area.bottom()).zip(&visible) {
         let line = Rect::new(area.x, y, area.width, 1);
         match one {
