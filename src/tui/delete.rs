@@ -56,7 +56,9 @@ pub(super) fn one(app: &mut App) {
         let filter = state.grouping.map_or_else(String::new, |grouping| format!("one line {}", grouping.name));
         Some(Asked { flows, filter, lack: None })
     });
-    ask(app, found, "select a connection first");
+    let groups = super::group::is_grouped(app);
+    let otherwise = if groups { "enter shows the connections of a group" } else { "select a connection first" };
+    ask(app, found, otherwise);
 }
 
 /// Asks whether all connections that the filter keeps are to be deleted.

@@ -85,9 +85,9 @@ fn lines_of_several_connections_add_up_and_the_key_goes_round() {
 }
 
 /// A host that groups connections itself, with groups by source and one by port that somebody else wants.
-fn grouped() -> (std::sync::Arc<Fake>, App) {
+fn grouped(settings: Settings) -> (std::sync::Arc<Fake>, App) {
     static ALL: &[&Table] = &[ConntrackFlowRow::TABLE, ConntrackGroupRow::TABLE];
-    let (host, app) = sampled(Settings::default());
+    let (host, app) = sampled(settings);
     *host.tables.lock().unwrap() = Some(ALL);
     let at = |name: &str| ConntrackGroupRow::TABLE.position(name).unwrap();
     let groups = [("source", "198.51.100.7", 400_000), ("source", "198.51.100.8", 30_000), ("port", "443", 430_000)];
@@ -104,7 +104,7 @@ fn grouped() -> (std::sync::Arc<Fake>, App) {
 
 #[test]
 fn all_connections_are_grouped_by_a_host_that_can_and_those_that_a_filter_keeps_here() {
-    let (host, mut app) = grouped();
+    let (host, mut app) = grouped(Settings::default());
     app.samples();
     press(&mut app, &["j"]);
     let asked = |table: &Table| {
@@ -275,6 +275,17 @@ fn connections_without_a_row_are_told_of_where_lines_add_up_and_before_any_is_de
     let shown = screen(&mut app);
     assert!(shown.contains("2 connections with destination_port == 443; those without a row stay"), "{shown}");
     assert!(shown.contains("stay: 9") && shown.contains("that come later in order are left out"), "{shown}");
+}
+
+#[test]
+fn a_group_of_the_host_names_no_connections_that_could_be_deleted() {
+    let (host, mut app) = grouped(Settings { allow_actions: true, ..Settings::default() });
+    app.samples();
+    press(&mut app, &["j", "down", "delete"]);
+    assert!(screen(&mut app).contains("enter shows the connections of a group"), "{}", screen(&mut app));
+    press(&mut app, &["y", "Z"]);
+    assert!(screen(&mut app).contains("filter connections first"), "{}", screen(&mut app));
+    assert_eq!(deleted(&host), [0_u32; 0]);
 }
 
 #[test]
