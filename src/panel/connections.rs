@@ -165,8 +165,8 @@ pub fn members(view: &View, row: usize, grouping: Grouping) -> Option<String> {
     let is_word = [col!(ConntrackFlowRow, protocol), col!(ConntrackFlowRow, state)].contains(&grouping.by);
     Some(match view.raw().cell(row, if is_group { col!(ConntrackGroupRow, value) } else { grouping.by }) {
         Cell::Missing | Cell::Text("-") => format!("missing({name})"),
-        // a connection without a mark has none
-        Cell::Text("0") if grouping.by == col!(ConntrackFlowRow, mark) => format!("missing({name})"),
+        // kernels leave out a mark that is none, or tell it
+        Cell::Text("0") if grouping.by == col!(ConntrackFlowRow, mark) => format!("(missing({name}) or {name} == 0)"),
         Cell::Ip(address) => format!("{name} == {}", IpText(address)),
         Cell::U64(number) => format!("{name} == {number}"),
         Cell::Text(words) | Cell::Label(words) if is_word => format!("{name} == \"{words}\""),

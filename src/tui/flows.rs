@@ -90,7 +90,12 @@ fn grouped(settings: Settings) -> (std::sync::Arc<Fake>, App) {
     let (host, app) = sampled(settings);
     *host.tables.lock().unwrap() = Some(ALL);
     let at = |name: &str| ConntrackGroupRow::TABLE.position(name).unwrap();
-    let groups = [("source", "198.51.100.7", 400_000), ("source", "198.51.100.8", 30_000), ("port", "443", 430_000)];
+    let groups = [
+        ("source", "198.51.100.7", 400_000),
+        ("source", "198.51.100.8", 30_000),
+        ("port", "443", 430_000),
+        ("mark", "0", 430_000),
+    ];
     let mut made = Made::new(ConntrackGroupRow::TABLE, groups.len(), "x");
     for (row, (by, value, flows)) in groups.into_iter().enumerate() {
         made = made
@@ -154,6 +159,13 @@ fn a_group_leads_to_its_connections() {
         assert!(shown.contains(" of 6, filter ") && shown.contains(&**name), "{}: {shown}", way.name);
         assert!(!shown.contains("Connections 0") && !shown.contains('×'), "{}: {shown}", way.name);
     }
+    let (_, mut app) = grouped(Settings::default());
+    app.samples();
+    let mark = ways.iter().position(|way| way.name == "by mark").unwrap();
+    press(&mut app, &vec!["j"; mark + 1]);
+    press(&mut app, &["down", "enter"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("Connections 3 of 6, filter (missing(mark) or mark == 0)"), "{shown}");
     let (_, mut app) = sampled(Settings::default());
     let _ = command(&mut app, "filter destination_port == 80");
     press(&mut app, &["j", "j", "down", "enter"]);
