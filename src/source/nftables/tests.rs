@@ -432,6 +432,44 @@ fn what_is_not_understood_makes_nothing_else_false() {
     assert_eq!(written(&[load(3), mark, combine(9), set()]), "meta mark set meta mark | ct mark");
 }
 
+#[test]
+fn what_is_in_a_tunnel_is_named_as_nft_names_it() {
+    let names = super::Names::default();
+    let written = |program: &[Instruction]| Scene::new(Family::Inet, b"t", &names, &Loopback).program(program);
+    let register = Register(8);
+    let cmp = |data: &[u8]| Instruction::Cmp { of: register, op: 0, data: Bytes::from_slice(data) };
+    let payload = |base, offset, length| Source::Payload(Payload { base, offset, length });
+    let load = |what| Instruction::Load { to: register, what };
+    // programs that newer versions of nft make of the text, from its own tests
+    let within = |kind, header, flags, what| Instruction::Inner { kind, header, flags, with: Box::new(load(what)) };
+    let vxlan = |what| within(1, 8, 15, what);
+    let udp = || vec![load(Source::Meta(16)), cmp(&[17]), load(payload(2, 2, 2)), cmp(&[0x12, 0xb5])];
+    let with = |more: &[Instruction]| written(&[&udp()[..], more].concat());
+    let ip = || [vxlan(Source::Meta(1)), cmp(&[8, 0])];
+    assert_eq!(with(&[vxlan(payload(4, 4, 3)), cmp(&[0, 0, 10])]), "udp dport 4789 vxlan vni 10");
+    let address = [vxlan(payload(1, 12, 4)), cmp(&[10, 141, 11, 2])];
+    assert_eq!(with(&[&ip()[..], &address].concat()), "udp dport 4789 vxlan ip saddr 10.141.11.2");
+    let network = [vxlan(payload(1, 12, 3)), cmp(&[10, 141, 11])];
+    assert_eq!(with(&[&ip()[..], &network].concat()), "udp dport 4789 vxlan ip saddr 10.141.11.0/24");
+    let port = [vxlan(Source::Meta(16)), cmp(&[17]), vxlan(payload(2, 0, 2)), cmp(&[0x22, 0xb8])];
+    assert_eq!(with(&port), "udp dport 4789 vxlan udp sport 8888");
+    let ether = [vxlan(payload(0, 6, 6)), cmp(&[0x62, 0x87, 0x4d, 0xd6, 0x19, 5])];
+    assert_eq!(with(&ether), "udp dport 4789 vxlan ether saddr 62:87:4d:d6:19:05");
+    let counter = || Instruction::Counter { packets: 0, bytes: 0 };
+    let twice = [&ip()[..], &address, &[counter(), vxlan(payload(1, 16, 4)), cmp(&[1, 2, 3, 4])]].concat();
+    assert_eq!(
+        with(&twice),
+        "udp dport 4789 vxlan ip saddr 10.141.11.2 counter packets 0 bytes 0 vxlan ip daddr 1.2.3.4"
+    );
+    let gre = |what| within(0, 4, 12, what);
+    let gre = [load(Source::Meta(16)), cmp(&[47]), gre(Source::Meta(1)), cmp(&[8, 0]), gre(payload(1, 16, 4))];
+    assert_eq!(written(&[&gre[..], &[cmp(&[1, 2, 3, 4])]].concat()), "meta l4proto 47 gre ip daddr 1.2.3.4");
+    assert_eq!(
+        with(&[within(7, 8, 15, payload(1, 12, 4)), cmp(&[1, 2, 3, 4])]),
+        "udp dport 4789 [inner header of tunnel type 7] [unfilled register]"
+    );
+}
+
 proptest! {
     #[test]
     fn any_messages_of_changes_are_followed(

@@ -4,6 +4,7 @@
 //! counts, decides or changes something takes the terms that it needs and becomes a statement. What nobody takes is gone.
 
 use super::action::Translation;
+use super::inner::{inner, is_vni};
 use super::kind::{Kind, Order, Value, padded};
 use super::statement::{Named, Relation, Statement};
 use super::term::{Node, Operator, Place, Term};
@@ -72,7 +73,12 @@ impl Lift<'_> {
     }
 
     fn step(&mut self, instruction: &Instruction) -> Option<Statement> {
-        if matches!(instruction, Instruction::Unknown(_) | Instruction::Inner { .. }) {
+        let is_unknown = match instruction {
+            Instruction::Unknown(_) => true,
+            Instruction::Inner { .. } => inner(instruction).is_none(),
+            _ => false,
+        };
+        if is_unknown {
             // nobody knows what it leaves in which of them
             self.registers = [const { None }; REGISTERS];
         }
@@ -93,7 +99,17 @@ impl Lift<'_> {
             // longer constants are only names
             Instruction::Immediate { data, .. } => Term::value(constant(data.get(..16).unwrap_or(data))?),
             Instruction::Load { what, .. } => self.loaded(what)?,
-            Instruction::Bitwise { of, mask, xor, .. } => bitwise(self.get(*of)?, constant(mask)?, constant(xor)?),
+            Instruction::Bitwise { of, mask, xor, .. } => match self.get(*of)? {
+                Term { node: Node::Inner(tunnel, term), .. } => {
+                    Term::inside(tunnel, bitwise(*term, constant(mask)?, constant(xor)?))
+                }
+                term => bitwise(term, constant(mask)?, constant(xor)?),
+            },
+            Instruction::Inner { .. } => {
+                let (tunnel, _, what) = inner(instruction).ok_or(Unfilled)?;
+                let vni = || Term::new(Node::Vni, Kind::Integer, Order::Network, 24);
+                Term::inside(tunnel, if is_vni(what) { vni() } else { self.loaded(what)? })
+            }
             Instruction::Combine { of, with, by, .. } => {
                 let operator = match by {
                     Combined::And => Operator::And,
@@ -385,6 +401,7 @@ fn target(instruction: &Instruction) -> Option<Register> {
         | Instruction::Shift { to, .. }
         | Instruction::Byteorder { to, .. }
         | Instruction::Lookup { to: Some(Some(to)), .. } => Some(*to),
+        Instruction::Inner { .. } => inner(instruction).map(|(_, to, _)| to),
         _ => None,
     }
 }

@@ -9,6 +9,7 @@ mod compat;
 pub mod declaration;
 mod element;
 mod header;
+mod inner;
 pub mod kind;
 mod lift;
 pub(super) mod load;

@@ -25,6 +25,10 @@ const LAYERS: usize = 5;
 /// What is known of the packet.
 struct Context<'a> {
     scene: &'a Scene<'a>,
+    /// Family of the packet, which in a tunnel is not that of the table.
+    family: Family,
+    /// What is known of the packet in a tunnel of this name.
+    inside: Option<(&'static str, Box<Self>)>,
     /// The protocol of each layer.
     protocols: [Option<Protocol>; LAYERS],
     /// Headers of the link layer below the topmost.
@@ -44,17 +48,18 @@ struct Context<'a> {
 
 /// Settles the statements of a rule.
 pub(super) fn settle(statements: Vec<Statement>, scene: &Scene<'_>) -> Vec<Statement> {
-    let mut context = Context::new(scene);
+    let mut context = Context::new(scene, scene.family);
     for statement in statements {
-        context.take(statement);
+        context.enter(statement);
     }
+    context.leave();
     context.done.into_iter().flatten().collect()
 }
 
 impl<'a> Context<'a> {
-    fn new(scene: &'a Scene<'a>) -> Self {
+    fn new(scene: &'a Scene<'a>, family: Family) -> Self {
         let mut protocols = [None; LAYERS];
-        let first = match scene.family {
+        let first = match family {
             Family::Ip => Some(Protocol::Ip),
             Family::Ip6 => Some(Protocol::Ip6),
             Family::Inet => Some(Protocol::Inet),
@@ -68,6 +73,8 @@ impl<'a> Context<'a> {
         }
         Self {
             scene,
+            family,
+            inside: None,
             protocols,
             stacked: Vec::new(),
             icmp: None,
@@ -81,6 +88,45 @@ impl<'a> Context<'a> {
 
     fn protocol(&self, layer: Layer) -> Option<Protocol> {
         self.protocols.get(layer as usize).copied().flatten()
+    }
+
+    /// Takes a statement, or has what it says of a packet in a tunnel taken by what is known of that.
+    fn enter(&mut self, statement: Statement) {
+        let (tunnel, relation, left, right) = match statement {
+            Statement::Match { relation, left: Term { node: Node::Inner(tunnel, left), .. }, right } => {
+                (tunnel, relation, *left, right)
+            }
+            other => {
+                self.leave();
+                self.take(other);
+                return;
+            }
+        };
+        if self.inside.as_ref().is_none_or(|(known, _)| *known != tunnel) {
+            self.leave();
+            // that of GRE has no header of a link layer
+            let family = if tunnel == "gre" { Family::Netdev } else { Family::Bridge };
+            self.inside = Some((tunnel, Box::new(Self::new(self.scene, family))));
+        }
+        if let Some((_, inside)) = &mut self.inside {
+            inside.take(Statement::Match { relation, left, right });
+        }
+    }
+
+    /// Writes down what was asked of the packet in a tunnel; what is known of it stays.
+    fn leave(&mut self) {
+        let Some((tunnel, inside)) = &mut self.inside else { return };
+        let (tunnel, done) = (*tunnel, std::mem::take(&mut inside.done));
+        inside.forget();
+        for statement in done.into_iter().flatten() {
+            self.before = None;
+            self.done.push(Some(match statement {
+                Statement::Match { relation, left, right } => {
+                    Statement::Match { relation, left: Term::inside(tunnel, left), right }
+                }
+                other => other,
+            }));
+        }
     }
 
     fn take(&mut self, mut statement: Statement) {
@@ -232,7 +278,7 @@ impl<'a> Context<'a> {
     }
 
     fn meta_tells(&mut self, left: &Term, number: u128) {
-        let family = self.scene.family;
+        let family = self.family;
         match &left.node {
             Node::Load(Source::Meta(8)) if family != Family::Bridge => {
                 // ARPHRD_ETHER
@@ -282,7 +328,7 @@ impl<'a> Context<'a> {
             }
             _ => return true,
         };
-        match self.scene.family {
+        match self.family {
             Family::Inet | Family::Netdev | Family::Bridge => {}
             Family::Ip => return network == u128::from(NFPROTO_IPV4),
             Family::Ip6 => return network == u128::from(NFPROTO_IPV6),
@@ -350,7 +396,7 @@ impl<'a> Context<'a> {
             Node::Prefix(of, _) => self.term(of),
             Node::Hash { of, .. } => self.term(of),
             Node::Load(Source::Ct { key, direction: Some(_) }) => self.ct_address(*key, term),
-            Node::List(_) | Node::Set(..) | Node::Load(_) => {}
+            Node::List(_) | Node::Set(..) | Node::Load(_) | Node::Inner(..) | Node::Vni => {}
         }
     }
 
@@ -406,12 +452,12 @@ impl<'a> Context<'a> {
     fn rejected(&mut self, kind: u32) -> (u32, bool) {
         const TCP_RESET: u32 = 1;
         const ICMPX: u32 = 2;
-        match self.scene.family {
+        match self.family {
             Family::Ip | Family::Ip6 => {
                 if kind == TCP_RESET {
                     self.drop_told(Layer::Transport as usize);
                 }
-                (if self.scene.family == Family::Ip { NFPROTO_IPV4 } else { NFPROTO_IPV6 }, false)
+                (if self.family == Family::Ip { NFPROTO_IPV4 } else { NFPROTO_IPV6 }, false)
             }
             Family::Inet | Family::Bridge | Family::Netdev if kind != ICMPX => {
                 let family = match self.protocol(Layer::Network) {

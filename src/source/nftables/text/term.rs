@@ -28,6 +28,10 @@ pub(super) enum Node {
     Payload(Place),
     Option(option::Place),
     Load(Source),
+    /// What a packet in a tunnel of this name has there.
+    Inner(&'static str, Box<Term>),
+    /// The number of the network that a tunnel's packet is of.
+    Vni,
     Binary(Operator, Box<Term>, Box<Term>),
     /// The bytes of another in the other order.
     Swap(Box<Term>),
@@ -101,6 +105,12 @@ impl Term {
     pub(super) fn binary(operator: Operator, left: Self, right: Self) -> Self {
         let (kind, order, bits) = (left.kind, left.order, left.bits);
         Self::new(Node::Binary(operator, Box::new(left), Box::new(right)), kind, order, bits)
+    }
+
+    /// The same of a packet in a tunnel.
+    pub(super) fn inside(tunnel: &'static str, term: Self) -> Self {
+        let (kind, order, bits) = (term.kind, term.order, term.bits);
+        Self::new(Node::Inner(tunnel, Box::new(term)), kind, order, bits)
     }
 
     /// The constant, as a number.
@@ -183,6 +193,11 @@ impl Term {
             },
             Node::Option(place) => place.write(out),
             Node::Load(source) => super::load::write(out, source),
+            Node::Inner(tunnel, term) => {
+                let _ = write!(out, "{tunnel} ");
+                term.write(out, scene);
+            }
+            Node::Vni => out.push_str("vni"),
             Node::Binary(operator, left, right) => {
                 operand(out, *operator, left, scene);
                 let _ = write!(out, " {} ", operator.token());

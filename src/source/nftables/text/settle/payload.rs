@@ -236,7 +236,7 @@ impl Context<'_> {
         let Node::Payload(Place { layer, field: Some((protocol, field)), .. }) = &term.node else { return };
         let base = *layer as usize;
         let Some((left, right, relation)) = self.teller(base) else { return };
-        let mixed = matches!(self.scene.family, Family::Bridge | Family::Netdev | Family::Inet);
+        let mixed = matches!(self.family, Family::Bridge | Family::Netdev | Family::Inet);
         if let (true, Node::Payload(told)) = (mixed, &left.node) {
             let by_network =
                 told.layer == Layer::Network && matches!(told.field, Some((Protocol::Ip | Protocol::Ip6, _)));
