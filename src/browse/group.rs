@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::table::{FleetRow, HostRow, Link, described, summaries};
 use crate::model::{Cell, Column, Fold, Mono, Row as _, Rows, Sample, Status, Table, TableState, Text, Timestamp};
+use crate::store::expr::literal;
 use crate::table;
 
 table! {
@@ -78,12 +79,6 @@ static WAYS: &[By] = &[
         },
     },
 ];
-
-/// A regular expression for a text as it is, without anything that quotes it.
-fn literal(text: &str) -> String {
-    let plain = |ch: char| ch.is_alphanumeric() || matches!(ch, '-' | '_' | '=' | ' ' | ':' | '/');
-    text.chars().map(|ch| if plain(ch) { ch.to_string() } else { format!("\\x{{{:x}}}", u32::from(ch)) }).collect()
-}
 
 /// The tables of groups.
 pub(super) fn tables() -> &'static [&'static Table] {

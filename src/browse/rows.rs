@@ -5,7 +5,6 @@
 //! there is, on a stream of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::roll::House;
 use crate::client::session::{ANSWER, trouble, watched};
 use crate::client::{Opened, Trouble};
 use crate::model::{Demand, Table, Text, Top, Type};
-use crate::store::expr::Filter;
+use crate::store::expr::{Filter, literal};
 use crate::store::query::{Order, Query, default_sort};
 use crate::wire::mirror::Mirror;
 use crate::wire::schema::Schema;
@@ -174,18 +173,6 @@ fn demand(selection: &proto::Selection) -> Option<proto::Demand> {
     let columns: Vec<String> = selection.columns.iter().filter(costs).cloned().collect();
     let wanted = own.attrs.demand || !columns.is_empty();
     wanted.then(|| proto::Demand { table: selection.table.clone(), columns, ..proto::Demand::default() })
-}
-
-/// A regular expression for a text as it is, without anything that quotes it.
-fn literal(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, ch| {
-        if ch.is_alphanumeric() {
-            out.push(ch);
-        } else {
-            let _ = write!(out, "\\x{{{:x}}}", u32::from(ch));
-        }
-        out
-    })
 }
 
 /// A host whose rows are asked for.

@@ -10,6 +10,12 @@ use super::parse::{Ast, Syntax};
 use crate::model::unit::{self, Dimension};
 use crate::model::{Mac, Type};
 
+/// A regular expression for a text as it is, without anything that ends the quotes around it.
+pub fn literal(text: &str) -> String {
+    let plain = |ch: char| ch.is_alphanumeric() || matches!(ch, '-' | '_' | '=' | ' ' | ':' | '/');
+    text.chars().map(|ch| if plain(ch) { ch.to_string() } else { format!("\\x{{{:x}}}", u32::from(ch)) }).collect()
+}
+
 /// Memory that one compiled regex may take, in bytes.
 const REGEX_LIMIT: usize = 1 << 20;
 
