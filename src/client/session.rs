@@ -304,6 +304,8 @@ struct Session<'a> {
     hash: Vec<u8>,
     /// Every table that is collected anyway.
     usual: Streaming<proto::WatchReply>,
+    /// Least time between two frames of those, in nanoseconds.
+    pace: u64,
     /// What the reader demands.
     extra: Option<Streaming<proto::WatchReply>>,
     /// What was asked and is not yet answered.
@@ -321,8 +323,7 @@ impl<'a> Session<'a> {
             None => Arc::clone(schema::own()),
         };
         let hash = describe.hash.clone();
-        let request = proto::WatchRequest { hash: hash.clone(), ..Default::default() };
-        let usual = watched(&mut client, request).await?.map_err(|status| told(&status))?;
+        let usual = usual(&mut client, &hash, 0).await?;
         {
             let mut state = shared.state();
             state.clock = Some(Clock::new(describe.mono, describe.time, opened.asked));
@@ -342,7 +343,7 @@ impl<'a> Session<'a> {
         let host = Text::from(describe.host.as_str());
         let version = Text::from(describe.version.as_str());
         shared.reach(Reach::Live { host, version });
-        Ok(Self { shared, client, hash, usual, extra: None, open: FuturesUnordered::new() })
+        Ok(Self { shared, client, hash, usual, pace: 0, extra: None, open: FuturesUnordered::new() })
     }
 
     /// Carries frames and commands; why it broke, or `None` when nobody has a use for it.
@@ -400,6 +401,10 @@ impl<'a> Session<'a> {
         let on_demand = |name: &str| tables.iter().any(|table| table.name == name && table.attrs.demand);
         let wanted: Vec<&Demand> = demands.iter().filter(|demand| on_demand(&demand.table)).collect();
         self.extra = None;
+        let pace = pace(&demands);
+        if pace != self.pace {
+            (self.usual, self.pace) = (usual(&mut self.client, &self.hash, pace).await?, pace);
+        }
         self.shared.state().mirror.retain(|name| !on_demand(name) || wanted.iter().any(|demand| demand.table == name));
         if demands.is_empty() {
             return Ok(());
@@ -412,7 +417,7 @@ impl<'a> Session<'a> {
             hash: self.hash.clone(),
             silent: names.is_empty(),
             tables: names.into_iter().map(select).collect(),
-            interval: 0,
+            interval: pace,
             demands: demands.iter().map(convert::from_demand).collect(),
         };
         match watched(&mut self.client, request).await? {
@@ -423,6 +428,18 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
+}
+
+/// Least time between two frames that is enough for all who look, in nanoseconds; zero where somebody wants every sample.
+fn pace(demands: &[Demand]) -> u64 {
+    let least = demands.iter().map(|demand| demand.interval.unwrap_or_default()).min();
+    least.map_or(0, |least| u64::try_from(least.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Begins the stream of everything that is collected anyway.
+async fn usual(client: &mut Client, hash: &[u8], interval: u64) -> Result<Streaming<proto::WatchReply>, Text> {
+    let request = proto::WatchRequest { hash: hash.to_vec(), interval, ..Default::default() };
+    watched(client, request).await?.map_err(|status| told(&status))
 }
 
 /// Whether a question was understood and is not answered, which is no reason to ask anew.
