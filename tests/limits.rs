@@ -521,10 +521,10 @@ fn whoever_guesses_from_many_addresses_is_refused_and_others_are_served() {
     assert!(p99 <= Duration::from_millis(if slow { 500 } else { 100 }), "{p99:?} of {}", taken.len());
     assert!(cores < 1.0, "{cores}");
     assert!(after.rss <= before.rss + (8 << 20), "{} {}", before.rss, after.rss);
-    // the right one comes too late from there
+    // whoever has the right one gets in from there, too
     let mut stream = TcpStream::from(open(1, to));
     stream.set_nonblocking(false).unwrap();
     let bearer = format!("Bearer {token}");
     stream.write_all(request("GET /metrics", &[("authorization", &bearer)]).as_bytes()).unwrap();
-    assert_eq!(status(&mut stream), 429);
+    assert_eq!(status(&mut stream), 200);
 }

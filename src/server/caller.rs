@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use serde::{Deserialize, Serialize};
 
+use super::penalty;
 use super::rest;
 use super::sampled::Sampled;
 use crate::model::Snapshot;
@@ -65,6 +66,24 @@ impl Peer {
         match self {
             Self::Unix(_) => None,
             Self::Tcp(address) | Self::Certified(address) => Some(address),
+        }
+    }
+}
+
+/// Where somebody comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// A user of this host.
+    User(u32),
+    /// An address, or a network that one household has.
+    Network(IpAddr),
+}
+
+impl Source {
+    pub(super) fn of(peer: Peer) -> Self {
+        match peer {
+            Peer::Unix(uid) => Self::User(uid),
+            Peer::Tcp(address) | Peer::Certified(address) => Self::Network(penalty::source(address)),
         }
     }
 }
@@ -123,6 +142,8 @@ pub(super) struct Caller {
     clear: bool,
     /// Whether the configuration lets anybody change the host.
     acts: bool,
+    /// Where the caller comes from.
+    source: Source,
 }
 
 /// Why a caller gets nothing.
@@ -147,17 +168,24 @@ impl Caller {
             Peer::Tcp(address) if address.to_canonical().is_loopback() => (Some(Role::View), false),
             Peer::Tcp(_) => (open.then_some(Role::View), false),
         };
-        Self { role, clear, acts }
+        Self { role, clear, acts, source: Source::of(peer) }
     }
 
     /// The bearer of a token.
-    pub(super) fn named(role: Role, acts: bool) -> Self {
-        Self { role: Some(role), clear: true, acts }
+    pub(super) fn named(role: Role, acts: bool, peer: Peer) -> Self {
+        Self { role: Some(role), clear: true, acts, source: Source::of(peer) }
+    }
+
+    /// The agent's own user.
+    #[cfg(test)]
+    pub(super) fn own() -> Self {
+        Self::from_peer(Peer::Unix(0), 0, false, false)
     }
 
     /// The caller of a request; nobody without one.
     pub(super) fn of(extensions: &axum::http::Extensions) -> Self {
-        extensions.get::<Self>().copied().unwrap_or(Self { role: None, clear: false, acts: false })
+        let nobody = Self { role: None, clear: false, acts: false, source: Source::User(u32::MAX) };
+        extensions.get::<Self>().copied().unwrap_or(nobody)
     }
 
     /// What the caller may do: the word of the wire.
@@ -170,7 +198,12 @@ impl Caller {
         self.role.is_some()
     }
 
-    /// Whether columns marked secret are shown.
+    /// Where the caller comes from.
+    pub(super) fn source(self) -> Source {
+        self.source
+    }
+
+    /// Whether columns marked secret are shown: the caller has shown a name, or is the agent's own user.
     pub(super) fn is_clear(self) -> bool {
         self.clear
     }
@@ -372,7 +405,8 @@ mod tests {
     fn a_role_comes_from_where_the_connection_comes_from() {
         for (caller, role) in everybody() {
             assert_eq!(caller.role, role, "{caller:?}");
-            let named = role == Some(Role::Operate) || caller == Caller::named(Role::View, true);
+            let bearer = Caller { source: caller.source, ..Caller::named(Role::View, true, Peer::Unix(OWN)) };
+            let named = role == Some(Role::Operate) || caller == bearer;
             assert_eq!(caller.is_clear(), named, "{caller:?}");
             assert_eq!(caller.may(Need::Nothing), Ok(()));
             assert_eq!(caller.may(Need::View).is_ok(), role.is_some());

@@ -25,6 +25,7 @@ use super::caller::{Asker, Caller, Peer, Refusal, Served};
 use super::door::{Door, Place};
 use super::front::House;
 use super::head::{self, Hosts};
+use super::log::{Level, Log};
 use super::meter::Meter;
 use super::penalty::Penalties;
 use super::pulse::{self, Over};
@@ -86,6 +87,7 @@ pub(super) struct Desk {
     house: House,
     tokens: watch::Sender<Arc<Tokens>>,
     penalties: Mutex<Penalties>,
+    log: Log,
     key: watch::Sender<Option<Key>>,
 }
 
@@ -112,7 +114,7 @@ struct Visit {
 
 impl Desk {
     /// Nobody is known yet.
-    pub(super) fn new(served: Served, hosts: Hosts, house: House) -> Arc<Self> {
+    pub(super) fn new(served: Served, hosts: Hosts, house: House, log: &Log) -> Arc<Self> {
         Arc::new(Self {
             served,
             hosts,
@@ -121,6 +123,7 @@ impl Desk {
             house,
             tokens: watch::Sender::default(),
             penalties: Mutex::default(),
+            log: log.clone(),
             key: watch::Sender::default(),
         })
     }
@@ -231,10 +234,6 @@ impl Desk {
         let Some(value) = headers.get(AUTHORIZATION) else {
             return Ok((Caller::from_peer(peer, own, acts, open), Asker { peer, token: None }));
         };
-        let (now, source) = (Instant::now(), peer.address());
-        if source.is_some_and(|source| lock(&self.penalties).refuses(source, now)) {
-            return Err(Refusal::Late);
-        }
         let token = value.as_bytes();
         let token = token
             .get(..BEARER.len())
@@ -243,12 +242,7 @@ impl Desk {
         let mark = token.filter(|token| token.len() <= MAX_TOKEN).map(token::mark);
         let told = |token: &Token| (token.role, Asker { peer, token: Some(token.name.clone()) });
         let known = mark.and_then(|mark| Some((mark, self.tokens.borrow().marked(&mark, Timestamp::now()).map(told)?)));
-        let Some((mark, (role, asker))) = known else {
-            if let Some(source) = source {
-                lock(&self.penalties).fail(source, now);
-            }
-            return Err(Refusal::Unknown);
-        };
+        let Some((mark, (role, asker))) = known else { return Err(self.wrong(peer)) };
         let mut presented = lock(presented);
         if !presented.contains(&mark) {
             if presented.len() >= MAX_PRESENTED {
@@ -256,7 +250,21 @@ impl Desk {
             }
             presented.push(mark);
         }
-        Ok((Caller::named(role, acts), asker))
+        Ok((Caller::named(role, acts, peer), asker))
+    }
+
+    /// What becomes of somebody who has shown a token that there is not. Whoever shares an address with those who guess gets in
+    /// with the right one all the same: to look first tells a guesser nothing, and costs one hash.
+    fn wrong(&self, peer: Peer) -> Refusal {
+        let Some(address) = peer.address() else { return Refusal::Unknown };
+        let (now, mut penalties) = (Instant::now(), lock(&self.penalties));
+        if penalties.refuses(address, now) {
+            return Refusal::Late;
+        }
+        if penalties.fail(address, now) {
+            self.log.say(Level::Warning, &format!("wrong tokens from {peer}: it is refused for a while"));
+        }
+        Refusal::Unknown
     }
 }
 

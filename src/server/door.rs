@@ -5,14 +5,12 @@
 //! open keep nobody out, however many they are. Who has said who they are stays, and gives way to nobody.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::caller::Peer;
-use super::penalty;
+use super::caller::{Peer, Source};
 use super::pulse::{self, Over, Pulse};
 use crate::model::lock;
 
@@ -30,24 +28,6 @@ const MAX_CONNECTIONS: usize = 4096;
 
 /// Descriptors that are no connections.
 const OTHERS: usize = 64;
-
-/// Where somebody comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Source {
-    /// A user of this host.
-    User(u32),
-    /// An address, or a network that one household has.
-    Network(IpAddr),
-}
-
-impl Source {
-    fn of(peer: Peer) -> Self {
-        match peer {
-            Peer::Unix(uid) => Self::User(uid),
-            Peer::Tcp(address) | Peer::Certified(address) => Self::Network(penalty::source(address)),
-        }
-    }
-}
 
 /// Everybody who is in.
 pub(super) struct Door(Mutex<Inside>);
@@ -216,7 +196,7 @@ mod tests {
     use super::*;
 
     fn peer(number: u32) -> Peer {
-        Peer::Tcp(IpAddr::V4(number.into()))
+        Peer::Tcp(std::net::IpAddr::V4(number.into()))
     }
 
     fn must_go(place: &Place) -> bool {

@@ -5,7 +5,7 @@
 //! that does not keep up is told how many events it has missed, and then anew what is now.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,13 +13,18 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::alerts::{self, Alert, Place};
+use super::caller::Caller;
 use super::sampled::Sampled;
+use super::share::{Limits, Seat, Seats};
 use crate::collect::collector_of;
 use crate::model::{Level, Snapshot, State, Status, Value, lock};
 use crate::store::level::Thresholds;
 
 /// Readers at once.
-pub(super) const MAX_READERS: usize = 64;
+const READERS: Limits = Limits { all: 64, each: 16, strangers: 32 };
+
+/// Why somebody is no reader.
+pub(super) const CROWDED: &str = "too many readers follow the events already";
 
 /// Looks for changes whose events wait for a reader, however many each has found.
 const BEHIND: usize = 16;
@@ -66,7 +71,7 @@ pub(super) struct Events {
     sender: broadcast::Sender<Arc<Batch>>,
     /// What all readers have been told; `None` while there are none.
     known: Mutex<Option<Known>>,
-    readers: Arc<AtomicUsize>,
+    readers: Seats,
     woken: tokio::sync::Notify,
     /// Whether somebody looks for changes already.
     followed: AtomicBool,
@@ -80,7 +85,7 @@ impl Events {
             thresholds,
             sender: broadcast::Sender::new(BEHIND),
             known: Mutex::default(),
-            readers: Arc::default(),
+            readers: Seats::new(READERS),
             woken: tokio::sync::Notify::new(),
             followed: AtomicBool::new(false),
         })
@@ -98,8 +103,8 @@ impl Events {
     }
 
     /// A reader that is told what is now, and then what changes; `None` when there are too many. Needs a runtime.
-    pub(super) fn read(self: &Arc<Self>) -> Option<Reader> {
-        let seat = Seat::take(&self.readers)?;
+    pub(super) fn read(self: &Arc<Self>, caller: Caller) -> Option<Reader> {
+        let seat = self.readers.take(caller)?;
         let (first, told, changes) = self.whole();
         let reader = Reader { first: first.into_iter(), told, changes, events: Arc::clone(self), _seat: seat };
         self.woken.notify_one();
@@ -196,23 +201,6 @@ async fn follow(events: Arc<Events>) {
         if changes.changed().await.is_err() {
             return;
         }
-    }
-}
-
-/// A place among the readers.
-struct Seat(Arc<AtomicUsize>);
-
-impl Seat {
-    fn take(readers: &Arc<AtomicUsize>) -> Option<Self> {
-        let more = |count| (count < MAX_READERS).then_some(count + 1);
-        readers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Self(Arc::clone(readers)))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -323,7 +311,7 @@ mod tests {
         wait(async {
             let (sampled, events) = events();
             run(&sampled, &events, 1, 0..200);
-            let (mut reader, mut pids) = (events.read().unwrap(), Vec::new());
+            let (mut reader, mut pids) = (events.read(Caller::own()).unwrap(), Vec::new());
             assert_eq!(read(&mut reader, &mut pids).await, (200, vec![]));
             for round in 1..=BEHIND as u64 {
                 // all of them are over, and as many begin
@@ -339,7 +327,7 @@ mod tests {
         wait(async {
             let (sampled, events) = events();
             run(&sampled, &events, 1, [7]);
-            let (mut fast, mut slow) = (events.read().unwrap(), events.read().unwrap());
+            let (mut fast, mut slow) = (events.read(Caller::own()).unwrap(), events.read(Caller::own()).unwrap());
             let (mut here, mut there) = (Vec::new(), Vec::new());
             assert_eq!(read(&mut slow, &mut there).await, (1, vec![]));
             assert_eq!(read(&mut fast, &mut here).await, (1, vec![]));
@@ -363,7 +351,7 @@ mod tests {
         wait(async {
             let (sampled, events) = events();
             run(&sampled, &events, 1, []);
-            let mut reader = events.read().unwrap();
+            let mut reader = events.read(Caller::own()).unwrap();
             assert_eq!(*reader.next().await.unwrap(), Event::Begin);
             run(&sampled, &events, 2, 0..10);
             assert!(matches!(&*reader.next().await.unwrap(), Event::Alert(_)));

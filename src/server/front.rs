@@ -20,11 +20,13 @@ use super::events::Events;
 use super::grpc;
 use super::head::Hosts;
 use super::kept;
+use super::log::Log;
 use super::pass::{self, Word};
 use super::rest;
 use super::sampled::Sampled;
 use super::tls::{self, Identity as Key};
 use super::token::{self, Tokens};
+use super::waited;
 use crate::store::level::Thresholds;
 
 /// A link that broke is asked for again after so long, unless another sampler has brought one.
@@ -69,7 +71,7 @@ pub(super) struct Setup {
 ///
 /// # Errors
 /// The control socket broke, or there is no thread.
-pub(super) fn run(control: UnixStream, setup: Setup) -> io::Result<()> {
+pub(super) fn run(control: UnixStream, setup: Setup, log: &Log) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (words, heard) = mpsc::channel(64);
     let listen = control.try_clone()?;
@@ -80,18 +82,19 @@ pub(super) fn run(control: UnixStream, setup: Setup) -> io::Result<()> {
             }
         }
     })?;
-    runtime.block_on(serve(control, heard, setup))
+    runtime.block_on(serve(control, heard, setup, log))
 }
 
 async fn serve(
     control: UnixStream,
     mut words: mpsc::Receiver<(Word, Option<OwnedFd>)>,
     setup: Setup,
+    log: &Log,
 ) -> io::Result<()> {
     let sampled = Sampled::new();
     let house = setup.house;
     let hosts = Hosts::new(&setup.identity.host, &setup.hosts);
-    let desk = Desk::new(routes(&sampled, setup).served(rest::unknown), hosts, house);
+    let desk = Desk::new(routes(&sampled, setup).served(rest::unknown), hosts, house, log);
     let (broken, mut breaks) = mpsc::channel(4);
     tokio::spawn(live(Arc::clone(&sampled), control.try_clone()?));
     let mut clients = Vec::new();
@@ -180,15 +183,16 @@ fn resume(why: io::Result<()>, sampled: &Arc<Sampled>, control: UnixStream) -> i
 fn routes(sampled: &Arc<Sampled>, setup: Setup) -> Guarded {
     let Setup { identity, thresholds, metrics_series, .. } = setup;
     let Identity { host, machine } = identity;
-    let events = Events::new(sampled, thresholds);
+    let (events, waiting) = (Events::new(sampled, thresholds), waited::Queue::new());
     let service = grpc::Service {
         sampled: Arc::clone(sampled),
         bundles: Arc::default(),
         events: Arc::clone(&events),
+        waiting: waiting.clone(),
         host,
         machine,
     };
-    rest::routes(grpc::routes(Guarded::new(), service), sampled, &events, metrics_series)
+    rest::routes(grpc::routes(Guarded::new(), service), sampled, &events, waiting, metrics_series)
 }
 
 /// The routes of an agent that knows nothing.

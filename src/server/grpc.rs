@@ -9,10 +9,11 @@ use tonic_reflection::server::Builder;
 use super::alerts::Alert;
 use super::bodies::Weight;
 use super::caller::{Asker, Caller, Guarded, Need};
-use super::events::{Event, Events, MAX_READERS};
+use super::events::{CROWDED, Event, Events};
 use super::sampled::Sampled;
+use super::waited::{Lack, Queue};
 use super::watch::{Bundles, Watcher, selection};
-use crate::model::{Mono, Timestamp, Value};
+use crate::model::{Demand, Mono, Timestamp, Value};
 use crate::wire::frame::Frames;
 use crate::wire::proto::agent_server::{Agent, AgentServer};
 use crate::wire::{self, convert, proto, schema};
@@ -61,6 +62,7 @@ pub(super) struct Service {
     pub(super) sampled: Arc<Sampled>,
     pub(super) bundles: Arc<Bundles>,
     pub(super) events: Arc<Events>,
+    pub(super) waiting: Queue,
     pub(super) host: String,
     pub(super) machine: String,
 }
@@ -102,7 +104,7 @@ impl Agent for Service {
         if request.hash != *known {
             return Err(Status::failed_precondition("the schema is another one: ask for it with Describe"));
         }
-        let bundle = self.bundles.open(&self.sampled, &request, caller.is_clear()).map_err(Status::invalid_argument)?;
+        let bundle = self.bundles.open(&self.sampled, &request, caller).map_err(Status::invalid_argument)?;
         let demands =
             convert::demands(&request.demands).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let watcher = Watcher::new(Arc::clone(&self.sampled), bundle, &demands)
@@ -119,6 +121,23 @@ impl Agent for Service {
         let request = request.into_inner();
         let asked = request.selection.ok_or_else(|| Status::invalid_argument("no selection"))?;
         let selection = selection(&asked).map_err(Status::invalid_argument)?;
+        let demands = convert::demands(request.demand.as_slice());
+        let mut demands = demands.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let table = schema::own().layouts.get(selection.position).map(|layout| layout.table);
+        if let Some(table) = table {
+            if demands.is_empty() && table.attrs.demand {
+                demands.push(Demand::table(&table.name));
+            }
+            if demands.iter().any(|demand| demand.table != table.name) {
+                return Err(Status::invalid_argument("what is demanded is not of the table that is asked for"));
+            }
+            match self.waiting.sampled(&self.sampled, caller, table, &demands).await {
+                // why there are no rows stands in the frame
+                Ok(_) | Err(Lack::Status(_)) => {}
+                Err(Lack::Busy(why)) => return Err(Status::resource_exhausted(why)),
+                Err(Lack::Silent(why)) => return Err(Status::unavailable(why)),
+            }
+        }
         let mut frames = Frames::new(schema::own(), vec![selection]);
         let frame = frames.next(&caller.latest(&self.sampled)).tables.into_iter().next();
         Ok(weighed(proto::QueryReply { frame }))
@@ -137,9 +156,9 @@ impl Agent for Service {
 
     type EventsStream = Stream<proto::Event>;
 
-    async fn events(&self, _: Request<proto::EventsRequest>) -> Result<Response<Stream<proto::Event>>, Status> {
-        let busy = || Status::resource_exhausted(format!("{MAX_READERS} readers follow the events already"));
-        let reader = self.events.read().ok_or_else(busy)?;
+    async fn events(&self, request: Request<proto::EventsRequest>) -> Result<Response<Stream<proto::Event>>, Status> {
+        let reader = self.events.read(Caller::of(request.extensions()));
+        let reader = reader.ok_or_else(|| Status::resource_exhausted(CROWDED))?;
         let events = futures_util::stream::unfold(reader, |mut reader| async {
             let event = reader.next().await?;
             Some((Ok(proto::Event { event: Some(told(&event)) }), reader))

@@ -31,10 +31,12 @@ mod rights;
 mod sampled;
 mod sampler;
 mod sandbox;
+mod share;
 mod supervisor;
 mod taken;
 mod tls;
 mod token;
+mod waited;
 mod wanted;
 mod watch;
 
@@ -291,7 +293,7 @@ fn front(configured: Configuration, control: UnixStream, log: &Log) -> Result<()
     // the supervisor takes no configuration with others
     let thresholds = thresholds.map_err(|_| Error::Settings("a threshold makes no sense".to_owned()))?;
     let (metrics_series, hosts) = (serve.metrics_series, serve.hosts);
-    Ok(front::run(control, front::Setup { identity, house, thresholds, metrics_series, hosts })?)
+    Ok(front::run(control, front::Setup { identity, house, thresholds, metrics_series, hosts }, log)?)
 }
 
 /// Says which walls do not stand; the others do.

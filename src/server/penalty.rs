@@ -41,8 +41,8 @@ pub(super) fn source(address: IpAddr) -> IpAddr {
 }
 
 impl Penalties {
-    /// Counts a failure.
-    pub(super) fn fail(&mut self, address: IpAddr, now: Instant) {
+    /// Counts a failure; whether the address is refused from now on.
+    pub(super) fn fail(&mut self, address: IpAddr, now: Instant) -> bool {
         if self.0.len() >= MAX_SOURCES && !self.0.contains_key(&source(address)) {
             self.0.retain(|_, debt| debt.paid > now);
             if self.0.len() >= MAX_SOURCES {
@@ -56,7 +56,9 @@ impl Penalties {
             *debt = Debt { paid: now, refused: false };
         }
         debt.paid = (debt.paid + COST).min(now + MOST);
-        debt.refused |= debt.paid - now >= ENFORCED;
+        let begins = !debt.refused && debt.paid - now >= ENFORCED;
+        debt.refused |= begins;
+        begins
     }
 
     /// Whether an address is refused.

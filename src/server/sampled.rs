@@ -297,8 +297,8 @@ mod tests {
             assert_eq!(wanted(&mut socket).await, 0);
             // more than any queue holds, before anybody reads
             for reader in 0..1000 {
-                let interval = Some(Duration::from_secs(reader + 1));
-                sampled.demand(reader, &[Demand { interval, ..Demand::table("process") }]).unwrap();
+                let ids = vec![model::Value::U64(reader)];
+                sampled.demand(reader, &[Demand { ids, ..Demand::table("process_file") }]).unwrap();
             }
             let mut messages = 1;
             while wanted(&mut socket).await < 1000 {

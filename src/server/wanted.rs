@@ -30,7 +30,9 @@ impl Wanted {
     /// # Errors
     /// All together it would be too much; then the reader wants what it wanted before.
     pub(super) fn replace(&mut self, reader: u64, wants: &[Demand]) -> Result<bool, Text> {
-        let wants: Vec<proto::Demand> = wants.iter().map(convert::from_demand).collect();
+        // the agent samples on its own clock: what one reader hurries would hurry for all
+        let own = |want: &Demand| convert::from_demand(&Demand { interval: None, ..want.clone() });
+        let wants: Vec<proto::Demand> = wants.iter().map(own).collect();
         let keys: Vec<Vec<u8>> = wants.iter().map(proto::Demand::encode_to_vec).collect();
         let before = self.readers.remove(&reader).unwrap_or_default();
         // first more, then less: what stays wanted never leaves

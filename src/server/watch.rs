@@ -5,7 +5,7 @@
 //! the frame before gets what changed since; one who is new, or slower than others, gets the whole. Nothing is queued for
 //! anybody, and nothing is made while nobody waits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -14,15 +14,20 @@ use prost::Message as _;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::caller::Caller;
 use super::sampled::Sampled;
+use super::share::{Limits, Seat, Seats};
 use crate::model::{Table, Text, lock};
 use crate::store::expr::Filter;
 use crate::store::query::{Order, Query};
 use crate::wire::frame::{Frames, Selection};
 use crate::wire::{proto, redact, schema};
 
-/// Different bundles at once at most.
-const MAX_BUNDLES: usize = 1024;
+/// Different bundles at once at most. Each costs as much as one for a thousand readers.
+const BUNDLES: Limits = Limits { all: 1024, each: 64, strangers: 64 };
+
+/// Nanoseconds of a second.
+const NANOS: u64 = 1_000_000_000;
 
 /// Selections of one request at most.
 const MAX_SELECTIONS: usize = 64;
@@ -34,8 +39,10 @@ const SLACK: Duration = Duration::from_millis(100);
 const GATHER: Duration = Duration::from_millis(50);
 
 /// All bundles that somebody watches.
-#[derive(Default)]
-pub(super) struct Bundles(Mutex<HashMap<Key, Weak<Bundle>>>);
+pub(super) struct Bundles {
+    open: Mutex<HashMap<Key, Weak<Bundle>>>,
+    seats: Seats,
+}
 
 /// What is watched, and whether secrets are told.
 type Key = (Vec<u8>, bool);
@@ -52,6 +59,8 @@ pub(super) struct Bundle {
     waiting: AtomicUsize,
     /// What makes it for them; it ends with the last reader.
     driver: OnceLock<AbortHandle>,
+    /// Of the one who asked for it first.
+    _seat: Seat,
 }
 
 struct State {
@@ -67,6 +76,12 @@ type Bytes = prost::bytes::Bytes;
 /// Why a request cannot be watched: what a person reads.
 pub(super) type Refusal = String;
 
+impl Default for Bundles {
+    fn default() -> Self {
+        Self { open: Mutex::default(), seats: Seats::new(BUNDLES) }
+    }
+}
+
 impl Bundles {
     /// The bundle of a request, an existing one if somebody watches the same.
     ///
@@ -76,19 +91,18 @@ impl Bundles {
         &self,
         sampled: &Arc<Sampled>,
         request: &proto::WatchRequest,
-        clear: bool,
+        caller: Caller,
     ) -> Result<Arc<Bundle>, Refusal> {
-        let key = proto::WatchRequest { hash: Vec::new(), demands: Vec::new(), ..request.clone() }.encode_to_vec();
-        let key = (key, clear);
-        let mut bundles = lock(&self.0);
+        let interval = whole_seconds(request.interval);
+        let alike = proto::WatchRequest { hash: Vec::new(), demands: Vec::new(), interval, ..request.clone() };
+        let key = (alike.encode_to_vec(), caller.is_clear());
+        let mut bundles = lock(&self.open);
         if let Some(bundle) = bundles.get(&key).and_then(Weak::upgrade) {
             return Ok(bundle);
         }
         bundles.retain(|_, bundle| bundle.strong_count() > 0);
-        if bundles.len() >= MAX_BUNDLES {
-            return Err(format!("more than {MAX_BUNDLES} different selections are watched already"));
-        }
-        let bundle = Arc::new(Bundle::new(request, clear)?);
+        let seat = self.seats.take(caller).ok_or("too many different selections are watched already")?;
+        let bundle = Arc::new(Bundle::new(&alike, caller.is_clear(), seat)?);
         bundle.begin(sampled);
         bundles.insert(key, Arc::downgrade(&bundle));
         Ok(bundle)
@@ -96,7 +110,7 @@ impl Bundles {
 }
 
 impl Bundle {
-    fn new(request: &proto::WatchRequest, clear: bool) -> Result<Self, Refusal> {
+    fn new(request: &proto::WatchRequest, clear: bool, seat: Seat) -> Result<Self, Refusal> {
         if request.tables.len() > MAX_SELECTIONS {
             return Err(format!("more than {MAX_SELECTIONS} tables in a request"));
         }
@@ -109,7 +123,9 @@ impl Bundle {
             let positions = positions.iter().enumerate().filter_map(usual);
             Frames::new(schema, positions.map(|position| Selection { position, query: None, columns: None }).collect())
         } else {
-            Frames::new(schema, request.tables.iter().map(selection).collect::<Result<_, _>>()?)
+            let selections: Vec<_> = request.tables.iter().map(selection).collect::<Result<_, _>>()?;
+            once(selections.iter().map(|selection| selection.position), "a table")?;
+            Frames::new(schema, selections)
         };
         let state = State { frames, generation: 0, advanced: None, change: Bytes::new(), whole: None };
         let interval = Duration::from_nanos(request.interval);
@@ -120,6 +136,7 @@ impl Bundle {
             sequence: watch::Sender::default(),
             waiting: AtomicUsize::new(0),
             driver: OnceLock::new(),
+            _seat: seat,
         })
     }
 
@@ -190,6 +207,7 @@ pub(super) fn selection(asked: &proto::Selection) -> Result<Selection, Refusal> 
     let position = schema.position(&asked.table).ok_or_else(|| format!("there is no table `{}`", asked.table))?;
     let table = schema.layouts.get(position).map(|layout| layout.table).ok_or("a table without a place")?;
     let columns: Vec<usize> = asked.columns.iter().map(|name| column(table, name)).collect::<Result<_, _>>()?;
+    once(columns.iter().copied(), "a column")?;
     let query = query(table, asked)?;
     Ok(Selection { position, query, columns: (!columns.is_empty()).then_some(columns) })
 }
@@ -206,12 +224,26 @@ fn query(table: &Table, asked: &proto::Selection) -> Result<Option<Query>, Refus
         Some(name) => column(table, name).map(|column| (column, Order::Descending)),
         None => column(table, name).map(|column| (column, Order::Ascending)),
     });
+    let sort: Vec<(usize, Order)> = sort.collect::<Result<_, _>>()?;
+    once(sort.iter().map(|(column, _)| *column), "a column to sort by")?;
     let limit = (asked.limit > 0).then_some(asked.limit as usize);
-    Ok(Some(Query { filter, sort: sort.collect::<Result<_, _>>()?, limit }))
+    Ok(Some(Query { filter, sort, limit }))
 }
 
 fn column(table: &Table, name: &str) -> Result<usize, Refusal> {
     table.position(name).ok_or_else(|| format!("table `{}` has no column `{name}`", table.name))
+}
+
+/// Each is asked for once: whoever names one a thousand times has it worked on as often.
+fn once(positions: impl Iterator<Item = usize>, what: &str) -> Result<(), Refusal> {
+    let mut known = HashSet::new();
+    let mut positions = positions;
+    if positions.all(|position| known.insert(position)) { Ok(()) } else { Err(format!("{what} is named twice")) }
+}
+
+/// An interval in nanoseconds without what is less than a second, so that much the same is the same.
+fn whole_seconds(interval: u64) -> u64 {
+    interval / NANOS * NANOS
 }
 
 /// A reader who waits, until it is dropped.
@@ -281,6 +313,7 @@ mod tests {
     use super::*;
     use crate::collect::load::LoadRow;
     use crate::model::{Mono, Sample, Snapshot, Status, TableState, Timestamp};
+    use crate::server::caller::Peer;
 
     /// A host whose load is this.
     fn loaded(sampled: &Sampled, load: u8) {
@@ -294,7 +327,7 @@ mod tests {
     fn watchers(sampled: &Arc<Sampled>, count: usize) -> Vec<Watcher> {
         let bundles = Bundles::default();
         let watcher = |_| {
-            let bundle = bundles.open(sampled, &proto::WatchRequest::default(), true).unwrap();
+            let bundle = bundles.open(sampled, &proto::WatchRequest::default(), Caller::own()).unwrap();
             Watcher::new(Arc::clone(sampled), bundle, &[]).unwrap()
         };
         (0..count).map(watcher).collect()
@@ -323,6 +356,42 @@ mod tests {
             let told: Vec<Bytes> = told.into_iter().map(Option::unwrap).collect();
             assert!(told.iter().all(|bytes| bytes.as_ptr() == told[0].as_ptr()));
             assert!(watchers.iter().all(|watcher| watcher.seen == 2));
+        });
+    }
+
+    #[test]
+    fn nobody_has_work_done_many_times_over_or_takes_every_place() {
+        let load = |sort: &[&str], columns: &[&str]| proto::Selection {
+            table: "load".to_owned(),
+            sort: sort.iter().map(|name| (*name).to_owned()).collect(),
+            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+            ..proto::Selection::default()
+        };
+        for (wrong, why) in [
+            (load(&["one", "five", "-one"], &[]), "a column to sort by is named twice"),
+            (load(&[], &["one", "one"]), "a column is named twice"),
+        ] {
+            assert_eq!(selection(&wrong).err().unwrap(), why);
+        }
+        assert!(selection(&load(&["one", "-five"], &["five", "one"])).is_ok());
+        wait(async {
+            let (sampled, bundles) = (Sampled::new(), Bundles::default());
+            let open = |caller, interval: f64, tables: Vec<proto::Selection>| {
+                let interval = (interval * 1e9) as u64;
+                bundles.open(&sampled, &proto::WatchRequest { interval, tables, ..Default::default() }, caller)
+            };
+            let two = vec![load(&[], &["one"]), load(&[], &["five"])];
+            assert_eq!(open(Caller::own(), 0.0, two).err().unwrap(), "a table is named twice");
+            let (one, other) = (open(Caller::own(), 1.0, Vec::new()), open(Caller::own(), 1.9, Vec::new()));
+            assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()), "much the same is the same");
+            let stranger = Caller::from_peer(Peer::Tcp([127, 0, 0, 1].into()), 0, false, false);
+            let held: Vec<_> =
+                (0..BUNDLES.strangers).map(|at| open(stranger, at as f64, Vec::new()).unwrap()).collect();
+            assert!(open(stranger, 7.0, Vec::new()).is_ok(), "what is there already costs nothing");
+            assert!(open(stranger, 100_000.0, Vec::new()).is_err());
+            assert!(open(Caller::own(), 100_000.0, Vec::new()).is_ok());
+            drop(held);
+            assert!(open(stranger, 100_000.0, Vec::new()).is_ok());
         });
     }
 

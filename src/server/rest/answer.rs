@@ -11,8 +11,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{State, Status};
+use crate::model::State;
 use crate::server::head::guard;
+use crate::server::waited::Lack;
 use crate::store::expr::{ExprError, nearest};
 
 /// Something to send.
@@ -52,7 +53,7 @@ impl Answer {
             Content::Stream(body) => Response::new(body),
             Content::Whole(bytes) => {
                 let tag = tag(&bytes);
-                let is_known = known.is_some_and(|known| known.as_bytes() == tag.as_bytes());
+                let is_known = known.is_some_and(|known| has(known.as_bytes(), &tag));
                 let mut response = Response::new(if is_known { Body::empty() } else { Body::from(bytes) });
                 if is_known {
                     *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -68,6 +69,12 @@ impl Answer {
         guard(response.headers_mut());
         response
     }
+}
+
+/// Whether a list of tags has this one, weak or not, or all of them.
+fn has(list: &[u8], tag: &str) -> bool {
+    let mut members = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    members.any(|member| member == b"*" || member.strip_prefix(b"W/").unwrap_or(member) == tag.as_bytes())
 }
 
 /// Tag of a body: the same for the same bytes.
@@ -146,13 +153,19 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error, hint).header("retry-after", "1")
     }
 
-    /// The source of a table does not give any.
-    pub(super) fn source(table: &str, status: &Status) -> Self {
-        let error = match status.state {
-            State::Ok => format!("{table}: no sample yet"),
-            state => format!("{table}: {}: {}", state.name(), status.reason),
-        };
-        Self::unavailable(error, status.hint.as_str())
+    /// There is no sample of a table.
+    pub(super) fn lack(table: &str, lack: Lack) -> Self {
+        match lack {
+            Lack::Busy(why) => Self::busy(why),
+            Lack::Silent(why) => Self::unavailable(why, ""),
+            Lack::Status(status) => {
+                let error = match status.state {
+                    State::Ok => format!("{table}: no sample yet"),
+                    state => format!("{table}: {}: {}", state.name(), status.reason),
+                };
+                Self::unavailable(error, status.hint.as_str())
+            }
+        }
     }
 }
 

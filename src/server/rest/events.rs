@@ -12,7 +12,8 @@ use serde_json::json;
 
 use super::answer::{Answer, Refusal};
 use super::{Api, Outcome, alerts};
-use crate::server::events::{Event, MAX_READERS, Reader};
+use crate::server::caller::Caller;
+use crate::server::events::{CROWDED, Event, Reader};
 
 /// Media type of the stream.
 pub(super) const MEDIA: &str = "text/event-stream";
@@ -50,9 +51,8 @@ async fn next(reader: &mut Reader) -> Option<Bytes> {
 }
 
 /// Streams events until the reader goes.
-pub(super) fn stream(api: &Arc<Api>) -> Outcome {
-    let busy = || Refusal::busy(format!("{MAX_READERS} readers follow the events already"));
-    let reader = api.events.read().ok_or_else(busy)?;
+pub(super) fn stream(api: &Arc<Api>, caller: Caller) -> Outcome {
+    let reader = api.events.read(caller).ok_or_else(|| Refusal::busy(CROWDED))?;
     let pieces = futures_util::stream::unfold(reader, |mut reader| async {
         let piece = next(&mut reader).await?;
         Some((Ok::<_, Infallible>(piece), reader))

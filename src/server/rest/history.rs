@@ -11,7 +11,7 @@ use super::query::{Parameter, Query as Asked};
 use super::{Api, Call, JSON, Outcome, tables};
 use crate::export;
 use crate::model::{Detail, HistoryAsk, Key, Mono, Series, Table, unit};
-use crate::server::alerts;
+use crate::server::{alerts, waited};
 use crate::store::query::{self, Query};
 use crate::store::rate::{Mode, View};
 
@@ -66,7 +66,8 @@ pub(super) fn question(asked: &Asked, table: &Table, name: &str) -> Result<Quest
 pub(super) async fn series(api: &Api, call: &Call) -> Outcome {
     let (table, name) = (tables::table(call.part(0))?, call.part(1));
     let Question { since, detail, query } = question(&call.query, table, name)?;
-    let (state, sample) = tables::current(api, call.caller, table)?;
+    let (state, sample) =
+        waited::current(&api.sampled, call.caller, table).map_err(|lack| Refusal::lack(&table.name, lack))?;
     let view = View::new(&sample, state.before.as_ref(), Mode::Rate);
     let rows = query::run(&view, &query);
     if rows.len() > MAX_ROWS {
@@ -95,6 +96,16 @@ fn span(asked: &Asked, name: &str) -> Result<Option<Duration>, Refusal> {
     asked.get(name).map(read).transpose()
 }
 
+/// A number as JSON. The past keeps 32 bits of each: written with more digits, a value would not be the one that was measured.
+fn number(value: f64) -> String {
+    let kept = value as f32;
+    match value.is_finite() {
+        true if f64::from(kept).to_bits() == value.to_bits() => kept.to_string(),
+        true => value.to_string(),
+        false => "null".to_owned(),
+    }
+}
+
 fn write(out: &mut Vec<u8>, view: &View, asks: &[(usize, Series)], clock: &dyn Fn(Mono) -> f64) -> std::io::Result<()> {
     out.write_all(b"[")?;
     for (n, (row, series)) in asks.iter().enumerate() {
@@ -102,7 +113,6 @@ fn write(out: &mut Vec<u8>, view: &View, asks: &[(usize, Series)], clock: &dyn F
         export::write_object(out, alerts::ids(view, *row))?;
         out.write_all(b",\"points\":[")?;
         for (n, point) in series.points.iter().enumerate() {
-            let number = |value: f64| if value.is_finite() { value.to_string() } else { "null".to_owned() };
             let comma = if n > 0 { "," } else { "" };
             let (from, time) = (clock(point.from), clock(point.time));
             let (mean, least, most) = (number(point.mean), number(point.least), number(point.most));
@@ -114,4 +124,15 @@ fn write(out: &mut Vec<u8>, view: &View, asks: &[(usize, Series)], clock: &dyn F
         out.write_all(b"]}")?;
     }
     out.write_all(b"]\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_the_digits_that_it_was_measured_with() {
+        let written = [7.86_f32.into(), 1.0 / 3.0, 5e9, f64::NAN].map(number);
+        assert_eq!(written, ["7.86", "0.3333333333333333", "5000000000", "null"]);
+    }
 }

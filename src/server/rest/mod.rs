@@ -27,6 +27,7 @@ use self::query::{Parameter, Query};
 use super::caller::{Caller, Guarded, Need, is_grpc};
 use super::events::Events;
 use super::sampled::Sampled;
+use super::waited;
 
 /// JSON.
 const JSON: &str = "application/json";
@@ -37,15 +38,12 @@ const CSV: &str = "text/csv";
 /// Plain words.
 const PLAIN: &str = "text/plain";
 
-/// Requests that wait for a sample of what nobody has wanted yet.
-const MAX_WAITING: usize = 32;
-
 /// What handlers share.
 pub(super) struct Api {
     sampled: Arc<Sampled>,
     events: Arc<Events>,
     metrics: metrics::Metrics,
-    waiting: tokio::sync::Semaphore,
+    waiting: waited::Queue,
 }
 
 /// A request whose route, parameters and wanted form are known.
@@ -150,7 +148,7 @@ const ROUTES: &[Route] = &[
         parameters: &[],
         media: &[events::MEDIA],
         need: Need::View,
-        handler: |api, _| Box::pin(async move { events::stream(&api) }),
+        handler: |api, call| Box::pin(async move { events::stream(&api, call.caller) }),
     },
     Route {
         path: "/api/v1/openapi.json",
@@ -187,12 +185,18 @@ const ROUTES: &[Route] = &[
 ];
 
 /// Adds all routes.
-pub(super) fn routes(guarded: Guarded, sampled: &Arc<Sampled>, events: &Arc<Events>, metrics_series: usize) -> Guarded {
+pub(super) fn routes(
+    guarded: Guarded,
+    sampled: &Arc<Sampled>,
+    events: &Arc<Events>,
+    waiting: waited::Queue,
+    metrics_series: usize,
+) -> Guarded {
     let api = Arc::new(Api {
         sampled: Arc::clone(sampled),
         events: Arc::clone(events),
         metrics: metrics::Metrics::new(metrics_series),
-        waiting: tokio::sync::Semaphore::new(MAX_WAITING),
+        waiting,
     });
     let add = |guarded: Guarded, route: &'static Route| {
         let api = Arc::clone(&api);

@@ -1,10 +1,6 @@
 //! Which rows does a table have, for a program that asks over HTTP?
 //!
-//! The same words and the same JSON as `netglance show --format json`. What nobody else wants is demanded for the length of
-//! the request, and waited for.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! The same words and the same JSON as `netglance show --format json`.
 
 use serde_json::json;
 
@@ -12,9 +8,7 @@ use super::answer::{Answer, Refusal};
 use super::query::{Parameter, Query as Asked};
 use super::{Api, CSV, Call, JSON, Outcome};
 use crate::export::{self, Format, Selection};
-use crate::model::{Demand, Mono, Snapshot, State, Status, Table, TableState};
-use crate::server::caller::Caller;
-use crate::server::sampled::Sampled;
+use crate::model::{Demand, Snapshot, Table};
 use crate::store::expr::Filter;
 use crate::store::query::{self, Order, Query};
 use crate::store::rate::{Mode, View};
@@ -26,9 +20,6 @@ const LIMIT: usize = 1000;
 
 /// Rows of an answer at most.
 const MAX_LIMIT: usize = 10_000;
-
-/// Longest wait for a sample of what nobody else wants.
-const WAIT: Duration = Duration::from_secs(2);
 
 /// What may be asked of a table.
 pub(super) const PARAMETERS: &[Parameter] = &[
@@ -146,7 +137,8 @@ impl Question {
 pub(super) async fn rows(api: &Api, call: &Call) -> Outcome {
     let table = table(call.part(0))?;
     let Question { named, limit, mode, query, demands } = Question::read(&call.query, table)?;
-    let (state, sample) = sampled(api, call.caller, table, &demands).await?;
+    let found = api.waiting.sampled(&api.sampled, call.caller, table, &demands).await;
+    let (state, sample) = found.map_err(|lack| Refusal::lack(&table.name, lack))?;
     let view = View::new(&sample, state.before.as_ref(), mode);
     let mut rows = query::run(&view, &query);
     let more = rows.len() > limit;
@@ -165,77 +157,4 @@ pub(super) async fn rows(api: &Api, call: &Call) -> Outcome {
         answer.header("netglance-warning", &state.status.reason);
     }
     Ok(answer)
-}
-
-/// The newest sample of a table with what is demanded of it.
-async fn sampled(
-    api: &Api,
-    caller: Caller,
-    table: &Table,
-    demands: &[Demand],
-) -> Result<(TableState, crate::model::Sample), Refusal> {
-    let special = table.attrs.demand || demands.iter().any(|demand| !demand.columns.is_empty());
-    if special {
-        return waited(api, caller, table, demands).await;
-    }
-    current(api, caller, table)
-}
-
-/// The newest sample of a table that is collected anyway.
-pub(super) fn current(api: &Api, caller: Caller, table: &Table) -> Result<(TableState, crate::model::Sample), Refusal> {
-    let state = caller.latest(&api.sampled).get(&table.name).cloned();
-    state.ok_or_else(|| Refusal::source(&table.name, &Status::ok())).and_then(|state| usable(table, state))
-}
-
-/// A state whose sample may be shown.
-fn usable(table: &Table, state: TableState) -> Result<(TableState, crate::model::Sample), Refusal> {
-    match state.now.clone() {
-        Some(sample) if state.status.state == State::Ok => Ok((state, sample)),
-        _ => Err(Refusal::source(&table.name, &state.status)),
-    }
-}
-
-/// A reader's wish, for as long as this lives.
-struct Wish<'a> {
-    sampled: &'a Arc<Sampled>,
-    reader: u64,
-}
-
-impl Drop for Wish<'_> {
-    fn drop(&mut self) {
-        // to want nothing is never too much
-        let _ = self.sampled.demand(self.reader, &[]);
-    }
-}
-
-/// Demands, and waits for a sample that was taken since.
-async fn waited(
-    api: &Api,
-    caller: Caller,
-    table: &Table,
-    demands: &[Demand],
-) -> Result<(TableState, crate::model::Sample), Refusal> {
-    let busy = |_| Refusal::busy("too many requests wait for samples that nobody else wants");
-    let _permit = api.waiting.try_acquire().map_err(busy)?;
-    let begun = Mono::now();
-    let mut changes = api.sampled.changes();
-    let wish = Wish { sampled: &api.sampled, reader: api.sampled.reader() };
-    api.sampled.demand(wish.reader, demands).map_err(|why| Refusal::busy(why.to_string()))?;
-    let arrival = async {
-        loop {
-            let state = caller.latest(&api.sampled).get(&table.name).cloned();
-            match state {
-                Some(state) if state.status.state != State::Ok => return usable(table, state),
-                Some(state) if state.now.as_ref().is_some_and(|now| now.mono > begun) => return usable(table, state),
-                _ => {}
-            }
-            if changes.changed().await.is_err() {
-                return Err(Refusal::unavailable("the sampler is gone", ""));
-            }
-        }
-    };
-    let late = |_| {
-        Refusal::unavailable(format!("{}: no sample within {}", table.name, crate::model::unit::duration(WAIT)), "")
-    };
-    tokio::time::timeout(WAIT, arrival).await.map_err(late)?
 }

@@ -11,17 +11,12 @@ use crate::server::caller::Served;
 fn silent() -> Served {
     let sampled = Sampled::new();
     let events = Events::new(&sampled, crate::store::level::Thresholds::default());
-    let guarded = routes(Guarded::new(), &sampled, &events, 500);
+    let guarded = routes(Guarded::new(), &sampled, &events, waited::Queue::new(), 500);
     guarded.served(unknown)
 }
 
-/// Somebody who may see everything.
-fn root() -> Caller {
-    Caller::from_peer(crate::server::caller::Peer::Unix(0), 0, false, false)
-}
-
 async fn ask(method: Method, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {
-    let mut request = Request::builder().method(method).uri(path).extension(root());
+    let mut request = Request::builder().method(method).uri(path).extension(Caller::own());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -138,8 +133,15 @@ fn a_reader_that_has_the_same_already_gets_only_that() {
         assert_eq!(body, format!("{}\n", crate::export::schema(crate::wire::schema::own().tables)));
         let (status, headers, body) = ask(Method::GET, "/api/v1/schema", &[("if-none-match", &tag)]).await;
         assert_eq!((status, body.as_str(), headers["etag"].to_str().unwrap()), (StatusCode::NOT_MODIFIED, "", &*tag));
-        let (status, ..) = ask(Method::GET, "/api/v1/schema", &[("if-none-match", "\"other\"")]).await;
-        assert_eq!(status, StatusCode::OK);
+        for (known, expected) in [
+            (format!("W/{tag}"), StatusCode::NOT_MODIFIED),
+            (format!("\"other\", {tag}"), StatusCode::NOT_MODIFIED),
+            ("*".to_owned(), StatusCode::NOT_MODIFIED),
+            ("\"other\"".to_owned(), StatusCode::OK),
+        ] {
+            let (status, ..) = ask(Method::GET, "/api/v1/schema", &[("if-none-match", &known)]).await;
+            assert_eq!(status, expected, "{known}");
+        }
     });
 }
 
@@ -148,7 +150,7 @@ fn more_readers_of_events_than_there_are_places_are_sent_away() {
     wait(async {
         let router = silent();
         let ask = || {
-            let request = Request::builder().uri("/api/v1/events").extension(root());
+            let request = Request::builder().uri("/api/v1/events").extension(Caller::own());
             let request = request.body(Body::empty()).unwrap();
             router.answer(request)
         };
