@@ -33,6 +33,10 @@ use rustix::net::{RecvFlags, SendFlags};
 #[path = "../tests/support/pty.rs"]
 mod pty;
 
+#[expect(clippy::unwrap_used, dead_code, reason = "the tests have it too, where a panic is a failure")]
+#[path = "../tests/support/process.rs"]
+mod process;
+
 #[path = "support/measure.rs"]
 mod measure;
 
@@ -254,8 +258,9 @@ fn sample(
     Ok(rows.map(|rows| Sample { rows, time, mono }).map_err(|status| status.state.name().to_owned()))
 }
 
-/// The longest time between two frames of a dashboard into which somebody types.
-fn frames(span: Duration) -> Result<Duration, Failure> {
+/// The longest time between two frames of a dashboard into which somebody types, and the longest without the time in which no
+/// CPU was free.
+fn frames(span: Duration) -> Result<[Duration; 2], Failure> {
     let home = tempfile::tempdir()?;
     std::fs::create_dir(home.path().join("netglance"))?;
     std::fs::write(home.path().join("netglance/netglance.toml"), format!("netns = [\"{NAME}*\"]\n"))?;
@@ -263,15 +268,19 @@ fn frames(span: Duration) -> Result<Duration, Failure> {
     command.env("HOME", home.path()).env("XDG_CONFIG_HOME", home.path());
     let mut session = Session::spawn(200, 60, command);
     session.wait_for("connections", |screen| screen.contains("192.0.2."));
-    let (end, mut last, mut longest) = (Instant::now() + span, Instant::now(), Duration::ZERO);
+    let pid = session.pid().as_raw_nonzero().get().unsigned_abs();
+    let waited = || process::waited(&[pid]);
+    let (end, mut last, mut longest) = (Instant::now() + span, (Instant::now(), waited()), [Duration::ZERO; 2]);
     let mut key = Instant::now();
     let mut keys = ["\x1b[B", "\x1b[B", "\x1b[A", "\x1b[A"].iter().cycle();
     while Instant::now() < end {
         let seen = session.raw.len();
         session.pump(TYPING.saturating_sub(key.elapsed()));
-        if session.raw.len() > seen {
-            longest = longest.max(last.elapsed());
-            last = Instant::now();
+        if session.raw.len() > seen || Instant::now() >= end {
+            let gap = last.0.elapsed();
+            let busy = gap.saturating_sub(waited().saturating_sub(last.1));
+            longest = [longest[0].max(gap), longest[1].max(busy)];
+            last = (Instant::now(), waited());
         }
         if key.elapsed() >= TYPING {
             session.send(keys.next().ok_or("no key")?);
@@ -279,7 +288,7 @@ fn frames(span: Duration) -> Result<Duration, Failure> {
         }
     }
     session.send("q");
-    Ok(longest.max(last.elapsed()))
+    Ok(longest)
 }
 
 fn main() -> Result<(), Failure> {
@@ -299,8 +308,9 @@ fn main() -> Result<(), Failure> {
     measure("(floor)", rounds, || spaces.floor())?;
     measure("(conntrack -L)", rounds, || Ok(spaces.listed()))?;
     if let Some(seconds) = options.number("--frames")? {
-        let longest = frames(Duration::from_secs(seconds.into()))?.as_secs_f64() * 1e3;
-        writeln!(std::io::stdout().lock(), "nothing was drawn for {longest:.3} ms at most")?;
+        let [longest, busy] = frames(Duration::from_secs(seconds.into()))?.map(|gap| gap.as_millis());
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "nothing was drawn for {longest} ms at most, {busy} ms without waiting for a CPU")?;
     }
     Ok(())
 }
