@@ -191,7 +191,7 @@ fn root_a_path_that_is_refused_is_told_and_tried_again() {
         rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("pipe"), 0o600.into()).unwrap();
         std::fs::write(dir.path().join("open"), "").unwrap();
         std::fs::set_permissions(dir.path().join("open"), std::fs::Permissions::from_mode(0o666)).unwrap();
-        for (name, why) in [("link", "symbolic links"), ("pipe", ""), ("open", "others could write it")] {
+        for (name, why) in [("link", "symbolic links"), ("pipe", ""), ("open", "can be used by others")] {
             let agent = agent(&dir.path().join(name), "");
             let told = agent.says("no changes are written down");
             assert!(told.contains(why), "{told}");

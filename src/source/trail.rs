@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Error;
+use super::{Error, kept};
 use crate::model::{lock, unit};
 
 /// A file that could not be opened is tried again after so long.
@@ -322,32 +322,28 @@ pub fn open(path: &Path) -> Result<File, Error> {
 
 fn opened(path: &Path) -> io::Result<File> {
     // a pipe must not be waited for
-    let common = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | common;
+    let careful = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | careful;
     let mut file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
     let meta = file.metadata()?;
     let refused = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     if !meta.is_file() {
         return refused("is not a regular file".to_owned());
     }
-    let own = rustix::process::geteuid().as_raw();
-    if meta.uid() != 0 && meta.uid() != own {
-        return refused(format!("belongs to user {}, neither to root nor to this user", meta.uid()));
+    if let Some(why) = kept::others(&meta, 0o022) {
+        return refused(why);
     }
-    if meta.mode() & 0o022 != 0 || meta.nlink() != 1 {
-        return refused(format!("others could write it (mode {:04o})", meta.mode() & 0o7777));
+    if meta.nlink() != 1 {
+        return refused("has more than one name".to_owned());
     }
     // file systems without locks do without
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
         return Err(io::Error::new(io::ErrorKind::WouldBlock, "another netglance writes it"));
     }
     // what a crash has cut does not spoil the next line
-    let whole = rustix::fs::open(path, OFlags::RDONLY | common, Mode::empty()).map(File::from);
-    let mut last = [b'\n'];
-    if meta.len() > 0
-        && whole.is_ok_and(|whole| whole.read_exact_at(&mut last, meta.len() - 1).is_ok())
-        && last != *b"\n"
-    {
+    let mut last = *b"\n";
+    let read = |(whole, _): (File, Metadata)| whole.read_exact_at(&mut last, meta.len().saturating_sub(1));
+    if meta.len() > 0 && kept::open(path).and_then(read).is_ok() && last != *b"\n" {
         file.write_all(b"\n")?;
     }
     Ok(file)
