@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use super::pass::{self, Word};
@@ -77,12 +76,12 @@ impl Ledger {
         self.due.map(|due| due.saturating_duration_since(Instant::now()))
     }
 
-    /// Opens another file, because the sampler has no room in this one. Nothing is put in the place of the one before that
-    /// has nothing in it.
+    /// Opens another file, because the sampler has no room in this one. One that has much
+    /// room left stays, whatever the sampler says.
     pub(super) fn turn(&mut self, log: &Log) {
-        let has_lines = |meta: std::fs::Metadata| meta.len() > 0 || meta.nlink() == 0;
-        if self.file.as_ref().is_some_and(|file| file.metadata().is_ok_and(has_lines)) {
-            self.adopt(trail::turn(&self.settings.file), log);
+        let full = self.file.as_ref().and_then(|file| file.metadata().ok());
+        if let Some(full) = full.filter(|meta| trail::is_full(meta, self.settings.size)) {
+            self.adopt(trail::turn(&self.settings.file, &full), log);
         }
     }
 

@@ -128,6 +128,8 @@ const CHANGES: &[i64] = &[
     libc::SYS_ftruncate,
     libc::SYS_truncate,
     libc::SYS_fallocate,
+    // may write elsewhere than at the end of what is open to be appended to
+    libc::SYS_pwritev2,
     libc::SYS_mkdirat,
     libc::SYS_mknodat,
     libc::SYS_unlinkat,
@@ -211,6 +213,11 @@ const OLD_CHANGES: &[i64] = &[libc::SYS_renameat];
 /// A condition on one argument of a call: its position, which bits of it, and their value.
 type Argument = (u8, u64, u64);
 
+/// `FS_IOC_RESVSP`, and after it `FS_IOC_UNRESVSP` and both for 64 bits: `fallocate(2)` by another door.
+const RESERVE: u64 = 0x4030_5828;
+/// `FS_IOC_ZERO_RANGE`, the same.
+const ZERO_RANGE: u64 = 0x4030_5839;
+
 /// What no collector does with such arguments.
 const SOME_CHANGES: &[(i64, &[Argument])] = &[
     // processes: what is started is a thread
@@ -220,6 +227,11 @@ const SOME_CHANGES: &[(i64, &[Argument])] = &[
     (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
     // what is open to be appended to is written nowhere else
     (libc::SYS_fcntl, &[(1, u64::MAX, libc::F_SETFL as u64), (2, libc::O_APPEND as u64, 0)]),
+    (libc::SYS_ioctl, &[(1, u64::MAX, RESERVE)]),
+    (libc::SYS_ioctl, &[(1, u64::MAX, RESERVE + 1)]),
+    (libc::SYS_ioctl, &[(1, u64::MAX, RESERVE + 2)]),
+    (libc::SYS_ioctl, &[(1, u64::MAX, RESERVE + 3)]),
+    (libc::SYS_ioctl, &[(1, u64::MAX, ZERO_RANGE)]),
 ];
 
 /// Calls that open files, with the position of their flags.

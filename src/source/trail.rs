@@ -210,7 +210,7 @@ impl Pen {
                 self.adopt(Err(Error::new("write", &self.settings.file, cause)));
             }
             Hand::File(file) => {
-                (self.file, self.alone) = (Some(file), None);
+                (self.file, self.alone, self.torn) = (Some(file), None, false);
                 self.trail.tell(None, None);
             }
         }
@@ -224,7 +224,8 @@ impl Pen {
             Err(error) if is_taken(&error) => (None, None),
             Err(error) => (None, Some(error)),
         };
-        self.file = file;
+        // who opens it ends a line that was cut
+        (self.file, self.torn) = (file, false);
         self.trail.tell(fault, due);
     }
 
@@ -272,8 +273,10 @@ impl Pen {
         if lock(&self.trail.orders).ask.is_some() {
             return self.wait(true);
         }
-        self.file = None;
-        self.adopt(turn(&self.settings.file));
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let full = file.metadata()?;
+        drop(file);
+        self.adopt(turn(&self.settings.file, &full));
         Ok(())
     }
 
@@ -334,7 +337,7 @@ fn opened(path: &Path) -> io::Result<File> {
         return refused(why);
     }
     if meta.nlink() != 1 {
-        return refused("has more than one name".to_owned());
+        return refused("has more than one name (a hard link)".to_owned());
     }
     // file systems without locks do without
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
@@ -355,15 +358,53 @@ pub fn release(file: &File) {
     let _ = rustix::fs::flock(file, FlockOperation::Unlock);
 }
 
-/// Puts a file in the place of the one before, and opens another.
+/// Puts the file that is full in the place of the one before, and opens another. One that somebody has moved away stays where
+/// it is: what has its name now is another file, and has nothing to do in that place.
 ///
 /// # Errors
 /// As [`open`].
-pub fn turn(path: &Path) -> Result<File, Error> {
+pub fn turn(path: &Path, full: &Metadata) -> Result<File, Error> {
     let mut before = path.as_os_str().to_owned();
     before.push(".1");
-    match std::fs::rename(path, &before) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(Error::new("rename", path, cause)),
-        _ => open(path),
+    let is_here = |meta: Metadata| (meta.dev(), meta.ino()) == (full.dev(), full.ino());
+    if std::fs::symlink_metadata(path).is_ok_and(is_here)
+        && let Err(cause) = std::fs::rename(path, &before)
+    {
+        return Err(Error::new("write the next file after", before, cause));
+    }
+    open(path)
+}
+
+/// Whether so much of a file is full that it may make room for another.
+pub fn is_full(meta: &Metadata, most: Size) -> bool {
+    meta.nlink() == 0 || meta.len() >= most.0 / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_file_takes_the_place_of_the_one_before_only_while_it_has_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, before) = (dir.path().join("c"), dir.path().join("c.1"));
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let mut file = open(&path).unwrap();
+        file.write_all(b"first\n").unwrap();
+        let mut next = turn(&path, &file.metadata().unwrap()).unwrap();
+        drop(file);
+        assert_eq!((read(&before).as_str(), read(&path).as_str()), ("first\n", ""));
+        // somebody moves it away and makes another
+        next.write_all(b"second\n").unwrap();
+        std::fs::rename(&path, &before).unwrap();
+        std::fs::write(&path, "").unwrap();
+        let mut last = turn(&path, &next.metadata().unwrap()).unwrap();
+        last.write_all(b"third\n").unwrap();
+        assert_eq!((read(&before).as_str(), read(&path).as_str()), ("second\n", "third\n"));
+        // what is in the way is named
+        std::fs::remove_file(&before).unwrap();
+        std::fs::create_dir_all(before.join("x")).unwrap();
+        let error = turn(&path, &last.metadata().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("c.1"), "{error}");
     }
 }

@@ -13,13 +13,14 @@ use crate::source::trail::Pen;
 /// Writes rows down if there is a file for them.
 pub(super) fn write(pen: &mut Pen, rows: &Vec<RulesetChangeRow>) {
     let Some(first) = rows.first().filter(|_| pen.is_on()) else { return };
-    let gap = |missed: u64| {
-        let lost = log::lost(&first.netns, &format!("{missed} could not be written"), None);
-        line(object(&vec![lost], 0))
-    };
     for row in 0..rows.len() {
-        pen.write(&line(object(rows, row)), gap);
+        pen.write(&line(object(rows, row)), |missed| gap(&first.netns, missed));
     }
+}
+
+/// A line about those that could not be written.
+fn gap(netns: &Text, missed: u64) -> String {
+    line(object(&vec![log::lost(netns, &format!("{missed} could not be written"), None)], 0))
 }
 
 /// Writes down from which ruleset on changes are told. A step from the number that was told last is what nobody has watched.
@@ -30,7 +31,7 @@ pub(super) fn begin(pen: &mut Pen, netns: &Text, generation: Option<u32>) {
     let mut begun = object(&vec![log::lost(netns, "", generation)], 0);
     begun.insert("action".to_owned(), Value::from("watched"));
     begun.remove("after");
-    pen.write(&line(begun), |_| String::new());
+    pen.write(&line(begun), |missed| gap(netns, missed));
 }
 
 fn object(rows: &Vec<RulesetChangeRow>, row: usize) -> Map<String, Value> {
