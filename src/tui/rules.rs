@@ -178,7 +178,7 @@ fn details_of_a_rule_tell_who_changed_it_last() {
     app.size = (80, 40);
     press(&mut app, &["down", "enter"]);
     let shown = screen(&mut app);
-    assert!(shown.contains("The rule.") && shown.contains("by editor"), "{shown}");
+    assert!(shown.contains("The rule") && shown.contains("by editor"), "{shown}");
     assert!(!shown.contains("by older") && !shown.contains("by other"), "{shown}");
 }
 

@@ -4,7 +4,7 @@
 //! listed, and those that have an end of one are looked for among the descriptors of all processes. A socket of UDP that is not
 //! connected has what comes to its port at an address of its namespace; what is forwarded has no socket here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::collect::Cx;
@@ -113,7 +113,7 @@ impl Ties {
 
     /// Finds the sockets that have connections, which come with their places.
     fn find(&mut self, flows: &[(usize, &Flow)], inodes: &mut Inodes) -> Result<(), Error> {
-        let mut own = Vec::new();
+        let mut own = HashSet::new();
         self.addresses.dump(&route::addresses(), |part| {
             match part {
                 Part::Start => own.clear(),
@@ -143,7 +143,7 @@ impl Ties {
 type Wanted = HashMap<End, Vec<(usize, bool)>>;
 
 /// The ends of connections, and what a socket of UDP must have that names no more than a port of one of the own addresses.
-fn wanted(flows: &[(usize, &Flow)], own: &[IpAddr]) -> Wanted {
+fn wanted(flows: &[(usize, &Flow)], own: &HashSet<IpAddr>) -> Wanted {
     let mut wanted = Wanted::new();
     for (at, flow) in flows {
         // who began it knows the other end as it was before any translation, and who answers knows it as it is after it
@@ -208,7 +208,7 @@ mod tests {
 
     /// Inode of the socket that has a connection.
     fn found(flow: &Flow, sockets: &[InetSocket]) -> Option<u32> {
-        let wanted = wanted(&[(0, flow)], &[address("192.0.2.1")]);
+        let wanted = wanted(&[(0, flow)], &HashSet::from([address("192.0.2.1")]));
         let mut inodes = Inodes::new();
         for socket in sockets {
             take(17, socket, &wanted, &mut inodes);
