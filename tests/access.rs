@@ -434,19 +434,32 @@ fn nobody_on_this_host_hears_a_token_in_plain_text() {
 fn whoever_speaks_plain_text_where_only_tls_is_spoken_is_told_so() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let there = listener.local_addr().unwrap().to_string();
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_over = std::sync::Arc::clone(&over);
     let agent = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        // as an agent says it: no settings, and GOAWAY for want of security
-        stream.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0c").unwrap();
-        while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+        // a client may try again
+        while let Ok((mut stream, _)) = listener.accept()
+            && !is_over.load(std::sync::atomic::Ordering::Relaxed)
+        {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            // as an agent says it: no settings, and GOAWAY for want of security
+            let _ = stream.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0c");
+            while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+        }
     });
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netglance"));
-    let output = command.args(["show", "load", "--insecure", "--host", &there]).output().unwrap();
+    // a connection that ends before the request is under way takes the reason with it
+    let is_heard = (0..20).any(|_| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netglance"));
+        let output = command.args(["show", "load", "--insecure", "--host", &there]).output().unwrap();
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        assert!(told.contains("only TLS is spoken there") || told.contains("is no agent"), "{told}");
+        told.contains("only TLS is spoken there") && told.contains("leave out --insecure")
+    });
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    std::net::TcpStream::connect(&there).unwrap();
     agent.join().unwrap();
-    assert_eq!(output.status.code(), Some(3));
-    let told = told(&output);
-    assert!(told.contains("only TLS is spoken there") && told.contains("leave out --insecure"), "{told}");
+    assert!(is_heard);
 }
 
 #[test]

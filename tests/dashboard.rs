@@ -72,14 +72,14 @@ fn escape_closes_help_and_never_quits() {
     let before = session.screen().lines().next().unwrap_or_default().len();
     assert!(before > 0);
     session.send("?");
-    session.wait_for("help", |screen| screen.to_lowercase().contains("reverse"));
+    session.wait_for("help", |screen| screen.contains("this help"));
     session.escape();
-    session.wait_for("the overview again", |screen| !screen.to_lowercase().contains("reverse"));
+    session.wait_for("the overview again", |screen| !screen.contains("this help"));
     session.escape();
     session.send("?");
-    session.wait_for("help again", |screen| screen.to_lowercase().contains("reverse"));
+    session.wait_for("help again", |screen| screen.contains("this help"));
     session.escape();
-    session.wait_for("the overview again", |screen| !screen.to_lowercase().contains("reverse"));
+    session.wait_for("the overview again", |screen| !screen.contains("this help"));
     session.send("q");
     assert_eq!(session.end(), 0);
 }
@@ -160,7 +160,7 @@ fn a_read_only_dashboard_signals_nobody() {
     let mut session = at_process(&sleeper, &["--read-only"]);
     session.send("k+");
     session.send("?");
-    session.wait_for("help", |screen| screen.contains("reverse the order"));
+    session.wait_for("help", |screen| screen.contains("this help"));
     assert!(!session.screen().contains("signal"), "{}", session.screen());
     assert!(Path::new(&format!("/proc/{}", sleeper.pid())).exists());
 }
