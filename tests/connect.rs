@@ -514,4 +514,15 @@ fn root_each_reader_far_away_and_here_has_the_connections_of_its_filter_and_of_i
         host.demand(2, vec![Demand::table("conntrack_flow")]);
         tells(host, "all that have room", || told(host, "destination_port").len() > 16_000);
     }
+    // who asks once is not answered with what others want
+    far.demand(2, Vec::new());
+    far.demand(1, vec![marked]);
+    let place = format!("unix:{}", agent.socket.display());
+    for port in [10_001, 10_002, 10_003, 10_004, 10_005] {
+        let filter = format!("destination_port == {port}");
+        let show = ["show", "--host", &place, "conntrack_flow", "--where", &filter, "--format", "json"];
+        let output = netglance(&show).output().unwrap();
+        let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(rows.len(), 1, "{port}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }

@@ -107,7 +107,7 @@ impl Agent for Service {
         let bundle = self.bundles.open(&self.sampled, &request, caller).map_err(Status::invalid_argument)?;
         let demands =
             convert::demands(&request.demands).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let watcher = Watcher::new(Arc::clone(&self.sampled), bundle, &demands)
+        let watcher = Watcher::new(Arc::clone(&self.sampled), bundle, demands)
             .map_err(|why| Status::resource_exhausted(why.to_string()))?;
         let frames = futures_util::stream::unfold(watcher, |mut watcher| async {
             let frame = watcher.next().await?;

@@ -37,6 +37,8 @@ pub(super) struct Sampled {
     waiting: tokio::sync::Mutex<mpsc::Receiver<proto::Ask>>,
     /// What is wanted has changed.
     rewanted: Notify,
+    /// Number of the last message of wants that the sampler has taken.
+    taken: watch::Sender<u64>,
     next: AtomicU64,
     generation: watch::Sender<u64>,
 }
@@ -44,6 +46,9 @@ pub(super) struct Sampled {
 struct State {
     mirror: Mirror,
     wanted: Wanted,
+    /// Number of the last message of wants, and whether there is something that is not in it.
+    told: u64,
+    is_untold: bool,
     open: HashMap<u64, oneshot::Sender<proto::answer::Answer>>,
     heard: Instant,
     /// What is shown while the sampler is silent.
@@ -58,6 +63,8 @@ impl Sampled {
         let state = State {
             mirror: Mirror::new(Arc::clone(schema::own())),
             wanted: Wanted::default(),
+            told: 0,
+            is_untold: false,
             open: HashMap::new(),
             heard: Instant::now(),
             silence: None,
@@ -68,6 +75,7 @@ impl Sampled {
             questions,
             waiting: tokio::sync::Mutex::new(waiting),
             rewanted: Notify::new(),
+            taken: watch::Sender::new(0),
             next: AtomicU64::new(1),
             generation: watch::Sender::new(0),
         })
@@ -170,21 +178,32 @@ impl Sampled {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Replaces what a reader wants.
+    /// Replaces what a reader wants; the number of the message that tells the sampler, for [`Self::taken`].
     ///
     /// # Errors
     /// All readers together want too much; then nothing has changed. Never when nothing is wanted.
-    pub(super) fn demand(&self, reader: u64, wants: &[Demand]) -> Result<(), Text> {
-        if lock(&self.state).wanted.replace(reader, wants)? {
+    pub(super) fn demand(&self, reader: u64, wants: &[Demand]) -> Result<u64, Text> {
+        let mut state = lock(&self.state);
+        if state.wanted.replace(reader, wants)? {
+            state.is_untold = true;
             self.rewanted.notify_one();
         }
-        Ok(())
+        Ok(state.told + u64::from(state.is_untold))
+    }
+
+    /// Waits until the sampler has taken a message of wants: what is begun to be sampled then has what they ask for.
+    pub(super) async fn taken(&self, number: u64) {
+        // a sampler that has gone leaves it to the next one
+        let _ = self.taken.subscribe().wait_for(|taken| *taken >= number).await;
     }
 
     /// What all readers want, as a question.
     fn wants(&self) -> proto::Ask {
-        let demands = lock(&self.state).wanted.all();
-        proto::Ask { id: 0, ask: Some(proto::ask::Ask::Demands(proto::Demands { demands })) }
+        let mut state = lock(&self.state);
+        state.told += 1;
+        state.is_untold = false;
+        let demands = state.wanted.all();
+        proto::Ask { id: state.told, ask: Some(proto::ask::Ask::Demands(proto::Demands { demands })) }
     }
 
     /// The past of one cell; `Err` when the sampler does not answer.
@@ -252,7 +271,7 @@ impl Sampled {
                     let _ = asked.send(other);
                 }
             }
-            None => {}
+            None => self.taken.send_modify(|taken| *taken = answer.id.max(*taken)),
         }
         drop(state);
         if news {

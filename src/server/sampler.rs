@@ -228,8 +228,8 @@ impl Seat {
     fn hear(&self, answers: &std::sync::mpsc::SyncSender<proto::Answer>) -> io::Result<()> {
         let mut socket = &*self.socket;
         while let Some(ask) = link::read::<proto::Ask>(&mut socket, link::MAX_ASK)? {
-            let Some(answer) = self.answer(ask.ask)? else { continue };
-            if answers.send(proto::Answer { id: ask.id, answer: Some(answer) }).is_err() {
+            let answer = self.answer(ask.ask)?;
+            if answers.send(proto::Answer { id: ask.id, answer }).is_err() {
                 return Ok(());
             }
             self.changes.tell();

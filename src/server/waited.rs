@@ -54,11 +54,12 @@ impl Queue {
         }
         let busy = |_| Lack::Busy("too many requests wait for samples that nobody else wants".to_owned());
         let _permit = self.0.try_acquire().map_err(busy)?;
-        let begun = Mono::now();
         let mut changes = sampled.changes();
         let wish = Wish { sampled, reader: sampled.reader() };
-        sampled.demand(wish.reader, demands).map_err(|why| Lack::Busy(why.to_string()))?;
+        let number = sampled.demand(wish.reader, demands).map_err(|why| Lack::Busy(why.to_string()))?;
         let arrival = async {
+            sampled.taken(number).await;
+            let begun = Mono::now();
             loop {
                 let state = caller.latest(sampled).get(&table.name).cloned();
                 match state {
@@ -74,6 +75,35 @@ impl Queue {
         let late = |_| Lack::Silent(format!("{}: no sample within {}", table.name, unit::duration(WAIT)));
         tokio::time::timeout(WAIT, arrival).await.map_err(late)?
     }
+}
+
+/// Waits a moment until there are samples of what a reader wants: those of others may lack it.
+pub(super) async fn settled(sampled: &Sampled, number: u64, wants: &[Demand]) {
+    let is_own = |want: &&Demand| {
+        !want.ids.is_empty() || !want.columns.is_empty() || !want.only.is_empty() || want.top.is_some()
+    };
+    let tables: Vec<&str> = wants.iter().filter(is_own).map(|want| want.table.as_str()).collect();
+    if tables.is_empty() {
+        return;
+    }
+    let mut changes = sampled.changes();
+    let arrival = async {
+        sampled.taken(number).await;
+        let begun = Mono::now();
+        loop {
+            let latest = sampled.latest();
+            let is_told = |table: &&str| {
+                let state = latest.get(table);
+                let is_new = |state: &TableState| state.now.as_ref().is_some_and(|now| now.mono > begun);
+                state.is_some_and(|state| state.status.state != State::Ok || is_new(state))
+            };
+            if tables.iter().all(|table| is_told(&table)) || changes.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    // what takes longer comes when it comes
+    let _ = tokio::time::timeout(WAIT, arrival).await;
 }
 
 /// The newest sample of a table that is collected anyway.

@@ -17,7 +17,8 @@ use tokio::task::AbortHandle;
 use super::caller::Caller;
 use super::sampled::Sampled;
 use super::share::{Limits, Seat, Seats};
-use crate::model::{Table, Text, lock};
+use super::waited;
+use crate::model::{Demand, Table, Text, lock};
 use crate::store::expr::Filter;
 use crate::store::query::{Order, Query};
 use crate::wire::frame::{Frames, Selection};
@@ -269,6 +270,8 @@ pub(super) struct Watcher {
     news: watch::Receiver<u64>,
     seen: u64,
     reader: u64,
+    /// What the sampler has to be told before the first frame.
+    first: Option<(u64, Vec<Demand>)>,
 }
 
 impl Watcher {
@@ -276,18 +279,17 @@ impl Watcher {
     ///
     /// # Errors
     /// All readers together demand too much.
-    pub(super) fn new(
-        sampled: Arc<Sampled>,
-        bundle: Arc<Bundle>,
-        demands: &[crate::model::Demand],
-    ) -> Result<Self, Text> {
+    pub(super) fn new(sampled: Arc<Sampled>, bundle: Arc<Bundle>, demands: Vec<Demand>) -> Result<Self, Text> {
         let (reader, news) = (sampled.reader(), bundle.sequence.subscribe());
-        sampled.demand(reader, demands)?;
-        Ok(Self { sampled, bundle, news, seen: 0, reader })
+        let number = sampled.demand(reader, &demands)?;
+        Ok(Self { sampled, bundle, news, seen: 0, reader, first: Some((number, demands)) })
     }
 
     /// The next frame; waits for it. `None` when the sampler is gone for good.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
+        if let Some((number, demands)) = self.first.take() {
+            waited::settled(&self.sampled, number, &demands).await;
+        }
         loop {
             self.news.mark_unchanged();
             self.bundle.advance(&self.sampled);
@@ -328,7 +330,7 @@ mod tests {
         let bundles = Bundles::default();
         let watcher = |_| {
             let bundle = bundles.open(sampled, &proto::WatchRequest::default(), Caller::own()).unwrap();
-            Watcher::new(Arc::clone(sampled), bundle, &[]).unwrap()
+            Watcher::new(Arc::clone(sampled), bundle, Vec::new()).unwrap()
         };
         (0..count).map(watcher).collect()
     }

@@ -639,13 +639,13 @@ pub struct Answer {
     /// Number of the question, 0 for what nobody asked.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// One of a closed list.
+    /// One of a closed list; none says that what readers want is taken: samples that are begun from then on have it.
     #[prost(oneof = "answer::Answer", tags = "2, 3, 4, 5")]
     pub answer: ::core::option::Option<answer::Answer>,
 }
 /// Nested message and enum types in `Answer`.
 pub mod answer {
-    /// One of a closed list.
+    /// One of a closed list; none says that what readers want is taken: samples that are begun from then on have it.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Answer {
         /// What changed in the tables.
