@@ -434,8 +434,8 @@ fn nobody_on_this_host_hears_a_token_in_plain_text() {
 fn whoever_speaks_plain_text_where_only_tls_is_spoken_is_told_so() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let there = listener.local_addr().unwrap().to_string();
-    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let is_over = std::sync::Arc::clone(&over);
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_over = Arc::clone(&over);
     let agent = std::thread::spawn(move || {
         // a client may try again
         while let Ok((mut stream, _)) = listener.accept()
@@ -457,7 +457,7 @@ fn whoever_speaks_plain_text_where_only_tls_is_spoken_is_told_so() {
         told.contains("only TLS is spoken there") && told.contains("leave out --insecure")
     });
     over.store(true, std::sync::atomic::Ordering::Relaxed);
-    std::net::TcpStream::connect(&there).unwrap();
+    TcpStream::connect(&there).unwrap();
     agent.join().unwrap();
     assert!(is_heard);
 }

@@ -97,7 +97,7 @@ pub(super) async fn settled(sampled: &Sampled, number: u64, wants: &[Demand]) {
                 let is_new = |state: &TableState| state.now.as_ref().is_some_and(|now| now.mono > begun);
                 state.is_some_and(|state| state.status.state != State::Ok || is_new(state))
             };
-            if tables.iter().all(|table| is_told(&table)) || changes.changed().await.is_err() {
+            if tables.iter().all(is_told) || changes.changed().await.is_err() {
                 return;
             }
         }
