@@ -181,6 +181,7 @@ fn whoever_guesses_waits_and_others_do_not() {
         asked += 1;
         assert!(asked < 10);
     }
+    agent.says("wrong tokens from 127.0.0.1");
     // whoever shares the address with him and has the right one
     assert_eq!(agent.ask("/healthz", Some(&token)), 200);
     assert_eq!(agent.ask("/healthz", Some("guess")), 429);

@@ -94,6 +94,25 @@ fn a_reader_far_away_sees_what_the_agent_sees() {
 }
 
 #[test]
+fn who_wants_a_sample_every_three_seconds_is_told_no_more() {
+    let agent = agent();
+    let (host, changes) = connect(&agent);
+    let newest = || host.latest().get("load").and_then(|state| state.now.as_ref().map(|now| now.mono.0));
+    host.demand(1, vec![Demand { interval: Some(Duration::from_secs(3)), ..Demand::table("load") }]);
+    // those that were on their way come first
+    let (mut before, mut seldom) = (u64::MAX, false);
+    for _ in 0..6 {
+        changed(&changes, "another sample", || newest().is_some_and(|mono| mono != before));
+        let now = newest().unwrap();
+        let between = Duration::from_nanos(now.saturating_sub(before));
+        assert!(!seldom || between > Duration::from_millis(2500), "{between:?}");
+        seldom |= between > Duration::from_millis(2500);
+        before = now;
+    }
+    assert!(seldom);
+}
+
+#[test]
 fn a_part_that_was_killed_comes_back_and_readers_go_on() {
     let agent = agent();
     let (host, changes) = connect(&agent);

@@ -76,8 +76,8 @@ impl Ledger {
         self.due.map(|due| due.saturating_duration_since(Instant::now()))
     }
 
-    /// Opens another file, because the sampler has no room in this one. One that has much
-    /// room left stays, whatever the sampler says.
+    /// Opens another file, because the sampler has no room in this one. One that has much room left stays, whatever the sampler
+    /// says.
     pub(super) fn turn(&mut self, log: &Log) {
         let full = self.file.as_ref().and_then(|file| file.metadata().ok());
         if let Some(full) = full.filter(|meta| trail::is_full(meta, self.settings.size)) {

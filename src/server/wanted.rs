@@ -115,6 +115,15 @@ mod tests {
     }
 
     #[test]
+    fn nobody_hurries_the_sampler() {
+        let mut wanted = Wanted::default();
+        let hurried = Demand { interval: Some(std::time::Duration::from_nanos(1)), ..of(1) };
+        assert_eq!(wanted.replace(0, &[hurried]), Ok(true));
+        assert_eq!(wanted.all(), [convert::from_demand(&of(1))]);
+        assert_eq!(wanted.replace(1, &[of(1)]), Ok(false));
+    }
+
+    #[test]
     fn more_than_the_sampler_takes_is_refused_and_changes_nothing() {
         let mut wanted = Wanted::default();
         wanted.replace(0, &[of(0)]).unwrap();
