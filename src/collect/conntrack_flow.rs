@@ -12,20 +12,21 @@ use std::time::Duration;
 
 use super::address::steady;
 use super::conntrack::not_loaded;
-use super::{Batch, Capabilities, Collect, Cx, Entry, Reason, Skip};
+use super::{Batch, Capabilities, Collect, Cx, Entry, MAX_PARTS, Reason, Skip};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::conntrack::expect::{Expectation, expectations};
-use crate::source::conntrack::flow::{self, Flow, Phase};
+use crate::source::conntrack::flow::{self, Flow, Glimpse, Only, Phase};
 use crate::source::conntrack::health::Count;
 use crate::source::file::Root;
-use crate::source::netlink::{Family, Socket};
+use crate::source::netlink::{Family, Malformed, Request, Socket};
 use crate::source::netns::{self, Rooms, Troubles};
 use crate::{label, table};
 
 pub mod expect;
 pub mod group;
+mod known;
 mod narrow;
 mod process;
 mod ranked;
@@ -34,7 +35,7 @@ mod testing;
 mod words;
 
 use expect::ConntrackExpectRow;
-use group::{ConntrackGroupRow, GroupBy, Groups, Lack, MAX_GROUPS};
+use group::{ConntrackGroupRow, GroupBy, Groups, Lack, MAX_GROUPS, Pass};
 use narrow::Narrow;
 use process::Processes;
 use ranked::Ranked;
@@ -255,16 +256,13 @@ impl Look<'_> {
         let mut pass = self.groups.as_mut().map(|(groups, by)| groups.enter(&netns, by));
         // one dump is enough for both
         let passed = match (&mut self.flows, &mut pass) {
-            (Some((ranked, narrow)), Some(pass)) => ranked.add(place, count, |give| {
-                all(socket, &Narrow::default(), &mut |flow| {
-                    pass.add(&flow);
-                    if narrow.keeps(&flow) {
-                        give(flow);
-                    }
-                })
+            (Some((ranked, _)), Some(pass)) => ranked.add(place, count, |give| {
+                flow::flows(socket, &every(), |glimpse| group(pass, glimpse).and_then(|()| give(glimpse)))
             }),
-            (Some((ranked, narrow)), None) => ranked.add(place, count, |give| all(socket, narrow, give)),
-            (None, Some(pass)) => all(socket, &Narrow::default(), &mut |flow| pass.add(&flow)),
+            (Some((ranked, narrow)), None) => {
+                ranked.add(place, count, |give| flow::flows(socket, &narrow.request(), give))
+            }
+            (None, Some(pass)) => flow::flows(socket, &every(), |glimpse| group(pass, glimpse)),
             (None, None) => Ok(()),
         };
         if let (Err(_), Some((groups, _))) = (&passed, &mut self.groups) {
@@ -317,8 +315,9 @@ impl Collect for FlowCollector {
             if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
                 out.partly(ConntrackFlowRow::TABLE, &not_counted());
             }
+            let without = cx.wants.table(ConntrackFlowRow::TABLE).map_or(0, |want| want.without_part);
             // the last of these is what is told
-            out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, "connections that come later in order");
+            out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, &later(without));
             out.push_netns(cx, rows, &troubles)?;
         }
         if let Some((rows, lack)) = groups {
@@ -356,13 +355,27 @@ fn publish_groups(
     out.push_netns(cx, rows, troubles)
 }
 
-/// Gives the connections that somebody may keep.
-fn all(socket: &mut Socket, narrow: &Narrow, give: &mut dyn FnMut(Flow)) -> Result<(), Error> {
-    flow::flows(socket, &narrow.request(), |flow| {
-        if let Some(flow) = flow.filter(|flow| narrow.keeps(flow)) {
-            give(flow);
-        }
-    })
+/// What is left out, if so many readers have neither their own order nor their own filter.
+fn later(without: usize) -> String {
+    let later = "connections that come later in order";
+    match without {
+        0 => later.to_owned(),
+        _ => format!(
+            "{later} (in that of {MAX_PARTS} readers; {without} with another order or filter see of the busiest what is theirs)"
+        ),
+    }
+}
+
+/// Asks for every connection.
+fn every() -> Request {
+    flow::request(&Only::default())
+}
+
+fn group(pass: &mut Pass<'_>, glimpse: &Glimpse<'_>) -> Result<(), Malformed> {
+    if let Some(flow) = glimpse.flow()? {
+        pass.add(glimpse, &flow);
+    }
+    Ok(())
 }
 
 /// Says which capability is lacking.

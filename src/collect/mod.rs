@@ -53,6 +53,8 @@ pub struct Want {
     pub interval: Option<Duration>,
     /// Which of its rows each reader keeps.
     pub parts: Vec<Part>,
+    /// Readers whose part is none of these.
+    pub without_part: usize,
 }
 
 /// Which rows of a table a reader keeps. Who gives more than these does no harm.
@@ -69,7 +71,7 @@ pub struct Part {
 /// Different rows of on-demand tables that are served at once, over all readers.
 pub const MAX_IDS: usize = 64;
 
-/// Different parts of a table that are told apart; a reader for whom there is none left has all rows.
+/// Different parts of a table that are told apart; all readers for whom there is none left share one, of the first of all rows.
 const MAX_PARTS: usize = 4;
 
 impl Wants {
@@ -111,6 +113,7 @@ impl Want {
         let known =
             |part: &Part| self.parts.iter().position(|known| known.only == part.only && known.sort == part.sort);
         let has_room = self.parts.len() < MAX_PARTS || known(&part).is_some();
+        self.without_part += usize::from(!has_room);
         let part = if has_room { part } else { Part::default() };
         match known(&part).and_then(|at| self.parts.get_mut(at)) {
             Some(known) => known.rows = known.rows.zip(part.rows).map(|(a, b)| a.max(b)),
@@ -435,6 +438,8 @@ mod tests {
         let many: Vec<Demand> = (0..10).map(|number| demand(&number.to_string(), 1)).collect();
         assert_eq!(parts(&many).len(), MAX_PARTS + 1);
         assert_eq!(parts(&many).last(), Some(&Part::default()));
+        let wants = |demands: &[Demand]| Wants::union(demands).0.remove("conntrack_flow").unwrap();
+        assert_eq!((wants(&many).without_part, wants(&many[..MAX_PARTS]).without_part), (10 - MAX_PARTS, 0));
         let again: Vec<Demand> = many.iter().take(MAX_PARTS).chain(many.first()).cloned().collect();
         assert_eq!(parts(&again).len(), MAX_PARTS);
     }

@@ -123,7 +123,9 @@ fn request(bytes: &[u8]) {
 fn netfilter(bytes: &[u8]) {
     let Some((kind, body)) = bytes.split_first_chunk() else { return };
     let message = Message { kind: u16::from_be_bytes(*kind), flags: 0, body };
-    let _ = flow::flow(message);
+    if let Ok(Some(glimpse)) = flow::glimpse(message) {
+        let _ = glimpse.flow();
+    }
     let _ = expect::expectation(message);
     let _ = acct::account(message);
     let _ = timeout::policy(message);

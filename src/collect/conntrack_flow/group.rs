@@ -1,7 +1,7 @@
 //! Who fills the table of connections: which sources, destinations, ports, protocols, states, zones or marks?
 //!
 //! One pass adds each connection to its group. What it carried since the pass before is added to the counters of the group,
-//! so that a group has a rate although its connections come and go; for that 24 bytes of each connection are remembered.
+//! so that a group has a rate although its connections come and go; for that some 34 bytes of each connection are remembered.
 //!
 //! Memory is bounded: there are at most twice [`MAX_GROUPS`] groups of a kind in a network namespace. When there are more
 //! those make room that have few connections and carry little; one that comes back later in the pass lacks what it had. How
@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::RandomState;
 use std::net::IpAddr;
 
+use super::known::{Known, Place};
 use super::{FlowState, protocol, zone};
 use crate::model::{IpText, Text, Value};
-use crate::source::conntrack::flow::Flow;
+use crate::source::conntrack::flow::{Flow, Glimpse};
 use crate::{label, table};
 
 label! {
@@ -70,14 +71,13 @@ table! {
 
 /// Groups of one kind in a network namespace that become rows.
 pub(super) const MAX_GROUPS: usize = 1 << 14;
-/// Connections that are remembered: what fits a hash table of 52 MB.
-const MAX_KNOWN: usize = 1 << 20;
 
 /// All groups, from pass to pass.
 #[derive(Default)]
 pub(super) struct Groups {
-    /// What each connection had carried.
-    known: HashMap<u64, Seen>,
+    known: Known,
+    /// By the places of the connections: what each had carried.
+    seen: Vec<Seen>,
     hasher: RandomState,
     round: u32,
     /// By network namespace.
@@ -90,9 +90,9 @@ struct Space {
     kinds: BTreeMap<u8, Kind>,
 }
 
+#[derive(Clone, Copy, Default)]
 struct Seen {
-    round: u32,
-    packets: u32,
+    packets: u64,
     bytes: u64,
 }
 
@@ -155,7 +155,7 @@ impl Groups {
             let kind = || Kind { by: *by, groups: HashMap::new(), lack: Lack::default() };
             space.kinds.entry(*by as u8).or_insert_with(kind);
         }
-        Pass { known: &mut self.known, hasher: &self.hasher, round: self.round, space }
+        Pass { known: &mut self.known, seen: &mut self.seen, hasher: &self.hasher, space }
     }
 
     /// Forgets the groups of a network namespace that could not be read to its end.
@@ -183,7 +183,7 @@ impl Groups {
                 }
             }
         }
-        self.known.retain(|_, seen| seen.round == round);
+        self.known.end_pass();
         self.round = self.round.wrapping_add(1);
         (rows, lack)
     }
@@ -191,15 +191,15 @@ impl Groups {
 
 /// The connections of one network namespace.
 pub(super) struct Pass<'a> {
-    known: &'a mut HashMap<u64, Seen>,
+    known: &'a mut Known,
+    seen: &'a mut Vec<Seen>,
     hasher: &'a RandomState,
-    round: u32,
     space: &'a mut Space,
 }
 
 impl Pass<'_> {
-    pub(super) fn add(&mut self, flow: &Flow) {
-        let (packets, bytes, is_counted) = match self.moved(flow) {
+    pub(super) fn add(&mut self, glimpse: &Glimpse<'_>, flow: &Flow) {
+        let (packets, bytes, is_counted) = match self.moved(glimpse) {
             Moved::Again => return,
             Moved::Uncounted => (0, 0, false),
             Moved::Counted { packets, bytes } => (packets, bytes, true),
@@ -217,32 +217,29 @@ impl Pass<'_> {
         }
     }
 
-    fn moved(&mut self, flow: &Flow) -> Moved {
-        let both = || [flow.carried, flow.answered].into_iter().flatten();
+    fn moved(&mut self, glimpse: &Glimpse<'_>) -> Moved {
+        let (at, is_new) = match self.known.meet(glimpse.identity(self.hasher)) {
+            Place::Again => return Moved::Again,
+            // what it carries from now on would be counted anew in every pass
+            Place::Nowhere => return Moved::Uncounted,
+            Place::Old(at) => (at, false),
+            Place::New(at) => (at, true),
+        };
+        if self.seen.len() <= at {
+            self.seen.resize(at + 1, Seen::default());
+        }
+        let both = || [glimpse.carried, glimpse.answered].into_iter().flatten();
         let packets = both().map(|carried| carried.packets).fold(0_u64, u64::saturating_add);
         let bytes = both().map(|carried| carried.bytes).fold(0_u64, u64::saturating_add);
-        #[expect(clippy::cast_possible_truncation, reason = "differences are right although what is remembered wraps")]
-        let now = Seen { round: self.round, packets: packets as u32, bytes };
-        let key = flow.original.identity(flow.id, self.hasher);
-        let has_room = self.known.len() < MAX_KNOWN;
-        let is_counted = both().next().is_some();
-        let Some(seen) = self.known.get_mut(&key) else {
-            if !has_room {
-                // what it carries from now on would be counted anew in every pass
-                return Moved::Uncounted;
-            }
-            self.known.insert(key, now);
-            return if is_counted { Moved::Counted { packets, bytes } } else { Moved::Uncounted };
-        };
-        if seen.round == self.round {
-            return Moved::Again;
+        let Some(seen) = self.seen.get_mut(at) else { return Moved::Uncounted };
+        let before = std::mem::replace(seen, Seen { packets, bytes });
+        if both().next().is_none() {
+            return Moved::Uncounted;
         }
-        let more =
-            bytes.checked_sub(seen.bytes).map(|bytes| (u64::from(now.packets.wrapping_sub(seen.packets)), bytes));
-        *seen = now;
+        let more = bytes.checked_sub(before.bytes).zip(packets.checked_sub(before.packets)).filter(|_| !is_new);
         // one that carries less than it did is another one
-        let (packets, bytes) = more.unwrap_or((packets, bytes));
-        if is_counted { Moved::Counted { packets, bytes } } else { Moved::Uncounted }
+        let (bytes, packets) = more.unwrap_or((bytes, packets));
+        Moved::Counted { packets, bytes }
     }
 }
 
@@ -310,7 +307,13 @@ mod tests {
 
     fn pass(groups: &mut Groups, by: GroupBy, flows: impl IntoIterator<Item = Flow>) -> (Vec<ConntrackGroupRow>, Lack) {
         let mut pass = groups.enter(&Text::from("host"), &[by]);
-        flows.into_iter().for_each(|flow| pass.add(&flow));
+        for flow in flows {
+            testing::glimpse(&flow, |glimpse| {
+                pass.add(glimpse, &flow);
+                Ok(())
+            })
+            .unwrap();
+        }
         let (mut rows, lack) = groups.finish();
         rows.sort_by(|a, b| a.value.cmp(&b.value));
         (rows, lack)

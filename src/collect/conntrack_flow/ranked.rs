@@ -2,21 +2,21 @@
 //!
 //! Each of them has a list. One pass over all connections keeps for a list at most twice as many as its reader wants; what
 //! comes after the last of those is dropped at sight. In the order of a rate those come first that counted most since the
-//! last look: while there are more than are wanted, what each had counted is remembered in sixteen bytes.
+//! last look: while there are more than are wanted, what each had counted is remembered. A connection is read as far as it
+//! takes to order it, and wholly when it has room in a list.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::hash::RandomState;
 use std::net::IpAddr;
 
+use super::known::{Known, Place};
 use super::narrow::Narrow;
 use super::zone;
 use crate::collect::Part;
 use crate::source::bounded::Largest;
-use crate::source::conntrack::flow::{Carried, Flow};
+use crate::source::conntrack::flow::{Carried, Flow, Glimpse};
+use crate::source::netlink::Malformed;
 
-/// Connections that are remembered of a counter: what fits a hash table of 36 MB.
-const MAX_KNOWN: usize = 1 << 20;
 /// Connections that a list has at least: one that comes to the front has no rate if it was not in the list before.
 const LEAST: usize = 1 << 10;
 
@@ -26,10 +26,10 @@ pub(super) struct Ranked {
     lists: Vec<List>,
     /// One for each counter by whose rate a list is ordered.
     moves: Vec<Moves>,
+    known: Known,
     /// Connections of the network namespaces that were looked at, and all of the last pass.
     seen: u64,
     expected: u64,
-    round: u32,
     /// Whether what is counted is remembered in this pass.
     remembers: bool,
     hasher: RandomState,
@@ -37,7 +37,8 @@ pub(super) struct Ranked {
 
 /// What one reader wants.
 struct List {
-    narrow: Narrow,
+    /// What it is about, if that is not all.
+    narrow: Option<Narrow>,
     order: Order,
     largest_first: bool,
     most: usize,
@@ -74,14 +75,28 @@ enum Counter {
 /// What was counted until the last pass.
 struct Moves {
     counter: Counter,
-    known: HashMap<u64, Known>,
+    /// By the places of the connections.
+    counted: Vec<u32>,
+    /// Whether it was not there in the last pass.
+    is_new: bool,
     /// What the connection that is being looked at has counted since then.
     moved: Option<u64>,
 }
 
-struct Known {
-    round: u32,
-    counted: u32,
+/// A connection that is read when the first list wants it.
+struct Looked<'a> {
+    glimpse: &'a Glimpse<'a>,
+    flow: Option<Flow>,
+}
+
+impl Looked<'_> {
+    /// All of it; `None` for one that is not of IP.
+    fn flow(&mut self) -> Result<Option<Flow>, Malformed> {
+        if self.flow.is_none() {
+            self.flow = self.glimpse.flow()?;
+        }
+        Ok(self.flow)
+    }
 }
 
 impl Ranked {
@@ -92,7 +107,7 @@ impl Ranked {
         self.moves.retain(|moves| counters.contains(&moves.counter));
         for counter in counters {
             if !self.moves.iter().any(|moves| moves.counter == counter) {
-                self.moves.push(Moves { counter, known: HashMap::new(), moved: None });
+                self.moves.push(Moves { counter, counted: Vec::new(), is_new: true, moved: None });
             }
         }
         (self.expected, self.seen, self.remembers) = (self.seen, 0, false);
@@ -107,19 +122,16 @@ impl Ranked {
         &mut self,
         netns: usize,
         count: u64,
-        pass: impl FnOnce(&mut dyn FnMut(Flow)) -> Result<(), E>,
+        pass: impl FnOnce(&mut dyn FnMut(&Glimpse<'_>) -> Result<(), Malformed>) -> Result<(), E>,
     ) -> Result<(), E> {
         let all = self.seen.saturating_add(count);
         let expected = self.expected.max(all);
-        self.remembers |= self.is_crowded(expected);
+        self.remembers |= self.is_crowded(expected) && !self.moves.is_empty();
         if self.remembers {
-            // a table that grows while it is filled takes half as much again
-            for moves in &mut self.moves {
-                moves.make_room(expected);
-            }
+            self.known.make_room(expected);
         }
         let before: Vec<usize> = self.lists.iter().map(|list| list.seen).collect();
-        let passed = pass(&mut |flow| self.offer(netns, flow));
+        let passed = pass(&mut |glimpse| self.offer(netns, glimpse));
         self.seen = all;
         if passed.is_err() {
             for (list, seen) in self.lists.iter_mut().zip(before) {
@@ -135,19 +147,14 @@ impl Ranked {
         self.lists.iter().any(|list| (list.most as u64) < count)
     }
 
-    fn offer(&mut self, netns: usize, flow: Flow) {
-        let remembers = self.remembers && !self.moves.is_empty();
-        let key = remembers.then(|| flow.original.identity(flow.id, &self.hasher));
+    fn offer(&mut self, netns: usize, glimpse: &Glimpse<'_>) -> Result<(), Malformed> {
+        let place = self.remembers.then(|| self.known.meet(glimpse.identity(&self.hasher)));
         for moves in &mut self.moves {
-            let counted = moves.counter.of(&flow).map(|counted| counted >> moves.counter.unit_bits());
-            moves.moved = match (counted, key) {
-                (Some(counted), Some(key)) => Some(moves.since(self.round, key, counted)),
-                _ => counted,
-            };
+            let counted = moves.counter.of(glimpse).map(|counted| counted >> moves.counter.unit_bits());
+            moves.moved = counted.map(|counted| place.map_or(counted, |place| moves.since(place, counted)));
         }
-        for list in &mut self.lists {
-            list.offer(&self.moves, netns, flow);
-        }
+        let mut looked = Looked { glimpse, flow: None };
+        self.lists.iter_mut().try_for_each(|list| list.offer(&self.moves, netns, &mut looked))
     }
 
     /// Ends the pass: the connections with the places of their network namespaces, and how many have no room.
@@ -160,15 +167,15 @@ impl Ranked {
         // one list has what others have too, and a connection that moves within the kernel's table meanwhile is met twice
         kept.sort_by_key(|(netns, flow)| (*netns, flow.id));
         kept.dedup_by(|a, b| (a.0, a.1.id, a.1.original) == (b.0, b.1.id, b.1.original));
-        let round = self.round;
         for moves in &mut self.moves {
-            if is_crowded {
-                moves.known.retain(|_, known| known.round == round);
-            } else {
-                moves.known = HashMap::new();
-            }
+            moves.is_new = false;
         }
-        self.round = self.round.wrapping_add(1);
+        if is_crowded && !self.moves.is_empty() {
+            self.known.end_pass();
+        } else {
+            self.known.clear();
+            self.moves.clear();
+        }
         (kept, left_out.unwrap_or(0))
     }
 }
@@ -180,7 +187,8 @@ impl List {
         let enough = part.rows.filter(|_| order.is_some()).map(|rows| rows.max(LEAST)).filter(|rows| *rows < most);
         let (order, largest_first) = order.unwrap_or((Order::Rate(Counter::Carried), true));
         let most = enough.unwrap_or(most);
-        let (narrow, kept) = (Narrow::of(&part.only), Largest::new(most));
+        let narrow = Some(Narrow::of(&part.only)).filter(|narrow| *narrow != Narrow::default());
+        let kept = Largest::new(most);
         Self { narrow, order, largest_first, most, is_enough: enough.is_some(), seen: 0, kept }
     }
 
@@ -188,18 +196,20 @@ impl List {
         if let Order::Rate(counter) = self.order { Some(counter) } else { None }
     }
 
-    fn offer(&mut self, moves: &[Moves], netns: usize, flow: Flow) {
-        if !self.narrow.keeps(&flow) {
-            return;
+    fn offer(&mut self, moves: &[Moves], netns: usize, looked: &mut Looked<'_>) -> Result<(), Malformed> {
+        if let Some(narrow) = &self.narrow
+            && !looked.flow()?.is_some_and(|flow| narrow.keeps(&flow))
+        {
+            return Ok(());
         }
         self.seen += 1;
         let (value, total) = match self.order {
             Order::Rate(counter) => {
                 let moved = moves.iter().find(|moves| moves.counter == counter).and_then(|moves| moves.moved);
-                (moved.map(|moved| (0, moved.into())), counter.of(&flow))
+                (moved.map(|moved| (0, moved.into())), counter.of(looked.glimpse))
             }
-            Order::Total(counter) => (counter.of(&flow).map(|total| (0, total.into())), None),
-            Order::Value(value) => (value(&flow), None),
+            Order::Total(counter) => (counter.of(looked.glimpse).map(|total| (0, total.into())), None),
+            Order::Value(value) => (looked.flow()?.as_ref().and_then(value), None),
         };
         let total = total.map_or(0, |total| if self.largest_first { total } else { !total });
         let (kind, value) = match (value, self.largest_first) {
@@ -207,7 +217,13 @@ impl List {
             (Some((kind, value)), true) => (1 + kind, value),
             (Some((kind, value)), false) => (2 - kind, !value),
         };
-        self.kept.offer((kind, value, total, Reverse((netns, flow.id))), (netns, flow));
+        let score = (kind, value, total, Reverse((netns, looked.glimpse.id)));
+        if self.kept.has_room(score)
+            && let Some(flow) = looked.flow()?
+        {
+            self.kept.offer(score, (netns, flow));
+        }
+        Ok(())
     }
 }
 
@@ -263,7 +279,7 @@ impl Counter {
         })
     }
 
-    fn of(self, flow: &Flow) -> Option<u64> {
+    fn of(self, flow: &Glimpse<'_>) -> Option<u64> {
         let (bytes, packets) = (|carried: Carried| carried.bytes, |carried: Carried| carried.packets);
         match self {
             Self::Carried => {
@@ -284,28 +300,22 @@ impl Counter {
 }
 
 impl Moves {
-    /// Makes room for so many connections.
-    fn make_room(&mut self, all: u64) {
-        let all = usize::try_from(all).unwrap_or(MAX_KNOWN).min(MAX_KNOWN);
-        self.known.reserve(all.saturating_sub(self.known.len()));
-    }
-
     /// What a connection has counted since the last pass, and all of it if it was not there, in units.
-    fn since(&mut self, round: u32, key: u64, counted: u64) -> u64 {
-        #[expect(clippy::cast_possible_truncation, reason = "differences are right although what is remembered wraps")]
-        let now = Known { round, counted: counted as u32 };
-        let has_room = self.known.len() < MAX_KNOWN;
-        let Some(known) = self.known.get_mut(&key) else {
-            if !has_room {
-                // all that it ever counted is nothing that moved
-                return 0;
-            }
-            self.known.insert(key, now);
-            return counted;
+    fn since(&mut self, place: Place, counted: u64) -> u64 {
+        let (at, is_new) = match place {
+            Place::Old(at) => (at, self.is_new),
+            Place::New(at) => (at, true),
+            // all that it ever counted is nothing that moved
+            Place::Again | Place::Nowhere => return 0,
         };
-        let moved = now.counted.wrapping_sub(known.counted);
-        *known = now;
-        moved.into()
+        #[expect(clippy::cast_possible_truncation, reason = "differences are right although what is remembered wraps")]
+        let now = counted as u32;
+        if self.counted.len() <= at {
+            self.counted.resize(at + 1, 0);
+        }
+        let Some(known) = self.counted.get_mut(at) else { return 0 };
+        let before = std::mem::replace(known, now);
+        if is_new { counted } else { now.wrapping_sub(before).into() }
     }
 }
 
@@ -329,13 +339,17 @@ mod tests {
 
     fn pass(ranked: &mut Ranked, parts: &[Part], most: usize, flows: Vec<Flow>) -> (Vec<u32>, usize) {
         ranked.begin(parts, most);
-        let taken: Result<(), ()> = ranked.add(0, flows.len() as u64, |give| {
-            flows.into_iter().for_each(give);
-            Ok(())
-        });
+        let taken = ranked.add(0, flows.len() as u64, |give| give_all(flows, give));
         taken.unwrap();
         let (kept, left_out) = ranked.finish();
         (kept.into_iter().map(|(_, flow)| flow.id).collect(), left_out)
+    }
+
+    fn give_all(
+        flows: impl IntoIterator<Item = Flow>,
+        give: &mut dyn FnMut(&Glimpse<'_>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        flows.into_iter().try_for_each(|flow| testing::glimpse(&flow, &mut *give))
     }
 
     #[test]
@@ -396,7 +410,7 @@ mod tests {
         pass(0..100);
         pass(0..50);
         assert_eq!(pass(0..2), (vec![0, 1], 0));
-        assert_eq!(ranked.moves[0].known.capacity(), 0);
+        assert_eq!((ranked.moves.len(), ranked.known.len()), (0, 0));
     }
 
     #[test]
@@ -420,9 +434,8 @@ mod tests {
         let mut pass = |bytes: u64| {
             ranked.begin(&parts, 2);
             for (netns, ids) in [(0, 0..2_u32), (1, 2..10)] {
-                let taken: Result<(), ()> = ranked.add(netns, ids.len() as u64, |give| {
-                    ids.for_each(|id| give(flow(id, if id < 2 { 1000 } else { bytes })));
-                    Ok(())
+                let taken = ranked.add(netns, ids.len() as u64, |give| {
+                    give_all(ids.map(|id| flow(id, if id < 2 { 1000 } else { bytes })), give)
                 });
                 taken.unwrap();
             }
@@ -436,15 +449,9 @@ mod tests {
     fn of_a_pass_that_failed_nothing_is_kept() {
         let mut ranked = Ranked::default();
         ranked.begin(&[Part::default()], 10);
-        let failed = ranked.add(1, 1, |give| {
-            give(flow(1, 9));
-            Err("cut")
-        });
-        assert_eq!(failed, Err("cut"));
-        let taken: Result<(), ()> = ranked.add(0, 1, |give| {
-            give(flow(2, 1));
-            Ok(())
-        });
+        let failed = ranked.add(1, 1, |give| give_all([flow(1, 9)], give).and(Err(Malformed)));
+        assert_eq!(failed, Err(Malformed));
+        let taken = ranked.add(0, 1, |give| give_all([flow(2, 1)], give));
         assert_eq!((taken, ranked.finish()), (Ok(()), (vec![(0, flow(2, 1))], 0)));
     }
 

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::source::Error;
-use crate::source::netlink::attr::{push, push_nested};
+use crate::source::netlink::attr::{Attributes, push, push_nested};
 use crate::source::netlink::nfnetlink::{self, Header, Subsystem};
 use crate::source::netlink::route::ip;
 use crate::source::netlink::{Attribute, Malformed, Message, Part, Patience, Request, Socket};
@@ -145,23 +145,34 @@ pub struct Only {
     pub destination_port: Option<u16>,
 }
 
-/// Gives every tracked connection that is asked for to `visit`; `None` means start over.
+/// What is read of a connection at first: what it is known by and what it has carried. The rest is read when somebody wants it.
+#[derive(Clone, Debug)]
+pub struct Glimpse<'a> {
+    /// The kernel's number for it.
+    pub id: u32,
+    /// What the original direction has carried.
+    pub carried: Option<Carried>,
+    /// What answers have carried.
+    pub answered: Option<Carried>,
+    /// `CTA_TUPLE_ORIG` as the kernel writes it.
+    original: &'a [u8],
+    all: Attributes<'a>,
+}
+
+/// Gives every tracked connection that is asked for to `visit`.
 ///
 /// # Errors
 /// As [`Socket::dump`]; denied without CAP_NET_ADMIN.
-pub fn flows(socket: &mut Socket, request: &Request, mut visit: impl FnMut(Option<Flow>)) -> Result<(), Error> {
+pub fn flows(
+    socket: &mut Socket,
+    request: &Request,
+    mut visit: impl FnMut(&Glimpse<'_>) -> Result<(), Malformed>,
+) -> Result<(), Error> {
     // a million connections take the kernel seconds, and it never says that the table changed meanwhile
     const PATIENCE: Patience = Patience { attempts: 1, time: Duration::from_mins(1) };
-    socket.dump_within(PATIENCE, request, |part| {
-        match part {
-            Part::Start => visit(None),
-            Part::Message(message) => {
-                if let Some(flow) = flow(message)? {
-                    visit(Some(flow));
-                }
-            }
-        }
-        Ok(())
+    socket.dump_within(PATIENCE, request, |part| match part {
+        Part::Message(message) => glimpse(message)?.map_or(Ok(()), |glimpse| visit(&glimpse)),
+        Part::Start => Ok(()),
     })
 }
 
@@ -229,31 +240,61 @@ impl Only {
     }
 }
 
-/// Reads one connection; `None` for another kind of message, and for families that are not IP.
+/// Looks at one connection; `None` for another kind of message.
 ///
 /// # Errors
 /// The message is malformed.
-pub fn flow(message: Message<'_>) -> Result<Option<Flow>, Malformed> {
+pub fn glimpse(message: Message<'_>) -> Result<Option<Glimpse<'_>>, Malformed> {
     if Subsystem::Conntrack.number(message) != Some(NEW) {
         return Ok(None);
     }
-    let (_, attributes) = nfnetlink::split(message)?;
-    let (mut id, mut original, mut reply, mut bits) = (None, None, None, None);
-    let mut rest = Rest::default();
-    for attribute in attributes {
+    let (_, all) = nfnetlink::split(message)?;
+    let (mut id, mut original, mut sent, mut answered) = (None, None, None, None);
+    for attribute in all.clone() {
         let attribute = attribute?;
         match attribute.kind {
-            1 => original = tuple(attribute)?,
-            2 => reply = tuple(attribute)?,
-            3 => bits = Some(attribute.be32()?),
+            1 => original = Some(attribute.bytes),
+            9 => sent = carried(attribute)?,
+            10 => answered = carried(attribute)?,
             12 => id = Some(attribute.be32()?),
-            _ => rest.read(attribute)?,
+            _ => {}
         }
     }
-    let Some((original, reply)) = original.zip(reply) else { return Ok(None) };
-    let (id, status) = id.zip(bits).ok_or(Malformed)?;
-    let Rest { phase, mark, zone, timeout, labels, helper, carried, answered, start } = rest;
-    Ok(Some(Flow { id, original, reply, status, phase, mark, zone, timeout, labels, helper, carried, answered, start }))
+    let Some(original) = original else { return Ok(None) };
+    Ok(Some(Glimpse { id: id.ok_or(Malformed)?, carried: sent, answered, original, all }))
+}
+
+impl Glimpse<'_> {
+    /// Tells this connection from all others: of a million two have the same number more often than not, and numbers are
+    /// used again.
+    pub fn identity(&self, hasher: &RandomState) -> u64 {
+        hasher.hash_one((self.id, self.original))
+    }
+
+    /// Reads all of it; `None` for families that are not IP.
+    ///
+    /// # Errors
+    /// The message is malformed.
+    pub fn flow(&self) -> Result<Option<Flow>, Malformed> {
+        let (mut original, mut reply, mut bits) = (None, None, None);
+        let mut rest = Rest::default();
+        for attribute in self.all.clone() {
+            let attribute = attribute?;
+            match attribute.kind {
+                1 => original = tuple(attribute)?,
+                2 => reply = tuple(attribute)?,
+                3 => bits = Some(attribute.be32()?),
+                _ => rest.read(attribute)?,
+            }
+        }
+        let Some((original, reply)) = original.zip(reply) else { return Ok(None) };
+        let status = bits.ok_or(Malformed)?;
+        let Self { id, carried, answered, .. } = *self;
+        let Rest { phase, mark, zone, timeout, labels, helper, start } = rest;
+        let flow =
+            Flow { id, original, reply, status, phase, mark, zone, timeout, labels, helper, carried, answered, start };
+        Ok(Some(flow))
+    }
 }
 
 /// What a connection need not have.
@@ -265,8 +306,6 @@ struct Rest {
     timeout: Option<u32>,
     labels: Option<[u8; 16]>,
     helper: Option<Name>,
-    carried: Option<Carried>,
-    answered: Option<Carried>,
     start: Option<u64>,
 }
 
@@ -277,8 +316,6 @@ impl Rest {
             5 => self.helper = inner(attribute, 1)?.map(name).transpose()?,
             7 => self.timeout = Some(attribute.be32()?),
             8 => self.mark = Some(attribute.be32()?),
-            9 => self.carried = carried(attribute)?,
-            10 => self.answered = carried(attribute)?,
             18 => self.zone = Some(attribute.be16()?),
             20 => self.start = inner(attribute, 1)?.map(|start| start.be64()).transpose()?,
             22 => self.labels = Some(padded(attribute.bytes)?),
@@ -375,6 +412,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn flow(message: Message<'_>) -> Result<Option<Flow>, Malformed> {
+        glimpse(message)?.map_or(Ok(None), |glimpse| glimpse.flow())
+    }
+
     fn push_tuple(body: &mut Vec<u8>, kind: u16, ends: [[u8; 16]; 2], ports: [u16; 2], zone: u16) {
         push_nested(body, kind, |tuple| {
             push_nested(tuple, 1, |ip| {
@@ -445,12 +486,15 @@ mod tests {
 
     #[test]
     fn a_flow_without_a_number_is_malformed_and_one_that_is_not_ip_is_passed_over() {
-        let mut body = vec![10, 0, 0, 0];
         let kind = Subsystem::Conntrack.kind(NEW);
-        push_nested(&mut body, 1, |tuple| push_nested(tuple, 2, |proto| push(proto, 1, &[6])));
-        assert_eq!(flow(Message { kind, flags: 0, body: &body }), Ok(None));
+        let mut body = vec![10, 0, 0, 0];
         push_tuple(&mut body, 1, [[1; 16]; 2], [1, 2], 0);
         push_tuple(&mut body, 2, [[1; 16]; 2], [2, 1], 0);
+        push(&mut body, 3, &[0; 4]);
         assert_eq!(flow(Message { kind, flags: 0, body: &body }), Err(Malformed));
+        push(&mut body, 12, &[0; 4]);
+        assert!(flow(Message { kind, flags: 0, body: &body }).unwrap().is_some());
+        push_nested(&mut body, 1, |tuple| push_nested(tuple, 2, |proto| push(proto, 1, &[6])));
+        assert_eq!(flow(Message { kind, flags: 0, body: &body }), Ok(None));
     }
 }
