@@ -10,7 +10,7 @@ use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::address::recorded;
 use crate::source::bounded::Bounded;
-use crate::source::netlink::route::{self, Address, IfIndex, LinkNews};
+use crate::source::netlink::route::{self, Address, LinkNames};
 use crate::source::netlink::{Drained, Family, Part, Socket};
 use crate::source::netns::{self, Rooms};
 use crate::{label, table};
@@ -152,18 +152,7 @@ impl Live {
     }
 
     fn dump(&mut self, netns: &Text, now: Timestamp) -> Result<(), Error> {
-        let mut names = BTreeMap::new();
-        self.queries.dump(&route::links(), |part| {
-            match part {
-                Part::Start => names.clear(),
-                Part::Message(message) => {
-                    if let Some(LinkNews::Is(link)) = route::link_news(message)? {
-                        names.insert(link.index, link.name);
-                    }
-                }
-            }
-            Ok(())
-        })?;
+        let names = route::link_names(&mut self.queries)?;
         let mut addresses = Bounded::new(MAX_ADDRESSES);
         self.queries.dump(&route::addresses(), |part| {
             match part {
@@ -195,7 +184,7 @@ pub(super) fn steady(before: Option<Timestamp>, now: Option<Timestamp>) -> Optio
     }
 }
 
-fn row(netns: &Text, address: &Address, names: &BTreeMap<IfIndex, Text>, now: Timestamp) -> AddressRow {
+fn row(netns: &Text, address: &Address, names: &LinkNames, now: Timestamp) -> AddressRow {
     let lifetime = address.valid.map(|seconds| i64::from(seconds).saturating_mul(1_000_000_000));
     AddressRow {
         netns: netns.clone(),

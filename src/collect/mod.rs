@@ -4,6 +4,7 @@
 //! through `source/`, pushes raw rows into a [`Batch`], and returns [`Skip`] when it cannot: it never sleeps, never forks,
 //! and never turns missing into zero. The scheduler measures it and publishes what it did as rows of table `collector`.
 
+mod everywhere;
 pub mod run;
 pub mod schedule;
 pub mod settings;

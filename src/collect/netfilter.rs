@@ -7,13 +7,14 @@
 pub mod rows;
 
 use self::rows::{CtTimeoutRow, NfLogRow, NfacctRow, NflogRow, NfqueueRow, Peers, SynproxyRow};
+use super::everywhere::{Portion, tell};
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
-use crate::model::{Row, Text};
+use crate::model::Text;
 use crate::source::Error;
 use crate::source::file::{Kept, Root};
 use crate::source::netfilter::{acct, table, timeout};
 use crate::source::netlink::{Family, Socket};
-use crate::source::netns::{self, Rooms, Troubles};
+use crate::source::netns::{self, Rooms};
 
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
@@ -85,113 +86,58 @@ fn read<T>(texts: Texts<'_>, name: &str, parse: fn(&str) -> Option<T>) -> Result
     parse(&texts(name)?).ok_or_else(malformed)
 }
 
-/// The rows of one table that is wanted, and why there are none somewhere.
-struct Part<R> {
-    rows: Vec<R>,
-    left_out: usize,
-    error: Option<Error>,
-}
-
-impl<R: Row> Part<R> {
-    fn of(cx: &Cx<'_>) -> Option<Self> {
-        cx.wants.table(R::TABLE).map(|_| Self { rows: Vec::new(), left_out: 0, error: None })
-    }
-
-    /// Takes rows, and how many have no room. What is not there or not for this user is told with the table; after any other
-    /// error nothing more is read from the same place.
-    fn add(part: &mut Option<Self>, take: impl FnOnce() -> Result<(Vec<R>, usize), Error>) -> Result<(), Error> {
-        let Some(part) = part else { return Ok(()) };
-        match take() {
-            Ok((rows, left_out)) => {
-                part.rows.extend(rows);
-                part.left_out += left_out;
-            }
-            Err(error) if error.is_absent() || error.is_denied() || is_unknown(&error) => {
-                part.error.get_or_insert(error);
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Publishes it; `lack` is what to do where the kernel has no such thing.
-    fn tell(self, cx: &Cx<'_>, out: &mut Batch, troubles: &Troubles, lack: &'static str) -> Result<(), Skip> {
-        if let Some(error) = self.error {
-            let (is_absent, is_denied) = (error.is_absent() || is_unknown(&error), error.is_denied());
-            let skip = if is_absent { Skip::absent(error) } else { Skip::from(error) };
-            let skip = match (is_absent, is_denied) {
-                (true, _) => skip.hint(lack),
-                (_, true) => skip.hint("run as root, or grant CAP_NET_ADMIN and CAP_DAC_READ_SEARCH"),
-                _ => skip,
-            };
-            if self.rows.is_empty() {
-                out.skip(R::TABLE, &skip);
-                return Ok(());
-            }
-            out.partly(R::TABLE, &skip);
-        }
-        out.left_out(R::TABLE, self.left_out, MAX_ROWS, "of them");
-        out.push_netns(cx, self.rows, troubles)
-    }
-}
-
-/// Whether netfilter does not know the part that was asked.
-fn is_unknown(error: &Error) -> bool {
-    error.op == "dump" && error.cause.raw_os_error() == Some(libc::EINVAL)
-}
-
 /// One look at all network namespaces.
 struct Look {
-    queues: Option<Part<NfqueueRow>>,
-    logs: Option<Part<NflogRow>>,
-    accounts: Option<Part<NfacctRow>>,
-    timeouts: Option<Part<CtTimeoutRow>>,
-    synproxy: Option<Part<SynproxyRow>>,
-    loggers: Option<Part<NfLogRow>>,
+    queues: Option<Portion<NfqueueRow>>,
+    logs: Option<Portion<NflogRow>>,
+    accounts: Option<Portion<NfacctRow>>,
+    timeouts: Option<Portion<CtTimeoutRow>>,
+    synproxy: Option<Portion<SynproxyRow>>,
+    loggers: Option<Portion<NfLogRow>>,
     peers: Peers,
 }
 
 impl Look {
     fn new(cx: &Cx<'_>) -> Self {
         Self {
-            queues: Part::of(cx),
-            logs: Part::of(cx),
-            accounts: Part::of(cx),
-            timeouts: Part::of(cx),
-            synproxy: Part::of(cx),
-            loggers: Part::of(cx),
+            queues: Portion::of(cx, MAX_ROWS),
+            logs: Portion::of(cx, MAX_ROWS),
+            accounts: Portion::of(cx, MAX_ROWS),
+            timeouts: Portion::of(cx, MAX_ROWS),
+            synproxy: Portion::of(cx, MAX_ROWS),
+            loggers: Portion::of(cx, MAX_ROWS),
             peers: Peers::default(),
         }
     }
 
     fn take(&mut self, netns: &Text, texts: Texts<'_>, mut socket: Option<&mut Socket>) -> Result<(), Error> {
         let peers = &mut self.peers;
-        Part::add(&mut self.queues, || {
+        Portion::add(&mut self.queues, || {
             let queues = read(texts, QUEUES, table::queues)?;
             if !queues.is_empty() {
                 peers.learn(netns, &read(texts, PORTS, table::ports)?, queues.iter().map(|queue| queue.port));
             }
             Ok((queues.iter().map(|queue| rows::queue(netns, queue)).collect(), 0))
         })?;
-        Part::add(&mut self.logs, || {
+        Portion::add(&mut self.logs, || {
             let logs = read(texts, LOGS, table::logs)?;
             if !logs.is_empty() {
                 peers.learn(netns, &read(texts, PORTS, table::ports)?, logs.iter().map(|log| log.port));
             }
             Ok((logs.iter().map(|log| rows::log(netns, log)).collect(), 0))
         })?;
-        Part::add(&mut self.synproxy, || {
+        Portion::add(&mut self.synproxy, || {
             Ok((vec![rows::synproxy(netns, read(texts, SYNPROXY, table::synproxy)?)], 0))
         })?;
-        Part::add(&mut self.loggers, || {
+        Portion::add(&mut self.loggers, || {
             let loggers = read(texts, LOGGERS, table::loggers)?;
             Ok((loggers.iter().filter_map(|logger| rows::logger(netns, logger)).collect(), 0))
         })?;
-        Part::add(&mut self.accounts, || {
+        Portion::add(&mut self.accounts, || {
             let found = acct::accounts(asked(&mut socket)?, MAX_ROWS)?;
             Ok((found.kept().iter().map(|account| rows::account(netns, account)).collect(), found.left_out()))
         })?;
-        Part::add(&mut self.timeouts, || {
+        Portion::add(&mut self.timeouts, || {
             let found = timeout::policies(asked(&mut socket)?, MAX_ROWS)?;
             Ok((found.kept().iter().flat_map(|policy| rows::timeouts(netns, policy)).collect(), found.left_out()))
         })
@@ -220,9 +166,9 @@ impl Collect for NetfilterCollector {
         });
         let Look { mut queues, mut logs, accounts, timeouts, synproxy, loggers, peers } = look;
         let peers = peers.find(&cx.roots.proc)?;
-        let rows = queues.iter_mut().flat_map(|part| &mut part.rows);
+        let rows = queues.iter_mut().flat_map(Portion::rows_mut);
         rows.for_each(|row| (row.pid, row.process) = peers.of(&row.netns, row.port));
-        let rows = logs.iter_mut().flat_map(|part| &mut part.rows);
+        let rows = logs.iter_mut().flat_map(Portion::rows_mut);
         rows.for_each(|row| (row.pid, row.process) = peers.of(&row.netns, row.port));
         if let Some(error) = &peers.denied {
             let hint = "processes of other users: run as root, or grant CAP_SYS_PTRACE";
@@ -238,14 +184,4 @@ impl Collect for NetfilterCollector {
         tell(synproxy, cx, out, &troubles, "the kernel's module nf_synproxy_core is not loaded")?;
         tell(loggers, cx, out, &troubles, "the kernel logs no packets")
     }
-}
-
-fn tell<R: Row>(
-    part: Option<Part<R>>,
-    cx: &Cx<'_>,
-    out: &mut Batch,
-    troubles: &Troubles,
-    lack: &'static str,
-) -> Result<(), Skip> {
-    part.map_or(Ok(()), |part| part.tell(cx, out, troubles, lack))
 }

@@ -1,13 +1,12 @@
 //! What are the names of what rules know by number?
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
 
-use crate::source::Error;
+use crate::model::Text;
 use crate::source::cgroup::Groups;
 use crate::source::file::Root;
-use crate::source::netlink::route::{self, LinkNews};
-use crate::source::netlink::{Part, Socket};
+use crate::source::netlink::Socket;
+use crate::source::netlink::route::{self, IfIndex, LinkNames};
 use crate::source::nftables::text::Names;
 use crate::source::xtables::Sets;
 use crate::source::xtables::names::SetNames;
@@ -39,7 +38,7 @@ impl Names for Host {
 /// Names of one network namespace, read when the first one is needed.
 pub(in crate::collect) struct Here<'a> {
     socket: RefCell<&'a mut Socket>,
-    links: RefCell<Option<HashMap<u32, String>>>,
+    links: RefCell<Option<LinkNames>>,
     sets: Option<SetNames<'a>>,
     sys: &'a Root,
     groups: OnceCell<Groups>,
@@ -64,9 +63,9 @@ impl Names for Here<'_> {
         let mut links = self.links.borrow_mut();
         let links = match &mut *links {
             Some(links) => links,
-            none => none.insert(interfaces(&mut self.socket.borrow_mut()).ok()?),
+            none => none.insert(route::link_names(&mut self.socket.borrow_mut()).ok()?),
         };
-        links.get(&index).cloned()
+        links.get(&IfIndex(index)).map(Text::to_string)
     }
 
     fn cgroup(&self, id: u64) -> Option<String> {
@@ -77,23 +76,6 @@ impl Names for Here<'_> {
     fn utc_offset(&self, at: Option<i64>) -> i64 {
         Host.utc_offset(at)
     }
-}
-
-/// Reads the names of the interfaces of a namespace.
-fn interfaces(links: &mut Socket) -> Result<HashMap<u32, String>, Error> {
-    let mut names = HashMap::new();
-    links.dump(&route::links(), |part| {
-        match part {
-            Part::Start => names.clear(),
-            Part::Message(message) => {
-                if let Some(LinkNews::Is(link)) = route::link_news(message)? {
-                    names.insert(link.index.0, link.name.to_string());
-                }
-            }
-        }
-        Ok(())
-    })?;
-    Ok(names)
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 //!
 //! Source: `include/uapi/linux/if_link.h`, `include/uapi/linux/if_addr.h`, `include/uapi/linux/rtnetlink.h`.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::attr::{self, Malformed, attributes, u32_at, u64_at};
-use super::{Message, Request};
+use super::{Message, Part, Request, Socket};
 use crate::model::{Mac, Text};
+use crate::source::Error;
 
 /// `RTM_NEWLINK`
 pub const NEW_LINK: u16 = 16;
@@ -149,6 +151,29 @@ fn link(index: IfIndex, message: Message<'_>) -> Result<Option<Link>, Malformed>
         }
     }
     Ok(name.zip(mtu).map(|(name, mtu)| Link { name, mtu, ..link }))
+}
+
+/// Names of interfaces by their numbers.
+pub type LinkNames = BTreeMap<IfIndex, Text>;
+
+/// Reads the names of all interfaces.
+///
+/// # Errors
+/// As [`Socket::dump`].
+pub fn link_names(socket: &mut Socket) -> Result<LinkNames, Error> {
+    let mut names = LinkNames::new();
+    socket.dump(&links(), |part| {
+        match part {
+            Part::Start => names.clear(),
+            Part::Message(message) => {
+                if let Some(LinkNews::Is(link)) = link_news(message)? {
+                    names.insert(link.index, link.name);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(names)
 }
 
 /// `IFLA_INFO_KIND` inside `IFLA_LINKINFO`
