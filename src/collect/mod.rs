@@ -383,6 +383,7 @@ collectors! {
     mount,
     link,
     address,
+    neighbor,
     socket,
     listener,
     protocol,

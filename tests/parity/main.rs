@@ -11,6 +11,7 @@ mod conntrack;
 mod gpu;
 mod ipset;
 mod memory;
+mod neighbor;
 mod netfilter;
 mod network;
 mod nft_element;

@@ -22,11 +22,11 @@ pub(crate) fn in_own_network<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn ip(line: &str) -> String {
+pub(crate) fn ip(line: &str) -> String {
     said("ip", &line.split(' ').collect::<Vec<_>>())
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 

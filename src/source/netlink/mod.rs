@@ -11,8 +11,10 @@
 pub mod attr;
 pub mod diag;
 mod frame;
+pub mod neighbor;
 pub mod nfnetlink;
 pub mod route;
+pub mod words;
 
 use std::cell::Cell;
 use std::io::ErrorKind;
@@ -48,6 +50,11 @@ impl Default for Patience {
     fn default() -> Self {
         Self { attempts: 64, time: Duration::from_secs(5) }
     }
+}
+
+impl Patience {
+    /// For a table that is large, or changes all the time: three more attempts, and then it is said.
+    pub const FEW: Self = Self { attempts: 4, time: Duration::from_secs(5) };
 }
 
 /// What is said of a table that changed during every attempt to read it whole.
