@@ -200,7 +200,7 @@ fn row(netns: &Text, address: &Address, names: &LinkNames, now: Timestamp) -> Ad
 }
 
 /// From `RT_SCOPE_*`
-fn scope(scope: u8) -> AddressScope {
+pub(super) fn scope(scope: u8) -> AddressScope {
     match scope {
         0 => AddressScope::Global,
         200 => AddressScope::Site,

@@ -384,6 +384,7 @@ collectors! {
     link,
     address,
     neighbor,
+    route,
     socket,
     listener,
     protocol,

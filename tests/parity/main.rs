@@ -18,6 +18,7 @@ mod nft_element;
 mod nftables;
 mod process;
 mod rates;
+mod route;
 mod ruleset_change;
 mod storage;
 #[expect(dead_code, reason = "each test program uses its part")]

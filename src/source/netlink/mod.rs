@@ -10,10 +10,12 @@
 
 pub mod attr;
 pub mod diag;
+pub mod fib;
 mod frame;
 pub mod neighbor;
 pub mod nfnetlink;
 pub mod route;
+pub mod rule;
 pub mod words;
 
 use std::cell::Cell;

@@ -39,6 +39,13 @@ pub fn protocol(number: u8) -> Text {
     word(&PROTOCOLS, number)
 }
 
+/// `RT_TABLE_*`: a table of routes.
+pub fn table(number: u32) -> Text {
+    let known = [(253, "default"), (254, "main"), (255, "local")];
+    let known = known.into_iter().find(|(known, _)| *known == number);
+    known.map_or_else(|| Text::from(number.to_string()), |(_, word)| Text::from(word))
+}
+
 fn word(words: &[(u8, &str)], number: u8) -> Text {
     let known = words.iter().find(|(known, _)| *known == number);
     known.map_or_else(|| Text::from(number.to_string()), |(_, word)| Text::from(*word))
