@@ -308,6 +308,39 @@ fn root_policies_sets_and_objects_are_told_before_and_after() {
 }
 
 #[test]
+fn root_what_objects_are_made_of_is_told_as_nft_lists_it() {
+    in_own_network(|| {
+        let mut watched = Watched::start();
+        nft("table ip t {
+            counter c { }
+            quota q { over 10 mbytes }
+            limit l { rate 5/second burst 7 packets }
+            ct helper h { type \"ftp\" protocol tcp; l3proto ip; }
+            ct timeout some { protocol tcp; policy = { established : 100, close : 10, syn_sent2 : 7 }; }
+            ct timeout every { protocol tcp; l3proto ip; policy = { syn_sent : 1, syn_recv : 2, established : 3, fin_wait : 4, \
+                close_wait : 5, last_ack : 6, time_wait : 7, close : 8, syn_sent2 : 9, retrans : 11, unack : 12 }; }
+            ct timeout u { protocol udp; policy = { unreplied : 7, replied : 8 }; }
+            ct expectation e { protocol udp; dport 9876; timeout 90m; size 12; l3proto ip; }
+            synproxy s { mss 1460; wscale 7; timestamp sack-perm; }
+        }");
+        let found: BTreeSet<_> = watched.wait(10).iter().filter_map(|row| cell(row, "after")).collect();
+        // what a counter or quota has seen is not what it is made of
+        let listed = said("nft", &["-nn", "-s", "list", "ruleset"]);
+        let lines: Vec<_> = listed.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let mut expected = BTreeSet::from(["table ip t".to_owned()]);
+        for object in lines[1..lines.len() - 1].split(|line| *line == "}") {
+            let [head, parts @ ..] = object else { continue };
+            let name = head.trim_end_matches(" {");
+            expected.insert(match parts {
+                [] => name.to_owned(),
+                parts => format!("{name} {{ {}; }}", parts.join("; ")),
+            });
+        }
+        assert_eq!(found, expected);
+    });
+}
+
+#[test]
 fn root_what_becomes_another_is_told_as_it_was_and_as_it_is() {
     in_own_network(|| {
         said("ip", &["link", "add", "v0", "type", "veth", "peer", "name", "v1"]);
@@ -343,8 +376,8 @@ fn root_what_becomes_another_is_told_as_it_was_and_as_it_is() {
             row("replaced chain", "chain side", "chain side2"),
             row(
                 "replaced object",
-                "synproxy sp { mss 1460 wscale 7; }",
-                "synproxy sp { mss 1000 wscale 1 timestamp; }",
+                "synproxy sp { mss 1460; wscale 7; }",
+                "synproxy sp { mss 1000; wscale 1; timestamp; }",
             ),
             row("added element", "", "1 element: { 192.0.2.1 timeout 2s500ms }"),
             row("added rule", "", &long),

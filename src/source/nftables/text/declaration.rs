@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
+use super::object::parts;
 use super::{Scene, object as kind_of};
+use crate::source::nftables::instruction::Instruction;
 use crate::source::nftables::{Chain, Family, Flowtable, MapsTo, Object, Set, Table};
 
 /// `NFT_SET_*` that people choose, as they are written.
@@ -110,9 +112,31 @@ pub(super) fn exactly(milliseconds: u64) -> String {
 /// Declares a named object, without what it has seen.
 pub fn object(object: &Object, scene: &Scene<'_>) -> String {
     let kind = kind_of(object.kind);
-    let text = object.state.as_ref().map(|state| scene.without_counts().program(std::slice::from_ref(state)));
-    let said = text.as_deref().and_then(|text| text.strip_prefix(kind)).map(str::trim).filter(|text| !text.is_empty());
-    block(format!("{kind} {}", lossy(&object.name)), said.map(str::to_owned).as_slice())
+    let parts = match (&object.state, &object.raw) {
+        (Some(Instruction::Synproxy { mss, wscale, flags }), _) => synproxy(*mss, *wscale, *flags),
+        (Some(state), _) => {
+            let text = scene.without_counts().program(std::slice::from_ref(state));
+            text.strip_prefix(kind)
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+                .into_iter()
+                .collect()
+        }
+        // one that is not made as the kernel makes them has its name
+        (None, Some(raw)) => parts(object.kind, raw).unwrap_or_default(),
+        (None, None) => Vec::new(),
+    };
+    block(format!("{kind} {}", lossy(&object.name)), &parts)
+}
+
+/// What in a rule stands side by side has lines of its own here.
+fn synproxy(mss: u16, wscale: u8, flags: u32) -> Vec<String> {
+    let has = |bits: u32| flags & bits != 0;
+    let words =
+        [has(8).then_some("timestamp"), has(4).then_some("sack-perm")].into_iter().flatten().collect::<Vec<_>>();
+    let sizes = has(3).then(|| [format!("mss {mss}"), format!("wscale {wscale}")]);
+    sizes.into_iter().flatten().chain((!words.is_empty()).then(|| words.join(" "))).collect()
 }
 
 /// Declares a flowtable.

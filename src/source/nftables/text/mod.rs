@@ -13,6 +13,7 @@ mod inner;
 pub mod kind;
 mod lift;
 pub(super) mod load;
+mod object;
 mod option;
 mod settle;
 mod statement;
