@@ -209,6 +209,25 @@ fn root_a_path_that_is_refused_is_told_and_tried_again() {
 }
 
 #[test]
+fn root_namespaces_that_cannot_be_read_hide_no_fault_of_the_file() {
+    in_own_network(|| {
+        mount("none", Path::new("/run"), "tmpfs", 0, "");
+        std::fs::write("/run/netns", "").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let more = format!("[trail]\nfile = \"{}\"", dir.path().join("place/changes").display());
+        let agent = Agent::prepared("127.0.0.1:0", &more, |dir| {
+            let path = dir.path().join("netglance.toml");
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, format!("netns = [\"*\"]\n{text}")).unwrap();
+        });
+        wait("both", || {
+            let told = state(&agent);
+            (told.contains("run/netns: Not a directory") && told.contains("the log says why")).then_some(())
+        });
+    });
+}
+
+#[test]
 fn root_a_dashboard_writes_what_no_agent_does() {
     in_own_network(|| {
         let dir = tempfile::tempdir().unwrap();
