@@ -31,11 +31,13 @@ pub(super) enum Word {
     Alive,
     /// What is configured comes with it, as a file in memory; before all others, and again when it changes.
     Configuration,
-    /// The file of changes comes with it, or it cannot be opened; of the sampler: that is full, and it wants another.
+    /// The file of changes comes with it, or it cannot be opened; of the sampler: it wants another, for want of room or of one.
     Trail,
+    /// Another netglance writes the file of changes.
+    Taken,
 }
 
-const WORDS: [(Word, u8); 10] = [
+const WORDS: [(Word, u8); 11] = [
     (Word::Configuration, b'S'),
     (Word::Link, b'L'),
     (Word::Tcp, b'T'),
@@ -46,6 +48,7 @@ const WORDS: [(Word, u8); 10] = [
     (Word::Ready, b'R'),
     (Word::Alive, b'A'),
     (Word::Trail, b'F'),
+    (Word::Taken, b'O'),
 ];
 
 impl Word {

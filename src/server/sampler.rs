@@ -16,7 +16,7 @@ use crate::collect::{Capabilities, EVERY_SECOND};
 use crate::model::{Allowed, Host, Text, Timestamp, lock};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
-use crate::source::trail::Trail;
+use crate::source::trail::{Hand, News, Trail};
 use crate::store::local::{LocalHost, Options};
 use crate::wire::frame::Frames;
 use crate::wire::{convert, proto, schema};
@@ -57,6 +57,11 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     let asking = control.try_clone()?;
     // one that is not heard is asked again with the next change
     trail.ask(Box::new(move || drop(pass::send_now(&asking, Word::Trail))));
+    let telling = log.clone();
+    trail.tell(Box::new(move |news| {
+        let level = if let News::Broken(_) = news { Level::Error } else { Level::Notice };
+        telling.say(level, &news.to_string());
+    }));
     trail.configure(configured.trail);
     let options = Options { roots, settings: configured.collect, tick: EVERY_SECOND, actions };
     let told = Arc::clone(&changes);
@@ -68,7 +73,8 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     while let Some((word, descriptor)) = pass::receive(control)? {
         match (word, descriptor) {
             (Word::Configuration, Some(file)) => reload(&seats.host, &trail, file, needs, &seats.log),
-            (Word::Trail, file) => trail.hand(file),
+            (Word::Trail, file) => trail.hand(file.map_or(Hand::Refused, |file| Hand::File(Arc::new(file.into())))),
+            (Word::Taken, _) => trail.hand(Hand::Taken),
             (Word::Link, Some(socket)) => {
                 if let Err(cause) = seats.take(socket.into()) {
                     seats.log.say(Level::Error, &format!("the sampler takes no link: {cause}"));

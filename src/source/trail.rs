@@ -5,26 +5,25 @@
 //! place of the one before (`.1`), so that both together never have more than twice the bytes. A process that may open no
 //! file is handed one, and asks for another when that is full.
 
+mod pen;
+
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use self::pen::Pen;
 use super::{Error, kept};
 use crate::model::{lock, unit};
 
 /// A file that could not be opened is tried again after so long.
 pub const AGAIN: Duration = Duration::from_secs(10);
-
-/// Longest wait for a file that was asked for.
-const HANDED: Duration = Duration::from_secs(1);
 
 /// Fewest and most bytes of a file that make sense.
 const LIMITS: (u64, u64) = (64 << 10, 1 << 40);
@@ -78,6 +77,42 @@ impl schemars::JsonSchema for Size {
 /// Asks whoever opens files in place of this process for the next one.
 pub type Ask = Box<dyn Fn() + Send + Sync>;
 
+/// Takes what is to be said of the file when that changes.
+pub type Tell = Box<dyn Fn(&News) + Send + Sync>;
+
+/// What is to be said of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// From now on changes are not in it, for this reason.
+    Broken(String),
+    /// From now on they are again, and so many that came before are not.
+    Mended(PathBuf, u64),
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(why) => write!(f, "no changes are written down: {why}"),
+            Self::Mended(path, missed) => {
+                let path = path.display();
+                write!(f, "changes of the packet filter are written to {path} again; {}", NotIn(*missed))
+            }
+        }
+    }
+}
+
+/// How many changes a file lacks.
+struct NotIn(u64);
+
+impl fmt::Display for NotIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 change is not in it"),
+            missed => write!(f, "{missed} changes are not in it"),
+        }
+    }
+}
+
 /// What is configured, and how it goes.
 #[derive(Default)]
 pub struct Trail {
@@ -90,24 +125,32 @@ pub struct Trail {
 struct Orders {
     settings: Settings,
     ask: Option<Ask>,
+    tell: Option<Tell>,
     hand: Hand,
     /// What was configured or handed is not taken yet.
     fresh: bool,
     fault: Option<Error>,
-    /// Lines that are not in the file.
+    /// Changes that are in no file, of which no line says so yet.
     missed: u64,
-    /// When a file is to be opened again.
+    /// When it is looked at again.
     due: Option<Instant>,
+    /// Whether it was said that something is wrong.
+    told: bool,
+    /// Until then it is not said again: a disk may be full and not full in turns.
+    hush: Option<Instant>,
 }
 
 /// What somebody else has opened.
-#[derive(Clone, Default)]
-enum Hand {
+#[derive(Clone, Debug, Default)]
+pub enum Hand {
     /// Nothing was heard yet.
     #[default]
     Awaited,
     /// It cannot be opened.
     Refused,
+    /// Another netglance writes it.
+    Taken,
+    /// It is open.
     File(Arc<File>),
 }
 
@@ -123,17 +166,21 @@ impl Trail {
         lock(&self.orders).ask = Some(ask);
     }
 
-    /// Takes what is configured; the file is opened anew even if it is the same.
+    /// From now on it is said when writing begins to fail, and when that is over.
+    pub fn tell(&self, tell: Tell) {
+        lock(&self.orders).tell = Some(tell);
+    }
+
+    /// Takes what is configured; the file is opened anew unless it is the same.
     pub fn configure(&self, settings: Settings) {
         let mut orders = lock(&self.orders);
         (orders.settings, orders.hand, orders.fault, orders.fresh) = (settings, Hand::Awaited, None, true);
     }
 
-    /// Takes a file that somebody else has opened; `None` when it cannot be.
-    pub fn hand(&self, file: Option<OwnedFd>) {
+    /// Takes what somebody else has opened, or hears why there is none.
+    pub fn hand(&self, hand: Hand) {
         let mut orders = lock(&self.orders);
-        orders.hand = file.map_or(Hand::Refused, |file| Hand::File(Arc::new(File::from(file))));
-        orders.fresh = true;
+        (orders.hand, orders.fresh) = (hand, true);
         drop(orders);
         self.handed.notify_all();
     }
@@ -147,183 +194,53 @@ impl Trail {
     /// Why the file is not whole, or not there; `None` when it is, or is not wanted.
     pub fn fault(&self) -> Option<String> {
         let orders = lock(&self.orders);
-        let fault = orders.fault.as_ref()?;
-        Some(match orders.missed {
-            0 => fault.to_string(),
-            1 => format!("{fault}; 1 change is not in it"),
-            missed => format!("{fault}; {missed} changes are not in it"),
-        })
-    }
-
-    /// How it goes from now on.
-    fn tell(&self, fault: Option<Error>, due: Option<Instant>) {
-        let mut orders = lock(&self.orders);
-        (orders.fault, orders.due) = (fault, due);
+        match (&orders.fault, orders.missed) {
+            (None, 0) => None,
+            (None, missed) => Some(format!("{}: {}", orders.settings.file.display(), NotIn(missed))),
+            (Some(fault), 0) => Some(fault.to_string()),
+            (Some(fault), missed) => Some(format!("{fault}; {}", NotIn(missed))),
+        }
     }
 }
 
-/// What the thread that writes holds.
-pub struct Pen {
-    trail: Arc<Trail>,
-    settings: Settings,
-    file: Option<Arc<File>>,
-    /// Whether the last line is there in part.
-    torn: bool,
-    /// Until then nobody is waited for, because nobody has answered.
-    alone: Option<Instant>,
-}
-
-impl Pen {
-    /// One that has no file yet.
-    pub fn new(trail: &Arc<Trail>) -> Self {
-        let trail = Arc::clone(trail);
-        let mut orders = lock(&trail.orders);
-        // the one before may have taken them
-        orders.fresh = !orders.settings.file.as_os_str().is_empty();
-        drop(orders);
-        Self { trail, settings: Settings::default(), file: None, torn: false, alone: None }
+impl Orders {
+    /// Something is wrong from now on. What somebody else `says` need not be said again.
+    fn fail(&mut self, fault: Error, says: bool) {
+        let hushed = says || self.told || self.hush.is_some_and(|until| Instant::now() < until);
+        if let Some(tell) = self.tell.as_ref().filter(|_| !hushed) {
+            tell(&News::Broken(fault.to_string()));
+            self.told = true;
+        }
+        self.fault = Some(fault);
     }
 
-    /// Whether there is to be a file.
-    pub fn is_on(&self) -> bool {
-        !self.settings.file.as_os_str().is_empty()
-    }
-
-    /// Takes what was configured or handed, and opens what could not be opened before.
-    pub fn look(&mut self) {
-        if !self.trail.is_due() {
-            return;
+    /// Everything is written from now on. So many changes are not, and a line says so.
+    fn mend(&mut self, missed: u64) {
+        let hushed = self.hush.is_some_and(|until| Instant::now() < until);
+        if let Some(tell) = self.tell.as_ref().filter(|_| self.told || missed > 0 && !hushed) {
+            tell(&News::Mended(self.settings.file.clone(), missed));
+            self.hush = Some(Instant::now() + AGAIN);
         }
-        let mut orders = lock(&self.trail.orders);
-        (orders.fresh, orders.due) = (false, None);
-        self.settings.clone_from(&orders.settings);
-        let (asks, hand) = (orders.ask.is_some(), orders.hand.clone());
-        drop(orders);
-        // closed before it is opened again: whoever has it open keeps others out
-        self.file = None;
-        match hand {
-            _ if !self.is_on() => self.trail.tell(None, None),
-            _ if !asks => self.adopt(open(&self.settings.file)),
-            Hand::Awaited => {}
-            Hand::Refused => {
-                let cause = io::Error::other("it could not be opened; the log says why");
-                self.adopt(Err(Error::new("write", &self.settings.file, cause)));
-            }
-            Hand::File(file) => {
-                (self.file, self.alone, self.torn) = (Some(file), None, false);
-                self.trail.tell(None, None);
-            }
-        }
-    }
-
-    fn adopt(&mut self, opened: Result<File, Error>) {
-        let due = opened.is_err().then(|| Instant::now() + AGAIN);
-        let (file, fault) = match opened {
-            Ok(file) => (Some(Arc::new(file)), None),
-            // it is whole without this one
-            Err(error) if is_taken(&error) => (None, None),
-            Err(error) => (None, Some(error)),
-        };
-        // who opens it ends a line that was cut
-        (self.file, self.torn) = (file, false);
-        self.trail.tell(fault, due);
-    }
-
-    /// Writes a line; before it `gap`, a line about so many that could not be written.
-    pub fn write(&mut self, line: &str, gap: impl Fn(u64) -> String) {
-        self.look();
-        let missed = lock(&self.trail.orders).missed;
-        let mut written = if missed > 0 { self.append(&gap(missed)) } else { Ok(true) };
-        if let Ok(true) = written {
-            written = self.append(line);
-        }
-        let mut orders = lock(&self.trail.orders);
-        match written {
-            Ok(true) => orders.fault = None,
-            // why there is no file is known
-            Ok(false) => {}
-            Err(cause) => orders.fault = Some(Error::new("write", &self.settings.file, cause)),
-        }
-        orders.missed = if orders.fault.is_some() { missed + 1 } else { 0 };
-    }
-
-    /// Whether there is a file that the line is in now.
-    fn append(&mut self, line: &str) -> io::Result<bool> {
-        if self.file.is_none() {
-            self.wait(false)?;
-        }
-        if let Some(file) = &self.file
-            && is_over(&file.metadata()?, line.len(), self.settings.size)
-        {
-            self.turn()?;
-        }
-        let Some(file) = self.file.clone() else { return Ok(false) };
-        let mut file = &*file;
-        if self.torn {
-            file.write_all(b"\n")?;
-        }
-        self.torn = true;
-        file.write_all(line.as_bytes())?;
-        self.torn = false;
-        Ok(true)
-    }
-
-    /// Gets another file for one that is full or gone.
-    fn turn(&mut self) -> io::Result<()> {
-        if lock(&self.trail.orders).ask.is_some() {
-            return self.wait(true);
-        }
-        let Some(file) = self.file.take() else { return Ok(()) };
-        let full = file.metadata()?;
-        drop(file);
-        self.adopt(turn(&self.settings.file, &full));
-        Ok(())
-    }
-
-    /// Waits a moment for a file that somebody else opens, and asks for it if that `asks`.
-    fn wait(&mut self, asks: bool) -> io::Result<()> {
-        let orders = lock(&self.trail.orders);
-        let Some(ask) = orders.ask.as_ref().filter(|_| !matches!(orders.hand, Hand::Refused)) else { return Ok(()) };
-        let silence = || io::Error::new(io::ErrorKind::TimedOut, "nobody opens it");
-        if self.alone.is_some_and(|until| Instant::now() < until) {
-            return Err(silence());
-        }
-        if asks {
-            ask();
-        }
-        let silent = |orders: &mut Orders| !orders.fresh || matches!(orders.hand, Hand::Awaited);
-        let waited = self.trail.handed.wait_timeout_while(orders, HANDED, silent);
-        let (orders, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        drop(orders);
-        if waited.timed_out() {
-            self.alone = Some(Instant::now() + AGAIN);
-            return Err(silence());
-        }
-        self.look();
-        Ok(())
+        self.missed = self.missed.saturating_sub(missed);
+        (self.fault, self.due, self.told) = (None, None, false);
     }
 }
 
 /// Whether a file is not opened because another process writes it.
-fn is_taken(error: &Error) -> bool {
+pub fn is_taken(error: &Error) -> bool {
     error.cause.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Whether a file has no room for so many bytes more, or is none that anybody could find.
-fn is_over(meta: &Metadata, more: usize, most: Size) -> bool {
-    let full = meta.len() > 0 && meta.len().saturating_add(more as u64) > most.0;
-    full || meta.nlink() == 0
-}
-
-/// Opens a file to append lines to it, and makes it if it is not there.
+/// Opens a file to append lines to it, and makes it if it is not there. One that is `held` already goes on: who gave it up to
+/// open it again could find that somebody else has it.
 ///
 /// # Errors
-/// It cannot be written, others could write it too, or another process has it.
-pub fn open(path: &Path) -> Result<File, Error> {
-    opened(path).map_err(|cause| Error::new("write", path, cause))
+/// It cannot be written, others could write it too, or another process has it ([`is_taken`]).
+pub fn open(path: &Path, held: Option<&File>) -> Result<File, Error> {
+    opened(path, held).map_err(|cause| Error::new("write", path, cause))
 }
 
-fn opened(path: &Path) -> io::Result<File> {
+fn opened(path: &Path, held: Option<&File>) -> io::Result<File> {
     // a pipe must not be waited for
     let careful = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | careful;
@@ -339,6 +256,9 @@ fn opened(path: &Path) -> io::Result<File> {
     if meta.nlink() != 1 {
         return refused("has more than one name (a hard link)".to_owned());
     }
+    if let Some(held) = held.filter(|held| is_same(held, &file)) {
+        return held.try_clone();
+    }
     // file systems without locks do without
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
         return Err(io::Error::new(io::ErrorKind::WouldBlock, "another netglance writes it"));
@@ -352,27 +272,30 @@ fn opened(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Lets others open a file that is still written.
-pub fn release(file: &File) {
-    // file systems without locks have none to give up
-    let _ = rustix::fs::flock(file, FlockOperation::Unlock);
+/// Whether both are one file.
+fn is_same(one: &File, other: &File) -> bool {
+    one.metadata().is_ok_and(|one| other.metadata().is_ok_and(|other| id(&one) == id(&other)))
+}
+
+fn id(meta: &Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
 }
 
 /// Puts the file that is full in the place of the one before, and opens another. One that somebody has moved away stays where
-/// it is: what has its name now is another file, and has nothing to do in that place.
+/// it is: what has its name now is another file, and has nothing to do in that place. What has failed can be tried again.
 ///
 /// # Errors
 /// As [`open`].
-pub fn turn(path: &Path, full: &Metadata) -> Result<File, Error> {
+pub fn turn(path: &Path, full: &File) -> Result<File, Error> {
     let mut before = path.as_os_str().to_owned();
     before.push(".1");
-    let is_here = |meta: Metadata| (meta.dev(), meta.ino()) == (full.dev(), full.ino());
+    let is_here = |meta: Metadata| full.metadata().is_ok_and(|full| id(&full) == id(&meta));
     if std::fs::symlink_metadata(path).is_ok_and(is_here)
         && let Err(cause) = std::fs::rename(path, &before)
     {
         return Err(Error::new("write the next file after", before, cause));
     }
-    open(path)
+    open(path, None)
 }
 
 /// Whether so much of a file is full that it may make room for another.
@@ -389,22 +312,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, before) = (dir.path().join("c"), dir.path().join("c.1"));
         let read = |path: &Path| std::fs::read_to_string(path).unwrap();
-        let mut file = open(&path).unwrap();
+        let mut file = open(&path, None).unwrap();
         file.write_all(b"first\n").unwrap();
-        let mut next = turn(&path, &file.metadata().unwrap()).unwrap();
+        let mut next = turn(&path, &file).unwrap();
         drop(file);
         assert_eq!((read(&before).as_str(), read(&path).as_str()), ("first\n", ""));
         // somebody moves it away and makes another
         next.write_all(b"second\n").unwrap();
         std::fs::rename(&path, &before).unwrap();
         std::fs::write(&path, "").unwrap();
-        let mut last = turn(&path, &next.metadata().unwrap()).unwrap();
+        let mut last = turn(&path, &next).unwrap();
         last.write_all(b"third\n").unwrap();
         assert_eq!((read(&before).as_str(), read(&path).as_str()), ("second\n", "third\n"));
         // what is in the way is named
         std::fs::remove_file(&before).unwrap();
         std::fs::create_dir_all(before.join("x")).unwrap();
-        let error = turn(&path, &last.metadata().unwrap()).unwrap_err();
+        let error = turn(&path, &last).unwrap_err();
         assert!(error.to_string().contains("c.1"), "{error}");
     }
 }

@@ -111,8 +111,8 @@ struct Post {
     follower: Follower,
     /// Whether the thread is woken by it.
     listens: bool,
-    /// Whether it is written down from when on it is followed.
-    written: bool,
+    /// The file ([`Pen::begun`]) in which it is written from when on it is followed; 0 before there is one.
+    begun: u64,
 }
 
 fn open(buffer: usize) -> Result<Post, Error> {
@@ -123,7 +123,7 @@ fn open(buffer: usize) -> Result<Post, Error> {
         links: Socket::open(Family::Route)?,
         follower: Follower::default(),
         listens: false,
-        written: false,
+        begun: 0,
     })
 }
 
@@ -148,6 +148,7 @@ impl Reader {
         loop {
             self.again = false;
             self.pen.look();
+            written::mend(&mut self.pen);
             if let Some(post) = &mut own
                 && let Err(error) = self.read(&netns::host(), post)
             {
@@ -191,12 +192,11 @@ impl Reader {
         }
         if let Some(why) = lost {
             let rows = vec![log::lost(netns, why, post.follower.generation())];
-            written::write(&mut self.pen, &rows);
+            written::write(&mut self.pen, &mut post.begun, &rows);
             log::keep(&mut lock(&self.shared.log), rows);
         }
-        if !post.written && post.follower.generation().is_some() {
-            written::begin(&mut self.pen, netns, post.follower.generation());
-            post.written = true;
+        if let Some(generation) = post.follower.generation() {
+            written::begin(&mut self.pen, &mut post.begun, netns, Some(generation));
         }
         Ok(())
     }
@@ -220,13 +220,13 @@ impl Reader {
 
     /// Logs all changes that wait; says why if some were lost.
     fn drain(&mut self, netns: &Text, post: &mut Post) -> Result<Option<&'static str>, Error> {
-        let Post { news, asks, links, follower, .. } = post;
+        let Post { news, asks, links, follower, begun, .. } = post;
         let host = Here::new(&self.roots.sys, links, Some(asks));
         let (roots, users, shared, pen) = (&self.roots, &mut self.users, &self.shared, &mut self.pen);
         let drained = news.drain(|message| {
             if let Some(commit) = follower.read(message, &host)? {
                 let rows = log::rows(netns, commit, roots, users);
-                written::write(pen, &rows);
+                written::write(pen, begun, &rows);
                 log::keep(&mut lock(&shared.log), rows);
             }
             Ok(())

@@ -8,30 +8,45 @@ use serde_json::{Map, Value};
 use super::{RulesetChangeRow, log};
 use crate::col;
 use crate::model::{Cell, IpText, Rows, Text, Timestamp};
+use crate::source::netns;
 use crate::source::trail::Pen;
 
-/// Writes rows down if there is a file for them.
-pub(super) fn write(pen: &mut Pen, rows: &Vec<RulesetChangeRow>) {
+/// Writes rows of one generation down if there is a file for them. One that is new says first from which ruleset on; `begun`
+/// is the one in which that is said.
+pub(super) fn write(pen: &mut Pen, begun: &mut u64, rows: &Vec<RulesetChangeRow>) {
     let Some(first) = rows.first().filter(|_| pen.is_on()) else { return };
+    let before = first.generation.and_then(|made| u32::try_from(made.checked_sub(1)?).ok());
     for row in 0..rows.len() {
-        pen.write(&line(object(rows, row)), |missed| gap(&first.netns, missed));
+        pen.reach(row == 0);
+        if first.part.is_some() {
+            begin(pen, begun, &first.netns, before);
+        }
+        pen.write(&line(object(rows, row)), gap);
     }
 }
 
-/// A line about those that could not be written.
-fn gap(netns: &Text, missed: u64) -> String {
-    line(object(&vec![log::lost(netns, &format!("{missed} could not be written"), None)], 0))
+/// Writes down how many changes could not be written, if there are any.
+pub(super) fn mend(pen: &mut Pen) {
+    pen.mend(gap);
 }
 
-/// Writes down from which ruleset on changes are told. A step from the number that was told last is what nobody has watched.
-pub(super) fn begin(pen: &mut Pen, netns: &Text, generation: Option<u32>) {
-    if !pen.is_on() {
-        return;
+/// A line about those that could not be written, of whatever network namespaces they are.
+fn gap(missed: u64) -> String {
+    let mut gap = object(&vec![log::lost(&netns::host(), &format!("{missed} could not be written"), None)], 0);
+    gap.remove("netns");
+    line(gap)
+}
+
+/// Writes down from which ruleset on changes are told, unless the file says so already. A step from the number that was told
+/// last is what nobody has watched.
+pub(super) fn begin(pen: &mut Pen, begun: &mut u64, netns: &Text, generation: Option<u32>) {
+    let Some(number) = pen.begun().filter(|number| number != begun) else { return };
+    let mut watched = object(&vec![log::lost(netns, "", generation)], 0);
+    watched.insert("action".to_owned(), Value::from("watched"));
+    watched.remove("after");
+    if pen.mark(&line(watched), gap) {
+        *begun = number;
     }
-    let mut begun = object(&vec![log::lost(netns, "", generation)], 0);
-    begun.insert("action".to_owned(), Value::from("watched"));
-    begun.remove("after");
-    pen.write(&line(begun), |missed| gap(netns, missed));
 }
 
 fn object(rows: &Vec<RulesetChangeRow>, row: usize) -> Map<String, Value> {
