@@ -215,6 +215,87 @@ fn root_what_is_in_the_way_of_the_next_file_is_told_and_writing_goes_on_without_
     });
 }
 
+/// Waits until an agent hears changes.
+fn until_heard(agent: &Agent) {
+    wait("an agent that hears changes", || {
+        nft("add table inet u\ndelete table inet u");
+        tells(agent, "table inet u").then_some(())
+    });
+}
+
+/// Whether an agent has heard of something.
+fn tells(agent: &Agent, what: &str) -> bool {
+    agent.ask("GET /api/v1/tables/ruleset_change", &[]).1.contains(what)
+}
+
+#[test]
+fn root_what_one_has_heard_and_not_written_before_its_end_is_written_by_the_next() {
+    in_own_network(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("changes");
+        let one = agent(&file, "");
+        until(&file, "the beginning", is("action", "watched"));
+        let two = agent(&file, "");
+        two.says("another netglance writes changes");
+        until_heard(&two);
+        nft("add table inet written");
+        until(&file, "a table", is("table", "written"));
+        // SAFETY: a child of the agent that this test has started
+        assert_eq!(unsafe { libc::kill(one.part("netglance-sampl") as i32, libc::SIGSTOP) }, 0);
+        for n in 0..3 {
+            nft(&format!("add table inet unwritten{n}"));
+        }
+        wait("the other one", || tells(&two, "table inet unwritten2").then_some(()));
+        drop(one);
+        nft("add table inet next");
+        let all = until(&file, "the next table", is("table", "next"));
+        let tables: Vec<&str> =
+            all.iter().filter_map(|line| line["table"].as_str()).filter(|name| *name != "u").collect();
+        assert_eq!(tables, ["written", "unwritten0", "unwritten1", "unwritten2", "next"]);
+        assert!(!all.iter().any(is("action", "lost")), "{all:?}");
+    });
+}
+
+#[test]
+fn root_a_file_that_is_moved_away_in_the_middle_of_a_burst_takes_no_change_with_it() {
+    const RULES: usize = 4000;
+    in_own_network(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, place) = (dir.path().join("changes"), |n: usize| dir.path().join(format!("old{n}")));
+        let agent = agent(&file, "");
+        until(&file, "the beginning", is("action", "watched"));
+        nft("add table inet t\nadd chain inet t c");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let mut moved = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for first in (1..=RULES).step_by(100) {
+                    let rule = |n: usize| format!("add rule inet t c tcp dport {n} accept");
+                    nft(&(first..first + 100).map(rule).collect::<Vec<_>>().join("\n"));
+                }
+                done.store(true, std::sync::atomic::Ordering::Release);
+            });
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                std::fs::rename(&file, place(moved)).unwrap();
+                moved += 1;
+                // SAFETY: the agent that this test has started
+                assert_eq!(unsafe { libc::kill(agent.pid() as i32, libc::SIGHUP) }, 0);
+                until(&file, "another beginning", is("action", "watched"));
+            }
+        });
+        let all = || (0..moved).map(place).chain([file.clone()]).flat_map(|file| lines(&file)).collect::<Vec<_>>();
+        let last = format!("tcp dport {RULES} accept");
+        let all = wait("the last rule", || Some(all()).filter(|all| all.iter().any(is("after", &last))));
+        assert!(moved > 1, "{moved}");
+        let mut ports: Vec<usize> =
+            all.iter().filter_map(|line| line["after"].as_str()?.split(' ').nth(2)?.parse().ok()).collect();
+        ports.sort_unstable();
+        assert_eq!(ports, (1..=RULES).collect::<Vec<_>>());
+        assert!(!all.iter().any(is("action", "lost")));
+        assert_eq!(state(&agent), "");
+    });
+}
+
 #[test]
 fn root_of_those_who_take_turns_one_writes_each_change_and_none_is_said_to_be_lost() {
     in_own_network(|| {
@@ -231,11 +312,7 @@ fn root_of_those_who_take_turns_one_writes_each_change_and_none_is_said_to_be_lo
             nft(&format!("add table inet t{n}"));
             until(&file, "a table", is("table", &format!("t{n}")))
         };
-        // it listens as soon as it has rows
-        wait("an agent that hears changes", || {
-            nft("add table inet u\ndelete table inet u");
-            agent.ask("GET /api/v1/tables/ruleset_change", &[]).1.contains("table inet u").then_some(())
-        });
+        until_heard(&agent);
         for n in 0..20 {
             add(n);
         }
@@ -354,7 +431,10 @@ fn who_may_not_hear_changes_says_so_and_keeps_nobody_from_the_file() {
     as_nobody(&mut command);
     let mut agent = command.spawn().unwrap();
     let lines = std::io::BufRead::lines(std::io::BufReader::new(agent.stderr.take().unwrap()));
-    let told = lines.map_while(Result::ok).find(|line| line.contains("no changes are written down"));
+    let (sender, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let told = std::iter::from_fn(|| said.recv_timeout(PATIENCE).ok());
+    let told = told.into_iter().find(|line| line.contains("no changes are written down"));
     let _ = agent.kill();
     let _ = agent.wait();
     assert!(told.is_some_and(|told| told.contains("CAP_NET_ADMIN")));

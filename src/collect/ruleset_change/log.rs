@@ -39,6 +39,11 @@ impl Log {
         self.count
     }
 
+    /// Those that are kept, the oldest first, for one who is no reader.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &RulesetChangeRow> {
+        self.rows.iter()
+    }
+
     /// Those that are kept, the oldest first.
     pub(super) fn rows(&mut self) -> Vec<RulesetChangeRow> {
         self.read = self.count;

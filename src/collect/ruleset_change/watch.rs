@@ -149,6 +149,7 @@ impl Reader {
             self.again = false;
             self.pen.look();
             written::mend(&mut self.pen);
+            written::inherit(&mut self.pen, &self.shared.log);
             if let Some(post) = &mut own
                 && let Err(error) = self.read(&netns::host(), post)
             {
@@ -192,7 +193,7 @@ impl Reader {
         }
         if let Some(why) = lost {
             let rows = vec![log::lost(netns, why, post.follower.generation())];
-            written::write(&mut self.pen, &mut post.begun, &rows);
+            written::write(&mut self.pen, &mut post.begun, &self.shared.log, &rows);
             log::keep(&mut lock(&self.shared.log), rows);
         }
         if let Some(generation) = post.follower.generation() {
@@ -226,7 +227,7 @@ impl Reader {
         let drained = news.drain(|message| {
             if let Some(commit) = follower.read(message, &host)? {
                 let rows = log::rows(netns, commit, roots, users);
-                written::write(pen, begun, &rows);
+                written::write(pen, begun, &shared.log, &rows);
                 log::keep(&mut lock(&shared.log), rows);
             }
             Ok(())

@@ -6,16 +6,19 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{AGAIN, Hand, Orders, Settings, Size, Trail, is_same, is_taken, open, turn};
 use crate::model::lock;
-use crate::source::Error;
+use crate::source::{Error, kept};
 
 /// Longest wait for a file that was asked for.
 const HANDED: Duration = Duration::from_secs(1);
+
+/// Bytes of lines of another one that are looked at.
+const TAIL: usize = 64 << 10;
 
 /// What the thread that writes holds.
 pub struct Pen {
@@ -26,6 +29,8 @@ pub struct Pen {
     former: Option<Arc<File>>,
     /// Whether another netglance writes.
     taken: bool,
+    /// Whether this is the file of another netglance that has ended, and was not looked at yet.
+    inherited: bool,
     /// Whether the file is full and nothing can take its place.
     stuck: bool,
     /// Files that were begun otherwise than because one was full.
@@ -50,6 +55,7 @@ impl Pen {
             file: None,
             former: None,
             taken: false,
+            inherited: false,
             stuck: false,
             begun: 0,
             torn: false,
@@ -113,7 +119,7 @@ impl Pen {
     /// Goes on with a file, or without one.
     fn adopt(&mut self, opened: Result<Arc<File>, Error>) {
         let former = self.file.take().or(self.former.take());
-        self.stuck = false;
+        (self.stuck, self.inherited) = (false, self.taken && opened.is_ok());
         self.taken = opened.as_ref().is_err_and(is_taken);
         let mut orders = lock(&self.trail.orders);
         match opened {
@@ -156,6 +162,18 @@ impl Pen {
         } else if !self.taken {
             self.wait(false);
         }
+    }
+
+    /// The last lines that another netglance has written, once when it has ended and this one goes on.
+    pub fn inherited(&mut self) -> Option<String> {
+        if !std::mem::take(&mut self.inherited) {
+            return None;
+        }
+        let (file, meta) = kept::open(&self.settings.file).ok()?;
+        let mut tail = vec![0; TAIL.min(usize::try_from(meta.len()).ok()?)];
+        let begin = meta.len() - tail.len() as u64;
+        file.read_exact_at(&mut tail, begin).ok()?;
+        Some(String::from_utf8_lossy(&tail).into_owned())
     }
 
     /// Writes a line about a change; before it `gap`, a line about so many that could not be written.
@@ -329,6 +347,7 @@ mod tests {
         drop(one);
         write(&mut two, "c\n");
         assert_eq!((text(&path).as_str(), two.begun(), trail.fault()), ("a\nb\nc\n", Some(1), None));
+        assert_eq!((two.inherited().as_deref(), two.inherited()), (Some("a\nb\nc\n"), None));
     }
 
     #[test]
