@@ -385,6 +385,8 @@ collectors! {
     address,
     neighbor,
     route,
+    bridge,
+    virtual_link,
     socket,
     listener,
     protocol,

@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod link;
 mod machine;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@
 #![cfg(test)]
 
 mod bracket;
+mod bridge;
 mod conntrack;
 mod gpu;
 mod ipset;

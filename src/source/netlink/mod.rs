@@ -9,6 +9,7 @@
 //! Source: `Documentation/userspace-api/netlink/intro.rst`, `include/uapi/linux/netlink.h`.
 
 pub mod attr;
+pub mod bridge;
 pub mod diag;
 pub mod fib;
 mod frame;
@@ -16,6 +17,8 @@ pub mod neighbor;
 pub mod nfnetlink;
 pub mod route;
 pub mod rule;
+pub mod tunnel;
+pub mod virtual_link;
 pub mod words;
 
 use std::cell::Cell;
