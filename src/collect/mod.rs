@@ -387,6 +387,8 @@ collectors! {
     route,
     bridge,
     virtual_link,
+    qdisc,
+    packet_socket,
     socket,
     listener,
     protocol,

@@ -15,6 +15,8 @@ pub mod fib;
 mod frame;
 pub mod neighbor;
 pub mod nfnetlink;
+pub mod packet_diag;
+pub mod qdisc;
 pub mod route;
 pub mod rule;
 pub mod tunnel;
