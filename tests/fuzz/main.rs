@@ -281,6 +281,11 @@ fn messages_of_netfilter() {
 }
 
 #[test]
+fn messages_of_links_and_routes() {
+    holds("rtnetlink");
+}
+
+#[test]
 fn changes_of_the_packet_filter() {
     holds("nftables");
 }

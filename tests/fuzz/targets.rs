@@ -8,8 +8,9 @@ use netglance::model::{Sample, TableState};
 use netglance::source::conntrack::{expect, flow};
 use netglance::source::ipset::{self, element};
 use netglance::source::netfilter::{acct, timeout};
-use netglance::source::netlink::Message;
+use netglance::source::netlink::fib::{self, Nexthops};
 use netglance::source::netlink::nfnetlink::Subsystem;
+use netglance::source::netlink::{Message, bridge, neighbor, packet_diag, qdisc, rule, virtual_link};
 use netglance::source::nftables::follow::Follower;
 use netglance::source::nftables::text::Names;
 use netglance::source::xtables::Sets;
@@ -35,6 +36,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("expression", expression),
     ("netfilter", netfilter),
     ("nftables", nftables),
+    ("rtnetlink", rtnetlink),
 ];
 
 /// The stream of an agent of this version: frames, each with its length before it.
@@ -172,6 +174,28 @@ fn nftables(mut bytes: &[u8]) {
             assert!(texts.map(|text| text.len()).max().is_none_or(|longest| longest <= MAX_LONG + 3));
         }
     }
+}
+
+/// A message of rtnetlink or sock_diag: its type in network byte order, and its body. Whoever has a network namespace of his own
+/// decides what is in it.
+fn rtnetlink(bytes: &[u8]) {
+    let Some((kind, body)) = bytes.split_first_chunk() else { return };
+    let message = Message { kind: u16::from_be_bytes(*kind), flags: 0, body };
+    let mut nexthops = Nexthops::default();
+    let _ = nexthops.add(message);
+    if let Ok(Some(mut route)) = fib::route(message) {
+        nexthops.complete(&mut route);
+        assert!(route.hops.len() <= 256);
+    }
+    let _ = neighbor::neighbor(message);
+    let _ = rule::rule(message);
+    let _ = virtual_link::link(message);
+    let _ = bridge::vlans_of(message);
+    let mut groups = 0;
+    let _ = bridge::each_group(message, |_| groups += 1);
+    assert!(groups <= bytes.len() / 28, "{groups}");
+    let _ = qdisc::queue(message);
+    let _ = packet_diag::packet_socket(message);
 }
 
 /// An expression over each table.
