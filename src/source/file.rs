@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::deed::Deeds;
 use super::netns::{Census, Selection};
+use super::routing::settings::Wishes;
 use super::trail::Trail;
 use super::{Error, meter};
 
@@ -36,6 +37,8 @@ pub struct Roots {
     pub deeds: Arc<Deeds>,
     /// Where it is written down what was done to the packet filter.
     pub trail: Arc<Trail>,
+    /// Which routing daemons and neighbors there should be.
+    pub routing: Arc<Wishes>,
 }
 
 impl Roots {
@@ -49,6 +52,7 @@ impl Roots {
             netns: Arc::default(),
             deeds: Arc::default(),
             trail: Arc::default(),
+            routing: Arc::default(),
         }
     }
 
@@ -79,6 +83,7 @@ impl Roots {
             netns: Arc::default(),
             deeds: Arc::default(),
             trail: Arc::default(),
+            routing: Arc::default(),
         }
     }
 }

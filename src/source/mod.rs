@@ -27,6 +27,7 @@ pub mod netns;
 pub mod nftables;
 pub mod pressure;
 pub mod process;
+pub mod routing;
 pub mod sensor;
 pub mod services;
 pub mod socket;

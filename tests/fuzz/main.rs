@@ -289,3 +289,8 @@ fn messages_of_links_and_routes() {
 fn changes_of_the_packet_filter() {
     holds("nftables");
 }
+
+#[test]
+fn answers_of_routing_daemons() {
+    holds("routing");
+}

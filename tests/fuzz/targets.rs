@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use netglance::collect::schedule;
 use netglance::model::text::MAX_LONG;
-use netglance::model::{Sample, TableState};
+use netglance::model::{Sample, TableState, Timestamp};
 use netglance::source::conntrack::{expect, flow};
 use netglance::source::ipset::{self, element};
 use netglance::source::netfilter::{acct, timeout};
@@ -13,6 +13,7 @@ use netglance::source::netlink::nfnetlink::Subsystem;
 use netglance::source::netlink::{Message, bridge, neighbor, packet_diag, qdisc, rule, virtual_link};
 use netglance::source::nftables::follow::Follower;
 use netglance::source::nftables::text::Names;
+use netglance::source::routing::{bird, frr, ospf};
 use netglance::source::xtables::Sets;
 use netglance::store::expr::Filter;
 use netglance::store::rate::{Mode, View};
@@ -37,6 +38,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("netfilter", netfilter),
     ("nftables", nftables),
     ("rtnetlink", rtnetlink),
+    ("routing", routing),
 ];
 
 /// The stream of an agent of this version: frames, each with its length before it.
@@ -196,6 +198,34 @@ fn rtnetlink(bytes: &[u8]) {
     assert!(groups <= bytes.len() / 28, "{groups}");
     let _ = qdisc::queue(message);
     let _ = packet_diag::packet_socket(message);
+}
+
+/// What comes over the control socket of a routing daemon: one answer after another, as FRR ends them, or BIRD.
+fn routing(bytes: &[u8]) {
+    let at = Timestamp(0);
+    let answers = answers(bytes, frr::end);
+    let texts: Vec<&[u8]> = answers.iter().map(|answer| answer.get(..answer.len() - 4).unwrap_or_default()).collect();
+    if let Some(three) = texts.first_chunk() {
+        let _ = frr::read(*three, at);
+    }
+    if let Some(four) = texts.first_chunk() {
+        let _ = frr::read6(*four, at);
+    }
+    let texts: Vec<_> = self::answers(bytes, bird::end).into_iter().map(String::from_utf8_lossy).collect();
+    if let [interfaces, neighbors, areas, ..] = texts.as_slice() {
+        let told = bird::read([interfaces, neighbors, areas], at);
+        assert!(told.neighbors.kept().len() <= ospf::MOST);
+    }
+}
+
+/// Every answer that is whole.
+fn answers(mut bytes: &[u8], end: impl Fn(&[u8], usize) -> Option<usize>) -> Vec<&[u8]> {
+    let mut answers = Vec::new();
+    while let Some((answer, rest)) = end(bytes, 0).and_then(|length| bytes.split_at_checked(length)) {
+        answers.push(answer);
+        bytes = rest;
+    }
+    answers
 }
 
 /// An expression over each table.

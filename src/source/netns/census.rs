@@ -4,7 +4,7 @@
 //! that `/proc/PID/ns/net` has. One namespace is listed once, whatever names it has; the own one never.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -317,8 +317,7 @@ impl Look {
                 continue;
             };
             named.insert(id);
-            let name = Text::from(name.as_os_str());
-            let name = if [HOST, ALL].contains(&name.as_str()) { id.name() } else { name };
+            let name = shown(Text::from(name.as_os_str()), id);
             if self.selection.takes(&name) && known.insert(id) {
                 self.add(found, Space { name, id, door });
             }
@@ -385,4 +384,25 @@ fn most() -> usize {
 pub fn names(selection: &Selection, proc: &Root, host: &Root) -> Vec<Text> {
     let found = Look::new(selection.clone(), proc, host).map(|look| look.now()).unwrap_or_default();
     found.spaces.into_iter().map(|space| space.name).collect()
+}
+
+/// Name of the network namespace that a process is in, whether that one is read or not; `None` when this user may not know it,
+/// or the process is gone.
+pub fn of_process(pid: u32, proc: &Root, host: &Root) -> Option<Text> {
+    let id = |door: &Path| rustix::fs::stat(door).ok().map(|stat| Id::of(&stat));
+    let of = id(&proc.join(format!("{pid}/ns/net")))?;
+    if id(&proc.join("thread-self/ns/net")) == Some(of) {
+        return Some(super::host());
+    }
+    let is_it = |door: &Path| id(door) == Some(of);
+    let named = PLACES.iter().find_map(|place| {
+        let mut names = host.list(place).unwrap_or_default().into_iter();
+        names.find(|name| is_it(&host.join(place).join(name)))
+    });
+    Some(named.map_or_else(|| of.name(), |name| shown(Text::from(name.as_os_str()), of)))
+}
+
+/// The name of a namespace, or its number where the name means something else.
+fn shown(name: Text, id: Id) -> Text {
+    if [HOST, ALL].contains(&name.as_str()) { id.name() } else { name }
 }

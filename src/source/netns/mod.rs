@@ -24,7 +24,7 @@ mod census;
 mod room;
 mod selection;
 
-pub use census::{Census, Troubles, names};
+pub use census::{Census, Troubles, names, of_process};
 pub use room::{ENTER, Rooms, visit};
 pub use selection::{Pattern, PatternError, Selection};
 

@@ -1,0 +1,343 @@
+//! What does BIRD tell?
+//!
+//! Its control socket speaks lines: a code of four digits, then `-` before a line that others follow, a space before the last
+//! one, and a space alone instead of a code that is the same as before. A connection begins with a greeting, and gives up at
+//! once what it does not need (`restrict`). Versions 2 and 3 write the same; each OSPF protocol is asked for by its name,
+//! because older ones answer for a single one only.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::line::Line;
+use super::ospf::{
+    Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role, Told,
+};
+use crate::model::{Text, Timestamp};
+use crate::source::Error;
+
+/// OSPF protocols of one daemon that are asked about at most.
+const MAX_PROTOCOLS: usize = 64;
+
+/// From this code on an answer is a refusal.
+const REFUSED: u16 = 8000;
+
+/// `/* Show list of protocols */` of `doc/reply_codes`
+const PROTOCOL: u16 = 1002;
+
+/// Where an answer ends: of all bytes that have come, and how many of them were looked at before, the length of the answer
+/// once it is whole.
+pub fn end(answer: &[u8], before: usize) -> Option<usize> {
+    let new = answer.get(before..)?;
+    // the last line may have begun before
+    let mut begin = answer.get(..before)?.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    for at in new.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| before + at) {
+        if let Some([code @ .., b' ', _]) = answer.get(begin..at + 1).and_then(|line| line.get(..6))
+            && code.iter().all(u8::is_ascii_digit)
+        {
+            return Some(at + 1);
+        }
+        begin = at + 1;
+    }
+    None
+}
+
+/// Lines of an answer with their codes.
+fn lines(answer: &str) -> impl Iterator<Item = (u16, &str)> {
+    let mut last = 0;
+    answer.lines().map(move |line| {
+        let coded = line.split_at_checked(4).and_then(|(code, rest)| Some((code.parse::<u16>().ok()?, rest)));
+        let (code, rest) = coded.unwrap_or((last, line));
+        last = code;
+        (code, rest.get(1..).unwrap_or_default())
+    })
+}
+
+/// What a connection remembers.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// Whether the daemon was greeted.
+    greeted: bool,
+    /// Version, such as `BIRD 2.0.12`.
+    pub(super) version: Option<Text>,
+    /// VRFs of protocols: they do not change while one lives.
+    vrfs: HashMap<String, Option<Text>>,
+}
+
+impl Session {
+    /// Asks for all that it knows of OSPF.
+    ///
+    /// # Errors
+    /// As [`Line::ask`], or it speaks another language.
+    pub(super) fn ospf(&mut self, line: &mut Line, deadline: Instant) -> Result<Told, Error> {
+        self.greet(line, deadline)?;
+        let names = names(&show(line, "show protocols", deadline)?.unwrap_or_default());
+        self.vrfs.retain(|known, _| names.contains(known));
+        let mut told = Told::new(Timestamp::now());
+        for name in names {
+            let vrf = self.vrf(line, &name, deadline)?;
+            let place = Place { instance: Some(Text::from(name.as_str())), vrf, version: 2 };
+            let mut ask = |what: &str| show(line, &format!("show ospf {what} {name}"), deadline);
+            let answers = [ask("interface")?, ask("neighbors")?, ask("")?].map(Option::unwrap_or_default);
+            compose(&mut told, place, answers.each_ref().map(String::as_str));
+        }
+        told.count_neighbors();
+        Ok(told)
+    }
+
+    /// Hears the greeting, and gives up what changes anything.
+    fn greet(&mut self, line: &mut Line, deadline: Instant) -> Result<(), Error> {
+        if self.greeted {
+            return Ok(());
+        }
+        let greeting = text(line.hear(deadline)?).to_owned();
+        let words = lines(&greeting).find(|(code, _)| *code == 1).map(|(_, words)| words);
+        let version = words.and_then(|words| words.strip_suffix(" ready."));
+        let version = version.filter(|version| version.starts_with("BIRD "));
+        let Some(version) = version else { return Err(Error::malformed(line.path(), "this is not how BIRD greets")) };
+        self.version = Some(Text::from(version));
+        line.ask(b"restrict\n", deadline)?;
+        self.greeted = true;
+        Ok(())
+    }
+
+    /// VRF of a protocol.
+    fn vrf(&mut self, line: &mut Line, name: &str, deadline: Instant) -> Result<Option<Text>, Error> {
+        if let Some(known) = self.vrfs.get(name) {
+            return Ok(known.clone());
+        }
+        let answer = show(line, &format!("show protocols all {name}"), deadline)?.unwrap_or_default();
+        let vrf = vrf_in(&answer);
+        self.vrfs.insert(name.to_owned(), vrf.clone());
+        Ok(vrf)
+    }
+}
+
+/// The VRF in `show protocols all`.
+fn vrf_in(answer: &str) -> Option<Text> {
+    lines(answer).find_map(|(_, words)| words.trim_start().strip_prefix("VRF:")).map(|name| Text::from(name.trim()))
+}
+
+fn text(answer: &[u8]) -> &str {
+    std::str::from_utf8(answer).unwrap_or_default()
+}
+
+/// Asks one thing; `None` when it is refused, as for a protocol that is gone.
+fn show(line: &mut Line, question: &str, deadline: Instant) -> Result<Option<String>, Error> {
+    let path = line.path().to_owned();
+    let answer = line.ask(format!("{question}\n").as_bytes(), deadline)?;
+    let answer = std::str::from_utf8(answer).map_err(|_| Error::malformed(path, "text is expected"))?;
+    let refused = lines(answer).any(|(code, _)| code >= REFUSED);
+    Ok((!refused).then(|| answer.to_owned()))
+}
+
+/// Reads what an OSPF protocol answered when it was asked for interfaces, neighbors and itself.
+pub fn read(answers: [&str; 3], at: Timestamp) -> Told {
+    let mut told = Told::new(at);
+    compose(&mut told, Place { instance: None, vrf: None, version: 2 }, answers);
+    told.count_neighbors();
+    told
+}
+
+fn compose(told: &mut Told, place: Place, [interfaces, neighbors, areas]: [&str; 3]) {
+    let place = read_interfaces(place, interfaces, told);
+    read_neighbors(&place, neighbors, told);
+    read_areas(&place, areas, told);
+}
+
+/// Names of the OSPF protocols. What is no word would be a command of its own.
+fn names(answer: &str) -> Vec<String> {
+    let named = lines(answer).filter(|(code, _)| *code == PROTOCOL).filter_map(|(_, words)| {
+        let mut words = words.split_ascii_whitespace();
+        words.next().filter(|_| words.next() == Some("OSPF"))
+    });
+    let is_word = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    named.filter(is_word).take(MAX_PROTOCOLS).map(str::to_owned).collect()
+}
+
+/// Reads `show ospf neighbors`, after the interfaces.
+fn read_neighbors(place: &Place, answer: &str, told: &mut Told) {
+    let interfaces = Index::of(told.interfaces.kept());
+    for (_, words) in lines(answer) {
+        let mut words = words.split_ascii_whitespace();
+        let mut next = || words.next().unwrap_or_default();
+        let (router, priority, state, dead, interface, address) = (next(), next(), next(), next(), next(), next());
+        let (Ok(router), Some((state, role))) = (router.parse(), state.split_once('/')) else { continue };
+        let mut neighbor = Neighbor {
+            router: Some(router),
+            address: address.parse().ok(),
+            role: Role::of(role),
+            priority: priority.parse().ok(),
+            dead: dead.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            ..Neighbor::new(place.clone(), Text::from(interface), NeighborState::of(state))
+        };
+        if let Some(interface) = interfaces.behind(&neighbor) {
+            neighbor.area.clone_from(&interface.area);
+        }
+        told.neighbors.push(neighbor);
+    }
+}
+
+/// Reads `show ospf interface`; only there is told which version it is.
+fn read_interfaces(mut place: Place, answer: &str, told: &mut Told) -> Place {
+    let is_3 = lines(answer).any(|(_, words)| words.starts_with("Interface ") && words.contains(" (IID "));
+    place.version = if is_3 { 3 } else { 2 };
+    let mut found: Option<Interface> = None;
+    for (_, words) in lines(answer) {
+        if let Some(begun) = head(&place, words) {
+            told.interfaces.extend(found.replace(begun));
+        } else if let (Some(interface), Some((key, value))) = (&mut found, words.trim_start().split_once(':')) {
+            body(interface, key, value.trim());
+        }
+    }
+    told.interfaces.extend(found);
+    place
+}
+
+/// The first line of an interface or virtual link.
+fn head(place: &Place, words: &str) -> Option<Interface> {
+    let new = |name: &str| Interface::new(place.clone(), Text::from(name), InterfaceState::Other);
+    if let Some(rest) = words.strip_prefix("Virtual link ") {
+        let name = rest.split(' ').next()?;
+        return Some(Interface { network: Some(NetworkType::VirtualLink), ..new(name) });
+    }
+    let (name, inside) = words.strip_prefix("Interface ")?.split_once(" (")?;
+    let network = inside.trim_end_matches(')').split_once('/');
+    let network = network.and_then(|(address, prefix)| Some((address.parse().ok()?, prefix.parse().ok()?)));
+    let (range, prefix) = network.unzip();
+    Some(Interface { prefix, range, ..new(name) })
+}
+
+fn body(interface: &mut Interface, key: &str, value: &str) {
+    let first = value.split(' ').next().unwrap_or_default();
+    let span = || first.parse().ok().map(Duration::from_secs);
+    let router = || first.parse().ok().filter(|router: &IpAddr| !router.is_unspecified());
+    match key {
+        "Type" => interface.network = Some(NetworkType::of(first)),
+        "Area" => interface.area = Some(Text::from(first)),
+        "State" => {
+            interface.state = InterfaceState::of(first);
+            interface.passive = Some(value.ends_with("(stub)"));
+        }
+        "Priority" => interface.priority = first.parse().ok(),
+        "Cost" => interface.cost = first.parse().ok(),
+        "Hello timer" => interface.hello = span(),
+        "Wait timer" => interface.wait = span(),
+        "Dead timer" => interface.dead = span(),
+        "Retransmit timer" => interface.retransmit = span(),
+        "Designated router (ID)" => interface.dr = router(),
+        "Backup designated router (ID)" => interface.backup = router(),
+        _ => {}
+    }
+}
+
+/// Reads `show ospf`. How many LSAs there are is told for all areas together only.
+fn read_areas(place: &Place, answer: &str, told: &mut Told) {
+    let mut found: Option<Area> = None;
+    for (_, words) in lines(answer) {
+        let Some((key, value)) = words.trim_start().split_once(':') else { continue };
+        let (value, area) = (value.trim(), &mut found);
+        match (key, area) {
+            ("Area", area) => {
+                let id = Text::from(value.split(' ').next().unwrap_or_default());
+                let begun = Area { place: place.clone(), id, kind: Some(AreaKind::Normal), ..Area::default() };
+                told.areas.extend(area.replace(begun));
+            }
+            ("Stub", Some(area)) if value == "Yes" => area.kind = Some(AreaKind::Stub),
+            ("NSSA", Some(area)) if value == "Yes" => area.kind = Some(AreaKind::Nssa),
+            ("Number of interfaces", Some(area)) => area.interfaces = value.parse().ok(),
+            ("Number of adjacent neighbors", Some(area)) => area.adjacent = value.parse().ok(),
+            _ => {}
+        }
+    }
+    told.areas.extend(found);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp(1_000_000_000_000);
+
+    fn answer(version: &str, name: &str) -> String {
+        let path = format!("{}/tests/fixtures/routing/{version}/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    fn told(version: &str, names: [&str; 3]) -> Told {
+        read(names.map(|name| answer(version, name)).each_ref().map(String::as_str), AT)
+    }
+
+    #[test]
+    fn an_answer_ends_with_a_code_and_a_space() {
+        for (version, name) in [("bird-2.0", "greeting"), ("bird-2.0", "protocols"), ("made-bird-3.3", "neighbors")] {
+            let answer = answer(version, name);
+            for at in 0..answer.len() {
+                assert_eq!(end(&answer.as_bytes()[..at], 0), None, "{name} {at}");
+                assert_eq!(end(answer.as_bytes(), at), Some(answer.len()), "{name} {at}");
+            }
+        }
+        assert_eq!(end(b"0000 \n0000 \n", 0), Some(6));
+        assert_eq!(end(b" 0000 x\n1013-a\n", 0), None);
+    }
+
+    #[test]
+    fn a_recorded_daemon_is_understood() {
+        assert_eq!(names(&answer("bird-2.0", "protocols")), ["backbone", "six"]);
+        let told_2 = told("bird-2.0", ["v2-interface", "v2-neighbors", "v2"]);
+        let [one] = told_2.neighbors.kept() else { panic!("one") };
+        assert_eq!((one.router, one.address), ("10.9.9.1".parse().ok(), "10.0.15.1".parse().ok()));
+        assert_eq!((one.state, one.role, one.priority), (NeighborState::Full, Some(Role::Backup), Some(1)));
+        assert_eq!((one.interface.as_str(), one.area.as_deref(), one.place.version), ("to1", Some("0.0.0.0"), 2));
+        assert!(one.dead.is_some_and(|left| left > Duration::from_secs(2)));
+        let told_3 = told("bird-2.0", ["v3-interface", "v3-neighbors", "v3"]);
+        let [one] = told_3.neighbors.kept() else { panic!("one") };
+        assert_eq!((one.place.version, one.address.map(|address| address.is_ipv6())), (3, Some(true)));
+        let states =
+            |told: &Told| told.interfaces.kept().iter().map(|found| (found.state, found.passive)).collect::<Vec<_>>();
+        assert_eq!(states(&told_2), [(InterfaceState::Waiting, Some(true)), (InterfaceState::Dr, Some(false))]);
+        assert_eq!(states(&told_3), [(InterfaceState::Dr, Some(false))]);
+        let [area] = told_2.areas.kept() else { panic!("one") };
+        assert_eq!((area.id.as_str(), area.interfaces, area.adjacent, area.lsas), ("0.0.0.0", Some(2), Some(1), None));
+    }
+
+    #[test]
+    fn version_3_of_bird_is_understood() {
+        assert_eq!(names(&answer("made-bird-3.3", "protocols")), ["backbone", "lan_1"]);
+        let told = told("made-bird-3.3", ["interface", "neighbors", "ospf"]);
+        let seen: Vec<_> = told.neighbors.kept().iter().map(|one| (one.state, one.role, one.area.as_deref())).collect();
+        assert_eq!(
+            seen,
+            [
+                // the second network of the same interface
+                (NeighborState::Full, Some(Role::Dr), Some("0.0.0.1")),
+                (NeighborState::TwoWay, Some(Role::DrOther), Some("0.0.0.1")),
+                (NeighborState::Loading, Some(Role::PointToPoint), Some("0.0.0.0")),
+                (NeighborState::ExStart, Some(Role::PointToPoint), None),
+            ]
+        );
+        assert_eq!(told.neighbors.kept()[0].dead, Some(Duration::from_millis(34_105)));
+        let of: Vec<_> = told.interfaces.kept().iter().map(|one| (one.network, one.neighbors, one.adjacent)).collect();
+        assert_eq!(
+            of[2..],
+            [(Some(NetworkType::PointToPoint), Some(1), Some(0)), (Some(NetworkType::VirtualLink), Some(1), Some(0)),]
+        );
+        let first = &told.interfaces.kept()[1];
+        assert_eq!((first.dr, first.backup, first.cost), ("10.9.9.1".parse().ok(), None, Some(10)));
+        assert_eq!((first.hello, first.dead), (Some(Duration::from_secs(10)), Some(Duration::from_secs(42))));
+        let kinds: Vec<_> = told.areas.kept().iter().map(|area| (area.kind, area.interfaces)).collect();
+        assert_eq!(kinds, [(Some(AreaKind::Normal), Some(1)), (Some(AreaKind::Nssa), Some(2))]);
+    }
+
+    #[test]
+    fn what_a_description_says_is_no_vrf() {
+        assert_eq!(vrf_in(&answer("made-bird-3.3", "protocol")).as_deref(), Some("blue"));
+        assert_eq!(vrf_in(&answer("bird-2.0", "protocol")), None);
+    }
+
+    #[test]
+    fn a_protocol_that_is_not_up_tells_nothing() {
+        let told = read(["1015-x: is not up\n0000 \n", "1013-x: is not up\n0000 \n", "1014-x: is not up\n0000 \n"], AT);
+        assert_eq!(told, Told::new(AT));
+    }
+}

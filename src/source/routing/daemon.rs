@@ -1,0 +1,358 @@
+//! Which routing daemons run here, and what have they told?
+//!
+//! Their control sockets are looked for where packages put them, and where the configuration says. One after the other is
+//! asked; a round has a bound, and those that did not answer before come last in it, so that they cost the others nothing. What
+//! a daemon has told stays until it tells something else.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::bird::{self, Session};
+use super::frr;
+use super::line::{Line, PATIENCE, TRUST};
+use super::ospf::Told;
+use super::settings::Settings;
+use super::trust::Trust;
+use crate::label;
+use crate::model::{Text, Timestamp};
+use crate::source::file::Roots;
+use crate::source::{Error, netns};
+
+/// How long a round may take.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Most daemons that are asked.
+pub const MOST: usize = 64;
+
+/// Directories of control sockets; below those of FRR there is one for each path space (`-N`).
+const PLACES: [(&str, Source, bool); 4] = [
+    ("run/frr", Source::Frr, true),
+    ("run/quagga", Source::Quagga, false),
+    ("run/bird", Source::Bird, false),
+    ("run", Source::Bird, false),
+];
+
+label! {
+    /// Where a neighbor is known from.
+    pub enum Source { Frr = "frr", Bird = "bird", Quagga = "quagga" }
+}
+
+label! {
+    /// How it is with a daemon.
+    pub enum Standing {
+        /// It answers.
+        Up = "up",
+        /// It does not answer in time.
+        Silent = "silent" => Critical,
+        /// Nobody listens.
+        Down = "down" => Critical,
+        /// This user may not ask it.
+        Denied = "denied" => Warning,
+        /// The socket is not that of a daemon.
+        Untrusted = "untrusted" => Critical,
+        /// It answers something else than it was asked.
+        Failed = "failed" => Critical,
+    }
+}
+
+/// What a daemon speaks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Program {
+    Ospfd,
+    Ospf6d,
+    Bird,
+}
+
+impl Program {
+    /// By the name of the socket: `ospfd.vty`, `ospfd-1.vty`, `bird.ctl`.
+    fn of(socket: &Path) -> Option<Self> {
+        let stem = socket.file_stem()?.to_str()?;
+        match socket.extension()?.to_str()? {
+            "ctl" => Some(Self::Bird),
+            "vty" => match stem.split('-').next()? {
+                "ospfd" => Some(Self::Ospfd),
+                "ospf6d" => Some(Self::Ospf6d),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What its process calls itself.
+    fn process(self) -> &'static str {
+        match self {
+            Self::Ospfd => "ospfd",
+            Self::Ospf6d => "ospf6d",
+            Self::Bird => "bird",
+        }
+    }
+}
+
+/// Whether a path is that of a socket which can be asked.
+pub fn is_known(socket: &Path) -> bool {
+    Program::of(socket).is_some()
+}
+
+/// A control socket, and who is behind it.
+#[derive(Debug)]
+pub struct Daemon {
+    /// The socket.
+    pub socket: PathBuf,
+    /// Which daemons it is one of.
+    pub source: Source,
+    /// Its name: that of the socket, after that of its path space.
+    pub instance: Text,
+    /// How it is.
+    pub standing: Standing,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why it is not up.
+    pub fault: Option<Error>,
+    /// Name and version of the program.
+    pub version: Option<Text>,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Network namespace of that process.
+    pub netns: Option<Text>,
+    /// What it has told last.
+    pub told: Option<Told>,
+    program: Program,
+    line: Option<Line>,
+    session: Session,
+    /// When it was asked last.
+    asked: Option<Instant>,
+}
+
+/// All daemons.
+#[derive(Debug, Default)]
+pub struct Daemons {
+    known: Vec<Daemon>,
+    trust: Trust,
+    left_out: usize,
+    denied: Option<Error>,
+}
+
+impl Daemons {
+    /// Looks who is there, and asks all for whom there is time.
+    pub fn round(&mut self, roots: &Roots, settings: &Settings, now: Timestamp) {
+        self.trust.refresh(&roots.host);
+        self.look(roots, settings, now);
+        let end = Instant::now() + ROUND;
+        let mut turns: Vec<usize> = (0..self.known.len()).collect();
+        turns.sort_by_key(|at| self.known.get(*at).map(|daemon| (daemon.standing != Standing::Up, daemon.asked)));
+        for at in turns {
+            let begin = Instant::now();
+            if begin >= end {
+                return;
+            }
+            if let Some(daemon) = self.known.get_mut(at) {
+                daemon.ask(&self.trust, roots, end.min(begin + PATIENCE), now);
+            }
+        }
+    }
+
+    /// Every daemon that is known.
+    pub fn known(&self) -> &[Daemon] {
+        &self.known
+    }
+
+    /// How many sockets are more than are asked.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// A directory that this user may not look into.
+    pub fn denied(&self) -> Option<&Error> {
+        self.denied.as_ref()
+    }
+
+    /// Finds sockets that are new, and forgets those that have gone for long.
+    fn look(&mut self, roots: &Roots, settings: &Settings, now: Timestamp) {
+        let (found, denied) = found(roots, settings);
+        self.denied = denied;
+        self.left_out = found.len().saturating_sub(MOST);
+        let there: HashSet<&Path> = found.iter().map(|(socket, ..)| socket.as_path()).collect();
+        let keep = settings.keep.0.as_secs_f64();
+        self.known.retain(|daemon| {
+            there.contains(daemon.socket.as_path()) || (daemon.told.is_some() && daemon.since.age(now) < keep)
+        });
+        for (socket, source, instance, program) in found.into_iter().take(MOST) {
+            if !self.known.iter().any(|daemon| daemon.socket == socket) {
+                self.known.push(Daemon::new(socket, source, instance, program, now));
+            }
+        }
+    }
+}
+
+type Found = (PathBuf, Source, Text, Program);
+
+/// Sockets in all places, each once, and the first directory that may not be looked into.
+fn found(roots: &Roots, settings: &Settings) -> (Vec<Found>, Option<Error>) {
+    let (mut found, mut denied) = (Vec::new(), None);
+    for (place, source, spaces) in PLACES {
+        let names = match roots.host.list(place) {
+            Ok(names) => names,
+            Err(error) if error.is_absent() => continue,
+            Err(error) => {
+                denied.get_or_insert(error);
+                continue;
+            }
+        };
+        for name in names {
+            let path = Path::new(place).join(&name);
+            if is_socket(source, &path) {
+                found.extend(found_at(roots.host.join(&path), source, None));
+            } else if spaces && path.extension().is_none() {
+                // what is no directory has no names in it
+                for inside in roots.host.list(&path).unwrap_or_default() {
+                    let path = path.join(inside);
+                    if is_socket(source, &path) {
+                        found.extend(found_at(roots.host.join(&path), source, Some(&name)));
+                    }
+                }
+            }
+        }
+    }
+    for path in &settings.sockets {
+        let source = if Program::of(path) == Some(Program::Bird) { Source::Bird } else { Source::Frr };
+        found.extend(found_at(path.clone(), source, path.parent().and_then(Path::file_name)));
+    }
+    let mut seen = HashSet::new();
+    found.retain(|(socket, ..)| match rustix::fs::stat(socket) {
+        Ok(stat) => seen.insert((stat.st_dev, stat.st_ino)),
+        Err(_) => settings.sockets.contains(socket),
+    });
+    (found, denied)
+}
+
+fn is_socket(source: Source, path: &Path) -> bool {
+    path.extension() == Some(OsStr::new(if source == Source::Bird { "ctl" } else { "vty" }))
+}
+
+fn found_at(path: PathBuf, source: Source, space: Option<&OsStr>) -> Option<Found> {
+    let program = Program::of(&path)?;
+    let name = path.file_stem()?.to_string_lossy();
+    let instance = match space {
+        Some(space) => Text::from(format!("{}/{name}", space.to_string_lossy())),
+        None => Text::from(&*name),
+    };
+    Some((path, source, instance, program))
+}
+
+impl Daemon {
+    fn new(socket: PathBuf, source: Source, instance: Text, program: Program, now: Timestamp) -> Self {
+        Self {
+            socket,
+            source,
+            instance,
+            standing: Standing::Down,
+            since: now,
+            fault: None,
+            version: None,
+            pid: None,
+            netns: None,
+            told: None,
+            program,
+            line: None,
+            session: Session::default(),
+            asked: None,
+        }
+    }
+
+    /// Asks it, over a new connection if the old one was closed.
+    fn ask(&mut self, trust: &Trust, roots: &Roots, deadline: Instant, now: Timestamp) {
+        self.asked = Some(Instant::now());
+        let was_open = self.line.is_some();
+        let mut told = self.hear(trust, roots, deadline);
+        if was_open && told.as_ref().is_err_and(|error| error.cause.kind() != ErrorKind::TimedOut) {
+            // it was started anew meanwhile
+            told = self.hear(trust, roots, deadline);
+        }
+        let standing = match told {
+            Ok(told) => {
+                (self.told, self.fault) = (Some(told), None);
+                Standing::Up
+            }
+            Err(error) => {
+                let standing = standing(&error);
+                self.fault = Some(error);
+                standing
+            }
+        };
+        if standing != self.standing {
+            (self.standing, self.since) = (standing, now);
+        }
+    }
+
+    fn hear(&mut self, trust: &Trust, roots: &Roots, deadline: Instant) -> Result<Told, Error> {
+        let mut line = match self.line.take() {
+            Some(line) => line,
+            None => self.connect(trust, roots, deadline)?,
+        };
+        let told = match self.program {
+            Program::Ospfd => frr::ospf(&mut line, deadline),
+            Program::Ospf6d => frr::ospf6(&mut line, deadline),
+            Program::Bird => self.session.ospf(&mut line, deadline),
+        }?;
+        if let Some(version) = &self.session.version {
+            self.version = Some(version.clone());
+        }
+        self.line = Some(line);
+        Ok(told)
+    }
+
+    fn connect(&mut self, trust: &Trust, roots: &Roots, deadline: Instant) -> Result<Line, Error> {
+        let is_bird = self.program == Program::Bird;
+        let mut line = Line::open(&self.socket, trust, if is_bird { bird::end } else { frr::end })?;
+        self.session = Session::default();
+        self.pid = line.pid;
+        self.netns = self.namespace(roots);
+        if !is_bird {
+            self.version = frr::version(&mut line, deadline)?;
+            if self.version.as_ref().is_some_and(|version| version.starts_with("Quagga")) {
+                self.source = Source::Quagga;
+            }
+        }
+        Ok(line)
+    }
+
+    /// Network namespace of its process. One that has become a daemon after it began to listen has another number by now, and
+    /// may have left its own to a stranger; but sockets of the own namespace are listed.
+    fn namespace(&self, roots: &Roots) -> Option<Text> {
+        let is_it = |pid: &u32| {
+            roots
+                .proc
+                .read(format!("{pid}/comm"))
+                .is_ok_and(|comm| comm.trim_ascii_end() == self.program.process().as_bytes())
+        };
+        if let Some(pid) = self.pid.filter(is_it) {
+            return netns::of_process(pid, &roots.proc, &roots.host);
+        }
+        let listed = roots.proc.text("thread-self/net/unix").ok()?;
+        let socket = self.socket.to_str()?;
+        listed.lines().any(|line| line.ends_with(socket)).then(netns::host)
+    }
+}
+
+/// What an error says of a daemon.
+fn standing(error: &Error) -> Standing {
+    match error.cause.kind() {
+        _ if error.op == TRUST => Standing::Untrusted,
+        ErrorKind::TimedOut => Standing::Silent,
+        ErrorKind::PermissionDenied => Standing::Denied,
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound | ErrorKind::ConnectionAborted => Standing::Down,
+        _ => Standing::Failed,
+    }
+}
+
+#[cfg(test)]
+impl Daemon {
+    /// One that was never asked.
+    pub(crate) fn testing(socket: &str, now: Timestamp) -> Self {
+        let (path, source, instance, program) = found_at(PathBuf::from(socket), Source::Frr, None).unwrap();
+        Self::new(path, source, instance, program, now)
+    }
+}

@@ -1,0 +1,280 @@
+//! What do the daemons of FRR tell?
+//!
+//! Their sockets are those of `vtysh`: a command ends with a zero byte, an answer with three of them and the status of the
+//! command. Answers are JSON, whose keys were renamed and moved between versions 7.5 and 10; all of them are looked for. A
+//! daemon answers for all VRFs at once, but `ospf6d` without saying which is which, so that it is asked for each of them.
+
+mod ospf6;
+
+pub(super) use ospf6::ask as ospf6;
+pub use ospf6::read as read6;
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::json::{Json, documents};
+use super::line::Line;
+use super::ospf::{
+    Area, AreaKind, BfdState, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role, Told,
+};
+use crate::model::{Text, Timestamp};
+use crate::source::Error;
+
+/// Zero bytes before the status at the end of an answer.
+const MARK: &[u8] = &[0; 3];
+
+/// Where an answer ends: of all bytes that have come, and how many of them were looked at before, the length of the answer
+/// once it is whole.
+pub fn end(answer: &[u8], before: usize) -> Option<usize> {
+    let from = before.saturating_sub(MARK.len());
+    let at = answer.get(from..)?.windows(MARK.len()).position(|bytes| bytes == MARK)? + from + MARK.len();
+    (at < answer.len()).then_some(at + 1)
+}
+
+/// Asks a daemon one thing; `None` when it does not know the command.
+fn command<'a>(line: &'a mut Line, command: &str, deadline: Instant) -> Result<Option<&'a [u8]>, Error> {
+    let answer = line.ask(&[command.as_bytes(), &[0]].concat(), deadline)?;
+    let Some((status, text)) = answer.split_last() else { return Ok(None) };
+    let text = text.strip_suffix(MARK).unwrap_or(text);
+    Ok((*status == 0).then_some(text))
+}
+
+/// Asks for JSON; nothing when the daemon does not know the command, or has nothing to tell.
+fn query(line: &mut Line, words: &str, deadline: Instant) -> Result<Vec<Json>, Error> {
+    let path = line.path().to_owned();
+    let answer = command(line, words, deadline)?.map_or(Ok(Vec::new()), values);
+    answer.map_err(|cause| Error::new("read what is told by", path, cause))
+}
+
+/// The JSON in an answer. A protocol that is not configured is told in words, which begin with `%`.
+fn values(answer: &[u8]) -> Result<Vec<Json>, std::io::Error> {
+    let answer = answer.trim_ascii();
+    if answer.is_empty() || answer.starts_with(b"%") { Ok(Vec::new()) } else { Ok(documents(answer)?) }
+}
+
+/// Name and version of a daemon, such as `FRRouting 8.4.4`.
+///
+/// # Errors
+/// As [`Line::ask`].
+pub(super) fn version(line: &mut Line, deadline: Instant) -> Result<Option<Text>, Error> {
+    Ok(command(line, "show version", deadline)?.and_then(version_in))
+}
+
+fn version_in(answer: &[u8]) -> Option<Text> {
+    let line = answer.trim_ascii_start().split(|byte| *byte == b'\n').next()?;
+    let end = line.windows(2).position(|bytes| bytes == b" (").unwrap_or(line.len());
+    line.get(..end).filter(|words| !words.is_empty()).map(Text::new)
+}
+
+/// Asks `ospfd` for all that it knows.
+///
+/// # Errors
+/// As [`Line::ask`], or the answer is no JSON.
+pub(super) fn ospf(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
+    let neighbors = query(line, "show ip ospf vrf all neighbor detail json", deadline)?;
+    let told = Told::new(Timestamp::now());
+    let interfaces = query(line, "show ip ospf vrf all interface json", deadline)?;
+    let areas = query(line, "show ip ospf vrf all json", deadline)?;
+    Ok(compose(told, &neighbors, &interfaces, &areas))
+}
+
+/// Reads what `ospfd` answered when it was asked for neighbors, interfaces and itself.
+///
+/// # Errors
+/// It is no JSON.
+pub fn read([neighbors, interfaces, areas]: [&[u8]; 3], at: Timestamp) -> std::io::Result<Told> {
+    Ok(compose(Told::new(at), &values(neighbors)?, &values(interfaces)?, &values(areas)?))
+}
+
+fn compose(mut told: Told, neighbors: &[Json], interfaces: &[Json], areas: &[Json]) -> Told {
+    read_interfaces(interfaces, &mut told);
+    read_neighbors(neighbors, &mut told);
+    read_areas(areas, &mut told);
+    told
+}
+
+/// What is told of each VRF: with `vrf all` under its name, otherwise at once.
+fn vrfs(documents: &[Json]) -> impl Iterator<Item = (Place, &Json)> {
+    let of = |name: Option<&str>| Place { instance: None, vrf: name.map(Text::from), version: 2 };
+    documents.iter().flat_map(move |document| {
+        let inside = document.members().filter(|(_, value)| matches!(value, Json::Object(_)));
+        let named = inside.filter(|(_, value)| value.get(&["vrfId", "vrfName", "routerId"]).is_some());
+        let alone =
+            document.get(&["neighbors", "interfaces", "areas"]).map(|_| (of(document.str(&["vrfName"])), document));
+        named.map(move |(name, value)| (of(Some(value.str(&["vrfName"]).unwrap_or(name))), value)).chain(alone)
+    })
+}
+
+/// Reads `show ip ospf vrf all neighbor [detail] json`, after the interfaces.
+fn read_neighbors(documents: &[Json], told: &mut Told) {
+    let interfaces = Index::of(told.interfaces.kept());
+    for (place, vrf) in vrfs(documents) {
+        for (router, found) in vrf.get(&["neighbors"]).into_iter().flat_map(Json::members) {
+            for found in found.items() {
+                let mut neighbor = neighbor(&place, router, found);
+                if let Some(interface) = interfaces.behind(&neighbor) {
+                    neighbor.local = neighbor.local.or(interface.address);
+                    neighbor.area = neighbor.area.or_else(|| interface.area.clone());
+                    neighbor.role = role(found, &neighbor, interface.network);
+                }
+                told.neighbors.push(neighbor);
+            }
+        }
+    }
+}
+
+fn neighbor(place: &Place, router: &str, found: &Json) -> Neighbor {
+    let (state, role) = words(found.str(&["nbrState", "state"]).unwrap_or_default());
+    let name = found.str(&["ifaceName"]).unwrap_or_default();
+    // the short list has the own address behind the name
+    let behind = name.rsplit_once(':').and_then(|(name, address)| Some((name, address.parse::<IpAddr>().ok()?)));
+    let (interface, local) = behind.map_or((name, None), |(name, address)| (name, Some(address)));
+    let progress = found.millis(&["lastPrgrsvChangeMsec"]);
+    let regressed = found.millis(&["lastRegressiveChangeMsec"]);
+    let latest = progress.into_iter().chain(regressed).min();
+    Neighbor {
+        router: router.parse().ok(),
+        address: found.ip(&["ifaceAddress", "address"]),
+        local: found.ip(&["localIfaceAddress"]).or(local),
+        area: found.str(&["areaId"]).map(area_id),
+        role: role.or_else(|| Role::of(found.str(&["role"])?)),
+        priority: found.count(&["nbrPriority", "priority"]),
+        age: latest.or_else(|| found.millis(&["upTimeInMsec"])),
+        dead: found.millis(&["routerDeadIntervalTimerDueMsec", "deadTimeMsecs"]),
+        retransmissions: found.count(&["linkStateRetransmissionListCounter", "retransmitCounter"]),
+        requests: found.count(&["linkStateRequestListCounter", "requestCounter"]),
+        summaries: found.count(&["databaseSummaryListCounter", "dbSummaryCounter"]),
+        bfd: bfd(found),
+        changes: found.count(&["stateChangeCounter"]),
+        regressed,
+        reason: found.text(&["lastRegressiveChangeReason"]),
+        ..Neighbor::new(place.clone(), Text::from(interface), state)
+    }
+}
+
+/// State and role of `Full/DR`; up to version 7.5 the role is not told with it.
+fn words(word: &str) -> (NeighborState, Option<Role>) {
+    let (state, role) = word.split_once('/').unwrap_or((word, ""));
+    (NeighborState::of(state), Role::of(role))
+}
+
+/// Role of a neighbor. Of networks without election only those from point to point are told so; and up to version 7.5 it is
+/// who has the address that the neighbor believes the DR to have.
+fn role(found: &Json, neighbor: &Neighbor, network: Option<NetworkType>) -> Option<Role> {
+    let is = |key| neighbor.address.is_some() && found.ip(&[key]) == neighbor.address;
+    match network {
+        Some(NetworkType::PointToPoint | NetworkType::PointToMultipoint | NetworkType::VirtualLink) => {
+            Some(Role::PointToPoint)
+        }
+        Some(NetworkType::Broadcast | NetworkType::Nbma) if neighbor.role.is_none() => Some(match () {
+            () if is("routerDesignatedId") => Role::Dr,
+            () if is("routerDesignatedBackupId") => Role::Backup,
+            () => Role::DrOther,
+        }),
+        _ => neighbor.role,
+    }
+}
+
+fn bfd(found: &Json) -> Option<BfdState> {
+    found.get(&["peerBfdInfo"])?.str(&["status"]).map(BfdState::of)
+}
+
+/// The number of an area without the words about its kind that may follow.
+fn area_id(words: &str) -> Text {
+    Text::from(words.split(' ').next().unwrap_or_default())
+}
+
+/// Those words; a stub area that is told summaries of others is nowhere else told from a normal one.
+fn area_kind(words: &str) -> AreaKind {
+    match words.split_once(' ') {
+        Some((_, "[Stub]")) => AreaKind::Stub,
+        Some((_, "[NSSA]")) => AreaKind::Nssa,
+        _ => AreaKind::Normal,
+    }
+}
+
+/// Reads `show ip ospf vrf all interface json`.
+fn read_interfaces(documents: &[Json], told: &mut Told) {
+    for (place, vrf) in vrfs(documents) {
+        for (name, found) in vrf.get(&["interfaces"]).into_iter().flat_map(Json::members) {
+            // versions 9.1 and 10.0 tell of each address by itself
+            let each = found.get(&["interfaceIp"]).filter(|each| each.members().next().is_some());
+            match each {
+                Some(each) => told.interfaces.extend(each.members().map(|(_, one)| interface(&place, name, one))),
+                None => told.interfaces.push(interface(&place, name, found)),
+            }
+        }
+    }
+}
+
+fn interface(place: &Place, name: &str, found: &Json) -> Interface {
+    let state = found.str(&["state"]).map_or(InterfaceState::Down, InterfaceState::of);
+    // up to version 7.5 the DR is told under the name of who takes its place
+    let elected = found.get(&["drId"]).is_some();
+    let is_told = found.get(&["area"]).is_some();
+    Interface {
+        address: found.ip(&["ipAddress"]),
+        prefix: found.count(&["ipAddressPrefixlen"]),
+        area: found.str(&["area"]).map(area_id),
+        area_kind: found.str(&["area"]).map(area_kind),
+        network: found.str(&["networkType"]).map(NetworkType::of),
+        passive: is_told.then(|| found.flag(&["timerPassiveIface"]).unwrap_or(false)),
+        cost: found.count(&["cost"]),
+        priority: found.count(&["priority"]),
+        hello: found.millis(&["timerMsecs"]),
+        dead: found.seconds(&["timerDeadSecs"]),
+        wait: found.seconds(&["timerWaitSecs"]),
+        retransmit: found.seconds(&["timerRetransmitSecs"]),
+        dr: found.ip(&["drId"]),
+        backup: found.ip(&["bdrId"]).filter(|_| elected),
+        neighbors: found.count(&["nbrCount"]),
+        adjacent: found.count(&["nbrAdjacentCount"]),
+        ..Interface::new(place.clone(), Text::from(name), state)
+    }
+}
+
+/// Reads `show ip ospf vrf all json`, after the interfaces.
+fn read_areas(documents: &[Json], told: &mut Told) {
+    for (place, vrf) in vrfs(documents) {
+        for (id, found) in vrf.get(&["areas"]).into_iter().flat_map(Json::members) {
+            let mut area = area(&place, vrf, found);
+            area.id = area_id(id);
+            let inside = |interface: &&Interface| interface.place == place && interface.area.as_ref() == Some(&area.id);
+            let kind = || told.interfaces.kept().iter().find(inside)?.area_kind;
+            area.kind = area.kind.or_else(kind);
+            told.areas.push(area);
+        }
+    }
+}
+
+fn area(place: &Place, vrf: &Json, found: &Json) -> Area {
+    let kind = match () {
+        () if found.get(&["backbone"]).is_some() => Some(AreaKind::Normal),
+        () if found.get(&["nssa"]).is_some() => Some(AreaKind::Nssa),
+        () if found.get(&["stubNoSummary", "stubShortcut"]).is_some() => Some(AreaKind::Stub),
+        () => None,
+    };
+    Area {
+        place: place.clone(),
+        kind,
+        router: vrf.ip(&["routerId"]),
+        abr: Some(vrf.get(&["abrType"]).is_some()),
+        asbr: Some(vrf.get(&["asbrRouter"]).is_some()),
+        interfaces: found.count(&["areaIfTotalCounter"]),
+        adjacent: found.count(&["nbrFullAdjacentCounter"]),
+        lsas: found.count(&["lsaNumber"]),
+        router_lsas: found.count(&["lsaRouterNumber"]),
+        network_lsas: found.count(&["lsaNetworkNumber"]),
+        summary_lsas: found.count(&["lsaSummaryNumber"]),
+        asbr_summary_lsas: found.count(&["lsaAsbrNumber"]),
+        external_lsas: vrf.count(&["lsaExternalCounter"]),
+        nssa_lsas: found.count(&["lsaNssaNumber"]),
+        opaque_lsas: found.count(&["lsaOpaqueAreaNumber"]),
+        spf_runs: found.count(&["spfExecutedCounter"]),
+        spf_age: vrf.millis(&["spfLastExecutedMsecs"]),
+        ..Area::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

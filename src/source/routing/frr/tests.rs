@@ -1,0 +1,165 @@
+//! What the daemons of FRR answer is understood. The answers of version 8.4 were recorded; those of others are made key by key
+//! from the sources of the daemons.
+
+use std::time::Duration;
+
+use super::*;
+use crate::source::routing::ospf::MOST;
+
+const AT: Timestamp = Timestamp(1_000_000_000_000);
+
+fn answer(version: &str, name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fixtures/routing/{version}/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn ospf(version: &str) -> Told {
+    let answers = ["ospf-neighbor.json", "ospf-interface.json", "ospf.json"].map(|name| answer(version, name));
+    read(answers.each_ref().map(Vec::as_slice), AT).unwrap()
+}
+
+fn ospf6(version: &str) -> Told {
+    let names = ["ospf6-neighbor.json", "ospf6-neighbor-detail.json", "ospf6-interface.json", "ospf6.json"];
+    read6(names.map(|name| answer(version, name)).each_ref().map(Vec::as_slice), AT).unwrap()
+}
+
+fn neighbor<'a>(told: &'a Told, address: &str) -> &'a Neighbor {
+    let address = address.parse().ok();
+    told.neighbors.kept().iter().find(|neighbor| neighbor.address == address).unwrap()
+}
+
+fn interfaces<'a>(told: &'a Told, name: &str) -> Vec<&'a Interface> {
+    told.interfaces.kept().iter().filter(|interface| interface.name.as_str() == name).collect()
+}
+
+fn area<'a>(told: &'a Told, id: &str) -> &'a Area {
+    told.areas.kept().iter().find(|area| area.id.as_str() == id).unwrap()
+}
+
+#[test]
+fn an_answer_ends_with_three_zeros_and_a_status() {
+    assert_eq!(end(b"", 0), None);
+    assert_eq!(end(b"{}\n\0\0\0", 0), None);
+    assert_eq!(end(b"{}\n\0\0\0\0", 0), Some(7));
+    assert_eq!(end(b"\0\0\0\x02", 0), Some(4));
+    // the mark comes in two parts
+    assert_eq!(end(b"{}\0\0\0\x01", 4), Some(6));
+    assert_eq!(end(b"{}\0\0\0\x01", 5), Some(6));
+    // what follows is not of this answer
+    assert_eq!(end(b"a\0\0\0\0b\0\0\0\0", 0), Some(5));
+}
+
+#[test]
+fn a_recorded_daemon_is_understood() {
+    let told = ospf("frr-8.4");
+    assert_eq!(version_in(&answer("frr-8.4", "version.txt")).as_deref(), Some("FRRouting 8.4.4"));
+    let one = neighbor(&told, "10.0.23.3");
+    assert_eq!(one.place, Place { instance: None, vrf: Some(Text::from("default")), version: 2 });
+    assert_eq!((one.router, one.interface.as_str()), ("10.9.9.3".parse().ok(), "to3"));
+    assert_eq!((one.state, one.role), (NeighborState::Full, Some(Role::Backup)));
+    assert_eq!((one.area.as_deref(), one.local), (Some("0.0.0.1"), "10.0.23.2".parse().ok()));
+    assert_eq!((one.priority, one.changes), (Some(1), Some(10)));
+    assert_eq!((one.age, one.regressed), (Some(millis(7488)), Some(millis(8434))));
+    assert_eq!(one.reason.as_deref(), Some("1-WayReceived"));
+    assert_eq!((one.retransmissions, one.requests, one.summaries, one.bfd), (Some(0), Some(0), Some(0), None));
+    let [lo] = interfaces(&told, "lo")[..] else { panic!("one") };
+    assert_eq!((lo.state, lo.passive, lo.prefix), (InterfaceState::Loopback, Some(true), Some(32)));
+    let [to1] = interfaces(&told, "to1")[..] else { panic!("one") };
+    assert_eq!((to1.state, to1.passive, to1.network), (InterfaceState::Dr, Some(false), Some(NetworkType::Broadcast)));
+    assert_eq!((to1.dr, to1.backup), ("10.9.9.2".parse().ok(), "10.9.9.1".parse().ok()));
+    assert_eq!(
+        (to1.hello, to1.dead, to1.neighbors, to1.adjacent),
+        (Some(millis(1000)), Some(millis(4000)), Some(1), Some(1))
+    );
+    let backbone = area(&told, "0.0.0.0");
+    assert_eq!((backbone.kind, backbone.abr, backbone.asbr), (Some(AreaKind::Normal), Some(true), Some(false)));
+    assert_eq!((backbone.lsas, backbone.router_lsas, backbone.network_lsas), (Some(10), Some(5), Some(3)));
+}
+
+fn millis(number: u64) -> Duration {
+    Duration::from_millis(number)
+}
+
+#[test]
+fn newer_versions_tell_the_same_under_other_keys() {
+    let (old, new) = (ospf("frr-8.4"), ospf("made-frr-10.7"));
+    assert_eq!((new.neighbors, new.interfaces, new.areas), (old.neighbors.clone(), old.interfaces, old.areas));
+    let between = ospf("made-frr-9.1");
+    assert_eq!(between.neighbors, old.neighbors);
+    // each address of an interface by itself
+    let [one, two] = interfaces(&between, "to3")[..] else { panic!("two") };
+    assert_eq!((one.address, one.cost, one.neighbors), ("10.0.23.2".parse().ok(), Some(10), Some(1)));
+    assert_eq!((two.address, two.cost, two.neighbors), ("10.0.33.2".parse().ok(), Some(33), Some(0)));
+    assert_eq!((two.dr, two.backup), (None, None));
+}
+
+#[test]
+fn version_7_tells_roles_by_addresses() {
+    let told = ospf("made-frr-7.5");
+    assert_eq!(version_in(&answer("made-frr-7.5", "version.txt")).as_deref(), Some("FRRouting 7.5.1"));
+    let backup = neighbor(&told, "10.0.12.1");
+    assert_eq!(
+        (backup.state, backup.role, backup.bfd),
+        (NeighborState::Full, Some(Role::Backup), Some(BfdState::Down))
+    );
+    assert_eq!((backup.retransmissions, backup.requests, backup.summaries), (Some(1), Some(2), Some(3)));
+    assert_eq!((backup.dead, backup.reason.as_deref()), (Some(millis(38_038)), Some("SeqNumberMismatch")));
+    let attempt = neighbor(&told, "10.0.25.9");
+    assert_eq!((attempt.state, attempt.router, attempt.dead), (NeighborState::Attempt, None, None));
+    assert_eq!((attempt.role, attempt.area.as_deref()), (Some(Role::DrOther), Some("0.0.0.2")));
+    let blue = neighbor(&told, "10.0.23.3");
+    assert_eq!((blue.place.vrf.as_deref(), blue.state), (Some("blue"), NeighborState::ExStart));
+    assert_eq!((blue.role, blue.local), (Some(Role::PointToPoint), "10.0.23.2".parse().ok()));
+    let [to1] = interfaces(&told, "to1")[..] else { panic!("one") };
+    assert_eq!((to1.dr, to1.backup), (None, None), "which of the two it is is not told");
+    let [down] = interfaces(&told, "to6")[..] else { panic!("one") };
+    assert_eq!((down.state, down.passive, down.cost), (InterfaceState::Down, None, None));
+    let kinds = ["0.0.0.0", "0.0.0.2", "0.0.0.3"].map(|id| area(&told, id).kind);
+    assert_eq!(kinds, [AreaKind::Normal, AreaKind::Stub, AreaKind::Nssa].map(Some));
+    let backbone = area(&told, "0.0.0.0");
+    assert_eq!((backbone.abr, backbone.asbr, backbone.external_lsas), (Some(true), Some(true), Some(7)));
+    assert_eq!((backbone.summary_lsas, backbone.asbr_summary_lsas, backbone.opaque_lsas), (Some(3), Some(2), Some(1)));
+    assert_eq!((backbone.spf_runs, backbone.spf_age), (Some(12), Some(millis(42_926))));
+}
+
+#[test]
+fn version_3_is_put_together_from_both_lists() {
+    for (version, local) in [("frr-8.4", "fe80::cb2:40ff:febf:a952"), ("made-frr-10.7", "fe80::3")] {
+        let told = ospf6(version);
+        let one = told.neighbors.kept().iter().find(|neighbor| neighbor.interface.as_str() == "to3").unwrap();
+        assert_eq!((one.router, one.local), ("10.9.9.3".parse().ok(), local.parse().ok()));
+        assert_eq!((one.address, one.area.as_deref()), ("fe80::a47a:6cff:feb5:a5b2".parse().ok(), Some("0.0.0.1")));
+        assert_eq!((one.state, one.role, one.priority), (NeighborState::Full, Some(Role::Dr), Some(1)));
+        assert_eq!(one.dead.map(|left| left.as_secs()), Some(3));
+        assert!(one.age.is_some_and(|age| age.as_secs() > 60), "{:?}", one.age);
+        assert!(interfaces(&told, "lo").is_empty());
+        let [to3] = interfaces(&told, "to3")[..] else { panic!("one") };
+        assert_eq!((to3.state, to3.neighbors, to3.adjacent), (InterfaceState::Backup, Some(1), Some(1)));
+        assert_eq!((to3.dr, to3.backup), ("10.9.9.3".parse().ok(), "10.9.9.2".parse().ok()));
+        let other = area(&told, "0.0.0.1");
+        assert_eq!((other.lsas, other.router_lsas, other.network_lsas), (Some(12), Some(2), Some(1)));
+        assert_eq!((other.summary_lsas, other.prefix_lsas, other.router), (Some(8), Some(1), "10.9.9.2".parse().ok()));
+    }
+}
+
+#[test]
+fn a_daemon_that_is_not_configured_tells_nothing() {
+    let nothing = Told::new(AT);
+    for words in ["", "\n", "{\n}\n\n", "% OSPF instance not found\n", "%% OSPF is not enabled in vrf blue\n"] {
+        assert_eq!(read([words.as_bytes(); 3], AT).unwrap(), nothing, "{words}");
+        assert_eq!(read6([words.as_bytes(); 4], AT).unwrap(), nothing, "{words}");
+    }
+    assert!(read([b"Neighbor ID", b"", b""], AT).is_err());
+    assert!(read([b"{\"default\":{", b"", b""], AT).is_err());
+}
+
+#[test]
+fn more_neighbors_than_any_router_has_are_counted() {
+    let one = r#"{"ifaceAddress":"10.0.0.1","ifaceName":"eth0:1:10.0.0.9","state":"Full/-","address":"10.0.0.2"}"#;
+    let many = vec![one; MOST + 3].join(",");
+    let told = read([format!("{{\"neighbors\":{{\"1.1.1.1\":[{many}]}}}}").as_bytes(), b"", b""], AT).unwrap();
+    assert_eq!((told.neighbors.kept().len(), told.neighbors.left_out()), (MOST, 3));
+    let first = &told.neighbors.kept()[0];
+    assert_eq!((first.interface.as_str(), first.local), ("eth0:1", "10.0.0.9".parse().ok()), "of the short list");
+    assert_eq!((first.place.vrf.as_deref(), first.address), (None, "10.0.0.1".parse().ok()));
+}

@@ -1,0 +1,195 @@
+//! What does a daemon say in JSON?
+//!
+//! [`documents`] reads one value after another, because some commands answer once for each VRF. Keys differ between versions,
+//! so that a value is looked up by the names that it has had. What would take much memory is refused.
+
+use std::cell::Cell;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::model::Text;
+
+/// Values in one answer at most; a neighbor has some thirty.
+const MAX_VALUES: usize = 1 << 18;
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Json {
+    Null,
+    Bool(bool),
+    Whole(i64),
+    Real(f64),
+    Text(Box<str>),
+    List(Vec<Json>),
+    /// In the order of the answer; a key may come twice.
+    Object(Vec<(Box<str>, Json)>),
+}
+
+impl Json {
+    /// Members of an object, none of anything else.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&str, &Self)> {
+        let members = if let Self::Object(members) = self { members.as_slice() } else { &[] };
+        members.iter().map(|(key, value)| (&**key, value))
+    }
+
+    /// Items of a list; a value that is none stands for itself.
+    pub(super) fn items(&self) -> &[Self] {
+        if let Self::List(items) = self { items } else { std::slice::from_ref(self) }
+    }
+
+    /// The member by the first of its names that there is.
+    pub(super) fn get(&self, names: &[&str]) -> Option<&Self> {
+        names.iter().find_map(|name| self.members().find(|(key, _)| key == name).map(|(_, value)| value))
+    }
+
+    /// Words under one of these names.
+    pub(super) fn str(&self, names: &[&str]) -> Option<&str> {
+        if let Self::Text(text) = self.get(names)? { Some(text) } else { None }
+    }
+
+    /// The same for the screen.
+    pub(super) fn text(&self, names: &[&str]) -> Option<Text> {
+        self.str(names).map(Text::from)
+    }
+
+    /// An address; a daemon says that there is none by one of zeros.
+    pub(super) fn ip(&self, names: &[&str]) -> Option<IpAddr> {
+        self.str(names)?.parse().ok().filter(|address: &IpAddr| !address.is_unspecified())
+    }
+
+    /// A count; below zero means that there is none.
+    pub(super) fn count(&self, names: &[&str]) -> Option<u64> {
+        match self.get(names)? {
+            Self::Whole(number) => u64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    /// Whether something is so.
+    pub(super) fn flag(&self, names: &[&str]) -> Option<bool> {
+        if let Self::Bool(flag) = self.get(names)? { Some(*flag) } else { None }
+    }
+
+    /// A span in milliseconds.
+    pub(super) fn millis(&self, names: &[&str]) -> Option<Duration> {
+        self.count(names).map(Duration::from_millis)
+    }
+
+    /// A span in seconds.
+    pub(super) fn seconds(&self, names: &[&str]) -> Option<Duration> {
+        self.count(names).map(Duration::from_secs)
+    }
+}
+
+/// Reads every value of an answer.
+///
+/// # Errors
+/// It is no JSON, or there is too much of it.
+pub(super) fn documents(answer: &[u8]) -> Result<Vec<Json>, serde_json::Error> {
+    let room = Cell::new(MAX_VALUES);
+    let mut reader = serde_json::Deserializer::from_slice(answer);
+    let mut documents = Vec::new();
+    while reader.end().is_err() {
+        documents.push(Value(&room).deserialize(&mut reader)?);
+    }
+    Ok(documents)
+}
+
+/// A value for which there must be room.
+#[derive(Clone, Copy)]
+struct Value<'a>(&'a Cell<usize>);
+
+impl Value<'_> {
+    fn take<E: serde::de::Error>(self) -> Result<(), E> {
+        let left = self.0.get().checked_sub(1).ok_or_else(|| E::custom("more values than any answer has"))?;
+        self.0.set(left);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = Json;
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Json, D::Error> {
+        self.take()?;
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Whole(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(i64::try_from(value).map_or(Json::Real(value as f64), Json::Whole))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Json::Real(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::Text(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Json, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element_seed(self)? {
+            items.push(item);
+        }
+        Ok(Json::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut members = Vec::new();
+        while let Some(key) = map.next_key::<Box<str>>()? {
+            members.push((key, map.next_value_seed(self)?));
+        }
+        Ok(Json::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_after_another_is_read_with_its_kind() {
+        let read = documents(br#"{"a":1,"b":-1,"c":"x","d":[true,null,1.5],"a":2}{"e":"0.0.0.0","f":"::1"} "#).unwrap();
+        assert_eq!(read.len(), 2);
+        assert_eq!(
+            (read[0].count(&["z", "a"]), read[0].count(&["b"]), read[0].str(&["c"])),
+            (Some(1), None, Some("x"))
+        );
+        assert_eq!(read[0].get(&["d"]).unwrap().items(), [Json::Bool(true), Json::Null, Json::Real(1.5)]);
+        assert_eq!((read[1].ip(&["e"]), read[1].ip(&["f"])), (None, "::1".parse().ok()));
+        assert_eq!(documents(b" \n").unwrap(), []);
+        assert!(documents(b"{\"a\":").is_err() && documents(b"% no").is_err());
+    }
+
+    #[test]
+    fn more_values_than_any_answer_has_are_refused() {
+        let many = |count: usize| [b"[".as_slice(), "0,".repeat(count).as_bytes(), b"0]"].concat();
+        assert!(documents(&many(1000)).is_ok());
+        let refused = documents(&many(MAX_VALUES)).unwrap_err().to_string();
+        assert!(refused.contains("more values"), "{refused}");
+        assert!(documents("[".repeat(100_000).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,330 @@
+//! How is a daemon asked that may never answer?
+//!
+//! Over one connection that stays open, without waiting in any call but `poll(2)`, and never longer than until a deadline: a
+//! daemon that was stopped accepts connections still, and answers when it likes. The answer ends where its language says
+//! ([`End`]), and has a bound. After an error the connection is of no use any more, because it is not known what comes next.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+
+pub use super::trust::TRUST;
+use super::trust::Trust;
+use crate::source::{Error, meter};
+
+/// How long an answer may take.
+pub const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Bytes of an answer at most.
+pub const MAX_ANSWER: usize = 8 << 20;
+
+/// Bytes that are read at once.
+const CHUNK: usize = 64 << 10;
+
+/// Where an answer ends in the language of a daemon; see [`super::frr::end`].
+pub(super) type End = fn(&[u8], usize) -> Option<usize>;
+
+/// A connection to a daemon.
+#[derive(Debug)]
+pub(super) struct Line {
+    socket: OwnedFd,
+    path: PathBuf,
+    end: End,
+    /// The process that listens; `None` when that is out of sight.
+    pub(super) pid: Option<u32>,
+    answer: Vec<u8>,
+}
+
+impl Line {
+    /// Connects to a socket that is trusted.
+    ///
+    /// # Errors
+    /// [`TRUST`] when it is not, another error when nobody listens or there is no room for one more.
+    pub(super) fn open(path: &Path, trust: &Trust, end: End) -> Result<Self, Error> {
+        let owner = trust.owner(path)?;
+        let fail = |cause| Error::new("connect to", path, cause);
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(fail)?;
+        let address = SocketAddrUnix::new(path).map_err(fail)?;
+        match rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address)) {
+            Ok(()) => {}
+            // those who wait to be accepted are as many as there is room for
+            Err(Errno::AGAIN) => return Err(silent("connect to", path, "it accepts nobody")),
+            Err(cause) => return Err(fail(cause)),
+        }
+        let pid = trust.peer(&socket, path, owner)?;
+        Ok(Self { socket, path: path.to_owned(), end, pid, answer: Vec::new() })
+    }
+
+    /// Where it leads.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Asks, and gives the whole answer.
+    ///
+    /// # Errors
+    /// It does not come in time, is too long, or the daemon closes the connection. Then this one is of no use any more.
+    pub(super) fn ask(&mut self, question: &[u8], deadline: Instant) -> Result<&[u8], Error> {
+        self.send(question, deadline)?;
+        self.hear(deadline)
+    }
+
+    /// Sends a question.
+    fn send(&self, mut question: &[u8], deadline: Instant) -> Result<(), Error> {
+        while !question.is_empty() {
+            match rustix::net::send(&self.socket, question, SendFlags::NOSIGNAL) {
+                Ok(sent) => question = question.get(sent..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait(PollFlags::OUT, deadline)?,
+                Err(cause) => return Err(Error::new("ask", &self.path, cause)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hears an answer to its end.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub(super) fn hear(&mut self, deadline: Instant) -> Result<&[u8], Error> {
+        self.answer.clear();
+        // what one long answer has taken is not kept for all the short ones
+        self.answer.shrink_to(CHUNK * 8);
+        loop {
+            let before = self.answer.len();
+            self.answer.resize(before + CHUNK, 0);
+            let room = self.answer.get_mut(before..).unwrap_or_default();
+            let came = rustix::net::recv(&self.socket, room, RecvFlags::empty()).map(|(came, _)| came);
+            self.answer.truncate(before + *came.as_ref().unwrap_or(&0));
+            match came {
+                Ok(0) => return Err(self.broken("it has closed the connection")),
+                Ok(came) => meter::add(came),
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {
+                    self.wait(PollFlags::IN, deadline)?;
+                    continue;
+                }
+                Err(cause) => return Err(Error::new("hear", &self.path, cause)),
+            }
+            match (self.end)(&self.answer, before) {
+                Some(length) if length == self.answer.len() => return Ok(&self.answer),
+                Some(_) => return Err(self.broken("it says more than it was asked")),
+                None if self.answer.len() > MAX_ANSWER => {
+                    return Err(Error::new("hear", &self.path, Errno::FBIG));
+                }
+                // one who never stops must not keep anybody
+                None if Instant::now() >= deadline => return Err(self.late()),
+                None => {}
+            }
+        }
+    }
+
+    /// Waits until there is something to read, or room to write.
+    fn wait(&self, what: PollFlags, deadline: Instant) -> Result<(), Error> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(self.late());
+        }
+        let fail = |cause| Error::new("wait for", &self.path, cause);
+        let left = Timespec::try_from(left).map_err(|_| fail(Errno::INVAL))?;
+        match poll(&mut [PollFd::new(&self.socket, what)], Some(&left)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(cause) => Err(fail(cause)),
+        }
+    }
+
+    fn late(&self) -> Error {
+        silent("hear", &self.path, if self.answer.is_empty() { "it says nothing" } else { "it stops in the middle" })
+    }
+
+    fn broken(&self, why: &str) -> Error {
+        Error::new("hear", &self.path, std::io::Error::new(std::io::ErrorKind::ConnectionAborted, why))
+    }
+}
+
+fn silent(op: &'static str, path: &Path, why: &str) -> Error {
+    Error::new(op, path, std::io::Error::new(std::io::ErrorKind::TimedOut, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::file::Root;
+    use crate::source::routing::frr::end;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::thread::JoinHandle;
+
+    /// A directory with a socket, which belong to this user; that one counts as a daemon's.
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            let place = Self(tempfile::tempdir().unwrap());
+            std::fs::create_dir(place.0.path().join("etc")).unwrap();
+            let own = rustix::process::geteuid().as_raw();
+            std::fs::write(place.0.path().join("etc/passwd"), format!("frr:x:{own}:{own}::/:\n")).unwrap();
+            place
+        }
+
+        fn socket(&self) -> PathBuf {
+            self.0.path().join("ospfd.vty")
+        }
+
+        fn trust(&self) -> Trust {
+            let mut trust = Trust::default();
+            trust.refresh(&Root::new(self.0.path()));
+            trust
+        }
+
+        /// A daemon for one connection.
+        fn daemon(&self, does: impl FnOnce(UnixStream) + Send + 'static) -> JoinHandle<()> {
+            let listener = UnixListener::bind(self.socket()).unwrap();
+            std::thread::spawn(move || does(listener.accept().unwrap().0))
+        }
+
+        fn line(&self) -> Result<Line, Error> {
+            Line::open(&self.socket(), &self.trust(), end)
+        }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(200)
+    }
+
+    fn failure(does: impl FnOnce(UnixStream) + Send + 'static) -> Error {
+        let place = Place::new();
+        let daemon = place.daemon(does);
+        let mut line = place.line().unwrap();
+        let begin = Instant::now();
+        let error = line.ask(b"x\0", soon()).unwrap_err();
+        assert!(begin.elapsed() < PATIENCE * 4, "{error}");
+        drop(line);
+        daemon.join().unwrap();
+        error
+    }
+
+    #[test]
+    fn a_daemon_is_asked_again_and_again_over_one_connection() {
+        let place = Place::new();
+        let daemon = place.daemon(|mut stream| {
+            let mut question = [0; 4];
+            stream.read_exact(&mut question).unwrap();
+            stream.write_all(b"{}\0\0").unwrap();
+            stream.write_all(b"\0\0").unwrap();
+            stream.read_exact(&mut question).unwrap();
+            stream.write_all(&vec![b'a'; 3 << 20]).unwrap();
+            stream.write_all(b"\0\0\0\x02").unwrap();
+        });
+        let mut line = place.line().unwrap();
+        let late = Instant::now() + Duration::from_secs(20);
+        assert_eq!(line.ask(b"one\0", late).unwrap(), b"{}\0\0\0\0");
+        assert_eq!(line.ask(b"two\0", late).unwrap().len(), (3 << 20) + 4);
+        assert_eq!(line.pid, Some(std::process::id()));
+        daemon.join().unwrap();
+    }
+
+    #[test]
+    fn one_who_says_nothing_or_half_holds_up_nobody() {
+        let until_closed = |mut stream: UnixStream| drop(stream.read_to_end(&mut Vec::new()));
+        let error = failure(until_closed);
+        assert_eq!(
+            (error.cause.kind(), error.to_string().ends_with("it says nothing")),
+            (std::io::ErrorKind::TimedOut, true)
+        );
+        let error = failure(move |mut stream| {
+            stream.write_all(b"{\"default\":").unwrap();
+            until_closed(stream);
+        });
+        assert!(error.to_string().ends_with("it stops in the middle"), "{error}");
+    }
+
+    #[test]
+    fn one_who_never_stops_is_stopped() {
+        let forever = |size: usize| {
+            let piece = vec![b'a'; size];
+            move |mut stream: UnixStream| while stream.write_all(&piece).is_ok() {}
+        };
+        let error = failure(forever(1));
+        assert_eq!(error.cause.kind(), std::io::ErrorKind::TimedOut, "{error}");
+        let place = Place::new();
+        let daemon = place.daemon(forever(1 << 16));
+        let mut line = place.line().unwrap();
+        let error = line.ask(b"x\0", Instant::now() + Duration::from_mins(1)).unwrap_err();
+        assert_eq!(error.cause.raw_os_error(), Some(libc::EFBIG), "{error}");
+        assert!(line.answer.capacity() < MAX_ANSWER * 4);
+        drop(line);
+        daemon.join().unwrap();
+    }
+
+    #[test]
+    fn one_who_goes_or_says_too_much_is_told_from_one_who_is_silent() {
+        let error = failure(drop);
+        assert_ne!(error.cause.kind(), std::io::ErrorKind::TimedOut, "{error}");
+        let error = failure(|mut stream| stream.write_all(b"{}\0\0\0\0{}\0\0\0\0").unwrap());
+        assert!(error.to_string().ends_with("more than it was asked"), "{error}");
+    }
+
+    #[test]
+    fn one_who_accepts_nobody_is_silent_at_once() {
+        let place = Place::new();
+        let listener = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&listener, &SocketAddrUnix::new(place.socket()).unwrap()).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let first = place.line().unwrap();
+        let error = place.line().unwrap_err();
+        assert!(error.to_string().ends_with("it accepts nobody"), "{error}");
+        drop(first);
+    }
+
+    #[test]
+    fn a_place_that_anybody_may_change_is_not_trusted() {
+        let place = Place::new();
+        let _listener = UnixListener::bind(place.socket()).unwrap();
+        let mode = |mode| std::fs::set_permissions(place.0.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o777);
+        assert_eq!(place.line().unwrap_err().op, TRUST);
+        mode(0o1777);
+        assert!(place.line().is_ok());
+        std::fs::remove_file(place.socket()).unwrap();
+        std::fs::write(place.socket(), "").unwrap();
+        assert_eq!(place.line().unwrap_err().op, TRUST, "a file is no socket");
+        std::fs::remove_file(place.socket()).unwrap();
+        std::os::unix::fs::symlink("/nowhere", place.socket()).unwrap();
+        assert_eq!(place.line().unwrap_err().op, TRUST, "a link may lead anywhere");
+    }
+
+    #[test]
+    fn root_a_socket_of_another_user_is_not_trusted() {
+        let place = Place::new();
+        let _listener = UnixListener::bind(place.socket()).unwrap();
+        std::os::unix::fs::chown(place.socket(), Some(4711), None).unwrap();
+        let error = place.line().unwrap_err();
+        assert_eq!((error.op, error.to_string().ends_with("it belongs to 4711")), (TRUST, true), "{error}");
+        std::os::unix::fs::chown(place.socket(), Some(0), None).unwrap();
+        std::os::unix::fs::chown(place.0.path(), Some(4711), None).unwrap();
+        assert_eq!(place.line().unwrap_err().op, TRUST, "nor is one in another's directory");
+    }
+
+    #[test]
+    fn root_another_user_who_listens_is_not_trusted() {
+        let place = Place::new();
+        std::fs::set_permissions(place.0.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        let path = place.socket();
+        let listening = std::thread::spawn(move || {
+            // SAFETY: takes a number only; the call itself changes the user of this thread, and of no other
+            assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, -1, 4711, -1) }, 0);
+            UnixListener::bind(path).unwrap()
+        });
+        let _listener = listening.join().unwrap();
+        std::os::unix::fs::chown(place.socket(), Some(0), None).unwrap();
+        let error = place.line().unwrap_err();
+        assert_eq!((error.op, error.to_string().ends_with("4711 listens there")), (TRUST, true), "{error}");
+    }
+}

@@ -1,0 +1,150 @@
+//! What is configured about routing daemons?
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::model::{lock, unit};
+
+/// `[routing]`: where routing daemons listen, and which neighbors they should have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Control sockets elsewhere than where packages put them.
+    pub sockets: Vec<PathBuf>,
+    /// How long a neighbor that has gone stays to be seen.
+    pub keep: Keep,
+    /// Neighbors that should be there, by router id or address, and interface if that matters.
+    pub expect: Vec<Expected>,
+}
+
+/// How long what has gone stays to be seen, written like `1h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep(pub Duration);
+
+/// Shortest and longest time that makes sense.
+const LIMITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(24 * 30));
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self(Duration::from_hours(1))
+    }
+}
+
+impl<'de> Deserialize<'de> for Keep {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let keep = unit::parse_duration(&text).map_err(serde::de::Error::custom)?;
+        if keep < LIMITS.0 || keep > LIMITS.1 {
+            return Err(serde::de::Error::custom(format!("time `{text}` is not between 1s and 30d")));
+        }
+        Ok(Self(keep))
+    }
+}
+
+impl Serialize for Keep {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&unit::duration(self.0))
+    }
+}
+
+impl schemars::JsonSchema for Keep {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Keep".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "examples": ["1h", "2d"] })
+    }
+}
+
+/// A neighbor that should be there, written like `10.0.0.2` or `10.0.0.2%eth1`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Expected {
+    /// Its router id or address.
+    pub neighbor: IpAddr,
+    /// The interface behind which it should be.
+    pub interface: Option<String>,
+}
+
+/// A text that names no neighbor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no neighbor: a router id or address is wanted, and maybe `%` and an interface")]
+pub struct ExpectedError(String);
+
+impl TryFrom<String> for Expected {
+    type Error = ExpectedError;
+    fn try_from(text: String) -> Result<Self, ExpectedError> {
+        let (neighbor, interface) = match text.split_once('%') {
+            Some((neighbor, interface)) => (neighbor, Some(interface.to_owned())),
+            None => (text.as_str(), None),
+        };
+        match neighbor.parse() {
+            Ok(neighbor) if interface.as_deref() != Some("") => Ok(Self { neighbor, interface }),
+            _ => Err(ExpectedError(text)),
+        }
+    }
+}
+
+impl From<Expected> for String {
+    fn from(expected: Expected) -> Self {
+        expected.to_string()
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.neighbor)?;
+        self.interface.as_ref().map_or(Ok(()), |interface| write!(f, "%{interface}"))
+    }
+}
+
+impl schemars::JsonSchema for Expected {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Expected".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "examples": ["10.0.0.2", "10.0.0.2%eth1"] })
+    }
+}
+
+/// What is configured now, for who asks daemons.
+#[derive(Debug, Default)]
+pub struct Wishes(Mutex<Arc<Settings>>);
+
+impl Wishes {
+    /// Takes what is configured.
+    pub fn configure(&self, settings: Settings) {
+        *lock(&self.0) = Arc::new(settings);
+    }
+
+    /// What is.
+    pub fn now(&self) -> Arc<Settings> {
+        Arc::clone(&lock(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let text = "sockets = [\"/run/x/ospfd.vty\"]\nkeep = \"2h\"\nexpect = [\"10.0.0.2\", \"fe80::1%eth1\"]\n";
+        let read: Settings = toml::from_str(text).unwrap();
+        assert_eq!(read.keep, Keep(Duration::from_hours(2)));
+        assert_eq!(read.expect[1].interface.as_deref(), Some("eth1"));
+        assert_eq!(toml::to_string(&read).unwrap(), text);
+    }
+
+    #[test]
+    fn what_names_no_neighbor_and_no_time_is_refused() {
+        for bad in ["expect = ['router']", "expect = ['10.0.0.2%']", "expect = ['']", "keep = '0s'", "keep = '31d'"] {
+            assert!(toml::from_str::<Settings>(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Is this socket a routing daemon's?
+//!
+//! Anybody may make a file with that name in a directory that anybody may write to. So a socket is believed by who owns it and
+//! the directory that it is in, and by who listens there (`SO_PEERCRED` of `unix(7)`): root, or the user that packages make
+//! for the daemon.
+
+use std::os::fd::{AsFd, AsRawFd as _};
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, Stat};
+
+use crate::source::Error;
+use crate::source::file::Root;
+use crate::source::user::Users;
+
+/// What an error says that was attempted with a socket that is not believed.
+pub const TRUST: &str = "trust";
+
+/// Users of routing daemons.
+const DAEMONS: [&str; 4] = ["frr", "quagga", "bird", "_bird"];
+
+/// Who is believed.
+#[derive(Debug, Default)]
+pub(super) struct Trust {
+    users: Users,
+}
+
+impl Trust {
+    /// Looks again who is who.
+    pub(super) fn refresh(&mut self, host: &Root) {
+        self.users.refresh(host);
+    }
+
+    fn is_trusted(&self, user: u32) -> bool {
+        user == 0 || DAEMONS.contains(&self.users.name(user).as_str())
+    }
+
+    /// Owner of a socket, if that is one to be believed.
+    ///
+    /// # Errors
+    /// [`TRUST`] when it is somebody else's, another error when it is not there.
+    pub(super) fn owner(&self, socket: &Path) -> Result<u32, Error> {
+        let stat = rustix::fs::lstat(socket).map_err(|cause| Error::new("look at", socket, cause))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+            return Err(refused(socket, "it is no socket".to_owned()));
+        }
+        let owned = |stat: &Stat| if self.is_trusted(stat.st_uid) { Ok(stat.st_uid) } else { Err(stat.st_uid) };
+        let others = |user| format!("it belongs to {}", self.users.name(user));
+        let owner = owned(&stat).map_err(|user| refused(socket, others(user)))?;
+        let Some(place) = socket.parent() else { return Ok(owner) };
+        let stat = rustix::fs::stat(place).map_err(|cause| Error::new("look at", place, cause))?;
+        owned(&stat).map_err(|user| refused(place, others(user)))?;
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        if mode.contains(Mode::WOTH) && !mode.contains(Mode::SVTX) {
+            return Err(refused(place, "anybody may change what is in it".to_owned()));
+        }
+        Ok(owner)
+    }
+
+    /// The process that listens at the other end, if that is the owner of the socket or root; `None` when it is out of sight.
+    ///
+    /// # Errors
+    /// [`TRUST`] when it is somebody else.
+    pub(super) fn peer(&self, connection: impl AsFd, socket: &Path, owner: u32) -> Result<Option<u32>, Error> {
+        let peer = credentials(connection).map_err(|cause| Error::new("ask who listens on", socket, cause))?;
+        if peer.uid != 0 && peer.uid != owner {
+            return Err(refused(socket, format!("{} listens there", self.users.name(peer.uid))));
+        }
+        Ok(u32::try_from(peer.pid).ok().filter(|pid| *pid > 0))
+    }
+}
+
+/// Who has called `listen(2)`. The number of a process that is in no namespace of this one is 0.
+fn credentials(connection: impl AsFd) -> std::io::Result<libc::ucred> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    let socket = connection.as_fd().as_raw_fd();
+    // SAFETY: `peer` has `length` bytes, and any bytes are one
+    let done = unsafe {
+        let into = (&raw mut peer).cast();
+        libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_PEERCRED, into, &raw mut length)
+    };
+    if done == 0 { Ok(peer) } else { Err(std::io::Error::last_os_error()) }
+}
+
+fn refused(what: &Path, why: String) -> Error {
+    Error::new(TRUST, what, std::io::Error::new(std::io::ErrorKind::PermissionDenied, why))
+}
