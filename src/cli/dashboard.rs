@@ -29,8 +29,9 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     let tick = tick(&config)?;
     let (wake, events) = tui::events();
     let roots = Roots::live().choosing(netns(&config)).map_err(|error| Failure::thread(&error))?;
-    let trail = Arc::clone(&roots.trail);
+    let (trail, routing) = (Arc::clone(&roots.trail), Arc::clone(&roots.routing));
     trail.configure(config.trail.clone());
+    routing.configure(config.routing.clone());
     let options = Options { roots, settings: config.collect.clone(), tick, actions: config.dashboard.allowed() };
     let samples = wake.clone();
     let host =
@@ -41,6 +42,7 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
         reloading.map_err(|error| Failure::thread(&error))?;
         reloaded.allow(config.dashboard.allowed());
         trail.configure(config.trail.clone());
+        routing.configure(config.routing.clone());
         Ok(())
     };
     show(host, events, config, Following { named, args: args.clone(), wake, reload })

@@ -75,6 +75,7 @@ impl Probe {
         if !settings.enabled {
             return Ok(Self { entry, settings, thread: None, patience: PATIENCE });
         }
+        roots.routing.configure(config.routing.clone());
         let (requests, asked) = mpsc::channel::<u64>();
         let (answer, answers) = mpsc::channel();
         let own = settings.clone();

@@ -59,7 +59,7 @@ impl Source for Configured<'_> {
             None => config::load(self.named).map_err(|problems| problems.to_string().replace('\n', "; "))?,
         };
         let tokens = super::token::path(&loaded);
-        let Config { mut serve, netns, collect, trail, threshold, .. } = loaded.config;
+        let Config { mut serve, netns, collect, trail, routing, threshold, .. } = loaded.config;
         (serve.tokens, serve.insecure) = (tokens, self.args.insecure);
         if serve.state.as_os_str().is_empty() {
             serve.state = super::token::state();
@@ -75,6 +75,6 @@ impl Source for Configured<'_> {
         if let Some(socket) = &self.args.socket {
             serve.socket.clone_from(socket);
         }
-        Ok(Configuration { serve, netns, collect, trail, threshold })
+        Ok(Configuration { serve, netns, collect, trail, routing, threshold })
     }
 }

@@ -400,6 +400,7 @@ collectors! {
     xtables_rule,
     netfilter,
     ipset,
+    routing,
     sensor,
     gpu,
     raid,

@@ -3,12 +3,15 @@
 //! Names of collectors, tables, columns, themes and panels are checked against what there is.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use super::{Config, Refusal, names, nearest};
 use crate::collect::schedule;
 use crate::collect::settings::Interval;
+use crate::model::Text;
 use crate::panel::show::ShowError;
 use crate::panel::{PROTOCOLS, SORTS};
+use crate::source::routing::daemon;
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::tui::keymap::{self, KeyError, Keymap};
@@ -66,6 +69,7 @@ impl Config {
             self.of_collect(),
             self.of_serve(),
             self.of_trail(),
+            self.of_routing(),
             self.of_show(),
             self.of_threshold(),
             self.of_dashboard(),
@@ -105,13 +109,22 @@ impl Config {
         if file.as_os_str().is_empty() {
             Vec::new()
         } else if !file.is_absolute() || file.file_name().is_none() {
-            let message = format!("`{}` is no path of a file from the root on", crate::model::Text::from(&**file));
+            let message = format!("`{}` is no path of a file from the root on", Text::from(&**file));
             wrong(&message, "for example /var/lib/netglance/changes.jsonl")
         } else if self.collect.collectors.get("ruleset_change").is_some_and(|settings| !settings.enabled) {
             wrong("nothing is written down while collector ruleset_change is switched off", "")
         } else {
             Vec::new()
         }
+    }
+
+    fn of_routing(&self) -> Vec<Mistake> {
+        let is_wrong = |socket: &&PathBuf| !(socket.is_absolute() && daemon::is_known(socket));
+        let wrong = self.routing.sockets.iter().filter(is_wrong).map(|socket| {
+            let message = format!("`{}` is no control socket of a daemon that is known", Text::from(&**socket));
+            Mistake::new(&["routing", "sockets"], message, "a path from the root on, such as /run/frr/ospfd.vty")
+        });
+        wrong.collect()
     }
 
     fn of_show(&self) -> Vec<Mistake> {

@@ -22,6 +22,7 @@ use toml::de::DeTable;
 
 use crate::collect::settings;
 use crate::source::netns::Pattern;
+use crate::source::routing::settings as routing;
 use crate::source::trail;
 use crate::store::level;
 use crate::{panel, server, tui};
@@ -49,6 +50,8 @@ pub struct Config {
     pub collect: settings::Settings,
     /// Where changes of the packet filter are written down.
     pub trail: trail::Settings,
+    /// Where routing daemons listen, and which neighbors they should have.
+    pub routing: routing::Settings,
     /// Which rows of a table are shown, and under which name.
     pub show: panel::Settings,
     /// From where on a value is careful, warning or critical.
@@ -65,6 +68,7 @@ struct Sections {
     netns: Vec<Pattern>,
     collect: settings::Settings,
     trail: trail::Settings,
+    routing: routing::Settings,
     show: panel::Settings,
     threshold: level::Settings,
     serve: server::Settings,
@@ -77,7 +81,7 @@ fn dashboard_keys() -> Vec<String> {
     properties.into_iter().flat_map(|keys| keys.keys().cloned()).collect()
 }
 
-const SECTIONS: [&str; 6] = ["netns", "collect", "trail", "show", "threshold", "serve"];
+const SECTIONS: [&str; 7] = ["netns", "collect", "trail", "routing", "show", "threshold", "serve"];
 
 /// Why a text is no configuration.
 struct Refusal {
@@ -114,8 +118,8 @@ impl Config {
         }
         let sections = Sections::deserialize(toml::Deserializer::from(Spanned::new(span.clone(), sections)))?;
         let dashboard = Deserialize::deserialize(toml::Deserializer::from(Spanned::new(span, dashboard)))?;
-        let Sections { netns, collect, trail, show, threshold, serve } = sections;
-        Ok(Self { dashboard, netns, collect, trail, show, threshold, serve })
+        let Sections { netns, collect, trail, routing, show, threshold, serve } = sections;
+        Ok(Self { dashboard, netns, collect, trail, routing, show, threshold, serve })
     }
 
     fn from_table(table: &toml::Table) -> Result<Self, Refusal> {

@@ -14,6 +14,7 @@ use super::kept;
 use super::pass::{self, Word};
 use crate::collect::{self, COLLECTORS, Capabilities, OTHER_NAMESPACES};
 use crate::source::netns::Pattern;
+use crate::source::routing::settings as routing;
 use crate::source::trail;
 use crate::store::level;
 
@@ -31,6 +32,8 @@ pub struct Configuration {
     pub collect: collect::settings::Settings,
     /// `[trail]`.
     pub trail: trail::Settings,
+    /// `[routing]`.
+    pub routing: routing::Settings,
     /// From where on a value deserves attention.
     pub threshold: level::Settings,
 }
@@ -114,6 +117,7 @@ mod tests {
             netns: Vec::new(),
             collect: collect::settings::Settings::default(),
             trail: trail::Settings::default(),
+            routing: routing::Settings::default(),
             threshold: Vec::new(),
         }
     }

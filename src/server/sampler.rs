@@ -16,6 +16,7 @@ use crate::collect::{Capabilities, EVERY_SECOND};
 use crate::model::{Allowed, Host, Text, Timestamp, lock};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
+use crate::source::routing::settings::Wishes;
 use crate::source::trail::{Hand, News, Trail};
 use crate::store::local::{LocalHost, Options};
 use crate::wire::frame::Frames;
@@ -63,6 +64,8 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
         telling.say(level, &news.to_string());
     }));
     trail.configure(configured.trail);
+    let routing = Arc::clone(&roots.routing);
+    routing.configure(configured.routing);
     let options = Options { roots, settings: configured.collect, tick: EVERY_SECOND, actions };
     let told = Arc::clone(&changes);
     let host = LocalHost::start(options, Box::new(move || told.tell()))?;
@@ -72,7 +75,7 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     let mut seats = Seats { host, changes, log, started, reader: 0, last: Weak::new(), taken: Arc::default() };
     while let Some((word, descriptor)) = pass::receive(control)? {
         match (word, descriptor) {
-            (Word::Configuration, Some(file)) => reload(&seats.host, &trail, file, needs, &seats.log),
+            (Word::Configuration, Some(file)) => reload(&seats.host, &trail, &routing, file, needs, &seats.log),
             (Word::Trail, file) => trail.hand(file.map_or(Hand::Refused, |file| Hand::File(Arc::new(file.into())))),
             (Word::Taken, _) => trail.hand(Hand::Taken),
             (Word::Link, Some(socket)) => {
@@ -92,7 +95,7 @@ fn allowed(actions: bool) -> Allowed {
 }
 
 /// Samples what is configured now; what is known and remembered stays.
-fn reload(host: &LocalHost, trail: &Trail, file: OwnedFd, has: Capabilities, log: &Log) {
+fn reload(host: &LocalHost, trail: &Trail, routing: &Wishes, file: OwnedFd, has: Capabilities, log: &Log) {
     let reloaded = Configuration::take(file).and_then(|configured| {
         let lacks = configured.needs() - has;
         if !lacks.is_empty() {
@@ -103,6 +106,7 @@ fn reload(host: &LocalHost, trail: &Trail, file: OwnedFd, has: Capabilities, log
         }
         host.allow(allowed(configured.serve.allow_actions));
         trail.configure(configured.trail);
+        routing.configure(configured.routing);
         host.reload(Selection::host_and(configured.netns), configured.collect, EVERY_SECOND)
     });
     if let Err(cause) = reloaded {

@@ -22,6 +22,7 @@ mod process;
 mod qdisc;
 mod rates;
 mod route;
+mod routing;
 mod ruleset_change;
 mod storage;
 #[expect(dead_code, reason = "each test program uses its part")]

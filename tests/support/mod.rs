@@ -2,5 +2,6 @@
 
 pub(crate) mod process;
 pub(crate) mod pty;
+pub(crate) mod ring;
 pub(crate) mod space;
 pub(crate) mod watchman;

@@ -1,0 +1,189 @@
+//! Which routers do the routing daemons of this host speak with, and how is it with the daemons themselves?
+//!
+//! They are asked over their control sockets ([`crate::source::routing`]). What a daemon told stays when it says nothing any
+//! more, and [`neighbor`] remembers those who have gone and counts what became of them.
+
+mod area;
+mod interface;
+mod neighbor;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use self::area::OspfAreaRow;
+use self::area::Runs;
+pub use self::interface::OspfInterfaceRow;
+pub use self::neighbor::OspfNeighborRow;
+use self::neighbor::{Circle, Missed};
+use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
+use crate::model::{Text, Timestamp};
+use crate::source::bounded::Bounded;
+use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source, Standing};
+use crate::source::routing::ospf;
+use crate::table;
+
+table! {
+    /// One routing daemon that has a control socket, whether it answers or not. Version, process and network namespace are
+    /// missing until it has answered once; the namespace, too, where this user may not look at the process.
+    ///
+    /// Source: the control sockets of FRR (`/run/frr/*.vty`) and BIRD (`/run/bird/*.ctl`); `unix(7)`, `SO_PEERCRED`.
+    pub struct RoutingDaemonRow = "routing_daemon" { title: Some("Routing daemons") } {
+        /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Option<Text> { several: true },
+        /// Which daemons it is one of.
+        Id(None) source: Source,
+        /// Its name: that of its socket, after that of its directory where it has one of its own.
+        Id(None) name: Text { label: true },
+        /// Its control socket.
+        Id(None) socket: Text { wide: true },
+        /// How it is with it.
+        Text(None) state: Standing,
+        /// Since when that is so, as far as it was seen.
+        Gauge(None) since: Timestamp,
+        /// Name and version of the program.
+        Text(None) version: Option<Text>,
+        /// Its process.
+        Gauge(None) pid: Option<u32> { exact: true, wide: true },
+        /// Neighbors that it has told of.
+        Gauge(None) neighbors: Option<u64>,
+        /// Why it does not answer.
+        Text(None) reason: Option<Text> { last: true },
+    }
+}
+
+/// Registry entry.
+pub const ENTRY: Entry = Entry {
+    name: "routing",
+    tables: &[RoutingDaemonRow::TABLE, OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE, OspfAreaRow::TABLE],
+    interval: EVERY_SECOND,
+    // a daemon may be stopped
+    blocks: true,
+    // in which network namespace a daemon is
+    needs: super::OTHERS_PROCESSES,
+    make: || Box::<RoutingCollector>::default(),
+};
+
+#[derive(Default)]
+struct RoutingCollector {
+    daemons: Daemons,
+    /// What is remembered of the neighbors of each daemon, by its socket.
+    circles: HashMap<PathBuf, Circle>,
+    missed: Missed,
+    runs: Runs,
+}
+
+impl Collect for RoutingCollector {
+    fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+        if !cx.roots.live {
+            return Err(Skip::absent("a recorded host has no daemons to ask"));
+        }
+        let settings = cx.roots.routing.now();
+        self.daemons.round(cx.roots, &settings, cx.time);
+        let daemons = self.daemons.known();
+        if daemons.is_empty() && settings.expect.is_empty() {
+            return Err(self.nobody());
+        }
+        self.circles.retain(|socket, _| daemons.iter().any(|daemon| daemon.socket == *socket));
+        for daemon in daemons {
+            if let Some(told) = &daemon.told {
+                let circle = self.circles.entry(daemon.socket.clone()).or_default();
+                circle.follow(daemon, told, settings.keep.0);
+            }
+        }
+        let mut neighbors: Vec<OspfNeighborRow> = Vec::new();
+        for daemon in daemons {
+            let circle = self.circles.get(&daemon.socket);
+            neighbors.extend(circle.into_iter().flat_map(Circle::rows));
+        }
+        self.missed.expect(&settings.expect, &mut neighbors, cx.time);
+        out.push(neighbors);
+        out.push(daemons.iter().map(row).collect());
+        out.push(interface::rows(daemons));
+        out.push(self.runs.rows(daemons));
+        self.tell_partly(out);
+        Ok(())
+    }
+}
+
+impl RoutingCollector {
+    /// Why there is nobody to ask.
+    fn nobody(&self) -> Skip {
+        match self.daemons.denied() {
+            Some(error) => Skip::from(error.again()).hint(JOIN),
+            None => Skip::absent("find control sockets below /run: no daemon of FRR or BIRD speaks OSPF here"),
+        }
+    }
+
+    /// Says which daemons are not for this user, and what had no room.
+    fn tell_partly(&self, out: &mut Batch) {
+        let daemons = self.daemons.known();
+        let denied = daemons.iter().filter(|daemon| daemon.standing == Standing::Denied);
+        let denied = denied.filter_map(|daemon| daemon.fault.as_ref()).chain(self.daemons.denied()).next();
+        if let Some(error) = denied {
+            let skip = Skip::from(error.again()).hint(JOIN);
+            out.partly(RoutingDaemonRow::TABLE, &skip);
+            out.partly(OspfNeighborRow::TABLE, &skip);
+        }
+        out.left_out(RoutingDaemonRow::TABLE, self.daemons.left_out(), MOST, "daemons");
+        let told = || daemons.iter().filter_map(|daemon| daemon.told.as_ref());
+        let left_out = told().map(|told| told.neighbors.left_out()).sum();
+        out.left_out(OspfNeighborRow::TABLE, left_out, ospf::MOST, "neighbors of a daemon");
+        let left_out = told().map(|told| told.interfaces.left_out()).sum();
+        out.left_out(OspfInterfaceRow::TABLE, left_out, ospf::MOST, "interfaces of a daemon");
+        let left_out = told().map(|told| told.areas.left_out()).sum();
+        out.left_out(OspfAreaRow::TABLE, left_out, ospf::MOST, "areas of a daemon");
+    }
+}
+
+/// What to do when a socket is not for this user.
+const JOIN: &str = "run as root, or make this user a member of the groups frrvty and bird";
+
+fn row(daemon: &Daemon) -> RoutingDaemonRow {
+    let told = daemon.told.as_ref();
+    RoutingDaemonRow {
+        netns: daemon.netns.clone(),
+        source: daemon.source,
+        name: daemon.instance.clone(),
+        socket: Text::from(daemon.socket.as_path()),
+        state: daemon.standing,
+        since: daemon.since,
+        version: daemon.version.clone(),
+        pid: daemon.pid,
+        neighbors: told.map(|told| told.neighbors.kept().len() as u64),
+        reason: daemon.fault.as_ref().map(|error| Text::from(error.to_string())),
+    }
+}
+
+/// Name of what told something: the daemon, or the protocol of a daemon that has several.
+fn instance(daemon: &Daemon, place: &ospf::Place) -> Text {
+    match &place.instance {
+        None => daemon.instance.clone(),
+        Some(protocol) if daemon.instance.as_str() == "bird" => protocol.clone(),
+        Some(protocol) => Text::from(format!("{}/{protocol}", daemon.instance)),
+    }
+}
+
+/// Since when a daemon has told nothing more; `None` while it answers.
+fn stale(daemon: &Daemon) -> Option<Timestamp> {
+    (daemon.standing != Standing::Up).then_some(daemon.since)
+}
+
+/// Everything of one kind that daemons have told, with when.
+fn told<'a, T: 'a>(
+    daemons: &'a [Daemon],
+    of: fn(&ospf::Told) -> &Bounded<T>,
+) -> impl Iterator<Item = (&'a Daemon, Timestamp, &'a T)> {
+    let with = daemons.iter().filter_map(|daemon| Some((daemon, daemon.told.as_ref()?)));
+    with.flat_map(move |(daemon, told)| of(told).kept().iter().map(move |one| (daemon, told.at, one)))
+}
+
+/// The instant some time before another one.
+fn before(at: Timestamp, age: Duration) -> Timestamp {
+    Timestamp(at.0.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX)))
+}
+
+/// The instant some time after another one.
+fn after(at: Timestamp, left: Duration) -> Timestamp {
+    Timestamp(at.0.saturating_add(i64::try_from(left.as_nanos()).unwrap_or(i64::MAX)))
+}

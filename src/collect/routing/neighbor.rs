@@ -1,0 +1,451 @@
+//! Which routers are there, which have gone, and which should be there?
+//!
+//! A daemon forgets a neighbor with its dead timer. A [`Circle`] remembers those of one daemon: how often each changed its
+//! state, and for a while those who have gone. [`Missed`] knows those whom the configuration expects.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{after, before, instance, stale};
+use crate::collect::address::steady;
+use crate::model::{Text, Timestamp};
+use crate::source::routing::daemon::{Daemon, Source};
+use crate::source::routing::ospf::{BfdState, Neighbor, NeighborState, Place, Role, Told};
+use crate::source::routing::settings::Expected;
+use crate::table;
+
+table! {
+    /// One router that a routing daemon speaks OSPF with, or did until lately, or should. What a daemon does not tell is
+    /// missing: BIRD no lengths of lists and no reasons, FRR's `ospf6d` no reasons. What has gone has the state `Deleted`
+    /// for as long as `[routing]` of the configuration says; what `expect` names there and is nowhere has the state `Down`.
+    ///
+    /// Source: `show ip ospf neighbor detail json` and `show ipv6 ospf6 neighbor detail json` of FRR, `show ospf neighbors` of
+    /// BIRD; RFC 2328, section 10.
+    pub struct OspfNeighborRow = "ospf_neighbor" { title: Some("OSPF neighbors"), history: History::Whole } {
+        /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Option<Text> { several: true },
+        /// Which daemons it is known from.
+        Id(None) source: Option<Source> { wide: true },
+        /// The daemon, or its protocol.
+        Id(None) instance: Option<Text>,
+        /// Interface behind which it is.
+        Id(None) interface: Option<Text>,
+        /// How routers know it.
+        Id(None) router_id: Option<IpAddr> { label: true },
+        /// Its address on the network between.
+        Id(None) address: Option<IpAddr>,
+        /// Own address there.
+        Text(None) local_address: Option<IpAddr> { wide: true },
+        /// Virtual router (VRF) that it belongs to.
+        Text(None) vrf: Option<Text> { wide: true },
+        /// Version of OSPF.
+        Gauge(None) version: Option<u32> { exact: true, title: Some("v") },
+        /// Area that joins the two.
+        Text(None) area: Option<Text>,
+        /// How far the two have come.
+        Text(None) state: NeighborState,
+        /// What it is on the network between.
+        Text(None) role: Option<Role>,
+        /// How much it wants to be DR there.
+        Gauge(None) priority: Option<u64> { exact: true, wide: true },
+        /// Since when it has been in this state.
+        Gauge(None) since: Option<Timestamp>,
+        /// When it is given up unless it is heard before.
+        Gauge(None) expires: Option<Timestamp> { title: Some("dead") },
+        /// LSAs that it was sent and has not acknowledged.
+        Gauge(None) retransmissions: Option<u64> { title: Some("rxmt") },
+        /// LSAs that it was asked for and has not sent.
+        Gauge(None) requests: Option<u64> { title: Some("rqst"), wide: true },
+        /// LSAs of which it is still to be told that they exist.
+        Gauge(None) summaries: Option<u64> { title: Some("dbsum"), wide: true },
+        /// What bidirectional forwarding detection says of it.
+        Text(None) bfd: Option<BfdState> { title: Some("BFD") },
+        /// Changes of its state since this program watches.
+        Counter(Events) changes: u64 { total: true, wide: true },
+        /// How often it has left the state Full since this program watches.
+        Counter(Events) flaps: u64 { total: true },
+        /// The last change that was seen.
+        Text(None) last_change: Option<Text> { wide: true },
+        /// When it fell back to a lesser state, as the daemon knows it.
+        Gauge(None) regressed: Option<Timestamp> { wide: true },
+        /// Why it did.
+        Text(None) reason: Option<Text> { last: true },
+        /// Whether the configuration expects it.
+        Text(None) expected: bool { wide: true },
+        /// Since when its daemon has told nothing more.
+        Gauge(None) stale: Option<Timestamp>,
+    }
+}
+
+/// A neighbor within its daemon.
+type Key = (Place, Text, Option<IpAddr>, Option<IpAddr>);
+
+/// What is remembered of a neighbor.
+struct Known {
+    key: Key,
+    row: OspfNeighborRow,
+    /// Changes that the daemon has counted.
+    counted: Option<u64>,
+}
+
+/// Two instants of the same event that are this far apart, in seconds, are of two: some daemons tell whole seconds.
+const APART: f64 = 2.0;
+
+/// Neighbors of one daemon.
+#[derive(Default)]
+pub(super) struct Circle {
+    known: Vec<Known>,
+    /// When it was told last.
+    at: Option<Timestamp>,
+}
+
+impl Circle {
+    /// Takes what a daemon told, if that is new.
+    pub(super) fn follow(&mut self, daemon: &Daemon, told: &Told, keep: Duration) {
+        if self.at != Some(told.at) {
+            self.at = Some(told.at);
+            self.take(daemon, told, keep);
+        }
+        let stale = stale(daemon);
+        for known in &mut self.known {
+            known.row.stale = stale;
+            known.row.netns.clone_from(&daemon.netns);
+        }
+    }
+
+    /// Rows of all who are there and of those who have gone.
+    pub(super) fn rows(&self) -> impl Iterator<Item = OspfNeighborRow> + '_ {
+        self.known.iter().map(|known| known.row.clone())
+    }
+
+    fn take(&mut self, daemon: &Daemon, told: &Told, keep: Duration) {
+        let mut before: HashMap<Key, Known> = self.known.drain(..).map(|known| (known.key.clone(), known)).collect();
+        let mut ends = HashSet::new();
+        for neighbor in told.neighbors.kept() {
+            let key = (neighbor.place.clone(), neighbor.interface.clone(), neighbor.router, neighbor.address);
+            let known = before.remove(&key);
+            ends.insert((neighbor.interface.clone(), neighbor.address));
+            let row = row(daemon, told.at, neighbor, known.as_ref());
+            self.known.push(Known { key, row, counted: neighbor.changes });
+        }
+        let mut gone: Vec<Known> = before
+            .into_values()
+            .filter_map(|known| {
+                // one whose number was not known has it by now
+                let (_, interface, router, address) = &known.key;
+                let is_named = router.is_none() && ends.contains(&(interface.clone(), *address));
+                (!is_named).then(|| lost(known, told.at))
+            })
+            .collect();
+        gone.retain(|known| known.row.since.is_none_or(|since| since.age(told.at) < keep.as_secs_f64()));
+        gone.sort_by_key(|known| (known.row.since.map(Reverse), known.row.router_id, known.row.address));
+        self.known.extend(gone);
+    }
+}
+
+/// One that the daemon tells nothing of any more.
+fn lost(mut known: Known, now: Timestamp) -> Known {
+    let row = &mut known.row;
+    if row.state != NeighborState::Deleted {
+        change(row, NeighborState::Deleted, 1);
+        row.since = Some(now);
+        (row.role, row.expires, row.bfd) = (None, None, None);
+        (row.retransmissions, row.requests, row.summaries) = (None, None, None);
+        known.counted = None;
+    }
+    known
+}
+
+/// Notes that a neighbor is in another state, after a number of changes.
+fn change(row: &mut OspfNeighborRow, state: NeighborState, changes: u64) {
+    row.last_change = Some(Text::from(format!("{} to {}", row.state.name(), state.name())));
+    row.changes = row.changes.saturating_add(changes.max(1));
+    row.flaps = row.flaps.saturating_add(u64::from(row.state == NeighborState::Full));
+    row.state = state;
+}
+
+fn row(daemon: &Daemon, at: Timestamp, neighbor: &Neighbor, known: Option<&Known>) -> OspfNeighborRow {
+    let mut row = OspfNeighborRow {
+        netns: daemon.netns.clone(),
+        source: Some(daemon.source),
+        instance: Some(instance(daemon, &neighbor.place)),
+        interface: Some(neighbor.interface.clone()),
+        router_id: neighbor.router,
+        address: neighbor.address,
+        local_address: neighbor.local,
+        vrf: neighbor.place.vrf.clone(),
+        version: Some(neighbor.place.version),
+        area: neighbor.area.clone(),
+        state: neighbor.state,
+        role: neighbor.role,
+        priority: neighbor.priority,
+        since: neighbor.age.map(|age| before(at, age)),
+        expires: neighbor.dead.map(|left| after(at, left)),
+        retransmissions: neighbor.retransmissions,
+        requests: neighbor.requests,
+        summaries: neighbor.summaries,
+        bfd: neighbor.bfd,
+        changes: 0,
+        flaps: 0,
+        last_change: None,
+        regressed: neighbor.regressed.map(|age| before(at, age)),
+        reason: neighbor.reason.clone(),
+        expected: false,
+        stale: None,
+    };
+    if let Some(known) = known {
+        remember(&mut row, known, neighbor.changes, at);
+    }
+    row
+}
+
+/// Adds what was known before, and what has become of it.
+fn remember(row: &mut OspfNeighborRow, known: &Known, counted: Option<u64>, at: Timestamp) {
+    let (state, old) = (row.state, &known.row);
+    (row.changes, row.flaps, row.last_change) = (old.changes, old.flaps, old.last_change.clone());
+    let more = counted.zip(known.counted).and_then(|(now, then)| now.checked_sub(then));
+    let is_later = row.since.zip(old.since).is_some_and(|(now, then)| then.age(now) > APART);
+    row.state = old.state;
+    if state != old.state {
+        change(row, state, more.unwrap_or(1));
+        row.since = row.since.or(Some(at));
+    } else if more.map_or(is_later, |more| more > 0) {
+        // it has left this state and come back between two looks
+        change(row, state, more.unwrap_or(2).max(2));
+    } else {
+        row.since = steady(old.since, row.since.or(old.since));
+    }
+    row.expires = steady(old.expires, row.expires);
+    row.regressed = steady(old.regressed, row.regressed);
+}
+
+/// Neighbors that are expected and were never there, with when that was noticed.
+#[derive(Default)]
+pub(super) struct Missed(HashMap<Expected, Timestamp>);
+
+impl Missed {
+    /// Marks the rows of those who are expected, and adds one for each that has none.
+    pub(super) fn expect(&mut self, expected: &[Expected], rows: &mut Vec<OspfNeighborRow>, now: Timestamp) {
+        self.0.retain(|known, _| expected.contains(known));
+        for one in expected {
+            let mut found = false;
+            for row in rows.iter_mut().filter(|row| is_it(one, row)) {
+                (row.expected, found) = (true, true);
+            }
+            if found {
+                self.0.remove(one);
+            } else {
+                let since = *self.0.entry(one.clone()).or_insert(now);
+                rows.push(missed(one, since));
+            }
+        }
+    }
+}
+
+fn is_it(expected: &Expected, row: &OspfNeighborRow) -> bool {
+    let neighbor = Some(expected.neighbor);
+    (row.router_id == neighbor || row.address == neighbor)
+        && expected
+            .interface
+            .as_ref()
+            .is_none_or(|name| row.interface.as_ref().is_some_and(|known| known.as_str() == name))
+}
+
+fn missed(expected: &Expected, since: Timestamp) -> OspfNeighborRow {
+    OspfNeighborRow {
+        netns: None,
+        source: None,
+        instance: None,
+        interface: expected.interface.as_deref().map(Text::from),
+        router_id: Some(expected.neighbor),
+        address: None,
+        local_address: None,
+        vrf: None,
+        version: None,
+        area: None,
+        state: NeighborState::Down,
+        role: None,
+        priority: None,
+        since: Some(since),
+        expires: None,
+        retransmissions: None,
+        requests: None,
+        summaries: None,
+        bfd: None,
+        changes: 0,
+        flaps: 0,
+        last_change: None,
+        regressed: None,
+        reason: None,
+        expected: true,
+        stale: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::bounded::Bounded;
+    use crate::source::routing::daemon::Standing;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_seconds(seconds as f64)
+    }
+
+    /// A neighbor that has been in its state for some seconds.
+    fn neighbor(router: Option<&str>, state: NeighborState, age: Option<u64>, changes: Option<u64>) -> Neighbor {
+        Neighbor {
+            place: Place { instance: None, vrf: None, version: 2 },
+            router: router.map(|router| router.parse().unwrap()),
+            address: "10.0.12.2".parse().ok(),
+            interface: Text::from("to2"),
+            local: None,
+            area: None,
+            state,
+            role: None,
+            priority: None,
+            age: age.map(Duration::from_secs),
+            dead: Some(Duration::from_secs(40)),
+            retransmissions: Some(1),
+            requests: None,
+            summaries: None,
+            bfd: None,
+            changes,
+            regressed: None,
+            reason: None,
+        }
+    }
+
+    fn told(now: u64, neighbors: Vec<Neighbor>) -> Told {
+        let mut told =
+            Told { at: at(now), neighbors: Bounded::new(9), interfaces: Bounded::new(9), areas: Bounded::new(9) };
+        told.neighbors.extend(neighbors);
+        told
+    }
+
+    struct Watched {
+        circle: Circle,
+        daemon: Daemon,
+    }
+
+    impl Watched {
+        fn new() -> Self {
+            let mut daemon = Daemon::testing("/run/frr/ospfd.vty", at(0));
+            daemon.standing = Standing::Up;
+            Self { circle: Circle::default(), daemon }
+        }
+
+        fn sees(&mut self, now: u64, neighbors: Vec<Neighbor>) -> Vec<OspfNeighborRow> {
+            self.circle.follow(&self.daemon, &told(now, neighbors), HOUR);
+            self.circle.rows().collect()
+        }
+
+        fn one(&mut self, now: u64, neighbor: Neighbor) -> OspfNeighborRow {
+            let mut rows = self.sees(now, vec![neighbor]);
+            assert_eq!(rows.len(), 1);
+            rows.remove(0)
+        }
+    }
+
+    const ONE: Option<&str> = Some("10.9.9.2");
+
+    #[test]
+    fn a_neighbor_that_has_gone_stays_for_a_while_and_may_come_back() {
+        let mut watched = Watched::new();
+        watched.sees(100, vec![neighbor(ONE, NeighborState::Full, Some(50), Some(6))]);
+        let rows = watched.sees(101, vec![]);
+        assert_eq!((rows[0].state, rows[0].since, rows[0].expires), (NeighborState::Deleted, Some(at(101)), None));
+        assert_eq!((rows[0].changes, rows[0].flaps, rows[0].retransmissions), (1, 1, None));
+        assert_eq!(rows[0].last_change.as_deref(), Some("Full to Deleted"));
+        let rows = watched.sees(3700, vec![]);
+        assert_eq!((rows.len(), rows[0].since, rows[0].changes), (1, Some(at(101)), 1), "it goes once");
+        let row = watched.one(3700, neighbor(ONE, NeighborState::Init, Some(0), Some(1)));
+        assert_eq!(
+            (row.state, row.since),
+            (NeighborState::Deleted, Some(at(101))),
+            "what was told before is not told again"
+        );
+        let row = watched.one(3701, neighbor(ONE, NeighborState::Init, Some(0), Some(1)));
+        assert_eq!((row.state, row.since, row.changes, row.flaps), (NeighborState::Init, Some(at(3701)), 2, 1));
+        watched.sees(3702, vec![]);
+        assert_eq!(watched.sees(3701 + 3600, vec![]).len(), 1);
+        assert_eq!(watched.sees(3702 + 3600, vec![]).len(), 0);
+    }
+
+    #[test]
+    fn what_happens_between_two_looks_is_counted() {
+        let mut watched = Watched::new();
+        watched.sees(100, vec![neighbor(ONE, NeighborState::Full, Some(50), Some(6))]);
+        let row = watched.one(101, neighbor(ONE, NeighborState::Full, Some(51), Some(6)));
+        assert_eq!((row.changes, row.flaps, row.since), (0, 0, Some(at(50))));
+        let row = watched.one(102, neighbor(ONE, NeighborState::Full, Some(0), Some(11)));
+        assert_eq!((row.changes, row.flaps, row.since), (5, 1, Some(at(102))));
+        assert_eq!(row.last_change.as_deref(), Some("Full to Full"));
+        // a daemon that was started anew counts from the beginning
+        let row = watched.one(110, neighbor(ONE, NeighborState::Full, Some(1), Some(5)));
+        assert_eq!((row.changes, row.flaps), (7, 2));
+        let row = watched.one(111, neighbor(ONE, NeighborState::Loading, Some(0), Some(8)));
+        assert_eq!((row.changes, row.flaps), (10, 3));
+    }
+
+    #[test]
+    fn without_the_daemons_word_a_state_begins_when_it_is_seen() {
+        let mut watched = Watched::new();
+        let row = watched.one(100, neighbor(ONE, NeighborState::ExStart, None, None));
+        assert_eq!(row.since, None);
+        let row = watched.one(101, neighbor(ONE, NeighborState::Full, None, None));
+        assert_eq!((row.since, row.changes, row.flaps), (Some(at(101)), 1, 0));
+        let row = watched.one(102, neighbor(ONE, NeighborState::Full, None, None));
+        assert_eq!((row.since, row.changes), (Some(at(101)), 1));
+    }
+
+    #[test]
+    fn instants_stand_still_while_seconds_are_rounded() {
+        let mut watched = Watched::new();
+        let first = watched.one(100, neighbor(ONE, NeighborState::Full, Some(50), None));
+        let second = watched.one(101, neighbor(ONE, NeighborState::Full, Some(50), None));
+        assert_eq!((first.since, second.since, second.changes), (Some(at(50)), Some(at(50)), 0));
+        assert_eq!((first.expires, second.expires), (Some(at(140)), Some(at(140))));
+        assert_eq!(watched.one(110, neighbor(ONE, NeighborState::Full, Some(60), None)).expires, Some(at(150)));
+    }
+
+    #[test]
+    fn one_that_gets_its_number_has_not_gone() {
+        let mut watched = Watched::new();
+        watched.sees(100, vec![neighbor(None, NeighborState::Attempt, None, None)]);
+        let row = watched.one(101, neighbor(ONE, NeighborState::Init, None, None));
+        assert_eq!(row.router_id, Some("10.9.9.2".parse().unwrap()));
+    }
+
+    #[test]
+    fn rows_of_a_silent_daemon_stay_and_say_since_when() {
+        let mut watched = Watched::new();
+        let row = watched.one(100, neighbor(ONE, NeighborState::Full, Some(50), None));
+        assert_eq!(row.stale, None);
+        (watched.daemon.standing, watched.daemon.since) = (Standing::Silent, at(101));
+        let row = watched.one(100, neighbor(ONE, NeighborState::Full, Some(50), None));
+        assert_eq!((row.state, row.stale), (NeighborState::Full, Some(at(101))));
+    }
+
+    #[test]
+    fn one_that_is_expected_is_down_until_it_is_there() {
+        let expected = |text: &str| Expected::try_from(text.to_owned()).unwrap();
+        let mut watched = Watched::new();
+        let there = watched.sees(100, vec![neighbor(ONE, NeighborState::Full, None, None)]);
+        let mut missed = Missed::default();
+        let wanted = ["10.9.9.2", "10.0.12.2%to2", "10.9.9.2%to3", "10.9.9.7"].map(expected);
+        let mut rows = there.clone();
+        missed.expect(&wanted, &mut rows, at(100));
+        assert_eq!((rows.len(), rows[0].expected), (3, true));
+        let down = |row: &OspfNeighborRow| (row.state, row.interface.as_deref().map(str::to_owned), row.since);
+        assert_eq!(down(&rows[1]), (NeighborState::Down, Some("to3".to_owned()), Some(at(100))));
+        let mut rows = watched.sees(101, vec![]);
+        missed.expect(&wanted, &mut rows, at(101));
+        assert_eq!((rows[0].state, rows[0].expected, rows.len()), (NeighborState::Deleted, true, 3), "one row for one");
+        assert_eq!(down(&rows[2]), (NeighborState::Down, None, Some(at(100))));
+    }
+}

@@ -1,0 +1,431 @@
+//! Routing daemons: `vtysh` and `birdc`.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use rustix::thread::UnshareFlags;
+use serde_json::Value;
+
+use super::bracket::{Facts, Parity};
+use super::support::ring::{BIRD, ROUTERS, Ring, birdc, run_in, vtysh, vtysh_json};
+use super::support::space::within;
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// Members of an object.
+fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    value.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no word"))
+}
+
+/// What one source says of one row.
+struct Row<'a> {
+    facts: &'a mut Facts,
+    key: String,
+}
+
+impl Row<'_> {
+    fn text(&mut self, column: &str, value: &str) {
+        self.facts.text(&self.key, column, value);
+    }
+
+    /// A router that is none is said by zeros, or nothing.
+    fn router(&mut self, column: &str, value: &Value) {
+        match value.as_str().filter(|text| *text != "0.0.0.0") {
+            Some(text) => self.text(column, text),
+            None => self.facts.missing(&self.key, column),
+        }
+    }
+
+    fn number(&mut self, column: &str, value: &Value) {
+        self.facts.number(
+            &self.key,
+            column,
+            value.as_f64().unwrap_or_else(|| panic!("{column}: {value} is no number")),
+        );
+    }
+
+    fn missing(&mut self, columns: &[&str]) {
+        for column in columns {
+            self.facts.missing(&self.key, column);
+        }
+    }
+
+    /// An instant some seconds ago, as somebody says who may have rounded and who was asked a moment ago.
+    fn ago(&mut self, column: &str, seconds: f64, rounded: f64) {
+        let at = now() - seconds;
+        self.facts.between(&self.key, column, at - rounded - 0.5, at + rounded + 0.5);
+    }
+}
+
+fn role(words: &str) -> &str {
+    match words {
+        "-" | "PointToPoint" | "PtP" => "point-to-point",
+        "BDR" => "Backup",
+        "Other" => "DROther",
+        same => same,
+    }
+}
+
+/// A span such as `00:02:22`.
+fn span(words: &str) -> f64 {
+    words.split(':').fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
+}
+
+const NEIGHBOR: [&str; 5] = ["netns", "instance", "interface", "router_id", "address"];
+
+/// Neighbors as `show ip ospf neighbor` and the same with `detail` have them.
+fn of_ospfd(router: &str, facts: &mut Facts) {
+    let short = vtysh_json(router, "show ip ospf vrf all neighbor json");
+    for (id, found) in members(&vtysh_json(router, "show ip ospf vrf all neighbor detail json")["default"]["neighbors"])
+    {
+        let found = &found[0];
+        let brief = &short["default"]["neighbors"][id][0];
+        let (name, address) = (word(&found["ifaceName"]), word(&found["ifaceAddress"]));
+        let mut row = Row { facts, key: format!("{router} {router}/ospfd {name} {id} {address}") };
+        for (column, value) in [
+            ("netns", router),
+            ("instance", &format!("{router}/ospfd")),
+            ("source", "frr"),
+            ("router_id", id),
+            ("vrf", "default"),
+        ] {
+            row.text(column, value);
+        }
+        row.text("interface", name);
+        row.text("address", address);
+        row.number("version", &Value::from(2));
+        row.text("local_address", word(&brief["ifaceName"]).rsplit(':').next().unwrap());
+        row.text("area", word(&found["areaId"]));
+        let (state, part) = word(&found["nbrState"]).split_once('/').unwrap();
+        row.text("state", state);
+        row.text("role", role(part));
+        row.number("priority", &found["nbrPriority"]);
+        row.ago("since", brief["upTimeInMsec"].as_f64().unwrap() / 1e3, 0.0);
+        row.ago("expires", -found["routerDeadIntervalTimerDueMsec"].as_f64().unwrap() / 1e3, 1.0);
+        row.number("retransmissions", &found["linkStateRetransmissionListCounter"]);
+        row.number("requests", &found["linkStateRequestListCounter"]);
+        row.number("summaries", &found["databaseSummaryListCounter"]);
+        match (found["lastRegressiveChangeMsec"].as_f64(), found["lastRegressiveChangeReason"].as_str()) {
+            (Some(millis), Some(reason)) => {
+                row.ago("regressed", millis / 1e3, 0.0);
+                row.text("reason", reason);
+            }
+            _ => row.missing(&["regressed", "reason"]),
+        }
+        row.missing(&["bfd", "stale", "last_change"]);
+    }
+}
+
+/// Neighbors as `show ipv6 ospf6 neighbor` and the same with `detail` have them.
+fn of_ospf6d(router: &str, facts: &mut Facts) {
+    let short = vtysh_json(router, "show ipv6 ospf6 neighbor json");
+    let own = run_in(router, &["ip", "-j", "addr"]);
+    let own: Value = serde_json::from_str(&own).unwrap();
+    for (_, found) in members(&vtysh_json(router, "show ipv6 ospf6 neighbor detail json")) {
+        let (name, address) = (word(&found["interface"]), word(&found["linkLocalAddress"]));
+        let is_it = |brief: &&Value| brief["interfaceName"] == name;
+        let brief = short["neighbors"].as_array().unwrap().iter().find(is_it).unwrap();
+        let id = word(&brief["neighborId"]);
+        let mut row = Row { facts, key: format!("{router} {router}/ospf6d {name} {id} {address}") };
+        row.number("version", &Value::from(3));
+        let link = own.as_array().unwrap().iter().find(|link| link["ifname"] == name).unwrap();
+        let addresses = link["addr_info"].as_array().unwrap();
+        let local = addresses.iter().find(|address| address["family"] == "inet6" && address["scope"] == "link");
+        row.text("local_address", word(&local.unwrap()["local"]));
+        row.text("area", word(&found["area"]));
+        row.text("state", word(&found["neighborState"]));
+        row.text("role", role(word(&brief["ifState"])));
+        row.number("priority", &brief["priority"]);
+        row.ago("since", span(word(&found["neighborStateDuration"])), 1.0);
+        row.ago("expires", -span(word(&brief["deadTime"])), 1.5);
+        row.number("retransmissions", &found["reTransListCount"]);
+        row.number("requests", &found["requestListCount"]);
+        row.number("summaries", &found["summaryListCount"]);
+    }
+}
+
+/// Rows of a table as `birdc` prints it: the words of each line behind its protocol.
+fn lines(command: &str) -> Vec<(String, Vec<String>)> {
+    let (mut protocol, mut rows) = (String::new(), Vec::new());
+    for line in birdc(command).lines() {
+        match line.strip_suffix(':') {
+            Some(name) if !name.contains(' ') => name.clone_into(&mut protocol),
+            _ => rows.push((protocol.clone(), line.split_whitespace().map(str::to_owned).collect())),
+        }
+    }
+    rows
+}
+
+fn of_bird(facts: &mut Facts) {
+    for (protocol, words) in lines("show ospf neighbors") {
+        let [id, priority, state, left, name, address] = words.as_slice() else { continue };
+        let Some((state, part)) = state.split_once('/') else { continue };
+        let mut row = Row { facts, key: format!("{} {protocol} {name} {id} {address}", BIRD.0) };
+        row.text("source", "bird");
+        row.number("version", &Value::from(if protocol == "six" { 3 } else { 2 }));
+        row.text("state", state);
+        row.text("role", role(part));
+        row.text("area", "0.0.0.0");
+        row.number("priority", &Value::from(priority.parse::<u64>().unwrap()));
+        row.ago("expires", -left.parse::<f64>().unwrap(), 1.0);
+        row.missing(&[
+            "local_address",
+            "vrf",
+            "retransmissions",
+            "requests",
+            "summaries",
+            "regressed",
+            "reason",
+            "bfd",
+        ]);
+    }
+}
+
+fn neighbors() -> Facts {
+    let mut facts = Facts::default();
+    for (router, _) in ROUTERS {
+        of_ospfd(router, &mut facts);
+        of_ospf6d(router, &mut facts);
+    }
+    of_bird(&mut facts);
+    facts
+}
+
+fn interfaces_of_ospfd(router: &str, facts: &mut Facts) {
+    for (name, found) in members(&vtysh_json(router, "show ip ospf vrf all interface json")["default"]["interfaces"]) {
+        let key = format!("{router} {router}/ospfd 2 {name} {}", word(&found["ipAddress"]));
+        let mut row = Row { facts, key };
+        for (column, value) in [
+            ("netns", router),
+            ("source", "frr"),
+            ("instance", &format!("{router}/ospfd")),
+            ("vrf", "default"),
+            ("interface", name),
+        ] {
+            row.text(column, value);
+        }
+        row.number("version", &Value::from(2));
+        row.text("address", word(&found["ipAddress"]));
+        row.number("prefix", &found["ipAddressPrefixlen"]);
+        row.text("area", word(&found["area"]));
+        row.text("state", if found["state"] == "Point-To-Point" { "point-to-point" } else { word(&found["state"]) });
+        let network = if found["networkType"] == "POINTOPOINT" { "point-to-point" } else { "broadcast" };
+        row.text("network", network);
+        row.text("passive", &found["timerPassiveIface"].as_bool().unwrap_or(false).to_string());
+        row.number("cost", &found["cost"]);
+        row.number("priority", &found["priority"]);
+        row.number("hello", &Value::from(found["timerMsecs"].as_f64().unwrap() / 1e3));
+        row.number("dead", &found["timerDeadSecs"]);
+        row.number("wait", &found["timerWaitSecs"]);
+        row.number("retransmit", &found["timerRetransmitSecs"]);
+        row.router("dr", &found["drId"]);
+        row.router("backup", &found["bdrId"]);
+        row.number("neighbors", &found["nbrCount"]);
+        row.number("adjacent", &found["nbrAdjacentCount"]);
+        row.missing(&["stale"]);
+    }
+}
+
+fn interfaces_of_ospf6d(router: &str, facts: &mut Facts) {
+    for (name, found) in members(&vtysh_json(router, "show ipv6 ospf6 interface json")) {
+        if found["attachedToArea"] != true {
+            continue;
+        }
+        let addresses = found["internetAddress"].as_array().unwrap().iter().map(|address| word(&address["address"]));
+        let (address, prefix) =
+            addresses.filter_map(|text| text.split_once('/')).find(|(text, _)| text.starts_with("fe80")).unwrap();
+        let mut row = Row { facts, key: format!("{router} {router}/ospf6d 3 {name} {address}") };
+        row.number("prefix", &Value::from(prefix.parse::<u64>().unwrap()));
+        row.text("area", word(&found["areaId"]));
+        row.text("state", role(word(&found["ospf6InterfaceState"])));
+        row.number("cost", &found["cost"]);
+        row.number("priority", &found["priority"]);
+        row.number("hello", &found["timerIntervalsConfigHello"]);
+        row.number("dead", &found["timerIntervalsConfigDead"]);
+        row.number("retransmit", &found["timerIntervalsConfigRetransmit"]);
+        row.router("dr", &found["dr"]);
+        row.router("backup", &found["bdr"]);
+        row.missing(&["wait", "passive"]);
+    }
+}
+
+/// What `show ospf interface` of BIRD says of the only interface of a protocol.
+fn interface_of_bird(protocol: &str, version: u32, facts: &mut Facts) {
+    let said = birdc(&format!("show ospf interface {protocol}"));
+    let of = |name: &str| {
+        let found = said.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(": "));
+        Value::from(found.unwrap_or_else(|| panic!("{name}: {said}")).split(' ').next().unwrap())
+    };
+    let count = |name: &str| Value::from(word(&of(name)).parse::<u64>().unwrap());
+    // the own address is not told
+    let mut row = Row { facts, key: format!("{} {protocol} {version} to2 Missing", BIRD.0) };
+    row.missing(&["address"]);
+    row.text("source", "bird");
+    row.text("area", word(&of("Area")));
+    row.text("state", word(&of("State")));
+    row.text("network", word(&of("Type")));
+    row.text("passive", "false");
+    for (column, name) in [
+        ("cost", "Cost"),
+        ("priority", "Priority"),
+        ("hello", "Hello timer"),
+        ("dead", "Dead timer"),
+        ("wait", "Wait timer"),
+        ("retransmit", "Retransmit timer"),
+    ] {
+        row.number(column, &count(name));
+    }
+    row.router("dr", &of("Designated router (ID)"));
+    row.router("backup", &of("Backup designated router (ID)"));
+    row.number("neighbors", &Value::from(1));
+    row.number("adjacent", &Value::from(1));
+}
+
+fn areas_of_ospfd(router: &str, facts: &mut Facts) {
+    let whole = &vtysh_json(router, "show ip ospf vrf all json")["default"];
+    for (id, found) in members(&whole["areas"]) {
+        let mut row = Row { facts, key: format!("{router} {router}/ospfd 2 {id}") };
+        for (column, value) in [
+            ("netns", router),
+            ("source", "frr"),
+            ("instance", &format!("{router}/ospfd")),
+            ("vrf", "default"),
+            ("area", id),
+        ] {
+            row.text(column, value);
+        }
+        row.number("version", &Value::from(2));
+        row.text("kind", "normal");
+        row.text("router_id", word(&whole["routerId"]));
+        row.text("abr", &whole["abrType"].is_string().to_string());
+        row.text("asbr", &whole["asbrRouter"].is_string().to_string());
+        for (column, key) in [
+            ("interfaces", "areaIfTotalCounter"),
+            ("adjacent", "nbrFullAdjacentCounter"),
+            ("lsas", "lsaNumber"),
+            ("router_lsas", "lsaRouterNumber"),
+            ("network_lsas", "lsaNetworkNumber"),
+            ("summary_lsas", "lsaSummaryNumber"),
+            ("asbr_summary_lsas", "lsaAsbrNumber"),
+            ("nssa_lsas", "lsaNssaNumber"),
+            ("opaque_lsas", "lsaOpaqueAreaNumber"),
+            ("spf_runs", "spfExecutedCounter"),
+        ] {
+            row.number(column, &found[key]);
+        }
+        row.number("external_lsas", &whole["lsaExternalCounter"]);
+        row.ago("last_spf", whole["spfLastExecutedMsecs"].as_f64().unwrap() / 1e3, 0.0);
+        row.missing(&["prefix_lsas", "stale"]);
+    }
+}
+
+fn areas_of_ospf6d(router: &str, facts: &mut Facts) {
+    let whole = vtysh_json(router, "show ipv6 ospf6 json");
+    for (id, found) in members(&whole["areas"]) {
+        let mut row = Row { facts, key: format!("{router} {router}/ospf6d 3 {id}") };
+        row.text("kind", "normal");
+        row.text("router_id", word(&whole["routerId"]));
+        row.number("interfaces", &Value::from(found["interfacesAttachedToArea"].as_array().unwrap().len()));
+        row.number("lsas", &found["numberOfAreaScopedLsa"]);
+        row.number("external_lsas", &whole["numberOfAsScopedLsa"]);
+        let counts = database(router, id);
+        let count = |kind: &str| counts.iter().filter(|(known, ..)| known == kind).count();
+        for (column, kind) in
+            [("router_lsas", "Rtr"), ("network_lsas", "Net"), ("summary_lsas", "IAP"), ("asbr_summary_lsas", "IAR")]
+        {
+            row.number(column, &Value::from(count(kind)));
+        }
+        // one without a prefix in it is not listed
+        let listed = count("INP") as f64;
+        row.facts.between(&row.key, "prefix_lsas", listed, listed + 5.0);
+        row.number("nssa_lsas", &Value::from(count("Typ7")));
+        row.ago("last_spf", found["spfLastExecutedSecs"].as_f64().unwrap(), 1.0);
+        row.missing(&["abr", "asbr", "adjacent", "spf_runs", "opaque_lsas"]);
+    }
+}
+
+/// LSAs of an area by type, number and origin; each has as many lines as it tells networks.
+fn database(router: &str, area: &str) -> BTreeSet<(String, String, String)> {
+    let said = vtysh(router, "show ipv6 ospf6 database");
+    let scope = format!("Area Scoped Link State Database (Area {area})");
+    let inside = said.lines().skip_while(|line| line.trim() != scope).skip(1);
+    let words =
+        inside.take_while(|line| !line.contains("Scoped")).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let rows = words.filter(|words| words.len() > 4 && words[0] != "Type");
+    rows.map(|words| (words[0].to_owned(), words[1].to_owned(), words[2].to_owned())).collect()
+}
+
+fn daemons(ring: &Ring) -> Facts {
+    let mut facts = Facts::default();
+    for (router, _) in ROUTERS {
+        for daemon in ["ospfd", "ospf6d"] {
+            let mut row = Row { facts: &mut facts, key: format!("{router} {router}/{daemon}") };
+            for (column, value) in
+                [("netns", router), ("name", &format!("{router}/{daemon}")), ("source", "frr"), ("state", "up")]
+            {
+                row.text(column, value);
+            }
+            row.text("socket", &format!("/run/frr/{router}/{daemon}.vty"));
+            let version = run_in("host", &[&format!("/usr/lib/frr/{daemon}"), "--version"]);
+            let version = version.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
+            row.text("version", &format!("FRRouting {version}"));
+            row.number("pid", &Value::from(ring.pid(&format!("{router}/{daemon}"))));
+            let command = if daemon == "ospfd" { "show ip ospf neighbor" } else { "show ipv6 ospf6 neighbor" };
+            row.number("neighbors", &Value::from(vtysh(router, command).matches(" Full/").count()));
+            row.missing(&["reason"]);
+        }
+    }
+    let mut row = Row { facts: &mut facts, key: format!("{} bird", BIRD.0) };
+    row.text("source", "bird");
+    row.text(
+        "version",
+        birdc("show status").lines().find(|line| line.starts_with("BIRD 2") && !line.contains("ready")).unwrap(),
+    );
+    row.number("pid", &Value::from(ring.pid("b/bird")));
+    row.number("neighbors", &Value::from(2));
+    facts
+}
+
+#[test]
+fn root_routing_daemons_agree_with_vtysh_and_birdc() {
+    within(UnshareFlags::NEWNET, || {
+        let ring = Ring::start(ROUTERS.len());
+        let mut neighbor = Parity::of("ospf_neighbor", &NEIGHBOR);
+        neighbor.agrees(neighbors);
+        assert_eq!(neighbor.keys().len(), 2 * 8 + 2 * 2);
+        // counts of changes are this program's own
+        neighbor.left_out(&["changes", "flaps", "expected"]);
+        let mut interface = Parity::of("ospf_interface", &["netns", "instance", "version", "interface", "address"]);
+        interface.agrees(|| {
+            let mut facts = Facts::default();
+            for (router, _) in ROUTERS {
+                interfaces_of_ospfd(router, &mut facts);
+                interfaces_of_ospf6d(router, &mut facts);
+            }
+            interface_of_bird("backbone", 2, &mut facts);
+            interface_of_bird("six", 3, &mut facts);
+            facts
+        });
+        interface.left_out(&[]);
+        let mut area = Parity::of("ospf_area", &["netns", "instance", "version", "area"]);
+        area.agrees(|| {
+            let mut facts = Facts::default();
+            for (router, _) in ROUTERS {
+                areas_of_ospfd(router, &mut facts);
+                areas_of_ospf6d(router, &mut facts);
+            }
+            facts
+        });
+        area.left_out(&[]);
+        let mut daemon = Parity::of("routing_daemon", &["netns", "name"]);
+        daemon.agrees(|| daemons(&ring));
+        daemon.left_out(&["since"]);
+        drop(ring);
+    });
+}
