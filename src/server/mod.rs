@@ -60,6 +60,7 @@ pub use token::{Token, TokenError, Tokens};
 use crate::client::PORT;
 use crate::collect::schedule;
 use crate::collect::settings::Interval;
+use crate::source::file::Root;
 use crate::store::level::Thresholds;
 
 /// Time series of a scrape at most, unless configured.
@@ -253,6 +254,7 @@ pub fn part(part: Part, log: &Log) -> Result<(), Error> {
         Part::Sampler => {
             rights::name(c"netglance-sampl")?;
             rights::no_core()?;
+            rights::join_daemons(&Root::new("/"))?;
             rights::keep(configured.needs())?;
             let devices = std::path::Path::new("/dev/nvidiactl").exists();
             let reach = sandbox::Reach { namespaces: !configured.netns.is_empty(), devices };

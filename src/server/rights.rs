@@ -17,6 +17,9 @@ const USERS: [&str; 2] = ["netglance", "_netglance"];
 /// User and group of the front when there is no such user: a number that neither distributions nor systemd hand out.
 const NOBODY_ELSE: u32 = 61_108;
 
+/// Groups of the control sockets of routing daemons.
+const DAEMONS: [&str; 3] = ["frrvty", "quaggavty", "bird"];
+
 /// What the front may hold open: its connections and a few of its own.
 const FRONT_FILES: u64 = 8192;
 
@@ -63,6 +66,43 @@ fn never_more_than(wanted: CapabilitySet) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Becomes a member of the groups that may ask routing daemons, beside those that this process is in: without capabilities
+/// root is nobody to them. Who may not do that stays in the groups that whoever started the agent has chosen.
+///
+/// # Errors
+/// The kernel refuses what this process may do.
+pub(super) fn join_daemons(root: &Root) -> io::Result<()> {
+    if !rustix::thread::capabilities(None)?.effective.contains(CapabilitySet::SETGID) {
+        return Ok(());
+    }
+    let mut groups: Vec<_> = rustix::process::getgroups()?.iter().map(|group| group.as_raw()).collect();
+    let before = groups.len();
+    groups.extend(numbers(&root.read("etc/group").unwrap_or_default(), &DAEMONS));
+    if groups.len() == before {
+        return Ok(());
+    }
+    // SAFETY: the list has as many numbers as are told, and is only read
+    if unsafe { libc::setgroups(groups.len(), groups.as_ptr()) } == 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        // a user namespace may forbid it even to those who have the capability
+        cause if cause.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        cause => Err(cause),
+    }
+}
+
+/// Numbers of groups by their names; never root's.
+fn numbers<'a>(group: &'a [u8], names: &'a [&str]) -> impl Iterator<Item = u32> + 'a {
+    let lines = group.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':');
+        let name = fields.next()?;
+        let number = std::str::from_utf8(fields.nth(1)?).ok()?.parse::<u32>().ok()?;
+        names.iter().any(|wanted| wanted.as_bytes() == name).then_some(number).filter(|number| *number != 0)
+    })
 }
 
 /// Leaves no memory image behind that others could read.
@@ -173,5 +213,12 @@ mod tests {
         // a line that makes it root, and lines that are none
         assert_eq!(somebody(b"netglance:x:0:0::/:\n"), (61_108, 61_108));
         assert_eq!(somebody(b"netglance:x\nnetglance\n:::\n"), (61_108, 61_108));
+    }
+
+    #[test]
+    fn groups_of_daemons_are_found_by_name_and_never_roots() {
+        let of = |text: &str| numbers(text.as_bytes(), &DAEMONS).collect::<Vec<_>>();
+        assert_eq!(of("root:x:0:\nfrrvty:x:106:frr\nbird:x:105:\nadm:x:4:\n"), [106, 105]);
+        assert_eq!(of("frrvty:x:0:\nbird:x\nquaggavty:x:many:\nxbird:x:7:\n"), [0; 0]);
     }
 }

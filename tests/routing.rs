@@ -1,0 +1,351 @@
+//! Is what happens to routers and to their daemons seen, once, soon, and without harm to anything else?
+
+#![cfg(test)]
+
+#[expect(dead_code, reason = "each test program uses its part")]
+mod served;
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use netglance::collect::routing::{ENTRY, OspfInterfaceRow, OspfNeighborRow, RoutingDaemonRow};
+use netglance::collect::{Batch, Collect, Cx, Wants};
+use netglance::model::{Cell, Mono, Owners, Rows, Table, Timestamp};
+use netglance::source::file::Roots;
+use rustix::thread::UnshareFlags;
+
+use served::Agent;
+use support::process::timed;
+use support::ring::{Ring, configure, run_in, space, vtysh_json, wait_until};
+use support::space::within;
+
+/// A collector that is asked as the scheduler asks it.
+struct Watch {
+    collector: Box<dyn Collect>,
+    roots: Roots,
+    batch: Batch,
+}
+
+impl Watch {
+    fn new() -> Self {
+        let mut watch = Self { collector: (ENTRY.make)(), roots: Roots::live(), batch: Batch::default() };
+        watch.look();
+        watch
+    }
+
+    /// Takes a sample, for which there is a second.
+    fn look(&mut self) {
+        let (wants, owners) = (Wants::default(), Owners::default());
+        let mut batch = Batch::default();
+        let taken = timed(&[], || {
+            let cx =
+                Cx { roots: &self.roots, wants: &wants, owners: &owners, time: Timestamp::now(), mono: Mono::now() };
+            self.collector.collect(&cx, &mut batch).unwrap();
+        });
+        assert!(taken < Duration::from_millis(1500), "{taken:?}");
+        self.batch = batch;
+    }
+
+    fn rows(&self, table: &Table) -> Arc<dyn Rows> {
+        Arc::clone(self.batch.rows(table).unwrap())
+    }
+
+    /// A cell of the only row where columns have these words.
+    fn cell(&self, table: &Table, with: &[(&str, &str)], column: &str) -> String {
+        let rows = self.rows(table);
+        let words = |row: usize, column: &str| match rows.cell(row, table.position(column).unwrap()) {
+            Cell::Text(text) | Cell::Label(text) => text.to_owned(),
+            Cell::Ip(address) => address.to_string(),
+            Cell::U64(number) => number.to_string(),
+            Cell::Bool(yes) => yes.to_string(),
+            Cell::Timestamp(at) => at.seconds().to_string(),
+            Cell::Missing => String::new(),
+            other => format!("{other:?}"),
+        };
+        let found: Vec<usize> =
+            (0..rows.len()).filter(|row| with.iter().all(|(column, value)| words(*row, column) == *value)).collect();
+        assert_eq!(found.len(), 1, "{with:?} of {}", table.name);
+        words(found[0], column)
+    }
+
+    /// What the router in this namespace sees of the other one.
+    fn neighbor(&self, column: &str) -> String {
+        self.cell(OspfNeighborRow::TABLE, &[("instance", "host/ospfd"), ("router_id", "10.9.9.2")], column)
+    }
+
+    fn daemon(&self, name: &str, column: &str) -> String {
+        self.cell(RoutingDaemonRow::TABLE, &[("name", name)], column)
+    }
+
+    /// Looks until something is so.
+    fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        wait_until(what, || {
+            self.look();
+            is_so(self)
+        });
+    }
+
+    fn until_state(&mut self, state: &str) {
+        self.until(state, |watch| watch.neighbor("state") == state);
+    }
+
+    /// Changes of state and flaps.
+    fn counts(&self) -> (u64, u64) {
+        (self.neighbor("changes").parse().unwrap(), self.neighbor("flaps").parse().unwrap())
+    }
+}
+
+/// What the daemon of this namespace says of its neighbor on its only link.
+fn state_of_vtysh() -> String {
+    let found = vtysh_json("host", "show ip ospf vrf all neighbor json");
+    let state = found["default"]["neighbors"]["10.9.9.2"][0]["nbrState"].as_str().unwrap_or("Deleted/").to_owned();
+    state.split('/').next().unwrap().to_owned()
+}
+
+/// Something that keeps the routers apart: its name, how it comes and how it goes, in the other router, and the state in which
+/// its neighbor stays.
+type Fault = (&'static str, fn(), fn(), &'static str);
+
+fn in_one(command: &str) {
+    run_in("one", &command.split(' ').collect::<Vec<_>>());
+}
+
+const FAULTS: [Fault; 6] = [
+    (
+        "nothing is heard",
+        || {
+            in_one("nft add table inet t");
+            in_one("nft add chain inet t c { type filter hook output priority 0 ; }");
+            in_one("nft add rule inet t c meta l4proto 89 drop");
+        },
+        || in_one("nft delete table inet t"),
+        "Deleted",
+    ),
+    ("the link is down", || in_one("ip link set to1 down"), || in_one("ip link set to1 up"), "Deleted"),
+    (
+        "another area",
+        || configure("one", &["interface to1", "no ip ospf area 0", "ip ospf area 7"]),
+        || configure("one", &["interface to1", "no ip ospf area 7", "ip ospf area 0"]),
+        "Deleted",
+    ),
+    (
+        "another key",
+        || configure("one", &["interface to1", "ip ospf authentication", "ip ospf authentication-key x"]),
+        || configure("one", &["interface to1", "no ip ospf authentication", "no ip ospf authentication-key x"]),
+        "Deleted",
+    ),
+    (
+        "a passive interface",
+        || configure("one", &["interface to1", "ip ospf passive"]),
+        || configure("one", &["interface to1", "no ip ospf passive"]),
+        "Deleted",
+    ),
+    (
+        "another MTU",
+        || {
+            in_one("ip link set to1 down");
+            in_one("ip link set to1 mtu 1400");
+            in_one("ip link set to1 up");
+        },
+        || {
+            in_one("ip link set to1 mtu 1500");
+        },
+        "ExStart",
+    ),
+];
+
+#[test]
+fn root_what_keeps_routers_apart_is_seen_with_its_state_and_counted_once() {
+    within(UnshareFlags::NEWNET, || {
+        let _ring = Ring::start(2);
+        let mut watch = Watch::new();
+        watch.until_state("Full");
+        for (at, (fault, come, go, state)) in FAULTS.into_iter().enumerate() {
+            let before = watch.counts();
+            assert_eq!(before.1, at as u64, "flaps before {fault}");
+            come();
+            wait_until(fault, || state_of_vtysh() == state);
+            // seen by the second look after the daemon knows
+            watch.look();
+            watch.look();
+            assert_eq!(watch.neighbor("state"), state, "{fault}");
+            assert_eq!(watch.counts().1, before.1 + 1, "{fault}");
+            let since: f64 = watch.neighbor("since").parse().unwrap();
+            let age = Timestamp::now().seconds() - since;
+            assert!((-0.1..20.0).contains(&age), "{fault}: {age}");
+            go();
+            watch.until_state("Full");
+            watch.look();
+            let after = watch.counts();
+            assert_eq!(after.1, before.1 + 1, "{fault}");
+            assert!(after.0 >= before.0 + 2, "{fault}: {before:?} {after:?}");
+            assert_eq!(state_of_vtysh(), "Full");
+        }
+    });
+}
+
+#[test]
+fn root_who_is_designated_router_is_seen() {
+    within(UnshareFlags::NEWNET, || {
+        let _ring = Ring::start(2);
+        let mut watch = Watch::new();
+        let link = &[("instance", "host/ospfd"), ("interface", "to2")];
+        for (router, other) in [("one", "host"), ("host", "one")] {
+            configure(
+                router,
+                &["interface to1", "ip ospf priority 0"]
+                    .map(|line| if router == "host" { line.replace("to1", "to2") } else { line.to_owned() })
+                    .each_ref()
+                    .map(String::as_str),
+            );
+            let elected = if other == "host" { "10.9.9.1" } else { "10.9.9.2" };
+            watch.until("an election", |watch| watch.cell(OspfInterfaceRow::TABLE, link, "dr") == elected);
+            let role = if other == "host" { "DROther" } else { "DR" };
+            watch.until("a role", |watch| watch.neighbor("role") == role);
+            configure(
+                router,
+                &[&format!("interface to{}", if router == "host" { 2 } else { 1 }), "no ip ospf priority"],
+            );
+        }
+    });
+}
+
+fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+#[test]
+fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing() {
+    within(UnshareFlags::NEWNET, || {
+        let mut ring = Ring::start(2);
+        let mut watch = Watch::new();
+        watch.until_state("Full");
+        signal(ring.pid("host/ospfd"), rustix::process::Signal::STOP);
+        watch.look();
+        watch.look();
+        assert_eq!(watch.daemon("host/ospfd", "state"), "silent");
+        assert!(
+            watch.daemon("host/ospfd", "reason").ends_with("it says nothing"),
+            "{}",
+            watch.daemon("host/ospfd", "reason")
+        );
+        assert_eq!(
+            (watch.neighbor("state"), watch.neighbor("stale")),
+            ("Full".to_owned(), watch.daemon("host/ospfd", "since"))
+        );
+        for name in ["host/ospf6d", "one/ospfd", "one/ospf6d"] {
+            assert_eq!(watch.daemon(name, "state"), "up");
+        }
+        // as often as there is room for in its queue, and more
+        for _ in 0..8 {
+            watch.look();
+        }
+        assert_eq!(watch.daemon("host/ospfd", "state"), "silent");
+        signal(ring.pid("host/ospfd"), rustix::process::Signal::CONT);
+        watch.look();
+        watch.look();
+        assert_eq!((watch.daemon("host/ospfd", "state"), watch.neighbor("stale")), ("up".to_owned(), String::new()));
+        watch.until_state("Full");
+        let flaps = watch.counts().1;
+        ring.kill("host/ospfd");
+        watch.look();
+        assert_eq!(
+            (watch.daemon("host/ospfd", "state"), watch.neighbor("state")),
+            ("down".to_owned(), "Full".to_owned())
+        );
+        assert!(!watch.daemon("host/ospfd", "reason").is_empty() && !watch.neighbor("stale").is_empty());
+        ring.daemon("host", "ospfd");
+        watch.look();
+        watch.look();
+        assert_eq!((watch.daemon("host/ospfd", "state"), watch.neighbor("stale")), ("up".to_owned(), String::new()));
+        watch.until_state("Full");
+        assert_eq!(watch.counts().1, flaps + 1);
+    });
+}
+
+#[test]
+fn root_sockets_that_are_no_daemons_are_told_and_harm_nothing() {
+    within(UnshareFlags::NEWNET, || {
+        let _ring = Ring::start(2);
+        let fake = |name: &str, answer: &'static [u8]| {
+            let place = space(name);
+            run_in("host", &["install", "-d", "-o", "frr", "-g", "frr", place.to_str().unwrap()]);
+            let listener = UnixListener::bind(place.join("ospfd.vty")).unwrap();
+            run_in("host", &["chown", "frr:frrvty", place.join("ospfd.vty").to_str().unwrap()]);
+            std::thread::spawn(move || {
+                for mut stream in listener.incoming().map_while(Result::ok) {
+                    let _ = stream.write_all(answer);
+                    // until the other end has enough
+                    let _ = stream.read_to_end(&mut Vec::new());
+                }
+            });
+        };
+        fake("silent", b"");
+        fake("half", b"{\"default\":{\"neighbors\":");
+        fake("other", b"Neighbor ID     Pri State\n\0\0\0\0");
+        fake("stranger", b"{}\0\0\0\0");
+        run_in("host", &["chown", "4711", "/run/frr/stranger/ospfd.vty"]);
+        let mut watch = Watch::new();
+        for _ in 0..4 {
+            watch.look();
+            for name in ["host/ospfd", "host/ospf6d", "one/ospfd", "one/ospf6d"] {
+                assert_eq!(watch.daemon(name, "state"), "up");
+            }
+        }
+        for (name, state, reason) in [
+            ("silent/ospfd", "silent", "it says nothing"),
+            ("half/ospfd", "silent", "it stops in the middle"),
+            ("stranger/ospfd", "untrusted", "it belongs to 4711"),
+        ] {
+            let told = (watch.daemon(name, "state"), watch.daemon(name, "reason"));
+            assert!(told.0 == state && told.1.ends_with(reason), "{told:?}");
+        }
+        assert_ne!(watch.daemon("other/ospfd", "state"), "up");
+        watch.until_state("Full");
+    });
+}
+
+#[test]
+fn root_an_agent_without_capabilities_for_it_asks_daemons_as_one_of_their_groups() {
+    within(UnshareFlags::NEWNET, || {
+        run_in("host", &["ip", "link", "set", "lo", "up"]);
+        let _ring = Ring::start(2);
+        let agent = Agent::start("127.0.0.1:0", "\n[routing]\nexpect = [\"10.9.9.2\", \"10.9.9.7%to7\"]\n");
+        let socket = format!("unix:{}", agent.socket().display());
+        let show = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_netglance"));
+            let args =
+                ["show", "ospf_neighbor", "--format", "json", "--where", "version == 2 or state == \"Down\"", "--host"];
+            let output = command.args(args).arg(&socket).stdin(Stdio::null()).output().unwrap();
+            let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let of = |row: &serde_json::Value| {
+                let text = |column: &str| row[column].as_str().unwrap_or_default().to_owned();
+                (text("netns"), text("router_id"), text("state"), row["expected"] == true)
+            };
+            let mut rows: Vec<_> = rows.iter().map(of).collect();
+            rows.sort();
+            rows
+        };
+        let row = |netns: &str, router: &str, state: &str, expected| {
+            (netns.to_owned(), router.to_owned(), state.to_owned(), expected)
+        };
+        wait_until("rows", || !show().is_empty());
+        let want = [
+            row("", "10.9.9.7", "Down", true),
+            row("host", "10.9.9.2", "Full", true),
+            row("one", "10.9.9.1", "Full", false),
+        ];
+        wait_until("what is there", || show() == want);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.part("netglance-sampl"))).unwrap();
+        let groups = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap();
+        let member = run_in("host", &["getent", "group", "frrvty"]);
+        let number = member.split(':').nth(2).unwrap();
+        assert!(groups.split_whitespace().any(|group| group == number), "{groups} lacks {number}");
+    });
+}
