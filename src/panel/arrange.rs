@@ -3,11 +3,12 @@
 //! Some rows are left out, some stand on top, and some stand under headings: described here for the tables that have such,
 //! so that the table view need not know any.
 
-use super::{Cx, Item, Line, Role, connections, firewall, fleet, netfilter, toggle};
+use super::{Cx, Item, Line, Role, adjacency, connections, firewall, fleet, netfilter, toggle};
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::netfilter::rows::NfqueueRow;
 use crate::collect::nftables::NftRuleRow;
+use crate::collect::routing::OspfNeighborRow;
 use crate::model::Table;
 use crate::store::rate::View;
 
@@ -30,12 +31,16 @@ impl Head {
 
 /// Whether rows of a table can stand under headings.
 pub fn is_outlined(table: &str) -> bool {
-    table == NftRuleRow::TABLE.name
+    flat(table).is_some()
 }
 
 /// The switch that makes one list of rows that stand under headings.
 pub fn flat(table: &str) -> Option<&'static str> {
-    is_outlined(table).then_some(toggle::HOTTEST)
+    match table {
+        table if table == NftRuleRow::TABLE.name => Some(toggle::HOTTEST),
+        table if table == OspfNeighborRow::TABLE.name => Some(toggle::ONE_LIST),
+        _ => None,
+    }
 }
 
 /// Leaves out rows that are hidden, puts first what belongs there, and under headings what is to have some. `all` is whether
@@ -48,9 +53,19 @@ pub fn arrange(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>, outlined: bool, 
     if table == ConntrackGroupRow::TABLE.name {
         rows.retain(|row| connections::is_shown(cx, view, *row));
     }
-    if !is_outlined(table) {
-        return Vec::new();
+    let mut heads = match table {
+        table if table == NftRuleRow::TABLE.name => rules(cx, view, rows, outlined, all),
+        table if table == OspfNeighborRow::TABLE.name && outlined => adjacency::outline(cx, view, rows),
+        _ => Vec::new(),
+    };
+    for (number, head) in heads.iter_mut().enumerate() {
+        head.at = head.before + number;
     }
+    heads
+}
+
+/// Rules under their tables and chains.
+fn rules(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>, outlined: bool, all: bool) -> Vec<Head> {
     let known = rows.len();
     rows.retain(|row| firewall::keeps(cx, view, *row));
     let all = all && rows.len() == known;
@@ -66,9 +81,6 @@ pub fn arrange(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>, outlined: bool, 
         heads.insert(0, Head::new(0, vec![super::line::text("▾ what drops and rejects", Role::Title)]));
     }
     rows.splice(0..0, first);
-    for (number, head) in heads.iter_mut().enumerate() {
-        head.at = head.before + number;
-    }
     heads
 }
 
@@ -99,13 +111,21 @@ pub(super) fn fitting(columns: &[Ranked], width: u16) -> Vec<usize> {
 /// Cells of a bar.
 const BAR: u16 = 8;
 
-/// What stands beside the numbers of a table that is sorted by a column: the past of hosts, or a row's share of the busiest.
-pub fn beside<'a>(cx: &'a Cx<'_>, view: &'a View, sorted: Option<usize>, width: u16) -> Option<Beside<'a>> {
+/// What stands beside the numbers of a table that is sorted by a column: the past of hosts, dead timers of neighbors, or a
+/// row's share of the busiest.
+pub fn beside<'a>(cx: &'a Cx<'_>, view: &'a View, sorted: Option<usize>, width: u16) -> Vec<Beside<'a>> {
     let table: &Table = view.table();
     if let Some((column, cells)) = fleet::past(cx, &table.name, width) {
-        return Some(Beside { column, cells, item: Box::new(move |row| fleet::spark(cx, view, row, (column, cells))) });
+        return vec![Beside { column, cells, item: Box::new(move |row| fleet::spark(cx, view, row, (column, cells))) }];
     }
-    let busy = busy(&table.name)?;
+    if table.name == OspfNeighborRow::TABLE.name {
+        return adjacency::beside(cx, view);
+    }
+    share(view, sorted).into_iter().collect()
+}
+
+fn share(view: &View, sorted: Option<usize>) -> Option<Beside<'_>> {
+    let busy = busy(&view.table().name)?;
     let column = sorted.filter(|column| busy.contains(column)).or(busy.first().copied())?;
     let number = move |row: usize| view.cell(row, column).number().filter(|number| number.is_finite());
     let most = (0..view.len()).filter_map(number).fold(0.0, f64::max);
@@ -137,6 +157,7 @@ pub fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
     match &*view.table().name {
         table if table == NftRuleRow::TABLE.name => firewall::tone(view, row, column),
         table if table == NfqueueRow::TABLE.name => netfilter::tone(view, row, column),
+        table if table == OspfNeighborRow::TABLE.name => adjacency::tone(view, row),
         _ => None,
     }
 }

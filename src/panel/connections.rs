@@ -3,8 +3,8 @@
 use super::arrange::{Ranked, fitting};
 use super::gauge::{self, Named};
 use super::list::{self, Column, List, Show};
-use super::number::{self, NUMBER, Number, Top};
-use super::{Block, Body, Cx, Grouping, Line, PanelDef, Role, Space, TableSpec, line, pick, toggle};
+use super::number::{self, NUMBER, Top};
+use super::{Block, Body, Cx, Grouping, Line, PanelDef, Role, Space, TableSpec, facts, line, pick, toggle};
 use crate::col;
 use crate::collect::conntrack::ConntrackRow;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
@@ -186,7 +186,7 @@ const TOTALS: &[(gauge::Name, usize)] =
     &[(("bytes", "bytes"), col!(ConntrackFlowRow, bytes)), (("ans", "answered"), col!(ConntrackFlowRow, reply_bytes))];
 
 /// What else there is to say of a connection where it is said.
-const FACTS: &[(&str, usize)] = &[
+const FACTS: &[facts::Fact] = &[
     ("state", col!(ConntrackFlowRow, state)),
     ("status", col!(ConntrackFlowRow, status)),
     ("translated", col!(ConntrackFlowRow, nat)),
@@ -249,7 +249,7 @@ fn flow(cx: &Cx<'_>, space: Space) -> Block {
     let counts = COUNTS.iter().map(|(name, column)| Named::new(*name, number::number(cx, &view, row, *column)));
     let totals = TOTALS.iter().map(|(name, column)| Named::new(*name, number::total(cx, &view, row, *column)));
     lines.extend(gauge::grid(counts.chain(totals).collect(), space.width));
-    lines.extend(facts(cx, &view, row, space.width));
+    lines.extend(facts::lines(cx, &view, row, FACTS, space.width));
     let left = usize::from(space.height).saturating_sub(lines.len() + 1);
     if left >= 4 && !cx.on(toggle::NO_SPARKLINES) {
         for (name, column) in [("bytes/s", BUSY.first()), ("answered/s", BUSY.last())] {
@@ -261,26 +261,6 @@ fn flow(cx: &Cx<'_>, space: Space) -> Block {
     }
     let note = vec![line::text(words(col!(ConntrackFlowRow, protocol)).words, Role::Value)];
     list::lines(lines, space).block(FLOW.title, note, pick::stale(cx, ConntrackFlowRow::TABLE))
-}
-
-/// Cells of a fact, and of its name in them.
-const FACT: (u16, u16) = (38, 11);
-
-/// What else there is to say of a connection: short facts beside each other, and a line for each that is long.
-fn facts(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Vec<Line> {
-    let (cells, name) = FACT;
-    let said = FACTS.iter().filter(|(_, column)| !view.raw().cell(row, *column).is_missing());
-    let said = said.map(|(name, column)| (*name, number::words(cx, view, row, *column)));
-    let said = said.filter(|(_, said)| !matches!(&*said.words, "none" | "0" | ""));
-    let (short, long): (Vec<_>, Vec<_>) = said.partition(|(_, said)| line::cells(&said.words) < cells - name);
-    let one = |(fact, said): &(&'static str, Number)| {
-        [line::left(*fact, Role::Label, name), line::left(said.words.to_string(), said.role, cells - name)]
-    };
-    let short = short.chunks(usize::from((width / cells).max(1))).map(|line| line.iter().flat_map(one).collect());
-    let long = long
-        .iter()
-        .map(|(fact, said)| vec![line::left(*fact, Role::Label, name), line::text(said.words.to_string(), said.role)]);
-    short.chain(long).collect()
 }
 
 /// Both ends of a direction.

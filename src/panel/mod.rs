@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::model::{Demand, Level};
 
+mod adjacency;
 mod alert;
 mod arrange;
 mod connections;
@@ -16,6 +17,7 @@ mod cores;
 mod cpu;
 mod device;
 mod essential;
+mod facts;
 mod firewall;
 pub mod fleet;
 mod gauge;
@@ -33,6 +35,7 @@ mod number;
 mod pick;
 mod process;
 mod quick;
+mod routing;
 mod ruleset;
 pub mod show;
 mod socket;
@@ -98,6 +101,14 @@ pub static PANELS: &[PanelDef] = &[
     netfilter::TIMEOUTS,
     netfilter::LOGGERS,
     netfilter::OTHERS,
+    adjacency::PANEL,
+    adjacency::NEIGHBOR,
+    routing::DAEMONS,
+    routing::AREAS,
+    routing::INTERFACES,
+    routing::ROUTES,
+    routing::CHANGES,
+    routing::CACHES,
 ];
 
 /// What a piece of text means; the theme decides how it looks.

@@ -70,6 +70,9 @@ pub const ONLY_UNHIT: &str = "only-unhit";
 /// Rules that drop above all others.
 pub const DROPS_FIRST: &str = "drops-first";
 
+/// Neighbors as one list instead of under their areas and interfaces.
+pub const ONE_LIST: &str = "one-list";
+
 /// Ports by the names that the system has for them.
 pub const SERVICES: &str = "service-names";
 /// Addresses by the names that name servers tell.
@@ -120,6 +123,12 @@ pub static TOGGLES: &[Toggle] = &[
     rules(WITHOUT_UNHIT, 'X', "hide unhit", "leave out rules that nothing has hit"),
     rules(ONLY_UNHIT, 'O', "only unhit", "only rules that nothing has hit: what could be cleaned up"),
     rules(DROPS_FIRST, 'Y', "drops on top", "rules that drop or reject above all others"),
+    Toggle {
+        name: ONE_LIST,
+        key: 'J',
+        help: "routing neighbors as one list, or under their areas",
+        of: Some(("ospf_neighbor", "one list")),
+    },
     flows(SERVICES, '#', "services", "ports by the names of /etc/services"),
     flows(HOSTS, '@', "names", "connections by name: asks name servers"),
 ];

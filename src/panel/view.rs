@@ -15,6 +15,7 @@ pub static VIEWS: &[ViewDef] = &[
     view("firewall", "Firewall", firewall),
     view("connections", "Connections", connections),
     ViewDef { demands: netfilter::demands, ..view("queues", "Queues", queues) },
+    view("routing", "Routing", routing),
 ];
 
 const fn view(name: &'static str, title: &'static str, layout: fn(&Cx<'_>, u16, u16) -> Node) -> ViewDef {
@@ -214,6 +215,32 @@ fn queues(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     let mut parts = vec![(Size::Weight(1), lists)];
     parts.extend((lower > FRAME).then_some((Size::Fixed(lower), Node::Panel("others"))));
     visible(cx, Node::Column(parts))
+}
+
+fn routing(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let ours = with_rows(cx, &[], &["routing-daemons", "ospf-areas", "ospf-interfaces"]);
+    let kernel = with_rows(cx, &["routes"], &["route-changes", "neighbor-tables"]);
+    let neighbors = (Size::Weight(2), Node::Panel("adjacencies"));
+    // where nobody speaks with other routers there is only what the kernel has
+    let is_alone = ours.is_empty();
+    let node = if width >= WIDE && !is_alone {
+        let lower = height / 3;
+        let left = Node::Column(vec![neighbors, (Size::Fixed(lower), stack(cx, &kernel, lower))]);
+        let upper = (Size::Weight(1), Node::Panel("adjacency"));
+        let right = Node::Column(vec![upper, (Size::Weight(1), stack(cx, &ours, height / 2))]);
+        Node::Row(vec![(Size::Weight(3), left), (Size::Weight(2), right)])
+    } else if is_alone {
+        let top = (FRAME + 1).min(height / 3);
+        let lists = stack(cx, &kernel, height - top);
+        Node::Column(vec![(Size::Fixed(top), Node::Panel("adjacencies")), (Size::Weight(1), lists)])
+    } else {
+        let names = [ours.get(..1).unwrap_or_default(), kernel.get(..1).unwrap_or_default()].concat();
+        let lower = tallest(cx, &names).min(height / 3);
+        let mut parts = vec![neighbors];
+        parts.extend((lower > FRAME + 1).then(|| (Size::Fixed(lower), even(Node::Row, &names))));
+        Node::Column(parts)
+    };
+    visible(cx, node)
 }
 
 /// Largest screen that a view is arranged for.

@@ -281,7 +281,7 @@ impl App {
             now: self.now(),
             scale,
             names: super::naming::names(self),
-            beside: None,
+            beside: &[],
         }
     }
 

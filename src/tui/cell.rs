@@ -35,8 +35,8 @@ pub struct Reader<'a> {
     pub scale: Option<Scale>,
     /// Names of ports and addresses.
     pub names: Names<'a>,
-    /// What stands before the numbers of a column.
-    pub beside: Option<&'a Beside<'a>>,
+    /// What stands before the numbers of columns.
+    pub beside: &'a [Beside<'a>],
 }
 
 impl Reader<'_> {

@@ -109,9 +109,9 @@ fn rows(app: &App, buffer: &mut Buffer, area: Rect, view: &View, state: &mut Tab
     let sorted = state.sort.first().map(|(column, _)| *column);
     // a line that stands for several is no row that could be compared
     let alone = state.grouping.is_none();
-    let beside = alone.then(|| crate::panel::beside(&cx, view, sorted, area.width)).flatten();
-    state.past = beside.as_ref().map(|beside| (beside.column, beside.cells));
-    table_paint::draw(buffer, area, view, state, &Reader { beside: beside.as_ref(), ..app.writing() }, &app.theme)
+    let beside = if alone { crate::panel::beside(&cx, view, sorted, area.width) } else { Vec::new() };
+    state.past = beside.iter().map(|beside| (beside.column, beside.cells)).collect();
+    table_paint::draw(buffer, area, view, state, &Reader { beside: &beside, ..app.writing() }, &app.theme)
 }
 
 /// What some cells of a table lack, with what can be done about it rather than the errno.

@@ -84,7 +84,7 @@ fn value(column: &crate::model::Column, text: &str, grown: bool) -> Value {
 struct Recorded(Arc<Snapshot>);
 
 /// The tables of the host: a new one changes no frame.
-const NAMES: [&str; 44] = [
+const NAMES: [&str; 51] = [
     "host",
     "cpu",
     "load",
@@ -129,6 +129,13 @@ const NAMES: [&str; 44] = [
     "nf_log",
     "ipset",
     "conntrack_expect",
+    "routing_daemon",
+    "ospf_neighbor",
+    "ospf_interface",
+    "ospf_area",
+    "route_churn",
+    "route_change",
+    "neighbor_cache",
 ];
 
 fn schema() -> &'static [&'static Table] {

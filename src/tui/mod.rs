@@ -28,6 +28,8 @@ mod hosts;
 mod input;
 pub mod keymap;
 mod naming;
+#[cfg(test)]
+mod neighbors;
 mod notice;
 mod output;
 mod overlay;

@@ -119,7 +119,7 @@ fn draw_row(
             continue;
         };
         draw_cell(buffer, line.y, view, *one, cell, (state, depth), theme);
-        if let Some(beside) = reader.beside.filter(|beside| beside.column == one.column) {
+        if let Some(beside) = reader.beside.iter().find(|beside| beside.column == one.column) {
             let room = Rect::new(one.x, line.y, beside.cells.min(one.width), 1);
             super::paint::line(buffer, room, &vec![(beside.item)(row)], theme);
         }
@@ -223,7 +223,7 @@ fn place(area: Rect, view: &View, state: &TableView) -> Vec<Placed> {
         if room == 0 {
             break;
         }
-        let past = state.past.filter(|past| past.0 == *column).map_or(0, |(_, cells)| cells + 1);
+        let past = state.past.iter().find(|past| past.0 == *column).map_or(0, |(_, cells)| cells + 1);
         let wanted = state.widths.get(column).copied().unwrap_or(1) as u16 + past;
         let words = view.table().columns.get(*column).is_some_and(|column| !is_right(column));
         // half a number is worse than none, and so are a few letters of words

@@ -42,8 +42,8 @@ pub struct TableView {
     pub left: usize,
     /// Parent and child columns while shown as a tree.
     pub tree: Option<(usize, usize)>,
-    /// A column whose past stands before it, and the cells of that.
-    pub past: Option<(usize, u16)>,
+    /// Columns with something before their numbers, and the cells of that.
+    pub past: Vec<(usize, u16)>,
     /// How rows are grouped while they are.
     pub grouping: Option<crate::panel::Grouping>,
     /// Rows behind lines that stand for several.

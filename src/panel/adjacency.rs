@@ -1,0 +1,335 @@
+//! Which routers does this one speak with, how is it with each, and who is missing?
+//!
+//! Neighbors stand under their area and interface, and who is not there, or not yet, above all others. How long a neighbor
+//! may be silent is a bar that runs.
+
+use super::arrange::{Beside, Head, Ranked, fitting};
+use super::gauge::{self, Named};
+use super::number::{self, Top};
+use super::{Block, Body, Cx, Item, Line, PanelDef, Role, Space, TableSpec, facts, line, list, pick, toggle};
+use crate::col;
+use crate::collect::routing::{OspfAreaRow, OspfInterfaceRow, OspfNeighborRow};
+use crate::model::{Cell, Demand, Level};
+use crate::store::rate::View;
+
+/// All neighbors.
+pub(super) const PANEL: PanelDef = PanelDef {
+    name: "adjacencies",
+    title: "Adjacencies",
+    key: None,
+    // dead timers and costs are those of interfaces
+    demands: || [OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE, OspfAreaRow::TABLE].map(named).to_vec(),
+    build,
+};
+
+/// The selected one.
+pub(super) const NEIGHBOR: PanelDef = PanelDef {
+    name: "adjacency",
+    title: "Neighbor",
+    key: None,
+    demands: || [OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE].map(named).to_vec(),
+    build: neighbor,
+};
+
+fn named(table: &crate::model::Table) -> Demand {
+    Demand::table(&table.name)
+}
+
+/// Columns with their cells; headings tell area and network.
+const COLUMNS: &[Ranked] = &[
+    (col!(OspfNeighborRow, router_id), 16, 0),
+    (col!(OspfNeighborRow, state), 9, 0),
+    (col!(OspfNeighborRow, interface), 10, 0),
+    (col!(OspfNeighborRow, expires), 17, 1),
+    (col!(OspfNeighborRow, since), 8, 0),
+    (col!(OspfNeighborRow, flaps), 6, 0),
+    (col!(OspfNeighborRow, changes), 17, 3),
+    (col!(OspfNeighborRow, role), 9, 2),
+    (col!(OspfNeighborRow, address), 16, 5),
+    (col!(OspfNeighborRow, instance), 9, 6),
+    (col!(OspfNeighborRow, bfd), 6, 7),
+    (col!(OspfNeighborRow, retransmissions), 6, 8),
+    (col!(OspfNeighborRow, reason), 24, 4),
+];
+
+/// Cells of the bar of a dead timer, and of the past of changes.
+const BAR: u16 = 8;
+
+fn build(cx: &Cx<'_>, space: Space) -> Block {
+    let spec = TableSpec {
+        columns: fitting(COLUMNS, space.width),
+        sort: vec![(col!(OspfNeighborRow, since), true)],
+        outlined: !cx.on(toggle::ONE_LIST),
+        none: "this router speaks with nobody",
+        ..TableSpec::of(&OspfNeighborRow::TABLE.name)
+    };
+    let view = cx.views.get(&OspfNeighborRow::TABLE.name).filter(|view| !view.is_empty());
+    Block {
+        title: PANEL.title.into(),
+        note: view.map_or_else(Line::new, |view| note(&view)),
+        hidden: 0,
+        scrolled: 0,
+        stale: pick::stale(cx, OspfNeighborRow::TABLE),
+        body: Body::Table(spec),
+    }
+}
+
+/// How bad the state of a neighbor is.
+fn level(view: &View, row: usize) -> Level {
+    let column = col!(OspfNeighborRow, state);
+    match (view.raw().cell(row, column), view.table().columns.get(column)) {
+        (Cell::Label(word), Some(about)) => about.label_level(word),
+        _ => Level::Ok,
+    }
+}
+
+fn is_full(view: &View, row: usize) -> bool {
+    view.raw().cell(row, col!(OspfNeighborRow, state)).text() == Some("Full")
+}
+
+/// How many there are in which state.
+fn note(view: &View) -> Line {
+    let count = |is: &dyn Fn(usize) -> bool| (0..view.len()).filter(|row| is(*row)).count();
+    let mut out = vec![line::text(format!("{} full", count(&|row| is_full(view, row))), Role::Muted)];
+    for (word, worst) in [("missing", Level::Critical), ("not there yet", Level::Warning)] {
+        let many = count(&|row| level(view, row) == worst);
+        if many > 0 {
+            out.push(line::text(", ", Role::Muted));
+            out.push(line::text(format!("{many} {word}"), Role::Level(worst)));
+        }
+    }
+    out
+}
+
+/// What stands under one heading: where the daemon is, which one it is, version and area.
+const AREA: [usize; 4] = [
+    col!(OspfNeighborRow, netns),
+    col!(OspfNeighborRow, instance),
+    col!(OspfNeighborRow, version),
+    col!(OspfNeighborRow, area),
+];
+/// The same of areas.
+const OF_AREA: [usize; 4] =
+    [col!(OspfAreaRow, netns), col!(OspfAreaRow, instance), col!(OspfAreaRow, version), col!(OspfAreaRow, area)];
+/// An interface of a daemon, as neighbors have it and as interfaces do.
+const BEHIND: [(usize, usize); 4] = [
+    (col!(OspfNeighborRow, netns), col!(OspfInterfaceRow, netns)),
+    (col!(OspfNeighborRow, instance), col!(OspfInterfaceRow, instance)),
+    (col!(OspfNeighborRow, version), col!(OspfInterfaceRow, version)),
+    (col!(OspfNeighborRow, interface), col!(OspfInterfaceRow, interface)),
+];
+
+/// A cell as something that has an order.
+fn told(view: &View, row: usize, column: usize) -> String {
+    match view.raw().cell(row, column) {
+        Cell::Text(words) | Cell::Label(words) => words.to_owned(),
+        Cell::U64(number) => number.to_string(),
+        Cell::Ip(address) => address.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Puts neighbors under their areas and interfaces; who is missing comes first.
+pub(super) fn outline(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>) -> Vec<Head> {
+    let (mut missing, mut there): (Vec<usize>, Vec<usize>) =
+        rows.iter().partition(|row| level(view, **row) > Level::Careful);
+    missing.sort_by_key(|row| std::cmp::Reverse(level(view, *row)));
+    let mut heads = Vec::new();
+    if !missing.is_empty() {
+        heads.push(Head::new(0, vec![line::text("▾ missing or not there yet", Role::Title)]));
+    }
+    there.sort_by(|a, b| {
+        let interface = |row: usize| told(view, row, col!(OspfNeighborRow, interface));
+        let area = |row: usize| {
+            let [netns, instance, version, area] = AREA.map(|column| told(view, row, column));
+            (netns, version, instance, area)
+        };
+        let order = area(*a).cmp(&area(*b)).then_with(|| pick::natural(&interface(*a), &interface(*b)));
+        order.then_with(|| {
+            let router = |row: usize| told(view, row, col!(OspfNeighborRow, router_id));
+            pick::natural(&router(*a), &router(*b))
+        })
+    });
+    let mut before: Option<([String; 4], String)> = None;
+    for (at, row) in there.iter().enumerate() {
+        let area = AREA.map(|column| told(view, *row, column));
+        let interface = told(view, *row, col!(OspfNeighborRow, interface));
+        let at = missing.len() + at;
+        if before.as_ref().is_none_or(|(known, _)| *known != area) {
+            heads.push(Head::new(at, area_line(cx, view, *row, &there)));
+        } else if before.as_ref().is_some_and(|(_, known)| *known == interface) {
+            continue;
+        }
+        heads.push(Head::new(at, interface_line(cx, view, *row)));
+        before = Some((area, interface));
+    }
+    missing.append(&mut there);
+    *rows = missing;
+    heads
+}
+
+/// An area: what kind it is, what this router is in it, and how many of its neighbors are full.
+fn area_line(cx: &Cx<'_>, view: &View, row: usize, there: &[usize]) -> Line {
+    let own = AREA.map(|column| told(view, row, column));
+    let [netns, instance, version, area] = &own;
+    let differ = |column| view.raw().differ(column);
+    let mut out = vec![line::text("▾ ", Role::Muted)];
+    if differ(col!(OspfNeighborRow, netns)) {
+        out.push(line::text(format!("{netns}  "), Role::Label));
+    }
+    if differ(col!(OspfNeighborRow, instance)) {
+        out.push(line::text(format!("{instance}  "), Role::Label));
+    }
+    out.push(line::text(format!("area {area}"), Role::Title));
+    if differ(col!(OspfNeighborRow, version)) {
+        out.push(line::text(format!("  OSPFv{version}"), Role::Label));
+    }
+    if let Some((areas, at)) = area_of(cx, &own) {
+        let kind = told(&areas, at, col!(OspfAreaRow, kind));
+        let is = |column| areas.raw().cell(at, column) == Cell::Bool(true);
+        let words = [
+            (!kind.is_empty() && kind != "normal").then_some(kind),
+            is(col!(OspfAreaRow, abr)).then(|| "ABR".to_owned()),
+            is(col!(OspfAreaRow, asbr)).then(|| "ASBR".to_owned()),
+            areas.raw().cell(at, col!(OspfAreaRow, lsas)).number().map(|lsas| format!("{lsas} LSAs")),
+        ];
+        out.extend(words.into_iter().flatten().map(|words| line::text(format!("  {words}"), Role::Label)));
+    }
+    let mine = |row: &&usize| AREA.map(|column| told(view, **row, column)) == own;
+    let (all, full) =
+        there.iter().filter(mine).fold((0, 0), |(all, full), row| (all + 1, full + usize::from(is_full(view, *row))));
+    out.push(line::text(format!("  {full} of {all} full"), Role::Muted));
+    out
+}
+
+fn area_of(cx: &Cx<'_>, own: &[String; 4]) -> Option<(std::sync::Arc<View>, usize)> {
+    let areas = cx.views.get(&OspfAreaRow::TABLE.name)?;
+    let at = (0..areas.len()).find(|row| OF_AREA.map(|column| told(&areas, *row, column)) == *own)?;
+    Some((areas, at))
+}
+
+/// The interface that a neighbor is behind, as its daemon has it.
+fn behind(cx: &Cx<'_>, view: &View, row: usize) -> Option<(std::sync::Arc<View>, usize)> {
+    let interfaces = cx.views.get(&OspfInterfaceRow::TABLE.name)?;
+    let same = |at: &usize| {
+        BEHIND.iter().all(|(here, there)| view.raw().cell(row, *here) == interfaces.raw().cell(*at, *there))
+    };
+    let at = (0..interfaces.len()).find(same)?;
+    Some((interfaces, at))
+}
+
+/// An interface: its network, what it costs, and who is designated there.
+fn interface_line(cx: &Cx<'_>, view: &View, row: usize) -> Line {
+    let name = told(view, row, col!(OspfNeighborRow, interface));
+    let mut out = vec![line::text("  ▾ ", Role::Muted), line::text(name, Role::Value)];
+    let Some((interfaces, at)) = behind(cx, view, row) else { return out };
+    let words = |column: usize| Some(told(&interfaces, at, column)).filter(|words| !words.is_empty());
+    let cost = words(col!(OspfInterfaceRow, cost));
+    let parts = [
+        words(col!(OspfInterfaceRow, network)),
+        cost.map(|cost| format!("cost {cost}")),
+        words(col!(OspfInterfaceRow, dr)).map(|router| format!("DR {router}")),
+        words(col!(OspfInterfaceRow, backup)).map(|router| format!("BDR {router}")),
+    ];
+    out.extend(parts.into_iter().flatten().map(|words| line::text(format!("  {words}"), Role::Label)));
+    out
+}
+
+/// The bar of the dead timer and the past of changes.
+pub(super) fn beside<'a>(cx: &'a Cx<'_>, view: &'a View) -> Vec<Beside<'a>> {
+    let changes = col!(OspfNeighborRow, changes);
+    let mut out = vec![Beside {
+        column: col!(OspfNeighborRow, expires),
+        cells: BAR,
+        item: Box::new(move |row| dead(cx, view, row, BAR)),
+    }];
+    if !cx.on(toggle::NO_SPARKLINES) {
+        let item = Box::new(move |row| number::spark(cx, view, row, changes, BAR, Some(1.0)));
+        out.push(Beside { column: changes, cells: BAR, item });
+    }
+    out
+}
+
+/// What is left of the time for which a neighbor may be silent.
+fn dead(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Item {
+    let left = match view.raw().cell(row, col!(OspfNeighborRow, expires)) {
+        Cell::Timestamp(end) => Some(-end.age(cx.now)),
+        _ => None,
+    };
+    let all = behind(cx, view, row).and_then(|(interfaces, at)| {
+        interfaces.raw().cell(at, col!(OspfInterfaceRow, dead)).number().filter(|all| *all > 0.0)
+    });
+    let share = left.zip(all).map(|(left, all)| (left / all).clamp(0.0, 1.0));
+    let role = match share {
+        // several hellos were missed
+        Some(share) if share < 0.25 => Role::Level(Level::Warning),
+        Some(share) if share < 0.5 => Role::Level(Level::Careful),
+        _ => Role::Value,
+    };
+    Item::Bar { parts: share.map(|share| (share, role)).into_iter().collect(), marks: Vec::new(), width }
+}
+
+/// How the cells of a neighbor are written whose daemon says nothing.
+pub(super) fn tone(view: &View, row: usize) -> Option<Role> {
+    (!view.raw().cell(row, col!(OspfNeighborRow, stale)).is_missing()).then_some(Role::Stale)
+}
+
+/// What there is to say of the selected neighbor.
+const FACTS: &[facts::Fact] = &[
+    ("address", col!(OspfNeighborRow, address)),
+    ("own", col!(OspfNeighborRow, local_address)),
+    ("interface", col!(OspfNeighborRow, interface)),
+    ("area", col!(OspfNeighborRow, area)),
+    ("daemon", col!(OspfNeighborRow, instance)),
+    ("netns", col!(OspfNeighborRow, netns)),
+    ("VRF", col!(OspfNeighborRow, vrf)),
+    ("version", col!(OspfNeighborRow, version)),
+    ("role", col!(OspfNeighborRow, role)),
+    ("priority", col!(OspfNeighborRow, priority)),
+    ("for", col!(OspfNeighborRow, since)),
+    ("changed", col!(OspfNeighborRow, last_change)),
+    ("BFD", col!(OspfNeighborRow, bfd)),
+    ("rxmt", col!(OspfNeighborRow, retransmissions)),
+    ("rqst", col!(OspfNeighborRow, requests)),
+    ("dbsum", col!(OspfNeighborRow, summaries)),
+    ("fell back", col!(OspfNeighborRow, regressed)),
+    ("why", col!(OspfNeighborRow, reason)),
+    ("silent", col!(OspfNeighborRow, stale)),
+];
+
+fn neighbor(cx: &Cx<'_>, space: Space) -> Block {
+    let view = match gauge::single(cx, OspfNeighborRow::TABLE) {
+        Ok(view) => view,
+        Err(body) => return pick::empty(NEIGHBOR.title, body),
+    };
+    let selected = cx.picked.get(&*OspfNeighborRow::TABLE.name).and_then(|key| view.find(key));
+    let Some(row) = selected else {
+        let why = "select a neighbor: its timers, its changes and its past stand here".to_owned();
+        return pick::empty(NEIGHBOR.title, Body::Empty { level: Level::Ok, why });
+    };
+    let words = |column: usize| number::words(cx, &view, row, column);
+    let state = words(col!(OspfNeighborRow, state));
+    let mut lines: Vec<Line> =
+        vec![vec![line::left("state", Role::Label, facts::NAME), line::text(state.words, state.role)]];
+    let expires = words(col!(OspfNeighborRow, expires));
+    if !view.raw().cell(row, col!(OspfNeighborRow, expires)).is_missing() {
+        let mut timer =
+            vec![line::left("dead in", Role::Label, facts::NAME), line::left(expires.words, expires.role, 9)];
+        timer.push(dead(cx, &view, row, 0));
+        lines.push(timer);
+    }
+    lines.extend(facts::lines(cx, &view, row, FACTS, space.width));
+    let totals = [("flaps", col!(OspfNeighborRow, flaps)), ("changes", col!(OspfNeighborRow, changes))];
+    let totals = totals.map(|(name, column)| Named::new((name, name), number::total(cx, &view, row, column)));
+    lines.extend(gauge::grid(Vec::from(totals), space.width));
+    let left = usize::from(space.height).saturating_sub(lines.len() + 1);
+    if left >= 4 && !cx.on(toggle::NO_SPARKLINES) {
+        lines.push(Line::new());
+        lines.push(vec![line::text("changes/s", Role::Label)]);
+        let size = (space.width, (left - 2).min(6) as u16);
+        let column = col!(OspfNeighborRow, changes);
+        lines.extend(number::graph(cx, &view, (row, column), size, Top::Least(1.0), Role::Value));
+    }
+    let note = vec![line::text(words(col!(OspfNeighborRow, router_id)).words, Role::Value)];
+    list::lines(lines, space).block(NEIGHBOR.title, note, pick::stale(cx, OspfNeighborRow::TABLE))
+}

@@ -1,0 +1,152 @@
+//! How is it with the routing daemons, their interfaces and areas, and how do the routes change that come of it?
+
+use super::list::{self, Column, List, Show};
+use super::{Block, Cx, Line, PanelDef, Role, Space, gauge, header, line, number, pick};
+use crate::col;
+use crate::collect::neighbor::NeighborCacheRow;
+use crate::collect::route::{RouteChangeRow, RouteChurnRow};
+use crate::collect::routing::{OspfAreaRow, OspfInterfaceRow, RoutingDaemonRow};
+use crate::model::{Cell, Demand, Row};
+use crate::store::rate::View;
+
+/// The daemons.
+pub(super) const DAEMONS: PanelDef = panel::<RoutingDaemonRow>("routing-daemons", "Routing daemons", daemons);
+/// Areas of OSPF.
+pub(super) const AREAS: PanelDef = panel::<OspfAreaRow>("ospf-areas", "OSPF areas", areas);
+/// Interfaces on which OSPF runs.
+pub(super) const INTERFACES: PanelDef = panel::<OspfInterfaceRow>("ospf-interfaces", "OSPF interfaces", interfaces);
+/// Routes by protocol.
+pub(super) const ROUTES: PanelDef = panel::<RouteChurnRow>("routes", "Routes by protocol", routes);
+/// The last changes of routes.
+pub(super) const CHANGES: PanelDef = panel::<RouteChangeRow>("route-changes", "Route changes", changes);
+/// How full the tables of neighbors are.
+pub(super) const CACHES: PanelDef = panel::<NeighborCacheRow>("neighbor-tables", "Neighbor tables", caches);
+
+const fn panel<R: Row>(name: &'static str, title: &'static str, build: fn(&Cx<'_>, Space) -> Block) -> PanelDef {
+    PanelDef { name, title, key: None, demands: || vec![Demand::table(&R::TABLE.name)], build }
+}
+
+fn daemons(cx: &Cx<'_>, space: Space) -> Block {
+    let columns = vec![
+        Column::wide("netns", 8, 0, Show::Words(col!(RoutingDaemonRow, netns))),
+        Column::wide("state", 7, 0, Show::Words(col!(RoutingDaemonRow, state))),
+        Column::number("for", 1, Show::Words(col!(RoutingDaemonRow, since))),
+        Column::number("nbrs", 2, Show::Of(col!(RoutingDaemonRow, neighbors))),
+        Column::wide("version", 14, 3, Show::Words(col!(RoutingDaemonRow, version))),
+        Column::wide("why", 24, 4, Show::Words(col!(RoutingDaemonRow, reason))),
+    ];
+    let (busy, table) = (vec![col!(RoutingDaemonRow, neighbors)], RoutingDaemonRow::TABLE);
+    list::block(cx, space, List { title: DAEMONS.title, names: "daemon", table, name: 8, busy, columns, graphs: &[] })
+}
+
+fn areas(cx: &Cx<'_>, space: Space) -> Block {
+    let columns = vec![
+        Column::wide("netns", 8, 0, Show::Words(col!(OspfAreaRow, netns))),
+        Column::wide("daemon", 8, 2, Show::Words(col!(OspfAreaRow, instance))),
+        Column::wide("kind", 6, 3, Show::Words(col!(OspfAreaRow, kind))),
+        Column::number("LSAs", 0, Show::Of(col!(OspfAreaRow, lsas))),
+        Column::number("router", 4, Show::Of(col!(OspfAreaRow, router_lsas))),
+        Column::number("net", 5, Show::Of(col!(OspfAreaRow, network_lsas))),
+        Column::number("sum", 6, Show::Of(col!(OspfAreaRow, summary_lsas))),
+        Column::number("ext", 7, Show::Of(col!(OspfAreaRow, external_lsas))),
+        Column::number("SPF", 0, Show::Total(col!(OspfAreaRow, spf_runs))),
+        Column::number("last", 1, Show::Words(col!(OspfAreaRow, last_spf))),
+    ];
+    let (busy, table) = (vec![col!(OspfAreaRow, spf_runs)], OspfAreaRow::TABLE);
+    list::block(cx, space, List { title: AREAS.title, names: "area", table, name: 8, busy, columns, graphs: &[] })
+}
+
+fn interfaces(cx: &Cx<'_>, space: Space) -> Block {
+    let columns = vec![
+        Column::wide("netns", 8, 0, Show::Words(col!(OspfInterfaceRow, netns))),
+        Column::wide("area", 8, 2, Show::Words(col!(OspfInterfaceRow, area))),
+        Column::wide("state", 8, 0, Show::Words(col!(OspfInterfaceRow, state))),
+        Column::wide("network", 9, 4, Show::Words(col!(OspfInterfaceRow, network))),
+        Column::number("cost", 1, Show::Of(col!(OspfInterfaceRow, cost))),
+        Column::number("nbrs", 1, Show::Of(col!(OspfInterfaceRow, neighbors))),
+        Column::number("adj", 0, Show::Of(col!(OspfInterfaceRow, adjacent))),
+        Column::number("hello", 5, Show::Of(col!(OspfInterfaceRow, hello))),
+        Column::number("dead", 5, Show::Of(col!(OspfInterfaceRow, dead))),
+    ];
+    let (busy, table) = (vec![col!(OspfInterfaceRow, adjacent)], OspfInterfaceRow::TABLE);
+    list::block(
+        cx,
+        space,
+        List { title: INTERFACES.title, names: "interface", table, name: 8, busy, columns, graphs: &[] },
+    )
+}
+
+fn routes(cx: &Cx<'_>, space: Space) -> Block {
+    let columns = vec![
+        Column::wide("netns", 8, 0, Show::Words(col!(RouteChurnRow, netns))),
+        Column::wide("family", 6, 0, Show::Words(col!(RouteChurnRow, family))),
+        Column::number("routes", 0, Show::Of(col!(RouteChurnRow, routes))),
+        Column::number("new/s", 1, Show::Of(col!(RouteChurnRow, added))),
+        Column::number("gone/s", 1, Show::Of(col!(RouteChurnRow, deleted))),
+        Column::number("repl/s", 2, Show::Of(col!(RouteChurnRow, replaced))),
+        Column::wide("past", 6, 3, Show::Spark(col!(RouteChurnRow, added), None)),
+    ];
+    let (busy, table) = (vec![col!(RouteChurnRow, added), col!(RouteChurnRow, deleted)], RouteChurnRow::TABLE);
+    list::block(cx, space, List { title: ROUTES.title, names: "protocol", table, name: 8, busy, columns, graphs: &[] })
+}
+
+fn caches(cx: &Cx<'_>, space: Space) -> Block {
+    let columns = vec![
+        Column::number("count", 0, Show::Of(col!(NeighborCacheRow, entries))),
+        Column::number("limit", 1, Show::Of(col!(NeighborCacheRow, gc_thresh3))),
+        Column::number("fail/s", 3, Show::Of(col!(NeighborCacheRow, res_failed))),
+        Column::number("drop/s", 2, Show::Bad(col!(NeighborCacheRow, unresolved_discards))),
+        Column::number("full/s", 0, Show::Bad(col!(NeighborCacheRow, table_fulls))),
+    ];
+    let (busy, table) = (vec![col!(NeighborCacheRow, entries)], NeighborCacheRow::TABLE);
+    list::block(cx, space, List { title: CACHES.title, names: "family", table, name: 6, busy, columns, graphs: &[] })
+}
+
+/// Most changes that are shown.
+const NEWEST: usize = 100;
+
+fn changes(cx: &Cx<'_>, space: Space) -> Block {
+    let view = match gauge::single(cx, RouteChangeRow::TABLE) {
+        Ok(view) => view,
+        Err(body) => return pick::empty(CHANGES.title, body),
+    };
+    let mut rows: Vec<usize> = (0..view.len()).collect();
+    let seq = |row: &usize| view.raw().cell(*row, col!(RouteChangeRow, seq)).number().unwrap_or(0.0);
+    rows.sort_by(|a, b| seq(b).total_cmp(&seq(a)));
+    let lines = rows.into_iter().take(NEWEST).map(|row| line::clip(change(cx, &view, row), space.width)).collect();
+    let note = vec![line::text(view.len().to_string(), Role::Muted)];
+    list::lines(lines, space).block(CHANGES.title, note, pick::stale(cx, RouteChangeRow::TABLE))
+}
+
+/// When, what became of it, which route, and where it leads.
+fn change(cx: &Cx<'_>, view: &View, row: usize) -> Line {
+    let words = |column: usize| number::words(cx, view, row, column);
+    let there = |column: usize| !view.raw().cell(row, column).is_missing();
+    let time = match view.raw().cell(row, col!(RouteChangeRow, time)) {
+        Cell::Timestamp(time) => header::clock(time),
+        _ => "?".to_owned(),
+    };
+    let action = words(col!(RouteChangeRow, action));
+    let mut out = vec![line::text(format!("{time} "), Role::Muted), line::text(action.words, action.role)];
+    if there(col!(RouteChangeRow, routes)) {
+        let many = words(col!(RouteChangeRow, routes)).words;
+        out.push(line::text(format!(" {many} routes"), Role::Value));
+    }
+    if there(col!(RouteChangeRow, destination)) {
+        let destination = words(col!(RouteChangeRow, destination)).words;
+        let prefix = words(col!(RouteChangeRow, prefix)).words;
+        out.push(line::text(format!(" {destination}/{prefix}"), Role::Value));
+    }
+    let parts = [
+        (" via ", col!(RouteChangeRow, gateway)),
+        (" dev ", col!(RouteChangeRow, interface)),
+        (" hops ", col!(RouteChangeRow, next_hops)),
+        (" table ", col!(RouteChangeRow, table)),
+        (" by ", col!(RouteChangeRow, protocol)),
+    ];
+    for (name, column) in parts.into_iter().filter(|(_, column)| there(*column)) {
+        out.push(line::text(name, Role::Label));
+        out.push(line::text(words(column).words, Role::Plain));
+    }
+    out
+}

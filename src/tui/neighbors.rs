@@ -1,0 +1,154 @@
+//! Do neighbors stand under their areas and interfaces, those who are missing above all, and do their dead timers run?
+
+use super::app::{App, Config};
+use super::testing::{Fake, Made, app, press, screen};
+use crate::collect::routing::{OspfInterfaceRow, OspfNeighborRow};
+use crate::model::{Table, Text, Timestamp, Value};
+use crate::tui::settings::Settings;
+
+static TABLES: &[&Table] = &[OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE];
+
+/// Seconds at which the samples of these tests are taken.
+const NOW: u64 = 1000;
+
+fn made(table: &'static Table, rows: &[Vec<(&str, Value)>]) -> Made {
+    let cell = |row: &[(&str, Value)], name: &str| {
+        row.iter().find(|(given, _)| *given == name).map_or(Value::Missing, |(_, value)| value.clone())
+    };
+    let cells = rows.iter().map(|row| table.columns.iter().map(|column| cell(row, &column.name)).collect()).collect();
+    Made { table, cells }
+}
+
+fn text(words: &str) -> Value {
+    Value::Text(Text::from(words))
+}
+
+fn at(second: u64) -> Value {
+    Value::Timestamp(Timestamp::from_seconds(second as f64))
+}
+
+/// Who is there in which state.
+fn neighbor<'a>(last: u8, state: &str, area: &str, interface: &str) -> Vec<(&'a str, Value)> {
+    vec![
+        ("netns", text("host")),
+        ("source", Value::Label("frr".into())),
+        ("instance", text("ospfd")),
+        ("version", Value::U64(2)),
+        ("interface", text(interface)),
+        ("router_id", Value::Ip([192, 0, 2, last].into())),
+        ("area", text(area)),
+        ("state", Value::Label(state.into())),
+        ("since", at(NOW - 60)),
+        ("expires", if state == "Deleted" { Value::Missing } else { at(NOW + 36) }),
+        ("changes", Value::U64(4)),
+        ("flaps", Value::U64(2)),
+        ("reason", text(&format!("reason{last}"))),
+    ]
+}
+
+fn interface<'a>(name: &str, area: &str) -> Vec<(&'a str, Value)> {
+    vec![
+        ("netns", text("host")),
+        ("source", Value::Label("frr".into())),
+        ("instance", text("ospfd")),
+        ("version", Value::U64(2)),
+        ("interface", text(name)),
+        ("area", text(area)),
+        ("network", Value::Label("broadcast".into())),
+        ("cost", Value::U64(77)),
+        ("dead", Value::Duration(40.0)),
+    ]
+}
+
+/// The view of routing with one neighbor that is gone, one that is stuck and three that are there.
+fn routing() -> (std::sync::Arc<Fake>, App) {
+    let settings = Settings { view: Some("routing".to_owned()), ..Settings::default() };
+    let (host, mut app) = app(Config { settings, ..Config::default() });
+    *host.tables.lock().unwrap() = Some(TABLES);
+    app.size = (120, 40);
+    app.clock = || Timestamp::from_seconds(NOW as f64);
+    let neighbors = [
+        neighbor(4, "Full", "0.0.0.1", "eth10"),
+        neighbor(3, "Full", "0.0.0.1", "eth9"),
+        neighbor(2, "ExStart", "0.0.0.1", "eth9"),
+        neighbor(1, "Deleted", "0.0.0.0", "eth0"),
+        neighbor(5, "2-Way", "0.0.0.0", "eth0"),
+    ];
+    let interfaces = [("eth0", "0.0.0.0"), ("eth9", "0.0.0.1"), ("eth10", "0.0.0.1")];
+    for second in NOW - 1..=NOW {
+        host.publish(made(OspfNeighborRow::TABLE, &neighbors), second);
+        host.publish(made(OspfInterfaceRow::TABLE, &interfaces.map(|(name, area)| interface(name, area))), second);
+    }
+    app.samples();
+    (host, app)
+}
+
+/// The words in the order in which they are on the screen; those that are not there are left out.
+fn order<'a>(app: &mut App, words: &[&'a str]) -> Vec<&'a str> {
+    let shown = screen(app);
+    let mut found: Vec<_> = words.iter().filter_map(|word| Some((shown.find(word)?, *word))).collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, word)| word).collect()
+}
+
+const ALL: [&str; 11] = [
+    "▾ missing",
+    "▾ area 0.0.0.0",
+    "▾ area 0.0.0.1",
+    "▾ eth0",
+    "▾ eth9",
+    "▾ eth10",
+    "192.0.2.1 ",
+    "192.0.2.2 ",
+    "192.0.2.3 ",
+    "192.0.2.4 ",
+    "192.0.2.5 ",
+];
+
+#[test]
+fn who_is_missing_stands_above_all_and_the_others_under_area_and_interface() {
+    let (_, mut app) = routing();
+    let [missing, backbone, area, eth0, eth9, eth10, one, two, three, four, five] = ALL;
+    let expected = [missing, one, two, backbone, eth0, five, area, eth9, three, eth10, four];
+    let shown = screen(&mut app);
+    assert_eq!(order(&mut app, &ALL), expected, "{shown}");
+    assert!(shown.contains("2 full, 1 missing✖, 1 not there yet▲"), "{shown}");
+    assert!(shown.contains("▾ eth9  broadcast  cost 77"), "{shown}");
+    assert!(shown.contains("area 0.0.0.1  2 of 2 full"), "{shown}");
+}
+
+#[test]
+fn a_key_makes_one_list_of_them_and_puts_them_back() {
+    let (_, mut app) = routing();
+    press(&mut app, &["J"]);
+    assert!(!screen(&mut app).contains('▾'), "{}", screen(&mut app));
+    assert_eq!(order(&mut app, &ALL[6..]).len(), 5);
+    press(&mut app, &["J"]);
+    assert_eq!(order(&mut app, &ALL).len(), ALL.len());
+}
+
+#[test]
+fn the_bar_of_a_dead_timer_becomes_shorter_without_a_new_sample() {
+    let (_, mut app) = routing();
+    let bar = |app: &mut App| {
+        let shown = screen(app);
+        let line = shown.lines().find(|line| line.contains("192.0.2.4 ")).unwrap().to_owned();
+        (line.matches('█').count(), line)
+    };
+    let before = bar(&mut app);
+    assert!(before.1.contains("36s"), "{}", before.1);
+    app.clock = || Timestamp::from_seconds((NOW + 21) as f64);
+    let after = bar(&mut app);
+    assert!(after.1.contains("15s") && after.0 + 3 < before.0, "{before:?} {after:?}");
+}
+
+#[test]
+fn the_selected_neighbor_has_what_is_known_of_it_beside_it() {
+    let (_, mut app) = routing();
+    assert!(screen(&mut app).contains("select a neighbor"));
+    press(&mut app, &["down"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("Neighbor 192.0.2.1"), "{shown}");
+    let state = shown.lines().find(|line| line.contains("│ state")).unwrap();
+    assert!(state.contains("Deleted") && shown.contains("reason1"), "{shown}");
+}
