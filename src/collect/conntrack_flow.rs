@@ -316,7 +316,6 @@ impl Collect for FlowCollector {
                 out.partly(ConntrackFlowRow::TABLE, &not_counted());
             }
             let without = cx.wants.table(ConntrackFlowRow::TABLE).map_or(0, |want| want.without_part);
-            // the last of these is what is told
             out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, &later(without));
             out.push_netns(cx, rows, &troubles)?;
         }

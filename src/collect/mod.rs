@@ -272,9 +272,18 @@ impl Batch {
         self.tables.push((table, Err(skip.status())));
     }
 
-    /// Says why some cells of a table are missing that another user would see; its rows are pushed all the same.
+    /// Says why some cells of a table are missing that another user would see; its rows are pushed all the same. What is said
+    /// of a table again stands behind what was said before, under the state of that.
     pub fn partly(&mut self, table: &'static Table, skip: &Skip) {
-        self.partly.push((table, skip.status()));
+        let new = skip.status();
+        let Some((_, known)) = self.partly.iter_mut().find(|(one, _)| one.name == table.name) else {
+            self.partly.push((table, new));
+            return;
+        };
+        known.reason = Text::from(format!("{}; {}", known.reason, new.reason));
+        if known.hint.is_empty() {
+            known.hint = new.hint;
+        }
     }
 
     /// Says how many of what a table shows have no row, because at most so many are read; nothing when there are none.
@@ -450,6 +459,19 @@ mod tests {
         assert_eq!((wants(&many).without_part, wants(&many[..MAX_PARTS]).without_part), (10 - MAX_PARTS, 0));
         let again: Vec<Demand> = many.iter().take(MAX_PARTS).chain(many.first()).cloned().collect();
         assert_eq!(parts(&again).len(), MAX_PARTS);
+    }
+
+    #[test]
+    fn whatever_is_missing_from_a_table_is_told() {
+        let mut batch = Batch::default();
+        let (one, other) = (load::ENTRY.tables[0], cpu::ENTRY.tables[0]);
+        batch.left_out(one, 3, 10, "things");
+        batch.partly(other, &Skip::absent("elsewhere"));
+        batch.partly(one, &Skip::denied("read this").hint("do that"));
+        let told = batch.take_partly();
+        let told: Vec<_> = told.iter().map(|(table, status)| (&*table.name, &*status.reason, &*status.hint)).collect();
+        let both = "3 things are left out, because no more than 10 are read; read this";
+        assert_eq!(told, [("load", both, "do that"), ("cpu", "elsewhere", "")]);
     }
 
     #[test]

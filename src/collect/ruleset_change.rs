@@ -16,7 +16,6 @@ use self::watch::Watch;
 use super::nftables::{NftFamily, told};
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Reason, Skip};
 use crate::model::{Rows, Text, Timestamp, lock};
-use crate::source::netns::Troubles;
 use crate::source::nftables::follow::{Action, Subject};
 use crate::{label, table};
 
@@ -130,23 +129,6 @@ pub const ENTRY: Entry = Entry {
     make: || Box::<RulesetChangeCollector>::default(),
 };
 
-/// What the table or its file lacks.
-fn partly(troubles: &Troubles, fault: Option<String>) -> Option<Skip> {
-    let hint = Some("[trail] of the configuration names another file");
-    match fault {
-        None if troubles.is_empty() => None,
-        None => Some(Skip::netns(troubles)),
-        Some(fault) if troubles.is_empty() => Some(Skip::Failed(Reason { error: fault.into(), hint })),
-        // a table has one reason
-        Some(fault) => {
-            let mut both = Skip::netns(troubles);
-            let (Skip::Absent(reason) | Skip::Denied(reason) | Skip::Failed(reason)) = &mut both;
-            reason.error = format!("{}; {fault}", reason.error).into();
-            Some(both)
-        }
-    }
-}
-
 #[derive(Default)]
 struct RulesetChangeCollector {
     log: Arc<Mutex<Log>>,
@@ -167,8 +149,12 @@ impl Collect for RulesetChangeCollector {
         // one that has failed is started anew the next time
         let troubles = watch.look(&cx.roots.netns, &cx.roots.trail).map_err(told)?;
         self.watch = Some(watch);
-        if let Some(skip) = partly(&troubles, cx.roots.trail.fault()) {
-            out.partly(RulesetChangeRow::TABLE, &skip);
+        if !troubles.is_empty() {
+            out.partly(RulesetChangeRow::TABLE, &Skip::netns(&troubles));
+        }
+        if let Some(fault) = cx.roots.trail.fault() {
+            let hint = Some("[trail] of the configuration names another file");
+            out.partly(RulesetChangeRow::TABLE, &Skip::Failed(Reason { error: fault.into(), hint }));
         }
         let mut log = lock(&self.log);
         let rows = match self.rows.take() {
