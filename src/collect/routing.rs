@@ -4,16 +4,22 @@
 //! more, and [`neighbor`] remembers those who have gone and counts what became of them.
 
 mod area;
+mod begun;
+mod bfd;
+mod bgp;
 mod interface;
+mod isis;
 mod neighbor;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 pub use self::area::OspfAreaRow;
 use self::area::Runs;
+pub use self::bfd::BfdPeerRow;
+pub use self::bgp::BgpPeerRow;
 pub use self::interface::OspfInterfaceRow;
+pub use self::isis::IsisAdjacencyRow;
 pub use self::neighbor::OspfNeighborRow;
 use self::neighbor::{Circle, Missed};
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
@@ -21,6 +27,7 @@ use crate::model::{Text, Timestamp};
 use crate::source::bounded::Bounded;
 use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source, Standing};
 use crate::source::routing::ospf;
+use crate::source::routing::told::Told;
 use crate::table;
 
 table! {
@@ -45,7 +52,7 @@ table! {
         Text(None) version: Option<Text>,
         /// Its process.
         Gauge(None) pid: Option<u32> { exact: true, wide: true },
-        /// Neighbors that it has told of.
+        /// Neighbors, peers and sessions that it has told of.
         Gauge(None) neighbors: Option<u64>,
         /// Why it does not answer.
         Text(None) reason: Option<Text> { last: true },
@@ -55,7 +62,15 @@ table! {
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
     name: "routing",
-    tables: &[RoutingDaemonRow::TABLE, OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE, OspfAreaRow::TABLE],
+    tables: &[
+        RoutingDaemonRow::TABLE,
+        OspfNeighborRow::TABLE,
+        OspfInterfaceRow::TABLE,
+        OspfAreaRow::TABLE,
+        BfdPeerRow::TABLE,
+        BgpPeerRow::TABLE,
+        IsisAdjacencyRow::TABLE,
+    ],
     interval: EVERY_SECOND,
     // a daemon may be stopped
     blocks: true,
@@ -71,6 +86,9 @@ struct RoutingCollector {
     circles: HashMap<PathBuf, Circle>,
     missed: Missed,
     runs: Runs,
+    bfd: bfd::Sessions,
+    bgp: bgp::Sessions,
+    isis: isis::Adjacencies,
 }
 
 impl Collect for RoutingCollector {
@@ -88,7 +106,7 @@ impl Collect for RoutingCollector {
         for daemon in daemons {
             if let Some(told) = &daemon.told {
                 let circle = self.circles.entry(daemon.socket.clone()).or_default();
-                circle.follow(daemon, told, settings.keep.0);
+                circle.follow(daemon, told, settings.keep.0, cx.mono);
             }
         }
         let mut neighbors: Vec<OspfNeighborRow> = Vec::new();
@@ -101,6 +119,9 @@ impl Collect for RoutingCollector {
         out.push(daemons.iter().map(row).collect());
         out.push(interface::rows(daemons));
         out.push(self.runs.rows(daemons));
+        out.push(self.bfd.rows(daemons));
+        out.push(self.bgp.rows(daemons));
+        out.push(self.isis.rows(daemons));
         self.tell_partly(out);
         Ok(())
     }
@@ -111,7 +132,7 @@ impl RoutingCollector {
     fn nobody(&self) -> Skip {
         match self.daemons.denied() {
             Some(error) => Skip::from(error.again()).hint(JOIN),
-            None => Skip::absent("find control sockets below /run: no daemon of FRR or BIRD speaks OSPF here"),
+            None => Skip::absent("find control sockets below /run: no daemon of FRR or BIRD is here"),
         }
     }
 
@@ -126,13 +147,17 @@ impl RoutingCollector {
             out.partly(OspfNeighborRow::TABLE, &skip);
         }
         out.left_out(RoutingDaemonRow::TABLE, self.daemons.left_out(), MOST, "daemons");
-        let told = || daemons.iter().filter_map(|daemon| daemon.told.as_ref());
-        let left_out = told().map(|told| told.neighbors.left_out()).sum();
-        out.left_out(OspfNeighborRow::TABLE, left_out, ospf::MOST, "neighbors of a daemon");
-        let left_out = told().map(|told| told.interfaces.left_out()).sum();
-        out.left_out(OspfInterfaceRow::TABLE, left_out, ospf::MOST, "interfaces of a daemon");
-        let left_out = told().map(|told| told.areas.left_out()).sum();
-        out.left_out(OspfAreaRow::TABLE, left_out, ospf::MOST, "areas of a daemon");
+        let left_out = |of: fn(&Told) -> usize| daemons.iter().filter_map(|daemon| daemon.told.as_ref()).map(of).sum();
+        for (table, count, what) in [
+            (OspfNeighborRow::TABLE, left_out(|told| told.neighbors.left_out()), "neighbors of a daemon"),
+            (OspfInterfaceRow::TABLE, left_out(|told| told.interfaces.left_out()), "interfaces of a daemon"),
+            (OspfAreaRow::TABLE, left_out(|told| told.areas.left_out()), "areas of a daemon"),
+            (BfdPeerRow::TABLE, left_out(|told| told.bfd.left_out()), "sessions of a daemon"),
+            (BgpPeerRow::TABLE, left_out(|told| told.bgp.left_out()), "peers of a daemon"),
+            (IsisAdjacencyRow::TABLE, left_out(|told| told.isis.left_out()), "adjacencies of a daemon"),
+        ] {
+            out.left_out(table, count, ospf::MOST, what);
+        }
     }
 }
 
@@ -140,7 +165,6 @@ impl RoutingCollector {
 const JOIN: &str = "run as root, or make this user a member of the groups frrvty and bird";
 
 fn row(daemon: &Daemon) -> RoutingDaemonRow {
-    let told = daemon.told.as_ref();
     RoutingDaemonRow {
         netns: daemon.netns.clone(),
         source: daemon.source,
@@ -150,18 +174,23 @@ fn row(daemon: &Daemon) -> RoutingDaemonRow {
         since: daemon.since,
         version: daemon.version.clone(),
         pid: daemon.pid,
-        neighbors: told.map(|told| told.neighbors.kept().len() as u64),
+        neighbors: daemon.told.as_ref().map(Told::neighbors),
         reason: daemon.fault.as_ref().map(|error| Text::from(error.to_string())),
     }
 }
 
 /// Name of what told something: the daemon, or the protocol of a daemon that has several.
-fn instance(daemon: &Daemon, place: &ospf::Place) -> Text {
-    match &place.instance {
+fn name_of(daemon: &Daemon, protocol: Option<&Text>) -> Text {
+    match protocol {
         None => daemon.instance.clone(),
         Some(protocol) if daemon.instance.as_str() == "bird" => protocol.clone(),
         Some(protocol) => Text::from(format!("{}/{protocol}", daemon.instance)),
     }
+}
+
+/// The same of a place in it.
+fn instance(daemon: &Daemon, place: &ospf::Place) -> Text {
+    name_of(daemon, place.instance.as_ref())
 }
 
 /// Since when a daemon has told nothing more; `None` while it answers.
@@ -172,18 +201,8 @@ fn stale(daemon: &Daemon) -> Option<Timestamp> {
 /// Everything of one kind that daemons have told, with when.
 fn told<'a, T: 'a>(
     daemons: &'a [Daemon],
-    of: fn(&ospf::Told) -> &Bounded<T>,
+    of: fn(&Told) -> &Bounded<T>,
 ) -> impl Iterator<Item = (&'a Daemon, Timestamp, &'a T)> {
     let with = daemons.iter().filter_map(|daemon| Some((daemon, daemon.told.as_ref()?)));
     with.flat_map(move |(daemon, told)| of(told).kept().iter().map(move |one| (daemon, told.at, one)))
-}
-
-/// The instant some time before another one.
-fn before(at: Timestamp, age: Duration) -> Timestamp {
-    Timestamp(at.0.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX)))
-}
-
-/// The instant some time after another one.
-fn after(at: Timestamp, left: Duration) -> Timestamp {
-    Timestamp(at.0.saturating_add(i64::try_from(left.as_nanos()).unwrap_or(i64::MAX)))
 }

@@ -1,6 +1,7 @@
 //! What can stand in one cell of a table?
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::text::Text;
 
@@ -106,10 +107,26 @@ impl Timestamp {
         self.0 as f64 / 1e9
     }
 
+    /// The instant some time before.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(nanoseconds(span)))
+    }
+
+    /// The instant some time after.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(nanoseconds(span)))
+    }
+
     /// Seconds from `self` to `now`, negative for an instant still to come.
     pub fn age(self, now: Self) -> f64 {
         (now.0.saturating_sub(self.0)) as f64 / 1e9
     }
+}
+
+fn nanoseconds(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A borrowed cell. Missing is never a stand-in for zero.
@@ -273,7 +290,7 @@ as_cell! {
     IpAddr => Ip, v => Cell::Ip(*v);
     Mac => Mac, v => Cell::Mac(*v);
     Timestamp => Timestamp, v => Cell::Timestamp(*v);
-    std::time::Duration => Duration, v => Cell::Duration(v.as_secs_f64());
+    Duration => Duration, v => Cell::Duration(v.as_secs_f64());
 }
 
 impl<T: AsCell> AsCell for Option<T> {

@@ -211,10 +211,17 @@ fn routing(bytes: &[u8]) {
     if let Some(four) = texts.first_chunk() {
         let _ = frr::read6(*four, at);
     }
+    if let Some(two) = texts.first_chunk() {
+        let _ = frr::read_bfd(*two, at);
+    }
+    let _ = texts.first().map(|one| frr::read_bgp(one, at));
     let texts: Vec<_> = self::answers(bytes, bird::end).into_iter().map(String::from_utf8_lossy).collect();
     if let [interfaces, neighbors, areas, ..] = texts.as_slice() {
         let told = bird::read([interfaces, neighbors, areas], at);
         assert!(told.neighbors.kept().len() <= ospf::MOST);
+    }
+    for text in &texts {
+        let _ = (bird::read_bgp(text), bird::read_bfd(text), frr::read_isis(text, at));
     }
 }
 

@@ -118,7 +118,11 @@ fn of_ospfd(router: &str, facts: &mut Facts) {
             }
             _ => row.missing(&["regressed", "reason"]),
         }
-        row.missing(&["bfd", "stale", "last_change"]);
+        match found["peerBfdInfo"]["status"].as_str() {
+            Some(word) => row.text("bfd", &word.to_lowercase()),
+            None => row.missing(&["bfd"]),
+        }
+        row.missing(&["stale", "last_change"]);
     }
 }
 
@@ -381,6 +385,11 @@ fn daemons(ring: &Ring) -> Facts {
             row.missing(&["reason"]);
         }
     }
+    for (daemon, count) in [("bfdd", 2), ("bgpd", 3), ("isisd", 2)] {
+        let mut row = Row { facts: &mut facts, key: format!("one one/{daemon}") };
+        row.text("state", "up");
+        row.number("neighbors", &Value::from(count));
+    }
     let mut row = Row { facts: &mut facts, key: format!("{} bird", BIRD.0) };
     row.text("source", "bird");
     row.text(
@@ -388,8 +397,232 @@ fn daemons(ring: &Ring) -> Facts {
         birdc("show status").lines().find(|line| line.starts_with("BIRD 2") && !line.contains("ready")).unwrap(),
     );
     row.number("pid", &Value::from(ring.pid("b/bird")));
-    row.number("neighbors", &Value::from(2));
+    row.number("neighbors", &Value::from(2 + 1 + 2));
     facts
+}
+
+/// Routers that speak BGP and BFD.
+const TALKATIVE: [&str; 2] = ["host", "one"];
+
+fn sessions_of_bfdd(router: &str, facts: &mut Facts) {
+    let counters = vtysh_json(router, "show bfd peers counters json");
+    for found in vtysh_json(router, "show bfd peers json").as_array().unwrap() {
+        let is_it = |counts: &&Value| counts["peer"] == found["peer"];
+        let counts = counters.as_array().unwrap().iter().find(is_it).unwrap();
+        let address = word(&found["peer"]);
+        let mut row = Row { facts, key: format!("{router} {router}/bfdd {address}") };
+        for (column, value) in
+            [("netns", router), ("source", "frr"), ("instance", &format!("{router}/bfdd")), ("address", address)]
+        {
+            row.text(column, value);
+        }
+        for (column, key) in [
+            ("vrf", "vrf"),
+            ("interface", "interface"),
+            ("local_address", "local"),
+            ("state", "status"),
+            ("diagnostic", "diagnostic"),
+            ("remote_diagnostic", "remote-diagnostic"),
+        ] {
+            row.router(column, &found[key]);
+        }
+        row.text("multihop", &found["multihop"].as_bool().unwrap().to_string());
+        row.ago("since", found["uptime"].as_f64().unwrap(), 1.0);
+        row.number("transmit", &Value::from(found["transmit-interval"].as_f64().unwrap() / 1e3));
+        row.number("receive", &Value::from(found["receive-interval"].as_f64().unwrap() / 1e3));
+        row.number("multiplier", &found["detect-multiplier"]);
+        for (column, key) in [
+            ("received_packets", "control-packet-input"),
+            ("sent_packets", "control-packet-output"),
+            ("ups", "session-up"),
+            ("downs", "session-down"),
+        ] {
+            row.number(column, &counts[key]);
+        }
+        row.missing(&["timeout", "stale"]);
+    }
+}
+
+fn sessions_of_bird(facts: &mut Facts) {
+    for (protocol, words) in lines("show bfd sessions") {
+        let [address, interface, state, _, interval, timeout] = words.as_slice() else { continue };
+        if address.parse::<std::net::IpAddr>().is_err() {
+            continue;
+        }
+        let mut row = Row { facts, key: format!("{} {protocol} {address}", BIRD.0) };
+        row.text("interface", interface);
+        row.text("state", &state.to_lowercase());
+        row.number("transmit", &Value::from(interval.parse::<f64>().unwrap()));
+        row.number("timeout", &Value::from(timeout.parse::<f64>().unwrap()));
+        row.missing(&["vrf", "local_address", "since", "multiplier", "ups", "downs"]);
+    }
+}
+
+fn peers_of_bgpd(router: &str, facts: &mut Facts) {
+    let brief = vtysh_json(router, "show bgp vrf all summary json");
+    let whole = vtysh_json(router, "show bgp vrf all neighbors json");
+    for (peer, found) in members(&whole["default"]).filter(|(_, found)| found.is_object()) {
+        let short = &brief["default"]["ipv4Unicast"]["peers"][peer];
+        let mut row = Row { facts, key: format!("{router} {router}/bgpd {peer}") };
+        for (column, value) in [
+            ("netns", router),
+            ("source", "frr"),
+            ("instance", &format!("{router}/bgpd")),
+            ("vrf", "default"),
+            ("peer", peer),
+            ("families", "ipv4Unicast"),
+        ] {
+            row.text(column, value);
+        }
+        match short["hostname"].as_str() {
+            Some(name) => row.text("name", name),
+            None => row.missing(&["name"]),
+        }
+        row.text("state", word(&short["state"]));
+        row.router("router_id", &found["remoteRouterId"]);
+        let is_up = short["state"] == "Established";
+        if is_up {
+            row.text("local_address", word(&found["hostLocal"]));
+            row.ago("since", short["peerUptimeMsec"].as_f64().unwrap() / 1e3, 1.0);
+            row.number("sent", &short["pfxSnt"]);
+        } else {
+            row.missing(&["local_address", "sent"]);
+            row.ago("since", found["lastResetTimerMsecs"].as_f64().unwrap() / 1e3, 1.0);
+        }
+        for (column, key) in [
+            ("remote_as", "remoteAs"),
+            ("local_as", "localAs"),
+            ("accepted", "pfxRcd"),
+            ("received_messages", "msgRcvd"),
+            ("sent_messages", "msgSent"),
+            ("established", "connectionsEstablished"),
+            ("dropped", "connectionsDropped"),
+        ] {
+            row.number(column, &short[key]);
+        }
+        row.number("hold", &Value::from(found["bgpTimerHoldTimeMsecs"].as_f64().unwrap() / 1e3));
+        row.text("reason", word(&found["lastResetDueTo"]));
+        row.missing(&["bfd", "stale"]);
+    }
+}
+
+/// What `birdc` says of one protocol of BGP.
+fn peer_of_bird(protocol: &str, facts: &mut Facts) {
+    let said = birdc(&format!("show protocols all {protocol}"));
+    let of = |name: &str| {
+        said.lines()
+            .find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'))
+            .map(|value| value.trim().to_owned())
+    };
+    let number = |text: Option<String>| Value::from(text.unwrap().parse::<u64>().unwrap());
+    let peer = of("Neighbor address").unwrap();
+    let mut row = Row { facts, key: format!("{} {protocol} {peer}", BIRD.0) };
+    row.text("source", "bird");
+    row.text("families", "ipv4");
+    let state = of("BGP state").unwrap();
+    row.text("state", &state);
+    row.number("remote_as", &number(of("Neighbor AS")));
+    row.number("local_as", &number(of("Local AS")));
+    if state == "Established" {
+        row.text("router_id", &of("Neighbor ID").unwrap());
+        row.text("local_address", &of("Source address").unwrap());
+        row.text("name", &of("Hostname").unwrap());
+        let routes = of("Routes").unwrap();
+        let count = |word: &str| {
+            routes.split(", ").find_map(|part| part.strip_suffix(word)?.trim().parse::<u64>().ok()).unwrap()
+        };
+        row.number("accepted", &Value::from(count("imported")));
+        row.number("sent", &Value::from(count("exported")));
+        row.number("hold", &number(of("Hold timer").map(|timer| timer.rsplit('/').next().unwrap().to_owned())));
+    } else {
+        row.missing(&["router_id", "local_address", "name", "accepted", "sent", "hold"]);
+    }
+    match of("Last error") {
+        Some(error) => row.text("reason", &error),
+        None => row.missing(&["reason"]),
+    }
+    row.missing(&["vrf", "since", "received_messages", "sent_messages", "established", "dropped", "bfd"]);
+}
+
+/// A span such as `1m2s`; a dash is none.
+fn short_span(words: &str) -> f64 {
+    let mut total = 0.0;
+    for part in words.split_inclusive(|letter: char| letter.is_ascii_alphabetic()).filter(|part| *part != "-") {
+        let (number, unit) = part.split_at(part.len() - 1);
+        total += number.parse::<f64>().unwrap() * if unit == "m" { 60.0 } else { 1.0 };
+    }
+    total
+}
+
+fn adjacencies(router: &str, facts: &mut Facts) {
+    // both levels, but little of each
+    for line in vtysh(router, "show isis neighbor").lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [system, interface, level @ ("1" | "2"), state, left, snpa] = words.as_slice() else { continue };
+        let mut row = Row { facts, key: format!("{router} core {interface} {system} {level}") };
+        for (column, value) in
+            [("area", "core"), ("system", system), ("interface", interface), ("state", state), ("snpa", snpa)]
+        {
+            row.text(column, value);
+        }
+        row.number("level", &Value::from(level.parse::<u64>().unwrap()));
+        row.ago("expires", -left.parse::<f64>().unwrap(), 1.5);
+    }
+    // all of the last one
+    let area = &vtysh_json(router, "show isis neighbor detail json")["areas"][0];
+    for found in area["circuits"].as_array().unwrap() {
+        let inside = &found["interface"];
+        let key = format!("{router} core {} {} {}", word(&inside["name"]), word(&found["adj"]), found["level"]);
+        let mut row = Row { facts, key };
+        for (column, value) in [("netns", router), ("source", "frr"), ("instance", &format!("{router}/isisd"))] {
+            row.text(column, value);
+        }
+        row.text("circuit", word(&inside["circuit-type"]));
+        row.ago("since", short_span(word(&inside["last-ago"])), 1.0);
+        row.text("address", word(&inside["ipv4-address"]["ipv4"]));
+        row.router("address6", &inside["ipv6-link-local"]["ipv6"]);
+        row.number("priority", &inside["lan-prio"]);
+        row.number("flaps", &inside["adj-flaps"]);
+        row.missing(&["bfd", "stale"]);
+    }
+}
+
+/// Compares what is told of BFD, BGP and IS-IS.
+fn sessions_agree() {
+    let mut bfd = Parity::of("bfd_peer", &["netns", "instance", "address"]);
+    bfd.agrees(|| {
+        let mut facts = Facts::default();
+        for router in TALKATIVE {
+            sessions_of_bfdd(router, &mut facts);
+        }
+        sessions_of_bird(&mut facts);
+        facts
+    });
+    assert_eq!(bfd.keys().len(), 4);
+    bfd.left_out(&[]);
+    let mut bgp = Parity::of("bgp_peer", &["netns", "instance", "peer"]);
+    bgp.agrees(|| {
+        let mut facts = Facts::default();
+        for router in TALKATIVE {
+            peers_of_bgpd(router, &mut facts);
+        }
+        for protocol in ["uplink", "nobody"] {
+            peer_of_bird(protocol, &mut facts);
+        }
+        facts
+    });
+    assert_eq!(bgp.keys().len(), 2 + 3 + 2);
+    bgp.left_out(&[]);
+    let mut isis = Parity::of("isis_adjacency", &["netns", "area", "interface", "system", "level"]);
+    isis.agrees(|| {
+        let mut facts = Facts::default();
+        for router in TALKATIVE {
+            adjacencies(router, &mut facts);
+        }
+        facts
+    });
+    assert_eq!(isis.keys().len(), 4);
+    isis.left_out(&[]);
 }
 
 #[test]
@@ -423,6 +656,7 @@ fn root_routing_daemons_agree_with_vtysh_and_birdc() {
             facts
         });
         area.left_out(&[]);
+        sessions_agree();
         let mut daemon = Parity::of("routing_daemon", &["netns", "name"]);
         daemon.agrees(|| daemons(&ring));
         daemon.left_out(&["since"]);

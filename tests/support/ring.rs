@@ -5,7 +5,8 @@
 //!    |        |              area 1: one-two, two-three
 //!  three --- two
 //! ```
-//! All speak versions 2 and 3 with a hello a second. The caller has mounts and a network of its own.
+//! All speak versions 2 and 3 of OSPF with a hello a second. Where all are there, the test's own, `one` and `b` speak BGP and
+//! BFD, too, and the first two IS-IS. The caller has mounts and a network of its own.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -26,6 +27,9 @@ pub(crate) const BIRD: (&str, u32) = ("b", 5);
 
 /// Pairs of numbers that are joined, and the area of each network.
 const LINKS: [(u32, u32, u32); 5] = [(1, 2, 0), (2, 3, 1), (3, 4, 1), (1, 4, 0), (2, 5, 0)];
+
+/// Those of them that speak BGP and BFD.
+const TALKATIVE: [u32; 3] = [1, 2, 5];
 
 /// Daemons, which end with it.
 pub(crate) struct Ring {
@@ -111,6 +115,22 @@ impl Ring {
                 full("show ip ospf neighbor") == links && full("show ipv6 ospf6 neighbor") == links
             });
         }
+        if bird.is_some() {
+            // two sessions of BGP and of BFD in the middle, one at each end
+            wait_until("sessions", || {
+                let said = vtysh_json("one", "show bgp summary json");
+                let up = said["ipv4Unicast"]["peers"]
+                    .as_object()
+                    .map(|peers| peers.values().filter(|peer| peer["state"] == "Established").count());
+                let bfd = vtysh_json("one", "show bfd peers json");
+                let isis = vtysh("one", "show isis neighbor").matches(" Up ").count();
+                isis == 2
+                    && up == Some(2)
+                    && bfd
+                        .as_array()
+                        .is_some_and(|peers| peers.iter().filter(|peer| peer["status"] == "up").count() == 2)
+            });
+        }
         ring
     }
 
@@ -119,6 +139,8 @@ impl Ring {
         let place = space(router);
         run_in("host", &["install", "-d", "-o", "frr", "-g", "frr", place.to_str().unwrap()]);
         let (mut two, mut three) = (String::new(), String::new());
+        let is_talkative =
+            |number: u32| there.iter().any(|(router, _)| *router == BIRD.0) && TALKATIVE.contains(&number);
         for link in &LINKS {
             let Some((other, _)) = ends(link, number, there) else { continue };
             let (area, name) = (link.2, format!("to{other}"));
@@ -130,6 +152,9 @@ impl Ring {
                 three,
                 "interface {name}\n ipv6 ospf6 area {area}\n ipv6 ospf6 hello-interval 1\n ipv6 ospf6 dead-interval 4\n"
             );
+            if is_talkative(number) && is_talkative(other) {
+                two.push_str(" ip ospf bfd\n");
+            }
             if *link == LINKS[3] {
                 two.push_str(" ip ospf network point-to-point\n");
                 three.push_str(" ipv6 ospf6 network point-to-point\n");
@@ -139,7 +164,11 @@ impl Ring {
         }
         let _ = write!(two, "router ospf\n ospf router-id 10.9.9.{number}\n timers throttle spf 0 50 200\nexit\n");
         let _ = write!(three, "router ospf6\n ospf6 router-id 10.9.9.{number}\nexit\n");
-        for (daemon, text) in [("zebra", ""), ("ospfd", &*two), ("ospf6d", &*three)] {
+        let bgp = bgp(number);
+        let isis = isis(number);
+        let all = vec![("bfdd", ""), ("bgpd", &*bgp), ("isisd", &*isis)];
+        let more = if is_talkative(number) { all } else { Vec::new() };
+        for (daemon, text) in [("zebra", "")].into_iter().chain(more).chain([("ospfd", &*two), ("ospf6d", &*three)]) {
             std::fs::write(place.join(format!("{daemon}.conf")), text).unwrap();
             self.daemon(router, daemon);
         }
@@ -165,7 +194,12 @@ impl Ring {
     fn bird(&mut self) {
         run_in("host", &["install", "-d", "-o", "bird", "-g", "bird", "/run/bird"]);
         let config = "router id 10.9.9.5;\nprotocol device { scan time 2; }\n\
-            protocol ospf v2 backbone { ipv4 { import all; export none; }; area 0 { interface \"to2\" { hello 1; dead 4; }; }; }\n\
+            protocol bfd detection { interface \"to2\" { interval 300 ms; multiplier 3; }; }\n\
+            protocol bgp uplink { local as 5; neighbor 10.0.25.2 as 2; ipv4 { import all; export all; }; }\n\
+            protocol bgp nobody { local as 5; neighbor 10.0.25.99 as 99; hold time 30; ipv4 { import all; export none; }; }\n\
+            protocol static { ipv4; route 10.75.0.0/16 blackhole; }\n\
+            protocol ospf v2 backbone { ipv4 { import all; export none; }; \
+            area 0 { interface \"to2\" { hello 1; dead 4; bfd yes; }; }; }\n\
             protocol ospf v3 six { ipv6 { import all; export none; }; area 0 { interface \"to2\" { hello 1; dead 4; }; }; }\n";
         std::fs::write("/run/bird/bird.conf", config).unwrap();
         let mut command = Command::new("ip");
@@ -186,6 +220,32 @@ impl Ring {
         self.daemons.retain(|(name, _)| name != daemon);
         assert_ne!(self.daemons.len(), before, "{daemon} does not run");
     }
+}
+
+/// What `bgpd` is told: each has its number as autonomous system, and a network of its own.
+fn bgp(number: u32) -> String {
+    let mut text =
+        format!("router bgp {number}\n bgp router-id 10.9.9.{number}\n no bgp ebgp-requires-policy\n timers bgp 3 9\n");
+    let links = LINKS.iter().filter(|(one, other, _)| TALKATIVE.contains(one) && TALKATIVE.contains(other));
+    for (low, high, _) in links.filter(|(one, other, _)| *one == number || *other == number) {
+        let far = if *low == number { high } else { low };
+        let _ = writeln!(text, " neighbor 10.0.{low}{high}.{far} remote-as {far}");
+    }
+    let _ = write!(text, " neighbor 10.99.99.99 remote-as 99\n address-family ipv4 unicast\n");
+    let _ = write!(
+        text,
+        "  network 10.7{number}.0.0/16\n exit-address-family\nexit\nip route 10.7{number}.0.0/16 blackhole\n"
+    );
+    text
+}
+
+/// What `isisd` is told: of the link between the first two, both levels.
+fn isis(number: u32) -> String {
+    let name = if number == 1 { 2 } else { 1 };
+    format!(
+        "interface to{name}\n ip router isis core\n isis hello-interval 1\nexit\n\
+         router isis core\n net 49.0001.0000.0000.000{number}.00\n is-type level-1-2\nexit\n"
+    )
 }
 
 /// The other end of a link of a router, if it is there.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::{before, instance, stale, told};
+use super::{instance, stale, told};
 use crate::collect::address::steady;
 use crate::model::{Text, Timestamp};
 use crate::source::routing::daemon::{Daemon, Source};
@@ -116,7 +116,7 @@ fn row(daemon: &Daemon, at: Timestamp, area: &Area) -> OspfAreaRow {
         opaque_lsas: area.opaque_lsas,
         prefix_lsas: area.prefix_lsas,
         spf_runs: area.spf_runs,
-        last_spf: area.spf_age.map(|age| before(at, age)),
+        last_spf: area.spf_age.map(|age| at.before(age)),
         stale: stale(daemon),
     }
 }

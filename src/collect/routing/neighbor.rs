@@ -8,12 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{after, before, instance, stale};
+use super::{instance, stale};
 use crate::collect::address::steady;
-use crate::model::{Text, Timestamp};
+use crate::model::{Mono, Text, Timestamp};
 use crate::source::routing::daemon::{Daemon, Source};
-use crate::source::routing::ospf::{BfdState, Neighbor, NeighborState, Place, Role, Told};
+use crate::source::routing::ospf::{BfdState, Neighbor, NeighborState, Place, Role};
 use crate::source::routing::settings::Expected;
+use crate::source::routing::told::Told;
 use crate::table;
 
 table! {
@@ -88,25 +89,43 @@ struct Known {
     row: OspfNeighborRow,
     /// Changes that the daemon has counted.
     counted: Option<u64>,
+    /// How long it had been in its state, as the daemon told.
+    age: Option<Duration>,
 }
 
-/// Two instants of the same event that are this far apart, in seconds, are of two: some daemons tell whole seconds.
-const APART: f64 = 2.0;
+/// A state that is younger than it should be, by so many seconds, is another one: some daemons tell whole seconds, and they are
+/// asked some time after a sample has begun.
+const APART: f64 = 2.5;
 
 /// Neighbors of one daemon.
 #[derive(Default)]
 pub(super) struct Circle {
     known: Vec<Known>,
-    /// When it was told last.
-    at: Option<Timestamp>,
+    /// When it was told last, by both clocks: that of the wall may be set.
+    at: Option<(Timestamp, Mono)>,
+    /// The process that told it.
+    pid: Option<u32>,
+}
+
+/// How an answer follows the one before.
+#[derive(Clone, Copy)]
+struct Step {
+    /// When it came.
+    at: Timestamp,
+    /// Seconds since the one before.
+    elapsed: f64,
+    /// Whether another process gives it, which counts from the beginning.
+    anew: bool,
 }
 
 impl Circle {
     /// Takes what a daemon told, if that is new.
-    pub(super) fn follow(&mut self, daemon: &Daemon, told: &Told, keep: Duration) {
-        if self.at != Some(told.at) {
-            self.at = Some(told.at);
-            self.take(daemon, told, keep);
+    pub(super) fn follow(&mut self, daemon: &Daemon, told: &Told, keep: Duration, mono: Mono) {
+        if self.at.is_none_or(|(at, _)| at != told.at) {
+            let elapsed = self.at.map_or(0.0, |(_, before)| mono.since(before));
+            let step = Step { at: told.at, elapsed, anew: self.pid != daemon.pid };
+            (self.at, self.pid) = (Some((told.at, mono)), daemon.pid);
+            self.take(daemon, told, keep, step);
         }
         let stale = stale(daemon);
         for known in &mut self.known {
@@ -120,15 +139,15 @@ impl Circle {
         self.known.iter().map(|known| known.row.clone())
     }
 
-    fn take(&mut self, daemon: &Daemon, told: &Told, keep: Duration) {
+    fn take(&mut self, daemon: &Daemon, told: &Told, keep: Duration, step: Step) {
         let mut before: HashMap<Key, Known> = self.known.drain(..).map(|known| (known.key.clone(), known)).collect();
         let mut ends = HashSet::new();
         for neighbor in told.neighbors.kept() {
             let key = (neighbor.place.clone(), neighbor.interface.clone(), neighbor.router, neighbor.address);
             let known = before.remove(&key);
             ends.insert((neighbor.interface.clone(), neighbor.address));
-            let row = row(daemon, told.at, neighbor, known.as_ref());
-            self.known.push(Known { key, row, counted: neighbor.changes });
+            let row = row(daemon, step, neighbor, known.as_ref());
+            self.known.push(Known { key, row, counted: neighbor.changes, age: neighbor.age });
         }
         let mut gone: Vec<Known> = before
             .into_values()
@@ -166,7 +185,8 @@ fn change(row: &mut OspfNeighborRow, state: NeighborState, changes: u64) {
     row.state = state;
 }
 
-fn row(daemon: &Daemon, at: Timestamp, neighbor: &Neighbor, known: Option<&Known>) -> OspfNeighborRow {
+fn row(daemon: &Daemon, step: Step, neighbor: &Neighbor, known: Option<&Known>) -> OspfNeighborRow {
+    let at = step.at;
     let mut row = OspfNeighborRow {
         netns: daemon.netns.clone(),
         source: Some(daemon.source),
@@ -181,8 +201,8 @@ fn row(daemon: &Daemon, at: Timestamp, neighbor: &Neighbor, known: Option<&Known
         state: neighbor.state,
         role: neighbor.role,
         priority: neighbor.priority,
-        since: neighbor.age.map(|age| before(at, age)),
-        expires: neighbor.dead.map(|left| after(at, left)),
+        since: neighbor.age.map(|age| at.before(age)),
+        expires: neighbor.dead.map(|left| at.after(left)),
         retransmissions: neighbor.retransmissions,
         requests: neighbor.requests,
         summaries: neighbor.summaries,
@@ -190,28 +210,30 @@ fn row(daemon: &Daemon, at: Timestamp, neighbor: &Neighbor, known: Option<&Known
         changes: 0,
         flaps: 0,
         last_change: None,
-        regressed: neighbor.regressed.map(|age| before(at, age)),
+        regressed: neighbor.regressed.map(|age| at.before(age)),
         reason: neighbor.reason.clone(),
         expected: false,
         stale: None,
     };
     if let Some(known) = known {
-        remember(&mut row, known, neighbor.changes, at);
+        remember(&mut row, known, neighbor, step);
     }
     row
 }
 
 /// Adds what was known before, and what has become of it.
-fn remember(row: &mut OspfNeighborRow, known: &Known, counted: Option<u64>, at: Timestamp) {
+fn remember(row: &mut OspfNeighborRow, known: &Known, neighbor: &Neighbor, step: Step) {
     let (state, old) = (row.state, &known.row);
     (row.changes, row.flaps, row.last_change) = (old.changes, old.flaps, old.last_change.clone());
-    let more = counted.zip(known.counted).and_then(|(now, then)| now.checked_sub(then));
-    let is_later = row.since.zip(old.since).is_some_and(|(now, then)| then.age(now) > APART);
+    let counts = neighbor.changes.zip(known.counted).filter(|_| !step.anew);
+    let more = counts.and_then(|(now, then)| now.checked_sub(then));
+    let younger = |(now, then): (Duration, Duration)| now.as_secs_f64() + APART < then.as_secs_f64() + step.elapsed;
+    let is_another = neighbor.age.zip(known.age).is_some_and(younger);
     row.state = old.state;
     if state != old.state {
         change(row, state, more.unwrap_or(1));
-        row.since = row.since.or(Some(at));
-    } else if more.map_or(is_later, |more| more > 0) {
+        row.since = row.since.or(Some(step.at));
+    } else if more.map_or(is_another, |more| more > 0) {
         // it has left this state and come back between two looks
         change(row, state, more.unwrap_or(2).max(2));
     } else {
@@ -287,7 +309,6 @@ fn missed(expected: &Expected, since: Timestamp) -> OspfNeighborRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::bounded::Bounded;
     use crate::source::routing::daemon::Standing;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -321,8 +342,7 @@ mod tests {
     }
 
     fn told(now: u64, neighbors: Vec<Neighbor>) -> Told {
-        let mut told =
-            Told { at: at(now), neighbors: Bounded::new(9), interfaces: Bounded::new(9), areas: Bounded::new(9) };
+        let mut told = Told::new(at(now));
         told.neighbors.extend(neighbors);
         told
     }
@@ -340,7 +360,7 @@ mod tests {
         }
 
         fn sees(&mut self, now: u64, neighbors: Vec<Neighbor>) -> Vec<OspfNeighborRow> {
-            self.circle.follow(&self.daemon, &told(now, neighbors), HOUR);
+            self.circle.follow(&self.daemon, &told(now, neighbors), HOUR, Mono(now * 1_000_000_000));
             self.circle.rows().collect()
         }
 
@@ -386,10 +406,21 @@ mod tests {
         assert_eq!((row.changes, row.flaps, row.since), (5, 1, Some(at(102))));
         assert_eq!(row.last_change.as_deref(), Some("Full to Full"));
         // a daemon that was started anew counts from the beginning
-        let row = watched.one(110, neighbor(ONE, NeighborState::Full, Some(1), Some(5)));
+        watched.daemon.pid = Some(2);
+        let row = watched.one(110, neighbor(ONE, NeighborState::Full, Some(1), Some(11)));
         assert_eq!((row.changes, row.flaps), (7, 2));
-        let row = watched.one(111, neighbor(ONE, NeighborState::Loading, Some(0), Some(8)));
+        let row = watched.one(111, neighbor(ONE, NeighborState::Loading, Some(0), Some(14)));
         assert_eq!((row.changes, row.flaps), (10, 3));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_no_change() {
+        let mut watched = Watched::new();
+        watched.sees(100, vec![neighbor(ONE, NeighborState::Full, Some(50), None)]);
+        let later = told(7300, vec![neighbor(ONE, NeighborState::Full, Some(51), None)]);
+        watched.circle.follow(&watched.daemon, &later, HOUR, Mono(101_000_000_000));
+        let row = watched.circle.rows().next().unwrap();
+        assert_eq!((row.changes, row.since), (0, Some(at(7249))));
     }
 
     #[test]

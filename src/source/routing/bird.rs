@@ -5,19 +5,28 @@
 //! once what it does not need (`restrict`). Versions 2 and 3 write the same; each OSPF protocol is asked for by its name,
 //! because older ones answer for a single one only.
 
+mod peer;
+
+pub use peer::{read_bfd, read_bgp};
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::line::Line;
 use super::ospf::{
-    Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role, Told,
+    Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role,
 };
+use super::peer::BgpPeer;
+use super::told::Told;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 
 /// OSPF protocols of one daemon that are asked about at most.
 const MAX_PROTOCOLS: usize = 64;
+
+/// How long what was told of BGP is good for.
+const BGP_EVERY: Duration = Duration::from_secs(5);
 
 /// From this code on an answer is a refusal.
 const REFUSED: u16 = 8000;
@@ -62,6 +71,8 @@ pub(super) struct Session {
     pub(super) version: Option<Text>,
     /// VRFs of protocols: they do not change while one lives.
     vrfs: HashMap<String, Option<Text>>,
+    /// Sessions of BGP, and when they were asked about.
+    bgp: Option<(Instant, Vec<BgpPeer>)>,
 }
 
 impl Session {
@@ -71,10 +82,11 @@ impl Session {
     /// As [`Line::ask`], or it speaks another language.
     pub(super) fn ospf(&mut self, line: &mut Line, deadline: Instant) -> Result<Told, Error> {
         self.greet(line, deadline)?;
-        let names = names(&show(line, "show protocols", deadline)?.unwrap_or_default());
-        self.vrfs.retain(|known, _| names.contains(known));
+        let protocols = show(line, "show protocols", deadline)?.unwrap_or_default();
+        let ospf = names(&protocols, "OSPF");
+        self.vrfs.retain(|known, _| ospf.contains(known));
         let mut told = Told::new(Timestamp::now());
-        for name in names {
+        for name in ospf {
             let vrf = self.vrf(line, &name, deadline)?;
             let place = Place { instance: Some(Text::from(name.as_str())), vrf, version: 2 };
             let mut ask = |what: &str| show(line, &format!("show ospf {what} {name}"), deadline);
@@ -82,7 +94,25 @@ impl Session {
             compose(&mut told, place, answers.each_ref().map(String::as_str));
         }
         told.count_neighbors();
+        if !names(&protocols, "BFD").is_empty() {
+            told.bfd.extend(read_bfd(&show(line, "show bfd sessions", deadline)?.unwrap_or_default()));
+        }
+        if !names(&protocols, "BGP").is_empty() {
+            told.bgp.extend(self.bgp(line, deadline)?);
+        }
         Ok(told)
+    }
+
+    /// Sessions of BGP, which are asked about now and then: the answer is long where there are many.
+    fn bgp(&mut self, line: &mut Line, deadline: Instant) -> Result<Vec<BgpPeer>, Error> {
+        if let Some((asked, peers)) = &self.bgp
+            && asked.elapsed() < BGP_EVERY
+        {
+            return Ok(peers.clone());
+        }
+        let peers = read_bgp(&show(line, "show protocols all", deadline)?.unwrap_or_default());
+        self.bgp = Some((Instant::now(), peers.clone()));
+        Ok(peers)
     }
 
     /// Hears the greeting, and gives up what changes anything.
@@ -145,11 +175,11 @@ fn compose(told: &mut Told, place: Place, [interfaces, neighbors, areas]: [&str;
     read_areas(&place, areas, told);
 }
 
-/// Names of the OSPF protocols. What is no word would be a command of its own.
-fn names(answer: &str) -> Vec<String> {
+/// Names of the protocols of a kind. What is no word would be a command of its own.
+fn names(answer: &str, kind: &str) -> Vec<String> {
     let named = lines(answer).filter(|(code, _)| *code == PROTOCOL).filter_map(|(_, words)| {
         let mut words = words.split_ascii_whitespace();
-        words.next().filter(|_| words.next() == Some("OSPF"))
+        words.next().filter(|_| words.next() == Some(kind))
     });
     let is_word = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     named.filter(is_word).take(MAX_PROTOCOLS).map(str::to_owned).collect()
@@ -283,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_recorded_daemon_is_understood() {
-        assert_eq!(names(&answer("bird-2.0", "protocols")), ["backbone", "six"]);
+        assert_eq!(names(&answer("bird-2.0", "protocols"), "OSPF"), ["backbone", "six"]);
         let told_2 = told("bird-2.0", ["v2-interface", "v2-neighbors", "v2"]);
         let [one] = told_2.neighbors.kept() else { panic!("one") };
         assert_eq!((one.router, one.address), ("10.9.9.1".parse().ok(), "10.0.15.1".parse().ok()));
@@ -303,7 +333,7 @@ mod tests {
 
     #[test]
     fn version_3_of_bird_is_understood() {
-        assert_eq!(names(&answer("made-bird-3.3", "protocols")), ["backbone", "lan_1"]);
+        assert_eq!(names(&answer("made-bird-3.3", "protocols"), "OSPF"), ["backbone", "lan_1"]);
         let told = told("made-bird-3.3", ["interface", "neighbors", "ospf"]);
         let seen: Vec<_> = told.neighbors.kept().iter().map(|one| (one.state, one.role, one.area.as_deref())).collect();
         assert_eq!(

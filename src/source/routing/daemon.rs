@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use super::bird::{self, Session};
 use super::frr;
 use super::line::{Line, PATIENCE, TRUST};
-use super::ospf::Told;
 use super::settings::Settings;
+use super::told::Told;
 use super::trust::Trust;
 use crate::label;
 use crate::model::{Text, Timestamp};
@@ -63,6 +63,9 @@ label! {
 enum Program {
     Ospfd,
     Ospf6d,
+    Bgpd,
+    Bfdd,
+    Isisd,
     Bird,
 }
 
@@ -72,11 +75,9 @@ impl Program {
         let stem = socket.file_stem()?.to_str()?;
         match socket.extension()?.to_str()? {
             "ctl" => Some(Self::Bird),
-            "vty" => match stem.split('-').next()? {
-                "ospfd" => Some(Self::Ospfd),
-                "ospf6d" => Some(Self::Ospf6d),
-                _ => None,
-            },
+            "vty" => [Self::Ospfd, Self::Ospf6d, Self::Bgpd, Self::Bfdd, Self::Isisd]
+                .into_iter()
+                .find(|program| stem.split('-').next() == Some(program.process())),
             _ => None,
         }
     }
@@ -86,8 +87,16 @@ impl Program {
         match self {
             Self::Ospfd => "ospfd",
             Self::Ospf6d => "ospf6d",
+            Self::Bgpd => "bgpd",
+            Self::Bfdd => "bfdd",
+            Self::Isisd => "isisd",
             Self::Bird => "bird",
         }
+    }
+
+    /// How long what it has told is good for. Peers of BGP may be very many, and have timers of minutes.
+    fn every(self) -> Duration {
+        if self == Self::Bgpd { Duration::from_secs(5) } else { Duration::ZERO }
     }
 }
 
@@ -148,7 +157,7 @@ impl Daemons {
             if begin >= end {
                 return;
             }
-            if let Some(daemon) = self.known.get_mut(at) {
+            if let Some(daemon) = self.known.get_mut(at).filter(|daemon| daemon.is_due(begin)) {
                 daemon.ask(&self.trust, roots, end.min(begin + PATIENCE), now);
             }
         }
@@ -262,6 +271,12 @@ impl Daemon {
         }
     }
 
+    /// Whether what it told is not good any more.
+    fn is_due(&self, now: Instant) -> bool {
+        self.standing != Standing::Up
+            || self.asked.is_none_or(|asked| now.duration_since(asked) >= self.program.every())
+    }
+
     /// Asks it, over a new connection if the old one was closed.
     fn ask(&mut self, trust: &Trust, roots: &Roots, deadline: Instant, now: Timestamp) {
         self.asked = Some(Instant::now());
@@ -295,6 +310,9 @@ impl Daemon {
         let told = match self.program {
             Program::Ospfd => frr::ospf(&mut line, deadline),
             Program::Ospf6d => frr::ospf6(&mut line, deadline),
+            Program::Bgpd => frr::bgp(&mut line, deadline),
+            Program::Bfdd => frr::bfd(&mut line, deadline),
+            Program::Isisd => frr::isis(&mut line, deadline),
             Program::Bird => self.session.ospf(&mut line, deadline),
         }?;
         if let Some(version) = &self.session.version {

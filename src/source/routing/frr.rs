@@ -4,8 +4,17 @@
 //! command. Answers are JSON, whose keys were renamed and moved between versions 7.5 and 10; all of them are looked for. A
 //! daemon answers for all VRFs at once, but `ospf6d` without saying which is which, so that it is asked for each of them.
 
+mod bfd;
+mod bgp;
+mod isis;
 mod ospf6;
 
+pub(super) use bfd::ask as bfd;
+pub use bfd::read as read_bfd;
+pub(super) use bgp::ask as bgp;
+pub use bgp::read as read_bgp;
+pub(super) use isis::ask as isis;
+pub use isis::read as read_isis;
 pub(super) use ospf6::ask as ospf6;
 pub use ospf6::read as read6;
 
@@ -15,8 +24,9 @@ use std::time::Instant;
 use super::json::{Json, documents};
 use super::line::Line;
 use super::ospf::{
-    Area, AreaKind, BfdState, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role, Told,
+    Area, AreaKind, BfdState, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role,
 };
+use super::told::Told;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 
@@ -31,19 +41,27 @@ pub fn end(answer: &[u8], before: usize) -> Option<usize> {
     (at < answer.len()).then_some(at + 1)
 }
 
+/// `CMD_ERR_NO_MATCH` of `lib/command.h`: the status of a command that a daemon does not know.
+const NO_MATCH: u8 = 2;
+
 /// Asks a daemon one thing; `None` when it does not know the command.
 fn command<'a>(line: &'a mut Line, command: &str, deadline: Instant) -> Result<Option<&'a [u8]>, Error> {
     let answer = line.ask(&[command.as_bytes(), &[0]].concat(), deadline)?;
     let Some((status, text)) = answer.split_last() else { return Ok(None) };
     let text = text.strip_suffix(MARK).unwrap_or(text);
-    Ok((*status == 0).then_some(text))
+    Ok((*status != NO_MATCH).then_some(text))
 }
 
-/// Asks for JSON; nothing when the daemon does not know the command, or has nothing to tell.
+/// Asks for JSON, of which there is none while nothing is configured.
 fn query(line: &mut Line, words: &str, deadline: Instant) -> Result<Vec<Json>, Error> {
     let path = line.path().to_owned();
-    let answer = command(line, words, deadline)?.map_or(Ok(Vec::new()), values);
+    let answer = command(line, words, deadline)?.map_or_else(|| Err(unknown(words)), values);
     answer.map_err(|cause| Error::new("read what is told by", path, cause))
+}
+
+/// A daemon that is too old, or another one.
+fn unknown(words: &str) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::Unsupported, format!("it does not know the command `{words}`"))
 }
 
 /// The JSON in an answer. A protocol that is not configured is told in words, which begin with `%`.
@@ -144,7 +162,7 @@ fn neighbor(place: &Place, router: &str, found: &Json) -> Neighbor {
         retransmissions: found.count(&["linkStateRetransmissionListCounter", "retransmitCounter"]),
         requests: found.count(&["linkStateRequestListCounter", "requestCounter"]),
         summaries: found.count(&["databaseSummaryListCounter", "dbSummaryCounter"]),
-        bfd: bfd(found),
+        bfd: bfd_state(found),
         changes: found.count(&["stateChangeCounter"]),
         regressed,
         reason: found.text(&["lastRegressiveChangeReason"]),
@@ -175,7 +193,7 @@ fn role(found: &Json, neighbor: &Neighbor, network: Option<NetworkType>) -> Opti
     }
 }
 
-fn bfd(found: &Json) -> Option<BfdState> {
+fn bfd_state(found: &Json) -> Option<BfdState> {
     found.get(&["peerBfdInfo"])?.str(&["status"]).map(BfdState::of)
 }
 

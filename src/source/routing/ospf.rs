@@ -1,15 +1,14 @@
 //! What does a daemon tell of OSPF?
 //!
 //! The same for every daemon: what one of them does not tell is missing. Times are spans, as daemons have them, from the
-//! moment of the answer ([`Told::at`]) on. States are those of RFC 2328, sections 9.1 and 10.1, and RFC 5340.
+//! moment of the answer on. States are those of RFC 2328, sections 9.1 and 10.1, and RFC 5340.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::label;
-use crate::model::{Text, Timestamp};
-use crate::source::bounded::Bounded;
+use crate::model::Text;
 
 /// Most neighbors, interfaces or areas of one daemon that are read.
 pub const MOST: usize = 8 << 10;
@@ -152,6 +151,8 @@ label! {
     /// What a session of BFD says of a neighbor.
     pub enum BfdState {
         Up = "up",
+        /// The ends begin to hear each other.
+        Init = "init" => Careful,
         Down = "down" => Critical,
         /// Switched off at one end.
         AdminDown = "admin down" => Warning,
@@ -164,8 +165,9 @@ impl BfdState {
     pub(super) fn of(word: &str) -> Self {
         match word.to_ascii_lowercase().as_str() {
             "up" => Self::Up,
+            "init" => Self::Init,
             "down" => Self::Down,
-            "admindown" | "admin down" => Self::AdminDown,
+            "admindown" | "admin down" | "shutdown" => Self::AdminDown,
             _ => Self::Unknown,
         }
     }
@@ -363,41 +365,6 @@ pub struct Area {
     pub spf_runs: Option<u64>,
     /// How long ago they were.
     pub spf_age: Option<Duration>,
-}
-
-/// All that a daemon has told.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Told {
-    /// When.
-    pub at: Timestamp,
-    /// Neighbors.
-    pub neighbors: Bounded<Neighbor>,
-    /// Interfaces.
-    pub interfaces: Bounded<Interface>,
-    /// Areas.
-    pub areas: Bounded<Area>,
-}
-
-impl Told {
-    /// Nothing yet.
-    pub(super) fn new(at: Timestamp) -> Self {
-        Self { at, neighbors: Bounded::new(MOST), interfaces: Bounded::new(MOST), areas: Bounded::new(MOST) }
-    }
-
-    /// Counts the neighbors of interfaces where the daemon leaves that to others.
-    pub(super) fn count_neighbors(&mut self) {
-        let mut counts: HashMap<(&Place, &Text), (u64, u64)> = HashMap::new();
-        for neighbor in self.neighbors.kept() {
-            let (seen, adjacent) = counts.entry((&neighbor.place, &neighbor.interface)).or_default();
-            *seen += 1;
-            *adjacent += u64::from(neighbor.state == NeighborState::Full);
-        }
-        for interface in self.interfaces.kept_mut() {
-            let (seen, adjacent) = counts.get(&(&interface.place, &interface.name)).copied().unwrap_or_default();
-            interface.neighbors.get_or_insert(seen);
-            interface.adjacent.get_or_insert(adjacent);
-        }
-    }
 }
 
 /// Interfaces by VRF and name.

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use super::super::json::Json;
 use super::super::line::Line;
 use super::super::ospf::{
-    Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role, Told,
+    Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role,
 };
-use super::{bfd, query, values};
+use super::super::told::Told;
+use super::{bfd_state, command, query, values};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 
@@ -35,7 +36,9 @@ const INTRA_AREA_PREFIX: usize = 9;
 /// # Errors
 /// As [`Line::ask`], or the answer is no JSON.
 pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
-    let vrfs = names(&query(line, "show ipv6 ospf6 vrfs json", deadline)?);
+    // version 8.0 has no VRFs
+    let vrfs = command(line, "show ipv6 ospf6 vrfs json", deadline)?.and_then(|answer| values(answer).ok());
+    let vrfs = names(&vrfs.unwrap_or_default());
     let mut told = Told::new(Timestamp::now());
     for vrf in vrfs {
         let of = vrf.as_ref().map_or(String::new(), |name| format!("vrf {name} "));
@@ -98,7 +101,7 @@ fn read_neighbors(place: &Place, short: &[Json], long: &[Json], told: &mut Told)
             retransmissions: found.count(&["reTransListCount"]),
             requests: found.count(&["requestListCount"]),
             summaries: found.count(&["summaryListCount"]),
-            bfd: bfd(found),
+            bfd: bfd_state(found),
             ..Neighbor::new(place.clone(), Text::from(interface), NeighborState::of(state))
         };
         neighbor.local = neighbor.local.or_else(|| interfaces.behind(&neighbor)?.address);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::source::routing::ospf::MOST;
+use crate::source::routing::peer::BgpState;
 
 const AT: Timestamp = Timestamp(1_000_000_000_000);
 
@@ -162,4 +163,48 @@ fn more_neighbors_than_any_router_has_are_counted() {
     let first = &told.neighbors.kept()[0];
     assert_eq!((first.interface.as_str(), first.local), ("eth0:1", "10.0.0.9".parse().ok()), "of the short list");
     assert_eq!((first.place.vrf.as_deref(), first.address), (None, "10.0.0.1".parse().ok()));
+}
+
+#[test]
+fn sessions_of_bgp_are_understood() {
+    let told = read_bgp(&answer("frr-8.4", "bgp-neighbors.json"), AT).unwrap();
+    let seen: Vec<_> =
+        told.bgp.kept().iter().map(|peer| (peer.peer.as_str(), peer.state, peer.accepted, peer.sent)).collect();
+    let established = Some(BgpState::Established);
+    assert_eq!(
+        seen,
+        [
+            ("10.0.12.2", established, Some(1), Some(4)),
+            ("10.0.15.5", established, Some(2), Some(4)),
+            ("10.0.99.9", Some(BgpState::Active), Some(0), None),
+            ("2001:db8:12::2", established, Some(1), Some(4)),
+        ]
+    );
+    let [one, _, nobody, six] = told.bgp.kept() else { panic!("four") };
+    assert_eq!((one.vrf.as_deref(), one.name.as_deref()), (Some("default"), Some("r2")));
+    assert_eq!((one.remote_as, one.local_as, one.router), (Some(65_002), Some(65_001), "10.9.9.2".parse().ok()));
+    assert_eq!((one.local, one.hold, one.bfd), ("10.0.12.1".parse().ok(), Some(millis(9000)), Some(BfdState::Up)));
+    assert_eq!((one.established, one.dropped), (Some(1), Some(0)));
+    assert_eq!(one.reason.as_deref(), Some("No AFI/SAFI activated for peer"));
+    assert!(one.since.is_some_and(|since| since.age(AT) > 10.0) && one.received_messages > Some(20));
+    assert_eq!((nobody.router, nobody.local, nobody.established), (None, None, Some(0)));
+    assert_eq!(six.families.as_deref(), Some("ipv4Unicast ipv6Unicast"));
+}
+
+#[test]
+fn sessions_of_bfd_are_understood() {
+    let answers = ["bfd-peers.json", "bfd-counters.json"].map(|name| answer("frr-8.4", name));
+    let told = read_bfd(answers.each_ref().map(Vec::as_slice), AT).unwrap();
+    let one = told.bfd.kept().iter().find(|peer| peer.address == "10.0.12.2".parse().ok()).unwrap();
+    assert_eq!(
+        (one.state, one.interface.as_deref(), one.vrf.as_deref()),
+        (Some(BfdState::Up), Some("to2"), Some("default"))
+    );
+    assert_eq!((one.local, one.multihop), ("10.0.12.1".parse().ok(), Some(false)));
+    assert_eq!((one.transmit, one.receive, one.multiplier), (Some(millis(300)), Some(millis(300)), Some(3)));
+    assert_eq!((one.ups, one.downs, one.diagnostic.as_deref()), (Some(1), Some(0), Some("ok")));
+    assert!(one.received > Some(100) && one.sent > Some(100));
+    let down = told.bfd.kept().iter().find(|peer| peer.address == "10.0.15.5".parse().ok()).unwrap();
+    assert_eq!((down.state, down.local, down.ups), (Some(BfdState::Down), None, Some(0)));
+    assert!(down.since.is_some_and(|since| since.age(AT) > 10.0));
 }

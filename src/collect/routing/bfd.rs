@@ -1,0 +1,112 @@
+//! Which sessions of bidirectional forwarding detection are there?
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::begun::Begun;
+use super::{name_of, stale, told};
+use crate::model::{Text, Timestamp};
+use crate::source::routing::daemon::{Daemon, Source};
+use crate::source::routing::ospf::BfdState;
+use crate::source::routing::peer::BfdPeer;
+use crate::table;
+
+table! {
+    /// One session of bidirectional forwarding detection. What a daemon does not tell is missing: BIRD no counts and no
+    /// reasons, FRR no timeout. When a state of BIRD began is missing until it changes.
+    ///
+    /// Source: `show bfd peers json` and `show bfd peers counters json` of FRR, `show bfd sessions` of BIRD; RFC 5880,
+    /// section 6.
+    pub struct BfdPeerRow = "bfd_peer" { title: Some("BFD peers") } {
+        /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Option<Text> { several: true },
+        /// Which daemons it is known from.
+        Id(None) source: Source { wide: true },
+        /// The daemon, or its protocol.
+        Id(None) instance: Text,
+        /// Virtual router (VRF) that it belongs to.
+        Id(None) vrf: Option<Text> { several: true },
+        /// Interface behind which the other end is.
+        Id(None) interface: Option<Text>,
+        /// Address of the other end.
+        Id(None) address: Option<IpAddr> { label: true },
+        /// Own address.
+        Id(None) local_address: Option<IpAddr> { wide: true },
+        /// Whether there may be routers between the two ends.
+        Text(None) multihop: Option<bool> { wide: true },
+        /// Whether the ends hear each other.
+        Text(None) state: Option<BfdState>,
+        /// Since when it has been in this state.
+        Gauge(None) since: Option<Timestamp>,
+        /// Time between packets that this end wants to send.
+        Gauge(Seconds) transmit: Option<Duration>,
+        /// Least time between packets that this end can take.
+        Gauge(Seconds) receive: Option<Duration> { wide: true },
+        /// Packets in a row without which it is down.
+        Gauge(None) multiplier: Option<u64> { exact: true, wide: true },
+        /// Time without a packet after which it is down.
+        Gauge(Seconds) timeout: Option<Duration>,
+        /// Packets that came.
+        Counter(Packets) received_packets: Option<u64> { wide: true },
+        /// Packets that were sent.
+        Counter(Packets) sent_packets: Option<u64> { wide: true },
+        /// How often it went up.
+        Counter(Events) ups: Option<u64> { total: true, wide: true },
+        /// How often it went down.
+        Counter(Events) downs: Option<u64> { total: true },
+        /// Why its state changed, as this end says.
+        Text(None) diagnostic: Option<Text> { wide: true },
+        /// Why its state changed, as the other end says.
+        Text(None) remote_diagnostic: Option<Text> { wide: true },
+        /// Since when its daemon has told nothing more.
+        Gauge(None) stale: Option<Timestamp>,
+    }
+}
+
+type Key = (Option<Text>, Source, Text, Option<Text>, Option<Text>, Option<IpAddr>, Option<IpAddr>);
+
+/// All sessions, with when the states of each began.
+#[derive(Default)]
+pub(super) struct Sessions(Begun<Key, BfdState>);
+
+impl Sessions {
+    /// Of all daemons.
+    pub(super) fn rows(&mut self, daemons: &[Daemon]) -> Vec<BfdPeerRow> {
+        self.0.look();
+        let row = |(daemon, at, peer)| {
+            let mut row = row(daemon, peer);
+            let (vrf, interface) = (row.vrf.clone(), row.interface.clone());
+            let daemon = (row.netns.clone(), row.source, row.instance.clone());
+            let key = (daemon.0, daemon.1, daemon.2, vrf, interface, row.address, row.local_address);
+            row.since = self.0.since(key, row.state, row.since, at);
+            row
+        };
+        told(daemons, |told| &told.bfd).map(row).collect()
+    }
+}
+
+fn row(daemon: &Daemon, peer: &BfdPeer) -> BfdPeerRow {
+    BfdPeerRow {
+        netns: daemon.netns.clone(),
+        source: daemon.source,
+        instance: name_of(daemon, peer.instance.as_ref()),
+        vrf: peer.vrf.clone(),
+        interface: peer.interface.clone(),
+        address: peer.address,
+        local_address: peer.local,
+        multihop: peer.multihop,
+        state: peer.state,
+        since: peer.since,
+        transmit: peer.transmit,
+        receive: peer.receive,
+        multiplier: peer.multiplier,
+        timeout: peer.timeout,
+        received_packets: peer.received,
+        sent_packets: peer.sent,
+        ups: peer.ups,
+        downs: peer.downs,
+        diagnostic: peer.diagnostic.clone(),
+        remote_diagnostic: peer.remote_diagnostic.clone(),
+        stale: stale(daemon),
+    }
+}

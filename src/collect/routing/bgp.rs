@@ -1,0 +1,115 @@
+//! Which sessions of BGP are there?
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::begun::Begun;
+use super::{name_of, stale, told};
+use crate::model::{Text, Timestamp};
+use crate::source::routing::daemon::{Daemon, Source};
+use crate::source::routing::ospf::BfdState;
+use crate::source::routing::peer::{BgpPeer, BgpState};
+use crate::table;
+
+table! {
+    /// One session of BGP, established or not. What a daemon does not tell is missing: BIRD no messages and no counts of what
+    /// became of the session. When a state of BIRD began is missing until it changes.
+    ///
+    /// Source: `show bgp neighbors json` of FRR, `show protocols all` of BIRD; RFC 4271, section 8.2.2.
+    pub struct BgpPeerRow = "bgp_peer" { title: Some("BGP peers") } {
+        /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Option<Text> { several: true },
+        /// Which daemons it is known from.
+        Id(None) source: Source { wide: true },
+        /// The daemon, or its protocol.
+        Id(None) instance: Text,
+        /// Virtual router (VRF) that it belongs to.
+        Id(None) vrf: Option<Text> { several: true },
+        /// Address of the other end, or the interface behind which it is to be found.
+        Id(None) peer: Text { label: true },
+        /// How the other end calls itself.
+        Text(None) name: Option<Text>,
+        /// Autonomous system of the other end.
+        Gauge(None) remote_as: Option<u64> { exact: true, title: Some("AS") },
+        /// Autonomous system of this end.
+        Gauge(None) local_as: Option<u64> { exact: true, wide: true },
+        /// Number of the other end, written as an address.
+        Text(None) router_id: Option<IpAddr> { wide: true },
+        /// Own address.
+        Text(None) local_address: Option<IpAddr> { wide: true },
+        /// How far the session has come.
+        Text(None) state: Option<BgpState>,
+        /// Since when it has been in this state; of one that is not established, since when it has not been.
+        Gauge(None) since: Option<Timestamp>,
+        /// Kinds of addresses that are exchanged.
+        Text(None) families: Option<Text> { wide: true },
+        /// Prefixes that were accepted, of all kinds of addresses.
+        Gauge(None) accepted: Option<u64>,
+        /// Prefixes that the other end was told, of all kinds of addresses.
+        Gauge(None) sent: Option<u64>,
+        /// Messages that came.
+        Counter(Packets) received_messages: Option<u64> { wide: true },
+        /// Messages that were sent.
+        Counter(Packets) sent_messages: Option<u64> { wide: true },
+        /// How often it was established.
+        Counter(Events) established: Option<u64> { total: true, wide: true },
+        /// How often it was lost.
+        Counter(Events) dropped: Option<u64> { total: true },
+        /// Time without a message after which it is lost.
+        Gauge(Seconds) hold: Option<Duration> { wide: true },
+        /// What bidirectional forwarding detection says of the other end.
+        Text(None) bfd: Option<BfdState> { title: Some("BFD") },
+        /// Why it was lost last.
+        Text(None) reason: Option<Text> { last: true },
+        /// Since when its daemon has told nothing more.
+        Gauge(None) stale: Option<Timestamp>,
+    }
+}
+
+type Key = (Option<Text>, Source, Text, Option<Text>, Text);
+
+/// All sessions, with when the states of each began.
+#[derive(Default)]
+pub(super) struct Sessions(Begun<Key, BgpState>);
+
+impl Sessions {
+    /// Of all daemons.
+    pub(super) fn rows(&mut self, daemons: &[Daemon]) -> Vec<BgpPeerRow> {
+        self.0.look();
+        let row = |(daemon, at, peer)| {
+            let mut row = row(daemon, peer);
+            let key = (row.netns.clone(), row.source, row.instance.clone(), row.vrf.clone(), row.peer.clone());
+            row.since = self.0.since(key, row.state, row.since, at);
+            row
+        };
+        told(daemons, |told| &told.bgp).map(row).collect()
+    }
+}
+
+fn row(daemon: &Daemon, peer: &BgpPeer) -> BgpPeerRow {
+    BgpPeerRow {
+        netns: daemon.netns.clone(),
+        source: daemon.source,
+        instance: name_of(daemon, peer.instance.as_ref()),
+        vrf: peer.vrf.clone(),
+        peer: peer.peer.clone(),
+        name: peer.name.clone(),
+        remote_as: peer.remote_as,
+        local_as: peer.local_as,
+        router_id: peer.router,
+        local_address: peer.local,
+        state: peer.state,
+        since: peer.since,
+        families: peer.families.clone(),
+        accepted: peer.accepted,
+        sent: peer.sent,
+        received_messages: peer.received_messages,
+        sent_messages: peer.sent_messages,
+        established: peer.established,
+        dropped: peer.dropped,
+        hold: peer.hold,
+        bfd: peer.bfd,
+        reason: peer.reason.clone(),
+        stale: stale(daemon),
+    }
+}

@@ -1,0 +1,79 @@
+//! What does `bgpd` tell of its peers?
+//!
+//! Of each VRF an object with a peer for each address, or for the name of its interface, among words about the VRF itself.
+//! Times are whole seconds, written as milliseconds.
+
+use std::time::{Duration, Instant};
+
+use super::super::json::Json;
+use super::super::line::Line;
+use super::super::peer::{BgpPeer, BgpState};
+use super::super::told::Told;
+use super::{bfd_state, query, values};
+use crate::model::{Text, Timestamp};
+use crate::source::Error;
+
+/// Asks for all peers.
+///
+/// # Errors
+/// As [`Line::ask`], or the answer is no JSON.
+pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
+    let answer = query(line, "show bgp vrf all neighbors json", deadline)?;
+    Ok(compose(&answer, Timestamp::now()))
+}
+
+/// Reads what `bgpd` answered when it was asked for its neighbors.
+///
+/// # Errors
+/// It is no JSON.
+pub fn read(answer: &[u8], at: Timestamp) -> std::io::Result<Told> {
+    Ok(compose(&values(answer)?, at))
+}
+
+fn compose(documents: &[Json], at: Timestamp) -> Told {
+    let mut told = Told::new(at);
+    for (vrf, inside) in documents.iter().flat_map(Json::members) {
+        let vrf = inside.str(&["vrfName"]).unwrap_or(vrf);
+        for (name, found) in inside.members().filter(|(_, found)| found.get(&["bgpState"]).is_some()) {
+            told.bgp.push(peer(vrf, name, found, at));
+        }
+    }
+    told
+}
+
+fn peer(vrf: &str, name: &str, found: &Json, at: Timestamp) -> BgpPeer {
+    let state = found.str(&["bgpState"]).map(BgpState::of);
+    // what was never lost has not been up either
+    let age = match state {
+        Some(BgpState::Established) => found.millis(&["bgpTimerUpMsec"]),
+        _ => found.millis(&["lastResetTimerMsecs"]),
+    };
+    let families = found.get(&["addressFamilyInfo"]);
+    let sum = |key: &str| {
+        families.and_then(|all| all.members().filter_map(|(_, one)| one.count(&[key])).reduce(u64::saturating_add))
+    };
+    let names = families.map(|all| all.members().map(|(name, _)| name).collect::<Vec<_>>().join(" "));
+    let messages = found.get(&["messageStats"]);
+    BgpPeer {
+        instance: None,
+        vrf: Some(Text::from(vrf)),
+        peer: Text::from(name),
+        local: found.ip(&["hostLocal"]),
+        name: found.text(&["hostname"]),
+        router: found.ip(&["remoteRouterId"]),
+        remote_as: found.count(&["remoteAs"]),
+        local_as: found.count(&["localAs"]),
+        state,
+        since: age.map(|age| at.before(age)),
+        families: names.map(Text::from),
+        accepted: sum("acceptedPrefixCounter"),
+        sent: sum("sentPrefixCounter"),
+        received_messages: messages.and_then(|counts| counts.count(&["totalRecv"])),
+        sent_messages: messages.and_then(|counts| counts.count(&["totalSent"])),
+        established: found.count(&["connectionsEstablished"]),
+        dropped: found.count(&["connectionsDropped"]),
+        hold: found.millis(&["bgpTimerHoldTimeMsecs"]).filter(|hold| *hold > Duration::ZERO),
+        bfd: bfd_state(found),
+        reason: found.text(&["lastNotificationReason", "lastResetDueTo"]),
+    }
+}
