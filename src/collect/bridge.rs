@@ -132,7 +132,6 @@ impl Collect for BridgeCollector {
         let (mut ports, mut addresses) = (Portion::of(cx, MAX_PORTS), Portion::of(cx, MAX_ADDRESSES));
         let mut groups = Portion::of(cx, MAX_ADDRESSES);
         if ports.is_none() && addresses.is_none() && groups.is_none() {
-            *self = Self::default();
             return Ok(());
         }
         let ages = &self.ages;

@@ -112,11 +112,10 @@ impl Collect for PacketSocketCollector {
         if !cx.roots.live {
             return Err(Skip::absent("sockets are asked for over netlink, which a recorded tree has not"));
         }
-        let Some(portion) = Portion::of(cx, MAX_SOCKETS) else {
-            self.rooms.close();
+        let mut portion = Portion::of(cx, MAX_SOCKETS);
+        if portion.is_none() {
             return Ok(());
-        };
-        let mut portion = Some(portion);
+        }
         let troubles = self.rooms.read(cx, open, |netns, room| {
             Portion::add(&mut portion, || {
                 let names = route::link_names(&mut room.links)?;

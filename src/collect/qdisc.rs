@@ -114,7 +114,6 @@ impl Collect for QdiscCollector {
         }
         let (mut qdiscs, mut classes) = (Portion::of(cx, MAX_QUEUES), Portion::of(cx, MAX_QUEUES));
         if qdiscs.is_none() && classes.is_none() {
-            self.sockets.close();
             return Ok(());
         }
         let open = || Socket::open(Family::Route);

@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod conntrack;
 pub mod deed;
+pub mod fib;
 pub mod file;
 pub mod holder;
 pub mod hypervisor;

@@ -132,6 +132,48 @@ fn root_interfaces_and_addresses_of_a_namespace_are_what_ip_says_of_it() {
     });
 }
 
+#[test]
+fn root_neighbors_routes_and_bridges_of_a_namespace_are_what_ip_says_of_it() {
+    apart(|| {
+        pair();
+        for line in [
+            "link add br0 type bridge",
+            "link add one type veth peer name two",
+            "link set one master br0",
+            "link add vx0 type vxlan id 7 dev b0 dstport 4789",
+            "rule add fwmark 7 table 99",
+            "route add 10.20.0.0/16 via 10.9.0.2 proto bgp",
+            "route add 10.21.0.0/16 dev b0 table 99",
+        ] {
+            said("ip", &["-n", "blue"].into_iter().chain(line.split_ascii_whitespace()).collect::<Vec<_>>());
+        }
+        said("tc", &["-n", "blue", "qdisc", "add", "dev", "b0", "root", "handle", "1:", "htb"]);
+        for (table, column, program, args, member) in [
+            ("neighbor", "address", "ip", &["neigh", "show", "nud", "all"][..], "dst"),
+            ("route", "gateway", "ip", &["-4", "route", "show", "table", "all"], "gateway"),
+            ("rule", "table", "ip", &["-4", "rule"], "table"),
+            ("bridge_port", "interface", "bridge", &["link"], "ifname"),
+            ("fdb", "mac", "bridge", &["fdb"], "mac"),
+            ("tunnel", "interface", "ip", &["link", "show", "type", "vxlan"], "ifname"),
+            ("qdisc", "kind", "tc", &["qdisc"], "kind"),
+        ] {
+            let truth: Value = serde_json::from_str(&said(program, &[&["-n", "blue", "-j"], args].concat())).unwrap();
+            let want: BTreeSet<&str> =
+                truth.as_array().unwrap().iter().filter_map(|row| row[member].as_str()).collect();
+            let have = rows(&[table, "--netns", "blue"]);
+            assert_eq!(names_of(&have, "netns"), BTreeSet::from(["blue".to_owned()]), "{table}");
+            let have: BTreeSet<&str> = have.iter().filter_map(|row| row[column].as_str()).collect();
+            // a device that nobody asked for a discipline has one that ip and tc do not show
+            assert!(!want.is_empty() && want.is_subset(&have), "{table}: {want:?} {have:?}");
+            let both = names_of(&rows(&[table, "--netns", "all"]), "netns");
+            assert!(both.contains("blue"), "{table}: {both:?}");
+        }
+        let churn = rows(&["route_churn", "--netns", "blue"]);
+        let bgp = churn.iter().find(|row| row["protocol"] == "bgp").unwrap();
+        assert_eq!((bgp["routes"].as_u64(), &bgp["netns"]), (Some(1), &Value::from("blue")));
+    });
+}
+
 /// A listener and so many connections to it, on the inside.
 fn connections(count: usize) -> (TcpListener, Vec<TcpStream>) {
     inside("blue", || {
@@ -409,7 +451,7 @@ fn root_more_than_the_open_files_suffice_for_are_left_out_and_counted() {
     apart(|| {
         ip(&(0..9).map(|n| format!("netns add x{n}")).collect::<Vec<_>>().join("\n"));
         let mut command = netglance(&["show", "link", "--netns", "x*", "--format", "json"]);
-        with_descriptors(&mut command, 200);
+        with_descriptors(&mut command, 260);
         let output = command.stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();

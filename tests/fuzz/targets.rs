@@ -10,7 +10,9 @@ use netglance::source::ipset::{self, element};
 use netglance::source::netfilter::{acct, timeout};
 use netglance::source::netlink::fib::{self, Nexthops};
 use netglance::source::netlink::nfnetlink::Subsystem;
-use netglance::source::netlink::{Message, bridge, neighbor, packet_diag, qdisc, rule, virtual_link};
+use netglance::source::netlink::{
+    Message, bridge, neighbor, netdev, packet_diag, qdisc, rule, tcp_metrics, virtual_link, wireguard,
+};
 use netglance::source::nftables::follow::Follower;
 use netglance::source::nftables::text::Names;
 use netglance::source::routing::{bird, frr, ospf};
@@ -178,7 +180,7 @@ fn nftables(mut bytes: &[u8]) {
     }
 }
 
-/// A message of rtnetlink or sock_diag: its type in network byte order, and its body. Whoever has a network namespace of his own
+/// A message of rtnetlink, sock_diag or genetlink: its type in network byte order, and its body. Whoever has a network namespace of his own
 /// decides what is in it.
 fn rtnetlink(bytes: &[u8]) {
     let Some((kind, body)) = bytes.split_first_chunk() else { return };
@@ -198,6 +200,9 @@ fn rtnetlink(bytes: &[u8]) {
     assert!(groups <= bytes.len() / 28, "{groups}");
     let _ = qdisc::queue(message);
     let _ = packet_diag::packet_socket(message);
+    let _ = netdev::queue(message);
+    let _ = tcp_metrics::metrics_of(message);
+    let _ = wireguard::each_peer(message, |peer| assert!(peer.networks.len() <= bytes.len() / 8));
 }
 
 /// What comes over the control socket of a routing daemon: one answer after another, as FRR ends them, or BIRD.

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// Most that it may print.
 const SAID: u64 = 16 << 20;
 /// Directories of modules that are taken along, below `kernel`.
-const MODULES: [&str; 5] = ["net", "drivers/net", "drivers/md", "crypto", "lib"];
+const MODULES: [&str; 6] = ["net", "drivers/net", "drivers/md", "crypto", "arch/x86/crypto", "lib"];
 /// Before and behind what the script prints.
 const MARKS: [&str; 2] = ["the script begins", "the script has ended"];
 

@@ -6,6 +6,7 @@
 
 mod link;
 mod machine;
+mod wireguard;
 
 use std::collections::BTreeMap;
 

@@ -29,6 +29,7 @@ mod storage;
 #[path = "../support/mod.rs"]
 mod support;
 mod system;
+mod tcp_metric;
 mod traffic;
 mod unit;
 mod work;

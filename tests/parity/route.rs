@@ -312,3 +312,39 @@ fn root_routes_of_each_protocol_are_as_many_as_ip_lists() {
         table.left_out(&["added", "deleted", "family", "netns", "overruns", "protocol", "replaced"]);
     });
 }
+
+#[test]
+fn root_tables_of_routes_are_as_large_as_ip_lists_them() {
+    in_own_network(|| {
+        two_ends();
+        ip("rule add table 99");
+        for line in [
+            "route add 10.4.0.0/16 dev left table 99",
+            "route add 10.20.1.0/24 via 10.9.0.2",
+            "route add 10.20.1.0/25 via 10.9.0.2",
+            "route add 10.20.1.0/24 via 10.9.0.3 metric 7",
+        ] {
+            ip(line);
+        }
+        let mut table = Parity::of("fib", &["table"]).wanting(&[], &[]);
+        table.agrees(|| {
+            let mut facts = Facts::default();
+            for name in ["99", "main", "local"] {
+                let told = said_json("ip", &["-j", "-4", "route", "show", "table", name]);
+                let first = |route: &Value| text(route, "dst").unwrap().split('/').next().unwrap().to_owned();
+                let leaves: std::collections::BTreeSet<String> = list(&told).iter().map(first).collect();
+                facts.number(name, "prefixes", list(&told).len() as f64);
+                facts.number(name, "leaves", leaves.len() as f64);
+                // so few take no more
+                facts.number(name, "size", 1024.0);
+            }
+            // the only destination has nothing above it
+            for column in ["nodes", "pointers", "null_pointers", "mean_depth", "max_depth"] {
+                facts.number("99", column, 0.0);
+            }
+            facts
+        });
+        // only some kernels count what they were asked
+        table.left_out(&["backtracks", "gets", "netns", "table"]);
+    });
+}

@@ -24,8 +24,10 @@ pub(super) const HEADER: usize = 16;
 /// How a question is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
-    /// With all rows of a table and an end mark.
+    /// With all rows of a table and an end mark, or with a single message.
     Dump,
+    /// With all rows of a table and always an end mark, though not every family says before that more will follow.
+    MarkedDump,
     /// With a few messages, or none, and an acknowledgment.
     Single,
 }
@@ -33,7 +35,7 @@ pub(super) enum Question {
 impl Question {
     fn flags(self) -> u16 {
         match self {
-            Self::Dump => NLM_F_REQUEST | NLM_F_DUMP,
+            Self::Dump | Self::MarkedDump => NLM_F_REQUEST | NLM_F_DUMP,
             Self::Single => NLM_F_REQUEST | NLM_F_ACK,
         }
     }

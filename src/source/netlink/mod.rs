@@ -13,14 +13,18 @@ pub mod bridge;
 pub mod diag;
 pub mod fib;
 mod frame;
+pub mod generic;
 pub mod neighbor;
+pub mod netdev;
 pub mod nfnetlink;
 pub mod packet_diag;
 pub mod qdisc;
 pub mod route;
 pub mod rule;
+pub mod tcp_metrics;
 pub mod tunnel;
 pub mod virtual_link;
+pub mod wireguard;
 pub mod words;
 
 use std::cell::Cell;
@@ -88,6 +92,8 @@ pub enum Family {
     SockDiag,
     /// Packet filter, connection tracking and their kin.
     Netfilter,
+    /// Families without a number of their own.
+    Generic,
 }
 
 impl Family {
@@ -96,6 +102,7 @@ impl Family {
             Self::Route => libc::NETLINK_ROUTE,
             Self::SockDiag => libc::NETLINK_SOCK_DIAG,
             Self::Netfilter => libc::NETLINK_NETFILTER,
+            Self::Generic => libc::NETLINK_GENERIC,
         }
     }
 
@@ -104,6 +111,7 @@ impl Family {
             Self::Route => "rtnetlink",
             Self::SockDiag => "sock_diag",
             Self::Netfilter => "nfnetlink",
+            Self::Generic => "genetlink",
         }
     }
 }
@@ -272,12 +280,13 @@ impl Socket {
         mut visit: impl FnMut(Part<'_>) -> Result<(), Malformed>,
     ) -> Result<(), Error> {
         let deadline = Instant::now() + patience.time;
+        let question = if self.family == Family::Generic { Question::MarkedDump } else { Question::Dump };
         let mut buffer = Buffer::borrow();
         for _ in 0..patience.attempts {
             visit(Part::Start).map_err(|cause| self.malformed(request, cause))?;
-            self.send(request, Question::Dump)?;
+            self.send(request, question)?;
             let mut message = |message: Message<'_>| visit(Part::Message(message));
-            match self.receive_reply(request, Question::Dump, deadline, &mut buffer.0, &mut message)? {
+            match self.receive_reply(request, question, deadline, &mut buffer.0, &mut message)? {
                 End::Done => return Ok(()),
                 End::Interrupted => {}
             }

@@ -54,6 +54,8 @@ fn the_answer_to_a_single_question_ends_with_its_acknowledgment_and_not_before()
     assert!(matches!(end, Ok(false)));
     assert_eq!(bodies, [b"one!", b"two!"]);
     assert!(matches!(read(&bytes, 1), (Ok(true), _, bodies) if bodies.len() == 1), "a dump ends with a lone message");
+    let (end, _, bodies) = read_answer(&bytes, Question::MarkedDump, 1);
+    assert!(matches!(end, Ok(false)) && bodies.len() == 2, "one of a family that always marks the end does not");
     let acknowledgment = framed(NLMSG_ERROR, 0, 1, &[0; 4 + HEADER]);
     assert!(matches!(read_answer(&acknowledgment, Question::Single, 1).0, Ok(true)));
 }

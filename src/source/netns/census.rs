@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Most namespaces that are read.
 const MOST: usize = 1024;
 /// Descriptors that all collectors together may need for one namespace, and as many for everything else.
-const DESCRIPTORS: u64 = 48;
+const DESCRIPTORS: u64 = 64;
 /// Where names are; `ip netns` uses the second, which is a link to the first on most hosts.
 const PLACES: [&str; 2] = ["run/netns", "var/run/netns"];
 /// `NSFS_MAGIC` of `include/uapi/linux/magic.h`
