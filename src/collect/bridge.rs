@@ -14,7 +14,7 @@ use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::Text;
 use crate::source::Error;
 use crate::source::netlink::bridge::{self, BridgeId, PORT_FLAGS, Port, Vlans};
-use crate::source::netlink::route::{self, LinkNames};
+use crate::source::netlink::route::{self, IfIndex, LinkNames};
 use crate::source::netlink::virtual_link::{self, Kind, Member, VirtualLink};
 use crate::source::netlink::{Family, Socket};
 use crate::{label, table};
@@ -164,9 +164,10 @@ fn port_rows(netns: &Text, socket: &mut Socket) -> Result<(Vec<BridgePortRow>, u
     let heeds_vlans =
         |link: &VirtualLink| matches!(&link.kind, Kind::Bridge(bridge) if bridge.vlan_filtering == Some(true));
     let vlans = if links.iter().any(heeds_vlans) { bridge::vlans(socket, MAX_PORTS)? } else { BTreeMap::new() };
+    let by_index: BTreeMap<IfIndex, &VirtualLink> = links.iter().map(|link| (link.index, link)).collect();
     let row = |link: &VirtualLink| {
         let Member::Bridge(port) = &link.member else { return None };
-        let master = link.master.and_then(|master| links.iter().find(|link| link.index == master));
+        let master = link.master.and_then(|master| by_index.get(&master).copied());
         let vlans = vlans.get(&link.index).filter(|_| master.is_some_and(heeds_vlans));
         Some(port_row(netns, link, port, (master, &names), vlans))
     };

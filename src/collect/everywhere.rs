@@ -9,7 +9,8 @@ use crate::source::Error;
 use crate::source::netlink::Changing;
 use crate::source::netns::{self, Rooms, Troubles};
 
-/// What a collector keeps open in each network namespace that is read, the own one included.
+/// What a collector keeps open in each network namespace that is read. To open it in the own one is cheap, so that it is kept
+/// there only by those who must: descriptors may be few.
 pub(super) struct Everywhere<T> {
     /// Dropped after an error, so that the next sample starts with a fresh one.
     own: Option<T>,
@@ -23,12 +24,27 @@ impl<T> Default for Everywhere<T> {
 }
 
 impl<T: Send + 'static> Everywhere<T> {
-    /// Calls `read` for each namespace with its name and what `open` has opened there once; returns which others could not be
-    /// read.
+    /// Calls `read` for each namespace with its name and what `open` has opened there, in others once; returns which others
+    /// could not be read.
     ///
     /// # Errors
     /// The own one could not.
     pub(super) fn read(
+        &mut self,
+        cx: &Cx<'_>,
+        open: fn() -> Result<T, Error>,
+        read: impl FnMut(&Text, &mut T) -> Result<(), Error>,
+    ) -> Result<Troubles, Error> {
+        let troubles = self.follow(cx, open, read);
+        self.own = None;
+        troubles
+    }
+
+    /// The same with what was opened once in the own namespace, too.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn follow(
         &mut self,
         cx: &Cx<'_>,
         open: fn() -> Result<T, Error>,

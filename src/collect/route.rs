@@ -211,7 +211,7 @@ impl Collect for RouteCollector {
         let wanted = cx.wants.table(RouteRow::TABLE).map(Wanted::of);
         let (mut routes, mut churn) = (Found::default(), Vec::new());
         let (mut rules, log) = (Portion::of(cx, MAX_RULES), &mut self.log);
-        let troubles = self.posts.read(cx, Post::open, |netns, post| {
+        let troubles = self.posts.follow(cx, Post::open, |netns, post| {
             post.listen(netns, cx, log)?;
             let room = wanted.as_ref().map(|wanted| (wanted, MAX_ROUTES.saturating_sub(routes.len)));
             post.look(netns, cx, room, log)?;
@@ -237,7 +237,8 @@ impl Collect for RouteCollector {
 /// The routes of all network namespaces, as each of them has them.
 #[derive(Default)]
 struct Found {
-    parts: Vec<Arc<Vec<RouteRow>>>,
+    /// Each behind the number of its first row.
+    parts: Vec<(usize, Arc<Vec<RouteRow>>)>,
     len: usize,
     left_out: usize,
     is_changing: bool,
@@ -246,10 +247,10 @@ struct Found {
 impl Found {
     fn add(&mut self, post: &Post) {
         let Some(kept) = post.kept() else { return };
+        self.parts.push((self.len, Arc::clone(&kept.rows)));
         self.len += kept.rows.len();
         self.left_out += kept.left_out;
         self.is_changing |= kept.is_changing;
-        self.parts.push(Arc::clone(&kept.rows));
     }
 
     fn tell(self, out: &mut Batch, troubles: &Troubles) {
@@ -273,17 +274,56 @@ impl Rows for Found {
         self.len
     }
 
-    fn cell(&self, mut row: usize, column: usize) -> Cell<'_> {
-        for part in &self.parts {
-            match part.get(row) {
-                Some(found) => return found.cell(column),
-                None => row -= part.len(),
-            }
-        }
-        Cell::Missing
+    fn cell(&self, row: usize, column: usize) -> Cell<'_> {
+        // there may be a thousand namespaces
+        let behind = self.parts.partition_point(|(first, _)| *first <= row);
+        let part = behind.checked_sub(1).and_then(|at| self.parts.get(at));
+        let found = part.and_then(|(first, rows)| rows.get(row - first));
+        found.map_or(Cell::Missing, |found| found.cell(column))
     }
 
     fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.bytes()).sum()
+        self.parts.iter().map(|(_, rows)| rows.bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::netlink::fib::{Hops, Route};
+
+    fn row(table: u32) -> RouteRow {
+        let route = Route {
+            family: libc::AF_INET as u8,
+            table,
+            destination: IpAddr::from([10, 0, 0, 0]),
+            prefix: 8,
+            source: None,
+            tos: 0,
+            metric: None,
+            protocol: 4,
+            scope: 0,
+            kind: 1,
+            flags: 0,
+            preferred_source: None,
+            hops: Hops::default(),
+            nexthop: None,
+            preference: None,
+            expires: None,
+        };
+        rows::row(&Text::from("host"), &route, &mut rows::Texts::default(), Timestamp(0)).unwrap()
+    }
+
+    #[test]
+    fn rows_of_all_namespaces_stand_one_behind_the_other() {
+        let mut found = Found::default();
+        for tables in [&[1, 2][..], &[], &[3], &[]] {
+            let rows: Vec<RouteRow> = tables.iter().map(|table| row(*table)).collect();
+            found.parts.push((found.len, Arc::new(rows)));
+            found.len += tables.len();
+        }
+        let column = RouteRow::TABLE.position("table").unwrap();
+        let tables: Vec<_> = (0..5).map(|row| found.cell(row, column).text().map(str::to_owned)).collect();
+        assert_eq!(tables, [Some("1".to_owned()), Some("2".to_owned()), Some("3".to_owned()), None, None]);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One dump of all interfaces for all of these tables, while somebody looks at one of them.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::everywhere::{Everywhere, Portion, tell};
@@ -246,7 +247,7 @@ impl Look {
     fn take(&mut self, netns: &Text, socket: &mut Socket) -> Result<(), Error> {
         let found = virtual_link::links(socket, MAX_LINKS)?;
         let (links, left_out) = (found.kept(), found.left_out());
-        let here = Here { netns, links, names: &virtual_link::names(links) };
+        let here = Here { netns, links, names: &virtual_link::names(links), bonded: &bonded(links) };
         Portion::add(&mut self.bonds, || Ok((here.rows(Here::bond), left_out)))?;
         Portion::add(&mut self.bond_ports, || Ok((here.rows(Here::bond_port), left_out)))?;
         Portion::add(&mut self.vlans, || Ok((here.rows(Here::vlan), left_out)))?;
@@ -283,6 +284,22 @@ struct Here<'a> {
     netns: &'a Text,
     links: &'a [VirtualLink],
     names: &'a LinkNames,
+    bonded: &'a Bonded,
+}
+
+/// How many members each bond has, and how many of them have a carrier.
+type Bonded = BTreeMap<IfIndex, (u32, u32)>;
+
+fn bonded(links: &[VirtualLink]) -> Bonded {
+    let mut bonded = Bonded::new();
+    for link in links {
+        if let (Some(master), Member::Bond(port)) = (link.master, &link.member) {
+            let (members, up) = bonded.entry(master).or_default();
+            *members += 1;
+            *up += u32::from(port.link == Some(0));
+        }
+    }
+    bonded
 }
 
 impl Here<'_> {
@@ -302,16 +319,15 @@ impl Here<'_> {
     fn bond(&self, link: &VirtualLink) -> Option<BondRow> {
         let Kind::Bond(bond) = &link.kind else { return None };
         let seconds = |milliseconds: u32| f64::from(milliseconds) / 1e3;
-        let members = || self.links.iter().filter(|member| member.master == Some(link.index));
-        let is_up = |member: &&VirtualLink| matches!(&member.member, Member::Bond(port) if port.link == Some(0));
+        let (members, up) = self.bonded.get(&link.index).copied().unwrap_or((0, 0));
         let Bond { mode, active, primary, miimon, arp_interval, hash_policy, .. } = bond;
         Some(BondRow {
             netns: self.netns.clone(),
             index: link.index.0,
             interface: link.name.clone(),
             mode: mode.map(bond_mode),
-            members: members().count().try_into().unwrap_or(u32::MAX),
-            up: members().filter(is_up).count().try_into().unwrap_or(u32::MAX),
+            members,
+            up,
             min_links: bond.min_links,
             active: self.name(*active),
             primary: self.name(*primary),
