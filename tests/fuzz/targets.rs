@@ -227,6 +227,7 @@ fn routing(bytes: &[u8]) {
     }
     for text in &texts {
         let _ = (bird::read_bgp(text), bird::read_bfd(text), frr::read_isis(text, at));
+        let _ = frr::read_quagga([text, text], at);
     }
 }
 

@@ -308,6 +308,7 @@ impl Daemon {
             None => self.connect(trust, roots, deadline)?,
         };
         let told = match self.program {
+            Program::Ospfd if self.source == Source::Quagga => frr::quagga(&mut line, deadline),
             Program::Ospfd => frr::ospf(&mut line, deadline),
             Program::Ospf6d => frr::ospf6(&mut line, deadline),
             Program::Bgpd => frr::bgp(&mut line, deadline),

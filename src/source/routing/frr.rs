@@ -8,6 +8,7 @@ mod bfd;
 mod bgp;
 mod isis;
 mod ospf6;
+mod quagga;
 
 pub(super) use bfd::ask as bfd;
 pub use bfd::read as read_bfd;
@@ -17,9 +18,11 @@ pub(super) use isis::ask as isis;
 pub use isis::read as read_isis;
 pub(super) use ospf6::ask as ospf6;
 pub use ospf6::read as read6;
+pub(super) use quagga::ask as quagga;
+pub use quagga::read as read_quagga;
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::json::{Json, documents};
 use super::line::Line;
@@ -292,6 +295,32 @@ fn area(place: &Place, vrf: &Json, found: &Json) -> Area {
         spf_age: vrf.millis(&["spfLastExecutedMsecs"]),
         ..Area::default()
     }
+}
+
+/// A span such as `1h2m3s`, `3.210s` or `17 usecs`; a dash is none at all.
+fn span(words: &str) -> Option<Duration> {
+    const UNITS: [(char, f64); 7] = [
+        ('Y', 31_536_000.0),
+        ('M', 2_592_000.0),
+        ('w', 604_800.0),
+        ('d', 86_400.0),
+        ('h', 3600.0),
+        ('m', 60.0),
+        ('s', 1.0),
+    ];
+    if let Some(micros) = words.strip_suffix(" usecs") {
+        return micros.parse().ok().map(Duration::from_micros);
+    }
+    let (mut total, mut left) = (0.0, if words == "-" { "0s" } else { words });
+    while !left.is_empty() {
+        let end = left.find(|letter: char| !(letter.is_ascii_digit() || letter == '.'))?;
+        let (number, rest) = left.split_at_checked(end)?;
+        let unit = rest.chars().next()?;
+        let (_, seconds) = UNITS.iter().find(|(letter, _)| *letter == unit)?;
+        total += number.parse::<f64>().ok()? * seconds;
+        left = rest.get(unit.len_utf8()..)?;
+    }
+    Duration::try_from_secs_f64(total).ok().filter(|_| !words.is_empty())
 }
 
 #[cfg(test)]

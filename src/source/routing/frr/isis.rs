@@ -3,13 +3,13 @@
 //! Its JSON has a single object for each circuit, in which the last adjacency of a network hides all others. So the text is
 //! read that people see, which has been the same since version 7. It does not say in which VRF an area is.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::line::Line;
 use super::super::ospf::BfdState;
 use super::super::peer::{IsisAdjacency, IsisState};
 use super::super::told::Told;
-use super::{command, unknown};
+use super::{command, span, unknown};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 
@@ -104,28 +104,10 @@ fn facts(adjacency: &mut IsisAdjacency, words: &str, at: Timestamp) {
     }
 }
 
-/// A span such as `1h2m3s`; a dash is none at all.
-fn span(words: &str) -> Option<Duration> {
-    const UNITS: [(char, u64); 7] =
-        [('Y', 31_536_000), ('M', 2_592_000), ('w', 604_800), ('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
-    if words == "-" {
-        return Some(Duration::ZERO);
-    }
-    let mut total: u64 = 0;
-    let mut left = words;
-    while !left.is_empty() {
-        let end = left.find(|letter: char| !letter.is_ascii_digit())?;
-        let (number, rest) = left.split_at_checked(end)?;
-        let unit = rest.chars().next()?;
-        let (_, seconds) = UNITS.iter().find(|(letter, _)| *letter == unit)?;
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*seconds)?)?;
-        left = rest.get(unit.len_utf8()..)?;
-    }
-    (!words.is_empty()).then(|| Duration::from_secs(total))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const AT: Timestamp = Timestamp(1_000_000_000_000);
@@ -159,14 +141,5 @@ mod tests {
         );
         assert_eq!((two.expires, two.bfd), (Some(AT.after(Duration::from_secs(3723))), None));
         assert_eq!(read("% IS-IS is not running\n", AT), Told::new(AT));
-    }
-
-    #[test]
-    fn spans_are_read_as_they_are_written() {
-        let seconds = |words| span(words).map(|span| span.as_secs());
-        assert_eq!((seconds("40s"), seconds("1w2d"), seconds("-")), (Some(40), Some(777_600), Some(0)));
-        for bad in ["", "s", "5", "5x", "99999999999999999999s", "9999999999999999999Y"] {
-            assert_eq!(seconds(bad), None, "{bad}");
-        }
     }
 }

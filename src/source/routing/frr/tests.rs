@@ -1,8 +1,6 @@
 //! What the daemons of FRR answer is understood. The answers of version 8.4 were recorded; those of others are made key by key
 //! from the sources of the daemons.
 
-use std::time::Duration;
-
 use super::*;
 use crate::source::routing::ospf::MOST;
 use crate::source::routing::peer::BgpState;
@@ -207,4 +205,19 @@ fn sessions_of_bfd_are_understood() {
     let down = told.bfd.kept().iter().find(|peer| peer.address == "10.0.15.5".parse().ok()).unwrap();
     assert_eq!((down.state, down.local, down.ups), (Some(BfdState::Down), None, Some(0)));
     assert!(down.since.is_some_and(|since| since.age(AT) > 10.0));
+}
+
+#[test]
+fn spans_are_read_as_they_are_written() {
+    let seconds = |words| span(words).map(|span| span.as_secs_f64());
+    assert_eq!((seconds("40s"), seconds("1w2d"), seconds("-")), (Some(40.0), Some(777_600.0), Some(0.0)));
+    assert_eq!(
+        (seconds("3.210s"), seconds("17 usecs"), seconds("1h02m03s")),
+        (Some(3.21), Some(0.000_017), Some(3723.0))
+    );
+    for bad in ["", "s", "5", "5x", "1.2.3s", "inactive", "-1s", "1 s"] {
+        assert_eq!(seconds(bad), None, "{bad}");
+    }
+    assert_eq!(span(&"9".repeat(400)), None);
+    assert_eq!(span(&format!("{}Y", "9".repeat(400))), None);
 }

@@ -1,0 +1,228 @@
+//! What does `ospfd` of Quagga tell?
+//!
+//! It writes no JSON, knows no VRF, and speaks as FRR does otherwise: the text that people see is read clause by clause. Only
+//! version 2 of OSPF.
+
+use std::time::{Duration, Instant};
+
+use super::super::line::Line;
+use super::super::ospf::{Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role};
+use super::super::told::Told;
+use super::{area_id, area_kind, command, span, unknown};
+use crate::model::{Text, Timestamp};
+use crate::source::Error;
+
+/// Where everything is.
+const PLACE: Place = Place { instance: None, vrf: None, version: 2 };
+
+/// Asks for neighbors and interfaces.
+///
+/// # Errors
+/// As [`Line::ask`], or the answer is no text.
+pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
+    let neighbors = text(line, "show ip ospf neighbor detail", deadline)?;
+    let at = Timestamp::now();
+    Ok(read([&neighbors, &text(line, "show ip ospf interface", deadline)?], at))
+}
+
+fn text(line: &mut Line, words: &str, deadline: Instant) -> Result<String, Error> {
+    let path = line.path().to_owned();
+    match command(line, words, deadline)?.map(|answer| String::from_utf8(answer.to_vec())) {
+        Some(Ok(text)) => Ok(text),
+        Some(Err(_)) => Err(Error::malformed(path, "text is expected")),
+        None => Err(Error::new("read what is told by", path, unknown(words))),
+    }
+}
+
+/// Reads what it answered when it was asked for neighbors and interfaces.
+pub fn read([neighbors, interfaces]: [&str; 2], at: Timestamp) -> Told {
+    let mut told = Told::new(at);
+    read_interfaces(interfaces, &mut told);
+    read_neighbors(neighbors, &mut told);
+    told
+}
+
+fn read_neighbors(answer: &str, told: &mut Told) {
+    let interfaces = Index::of(told.interfaces.kept());
+    let mut found: Option<(Neighbor, Hellos)> = None;
+    for line in answer.lines() {
+        let words = line.trim();
+        if let Some((router, address)) =
+            words.strip_prefix("Neighbor ").and_then(|rest| rest.split_once(", interface address "))
+        {
+            let new = Neighbor::new(PLACE, Text::default(), NeighborState::Other);
+            let begun = Neighbor { router: router.parse().ok(), address: address.parse().ok(), ..new };
+            told.neighbors.extend(found.replace((begun, Hellos::default())).map(|found| settled(found, &interfaces)));
+        } else if let Some((neighbor, hellos)) = &mut found {
+            for clause in words.split(", ") {
+                of_neighbor(neighbor, hellos, clause);
+            }
+        }
+    }
+    told.neighbors.extend(found.map(|found| settled(found, &interfaces)));
+}
+
+/// Addresses that a neighbor believes the network's routers to have.
+#[derive(Default)]
+struct Hellos {
+    dr: Option<Text>,
+    backup: Option<Text>,
+}
+
+/// Adds what follows from the interface.
+fn settled((mut neighbor, hellos): (Neighbor, Hellos), interfaces: &Index<'_>) -> Neighbor {
+    if let Some(interface) = interfaces.behind(&neighbor) {
+        neighbor.local = interface.address;
+        let is = |who: &Option<Text>| who.as_ref().and_then(|who| who.parse().ok()) == neighbor.address;
+        neighbor.role = match interface.network {
+            Some(NetworkType::Broadcast | NetworkType::Nbma) if is(&hellos.dr) => Some(Role::Dr),
+            Some(NetworkType::Broadcast | NetworkType::Nbma) if is(&hellos.backup) => Some(Role::Backup),
+            Some(NetworkType::Broadcast | NetworkType::Nbma) => Some(Role::DrOther),
+            Some(NetworkType::Loopback | NetworkType::Other) | None => None,
+            Some(_) => Some(Role::PointToPoint),
+        };
+    }
+    neighbor
+}
+
+fn of_neighbor(neighbor: &mut Neighbor, hellos: &mut Hellos, clause: &str) {
+    let after = |words: &str| clause.strip_prefix(words);
+    let ago = |words: &str| after(words).and_then(|rest| rest.strip_suffix(" ago")).and_then(span);
+    if let Some((area, interface)) = after("In the area ").and_then(|rest| rest.split_once(" via interface ")) {
+        (neighbor.area, neighbor.interface) = (Some(area_id(area)), Text::from(interface));
+    } else if let Some(priority) = after("Neighbor priority is ") {
+        neighbor.priority = priority.parse().ok();
+    } else if let Some(state) = after("State is ") {
+        neighbor.state = NeighborState::of(state);
+    } else if let Some(changes) = clause.strip_suffix(" state changes") {
+        neighbor.changes = changes.parse().ok();
+    } else if let Some(age) = ago("Progressive change ") {
+        neighbor.age = Some(age);
+    } else if let Some(age) = ago("Regressive change ") {
+        neighbor.regressed = Some(age);
+        neighbor.age = Some(neighbor.age.map_or(age, |progress| progress.min(age)));
+    } else if let Some(reason) = after("due to ") {
+        neighbor.reason = Some(Text::from(reason));
+    } else if let Some(dr) = after("DR is ") {
+        hellos.dr = Some(Text::from(dr));
+    } else if let Some(backup) = after("BDR is ") {
+        hellos.backup = Some(Text::from(backup));
+    } else if let Some(left) = after("Dead timer due in ") {
+        neighbor.dead = span(left);
+    } else if let Some(count) = after("Database Summary List ") {
+        neighbor.summaries = count.parse().ok();
+    } else if let Some(count) = after("Link State Request List ") {
+        neighbor.requests = count.parse().ok();
+    } else if let Some(count) = after("Link State Retransmission List ") {
+        neighbor.retransmissions = count.parse().ok();
+    }
+}
+
+fn read_interfaces(answer: &str, told: &mut Told) {
+    let (mut name, mut found) = (Text::default(), None::<Interface>);
+    for line in answer.lines() {
+        let words = line.trim();
+        if !line.starts_with(' ') {
+            told.interfaces.extend(found.take());
+            name = Text::from(words.split(" is ").next().unwrap_or_default());
+        } else if words.starts_with("OSPF is enabled, but not running") {
+            told.interfaces.push(Interface::new(PLACE, name.clone(), InterfaceState::Down));
+        } else if words.starts_with("Internet Address ") {
+            // of one that has several there is one after another
+            let new = Interface::new(PLACE, name.clone(), InterfaceState::Other);
+            told.interfaces.extend(found.replace(Interface { passive: Some(false), ..new }));
+        }
+        for clause in words.split(", ") {
+            if let Some(interface) = &mut found {
+                of_interface(interface, clause);
+            }
+        }
+    }
+    told.interfaces.extend(found);
+}
+
+fn of_interface(interface: &mut Interface, clause: &str) {
+    let after = |words: &str| clause.strip_prefix(words);
+    if let Some((address, prefix)) = after("Internet Address ").and_then(|rest| rest.split_once('/')) {
+        (interface.address, interface.prefix) = (address.parse().ok(), prefix.parse().ok());
+    } else if let Some(area) = after("Area ") {
+        (interface.area, interface.area_kind) = (Some(area_id(area)), Some(area_kind(area)));
+    } else if let Some(network) = after("Network Type ") {
+        interface.network = Some(NetworkType::of(network));
+    } else if let Some(cost) = after("Cost: ") {
+        interface.cost = cost.parse().ok();
+    } else if let Some(state) = after("State ") {
+        interface.state = InterfaceState::of(state);
+    } else if let Some(priority) = after("Priority ") {
+        interface.priority = priority.parse().ok();
+    } else if let Some(router) = after("Designated Router (ID) ") {
+        interface.dr = router.parse().ok();
+    } else if let Some(router) = after("Backup Designated Router (ID) ") {
+        interface.backup = router.parse().ok();
+    } else if let Some(hello) = after("Hello ").filter(|rest| !rest.starts_with("due in ")) {
+        let millis = hello.strip_suffix("ms").and_then(|millis| millis.parse().ok()).map(Duration::from_millis);
+        interface.hello = millis.or_else(|| span(hello));
+    } else if let Some(dead) = after("Dead ") {
+        interface.dead = span(dead);
+    } else if let Some(wait) = after("Wait ") {
+        interface.wait = span(wait);
+    } else if let Some(seconds) = after("Retransmit ") {
+        interface.retransmit = seconds.parse().ok().map(Duration::from_secs);
+    } else if clause.starts_with("No Hellos (Passive") {
+        interface.passive = Some(true);
+    } else if let Some(count) = after("Neighbor Count is ") {
+        interface.neighbors = count.parse().ok();
+    } else if let Some(count) = after("Adjacent neighbor count is ") {
+        interface.adjacent = count.parse().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::routing::ospf::AreaKind;
+
+    const AT: Timestamp = Timestamp(1_000_000_000_000);
+
+    fn told() -> Told {
+        let answer = |name: &str| {
+            let path = format!("{}/tests/fixtures/routing/made-quagga-1.2/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+        };
+        read([&answer("ospf-neighbor"), &answer("ospf-interface")], AT)
+    }
+
+    #[test]
+    fn neighbors_are_read_clause_by_clause() {
+        let told = told();
+        let [backup, attempt] = told.neighbors.kept() else { panic!("{told:?}") };
+        assert_eq!((backup.router, backup.address), ("10.9.9.1".parse().ok(), "10.0.12.1".parse().ok()));
+        assert_eq!((backup.state, backup.role, backup.priority), (NeighborState::Full, Some(Role::Backup), Some(1)));
+        assert_eq!((backup.interface.as_str(), backup.area.as_deref()), ("to1", Some("0.0.0.0")));
+        assert_eq!((backup.local, backup.changes), ("10.0.12.2".parse().ok(), Some(6)));
+        let seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64());
+        assert_eq!((seconds(backup.age), seconds(backup.regressed)), (Some(3723.0), Some(93_780.0)));
+        assert_eq!((seconds(backup.dead), backup.reason.as_deref()), (Some(35.123), Some("SeqNumberMismatch")));
+        assert_eq!((backup.retransmissions, backup.requests, backup.summaries), (Some(1), Some(2), Some(3)));
+        assert_eq!((attempt.state, attempt.router, attempt.dead), (NeighborState::Attempt, None, None));
+        assert_eq!((attempt.area.as_deref(), attempt.age, attempt.role), (Some("0.0.0.2"), None, Some(Role::DrOther)));
+    }
+
+    #[test]
+    fn interfaces_are_read_clause_by_clause() {
+        let told = told();
+        let [one, two, down] = told.interfaces.kept() else { panic!("{told:?}") };
+        assert_eq!(
+            (one.name.as_str(), one.state, one.network),
+            ("to1", InterfaceState::Dr, Some(NetworkType::Broadcast))
+        );
+        assert_eq!((one.address, one.prefix, one.cost), ("10.0.12.2".parse().ok(), Some(24), Some(10)));
+        assert_eq!((one.dr, one.backup), ("10.9.9.2".parse().ok(), "10.9.9.1".parse().ok()));
+        assert_eq!((one.hello, one.dead), (Some(Duration::from_secs(10)), Some(Duration::from_secs(40))));
+        assert_eq!((one.wait, one.retransmit), (Some(Duration::from_secs(40)), Some(Duration::from_secs(5))));
+        assert_eq!((one.passive, one.neighbors, one.adjacent), (Some(false), Some(1), Some(1)));
+        assert_eq!((two.state, two.passive, two.dr), (InterfaceState::Waiting, Some(true), None));
+        assert_eq!((two.hello, two.area_kind), (Some(Duration::from_millis(333)), Some(AreaKind::Stub)));
+        assert_eq!((down.name.as_str(), down.state, down.passive), ("to6", InterfaceState::Down, None));
+    }
+}
