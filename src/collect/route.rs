@@ -256,7 +256,8 @@ impl Found {
     fn tell(self, out: &mut Batch, troubles: &Troubles) {
         if !troubles.is_empty() {
             out.partly(RouteRow::TABLE, &Skip::netns(troubles));
-        } else if self.is_changing {
+        }
+        if self.is_changing {
             let error = "routes changed while they were read, so that some may be missing or there twice".into();
             out.partly(RouteRow::TABLE, &Skip::Failed(Reason { error, hint: None }));
         }
