@@ -106,6 +106,7 @@ fn root_of_several_those_that_have_ended_meanwhile_are_no_failure() {
         let all: Vec<&Tracked> = std::iter::once(first).chain(rest.iter().skip(2)).collect();
         forget(&all).unwrap();
         assert_eq!(tracked().iter().collect::<Vec<_>>(), rest.iter().take(2).collect::<Vec<_>>());
+        assert!(matches!(forget(&all), Err(ActionError::Gone { .. })), "all of them have ended");
         let elsewhere = Tracked { netns: "nowhere".into(), ..first.clone() };
         assert!(matches!(forget(&[&elsewhere]), Err(ActionError::Kernel { .. })), "no such namespace is read");
         assert!(forget(&[]).is_err() && forget(&[&rest[0], &elsewhere]).is_err());

@@ -113,15 +113,14 @@ fn print(ask: &Ask<'_>, view: &View, time: Timestamp, first: bool, out: &mut dyn
     Ok(out.flush()?)
 }
 
-/// The columns, with the Ids that matter only where rows differ in them.
+/// The columns, with the Ids that matter only where they tell something.
 fn told_apart(view: &View, rows: &[usize], columns: &[usize]) -> Vec<usize> {
-    let differ = |column: &usize| {
-        rows.windows(2).any(|two| match two {
-            [a, b] => view.raw().cell(*a, *column) != view.raw().cell(*b, *column),
-            _ => false,
-        })
+    let tells = |column: &usize| {
+        let mut cells = rows.iter().map(|row| view.raw().cell(*row, *column));
+        let first = cells.next();
+        first.as_ref().is_some_and(|first| !first.is_usual_place()) || cells.any(|cell| Some(cell) != first)
     };
-    view.table().several().filter(differ).chain(columns.iter().copied()).collect()
+    view.table().several().filter(tells).chain(columns.iter().copied()).collect()
 }
 
 /// Cells of a line when the output is a terminal, on which wrapped rows would be unreadable.

@@ -73,6 +73,13 @@ impl std::fmt::Display for Tracked {
     }
 }
 
+impl Tracked {
+    /// Its ends, and its network namespace if that is another one.
+    pub fn placed(&self) -> String {
+        if self.netns.as_str() == super::OWN_NETNS { self.to_string() } else { format!("{self} in {}", self.netns) }
+    }
+}
+
 impl Action {
     /// Most connections that one action is for.
     pub const MOST: usize = 500;
@@ -128,8 +135,9 @@ fn process(pid: u32) -> Text {
 /// Connections in words: one by its ends, several by their number.
 fn connections(flows: &[Tracked]) -> Text {
     Text::from(match flows {
-        [one] => format!("connection {one}"),
-        several => format!("{} connections", several.len()),
+        [] => "no connection".to_owned(),
+        [one] => one.placed(),
+        [first, ..] => format!("{} connections, the first {}", flows.len(), first.placed()),
     })
 }
 

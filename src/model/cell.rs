@@ -156,6 +156,9 @@ pub enum Cell<'a> {
     Duration(f64),
 }
 
+/// What tables call the network namespace that this program is in.
+pub const OWN_NETNS: &str = "host";
+
 impl Cell<'_> {
     /// The number in the cell, in its base unit; a timestamp in Unix seconds, a bool as 0 or 1.
     pub fn number(&self) -> Option<f64> {
@@ -177,6 +180,10 @@ impl Cell<'_> {
         }
     }
 
+    /// Whether this names the place where most things are: the own network namespace, or the VRF that has no name.
+    pub fn is_usual_place(&self) -> bool {
+        matches!(self, Self::Missing | Self::Text(OWN_NETNS | "default"))
+    }
     /// Whether nothing was measured.
     pub fn is_missing(&self) -> bool {
         matches!(self, Cell::Missing)

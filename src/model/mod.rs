@@ -18,7 +18,7 @@ pub mod unit;
 mod writing;
 
 pub use action::{Action, ActionError, Allowed, Tracked};
-pub use cell::{AsCell, Cell, LabelDef, Mac, Timestamp, Type, Value};
+pub use cell::{AsCell, Cell, LabelDef, Mac, OWN_NETNS, Timestamp, Type, Value};
 pub use host::{
     Behind, Connection, Demand, Demands, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState, Top,
 };

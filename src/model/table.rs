@@ -344,6 +344,11 @@ pub trait Rows: Send + Sync {
     fn differ(&self, column: usize) -> bool {
         (1..self.len()).any(|row| self.cell(row, column) != self.cell(0, column))
     }
+    /// Whether an Id tells something that people see only while it does: rows differ in it, or all are of a place that is not
+    /// the usual one.
+    fn tells(&self, column: usize) -> bool {
+        self.differ(column) || (self.len() > 0 && !self.cell(0, column).is_usual_place())
+    }
     /// Memory of the rows, about: text is shared between samples and not counted.
     fn bytes(&self) -> usize {
         self.len() * self.table().columns.len() * size_of::<Cell<'static>>()

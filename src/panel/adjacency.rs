@@ -174,7 +174,7 @@ fn area_line(cx: &Cx<'_>, view: &View, row: usize, there: &[usize]) -> Line {
     let [netns, instance, version, area] = &own;
     let differ = |column| view.raw().differ(column);
     let mut out = vec![line::text("▾ ", Role::Muted)];
-    if differ(col!(OspfNeighborRow, netns)) {
+    if view.raw().tells(col!(OspfNeighborRow, netns)) {
         out.push(line::text(format!("{netns}  "), Role::Label));
     }
     if differ(col!(OspfNeighborRow, instance)) {

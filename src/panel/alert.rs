@@ -100,7 +100,7 @@ fn find(cx: &Cx<'_>) -> Vec<Alert> {
 
 /// What tells a row apart from those of its name elsewhere, while there are others.
 fn apart(view: &View, row: usize) -> String {
-    let differ = view.table().several().filter(|id| view.raw().differ(*id));
+    let differ = view.table().several().filter(|id| view.raw().tells(*id));
     differ.filter_map(|id| Some(format!(" in {}", view.raw().cell(row, id).text()?))).collect()
 }
 

@@ -10,7 +10,8 @@ use crate::collect::conntrack::ConntrackRow;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::listener::ListenerRow;
-use crate::model::{Cell, Demand, IpText, Level};
+use crate::model::{Cell, Demand, IpText, Level, OWN_NETNS};
+use crate::store::expr::literal;
 use crate::store::rate::View;
 
 /// The table of connections itself.
@@ -18,9 +19,16 @@ pub(super) const TRACKING: PanelDef = PanelDef {
     name: "tracking",
     title: "Connection tracking",
     key: None,
-    demands: || vec![Demand::table(&ConntrackRow::TABLE.name)],
+    demands: || {
+        let names = FLUX.iter().filter_map(|column| ConntrackRow::TABLE.columns.get(*column));
+        let columns = names.map(|column| column.name.to_string()).collect();
+        vec![Demand { columns, ..Demand::table(&ConntrackRow::TABLE.name) }]
+    },
     build: tracking,
 };
+
+/// Columns that are counted while somebody wants to know.
+const FLUX: [usize; 2] = [col!(ConntrackRow, new), col!(ConntrackRow, ended)];
 
 /// Connections.
 pub(super) const FLOWS: PanelDef = PanelDef {
@@ -82,10 +90,12 @@ fn tracking(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("max", 1, Show::Of(col!(ConntrackRow, max))),
         rate("full in", 2, Show::Of(col!(ConntrackRow, until_full))),
         Column::wide("past", 6, 6, Show::Spark(col!(ConntrackRow, count), None)),
+        rate("new/s", 3, Show::Of(col!(ConntrackRow, new))),
         rate("drop/s", 1, Show::Bad(col!(ConntrackRow, drop))),
         rate("fail/s", 2, Show::Bad(col!(ConntrackRow, insert_failed))),
         rate("early/s", 3, Show::Bad(col!(ConntrackRow, early_drop))),
         rate("inval/s", 4, Show::Of(col!(ConntrackRow, invalid))),
+        rate("ended/s", 5, Show::Of(col!(ConntrackRow, ended))),
         rate("clash/s", 7, Show::Of(col!(ConntrackRow, clash_resolve))),
         rate("chain/s", 8, Show::Bad(col!(ConntrackRow, chaintoolong))),
     ];
@@ -104,9 +114,14 @@ fn tracking(cx: &Cx<'_>, space: Space) -> Block {
 pub(super) fn uncounted(cx: &Cx<'_>, width: u16) -> Vec<String> {
     let Some(view) = cx.views.get(&ConntrackRow::TABLE.name) else { return Vec::new() };
     let off = |row: &usize| view.raw().cell(*row, col!(ConntrackRow, accounting)) == Cell::Bool(false);
-    let Some(off) = (0..view.len()).find(off) else { return Vec::new() };
-    let netns = number::words(cx, &view, off, col!(ConntrackRow, netns)).words;
-    let place = if view.len() > 1 { format!(" in {netns}") } else { String::new() };
+    let off: Vec<usize> = (0..view.len()).filter(off).collect();
+    let Some(first) = off.first() else { return Vec::new() };
+    let netns = number::words(cx, &view, *first, col!(ConntrackRow, netns)).words;
+    let place = match off.len() {
+        _ if view.len() == 1 => String::new(),
+        1 => format!(" in {netns}"),
+        several => format!(" in {netns} and {} more network namespaces", several - 1),
+    };
     let words = "`sysctl -w net.netfilter.nf_conntrack_acct=1` counts those of new connections";
     line::wrap(&format!("no bytes are counted{place}: {words}"), width)
 }
@@ -160,10 +175,12 @@ pub(super) fn is_shown(cx: &Cx<'_>, view: &View, row: usize) -> bool {
 /// The filter that keeps the connections of a group, or of a line of several.
 pub fn members(view: &View, row: usize, grouping: Grouping) -> Option<String> {
     let name = &ConntrackFlowRow::TABLE.columns.get(grouping.by)?.name;
+    // connections of other network namespaces are none of the group
+    let netns = members_of(view, row);
     // groups of the host are words in any case
     let is_group = view.table().name == ConntrackGroupRow::TABLE.name;
     let is_word = [col!(ConntrackFlowRow, protocol), col!(ConntrackFlowRow, state)].contains(&grouping.by);
-    Some(match view.raw().cell(row, if is_group { col!(ConntrackGroupRow, value) } else { grouping.by }) {
+    let members = match view.raw().cell(row, if is_group { col!(ConntrackGroupRow, value) } else { grouping.by }) {
         Cell::Missing | Cell::Text("-") => format!("missing({name})"),
         // kernels leave out a mark that is none, or tell it
         Cell::Text("0") if grouping.by == col!(ConntrackFlowRow, mark) => format!("(missing({name}) or {name} == 0)"),
@@ -172,7 +189,21 @@ pub fn members(view: &View, row: usize, grouping: Grouping) -> Option<String> {
         Cell::Text(words) | Cell::Label(words) if is_word => format!("{name} == \"{words}\""),
         Cell::Text(words) => format!("{name} == {words}"),
         _ => return None,
-    })
+    };
+    Some(netns.map_or(members.clone(), |netns| format!("{netns} and {members}")))
+}
+
+/// The filter that keeps the network namespace of a group, unless there is the own one only.
+fn members_of(view: &View, row: usize) -> Option<String> {
+    let column = view.table().position(&ConntrackFlowRow::TABLE.columns.get(col!(ConntrackFlowRow, netns))?.name)?;
+    let cell = view.raw().cell(row, column);
+    let netns = cell.text()?;
+    let alone = netns == OWN_NETNS && !view.raw().differ(column);
+    if alone || view.table().name != ConntrackGroupRow::TABLE.name {
+        return None;
+    }
+    let is_plain = !netns.contains(['"', '\\']);
+    Some(if is_plain { format!("netns == \"{netns}\"") } else { format!("netns =~ \"^{}$\"", literal(netns)) })
 }
 
 const COUNTS: &[(gauge::Name, usize)] = &[

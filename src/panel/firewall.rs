@@ -84,14 +84,14 @@ const PLACE: &[Ranked] = &[(col!(NftRuleRow, table), 9, 6), (col!(NftRuleRow, ch
 const TEXT: u16 = 40;
 
 fn rules(cx: &Cx<'_>, space: Space) -> Block {
+    let view = cx.views.get(&NftRuleRow::TABLE.name);
     let spec = TableSpec {
-        columns: shown(space.width, is_list(cx) || cx.on(toggle::DROPS_FIRST)),
+        columns: shown(cx, view.as_deref(), space.width),
         sort: vec![(col!(NftRuleRow, packets), true), (col!(NftRuleRow, hits), true)],
         outlined: !is_list(cx),
         none: "nothing is filtered here: nf_tables has no rule",
         ..TableSpec::of(&NftRuleRow::TABLE.name)
     };
-    let view = cx.views.get(&NftRuleRow::TABLE.name);
     Block {
         title: "Rules".into(),
         note: view.filter(|view| !view.is_empty()).map_or_else(Line::new, |view| note(cx, &view)),
@@ -107,10 +107,15 @@ pub(super) fn is_list(cx: &Cx<'_>) -> bool {
     cx.on(toggle::HOTTEST)
 }
 
+/// What people have said of a rule, for rules of which somebody has, where their texts have room beside it.
+const SAID: &[Ranked] = &[(col!(NftRuleRow, comment), 46, 7)];
+
 /// What fits, with the text at the end.
-fn shown(width: u16, placed: bool) -> Vec<usize> {
-    let place: &[Ranked] = if placed { PLACE } else { &[] };
-    let columns = fitting(&[COLUMNS, place].concat(), width.saturating_sub(TEXT));
+fn shown(cx: &Cx<'_>, view: Option<&View>, width: u16) -> Vec<usize> {
+    let place = if is_list(cx) || cx.on(toggle::DROPS_FIRST) { PLACE } else { &[] };
+    let is_said = |row: usize| view.is_some_and(|view| words(view, row, col!(NftRuleRow, comment)).is_some());
+    let said = if (0..view.map_or(0, View::len)).any(is_said) { SAID } else { &[] };
+    let columns = fitting(&[COLUMNS, place, said].concat(), width.saturating_sub(TEXT));
     columns.into_iter().chain([col!(NftRuleRow, rule)]).collect()
 }
 
@@ -201,7 +206,7 @@ pub(super) fn outline(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>, all: bool
         let Some(mut under) = rules.remove(&own).or_else(|| all.then(Vec::new)) else { continue };
         let [netns, family, table, _] = own;
         if before != Some([netns, family, table]) {
-            let several = chains.raw().differ(col!(NftChainRow, netns));
+            let several = chains.raw().tells(col!(NftChainRow, netns));
             heads.push(Head::new(ordered.len(), table_line(cx, own, several)));
             before = Some([netns, family, table]);
         }

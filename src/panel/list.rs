@@ -114,7 +114,7 @@ pub(super) fn block(cx: &Cx<'_>, space: Space, list: List) -> Block {
 pub(super) fn filled(cx: &Cx<'_>, space: Space, mut list: List, picked: &Pick) -> Block {
     let table = list.table;
     list.columns.retain(|column| match column.show {
-        Show::Words(at) if table.several().any(|one| one == at) => picked.differ(at),
+        Show::Words(at) if table.several().any(|one| one == at) => picked.tells(at),
         _ => column.rank == 0 || picked.rows.iter().any(|row| says(&picked.view, row.row, column)),
     });
     let longest = picked.rows.iter().map(|row| line::cells(&row.name)).max().unwrap_or(0);

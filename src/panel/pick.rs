@@ -54,11 +54,11 @@ pub(super) struct Pick {
 }
 
 impl Pick {
-    /// Whether the rows differ in a column.
-    pub(super) fn differ(&self, column: usize) -> bool {
+    /// Whether a column tells rows apart, or that all are somewhere else.
+    pub(super) fn tells(&self, column: usize) -> bool {
         let mut cells = self.rows.iter().map(|row| self.view.raw().cell(row.row, column));
         let first = cells.next();
-        cells.any(|cell| Some(cell) != first)
+        first.as_ref().is_some_and(|first| !first.is_usual_place()) || cells.any(|cell| Some(cell) != first)
     }
 }
 

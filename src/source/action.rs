@@ -41,7 +41,7 @@ pub fn act(action: &Action, census: &Census) -> Result<(), ActionError> {
     }
 }
 
-/// Forgets connections. Of several those that have ended by themselves meanwhile are no failure.
+/// Forgets connections. Of several those that have ended by themselves meanwhile are no failure, unless all have.
 fn forget(action: &Action, flows: &[Tracked], census: &Census) -> Result<(), ActionError> {
     let first = flows.first().ok_or_else(|| action.failed(Errno::INVAL.into()))?;
     if flows.len() > Action::MOST || flows.iter().any(|flow| flow.netns != first.netns) {
@@ -51,14 +51,14 @@ fn forget(action: &Action, flows: &[Tracked], census: &Census) -> Result<(), Act
     let own = first.netns == netns::host();
     let socket = if own { open() } else { netns::visit(census, &first.netns, open) };
     let mut socket = socket.map_err(|error| action.failed(error.cause))?;
+    let mut gone = 0;
     for flow in flows {
         match conntrack::forget::forget(&mut socket, flow) {
-            Err(error) if error.is_absent() && flows.len() > 1 => {}
-            Err(error) if error.is_absent() => return Err(action.gone()),
+            Err(error) if error.is_absent() => gone += 1,
             done => done.map_err(|error| action.failed(error.cause))?,
         }
     }
-    Ok(())
+    if gone == flows.len() { Err(action.gone()) } else { Ok(()) }
 }
 
 /// Opens a descriptor of exactly this process.

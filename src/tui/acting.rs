@@ -43,7 +43,7 @@ pub(super) struct Acting {
 }
 
 /// Does something to the host, one action after the other up to the first that fails, and tells what came of it now or
-/// later.
+/// later. What is gone already is no failure as long as something else is there.
 pub(super) fn act(app: &mut App, actions: Vec<Action>, what: What) {
     if let Some(why) = app.host.refusal() {
         app.say(format!("nothing is done: {why}"), Level::Warning);
@@ -82,7 +82,17 @@ pub(super) fn act(app: &mut App, actions: Vec<Action>, what: What) {
 }
 
 fn all(host: &dyn Host, actions: &[Action]) -> Result<(), ActionError> {
-    actions.iter().try_for_each(|action| host.act(action))
+    let (mut done, mut gone) = (false, Ok(()));
+    for action in actions {
+        match host.act(action) {
+            Err(ActionError::Gone { what }) => gone = Err(ActionError::Gone { what }),
+            other => {
+                other?;
+                done = true;
+            }
+        }
+    }
+    if done { Ok(()) } else { gone }
 }
 
 /// Tells the outcomes that have come.

@@ -3,6 +3,8 @@
 //! What is asked names what it hits: the connection by both its ends, or how many there are that the filter keeps, and the
 //! first of them. What is deleted is what was counted then: connections that begin later are left alone.
 
+use std::collections::BTreeSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -11,7 +13,7 @@ use super::framed::lack;
 use super::overlay::{Overlay, framed_popup, plain};
 use super::paint::{clear, line, put};
 use super::text::{cut, width, wrap};
-use crate::model::{Action, Level, Tracked};
+use crate::model::{Action, Level, OWN_NETNS, Tracked};
 use crate::panel::Role;
 use crossterm::event::KeyCode;
 
@@ -19,6 +21,8 @@ use crossterm::event::KeyCode;
 const WIDE: u16 = 78;
 /// Most connections that are named one by one.
 const NAMED: usize = 8;
+/// Most network namespaces that are named.
+const PLACES: usize = 3;
 /// What stands where the question has no room.
 const UNNAMED: &str = "nothing is deleted: no room to name it";
 
@@ -36,13 +40,25 @@ impl Asked {
     /// What is deleted, in words.
     fn words(&self) -> String {
         match self.flows.as_slice() {
-            [one] => one.to_string(),
-            several => match (several.len(), &self.filter, &self.lack) {
-                (count, filter, None) => format!("{count} connections with {filter}"),
-                (count, filter, Some(lack)) => {
-                    format!("{count} connections with {filter}; those without a row stay: {lack}")
+            [one] => one.placed(),
+            several => match (several.len(), self.places(), &self.filter, &self.lack) {
+                (count, places, filter, None) => format!("{count} connections{places} with {filter}"),
+                (count, places, filter, Some(lack)) => {
+                    format!("{count} connections{places} with {filter}; those without a row stay: {lack}")
                 }
             },
+        }
+    }
+
+    /// Where they are, unless all are in the own network namespace.
+    fn places(&self) -> String {
+        let all: BTreeSet<&str> = self.flows.iter().map(|flow| flow.netns.as_str()).collect();
+        let named = all.iter().take(PLACES).copied().collect::<Vec<_>>().join(", ");
+        match all.len() {
+            1 if named == OWN_NETNS => String::new(),
+            1 => format!(" in network namespace {named}"),
+            count if count > PLACES => format!(" in {count} network namespaces ({named}, …)"),
+            _ => format!(" in network namespaces {named}"),
         }
     }
 }
@@ -92,7 +108,11 @@ pub(super) fn key(app: &mut App, asked: Asked, code: KeyCode) -> Overlay {
             Overlay::Delete(asked)
         }
         KeyCode::Char('y') => {
-            let words = asked.words();
+            let words = match asked.flows.as_slice() {
+                [_] => asked.words(),
+                // some may have ended since they were counted
+                _ => format!("what was left of {}", asked.words()),
+            };
             super::acting::act(app, actions(asked.flows), super::acting::What::Delete(words));
             Overlay::None
         }
@@ -112,7 +132,7 @@ fn actions(mut flows: Vec<Tracked>) -> Vec<Action> {
 pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, asked: &Asked) {
     let named: Vec<String> = match asked.flows.as_slice() {
         [_] => Vec::new(),
-        several => several.iter().take(NAMED).map(ToString::to_string).collect(),
+        several => several.iter().take(NAMED).map(Tracked::placed).collect(),
     };
     let size = Rect { width: area.width.min(WIDE), ..area };
     let refused = app.host.refusal().map(|why| format!("nothing will be deleted: {why}"));

@@ -99,6 +99,7 @@ fn grouped(settings: Settings) -> (std::sync::Arc<Fake>, App) {
     let mut made = Made::new(ConntrackGroupRow::TABLE, groups.len(), "x");
     for (row, (by, value, flows)) in groups.into_iter().enumerate() {
         made = made
+            .with(row, at("netns"), Value::Text("host".into()))
             .with(row, at("by"), Value::Label(by.into()))
             .with(row, at("value"), Value::Text(value.into()))
             .with(row, at("flows"), Value::U64(flows));
@@ -172,6 +173,26 @@ fn a_group_leads_to_its_connections() {
     let shown = screen(&mut app);
     let filter = "filter (destination_port == 80) and destination == 192.0.2.99";
     assert!(shown.contains(&format!("Connections 4 of 6, {filter}")), "{shown}");
+}
+
+#[test]
+fn a_group_of_another_namespace_leads_to_the_connections_of_that_one_alone() {
+    let (host, mut app) = grouped(Settings::default());
+    let at = |name: &str| ConntrackGroupRow::TABLE.position(name).unwrap();
+    let mut made = Made::new(ConntrackGroupRow::TABLE, 2, "x");
+    for (row, (netns, flows)) in [("blue", 3), ("host", 2)].into_iter().enumerate() {
+        made = made
+            .with(row, at("netns"), Value::Text(netns.into()))
+            .with(row, at("by"), Value::Label("source".into()))
+            .with(row, at("value"), Value::Text("192.0.2.0".into()))
+            .with(row, at("flows"), Value::U64(flows));
+    }
+    host.publish(made, 3);
+    host.publish(flows(3).with(0, column("netns"), Value::Text("blue".into())), 3);
+    app.samples();
+    press(&mut app, &["j", "down", "enter"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("Connections 1 of 6, filter netns == \"blue\" and source == 192.0.2.0"), "{shown}");
 }
 
 #[test]
@@ -270,6 +291,22 @@ fn those_that_a_filter_keeps_are_counted_before_they_are_deleted() {
 }
 
 #[test]
+fn what_is_to_be_deleted_says_in_which_namespace_it_is() {
+    let (host, mut app) = allowed();
+    let blue = flows(3).with(0, column("netns"), Value::Text("blue".into()));
+    host.publish(blue.with(1, column("netns"), Value::Text("host".into())), 3);
+    app.samples();
+    let _ = command(&mut app, "filter destination_port == 443");
+    press(&mut app, &["Z"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("2 connections in network namespaces blue, host with"), "{shown}");
+    assert!(shown.contains("192.0.2.99:443 in blue"), "{shown}");
+    assert!(!shown.contains("192.0.2.99:443 in host"), "{shown}");
+    press(&mut app, &["y"]);
+    assert!(screen(&mut app).contains("deleted what was left of 2 connections"), "{}", screen(&mut app));
+}
+
+#[test]
 fn connections_without_a_row_are_told_of_where_lines_add_up_and_before_any_is_deleted() {
     let (host, mut app) = allowed();
     host.fail(
@@ -344,11 +381,10 @@ fn ports_have_names_of_ones_own_and_filters_know_the_numbers() {
 fn listening_sockets_have_the_names_of_their_ports_too() {
     let (host, mut app) = named();
     let at = |name: &str| ListenerRow::TABLE.position(name).unwrap();
-    let made = Made::new(ListenerRow::TABLE, 1, "x").with(0, at("protocol"), Value::Text("tcp6".into())).with(
-        0,
-        at("port"),
-        Value::U64(443),
-    );
+    let made = Made::new(ListenerRow::TABLE, 1, "x")
+        .with(0, at("netns"), Value::Text("host".into()))
+        .with(0, at("protocol"), Value::Text("tcp6".into()))
+        .with(0, at("port"), Value::U64(443));
     host.publish(made, 2);
     app.samples();
     app.go(super::app::page_named(app.host.as_ref(), "network").unwrap());

@@ -100,7 +100,7 @@ impl TableView {
         }
     }
 
-    /// Shows the Ids that matter only while rows differ in them, behind the name, as long as nobody has chosen the columns.
+    /// Shows the Ids that matter only while they tell something, behind the name, as long as nobody has chosen the columns.
     fn tell_apart(&mut self, view: &View) {
         if self.chosen {
             return;
@@ -108,7 +108,7 @@ impl TableView {
         let table = view.table();
         let label = self.columns.iter().position(|column| *column == table.label_column());
         for column in table.several() {
-            let differ = view.raw().differ(column);
+            let differ = view.raw().tells(column);
             match self.columns.iter().position(|one| *one == column) {
                 None if differ => self.columns.insert(label.map_or(0, |label| label + 1), column),
                 Some(at) if !differ => {

@@ -33,7 +33,7 @@ use std::sync::LazyLock;
 use crate::model::Text;
 
 /// Name of the network namespace that netglance runs in.
-pub const HOST: &str = "host";
+pub const HOST: &str = crate::model::OWN_NETNS;
 
 /// Stands for all network namespaces.
 pub const ALL: &str = "all";
