@@ -342,6 +342,14 @@ fn root_an_agent_without_capabilities_for_it_asks_daemons_as_one_of_their_groups
             row("one", "10.9.9.1", "Full", false),
         ];
         wait_until("what is there", || show() == want);
+        // of one namespace alone, when somebody names it
+        for (word, want) in [("one", vec!["one/ospf6d", "one/ospfd"]), ("host", vec!["host/ospf6d", "host/ospfd"])] {
+            let args = ["show", "routing_daemon", "--format", "json", "--sort", "name", "--netns", word];
+            let output = served::command(&agent.dir).args(args).stdin(Stdio::null()).output().unwrap();
+            let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+            let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+            assert_eq!(names, want, "{word}");
+        }
         let status = std::fs::read_to_string(format!("/proc/{}/status", agent.part("netglance-sampl"))).unwrap();
         let groups = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap();
         let member = run_in("host", &["getent", "group", "frrvty"]);

@@ -115,13 +115,16 @@ impl Collect for RoutingCollector {
             neighbors.extend(circle.into_iter().flat_map(Circle::rows));
         }
         self.missed.expect(&settings.expect, &mut neighbors, cx.time);
+        neighbors.retain(|row| cx.roots.netns.shows(row.netns.as_deref()));
+        let shown = |daemon: &&Daemon| cx.roots.netns.shows(daemon.netns.as_deref());
+        let daemons: Vec<&Daemon> = daemons.iter().filter(shown).collect();
         out.push(neighbors);
-        out.push(daemons.iter().map(row).collect());
-        out.push(interface::rows(daemons));
-        out.push(self.runs.rows(daemons));
-        out.push(self.bfd.rows(daemons));
-        out.push(self.bgp.rows(daemons));
-        out.push(self.isis.rows(daemons));
+        out.push(daemons.iter().map(|daemon| row(daemon)).collect());
+        out.push(interface::rows(&daemons));
+        out.push(self.runs.rows(&daemons));
+        out.push(self.bfd.rows(&daemons));
+        out.push(self.bgp.rows(&daemons));
+        out.push(self.isis.rows(&daemons));
         self.tell_partly(out);
         Ok(())
     }
@@ -200,9 +203,9 @@ fn stale(daemon: &Daemon) -> Option<Timestamp> {
 
 /// Everything of one kind that daemons have told, with when.
 fn told<'a, T: 'a>(
-    daemons: &'a [Daemon],
+    daemons: &'a [&'a Daemon],
     of: fn(&Told) -> &Bounded<T>,
 ) -> impl Iterator<Item = (&'a Daemon, Timestamp, &'a T)> {
-    let with = daemons.iter().filter_map(|daemon| Some((daemon, daemon.told.as_ref()?)));
+    let with = daemons.iter().filter_map(|daemon| Some((*daemon, daemon.told.as_ref()?)));
     with.flat_map(move |(daemon, told)| of(told).kept().iter().map(move |one| (daemon, told.at, one)))
 }

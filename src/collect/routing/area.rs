@@ -77,7 +77,7 @@ pub(super) struct Runs(HashMap<Key, Timestamp>);
 
 impl Runs {
     /// All areas of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[Daemon]) -> Vec<OspfAreaRow> {
+    pub(super) fn rows(&mut self, daemons: &[&Daemon]) -> Vec<OspfAreaRow> {
         let mut rows: Vec<_> =
             told(daemons, |told| &told.areas).map(|(daemon, at, area)| row(daemon, at, area)).collect();
         for row in &mut rows {

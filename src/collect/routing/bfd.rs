@@ -71,7 +71,7 @@ pub(super) struct Sessions(Begun<Key, BfdState>);
 
 impl Sessions {
     /// Of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[Daemon]) -> Vec<BfdPeerRow> {
+    pub(super) fn rows(&mut self, daemons: &[&Daemon]) -> Vec<BfdPeerRow> {
         self.0.look();
         let row = |(daemon, at, peer)| {
             let mut row = row(daemon, peer);

@@ -74,7 +74,7 @@ pub(super) struct Sessions(Begun<Key, BgpState>);
 
 impl Sessions {
     /// Of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[Daemon]) -> Vec<BgpPeerRow> {
+    pub(super) fn rows(&mut self, daemons: &[&Daemon]) -> Vec<BgpPeerRow> {
         self.0.look();
         let row = |(daemon, at, peer)| {
             let mut row = row(daemon, peer);

@@ -66,7 +66,7 @@ table! {
 }
 
 /// All interfaces of all daemons.
-pub(super) fn rows(daemons: &[Daemon]) -> Vec<OspfInterfaceRow> {
+pub(super) fn rows(daemons: &[&Daemon]) -> Vec<OspfInterfaceRow> {
     told(daemons, |told| &told.interfaces).map(|(daemon, _, interface)| row(daemon, interface)).collect()
 }
 

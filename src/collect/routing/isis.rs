@@ -63,7 +63,7 @@ pub(super) struct Adjacencies(HashMap<Key, (Option<Timestamp>, Option<Timestamp>
 
 impl Adjacencies {
     /// Of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[Daemon]) -> Vec<IsisAdjacencyRow> {
+    pub(super) fn rows(&mut self, daemons: &[&Daemon]) -> Vec<IsisAdjacencyRow> {
         let mut rows: Vec<_> = told(daemons, |told| &told.isis).map(|(daemon, _, found)| row(daemon, found)).collect();
         for row in &mut rows {
             let (since, expires) = self.0.get(&key(row)).copied().unwrap_or_default();

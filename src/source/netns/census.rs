@@ -214,6 +214,11 @@ impl Census {
         lock(&self.shared.state).selection.has_host()
     }
 
+    /// Whether rows are wanted of a namespace that is known without being read, `None` when it is not known which that is.
+    pub fn shows(&self, name: Option<&str>) -> bool {
+        lock(&self.shared.state).selection.shows(name)
+    }
+
     /// Whether others than the own namespace are wanted.
     pub fn has_others(&self) -> bool {
         lock(&self.shared.state).look.is_some()

@@ -83,6 +83,8 @@ impl Pattern {
 pub struct Selection {
     host: bool,
     others: Vec<Pattern>,
+    /// Whether rows of others that are known without being read are not wanted either.
+    only: bool,
 }
 
 impl Default for Selection {
@@ -95,7 +97,7 @@ impl Default for Selection {
 impl Selection {
     /// The own one and those that fit any of the patterns.
     pub fn host_and(others: Vec<Pattern>) -> Self {
-        Self { host: true, others }
+        Self { host: true, others, only: false }
     }
 
     /// What one word means: `all`, `host`, or a pattern.
@@ -105,9 +107,13 @@ impl Selection {
     pub fn of(word: &str) -> Result<Self, PatternError> {
         let all = Pattern("*".to_owned());
         match word {
-            HOST => Ok(Self::default()),
+            HOST => Ok(Self { only: true, ..Self::default() }),
             ALL => Ok(Self::host_and(vec![all])),
-            _ => word.parse().map(|pattern: Pattern| Self { host: pattern.fits(HOST), others: vec![pattern] }),
+            _ => word.parse().map(|pattern: Pattern| Self {
+                host: pattern.fits(HOST),
+                others: vec![pattern],
+                only: true,
+            }),
         }
     }
 
@@ -119,6 +125,11 @@ impl Selection {
     /// Whether there can be others.
     pub fn is_host_only(&self) -> bool {
         self.others.is_empty()
+    }
+
+    /// Whether rows of one of this name are wanted, wherever they come from. Who has named none takes all that there are.
+    pub(super) fn shows(&self, name: Option<&str>) -> bool {
+        !self.only || name.is_some_and(|name| if name == HOST { self.host } else { self.takes(name) })
     }
 
     /// Whether another one of this name is among them.
@@ -173,6 +184,16 @@ mod tests {
         let may = |pattern: &str| pattern.parse::<Pattern>().unwrap().may_fit_a_number();
         assert!(may("*") && may("n*") && may("net:*") && may("net:[40*") && may("net:[4026531840]") && may("*7]"));
         assert!(!may("blue") && !may("blue*") && !may("nets*"));
+    }
+
+    #[test]
+    fn rows_of_others_are_shown_unless_somebody_names_one() {
+        let shows =
+            |selection: &Selection| [Some(HOST), Some("blue"), Some("red"), None].map(|name| selection.shows(name));
+        assert_eq!(shows(&Selection::default()), [true; 4]);
+        assert_eq!(shows(&Selection::of(ALL).unwrap()), [true; 4]);
+        assert_eq!(shows(&Selection::of(HOST).unwrap()), [true, false, false, false]);
+        assert_eq!(shows(&Selection::of("b*").unwrap()), [false, true, false, false]);
     }
 
     #[test]
