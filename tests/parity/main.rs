@@ -11,6 +11,7 @@ mod bridge;
 mod conntrack;
 mod gpu;
 mod ipset;
+mod iptables;
 mod memory;
 mod neighbor;
 mod netfilter;

@@ -10,7 +10,6 @@ use super::names::SetNames;
 use super::{Extension, Sets};
 use crate::source::netlink::testing::{in_own_network, run};
 use crate::source::netlink::{Family, Socket};
-use crate::source::nftables::{self, instruction::Instruction};
 
 /// One set.
 struct Hosts;
@@ -112,45 +111,6 @@ fn root_every_rule_of_the_corpus_of_ipv6_is_written_as_ip6tables_legacy_writes_i
     let (count, different) = differences("ip6tables-legacy", "ipv6", true);
     assert!(different.is_empty(), "{} of {count} differ:\n{}", different.len(), different.join("\n"));
     assert!(count >= 65, "{count}");
-}
-
-/// Matches and targets of a rule that only an extension can do, as they stand in the text of `nft_rule`.
-fn extensions(rule: &nftables::Rule, sets: &dyn Sets) -> Vec<String> {
-    let compat = |instruction: &Instruction| match instruction {
-        Instruction::Compat(extension) => extension.options(false, sets),
-        _ => None,
-    };
-    rule.instructions.iter().filter_map(compat).collect()
-}
-
-#[test]
-fn root_extensions_in_rules_of_iptables_nft_are_written_as_iptables_nft_writes_them() {
-    in_own_network(|| {
-        run("ip", "link set lo up");
-        sets("inet");
-        load("iptables-nft-restore", &corpus("ipv4"));
-        let mut netfilter = Socket::open(Family::Netfilter).unwrap();
-        let ruleset = nftables::read::ruleset(&mut netfilter, None).unwrap();
-        let sets = SetNames::new(&mut netfilter);
-        let (mut names, mut count) = (std::collections::BTreeSet::new(), 0);
-        for (table, lines) in saved("iptables-nft-save") {
-            for chain in ruleset.chains.iter().filter(|chain| chain.table == table.as_bytes()) {
-                let append = format!(" -A {} ", String::from_utf8_lossy(&chain.name));
-                let mut lines = lines.iter().filter(|line| line.contains(&append));
-                for rule in
-                    ruleset.rules.iter().filter(|rule| (&rule.table, &rule.chain) == (&chain.table, &chain.name))
-                {
-                    let line = lines.next().unwrap();
-                    for text in extensions(rule, &sets) {
-                        assert!(line.contains(&text), "{table}\n  save {line}\n  here {text}");
-                        names.insert(text.split(' ').nth(1).unwrap().to_owned());
-                        count += 1;
-                    }
-                }
-            }
-        }
-        assert!(names.len() >= 50 && count >= 80, "{count} of {names:?}");
-    });
 }
 
 const NAMES: [&str; 22] = [
