@@ -12,20 +12,26 @@ use netglance::source::file::Roots;
 use super::network::in_own_network;
 use super::said;
 
-/// Who, what and how it was written before and after.
+/// Who, what, in which table and under which name, and how it was written before and after.
 type Told = (u64, String, String, Option<String>, Option<String>);
 
 /// A collector that stays.
 struct Watched {
     collector: Box<dyn Collect>,
     roots: Roots,
+    /// Rows that tell of what showed that it has begun.
+    first: usize,
 }
 
 impl Watched {
     fn start() -> Self {
         let entry = COLLECTORS.iter().find(|entry| entry.name == "ruleset_change").unwrap();
-        let mut watched = Self { collector: (entry.make)(), roots: Roots::live() };
+        let mut watched = Self { collector: (entry.make)(), roots: Roots::live(), first: 0 };
         watched.rows();
+        // how things were written is known when the first change is told, and not before
+        nft("add table ip first\ndelete table ip first");
+        watched.wait(2);
+        watched.first = 2;
         watched
     }
 
@@ -37,7 +43,7 @@ impl Watched {
         self.collector.collect(&cx, &mut out).unwrap();
         let (_, rows) = out.into_tables().into_iter().next().unwrap();
         let rows = rows.unwrap();
-        (0..rows.len()).map(|row| cells(&*rows, row)).collect()
+        (self.first..rows.len()).map(|row| cells(&*rows, row)).collect()
     }
 
     /// The rows once there are so many.
@@ -71,7 +77,9 @@ fn cell(row: &[(String, String)], name: &str) -> Option<String> {
 fn told(row: &[(String, String)]) -> Told {
     let need = |name| cell(row, name).unwrap_or_else(|| panic!("{name} is missing in {row:?}"));
     let what = format!("{} {}", need("action"), need("part"));
-    (need("pid").parse().unwrap(), what, cell(row, "name").unwrap_or_default(), cell(row, "before"), cell(row, "after"))
+    let place = format!("{} {} {}", need("family"), need("table"), cell(row, "name").unwrap_or_default());
+    let place = place.trim_end().to_owned();
+    (need("pid").parse().unwrap(), what, place, cell(row, "before"), cell(row, "after"))
 }
 
 /// Runs `nft -f -`; the process that it was.
@@ -92,18 +100,78 @@ impl Chance {
     }
 }
 
-/// What there is in table `inet t`, and what the kernel is to tell.
+/// A thing that has a name.
+struct Thing {
+    /// When it was made, compared with others.
+    made: u64,
+    kind: &'static str,
+    /// Its table with the family.
+    table: String,
+    /// Nothing for a table.
+    name: String,
+    /// What it is made of, in braces.
+    body: String,
+}
+
+impl Thing {
+    fn place(&self) -> String {
+        format!("{} {}", self.table, self.name).trim_end().to_owned()
+    }
+
+    fn add(&self) -> String {
+        format!("add {} {}{}", self.kind, self.place(), self.body)
+    }
+
+    fn delete(&self) -> String {
+        format!("delete {} {}", self.kind, self.place())
+    }
+
+    fn text(&self) -> String {
+        let name = if self.kind == "table" { &self.table } else { &self.name };
+        format!("{} {name}{}", self.kind, self.body)
+    }
+
+    fn told(&self, action: &str, before: Option<String>, after: Option<String>) -> Told {
+        (0, format!("{action} {}", self.kind), self.place(), before, after)
+    }
+}
+
+/// What there is, most of it in table `inet t`, and what the kernel is to tell.
 struct Model {
     chance: Chance,
     rules: Vec<String>,
     /// Handles of the rules that were there before this batch, in the same order, as `nft` tells them.
     handles: Vec<u64>,
-    chains: Vec<String>,
-    elements: BTreeSet<u64>,
+    /// Things that were there before this batch, and are as they were.
+    things: Vec<Thing>,
+    /// Those that this batch has made or changed.
+    fresh: Vec<Thing>,
+    /// Tables that this batch has changed, and those in which it has changed something.
+    touched: [BTreeSet<String>; 2],
+    /// What can be made.
+    kinds: Vec<&'static str>,
+    /// Elements of set `s` and of map `m`.
+    elements: [BTreeSet<u64>; 2],
     made: u64,
 }
 
 impl Model {
+    fn new(has_flowtables: bool) -> Self {
+        let mut kinds = vec!["table", "chain", "chain", "set", "map", "counter", "quota", "limit"];
+        kinds.extend(has_flowtables.then_some("flowtable"));
+        Self {
+            chance: Chance(4711),
+            rules: Vec::new(),
+            handles: Vec::new(),
+            things: Vec::new(),
+            fresh: Vec::new(),
+            touched: [BTreeSet::new(), BTreeSet::new()],
+            kinds,
+            elements: [BTreeSet::new(), BTreeSet::new()],
+            made: 0,
+        }
+    }
+
     fn rule(&mut self) -> String {
         self.made += 1;
         match self.chance.below(3) {
@@ -131,101 +199,194 @@ impl Model {
         let rules = lines.map(|line| line.trim().split_once(" # handle ").unwrap());
         (self.rules, self.handles) =
             rules.map(|(text, handle)| (text.to_owned(), handle.parse::<u64>().unwrap())).unzip();
+        self.things.append(&mut self.fresh);
+        self.touched = [BTreeSet::new(), BTreeSet::new()];
+    }
+
+    fn touch(&mut self, thing: &Thing) {
+        self.touched[usize::from(thing.kind != "table")].insert(thing.table.clone());
+    }
+
+    /// What a thing is made of; that of no two is the same, unless it is nothing.
+    fn body(&mut self, kind: &str) -> String {
+        self.made += 1;
+        let made = self.made;
+        match kind {
+            "table" if self.chance.below(2) == 0 => " { flags dormant; }".to_owned(),
+            "chain" if self.chance.below(2) == 0 => {
+                let hook = ["input", "forward", "output"][self.chance.below(3) as usize];
+                format!(" {{ type filter hook {hook} priority {made}; policy accept; }}")
+            }
+            "set" => format!(" {{ type ipv4_addr; flags timeout; timeout {made}s; }}"),
+            "map" => format!(" {{ type inet_service : verdict; size {made}; }}"),
+            // never so many that `nft` writes them with a larger unit
+            "quota" => format!(" {{ over {} mbytes; }}", 2 * made + 1),
+            "limit" => format!(" {{ rate {made}/second burst 7 packets; }}"),
+            "flowtable" => format!(" {{ hook ingress priority {made}; devices = {{ lo }}; }}"),
+            _ => String::new(),
+        }
     }
 
     /// A command and what becomes of it, without the process.
-    fn change(&mut self) -> (String, Told) {
+    fn change(&mut self) -> (String, Vec<Told>) {
         let own = |text: &str| Some(text.to_owned());
-        match self.chance.below(8) {
+        let rule = |action: &str, before, after| (0, format!("{action} rule"), "inet t c".to_owned(), before, after);
+        match self.chance.below(10) {
             0..3 => {
                 let text = self.rule();
                 self.rules.push(text.clone());
-                let told = (0, "added rule".to_owned(), "c".to_owned(), None, own(&text));
-                (format!("add rule inet t c {text}"), told)
+                (format!("add rule inet t c {text}"), vec![rule("added", None, own(&text))])
             }
             3 if !self.handles.is_empty() => {
                 let (handle, text) = self.known();
-                let told = (0, "deleted rule".to_owned(), "c".to_owned(), own(&text), None);
-                (format!("delete rule inet t c handle {handle}"), told)
+                (format!("delete rule inet t c handle {handle}"), vec![rule("deleted", own(&text), None)])
             }
             4 if !self.handles.is_empty() => {
                 let ((handle, before), text) = (self.known(), self.rule());
                 self.rules.push(text.clone());
-                let told = (0, "replaced rule".to_owned(), "c".to_owned(), own(&before), own(&text));
-                (format!("replace rule inet t c handle {handle} {text}"), told)
+                let line = format!("replace rule inet t c handle {handle} {text}");
+                (line, vec![rule("replaced", own(&before), own(&text))])
             }
-            5 if !self.chains.is_empty() => {
-                let name = self.chains.pop().unwrap();
-                let told = (0, "deleted chain".to_owned(), name.clone(), Some(format!("chain {name}")), None);
-                (format!("delete chain inet t {name}"), told)
-            }
-            6 => {
-                self.made += 1;
-                let name = format!("counter{}", self.made);
-                let told = (0, "added counter".to_owned(), name.clone(), None, Some(format!("counter {name}")));
-                (format!("add counter inet t {name}"), told)
-            }
-            _ => {
-                self.made += 1;
-                let name = format!("chain{}", self.made);
-                self.chains.push(name.clone());
-                let told = (0, "added chain".to_owned(), name.clone(), None, Some(format!("chain {name}")));
-                (format!("add chain inet t {name}"), told)
-            }
+            other @ 5..8 => match self.calm() {
+                Some(thing) if other == 5 => self.delete(thing),
+                Some(thing) => self.replace(thing),
+                None => self.add(),
+            },
+            _ => self.add(),
         }
     }
 
+    fn add(&mut self) -> (String, Vec<Told>) {
+        let kind = self.kinds[self.chance.below(self.kinds.len() as u64) as usize];
+        let body = self.body(kind);
+        let other_tables: Vec<_> = self.things.iter().filter(|thing| thing.kind == "table").collect();
+        let place = self.chance.below(2 * other_tables.len() as u64 + 1) as usize;
+        let table = match (kind, other_tables.get(place)) {
+            ("table", _) => format!("ip table{}", self.made),
+            ("chain", Some(table)) => table.table.clone(),
+            _ => "inet t".to_owned(),
+        };
+        let name = if kind == "table" { String::new() } else { format!("{kind}{}", self.made) };
+        let thing = Thing { made: self.made, kind, table, name, body };
+        let done = (thing.add(), vec![thing.told("added", None, Some(thing.text()))]);
+        self.touch(&thing);
+        self.fresh.push(thing);
+        done
+    }
+
+    /// Takes out a thing that was there before this batch. A table is changed apart from what is in it: while its flags
+    /// change, the kernel lets no chain with a hook come or go.
+    fn calm(&mut self) -> Option<Thing> {
+        let is_calm = |thing: &Thing| !self.touched[usize::from(thing.kind == "table")].contains(&thing.table);
+        let calm: Vec<usize> = (0..self.things.len()).filter(|place| is_calm(&self.things[*place])).collect();
+        let place = *calm.get(self.chance.below(calm.len() as u64 + 1) as usize)?;
+        let thing = self.things.remove(place);
+        self.touch(&thing);
+        Some(thing)
+    }
+
+    /// With a table goes what is in it.
+    fn delete(&mut self, thing: Thing) -> (String, Vec<Told>) {
+        let line = thing.delete();
+        let within = |other: &mut Thing| thing.kind == "table" && other.table == thing.table;
+        let mut gone: Vec<Thing> = self.things.extract_if(.., within).collect();
+        gone.sort_by_key(|thing| thing.made);
+        gone.push(thing);
+        (line, gone.iter().map(|thing| thing.told("deleted", Some(thing.text()), None)).collect())
+    }
+
+    /// Makes another one of it, or, of what the kernel cannot change, deletes it and adds one of the same name.
+    fn replace(&mut self, mut thing: Thing) -> (String, Vec<Told>) {
+        let (before, delete) = (Some(thing.text()), thing.delete());
+        let other = match (thing.kind, thing.body.as_str()) {
+            ("table", "") => Some(" { flags dormant; }".to_owned()),
+            ("table", _) => Some(String::new()),
+            ("chain", body) if body.contains("accept") => Some(body.replace("accept", "drop")),
+            ("chain", body) if body.contains("drop") => Some(body.replace("drop", "accept")),
+            ("set" | "quota", _) => Some(self.body(thing.kind)),
+            _ => None,
+        };
+        let done = if let Some(body) = other {
+            thing.body = body;
+            (thing.add(), vec![thing.told("replaced", before, Some(thing.text()))])
+        } else {
+            let deleted = thing.told("deleted", before, None);
+            (thing.body, thing.made) = (self.body(thing.kind), self.made);
+            (format!("{delete}\n{}", thing.add()), vec![deleted, thing.told("added", None, Some(thing.text()))])
+        };
+        self.fresh.push(thing);
+        done
+    }
+
     /// Elements come or go; those of one set in one generation are one change.
-    fn elements(&mut self) -> (String, Told) {
+    fn elements(&mut self, of: usize) -> (String, Told) {
+        let name = ["s", "m"][of];
         let list = |elements: &[u64]| {
-            let texts: Vec<_> = elements.iter().map(|last| format!("192.0.2.{last}")).collect();
+            let text = |last: &u64| if of == 0 { format!("192.0.2.{last}") } else { format!("{last} : accept") };
+            let texts: Vec<_> = elements.iter().map(text).collect();
             let several = if texts.len() == 1 { "" } else { "s" };
             (texts.join(", "), format!("{} element{several}: {{ {} }}", texts.len(), texts.join(", ")))
         };
-        if self.elements.len() > 4 {
-            let gone: Vec<u64> = std::mem::take(&mut self.elements).into_iter().collect();
+        let place = format!("inet t {name}");
+        if self.elements[of].len() > 4 {
+            let gone: Vec<u64> = std::mem::take(&mut self.elements[of]).into_iter().collect();
             let (texts, told) = list(&gone);
-            let told = (0, "deleted element".to_owned(), "s".to_owned(), Some(told), None);
-            return (format!("delete element inet t s {{ {texts} }}"), told);
+            let told = (0, "deleted element".to_owned(), place, Some(told), None);
+            return (format!("delete element inet t {name} {{ {texts} }}"), told);
         }
-        let free: Vec<u64> = (1..250).filter(|last| !self.elements.contains(last)).collect();
+        let free: Vec<u64> = (1..250).filter(|last| !self.elements[of].contains(last)).collect();
         let begin = self.chance.below(free.len() as u64 - 3) as usize;
         let new = &free[begin..begin + 3];
-        self.elements.extend(new);
+        self.elements[of].extend(new);
         let (texts, told) = list(new);
-        (
-            format!("add element inet t s {{ {texts} }}"),
-            (0, "added element".to_owned(), "s".to_owned(), None, Some(told)),
-        )
+        let told = (0, "added element".to_owned(), place, None, Some(told));
+        (format!("add element inet t {name} {{ {texts} }}"), told)
     }
+}
+
+/// Whether this kernel has flowtables.
+fn has_flowtables() -> bool {
+    let script =
+        "nft 'add table inet f; add flowtable inet f f { hook ingress priority 0; }' && nft delete table inet f";
+    Command::new("sh").args(["-c", script]).stderr(Stdio::null()).status().unwrap().success()
+}
+
+/// Fails unless there was everything that can become of each part; of limits and maps a new one takes the place.
+fn all_of_it(found: &[Told]) {
+    let kinds = ["chain", "counter", "element", "limit", "map", "quota", "rule", "set", "table"];
+    let mut whats: BTreeSet<String> =
+        kinds.iter().flat_map(|kind| ["added", "deleted"].map(|action| format!("{action} {kind}"))).collect();
+    whats.extend(["chain", "quota", "rule", "set", "table"].map(|kind| format!("replaced {kind}")));
+    for (_, what, ..) in found {
+        whats.remove(what);
+    }
+    assert!(whats.is_empty(), "never {whats:?}");
 }
 
 #[test]
 fn root_a_thousand_random_changes_are_told_once_each_with_their_process() {
     in_own_network(|| {
-        nft("add table inet t\nadd chain inet t c\nadd set inet t s { type ipv4_addr; }");
+        let mut model = Model::new(has_flowtables());
+        nft("add table inet t\nadd chain inet t c\nadd set inet t s { type ipv4_addr; }\n\
+            add map inet t m { type inet_service : verdict; }");
         let mut watched = Watched::start();
         assert!(watched.rows().is_empty(), "nothing was changed since");
-        let mut model = Model {
-            chance: Chance(4711),
-            rules: Vec::new(),
-            handles: Vec::new(),
-            chains: Vec::new(),
-            elements: BTreeSet::new(),
-            made: 0,
-        };
         let mut expected: Vec<Told> = Vec::new();
         while expected.len() < 1000 {
             let batch = if model.chance.below(3) == 0 { 1 + model.chance.below(20) } else { 1 };
             model.learn();
-            let (mut lines, mut told): (Vec<_>, Vec<_>) = (0..batch).map(|_| model.change()).unzip();
-            if model.chance.below(4) == 0 {
-                let (line, change) = model.elements();
-                lines.insert(0, line);
-                told.push(change);
+            let (mut lines, told): (Vec<_>, Vec<_>) = (0..batch).map(|_| model.change()).unzip();
+            let mut told = told.concat();
+            // elements are told behind the others, those of the map first
+            for of in [1, 0] {
+                if model.chance.below(4) == 0 {
+                    let (line, change) = model.elements(of);
+                    lines.insert(0, line);
+                    told.push(change);
+                }
             }
             let pid = nft(&lines.join("\n"));
-            expected.extend(told.into_iter().map(|(_, what, name, before, after)| (pid, what, name, before, after)));
+            expected.extend(told.into_iter().map(|(_, what, place, before, after)| (pid, what, place, before, after)));
         }
         let rows = watched.wait(expected.len());
         let found: Vec<Told> = rows.iter().map(|row| told(row)).collect();
@@ -234,8 +395,9 @@ fn root_a_thousand_random_changes_are_told_once_each_with_their_process() {
         }
         assert_eq!(found.len(), expected.len());
         let seqs: Vec<u64> = rows.iter().map(|row| cell(row, "seq").unwrap().parse().unwrap()).collect();
-        assert_eq!(seqs, (1..=expected.len() as u64).collect::<Vec<_>>());
+        assert_eq!(seqs, (watched.first as u64 + 1..).take(expected.len()).collect::<Vec<_>>());
         assert!(rows.iter().all(|row| cell(row, "program").as_deref() == Some("nft")));
+        all_of_it(&found);
     });
 }
 
