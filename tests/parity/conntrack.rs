@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::Timeout;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketType, ipproto};
-use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+use rustix::thread::{CapabilitySet, UnshareFlags, capabilities, set_capabilities};
 
 use netglance::collect::{Batch, COLLECTORS, Cx, Wants};
 use netglance::model::{Demand, Mono, Owners, Sample, State, Text, Timestamp, Value};
@@ -18,9 +19,10 @@ use netglance::store::query::{self, Query};
 use netglance::store::rate::{Mode, View};
 
 use super::bracket::{Facts, Parity};
-use super::network::in_own_network;
+use super::network::{in_own_network, ip};
 use super::said;
 use super::support::process::Guard;
+use super::support::space::{mount, within};
 
 fn conntrack(line: &str) -> String {
     said("conntrack", &line.split(' ').collect::<Vec<_>>())
@@ -95,7 +97,7 @@ fn root_the_statistics_of_each_cpu_are_what_conntrack_says() {
     });
 }
 
-/// Rules that give connections zones, marks, a label and other addresses.
+/// Rules that give connections zones, marks, labels and other addresses.
 const RULES: &str = "
 table inet r {
   chain zones {
@@ -107,6 +109,8 @@ table inet r {
     type filter hook output priority 0
     udp dport 7300 ct mark set 0x2a
     udp dport 7300 ct label set 5
+    udp dport 7300 ct label set 127
+    udp dport 7600 ct label set 0
   }
 }
 table ip n {
@@ -232,11 +236,35 @@ fn icmp_facts(facts: &mut Facts) {
     }
 }
 
+/// Labels of connections by their names: `conntrack` has no others.
+const LABELS: [(u8, &str); 3] = [(0, "least"), (5, "some"), (127, "most")];
+
+/// Runs in a network of its own, where `conntrack` knows the names of labels.
+fn with_labels(test: impl FnOnce() + Send) {
+    within(UnshareFlags::NEWNET, || {
+        ip("link set lo up");
+        mount("none", Path::new("/etc"), "tmpfs", 0, "");
+        std::fs::create_dir("/etc/xtables").unwrap();
+        let lines = LABELS.map(|(bit, name)| format!("{bit} {name}\n"));
+        std::fs::write("/etc/xtables/connlabel.conf", lines.concat()).unwrap();
+        test();
+    });
+}
+
+/// Numbers of the labels of a connection, as the table has them.
+fn label_facts(facts: &mut Facts, id: &str, both: &str) {
+    let Some(labels) = inside(both, "labels") else { return facts.missing(id, "labels") };
+    let has = |(_, name): &&(u8, &str)| labels.contains(&format!("<label>{name}</label>"));
+    let numbers: Vec<_> = LABELS.iter().filter(has).map(|(bit, _)| bit.to_string()).collect();
+    assert_eq!(labels.matches("<label>").count(), numbers.len(), "{labels}");
+    facts.text(id, "labels", &numbers.join(","));
+}
+
 fn flow_facts() -> Facts {
     let mut facts = Facts::default();
     icmp_facts(&mut facts);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-    let xml = conntrack("-L -o xml,id,timestamp,ktimestamp");
+    let xml = conntrack("-L -o xml,id,labels,timestamp,ktimestamp");
     for flow in xml.split("<flow>").skip(1) {
         let parts: Vec<&str> = flow.split("<meta direction=").collect();
         let [_, original, reply, both] = parts[..] else { panic!("{flow}") };
@@ -274,26 +302,118 @@ fn flow_facts() -> Facts {
         };
         facts.text(id, "nat", nat);
         facts.text(id, "offload", "none");
+        label_facts(&mut facts, id, both);
+        match inside(flow, "helper") {
+            Some(helper) => facts.text(id, "helper", helper),
+            None => facts.missing(id, "helper"),
+        }
     }
     facts
 }
 
+/// The rows whose cell has this text.
+fn count_of(table: &Parity, column: &str, text: &str) -> usize {
+    let rows = table.rows();
+    let column = rows.table().position(column).unwrap();
+    (0..rows.len()).filter(|row| rows.cell(*row, column).text() == Some(text)).count()
+}
+
 #[test]
 fn root_connections_are_what_conntrack_says_field_by_field() {
-    in_own_network(|| {
+    with_labels(|| {
         many_kinds();
+        let rules = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(rules.path(), FTP).unwrap();
+        said("nft", &["-f", rules.path().to_str().unwrap()]);
+        let _open = ["127.0.0.1", "::1"].map(|host| says(host, "NOOP"));
         let mut table = Parity::of("conntrack_flow", &["id"]).wanting(&[], &[]);
         table.agrees(flow_facts);
-        table.left_out(&["helper", "id", "labels", "netns", "pid", "process"]);
+        table.left_out(&["id", "netns", "pid", "process"]);
         let facts = flow_facts();
         // an answer that left its zone began a connection of its own
-        assert_eq!((table.keys().len(), facts.rows()), (14, 14), "{facts:?}");
-        let rows = table.rows();
-        let at = |column: &str| rows.table().position(column).unwrap();
-        let text = |row: usize| rows.cell(row, at("labels")).text().map(str::to_owned);
-        let labeled: Vec<_> = (0..rows.len()).filter_map(|row| Some((row, text(row)?))).collect();
-        let [(row, label)] = &labeled[..] else { panic!("one rule sets a label: {labeled:?}") };
-        assert_eq!((label.as_str(), rows.cell(*row, at("destination_port")).number()), ("5", Some(7300.0)));
+        assert_eq!((table.keys().len(), facts.rows()), (16, 16), "{facts:?}");
+        assert_eq!(["5,127", "0"].map(|labels| count_of(&table, "labels", labels)), [1, 1], "two ports get labels");
+        assert_eq!(count_of(&table, "helper", "ftp"), 2);
+    });
+}
+
+/// Rules that give connections of IPv6 other addresses: one, that of the interface, or another prefix.
+const OTHER_ADDRESSES: &str = "
+table ip6 n {
+  chain out { type nat hook output priority -100
+    udp dport 7701 dnat to [fd00:0:0:2::9]:7801
+    udp dport 7702 dnat to fd00:0:0:2::9
+    udp dport 7703 dnat to fd00:0:0:2::9
+  }
+  chain post { type nat hook postrouting priority 100
+    udp dport 7703 snat to [fd00:0:0:2::5]:9703
+    udp dport 7704 snat to fd00:0:0:2::5
+    udp dport 7705 masquerade
+    udp dport 7706 snat prefix to fd00:0:0:2::/64
+    udp dport 7707 snat ip6 prefix to ip6 saddr map { fd00:0:0:1::/64 : fd00:0:0:2::/64 }
+  }
+}
+";
+
+/// A question and an answer of 50 bytes; returns from where the question seems to have come.
+fn ask(client: &str, server: &str, to: &str) -> SocketAddr {
+    let (client, server) = (UdpSocket::bind(client).unwrap(), UdpSocket::bind(server).unwrap());
+    for socket in [&client, &server] {
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    }
+    client.send_to(&[b'x'; 100], to).unwrap();
+    let (_, from) = server.recv_from(&mut [0; 200]).unwrap();
+    server.send_to(&[b'y'; 50], from).unwrap();
+    assert_eq!(client.recv(&mut [0; 200]).unwrap(), 50);
+    from
+}
+
+#[test]
+fn root_other_addresses_of_ipv6_are_what_conntrack_says_field_by_field() {
+    with_labels(|| {
+        for name in ["acct", "timestamp"] {
+            said("sysctl", &["-w", &format!("net.netfilter.nf_conntrack_{name}=1")]);
+        }
+        for address in ["1::5", "2::5", "2::9", "3::1"] {
+            ip(&format!("address add fd00:0:0:{address}/128 dev lo nodad"));
+        }
+        let rules = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(rules.path(), OTHER_ADDRESSES).unwrap();
+        said("nft", &["-f", rules.path().to_str().unwrap()]);
+        // these change packets behind the back of what tracks connections: it takes an answer for one more of them
+        ip("route add local fd00:0:0:4::/64 dev lo");
+        for (chain, end, target, from, to) in [("POSTROUTING", "-s", "SNPT", 1, 4), ("PREROUTING", "-d", "DNPT", 4, 1)]
+        {
+            let (from, to) = (format!("fd00:0:0:{from}::/64"), format!("fd00:0:0:{to}::/64"));
+            let ends = ["-p", "udp", end, &from, "-j", target, "--src-pfx", &from, "--dst-pfx", &to];
+            let port = if end == "-s" { "--dport" } else { "--sport" };
+            said("ip6tables-nft", &[&["-t", "mangle", "-A", chain][..], &ends, &["-m", "udp", port, "7708"]].concat());
+        }
+        // where the server is, where it is asked, and who it takes the client for; a port of the client's for each of them,
+        // because what the kernel has once made of a source it makes of it again
+        let flows = [
+            ("[fd00:0:0:2::9]:7801", "[fd00:0:0:3::1]:7701", "[fd00:0:0:1::5]:9000"),
+            ("[fd00:0:0:2::9]:7702", "[fd00:0:0:3::1]:7702", "[fd00:0:0:1::5]:9001"),
+            ("[fd00:0:0:2::9]:7703", "[fd00:0:0:3::1]:7703", "[fd00:0:0:2::5]:9703"),
+            ("[fd00:0:0:3::1]:7704", "[fd00:0:0:3::1]:7704", "[fd00:0:0:2::5]:9003"),
+            // of the addresses of the interface it takes that to which it goes
+            ("[fd00:0:0:3::1]:7705", "[fd00:0:0:3::1]:7705", "[fd00:0:0:3::1]:9004"),
+            ("[fd00:0:0:3::1]:7706", "[fd00:0:0:3::1]:7706", "[fd00:0:0:2::5]:9005"),
+            ("[fd00:0:0:3::1]:7707", "[fd00:0:0:3::1]:7707", "[fd00:0:0:2::5]:9006"),
+        ];
+        for (port, (server, to, from)) in (9000..).zip(flows) {
+            let client = format!("[fd00:0:0:1::5]:{port}");
+            assert_eq!(ask(&client, server, to), from.parse().unwrap(), "{to}");
+        }
+        let SocketAddr::V6(from) = ask("[fd00:0:0:1::5]:9007", "[fd00:0:0:3::1]:7708", "[fd00:0:0:3::1]:7708") else {
+            panic!("a client of IPv4")
+        };
+        assert_eq!(from.ip().segments()[..4], [0xfd00, 0, 0, 4]);
+        let mut table = Parity::of("conntrack_flow", &["id"]).wanting(&[], &[]);
+        table.agrees(flow_facts);
+        assert_eq!((table.keys().len(), flow_facts().rows()), (flows.len() + 2, flows.len() + 2));
+        let kinds = ["source", "destination", "both", "none"];
+        assert_eq!(kinds.map(|nat| count_of(&table, "nat", nat)), [4, 2, 1, 2]);
     });
 }
 
