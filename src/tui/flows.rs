@@ -271,6 +271,21 @@ fn a_connection_is_deleted_after_it_was_named_and_affirmed() {
 }
 
 #[test]
+fn keys_that_delete_say_what_they_take_where_nothing_may_be_deleted() {
+    let read_only = Settings { read_only: true, ..Settings::default() };
+    for (settings, why) in [(Settings::default(), "--allow-actions"), (read_only, "read-only")] {
+        let (host, mut app) = sampled(settings);
+        for key in ["delete", "Z"] {
+            press(&mut app, &["down"]);
+            assert!(!screen(&mut app).contains(why), "{}", screen(&mut app));
+            press(&mut app, &[key]);
+            assert!(screen(&mut app).contains(why), "{key}: {}", screen(&mut app));
+        }
+        assert_eq!(deleted(&host), [0_u32; 0]);
+    }
+}
+
+#[test]
 fn those_that_a_filter_keeps_are_counted_before_they_are_deleted() {
     let (host, mut app) = allowed();
     press(&mut app, &["Z"]);

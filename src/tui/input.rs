@@ -63,10 +63,12 @@ fn take(app: &mut App) -> Outcome {
 }
 
 fn plain(app: &mut App, key: KeyEvent) -> Outcome {
-    match app.keymap.get(&key) {
-        Some(act) => self::act(app, act),
-        None => Outcome::Done,
+    match (app.keymap.get(&key), app.keymap.refusal(&key)) {
+        (Some(act), _) => return self::act(app, act),
+        (None, Some(why)) => app.say(why, Level::Careful),
+        (None, None) => {}
     }
+    Outcome::Done
 }
 
 /// Does one action.

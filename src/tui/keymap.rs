@@ -410,6 +410,8 @@ pub struct Keymap {
     /// In the order of the help.
     pub bound: Vec<Bound>,
     by_key: HashMap<(Scope, Press), Act>,
+    /// Keys of actions that are not offered, with why.
+    refused: HashMap<Press, &'static str>,
 }
 
 impl Keymap {
@@ -443,7 +445,10 @@ impl Keymap {
                 }
             }
         }
-        bound.retain(|(_, needs)| needs.has(allowed));
+        let (bound, others): (Vec<_>, Vec<_>) = bound.into_iter().partition(|(_, needs)| needs.has(allowed));
+        let read_only = allowed == Allowed::Nothing;
+        let why = if read_only { "this dashboard is read-only" } else { "this takes --allow-actions" };
+        let refused = others.into_iter().flat_map(|(bound, _)| bound.keys).map(|key| (key, why)).collect();
         let bound: Vec<Bound> = bound.into_iter().map(|(bound, _)| bound).collect();
         let mut by_key = HashMap::new();
         let mut names: HashMap<(Scope, Press), &str> = HashMap::new();
@@ -457,7 +462,7 @@ impl Keymap {
                 by_key.insert(place, one.act);
             }
         }
-        (Self { bound, by_key }, errors)
+        (Self { bound, by_key, refused }, errors)
     }
 
     /// What a key does on a page.
@@ -468,6 +473,11 @@ impl Keymap {
     /// What a key does somewhere.
     pub fn within(&self, scope: Scope, event: &KeyEvent) -> Option<Act> {
         self.by_key.get(&(scope, Press::of(event))).copied()
+    }
+
+    /// Why a key does nothing, where that is because its action is not offered.
+    pub fn refusal(&self, event: &KeyEvent) -> Option<&'static str> {
+        self.refused.get(&Press::of(event)).copied()
     }
 
     /// First key of an action, for hints.
