@@ -232,7 +232,7 @@ impl Collect for NftElementCollector {
         let Some(want) = cx.wants.table(NftElementRow::TABLE) else { return Ok(()) };
         let mut found = Found::new(cx, &self.expires, want);
         if found.wanted.is_empty() {
-            let hint = "name one, for example `family == \"inet\" && table == \"filter\" && set == \"blocked\"`";
+            let hint = "name one, for example `family == \"inet\" and table == \"filter\" and set == \"blocked\"`";
             return Err(Skip::absent("no set is named").hint(hint));
         }
         if cx.roots.netns.has_host() {

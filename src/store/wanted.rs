@@ -60,7 +60,7 @@ pub fn demands(table: &Table, named: &[usize], query: &Query, mode: Mode) -> Res
         let (columns, only, top) = (columns.clone(), only.clone(), top.clone());
         Demand { columns, ids, top, only, ..Demand::table(&table.name) }
     };
-    Ok(required(table, query.filter.as_ref())?.into_iter().map(demand).collect())
+    Ok(ids(table, query.filter.as_ref())?.into_iter().map(demand).collect())
 }
 
 /// Values of columns outside which a filter keeps no row, of a table that is collected on demand.
@@ -84,7 +84,10 @@ pub fn top(table: &Table, sort: &[(usize, Order)], rows: usize, mode: Mode) -> O
 
 /// Values of the required Ids that the filter names: one list for each row group to collect, and one empty list for a table
 /// that requires none.
-fn required(table: &Table, filter: Option<&Filter>) -> Result<Vec<Vec<Value>>, WantedError> {
+///
+/// # Errors
+/// [`WantedError`].
+pub fn ids(table: &Table, filter: Option<&Filter>) -> Result<Vec<Vec<Value>>, WantedError> {
     let mut all = vec![Vec::new()];
     for (at, column) in table.columns.iter().enumerate().filter(|(_, column)| column.attrs.required) {
         let name = || column.name.to_string();
@@ -105,7 +108,9 @@ fn required(table: &Table, filter: Option<&Filter>) -> Result<Vec<Vec<Value>>, W
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collect::schedule;
+    use crate::collect::{Batch, COLLECTORS, Cx, Wants, schedule};
+    use crate::model::{Mono, Owners, Timestamp};
+    use crate::source::file::Roots;
 
     fn asked(table: &str, filter: &str) -> Result<Vec<Demand>, WantedError> {
         let table = schedule::tables().iter().find(|known| known.name == table).unwrap();
@@ -123,6 +128,26 @@ mod tests {
         let many: Vec<String> = (0..=MAX_IDS).map(|pid| pid.to_string()).collect();
         let error = asked("process_file", &format!("pid in ({})", many.join(", "))).unwrap_err();
         assert_eq!(error, WantedError::TooMany { column: "pid".to_owned() });
+    }
+
+    #[test]
+    fn root_what_a_collector_says_to_write_is_an_expression_that_names_enough() {
+        let roots = Roots::live();
+        let requires = |table: &Table| table.columns.iter().any(|column| column.attrs.required);
+        for entry in COLLECTORS {
+            for table in entry.tables.iter().filter(|table| requires(table)) {
+                let (wants, owners) = (Wants::union(&[Demand::table(&table.name)]), Owners::default());
+                let cx =
+                    Cx { roots: &roots, wants: &wants, owners: &owners, time: Timestamp::now(), mono: Mono::now() };
+                let mut out = Batch::default();
+                let whole = (entry.make)().collect(&cx, &mut out).err().map(|skip| skip.status());
+                let own = out.into_tables().into_iter().find(|(one, _)| one.name == table.name);
+                let status = whole.or_else(|| own.and_then(|(_, filled)| filled.err())).unwrap();
+                let example = status.hint.split('`').nth(1).unwrap_or_else(|| panic!("{}: {status:?}", table.name));
+                let filter = Filter::parse(example, table).unwrap();
+                assert!(!ids(table, Some(&filter)).unwrap().contains(&Vec::new()), "{}: {example}", table.name);
+            }
+        }
     }
 
     #[test]

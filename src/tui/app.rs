@@ -18,12 +18,9 @@ use super::settings::Settings;
 use super::table_paint::Placed;
 use super::table_view::TableView;
 use super::theme::{Ability, Theme};
-use crate::model::{Behind, Connection, Demand, Host, Key, Level, Style, Table, Timestamp, unit};
+use crate::model::{Behind, Connection, Demand, Host, Key, Level, Style, Table, Timestamp};
 use crate::panel::{self, Node, PANELS, TOGGLES, VIEWS, Views as _};
-use crate::store::{derived, expr::Filter, level::Thresholds, rate::Mode, wanted};
-
-/// Number by which the host knows this reader.
-const READER: u64 = 1;
+use crate::store::{expr::Filter, level::Thresholds};
 
 /// Everything beside the host that the dashboard is started with.
 #[derive(Clone, Default)]
@@ -359,62 +356,6 @@ impl App {
             return Some(Node::Column(found.map(|p| (panel::Size::Weight(1), Node::Panel(p.name))).collect()));
         }
         Some((view.layout)(&self.cx(), width, height))
-    }
-
-    /// What a table on the screen needs: the columns that found room, and those that order and filter it.
-    fn shown(&self, spot: &Spot) -> Option<Demand> {
-        let table = self.table(spot.table)?;
-        if crate::browse::by(table).is_some() {
-            return Some(super::hosts::demand(table, self.tables.get(&spot.key)?, self.config.show.has(spot.table)));
-        }
-        let mut columns: BTreeSet<usize> = spot.placed.iter().map(|placed| placed.column).collect();
-        let state = self.tables.get(&spot.key);
-        if let Some(state) = state {
-            columns.extend(state.sort.iter().map(|(column, _)| *column));
-            columns.extend(state.filter.iter().flat_map(Filter::columns));
-        }
-        let inputs: BTreeSet<usize> = columns.into_iter().flat_map(|at| derived::inputs(table, at)).collect();
-        let wanted = inputs.into_iter().filter_map(|at| table.columns.get(at)).filter(|column| column.attrs.demand);
-        let columns = wanted.map(|column| column.name.to_string()).collect();
-        let only = wanted::only(table, state.and_then(|state| state.filter.as_ref()));
-        let top = state.and_then(|state| wanted::top(table, &state.sort, 0, Mode::Rate));
-        Some(Demand { columns, ids: super::group::ids(self, &spot.key), top, only, ..Demand::table(spot.table) })
-    }
-
-    /// Tells the host what the screen needs, when that has changed.
-    pub(super) fn ask(&mut self) {
-        super::naming::follow(self);
-        let mut wants = Vec::new();
-        if let Some(node) = self.layout(self.size.0, self.size.1.saturating_sub(3)) {
-            let panels = node.panels().into_iter().filter_map(super::pane::find);
-            wants.extend(panels.flat_map(|panel| super::group::demands(self, panel)));
-        }
-        if let Page::View(at) = self.page {
-            wants.extend(VIEWS.get(at).into_iter().flat_map(|view| (view.demands)()));
-        }
-        let shown: Vec<Demand> = self.spots.iter().filter_map(|spot| self.shown(spot)).collect();
-        // a panel is about rows of the table beside it, and must not make all of them wanted
-        wants.retain(|want| !shown.iter().any(|shown| *want == Demand::table(&shown.table)));
-        wants.extend(shown);
-        if let Page::Table(name) = &self.page
-            && self.spots.is_empty()
-            && self.fleet.is_none()
-        {
-            wants.push(Demand::table(name));
-        }
-        wants.extend(self.overlay.demand(self));
-        if self.fleet.is_none() {
-            wants.extend(panel::header_demands());
-        }
-        let interval = self.config.settings.interval.as_deref().and_then(|text| unit::parse_duration(text).ok());
-        for want in &mut wants {
-            want.interval = interval.or(want.interval);
-        }
-        wants.dedup();
-        if wants != self.asked {
-            self.asked.clone_from(&wants);
-            self.host.demand(READER, wants);
-        }
     }
 
     /// The table that keys go to, which may have no sample yet.

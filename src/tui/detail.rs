@@ -149,7 +149,8 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: (&str, &Key)
         (Some(row), None) => {
             let about = crate::panel::about(&app.cx(), &view, row, room as u16);
             let gap = (!about.is_empty()).then(Line::new);
-            fields(&view, row, &app.writing(), room).into_iter().chain(gap).chain(about).collect()
+            // what no column tells is not below the edge of a small screen
+            about.into_iter().chain(gap).chain(fields(&view, row, &app.writing(), room)).collect()
         }
         (Some(_), Some(_)) if gone.is_some() => vec![plain(GONE.to_owned(), Role::Muted)],
         (Some(row), Some(other)) => more(app, &view, row, other, room),

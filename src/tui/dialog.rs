@@ -42,7 +42,9 @@ pub(super) fn key(app: &mut App, key: KeyEvent, event: &Event) -> bool {
         Overlay::Detail { table, key: row, section, top } => {
             let sections = super::detail::sections(app, table);
             match key.code {
-                KeyCode::Tab => Overlay::Detail { table, key: row, section: (section + 1) % sections, top: 0 },
+                KeyCode::Tab | KeyCode::Enter => {
+                    Overlay::Detail { table, key: row, section: (section + 1) % sections, top: 0 }
+                }
                 KeyCode::BackTab => {
                     Overlay::Detail { table, key: row, section: (section + sections - 1) % sections, top: 0 }
                 }

@@ -14,6 +14,7 @@ use crate::model::{Action, Level};
 use crate::panel::{LATER, SORTS, TOGGLES, Target, VIEWS, Views as _};
 use crate::store::expr::Filter;
 use crate::store::query::Order;
+use crate::store::wanted::{self, WantedError};
 
 /// What is said where one row is meant and several are selected.
 const MANY: &str = "these are several: select one of them, j shows each";
@@ -372,7 +373,14 @@ pub(super) fn set_filter(app: &mut App, text: &str) {
         return;
     }
     match Filter::parse_prompt(text, table) {
-        Ok(filter) => (state.filter, state.top) = (Some(filter), 0),
+        Ok(filter) => {
+            let many =
+                wanted::ids(table, Some(&filter)).err().filter(|error| matches!(error, WantedError::TooMany { .. }));
+            (state.filter, state.top) = (Some(filter), 0);
+            if let Some(error) = many {
+                app.say(format!("{error}: {}", error.hint()), Level::Careful);
+            }
+        }
         Err(wrong) => app.say(format!("filter: column {}: {}", wrong.column(), wrong.message), Level::Careful),
     }
 }

@@ -5,6 +5,7 @@
 
 mod acting;
 mod app;
+mod ask;
 mod cache;
 pub mod cell;
 mod crash;

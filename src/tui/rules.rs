@@ -1,7 +1,7 @@
 //! Do rows under headings behave like rows, and do the switches of rules leave out and put on top what they say?
 
 use super::app::{App, Config};
-use super::testing::{Fake, Made, app, mouse, press, screen};
+use super::testing::{Fake, Made, app, mouse, press, screen, type_text};
 use crate::collect::nft_element::NftElementRow;
 use crate::collect::nftables::{NftChainRow, NftRuleRow, NftSetRow, NftTableRow};
 use crate::collect::ruleset_change::RulesetChangeRow;
@@ -175,10 +175,10 @@ fn details_of_a_rule_tell_who_changed_it_last() {
     let changes = [change(1, 7, "older"), change(2, 7, "editor"), change(3, 8, "other")];
     host.publish(made(RulesetChangeRow::TABLE, &changes.each_ref().map(Vec::as_slice)), 2);
     app.samples();
-    app.size = (80, 40);
+    app.size = (80, 24);
     press(&mut app, &["down", "enter"]);
     let shown = screen(&mut app);
-    assert!(shown.contains("The rule") && shown.contains("by editor"), "{shown}");
+    assert!(shown.contains("Filter rules") && shown.contains("by editor"), "{shown}");
     assert!(!shown.contains("by older") && !shown.contains("by other"), "{shown}");
 }
 
@@ -198,10 +198,37 @@ fn elements_of_a_set_have_the_columns_that_any_of_them_fills() {
     host.publish(made(NftElementRow::TABLE, &elements.each_ref().map(Vec::as_slice)), 1);
     app.samples();
     app.go(super::app::Page::Table("nft_set"));
-    press(&mut app, &["down", "enter", "tab"]);
+    press(&mut app, &["down", "enter", "enter"]);
     let shown = screen(&mut app);
     assert!(shown.contains("192.0.2.1") && shown.contains("often"), "{shown}");
     assert!(!shown.contains("timeout") && !shown.contains("expires"), "{shown}");
+}
+
+#[test]
+fn elements_are_asked_for_of_the_sets_that_a_filter_names() {
+    let (host, mut app) = firewall();
+    *host.tables.lock().unwrap() = Some(&[NftElementRow::TABLE]);
+    host.fail(NftElementRow::TABLE, State::Absent, "no set is named", 0.0);
+    app.samples();
+    app.go(super::app::Page::Table("nft_element"));
+    let asked = |app: &mut App, text: &str| {
+        press(app, &["/"]);
+        type_text(app, text);
+        press(app, &["enter"]);
+        screen(app);
+        let wants = host.wants.lock().unwrap();
+        wants.iter().filter(|want| want.table == "nft_element").map(|want| want.ids.clone()).collect::<Vec<_>>()
+    };
+    let named = |set: &str| vec![text("inet"), text("filter"), text(set)];
+    let place = "family == \"inet\" and table == \"filter\" and ";
+    assert_eq!(asked(&mut app, place), [Vec::new()], "nothing is named as long as it is no filter");
+    press(&mut app, &["esc"]);
+    let both = asked(&mut app, &format!("{place}set in (\"a\", \"b\")"));
+    assert_eq!(both, [named("a"), named("b")]);
+    let many: Vec<String> = (0..100).map(|number| format!("\"s{number}\"")).collect();
+    press(&mut app, &["E"]);
+    asked(&mut app, &format!("{place}set in ({})", many.join(", ")));
+    assert!(screen(&mut app).contains("names more than"), "{}", screen(&mut app));
 }
 
 #[test]
