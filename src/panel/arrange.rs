@@ -3,12 +3,13 @@
 //! Some rows are left out, some stand on top, and some stand under headings: described here for the tables that have such,
 //! so that the table view need not know any.
 
-use super::{Cx, Item, Line, Role, adjacency, connections, firewall, fleet, netfilter, toggle};
+use super::{Cx, Item, Line, Role, adjacency, connections, firewall, fleet, legacy, netfilter, toggle};
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::netfilter::rows::NfqueueRow;
 use crate::collect::nftables::NftRuleRow;
 use crate::collect::routing::OspfNeighborRow;
+use crate::collect::xtables_rule::XtablesRuleRow;
 use crate::model::Table;
 use crate::store::rate::View;
 
@@ -143,6 +144,7 @@ fn busy(table: &str) -> Option<&'static [usize]> {
         table if table == ConntrackFlowRow::TABLE.name => Some(connections::BUSY),
         table if table == ConntrackGroupRow::TABLE.name => Some(connections::LARGE),
         table if table == NftRuleRow::TABLE.name => Some(firewall::BUSY),
+        table if table == XtablesRuleRow::TABLE.name => Some(legacy::BUSY),
         _ => None,
     }
 }
@@ -156,6 +158,7 @@ pub fn about(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Vec<Line> {
 pub fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
     match &*view.table().name {
         table if table == NftRuleRow::TABLE.name => firewall::tone(view, row, column),
+        table if table == XtablesRuleRow::TABLE.name => legacy::tone(view, row, column),
         table if table == NfqueueRow::TABLE.name => netfilter::tone(view, row, column),
         table if table == OspfNeighborRow::TABLE.name => adjacency::tone(view, row),
         _ => None,

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use super::arrange::{Head, Ranked, fitting};
 use super::list::{self, Column, List, Show};
 use super::number::{self, Top};
-use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, gauge, line, pick, ruleset, toggle};
+use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, gauge, legacy, line, pick, ruleset, toggle};
 use crate::col;
 use crate::collect::nftables::{NftChainRow, NftCounterRow, NftQuotaRow, NftRuleRow, NftSetRow, NftTableRow};
 use crate::collect::ruleset_change::RulesetChangeRow;
+use crate::collect::xtables_rule::XtablesRuleRow;
 use crate::model::{Cell, Demand};
 use crate::store::rate::View;
 
@@ -21,7 +22,8 @@ pub(super) const RULES: PanelDef = PanelDef {
     title: "Rules",
     key: None,
     demands: || {
-        [NftRuleRow::TABLE, NftChainRow::TABLE, NftTableRow::TABLE].map(|one| Demand::table(&one.name)).to_vec()
+        let tables = [NftRuleRow::TABLE, NftChainRow::TABLE, NftTableRow::TABLE, XtablesRuleRow::TABLE];
+        tables.map(|one| Demand::table(&one.name)).to_vec()
     },
     build: rules,
 };
@@ -81,7 +83,7 @@ const COLUMNS: &[Ranked] = &[
 const PLACE: &[Ranked] = &[(col!(NftRuleRow, table), 9, 6), (col!(NftRuleRow, chain), 12, 0)];
 
 /// Cells that a rule's text should have.
-const TEXT: u16 = 40;
+pub(super) const TEXT: u16 = 40;
 
 fn rules(cx: &Cx<'_>, space: Space) -> Block {
     let view = cx.views.get(&NftRuleRow::TABLE.name);
@@ -89,7 +91,11 @@ fn rules(cx: &Cx<'_>, space: Space) -> Block {
         columns: shown(cx, view.as_deref(), space.width),
         sort: vec![(col!(NftRuleRow, packets), true), (col!(NftRuleRow, hits), true)],
         outlined: !is_list(cx),
-        none: "nothing is filtered here: nf_tables has no rule",
+        none: match legacy::has_rules(cx) {
+            Some(true) => "nf_tables has no rule: those that are here are legacy rules",
+            Some(false) => "nothing is filtered here: nf_tables has no rule",
+            None => "nf_tables has no rule",
+        },
         ..TableSpec::of(&NftRuleRow::TABLE.name)
     };
     Block {
@@ -165,10 +171,13 @@ pub(super) fn keeps(cx: &Cx<'_>, view: &View, row: usize) -> bool {
 /// How a rule that drops is written: apart from the others, and more so while it does.
 pub(super) fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
     let words = [col!(NftRuleRow, verdict), col!(NftRuleRow, rule)].contains(&column);
-    (words && drops(view, row)).then(|| {
-        let now = view.cell(row, col!(NftRuleRow, packets)).number().is_some_and(|rate| rate > 0.0);
-        if now { Role::Level(crate::model::Level::Warning) } else { Role::Accent }
-    })
+    (words && drops(view, row)).then(|| dropping(view, row, col!(NftRuleRow, packets)))
+}
+
+/// How what drops is written, by the packets that it does so with.
+pub(super) fn dropping(view: &View, row: usize, packets: usize) -> Role {
+    let now = view.cell(row, packets).number().is_some_and(|rate| rate > 0.0);
+    if now { Role::Level(crate::model::Level::Warning) } else { Role::Accent }
 }
 
 /// Hooks in the order in which a packet meets them.

@@ -24,6 +24,7 @@ mod gauge;
 mod header;
 mod kernel;
 mod keys;
+mod legacy;
 mod line;
 mod list;
 mod load;
@@ -84,6 +85,7 @@ pub static PANELS: &[PanelDef] = &[
     kernel::NUMA,
     firewall::RULES,
     firewall::RULE,
+    legacy::PANEL,
     firewall::SETS,
     firewall::COUNTERS,
     firewall::QUOTAS,

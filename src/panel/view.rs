@@ -3,7 +3,7 @@
 //! A view is a function from the room there is to a tree of panels. Lists get the lines they need as far as there are any,
 //! and what the user has hidden, or has no panel, is left out before the room is shared.
 
-use super::{Cx, Node, PANELS, Size, ViewDef, netfilter, toggle};
+use super::{Cx, Node, PANELS, Size, ViewDef, legacy, netfilter, toggle};
 
 /// Every view, in the order of the tabs.
 pub static VIEWS: &[ViewDef] = &[
@@ -12,7 +12,7 @@ pub static VIEWS: &[ViewDef] = &[
     view("network", "Network", network),
     view("storage", "Storage", storage),
     view("cpu", "CPU", cpu),
-    view("firewall", "Firewall", firewall),
+    ViewDef { demands: legacy::demands, ..view("firewall", "Firewall", firewall) },
     view("connections", "Connections", connections),
     ViewDef { demands: netfilter::demands, ..view("queues", "Queues", queues) },
     view("routing", "Routing", routing),
@@ -154,7 +154,7 @@ fn cpu(cx: &Cx<'_>, width: u16, height: u16) -> Node {
 
 fn firewall(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     let named = with_rows(cx, &[], &["ruleset-changes", "sets", "counters", "quotas"]);
-    let rules = (Size::Weight(2), Node::Panel("rules"));
+    let rules = (Size::Weight(2), rules(cx, height));
     let node = if width >= WIDE {
         let lists = stack(cx, &named, height / 2);
         let mut right = vec![(Size::Weight(1), Node::Panel("rule"))];
@@ -169,6 +169,18 @@ fn firewall(cx: &Cx<'_>, width: u16, height: u16) -> Node {
         Node::Column(parts)
     };
     visible(cx, node)
+}
+
+/// Rules of nf_tables, and below them those of the older interface where there are some.
+fn rules(cx: &Cx<'_>, height: u16) -> Node {
+    let rules = Node::Panel("rules");
+    let Some(legacy) = with_rows(cx, &[], &["legacy-rules"]).pop() else { return rules };
+    let (above, below) = if legacy::is_alone(cx) {
+        (Size::Fixed(FRAME + 1), Size::Weight(1))
+    } else {
+        (Size::Weight(1), Size::Fixed((lines(cx, legacy) + FRAME + 1).min(height / 3)))
+    };
+    Node::Column(vec![(above, rules), (below, Node::Panel(legacy))])
 }
 
 fn connections(cx: &Cx<'_>, width: u16, height: u16) -> Node {

@@ -84,7 +84,7 @@ fn value(column: &crate::model::Column, text: &str, grown: bool) -> Value {
 struct Recorded(Arc<Snapshot>);
 
 /// The tables of the host: a new one changes no frame.
-const NAMES: [&str; 51] = [
+const NAMES: [&str; 52] = [
     "host",
     "cpu",
     "load",
@@ -117,6 +117,7 @@ const NAMES: [&str; 51] = [
     "nft_set",
     "nft_counter",
     "nft_quota",
+    "xtables_rule",
     "conntrack",
     "conntrack_cpu",
     "conntrack_flow",

@@ -5,6 +5,7 @@ use super::testing::{Fake, Made, app, mouse, press, screen, type_text};
 use crate::collect::nft_element::NftElementRow;
 use crate::collect::nftables::{NftChainRow, NftRuleRow, NftSetRow, NftTableRow};
 use crate::collect::ruleset_change::RulesetChangeRow;
+use crate::collect::xtables_rule::XtablesRuleRow;
 use crate::model::{State, Table, Text, Value};
 use crate::tui::settings::Settings;
 use crossterm::event::{MouseButton, MouseEventKind};
@@ -311,6 +312,52 @@ fn without_rules_the_view_says_so_and_why() {
     host.fail(NftRuleRow::TABLE, State::Denied, "open a socket: Operation not permitted (os error 1)", 0.0);
     app.samples();
     assert!(screen(&mut app).contains("denied: open a socket: Operation not permitted"), "{}", screen(&mut app));
+}
+
+#[test]
+fn rules_of_the_older_interface_have_a_panel_and_are_not_called_nothing() {
+    let (host, mut app) = firewall();
+    *host.tables.lock().unwrap() = Some(&[NftChainRow::TABLE, NftRuleRow::TABLE, XtablesRuleRow::TABLE]);
+    host.publish(made(NftRuleRow::TABLE, &[]), 1);
+    app.samples();
+    let asked = |host: &Fake| host.wants.lock().unwrap().iter().any(|want| want.table == "xtables_rule");
+    assert!(!screen(&mut app).contains("nothing is filtered"), "whether it has rules is not known yet");
+    assert!(asked(&host), "{:?}", host.wants.lock().unwrap());
+    host.fail(XtablesRuleRow::TABLE, State::Denied, "open: Operation not permitted", 0.0);
+    app.samples();
+    assert!(!screen(&mut app).contains("nothing is filtered"), "{}", screen(&mut app));
+    host.fail(XtablesRuleRow::TABLE, State::Absent, "open: No such file or directory", 0.0);
+    app.samples();
+    assert!(screen(&mut app).contains("nothing is filtered"), "{}", screen(&mut app));
+    host.publish(made(XtablesRuleRow::TABLE, &[]), 1);
+    app.samples();
+    let shown = screen(&mut app);
+    assert!(shown.contains("nothing is filtered") && !shown.contains("Legacy rules"), "{shown}");
+    for second in 2..4 {
+        let rule = |position: u64, packets: u64, rule: &str| {
+            vec![
+                ("netns", text("host")),
+                ("family", Value::Label("ip".into())),
+                ("table", text("filter")),
+                ("chain", text("INPUT")),
+                ("position", Value::U64(position)),
+                ("packets", Value::U64(packets)),
+                ("bytes", Value::U64(packets * 100)),
+                ("rule", text(rule)),
+            ]
+        };
+        let rules = [rule(0, 9, "policy ACCEPT"), rule(1, second * 7, "-p tcp -m tcp --dport 1 -j DROP")];
+        host.publish(made(XtablesRuleRow::TABLE, &rules.each_ref().map(Vec::as_slice)), second);
+    }
+    app.samples();
+    for size in [(80, 24), (120, 40), (200, 60)] {
+        app.size = size;
+        let shown = screen(&mut app);
+        assert!(shown.contains("Legacy rules 2") && !shown.contains("nothing is filtered"), "{shown}");
+        let line = shown.lines().find(|line| line.contains("--dport 1 -j DROP")).unwrap();
+        assert!(line.contains("INPUT") && line.contains(" 7 ") && line.contains(" 700 "), "{shown}");
+        assert!(asked(&host), "{size:?}: {:?}", host.wants.lock().unwrap());
+    }
 }
 
 #[test]
