@@ -10,7 +10,7 @@ mod rows;
 use std::collections::HashMap;
 
 use self::names::{Here, Host};
-use self::rows::{Holdings, Words, chain_row, flowtable_row, rule_row, set_row, table_row};
+use self::rows::{Holdings, Sole, Words, chain_row, flowtable_row, rule_row, set_row, table_row};
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::Text;
 use crate::model::text::Spare;
@@ -112,7 +112,8 @@ table! {
 }
 
 table! {
-    /// One rule of the packet filter. Counts are missing for rules without a counter.
+    /// One rule of the packet filter. Counts are missing for rules without a counter, and for those with a named one that other
+    /// rules or elements of maps use, too.
     ///
     /// Source: nfnetlink `NFT_MSG_GETRULE`, `include/uapi/linux/netfilter/nf_tables.h`; the text is that of
     /// `nft -nn list ruleset`.
@@ -131,7 +132,7 @@ table! {
         Gauge(None) position: u64 { wide: true },
         /// What becomes of packets that it fits: a verdict, or an action that ends the chain.
         Text(None) verdict: Option<Text>,
-        /// Packets that its counter has seen.
+        /// Packets that its counter has seen, or a named one that nothing else refers to.
         Counter(Packets) packets: Option<u64>,
         /// Bytes of those.
         Counter(Bytes) bytes: Option<u64> { top: true, traffic: true },
@@ -389,8 +390,9 @@ impl Found {
         self.tables.extend(ruleset.tables.iter().map(|table| table_row(netns, table, &holdings)));
         let chains = ruleset.chains.iter().zip(&known.rules_of);
         self.chains.extend(chains.map(|(chain, rules)| chain_row(netns, chain, *rules)));
+        let named = Sole::of(&known.objects);
         for (index, (rule, words)) in ruleset.rules.iter().zip(&known.rules).enumerate() {
-            self.rules.push(rule_row(netns, rule, words, known.counts.get(index).copied()));
+            self.rules.push(rule_row(netns, rule, words, known.counts.get(index).copied(), &named));
         }
         let mut sets: Vec<_> = ruleset.names.sets_and_meters().collect();
         sets.sort_by_key(|set| set.handle);

@@ -12,12 +12,15 @@ use super::{said, said_json};
 const RULES: &str = "
     table inet t {
         counter named { }
+        counter shared { }
+        counter mapped { }
         quota daily { over 10 mbytes }
         limit slow { rate 5/second burst 7 packets }
         set hosts { type ipv4_addr; flags interval; elements = { 10.0.0.0/8, 192.0.2.1 } }
         set every { type inet_service; flags interval; elements = { 0-65535 } }
         set seen { type ipv4_addr . inet_service; flags dynamic,timeout; timeout 1m; size 128; }
         map ways { type inet_service : verdict; elements = { 22 : accept } }
+        map counts { type inet_service : counter; elements = { 4005 : \"mapped\" } }
         chain side { counter accept; }
         chain in {
             type filter hook input priority filter; policy drop;
@@ -28,6 +31,9 @@ const RULES: &str = "
             udp dport 4003 add @seen { ip saddr . udp dport } counter goto side
             ip saddr @hosts limit name slow reject
             tcp dport vmap @ways
+            udp dport 4004 counter name shared
+            udp dport 4004 counter name shared drop
+            udp dport 4005 counter name mapped drop
             meter by_port size 128 { udp dport counter }
         }
     }
@@ -71,6 +77,16 @@ fn number(object: &Value, name: &str) -> f64 {
     object[name].as_f64().unwrap()
 }
 
+/// What a rule has counted: its own counter, or a named one that nothing else refers to.
+fn counter_of<'a>(steps: &'a [Value], counters: &'a [Value]) -> Option<&'a Value> {
+    let counter = steps.iter().find_map(|step| step.get("counter"))?;
+    match counter.as_str() {
+        Some("named") => counters.iter().find(|counter| text(counter, "name") == "named"),
+        Some(_) => None,
+        None => Some(counter),
+    }
+}
+
 #[test]
 fn root_rules_count_exactly_what_was_sent_and_say_what_nft_says() {
     in_own_network(|| {
@@ -78,6 +94,8 @@ fn root_rules_count_exactly_what_was_sent_and_say_what_nft_says() {
         send(4001, 7, 100);
         send(4002, 3, 1000);
         send(4003, 5, 50);
+        send(4004, 2, 50);
+        send(4005, 2, 50);
         let mut table = Parity::of("nft_rule", &["family", "table", "handle"]);
         table.agrees(|| {
             let mut facts = Facts::default();
@@ -85,6 +103,7 @@ fn root_rules_count_exactly_what_was_sent_and_say_what_nft_says() {
             let list = said("nft", &["-a", "-s", "-nn", "list", "ruleset"]);
             let mut texts = list.lines().filter(|line| line.starts_with("\t\t") && !line.trim().starts_with("type "));
             let mut position = std::collections::BTreeMap::new();
+            let named = listed("counter");
             for rule in listed("rule") {
                 let key = format!("{} {} {}", text(&rule, "family"), text(&rule, "table"), rule["handle"]);
                 let line = texts.find(|line| line.ends_with(&format!("# handle {}", rule["handle"]))).unwrap().trim();
@@ -99,7 +118,7 @@ fn root_rules_count_exactly_what_was_sent_and_say_what_nft_says() {
                     None => facts.missing(&key, "comment"),
                 }
                 let steps = rule["expr"].as_array().unwrap();
-                let counter = steps.iter().find_map(|step| step.get("counter").filter(|counter| counter.is_object()));
+                let counter = counter_of(steps, &named);
                 for name in ["packets", "bytes"] {
                     match counter {
                         Some(counter) => facts.number(&key, name, number(counter, name)),
@@ -124,7 +143,7 @@ fn root_rules_count_exactly_what_was_sent_and_say_what_nft_says() {
             let column = rows.table().position("rule").unwrap();
             (0..rows.len()).find(|row| format!("{:?}", rows.cell(*row, column)).contains(begin)).unwrap()
         };
-        for (port, count, bytes) in [(4001, 7, 100), (4002, 3, 1000)] {
+        for (port, count, bytes) in [(4001, 7, 100), (4002, 3, 1000), (4003, 5, 50)] {
             let row = by_text(&format!("udp dport {port} "));
             assert_eq!(cell(row, "packets"), Some(f64::from(count)), "{port}");
             assert_eq!(cell(row, "bytes"), Some((u64::from(count as u32) * (bytes + HEADERS)) as f64), "{port}");

@@ -10,7 +10,10 @@ use crate::source::nftables::decode::Counted;
 use crate::source::nftables::instruction::{GOTO, Instruction, JUMP, NatKind};
 use crate::source::nftables::text::kind;
 use crate::source::nftables::text::{Scene, declaration};
-use crate::source::nftables::{self as nft, Chain, Family, MapsTo, Rule, Ruleset};
+use crate::source::nftables::{self as nft, Chain, Family, MapsTo, Object, Rule, Ruleset};
+
+/// `NFT_OBJECT_COUNTER`
+const COUNTER: u32 = 1;
 
 /// What people read of a rule.
 pub(super) struct Words {
@@ -21,6 +24,8 @@ pub(super) struct Words {
     verdict: Option<Text>,
     comment: Option<Text>,
     text: Text,
+    /// The named counter that it refers to.
+    counter: Option<Vec<u8>>,
 }
 
 impl Words {
@@ -34,7 +39,34 @@ impl Words {
             verdict: verdict(rule, ruleset),
             comment: rule.comment.as_deref().map(Text::new),
             text: spare.text(&scene.without_counts().program(&rule.instructions)),
+            counter: rule.instructions.iter().find_map(|instruction| match instruction {
+                Instruction::Object { kind: COUNTER, name, by: None } => name.clone(),
+                _ => None,
+            }),
         }
+    }
+}
+
+/// Family, table and name.
+type Named<'a> = (Family, &'a [u8], &'a [u8]);
+
+/// What named counters have seen to which exactly one rule refers.
+pub(super) struct Sole<'a>(HashMap<Named<'a>, (u64, u64)>);
+
+impl<'a> Sole<'a> {
+    pub(super) fn of(objects: &'a [Object]) -> Self {
+        let one = |object: &'a Object| match object.state {
+            // the element of a map is a use, too, and lets any rule count
+            Some(Instruction::Counter { packets, bytes }) if object.uses == 1 => {
+                Some(((object.family, object.table.as_slice(), object.name.as_slice()), (packets, bytes)))
+            }
+            _ => None,
+        };
+        Self(objects.iter().filter_map(one).collect())
+    }
+
+    fn counted(&self, rule: &Rule, words: &Words) -> Option<(u64, u64)> {
+        self.0.get(&(rule.family, rule.table.as_slice(), words.counter.as_deref()?)).copied()
     }
 }
 
@@ -128,8 +160,14 @@ pub(super) fn chain_row(netns: &Text, chain: &Chain, rules: u64) -> NftChainRow 
     }
 }
 
-pub(super) fn rule_row(netns: &Text, rule: &Rule, words: &Words, counted: Option<Counted>) -> NftRuleRow {
-    let counter = counted.and_then(|counted| counted.counter);
+pub(super) fn rule_row(
+    netns: &Text,
+    rule: &Rule,
+    words: &Words,
+    counted: Option<Counted>,
+    named: &Sole<'_>,
+) -> NftRuleRow {
+    let counter = counted.and_then(|counted| counted.counter).or_else(|| named.counted(rule, words));
     NftRuleRow {
         netns: netns.clone(),
         family: words.family,

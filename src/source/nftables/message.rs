@@ -151,6 +151,7 @@ pub(super) fn object(family: Family, bytes: &[u8]) -> Result<Object, Malformed> 
         name: attrs.name(2).ok_or(Malformed)?,
         handle: attrs.u64(6).unwrap_or(0),
         kind,
+        uses: attrs.u32(5).unwrap_or(0),
         raw: attrs.bytes(4).filter(|_| state.is_none()).map(Box::from),
         state,
     })

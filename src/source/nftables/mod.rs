@@ -327,6 +327,8 @@ pub struct Object {
     pub handle: u64,
     /// `NFT_OBJECT_*`
     pub kind: u32,
+    /// Rules and elements of maps that refer to it.
+    pub uses: u32,
     /// A counter, quota or limit with what it has seen; a proxy for SYN packets has seen nothing.
     pub state: Option<Instruction>,
     /// What an object of another kind is made of.
