@@ -230,7 +230,8 @@ pub struct Show {
     /// How to write the rows.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Only rows for which this is true, such as 'cpu > 50% and name =~ "qemu"'.
+    /// Only rows for which this is true, such as 'cpu > 50% and name =~ "qemu"'. An instant compared with a duration means its
+    /// age, which is below zero while it is to come: 'expires > -10s' ends within ten seconds.
     #[arg(long = "where", visible_alias = "filter", value_name = "EXPR", allow_hyphen_values = true)]
     pub filter: Option<String>,
     /// Column to sort by; with - in front the largest first.

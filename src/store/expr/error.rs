@@ -8,6 +8,16 @@ use crate::model::Text;
 /// Bytes of a long expression that are shown on each side of a mistake.
 const AROUND: usize = 100;
 
+/// A message without the middle of the long word that it is about.
+fn bounded(message: String) -> String {
+    if message.len() <= AROUND * 4 {
+        return message;
+    }
+    let (start, end) = (message.floor_char_boundary(AROUND * 2), message.ceil_char_boundary(message.len() - AROUND));
+    let part = |range: std::ops::Range<usize>| message.get(range).unwrap_or_default();
+    format!("{}...{}", part(0..start), part(end..message.len()))
+}
+
 /// A mistake in an expression with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExprError {
@@ -31,12 +41,12 @@ impl ExprError {
         let at = span.at.min(cut);
         let len = span.end.min(cut).saturating_sub(at);
         let text = text.get(..cut).unwrap_or_default().into();
-        Self { message: message.into(), at, len, hint: None, text }
+        Self { message: bounded(message.into()), at, len, hint: None, text }
     }
 
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(bounded(hint.into()));
         self
     }
 

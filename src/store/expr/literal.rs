@@ -35,11 +35,16 @@ pub fn regex(pattern: &str) -> Result<regex::Regex, String> {
     })
 }
 
-/// Reads a quantity such as `5`, `2Gi` or `50%`.
+/// Reads a quantity such as `5`, `0x7f`, `2Gi` or `50%`.
 pub(super) fn quantity(checker: &Checker<'_>, span: Span) -> Result<(Number, Measures), ExprError> {
     let text = checker.slice(span);
     if let Ok(whole) = text.parse::<i128>() {
         return Ok((Number::Int(whole), Measures::ANY));
+    }
+    if let Some(digits) = text.strip_prefix("0x") {
+        let whole =
+            i128::from_str_radix(digits, 16).map_err(|_| checker.error(span, format!("`{text}` is not a number")));
+        return Ok((Number::Int(whole?), Measures::ANY));
     }
     let (value, dimension) = unit::parse(text).map_err(|cause| checker.error(span, cause.to_string()))?;
     let number = Number::real(value).ok_or_else(|| checker.error(span, format!("`{text}` is too large")))?;

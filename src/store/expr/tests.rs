@@ -92,6 +92,10 @@ fn conditions_are_answered() {
         ("since < 5m", Some(true)),
         ("since > 1m", Some(false)),
         ("5m > since", Some(true)),
+        ("since > -10s", Some(true)),
+        ("since < -10s", Some(false)),
+        ("pid == 0xffffffffffffffff", Some(true)),
+        ("pid in (0x1, 0xFFFFFFFFFFFFFFFE)", Some(false)),
         ("delay < 25ms", Some(true)),
         ("cpu_time >= 50%", Some(true)),
         ("total(cpu_time) == 2h", Some(true)),
@@ -146,6 +150,7 @@ fn mistakes_are_pointed_at() {
         ("delay > 5GiB", 8, 4, "amount of data", ""),
         ("share > 5GiB", 8, 4, "amount of data", ""),
         ("rss > 5Qi", 6, 3, "unknown unit `Qi`", ""),
+        ("rss > 0xg", 6, 3, "`0xg` is not a number", ""),
         ("rss > 1e999", 6, 5, "`1e999` has an exponent, which is not read; write its digits", ""),
         ("rss > 1E3", 6, 3, "`1E3` has an exponent", ""),
         ("rss > 1.2.3", 6, 5, "", ""),
@@ -281,6 +286,16 @@ proptest! {
 fn rows_are_read_through_the_table_alone() {
     let rows: Vec<SampleRow> = vec![one().0];
     assert_eq!(Rows::cell(&rows, 0, 0), Cell::U64(u64::MAX));
+}
+
+#[test]
+fn a_long_word_is_not_said_back_whole() {
+    let word = "é".repeat(2000);
+    for text in [word.clone(), format!("rss > 5{word}"), format!("rss > {word}"), format!("name == {word}")] {
+        let error = Expr::parse(&text, SampleRow::TABLE).unwrap_err();
+        assert!(error.to_string().len() < 800 && error.message.contains("éé..."), "{error}");
+        assert!(error.hint.as_ref().is_none_or(|hint| hint.len() <= 400), "{error}");
+    }
 }
 
 #[test]
