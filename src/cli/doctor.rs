@@ -10,7 +10,7 @@ use crate::collect::run::CollectorRow;
 use crate::collect::{COLLECTORS, schedule};
 use crate::config::Config;
 use crate::export::{self, Format, Selection};
-use crate::model::{Cell, Row as _, State, Status, Style, Timestamp, Unit, unit};
+use crate::model::{Cell, Kind, Row as _, State, Status, Style, Timestamp, Unit, unit};
 
 /// What is known of a collector.
 struct Finding {
@@ -83,6 +83,7 @@ fn rows(out: &mut dyn Write, format: Format, findings: &[Finding]) -> Result<(),
         columns: &columns,
         rows: &numbers,
         cell: &|row, column| findings.get(row).map_or(Cell::Missing, |finding| finding.row.cell(column)),
+        unknown: &|_, column| CollectorRow::TABLE.columns.get(column).is_some_and(|one| one.kind == Kind::Derived),
         rate: false,
         time: Timestamp::now(),
     };

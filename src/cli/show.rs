@@ -103,6 +103,7 @@ fn print(ask: &Ask<'_>, view: &View, time: Timestamp, first: bool, out: &mut dyn
         columns: &columns,
         rows: &rows,
         cell: &|row, column| view.cell(row, column),
+        unknown: &|row, column| view.unknown(row, column),
         rate: args.rate,
         time,
     };

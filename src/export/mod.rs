@@ -31,6 +31,8 @@ pub struct Selection<'a> {
     pub rows: &'a [usize],
     /// Reads a cell by row and column.
     pub cell: &'a dyn Fn(usize, usize) -> Cell<'a>,
+    /// Whether a cell is missing only because there is no sample before, by row and column.
+    pub unknown: &'a dyn Fn(usize, usize) -> bool,
     /// Whether counters are changes per second.
     pub rate: bool,
     /// Wall clock of the sample, for ages.
@@ -185,6 +187,7 @@ pub mod fixture {
             columns: &columns,
             rows: &numbers,
             cell: &|row, column| rows.get(row).map_or(Cell::Missing, |row| row.cell(column)),
+            unknown: &|_, column| PortRow::TABLE.columns[column].kind == crate::model::Kind::Derived,
             rate: false,
             time: Timestamp(1_700_000_100_250_000_000),
         };

@@ -225,6 +225,7 @@ mod tests {
             columns: &columns,
             rows: &numbers,
             cell: &|row, column| crate::model::Row::cell(&rows[row], column),
+            unknown: &|_, _| false,
             rate: false,
             time: crate::model::Timestamp(0),
         };

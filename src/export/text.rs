@@ -66,8 +66,7 @@ fn turned(out: &mut dyn Write, what: &Selection<'_>) -> io::Result<()> {
 fn text(what: &Selection<'_>, row: usize, i: usize, column: &Column) -> String {
     // rows of a line have room for all digits
     let writing = Writing { rate: what.rate, style: Style::default(), now: what.time, exact: u64::MAX };
-    let unknown = column.is_rate(what.rate) || column.kind == Kind::Derived;
-    let missing = || if unknown { "?" } else { "-" }.to_owned();
+    let missing = || if (what.unknown)(row, i) { "?" } else { "-" }.to_owned();
     column.words(&(what.cell)(row, i), writing).unwrap_or_else(missing)
 }
 
@@ -201,6 +200,22 @@ mod tests {
         assert!(lines[2].starts_with("    2  eth0         -"), "{}", lines[2]);
     }
 
+    #[test]
+    fn what_cannot_be_told_yet_is_apart_from_what_is_not_there() {
+        let columns: Vec<usize> = (0..fixture::PortRow::TABLE.columns.len()).collect();
+        let what = Selection {
+            table: fixture::PortRow::TABLE,
+            columns: &columns,
+            rows: &[0],
+            cell: &|_, _| Cell::Missing,
+            unknown: &|_, column| column == 0,
+            rate: false,
+            time: crate::model::Timestamp(0),
+        };
+        let marks = what.named().map(|(at, column)| text(&what, 0, at, column));
+        assert_eq!(marks.enumerate().find(|(at, mark)| mark != if *at == 0 { "?" } else { "-" }), None);
+    }
+
     fn fitted(room: usize, chosen: bool, endless: bool) -> Vec<String> {
         let mut table = fixture::PortRow::TABLE.clone();
         let (name, _) = table.column("name").unwrap();
@@ -213,6 +228,7 @@ mod tests {
             columns: &columns,
             rows: &[0, 1],
             cell: &|row, column| crate::model::Rows::cell(&rows, row, column),
+            unknown: &|_, _| false,
             rate: false,
             time: crate::model::Timestamp(0),
         };

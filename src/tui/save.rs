@@ -69,6 +69,7 @@ fn csv(app: &mut App, out: &mut dyn Write) -> io::Result<()> {
         columns: &state.columns,
         rows: &state.rows,
         cell: &|row, column| state.cell(&view, row, column),
+        unknown: &|row, column| view.unknown(row, column),
         rate: true,
         time: Timestamp::now(),
     };

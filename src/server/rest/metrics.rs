@@ -78,8 +78,17 @@ fn encode(state: &TableState) -> Vec<Family> {
     let (columns, rows): (Vec<usize>, Vec<usize>) =
         ((0..state.table.columns.len()).collect(), (0..view.len()).collect());
     let cell = |row, column| view.cell(row, column);
+    let unknown = |row, column| view.unknown(row, column);
     let (table, time) = (state.table, now.time);
-    export::families(&Selection { table, columns: &columns, rows: &rows, cell: &cell, rate: false, time })
+    export::families(&Selection {
+        table,
+        columns: &columns,
+        rows: &rows,
+        cell: &cell,
+        unknown: &unknown,
+        rate: false,
+        time,
+    })
 }
 
 /// The families that fit into a limit, in their order, and how many series do not.

@@ -145,8 +145,9 @@ pub(super) async fn rows(api: &Api, call: &Call) -> Outcome {
     rows.truncate(limit);
     let columns = if named.is_empty() { (0..table.columns.len()).collect() } else { named };
     let cell = |row, column| view.cell(row, column);
-    let what =
-        Selection { table, columns: &columns, rows: &rows, cell: &cell, rate: mode == Mode::Rate, time: sample.time };
+    let unknown = |row, column| view.unknown(row, column);
+    let (rate, time) = (mode == Mode::Rate, sample.time);
+    let what = Selection { table, columns: &columns, rows: &rows, cell: &cell, unknown: &unknown, rate, time };
     let mut body = Vec::new();
     let format = if call.media == CSV { Format::Csv } else { Format::Json };
     export::write(&mut body, format, &what, true).map_err(|error| Refusal::unavailable(error.to_string(), ""))?;
