@@ -61,7 +61,7 @@ table! {
         /// Address of the other end.
         Text(None) peer: Option<IpAddr> { wide: true },
         /// When the address ends unless it is renewed.
-        Gauge(None) expires: Option<Timestamp>,
+        Gauge(None) expires: Option<Timestamp> { until: true },
     }
 }
 

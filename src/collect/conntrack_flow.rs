@@ -189,7 +189,7 @@ table! {
         /// When it began.
         Gauge(None) start: Option<Timestamp> { wide: true },
         /// When it is forgotten unless it carries something; missing for one that is offloaded.
-        Gauge(None) expires: Option<Timestamp>,
+        Gauge(None) expires: Option<Timestamp> { until: true },
     }
 }
 

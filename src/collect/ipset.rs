@@ -79,7 +79,7 @@ table! {
         /// Data of those packets, headers included.
         Counter(Bytes) bytes: Option<u64> { traffic: true, top: true },
         /// When it goes; missing for one that stays.
-        Gauge(None) expires: Option<Timestamp>,
+        Gauge(None) expires: Option<Timestamp> { until: true },
         /// Whether what fits it is not in the set.
         Text(None) nomatch: bool { wide: true },
         /// Whether its interface is any whose name begins so.

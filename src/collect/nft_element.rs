@@ -45,7 +45,7 @@ table! {
         /// How long it lives, where that is not what its set says.
         Gauge(Seconds) timeout: Option<f64> { wide: true },
         /// When it goes; missing for one that stays.
-        Gauge(None) expires: Option<Timestamp>,
+        Gauge(None) expires: Option<Timestamp> { until: true },
         /// What else it has of its own: limits, quotas, when it was used last.
         Text(None) state: Option<Text> { wide: true },
         /// What was written beside it.

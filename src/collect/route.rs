@@ -111,7 +111,7 @@ table! {
         /// How much its router is preferred to others, IPv6 only.
         Text(None) preference: Option<RouterPreference> { title: Some("pref"), wide: true },
         /// When it goes unless it is renewed.
-        Gauge(None) expires: Option<Timestamp>,
+        Gauge(None) expires: Option<Timestamp> { until: true },
     }
 }
 

@@ -150,6 +150,8 @@ pub struct Attrs {
     pub total: bool,
     /// Number that people know by heart, such as 1500: never scaled.
     pub exact: bool,
+    /// Instant at which something ends: one that has come is over.
+    pub until: bool,
     /// Command line: the directory of its program is left out where room is short.
     pub program: bool,
     /// CPU time: people read minutes and hundredths, rates are shares of a core.
@@ -178,6 +180,7 @@ impl Attrs {
         glance: false,
         total: false,
         exact: false,
+        until: false,
         program: false,
         cpu: false,
         traffic: false,

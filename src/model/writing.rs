@@ -51,6 +51,7 @@ impl Column {
             Cell::Mac(address) => address.to_string(),
             Cell::Timestamp(time) => match time.age(now) {
                 age if age < 0.0 => format!("in {}", unit::span(-age)),
+                _ if self.attrs.until => "over".to_owned(),
                 age => unit::span(age),
             },
             // an Id is a name that happens to be a number, and so is a process, a user, a CPU
@@ -95,6 +96,7 @@ mod tests {
         let time = Attrs { total: true, ..cpu };
         let traffic = Attrs { traffic: true, ..none };
         let exact = Attrs { exact: true, ..none };
+        let until = Attrs { until: true, ..none };
         let age = |seconds: i64| Cell::Timestamp(Timestamp((100 - seconds) * 1_000_000_000));
         for (kind, unit, attrs, cell, rate, want) in [
             (Kind::Gauge, Unit::Bytes, none, Cell::U64(1536), true, "1.50K"),
@@ -112,6 +114,8 @@ mod tests {
             (Kind::Gauge, Unit::Seconds, none, Cell::Duration(1.5), true, "1.50s"),
             (Kind::Gauge, Unit::None, none, age(42), true, "42s"),
             (Kind::Gauge, Unit::None, none, age(-42), true, "in 42s"),
+            (Kind::Gauge, Unit::None, until, age(-42), true, "in 42s"),
+            (Kind::Gauge, Unit::None, until, age(1), true, "over"),
             (Kind::Text, Unit::None, none, Cell::Bool(true), true, "yes"),
         ] {
             let got = written(kind, unit, attrs, cell, rate);

@@ -90,6 +90,7 @@ const ATTRIBUTES: &[Attribute] = &[
     ("label", |attrs| &mut attrs.label),
     ("total", |attrs| &mut attrs.total),
     ("exact", |attrs| &mut attrs.exact),
+    ("until", |attrs| &mut attrs.until),
     ("program", |attrs| &mut attrs.program),
     ("cpu", |attrs| &mut attrs.cpu),
     ("traffic", |attrs| &mut attrs.traffic),

@@ -97,7 +97,7 @@ table! {
         /// Who has made it.
         Text(None) protocol: Option<Text> { wide: true },
         /// When it goes unless somebody asks for it again.
-        Gauge(None) expires: Option<Timestamp>,
+        Gauge(None) expires: Option<Timestamp> { until: true },
     }
 }
 

@@ -51,7 +51,7 @@ table! {
         /// Zone that it is expected in, 0 unless rules say otherwise.
         Gauge(None) zone: u32 { exact: true, wide: true },
         /// When it is forgotten.
-        Gauge(None) expires: Timestamp,
+        Gauge(None) expires: Timestamp { until: true },
     }
 }
 
