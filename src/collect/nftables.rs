@@ -341,7 +341,8 @@ impl Collect for NftablesCollector {
         let sys = &cx.roots.sys;
         let troubles = self.others.read(&cx.roots.netns, open, |netns, filter| found.add(sys, netns, filter));
         if found.changing {
-            let words = "rules change faster than they can be read: the counts are those of the last time";
+            let words =
+                "changing: rules are committed faster than they can be read, and counts are those of the last time";
             for table in ENTRY.tables {
                 out.partly(table, &Skip::Failed(super::Reason { error: words.into(), hint: None }));
             }

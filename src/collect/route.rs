@@ -258,7 +258,8 @@ impl Found {
             out.partly(RouteRow::TABLE, &Skip::netns(troubles));
         }
         if self.is_changing {
-            let error = "routes changed while they were read, so that some may be missing or there twice".into();
+            let error =
+                "changing: they were others at every attempt, so that some may be missing or there twice".into();
             out.partly(RouteRow::TABLE, &Skip::Failed(Reason { error, hint: None }));
         }
         out.left_out(RouteRow::TABLE, self.left_out, MAX_ROUTES, "routes");

@@ -12,6 +12,9 @@ use crate::panel::{Body, Item, Line, Role, TableSpec, Views as _};
 use crate::store::query::Order;
 use crate::store::rate::View;
 
+/// What is said first of a table that was not the same while it was read.
+const CHANGING: &str = "changing: ";
+
 /// Draws a table with its frame, and remembers where it is.
 pub(super) fn framed_table(
     app: &mut App,
@@ -118,6 +121,10 @@ fn rows(app: &App, buffer: &mut Buffer, area: Rect, view: &View, state: &mut Tab
 pub(super) fn partly(app: &App, table: &str) -> Option<String> {
     let status = &app.cache.snapshot().get(table).filter(|one| one.status.state == State::Ok)?.status;
     let (what, why) = status.reason.split_once(": ")?;
+    // the word for it is not cut off
+    if why.starts_with(CHANGING) {
+        return Some(format!("  {why}"));
+    }
     Some(format!("  {what}: {}", if status.hint.is_empty() { why } else { &status.hint }))
 }
 

@@ -361,6 +361,18 @@ fn rules_of_the_older_interface_have_a_panel_and_are_not_called_nothing() {
 }
 
 #[test]
+fn rules_that_change_while_they_are_read_are_called_so_however_little_room_there_is() {
+    let (host, mut app) = sampled();
+    let why = "partly failed: changing: rules are committed faster than they can be read";
+    host.fail(NftRuleRow::TABLE, State::Ok, why, 0.0);
+    app.samples();
+    for size in [(80, 24), (120, 40), (200, 60)] {
+        app.size = size;
+        assert!(screen(&mut app).contains("never hit  dropping 5/s  changing: rules"), "{}", screen(&mut app));
+    }
+}
+
+#[test]
 fn the_foot_names_the_switches_of_rules_only_where_there_are_rules() {
     let (_, mut app) = sampled();
     app.size = (160, 30);

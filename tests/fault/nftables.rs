@@ -88,7 +88,7 @@ fn root_rules_that_are_committed_back_to_back_stay_in_their_table_and_are_marked
                 assert!(Instant::now() < deadline, "{marked} samples were marked");
                 let (rules, why) = sample(&mut *collector, &roots);
                 assert_eq!(rules, RULES);
-                marked += usize::from(why.is_some_and(|why| why.contains("change faster")));
+                marked += usize::from(why.is_some_and(|why| why.contains("changing: rules")));
             }
         });
         // and it is whole again when that is over
@@ -99,7 +99,7 @@ fn root_rules_that_are_committed_back_to_back_stay_in_their_table_and_are_marked
 #[test]
 fn root_a_dashboard_goes_on_and_marks_rules_that_another_process_commits_back_to_back() {
     const RULES: usize = 1000;
-    let is_marked = |screen: &str| screen.contains("rules change faster");
+    let is_marked = |screen: &str| screen.contains("changing: rules");
     within(UnshareFlags::NEWNET, || {
         load(RULES);
         let mut session = Session::start(160, 40, &["--view", "firewall"]);

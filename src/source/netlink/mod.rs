@@ -70,7 +70,7 @@ impl Patience {
 
 /// What is said of a table that changed during every attempt to read it whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the table changed during every attempt to read it")]
+#[error("changing: it was another during every attempt to read it")]
 pub struct Changing;
 
 impl Changing {
