@@ -9,7 +9,7 @@ use crate::col;
 use crate::collect::conntrack_flow::expect::ConntrackExpectRow;
 use crate::collect::ipset::IpsetRow;
 use crate::collect::netfilter::rows::{CtTimeoutRow, NfLogRow, NfacctRow, NflogRow, NfqueueRow, SynproxyRow};
-use crate::model::{Demand, Level, Row, Table};
+use crate::model::{Demand, Level, Row, Rows, Table};
 use crate::store::rate::View;
 
 /// Queues of packets to programs.
@@ -41,7 +41,18 @@ struct Part {
     columns: &'static [Ranked],
     /// What is said where there is no row and nothing wrong.
     none: &'static str,
+    /// Counters of a part that has rows whether anybody uses it or not: as long as nothing counts, nobody does.
+    idle: &'static [usize],
 }
+
+/// What the proxy for SYN packets counts, of which every network namespace has a row.
+const SYN: &[usize] = &[
+    col!(SynproxyRow, syn_received),
+    col!(SynproxyRow, cookie_invalid),
+    col!(SynproxyRow, cookie_valid),
+    col!(SynproxyRow, cookie_retrans),
+    col!(SynproxyRow, conn_reopened),
+];
 
 /// The parts, those first at which somebody has to look first.
 static PARTS: &[Part] = &[
@@ -59,6 +70,7 @@ static PARTS: &[Part] = &[
             (col!(NfqueueRow, copy_mode), 7, 3),
         ],
         none: "no program takes packets from a queue",
+        idle: &[],
     },
     Part {
         panel: &SETS,
@@ -75,18 +87,32 @@ static PARTS: &[Part] = &[
             (col!(IpsetRow, extensions), 12, 6),
         ],
         none: "there is no set",
+        idle: &[],
     },
-    Part { panel: &SYNPROXY, table: SynproxyRow::TABLE, columns: &[], none: "no SYN packet is answered for a server" },
-    Part { panel: &LOGS, table: NflogRow::TABLE, columns: &[], none: "no program is sent packets that are logged" },
-    Part { panel: &ACCOUNTS, table: NfacctRow::TABLE, columns: &[], none: "there is no counter" },
+    Part {
+        panel: &SYNPROXY,
+        table: SynproxyRow::TABLE,
+        columns: &[],
+        none: "no SYN packet is answered for a server",
+        idle: SYN,
+    },
+    Part {
+        panel: &LOGS,
+        table: NflogRow::TABLE,
+        columns: &[],
+        none: "no program is sent packets that are logged",
+        idle: &[],
+    },
+    Part { panel: &ACCOUNTS, table: NfacctRow::TABLE, columns: &[], none: "there is no counter", idle: &[] },
     Part {
         panel: &EXPECTED,
         table: ConntrackExpectRow::TABLE,
         columns: &[],
         none: "no helper has announced a connection",
+        idle: &[],
     },
-    Part { panel: &TIMEOUTS, table: CtTimeoutRow::TABLE, columns: &[], none: "there is no policy" },
-    Part { panel: &LOGGERS, table: NfLogRow::TABLE, columns: &[], none: "nobody could log a packet" },
+    Part { panel: &TIMEOUTS, table: CtTimeoutRow::TABLE, columns: &[], none: "there is no policy", idle: &[] },
+    Part { panel: &LOGGERS, table: NfLogRow::TABLE, columns: &[], none: "nobody could log a packet", idle: &[] },
 ];
 
 const fn panel<R: Row>(name: &'static str, title: &'static str) -> PanelDef {
@@ -105,7 +131,11 @@ pub(super) fn used(cx: &Cx<'_>) -> Vec<&'static str> {
 
 fn is_used(cx: &Cx<'_>, part: &Part) -> bool {
     let now = cx.snapshot.get(&part.table.name).and_then(|known| known.now.as_ref());
-    now.is_some_and(|now| !now.rows.is_empty())
+    let counts = |row: usize, rows: &dyn Rows| {
+        let counted = |column: &usize| rows.cell(row, *column).number().is_some_and(|count| count > 0.0);
+        part.idle.is_empty() || part.idle.iter().any(counted)
+    };
+    now.is_some_and(|now| (0..now.rows.len()).any(|row| counts(row, &*now.rows)))
 }
 
 fn build<R: Row>(cx: &Cx<'_>, space: Space) -> Block {

@@ -87,6 +87,24 @@ fn a_click_selects_in_the_table_that_it_meets() {
 }
 
 #[test]
+fn the_proxy_for_syn_packets_has_a_panel_once_it_counts() {
+    let (host, mut app) = queues();
+    let zeros = || {
+        let columns = SynproxyRow::TABLE.columns.iter().enumerate().skip(1);
+        columns.fold(Made::new(SynproxyRow::TABLE, 2, "n"), |made, (at, _)| {
+            made.with(0, at, Value::U64(0)).with(1, at, Value::U64(0))
+        })
+    };
+    host.publish(zeros(), 2);
+    app.samples();
+    let shown = screen(&mut app);
+    assert!(shown.contains("no SYN packet is answered") && !shown.contains("SYN proxy 2"), "{shown}");
+    host.publish(zeros().with(1, 1, Value::U64(1)), 3);
+    app.samples();
+    assert!(screen(&mut app).contains("SYN proxy 2"), "{}", screen(&mut app));
+}
+
+#[test]
 fn a_part_without_rows_says_why_in_one_line() {
     let (host, mut app) = queues();
     host.fail(IpsetRow::TABLE, State::Absent, "dump of sets: Invalid argument (os error 22)", 0.0);
