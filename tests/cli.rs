@@ -164,6 +164,16 @@ fn an_order_by_what_a_single_sample_cannot_know_is_warned_of() {
 }
 
 #[test]
+fn root_an_empty_log_says_from_when_on_it_hears() {
+    for table in ["ruleset_change", "route_change"] {
+        let output = run(&["show", table]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).contains("only what comes from now on is heard"), "{}", stderr(&output));
+    }
+    assert_eq!(stderr(&run(&["show", "load"])), "");
+}
+
+#[test]
 fn root_what_a_plain_user_may_not_read_is_a_warning_beside_the_rows() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("netglance");

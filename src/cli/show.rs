@@ -13,7 +13,7 @@ use super::{Failure, args, column, table};
 use crate::collect::{EVERY_SECOND, Wants, schedule};
 use crate::config::Config;
 use crate::export::{self, Format, Selection};
-use crate::model::{Demand, Kind, State, Table, Text, Timestamp};
+use crate::model::{Demand, Kind, Shape, State, Table, Text, Timestamp};
 use crate::source::file::Roots;
 use crate::source::netns;
 use crate::store::expr::{ExprError, Filter};
@@ -37,6 +37,10 @@ pub(super) fn run(args: &args::Show, config: &Config, out: &mut dyn Write) -> Re
     };
     series(&Ask { args, table, columns, query }, &source, &|message, hint| super::warn(message, hint), out)
 }
+
+/// What is said of a log that begins with the command, and what else to do.
+const FROM_NOW: &str = "only what comes from now on is heard";
+const WAIT: &str = "wait with --every 1s, or ask an agent with --host what it has heard";
 
 /// What is to be shown.
 struct Ask<'a> {
@@ -83,6 +87,9 @@ fn series(ask: &Ask<'_>, source: &Source, tell: Tell<'_>, out: &mut dyn Write) -
         print(ask, &view, now.time, n == 0, out)?;
         if n == 0 && before.is_none() {
             warn_unknown(&view, &ask.query);
+        }
+        if n == 0 && view.is_empty() && table.attrs.shape == Shape::Log && !matches!(source, Source::Agent(_)) {
+            tell(&format!("{}: {FROM_NOW}", table.name), WAIT);
         }
         before = Some(now);
     }
