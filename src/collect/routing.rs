@@ -3,6 +3,7 @@
 //! They are asked over their control sockets ([`crate::source::routing`]). What a daemon told stays when it says nothing any
 //! more, and [`neighbor`] remembers those who have gone and counts what became of them.
 
+mod adjacency;
 mod area;
 mod begun;
 mod bfd;
@@ -14,6 +15,8 @@ mod neighbor;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use self::adjacency::Chronicle;
+pub use self::adjacency::{AdjacencyChangeRow, AdjacencyRow};
 pub use self::area::OspfAreaRow;
 use self::area::Runs;
 pub use self::bfd::BfdPeerRow;
@@ -70,6 +73,8 @@ pub const ENTRY: Entry = Entry {
         BfdPeerRow::TABLE,
         BgpPeerRow::TABLE,
         IsisAdjacencyRow::TABLE,
+        AdjacencyRow::TABLE,
+        AdjacencyChangeRow::TABLE,
     ],
     interval: EVERY_SECOND,
     // a daemon may be stopped
@@ -89,6 +94,7 @@ struct RoutingCollector {
     bfd: bfd::Sessions,
     bgp: bgp::Sessions,
     isis: isis::Adjacencies,
+    chronicle: Chronicle,
 }
 
 impl Collect for RoutingCollector {
@@ -118,13 +124,18 @@ impl Collect for RoutingCollector {
         neighbors.retain(|row| cx.roots.netns.shows(row.netns.as_deref()));
         let shown = |daemon: &&Daemon| cx.roots.netns.shows(daemon.netns.as_deref());
         let daemons: Vec<&Daemon> = daemons.iter().filter(shown).collect();
+        let (bfd, bgp, isis) = (self.bfd.rows(&daemons), self.bgp.rows(&daemons), self.isis.rows(&daemons));
+        let common = neighbors.iter().map(adjacency::of_ospf).chain(bfd.iter().map(adjacency::of_bfd));
+        let common = common.chain(bgp.iter().map(adjacency::of_bgp)).chain(isis.iter().map(adjacency::of_isis));
+        out.push(self.chronicle.follow(cx.time, common.collect()));
+        out.push_again(AdjacencyChangeRow::TABLE, self.chronicle.changes());
         out.push(neighbors);
         out.push(daemons.iter().map(|daemon| row(daemon)).collect());
         out.push(interface::rows(&daemons));
         out.push(self.runs.rows(&daemons));
-        out.push(self.bfd.rows(&daemons));
-        out.push(self.bgp.rows(&daemons));
-        out.push(self.isis.rows(&daemons));
+        out.push(bfd);
+        out.push(bgp);
+        out.push(isis);
         self.tell_partly(out);
         Ok(())
     }

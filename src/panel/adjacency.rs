@@ -8,7 +8,7 @@ use super::gauge::{self, Named};
 use super::number::{self, Top};
 use super::{Block, Body, Cx, Item, Line, PanelDef, Role, Space, TableSpec, facts, line, list, pick, toggle};
 use crate::col;
-use crate::collect::routing::{OspfAreaRow, OspfInterfaceRow, OspfNeighborRow};
+use crate::collect::routing::{AdjacencyChangeRow, OspfAreaRow, OspfInterfaceRow, OspfNeighborRow};
 use crate::model::{Cell, Demand, Level};
 use crate::store::rate::View;
 
@@ -27,7 +27,7 @@ pub(super) const NEIGHBOR: PanelDef = PanelDef {
     name: "adjacency",
     title: "Neighbor",
     key: None,
-    demands: || [OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE].map(named).to_vec(),
+    demands: || [OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE, AdjacencyChangeRow::TABLE].map(named).to_vec(),
     build: neighbor,
 };
 
@@ -322,6 +322,7 @@ fn neighbor(cx: &Cx<'_>, space: Space) -> Block {
     let totals = [("flaps", col!(OspfNeighborRow, flaps)), ("changes", col!(OspfNeighborRow, changes))];
     let totals = totals.map(|(name, column)| Named::new((name, name), number::total(cx, &view, row, column)));
     lines.extend(gauge::grid(Vec::from(totals), space.width));
+    lines.extend(super::transition::lines(cx, &view, row, space.width));
     let left = usize::from(space.height).saturating_sub(lines.len() + 1);
     if left >= 4 && !cx.on(toggle::NO_SPARKLINES) {
         lines.push(Line::new());

@@ -44,6 +44,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 pub mod toggle;
+mod transition;
 mod view;
 
 pub use alert::{Alert, all as alerts};

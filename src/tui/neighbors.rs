@@ -2,11 +2,11 @@
 
 use super::app::{App, Config};
 use super::testing::{Fake, Made, app, press, screen};
-use crate::collect::routing::{OspfInterfaceRow, OspfNeighborRow};
+use crate::collect::routing::{AdjacencyChangeRow, OspfInterfaceRow, OspfNeighborRow};
 use crate::model::{Table, Text, Timestamp, Value};
 use crate::tui::settings::Settings;
 
-static TABLES: &[&Table] = &[OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE];
+static TABLES: &[&Table] = &[OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE, AdjacencyChangeRow::TABLE];
 
 /// Seconds at which the samples of these tests are taken.
 const NOW: u64 = 1000;
@@ -144,11 +144,28 @@ fn the_bar_of_a_dead_timer_becomes_shorter_without_a_new_sample() {
 
 #[test]
 fn the_selected_neighbor_has_what_is_known_of_it_beside_it() {
-    let (_, mut app) = routing();
+    let (host, mut app) = routing();
+    let change = |seq: u64, interface: &str, before: &str, after: &str| {
+        vec![
+            ("netns", text("host")),
+            ("instance", text("ospfd")),
+            ("interface", text(interface)),
+            ("seq", Value::U64(seq)),
+            ("time", at(NOW)),
+            ("before", text(before)),
+            ("after", text(after)),
+        ]
+    };
+    let changes =
+        [change(1, "eth0", "Init", "Full"), change(2, "eth9", "Down", "Init"), change(3, "eth0", "Full", "Deleted")];
+    host.publish(made(AdjacencyChangeRow::TABLE, &changes), NOW);
+    app.samples();
     assert!(screen(&mut app).contains("select a neighbor"));
     press(&mut app, &["down"]);
     let shown = screen(&mut app);
     assert!(shown.contains("Neighbor 192.0.2.1"), "{shown}");
     let state = shown.lines().find(|line| line.contains("│ state")).unwrap();
     assert!(state.contains("Deleted") && shown.contains("reason1"), "{shown}");
+    let places = ["Full → Deleted", "Init → Full"].map(|words| shown.find(words));
+    assert!(places[0].is_some() && places[0] < places[1] && !shown.contains("Down → Init"), "{shown}");
 }

@@ -1,0 +1,380 @@
+//! With whom does this host exchange routes or signs of life, over whatever protocol, and what has become of that lately?
+//!
+//! The rows of each protocol are read once more as what all have in common. A [`Chronicle`] remembers the states of the last
+//! look and writes down what is another one now, and what has come or gone, each once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{BfdPeerRow, BgpPeerRow, IsisAdjacencyRow, OspfNeighborRow};
+use crate::model::{Cell, IpText, Level, Row, Rows, Text, Timestamp};
+use crate::source::routing::daemon::Source;
+use crate::{col, label, table};
+
+label! {
+    /// Over which protocol two speak with each other.
+    pub enum AdjacencyProtocol {
+        Ospf2 = "OSPFv2",
+        Ospf3 = "OSPFv3",
+        Bfd = "BFD",
+        Bgp = "BGP",
+        Isis = "IS-IS",
+    }
+}
+
+label! {
+    /// Whether two that should speak with each other do.
+    pub enum AdjacencyStanding {
+        Up = "up",
+        /// They are on their way there.
+        Forming = "forming" => Warning,
+        Down = "down" => Critical,
+    }
+}
+
+table! {
+    /// One other router that a routing daemon speaks with, or should, over one protocol: what `ospf_neighbor`, `bfd_peer`,
+    /// `bgp_peer` and `isis_adjacency` have in common. What has changed last comes first.
+    ///
+    /// Source: as of those tables.
+    pub struct AdjacencyRow = "adjacency" { title: Some("Adjacencies") } {
+        /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Option<Text> { several: true },
+        /// Over which protocol.
+        Id(None) protocol: AdjacencyProtocol,
+        /// Which daemons it is known from.
+        Id(None) source: Option<Source> { wide: true },
+        /// The daemon, or its protocol.
+        Id(None) instance: Option<Text>,
+        /// Virtual router (VRF) that it belongs to.
+        Id(None) vrf: Option<Text> { several: true },
+        /// Interface behind which it is.
+        Id(None) interface: Option<Text>,
+        /// Who it is: number of a router, address, or name of a system.
+        Id(None) peer: Text { label: true },
+        /// Its address on the network between.
+        Id(None) address: Option<IpAddr>,
+        /// Level of IS-IS.
+        Id(None) level: Option<u64> { exact: true, wide: true },
+        /// Whether the two speak with each other.
+        Text(None) standing: AdjacencyStanding,
+        /// How far they have come, in the word of the protocol.
+        Text(None) state: Text,
+        /// Since when.
+        Gauge(None) since: Option<Timestamp> { top: true },
+        /// How often they have ceased to speak with each other.
+        Counter(Events) flaps: Option<u64> { total: true },
+        /// Why they do not, as far as the daemon tells.
+        Text(None) reason: Option<Text> { last: true },
+        /// Since when the daemon has told nothing more.
+        Gauge(None) stale: Option<Timestamp>,
+    }
+}
+
+table! {
+    /// One change of the state of an adjacency since this program looks. What happens between two looks is one change, with how
+    /// many the daemon has counted. A state before is missing for one that came, one after for one that went.
+    ///
+    /// Source: as of `adjacency`.
+    pub struct AdjacencyChangeRow = "adjacency_change" { title: Some("Changes of adjacencies"), shape: Shape::Log } {
+        /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
+        Id(None) netns: Option<Text> { several: true },
+        /// Number of the change since this program looks.
+        Id(None) seq: u64 { top: true, wide: true },
+        /// When it was seen.
+        Gauge(None) time: Timestamp,
+        /// Over which protocol.
+        Text(None) protocol: AdjacencyProtocol,
+        /// The daemon, or its protocol.
+        Text(None) instance: Option<Text>,
+        /// Interface behind which it is.
+        Text(None) interface: Option<Text>,
+        /// Who it is: number of a router, address, or name of a system.
+        Text(None) peer: Text { label: true },
+        /// Its address on the network between.
+        Text(None) address: Option<IpAddr> { wide: true },
+        /// State before.
+        Text(None) before: Option<Text>,
+        /// State now.
+        Text(None) after: Option<Text>,
+        /// Whether the two speak with each other now.
+        Text(None) standing: AdjacencyStanding,
+        /// Changes that it was.
+        Gauge(None) changes: u64 { wide: true },
+        /// Why, as far as the daemon tells.
+        Text(None) reason: Option<Text> { last: true },
+    }
+}
+
+/// Changes that are kept.
+const MOST: usize = 2048;
+
+/// What tells an adjacency from all others.
+type Key = (Option<Text>, &'static str, Option<Text>, Option<Text>, Option<Text>, Text, Option<IpAddr>, Option<u64>);
+
+/// The adjacencies of the last look, and what has become of them.
+#[derive(Default)]
+pub(super) struct Chronicle {
+    /// Those of the last look with their changes; none before the first.
+    known: Option<BTreeMap<Key, (AdjacencyRow, u64)>>,
+    changes: VecDeque<AdjacencyChangeRow>,
+    count: u64,
+    /// The rows of the last sample, and how many changes there had been.
+    rows: Option<(u64, Arc<dyn Rows>)>,
+}
+
+impl Chronicle {
+    /// Takes the adjacencies of this look, each with how often it has changed as far as that is counted.
+    pub(super) fn follow(&mut self, now: Timestamp, seen: Vec<(AdjacencyRow, u64)>) -> Vec<AdjacencyRow> {
+        let rows = seen.iter().map(|(row, _)| row.clone()).collect();
+        let seen: BTreeMap<Key, (AdjacencyRow, u64)> = seen.into_iter().map(|one| (key(&one.0), one)).collect();
+        let Some(known) = self.known.take() else {
+            self.known = Some(seen);
+            return rows;
+        };
+        for (key, (row, changes)) in &seen {
+            match known.get(key) {
+                None => self.note(now, None, Some(row), 1),
+                Some((before, counted)) if before.state != row.state || changes > counted => {
+                    let changes = changes.saturating_sub(*counted).max(1);
+                    self.note(now, Some(before), Some(row), changes);
+                }
+                Some(_) => {}
+            }
+        }
+        let gone = known.iter().filter(|(key, _)| !seen.contains_key(*key));
+        // of what had gone before that was written then
+        for (_, (row, _)) in gone.filter(|(_, (row, _))| row.standing != AdjacencyStanding::Down) {
+            self.note(now, Some(row), None, 1);
+        }
+        self.known = Some(seen);
+        rows
+    }
+
+    fn note(&mut self, now: Timestamp, before: Option<&AdjacencyRow>, after: Option<&AdjacencyRow>, changes: u64) {
+        let Some(row) = after.or(before) else { return };
+        self.count += 1;
+        if self.changes.len() == MOST {
+            self.changes.pop_front();
+        }
+        self.changes.push_back(AdjacencyChangeRow {
+            netns: row.netns.clone(),
+            seq: self.count,
+            time: now,
+            protocol: row.protocol,
+            instance: row.instance.clone(),
+            interface: row.interface.clone(),
+            peer: row.peer.clone(),
+            address: row.address,
+            before: before.map(|row| row.state.clone()),
+            after: after.map(|row| row.state.clone()),
+            standing: after.map_or(AdjacencyStanding::Down, |row| row.standing),
+            changes,
+            reason: row.reason.clone(),
+        });
+    }
+
+    /// All changes that are kept, the same rows as long as there is no new one.
+    pub(super) fn changes(&mut self) -> Arc<dyn Rows> {
+        let rows = match self.rows.take() {
+            Some((count, rows)) if count == self.count => rows,
+            _ => Arc::new(self.changes.iter().cloned().collect::<Vec<_>>()),
+        };
+        self.rows = Some((self.count, Arc::clone(&rows)));
+        rows
+    }
+}
+
+fn key(row: &AdjacencyRow) -> Key {
+    // the number of a router may be known later than its address
+    let peer = if row.address.is_some() { Text::default() } else { row.peer.clone() };
+    let instance = row.instance.clone();
+    let (vrf, interface) = (row.vrf.clone(), row.interface.clone());
+    (row.netns.clone(), row.protocol.name(), instance, vrf, interface, peer, row.address, row.level)
+}
+
+/// How it is with one whose state has this level.
+fn standing(level: Level) -> AdjacencyStanding {
+    match level {
+        Level::Ok => AdjacencyStanding::Up,
+        Level::Critical => AdjacencyStanding::Down,
+        _ => AdjacencyStanding::Forming,
+    }
+}
+
+/// The word of a state, and how good it is.
+fn state<R: Row>(row: &R, column: usize) -> (Text, AdjacencyStanding) {
+    match (row.cell(column), R::TABLE.columns.get(column)) {
+        (Cell::Label(word), Some(about)) => (Text::from(word), standing(about.label_level(word))),
+        _ => (Text::from("unknown"), AdjacencyStanding::Forming),
+    }
+}
+
+fn named(address: Option<IpAddr>) -> Text {
+    address.map_or_else(|| Text::from("?"), |address| Text::from(IpText(address).to_string()))
+}
+
+/// What is common to neighbors of OSPF and to others.
+pub(super) fn of_ospf(row: &OspfNeighborRow) -> (AdjacencyRow, u64) {
+    let (state, standing) = state(row, col!(OspfNeighborRow, state));
+    let protocol = if row.version == Some(3) { AdjacencyProtocol::Ospf3 } else { AdjacencyProtocol::Ospf2 };
+    let common = AdjacencyRow {
+        netns: row.netns.clone(),
+        protocol,
+        source: row.source,
+        instance: row.instance.clone(),
+        vrf: row.vrf.clone(),
+        interface: row.interface.clone(),
+        peer: named(row.router_id.or(row.address)),
+        address: row.address,
+        level: None,
+        standing,
+        state,
+        since: row.since,
+        flaps: Some(row.flaps),
+        reason: row.reason.clone(),
+        stale: row.stale,
+    };
+    (common, row.changes)
+}
+
+/// The same of sessions of BFD.
+pub(super) fn of_bfd(row: &BfdPeerRow) -> (AdjacencyRow, u64) {
+    let (state, standing) = state(row, col!(BfdPeerRow, state));
+    let common = AdjacencyRow {
+        netns: row.netns.clone(),
+        protocol: AdjacencyProtocol::Bfd,
+        source: Some(row.source),
+        instance: Some(row.instance.clone()),
+        vrf: row.vrf.clone(),
+        interface: row.interface.clone(),
+        peer: named(row.address),
+        address: row.address,
+        level: None,
+        standing,
+        state,
+        since: row.since,
+        flaps: row.downs,
+        reason: row.remote_diagnostic.clone().or_else(|| row.diagnostic.clone()),
+        stale: row.stale,
+    };
+    (common, row.ups.unwrap_or_default().saturating_add(row.downs.unwrap_or_default()))
+}
+
+/// The same of sessions of BGP.
+pub(super) fn of_bgp(row: &BgpPeerRow) -> (AdjacencyRow, u64) {
+    let (state, standing) = state(row, col!(BgpPeerRow, state));
+    let common = AdjacencyRow {
+        netns: row.netns.clone(),
+        protocol: AdjacencyProtocol::Bgp,
+        source: Some(row.source),
+        instance: Some(row.instance.clone()),
+        vrf: row.vrf.clone(),
+        interface: None,
+        peer: row.peer.clone(),
+        address: None,
+        level: None,
+        standing,
+        state,
+        since: row.since,
+        flaps: row.dropped,
+        reason: row.reason.clone(),
+        stale: row.stale,
+    };
+    (common, row.established.unwrap_or_default().saturating_add(row.dropped.unwrap_or_default()))
+}
+
+/// The same of adjacencies of IS-IS.
+pub(super) fn of_isis(row: &IsisAdjacencyRow) -> (AdjacencyRow, u64) {
+    let (state, standing) = state(row, col!(IsisAdjacencyRow, state));
+    let common = AdjacencyRow {
+        netns: row.netns.clone(),
+        protocol: AdjacencyProtocol::Isis,
+        source: Some(row.source),
+        instance: Some(row.area.clone()),
+        vrf: None,
+        interface: Some(row.interface.clone()),
+        peer: row.system.clone(),
+        address: None,
+        level: row.level,
+        standing,
+        state,
+        since: row.since,
+        flaps: row.flaps,
+        reason: None,
+        stale: row.stale,
+    };
+    (common, row.flaps.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adjacency(peer: &str, state: &str, standing: AdjacencyStanding) -> AdjacencyRow {
+        AdjacencyRow {
+            netns: Some(Text::from("host")),
+            protocol: AdjacencyProtocol::Bgp,
+            source: None,
+            instance: Some(Text::from("bgpd")),
+            vrf: None,
+            interface: None,
+            peer: Text::from(peer),
+            address: None,
+            level: None,
+            standing,
+            state: Text::from(state),
+            since: None,
+            flaps: None,
+            reason: Some(Text::from("hold timer")),
+            stale: None,
+        }
+    }
+
+    fn told(chronicle: &Chronicle) -> Vec<(String, Option<String>, Option<String>, u64)> {
+        let words = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
+        let one = |row: &AdjacencyChangeRow| {
+            (row.peer.as_str().to_owned(), words(&row.before), words(&row.after), row.changes)
+        };
+        chronicle.changes.iter().map(one).collect()
+    }
+
+    #[test]
+    fn each_change_is_written_once_and_what_was_there_before_is_none() {
+        use AdjacencyStanding::{Down, Up};
+        let mut chronicle = Chronicle::default();
+        let mut look = |second: i64, seen: Vec<(AdjacencyRow, u64)>| {
+            chronicle.follow(Timestamp(second), seen);
+            told(&chronicle)
+        };
+        let up = |peer: &str, changes: u64| (adjacency(peer, "Established", Up), changes);
+        let some = |word: &str| Some(word.to_owned());
+        assert_eq!(look(1, vec![up("a", 1), up("b", 1)]), []);
+        assert_eq!(look(2, vec![up("a", 1), up("b", 1)]), []);
+        // one goes down, one comes
+        let down = || (adjacency("a", "Idle", Down), 2);
+        let first = ("a".to_owned(), some("Established"), some("Idle"), 1);
+        let second = ("c".to_owned(), None, some("Established"), 1);
+        assert_eq!(look(3, vec![down(), up("b", 1), up("c", 1)]), [first.clone(), second.clone()]);
+        // one was lost and is back between two looks, one that was down is taken away, one that was up is gone
+        let third = ("b".to_owned(), some("Established"), some("Established"), 2);
+        let fourth = ("c".to_owned(), some("Established"), None, 1);
+        let all = look(4, vec![up("b", 3)]);
+        assert_eq!(all, [first, second, third, fourth]);
+        assert_eq!(look(5, vec![up("b", 3)]), all);
+    }
+
+    #[test]
+    fn of_many_changes_the_newest_are_kept_and_the_same_rows_are_given_while_there_is_no_new_one() {
+        let mut chronicle = Chronicle::default();
+        for second in 0..=MOST as u64 + 10 {
+            let word = if second % 2 == 0 { "Idle" } else { "Connect" };
+            chronicle.follow(Timestamp(0), vec![(adjacency("a", word, AdjacencyStanding::Forming), second)]);
+        }
+        let rows = chronicle.changes();
+        assert_eq!(rows.len(), MOST);
+        assert_eq!(rows.cell(MOST - 1, col!(AdjacencyChangeRow, seq)), Cell::U64(MOST as u64 + 10));
+        assert!(Arc::ptr_eq(&rows, &chronicle.changes()));
+    }
+}
