@@ -28,6 +28,7 @@ static ESSENTIAL: &[Essential] = &[
     ("memory", MemoryRow::TABLE, &[col!(MemoryRow, used), col!(MemoryRow, total)]),
     ("load", LoadRow::TABLE, &[col!(LoadRow, one), col!(LoadRow, per_cpu)]),
     ("network", LinkRow::TABLE, &[col!(LinkRow, name), col!(LinkRow, rx_bytes), col!(LinkRow, tx_bytes)]),
+    ("topology", LinkRow::TABLE, &[col!(LinkRow, name), col!(LinkRow, kind), col!(LinkRow, master)]),
     ("disks", DiskRow::TABLE, &[col!(DiskRow, read_bytes), col!(DiskRow, write_bytes)]),
     ("mounts", MountRow::TABLE, &[col!(MountRow, used_share)]),
     ("sockets", SocketRow::TABLE, &[col!(SocketRow, count)]),

@@ -44,6 +44,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 pub mod toggle;
+mod topology;
 mod transition;
 mod view;
 
@@ -112,6 +113,7 @@ pub static PANELS: &[PanelDef] = &[
     routing::ROUTES,
     routing::CHANGES,
     routing::CACHES,
+    topology::PANEL,
 ];
 
 /// What a piece of text means; the theme decides how it looks.

@@ -16,6 +16,7 @@ pub static VIEWS: &[ViewDef] = &[
     view("connections", "Connections", connections),
     ViewDef { demands: netfilter::demands, ..view("queues", "Queues", queues) },
     view("routing", "Routing", routing),
+    view("topology", "Topology", topology),
 ];
 
 const fn view(name: &'static str, title: &'static str, layout: fn(&Cx<'_>, u16, u16) -> Node) -> ViewDef {
@@ -253,6 +254,10 @@ fn routing(cx: &Cx<'_>, width: u16, height: u16) -> Node {
         Node::Column(parts)
     };
     visible(cx, node)
+}
+
+fn topology(cx: &Cx<'_>, _: u16, _: u16) -> Node {
+    visible(cx, Node::Panel("topology"))
 }
 
 /// Largest screen that a view is arranged for.

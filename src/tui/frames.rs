@@ -84,7 +84,7 @@ fn value(column: &crate::model::Column, text: &str, grown: bool) -> Value {
 struct Recorded(Arc<Snapshot>);
 
 /// The tables of the host: a new one changes no frame.
-const NAMES: [&str; 52] = [
+const NAMES: [&str; 59] = [
     "host",
     "cpu",
     "load",
@@ -137,6 +137,13 @@ const NAMES: [&str; 52] = [
     "route_churn",
     "route_change",
     "neighbor_cache",
+    "vlan",
+    "bond",
+    "bond_port",
+    "bridge_port",
+    "tunnel",
+    "neighbor",
+    "fdb",
 ];
 
 fn schema() -> &'static [&'static Table] {

@@ -1,0 +1,127 @@
+//! How does traffic get from the guests and the addresses of this host to its neighbors?
+//!
+//! A map of interfaces from the inside to the outside, with what each carries and what is wrong with it. Where there is no
+//! room for a map the same is a tree.
+
+use super::{Block, Cx, Demand, Line, PanelDef, Role, Space, line, list, pick, toggle};
+use crate::collect::link::LinkRow;
+use crate::model::Level;
+
+mod graph;
+mod layout;
+mod map;
+mod tree;
+
+use graph::Graph;
+use map::{Layouts, Map};
+
+/// The map.
+pub(super) const PANEL: PanelDef = PanelDef {
+    name: "topology",
+    title: "Topology",
+    key: None,
+    demands: || std::iter::once(LinkRow::TABLE).chain(graph::TABLES).map(|table| Demand::table(&table.name)).collect(),
+    build,
+};
+
+/// Room in which a map is drawn; where there is less it is a tree.
+const LEAST: (u16, u16) = (56, 10);
+
+fn build(cx: &Cx<'_>, space: Space) -> Block {
+    let view = match super::gauge::single(cx, LinkRow::TABLE) {
+        Ok(view) => view,
+        Err(body) => return pick::empty(PANEL.title, body),
+    };
+    let graphs = graph::graphs(cx, &view);
+    let layouts: Vec<Layouts> = graphs.iter().map(Layouts::new).collect();
+    let mut room = space.height;
+    let mut parts = Vec::new();
+    for (graph, layouts) in graphs.iter().zip(&layouts) {
+        let heading = (graphs.len() > 1).then(|| vec![line::text(graph.name.clone(), Role::Title)]);
+        let part = part(graph, layouts, heading, (cx, Space { height: room, ..space }), space.height);
+        room = room.saturating_sub(u16::try_from(part.height).unwrap_or(u16::MAX));
+        parts.push(part);
+    }
+    let all = parts.iter().map(|part| part.height).sum();
+    let shown = list::window(all, usize::from(space.height), space.scroll);
+    let mut lines: Vec<Line> = Vec::with_capacity(shown.len());
+    let mut before = 0;
+    for part in &parts {
+        let from = shown.start.saturating_sub(before).min(part.height);
+        let to = shown.end.saturating_sub(before).min(part.height);
+        lines.extend(part.lines(from..to));
+        before += part.height;
+    }
+    let lines = lines.into_iter().map(|one| line::clip(one, space.width)).collect();
+    let shown = list::Shown { lines, hidden: all - shown.len(), scrolled: shown.start };
+    shown.block(PANEL.title, note(&graphs), pick::stale(cx, LinkRow::TABLE))
+}
+
+/// How bad what is on the maps is.
+fn note(graphs: &[Graph]) -> Line {
+    let nodes = || graphs.iter().flat_map(|graph| &graph.nodes);
+    let mut out = vec![line::text(nodes().count().to_string(), Role::Muted)];
+    for level in [Level::Critical, Level::Warning, Level::Careful] {
+        let many = nodes().filter(|node| node.level == level).count();
+        if many > 0 {
+            out.extend([line::gap(), line::text(many.to_string(), Role::Level(level))]);
+        }
+    }
+    out
+}
+
+/// The map or the tree of one network namespace.
+struct Part<'a> {
+    heading: Option<Line>,
+    body: Drawn<'a>,
+    /// What is said below it.
+    left_out: Option<Line>,
+    height: usize,
+}
+
+enum Drawn<'a> {
+    Map(Map<'a>),
+    Tree(Vec<Line>),
+}
+
+impl Part<'_> {
+    fn lines(&self, shown: std::ops::Range<usize>) -> Vec<Line> {
+        let above = usize::from(self.heading.is_some());
+        let heading = self.heading.iter().filter(|_| shown.start == 0 && shown.end > 0).cloned();
+        let (from, to) = (shown.start.saturating_sub(above), shown.end.saturating_sub(above));
+        let end = self.height - above - usize::from(self.left_out.is_some());
+        let body = from.min(end)..to.min(end);
+        let mut out: Vec<Line> = heading.collect();
+        match &self.body {
+            Drawn::Map(map) => out.extend(map.lines(body)),
+            Drawn::Tree(lines) => out.extend(lines.get(body).unwrap_or_default().iter().cloned()),
+        }
+        out.extend(self.left_out.iter().filter(|_| to > end).cloned());
+        out
+    }
+}
+
+fn part<'a>(
+    graph: &'a Graph,
+    layouts: &'a Layouts,
+    heading: Option<Line>,
+    (cx, room): (&Cx<'_>, Space),
+    height: u16,
+) -> Part<'a> {
+    let combined = cx.on(toggle::COMBINED);
+    let left_out = (graph.left_out > 0).then(|| format!("{} more interfaces are left out", graph.left_out));
+    let left_out = left_out.map(|words| vec![line::text(words, Role::Muted)]);
+    let around = usize::from(heading.is_some()) + usize::from(left_out.is_some());
+    let inside = room.height.saturating_sub(around as u16);
+    let small = room.width < LEAST.0 || height < LEAST.1;
+    let map = if small { None } else { Map::new(graph, layouts, (room.width, inside), combined) };
+    let body = match map {
+        Some(map) => Drawn::Map(map),
+        None => Drawn::Tree(tree::lines(graph, layouts.least(), room.width, combined)),
+    };
+    let lines = match &body {
+        Drawn::Map(map) => map.height(),
+        Drawn::Tree(lines) => lines.len(),
+    };
+    Part { heading, body, left_out, height: lines + around }
+}

@@ -1,0 +1,476 @@
+//! What is connected with what on this host?
+//!
+//! Interfaces, the addresses of the host and who is behind its interfaces become nodes, and who belongs to whom and who is on
+//! whom become edges that lead from the inside to the outside; one graph for each network namespace.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::layout::Class;
+use crate::col;
+use crate::collect::address::AddressRow;
+use crate::collect::bridge::{BridgePortRow, FdbRow};
+use crate::collect::link::LinkRow;
+use crate::collect::neighbor::NeighborRow;
+use crate::collect::routing::OspfNeighborRow;
+use crate::collect::virtual_link::{BondPortRow, BondRow, TunnelRow, VlanRow};
+use crate::model::{Cell, IpText, Level, Table};
+use crate::panel::number::{self, Number};
+use crate::panel::{Cx, Role, pick};
+use crate::source::netns;
+use crate::store::rate::View;
+
+/// Most interfaces of a map.
+const MOST: usize = 2000;
+/// Most entries of a table that are looked at.
+const ENTRIES: usize = 1 << 16;
+
+/// What is said of a node beside its name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Said {
+    /// What it carries.
+    Rates { received: Number, sent: Number, sum: Number },
+    /// A word.
+    Word(String, Role),
+    /// Nothing.
+    #[default]
+    Nothing,
+}
+
+/// A node of a map.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    pub(super) class: Class,
+    /// Name of an interface, a guest or a router, or an address.
+    pub(super) name: String,
+    /// What it is, where there is room for that.
+    pub(super) about: String,
+    pub(super) said: Said,
+    /// How bad it is.
+    pub(super) level: Level,
+    /// What goes wrong.
+    pub(super) fault: Option<(String, Level)>,
+}
+
+impl Node {
+    fn new(class: Class, name: String, about: String) -> Self {
+        Self { class, name, about, said: Said::Nothing, level: Level::Ok, fault: None }
+    }
+
+    /// How the name is written.
+    pub(super) fn role(&self) -> Role {
+        match (self.level, self.class) {
+            (Level::Ok, Class::End | Class::Beyond) => Role::Plain,
+            (Level::Ok, _) => Role::Title,
+            (level, _) => Role::Level(level),
+        }
+    }
+
+    /// Cells of the glyph of its level.
+    pub(super) fn sign(&self) -> u16 {
+        u16::from(self.level > Level::Ok)
+    }
+}
+
+/// What is connected in one network namespace.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Graph {
+    /// Network namespace.
+    pub(super) name: String,
+    /// Addresses, interfaces, and who is behind them; each in the order of names.
+    pub(super) nodes: Vec<Node>,
+    /// From the inside to the outside.
+    pub(super) edges: Vec<(usize, usize)>,
+    /// Interfaces that are left out.
+    pub(super) left_out: usize,
+}
+
+/// Kinds of interfaces that lead from one to another.
+const BETWEEN: [&str; 8] = ["bridge", "openvswitch", "bond", "team", "vrf", "vlan", "batadv", "hsr"];
+/// Those whose members may be guests.
+const SWITCHES: [&str; 2] = ["bridge", "openvswitch"];
+/// Kinds whose other end may be a guest or a container.
+const PAIRS: [&str; 3] = ["tun", "veth", "macvtap"];
+
+/// An interface by the names of its network namespace and its own.
+type Name<'a> = (&'a str, &'a str);
+
+/// What other tables say of interfaces.
+#[derive(Default)]
+struct Known<'a> {
+    /// Interface below.
+    lower: HashMap<Name<'a>, &'a str>,
+    /// What kind it is, in more words than its link has.
+    about: HashMap<Name<'a>, String>,
+    /// A word that is said instead of rates.
+    word: HashMap<Name<'a>, (&'a str, Level)>,
+    addresses: HashMap<Name<'a>, Vec<(String, u64, Level)>>,
+    /// Routers behind it with their states.
+    routers: HashMap<Name<'a>, BTreeMap<String, (String, Level)>>,
+    /// Neighbors behind it, and addresses behind it in forwarding tables.
+    hosts: HashMap<Name<'a>, usize>,
+    macs: HashMap<Name<'a>, usize>,
+    tunnels: BTreeSet<Name<'a>>,
+}
+
+fn word(view: &View, row: usize, column: usize) -> &str {
+    match view.raw().cell(row, column) {
+        Cell::Text(word) | Cell::Label(word) => word,
+        _ => "",
+    }
+}
+
+fn name(view: &View, row: usize, netns: usize, interface: usize) -> Name<'_> {
+    (word(view, row, netns), word(view, row, interface))
+}
+
+fn whole(view: &View, row: usize, column: usize) -> Option<u64> {
+    match view.raw().cell(row, column) {
+        Cell::U64(number) => Some(number),
+        _ => None,
+    }
+}
+
+/// The level of a word of a closed list.
+fn label(view: &View, row: usize, column: usize) -> (&str, Level) {
+    match (view.raw().cell(row, column), view.table().columns.get(column)) {
+        (Cell::Label(word), Some(about)) => (word, about.label_level(word)),
+        _ => ("", Level::Ok),
+    }
+}
+
+/// An address, as words.
+fn address(view: &View, row: usize, column: usize) -> Option<String> {
+    match view.raw().cell(row, column) {
+        Cell::Ip(address) => Some(IpText(address).to_string()),
+        _ => None,
+    }
+}
+
+/// The tables that are looked at beside the links.
+pub(super) const TABLES: [&Table; 9] = [
+    AddressRow::TABLE,
+    VlanRow::TABLE,
+    TunnelRow::TABLE,
+    BondRow::TABLE,
+    BondPortRow::TABLE,
+    BridgePortRow::TABLE,
+    OspfNeighborRow::TABLE,
+    NeighborRow::TABLE,
+    FdbRow::TABLE,
+];
+
+impl<'a> Known<'a> {
+    /// What is read of a row of each of [`TABLES`].
+    const TAKE: [fn(&mut Self, &'a View, usize); 9] = [
+        Self::address,
+        Self::vlan,
+        Self::tunnel,
+        Self::bond,
+        Self::bond_port,
+        Self::bridge_port,
+        Self::ospf_neighbor,
+        Self::neighbor,
+        Self::fdb,
+    ];
+
+    fn address(&mut self, view: &'a View, row: usize) {
+        let scope = word(view, row, col!(AddressRow, scope));
+        let prefix = whole(view, row, col!(AddressRow, prefix));
+        if matches!(scope, "link" | "host" | "nowhere") {
+            return;
+        }
+        let Some((address, prefix)) = address(view, row, col!(AddressRow, address)).zip(prefix) else { return };
+        let (_, level) = label(view, row, col!(AddressRow, state));
+        let name = name(view, row, col!(AddressRow, netns), col!(AddressRow, interface));
+        self.addresses.entry(name).or_default().push((address, prefix, level));
+    }
+
+    fn vlan(&mut self, view: &'a View, row: usize) {
+        let name = name(view, row, col!(VlanRow, netns), col!(VlanRow, interface));
+        self.lower.insert(name, word(view, row, col!(VlanRow, lower)));
+        if let Some(vlan) = whole(view, row, col!(VlanRow, vlan)) {
+            self.about.insert(name, format!("VLAN {vlan}"));
+        }
+    }
+
+    fn tunnel(&mut self, view: &'a View, row: usize) {
+        let name = name(view, row, col!(TunnelRow, netns), col!(TunnelRow, interface));
+        self.tunnels.insert(name);
+        self.lower.insert(name, word(view, row, col!(TunnelRow, lower)));
+        let kind = word(view, row, col!(TunnelRow, kind));
+        let to = address(view, row, col!(TunnelRow, remote));
+        let vni = whole(view, row, col!(TunnelRow, vni)).map(|vni| vni.to_string());
+        self.about.insert(name, [Some(kind.to_owned()), vni, to].into_iter().flatten().collect::<Vec<_>>().join(" "));
+    }
+
+    fn bond(&mut self, view: &'a View, row: usize) {
+        let name = name(view, row, col!(BondRow, netns), col!(BondRow, interface));
+        let count = |column| whole(view, row, column).unwrap_or(0);
+        let (up, members) = (count(col!(BondRow, up)), count(col!(BondRow, members)));
+        let mode = word(view, row, col!(BondRow, mode));
+        self.about.insert(name, format!("{mode} {up}/{members}"));
+    }
+
+    fn bond_port(&mut self, view: &'a View, row: usize) {
+        let name = name(view, row, col!(BondPortRow, netns), col!(BondPortRow, interface));
+        let (link, level) = label(view, row, col!(BondPortRow, link));
+        match (level, word(view, row, col!(BondPortRow, state))) {
+            (Level::Ok, "backup") => self.about.insert(name, "backup".to_owned()).map_or((), drop),
+            (Level::Ok, _) => {}
+            _ => self.word.insert(name, (link, level)).map_or((), drop),
+        }
+    }
+
+    fn bridge_port(&mut self, view: &'a View, row: usize) {
+        let name = name(view, row, col!(BridgePortRow, netns), col!(BridgePortRow, interface));
+        let state = word(view, row, col!(BridgePortRow, state));
+        // one that is switched off is so as a link, too
+        if matches!(state, "blocking" | "listening" | "learning") {
+            self.word.insert(name, (state, Level::Ok));
+        }
+    }
+
+    fn ospf_neighbor(&mut self, view: &'a View, row: usize) {
+        let name = name(view, row, col!(OspfNeighborRow, netns), col!(OspfNeighborRow, interface));
+        let id = address(view, row, col!(OspfNeighborRow, router_id));
+        let id = id.or_else(|| address(view, row, col!(OspfNeighborRow, address)));
+        let (state, level) = label(view, row, col!(OspfNeighborRow, state));
+        let known = self.routers.entry(name).or_default().entry(id.unwrap_or_else(|| "?".to_owned()));
+        // one that speaks both versions is as bad as the worse of them
+        let known = known.or_insert_with(|| (state.to_owned(), level));
+        if level > known.1 {
+            *known = (state.to_owned(), level);
+        }
+    }
+
+    fn neighbor(&mut self, view: &'a View, row: usize) {
+        let state = word(view, row, col!(NeighborRow, state));
+        if !matches!(state, "reachable" | "stale" | "delay" | "probe" | "permanent") {
+            return;
+        }
+        let name = name(view, row, col!(NeighborRow, netns), col!(NeighborRow, interface));
+        *self.hosts.entry(name).or_default() += 1;
+    }
+
+    fn fdb(&mut self, view: &'a View, row: usize) {
+        let state = word(view, row, col!(FdbRow, state));
+        if matches!(state, "learned" | "stale" | "static") {
+            let name = name(view, row, col!(FdbRow, netns), col!(FdbRow, interface));
+            *self.macs.entry(name).or_default() += 1;
+        }
+    }
+}
+
+/// One graph for each network namespace, the own one first.
+pub(super) fn graphs(cx: &Cx<'_>, links: &View) -> Vec<Graph> {
+    let views = TABLES.map(|table| cx.views.get(&table.name));
+    let mut known = Known::default();
+    for (view, take) in views.iter().zip(Known::TAKE) {
+        if let Some(view) = view {
+            for row in 0..view.len().min(ENTRIES) {
+                take(&mut known, view, row);
+            }
+        }
+    }
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for row in 0..links.len() {
+        places.entry(word(links, row, col!(LinkRow, netns))).or_default().push(row);
+    }
+    let mut places: Vec<(&str, Vec<usize>)> = places.into_iter().collect();
+    let other = |name: &str| !name.is_empty() && *name != *netns::host();
+    places.sort_by(|(a, _), (b, _)| other(a).cmp(&other(b)).then_with(|| pick::natural(a, b)).then(a.cmp(b)));
+    places
+        .into_iter()
+        .map(|(netns, rows)| graph(cx, links, &known, netns, rows))
+        .filter(|one| !one.nodes.is_empty())
+        .collect()
+}
+
+/// A link that has a place on the map.
+struct Link<'a> {
+    row: usize,
+    own: &'a str,
+    kind: &'a str,
+    shown: String,
+    class: Class,
+}
+
+fn graph(cx: &Cx<'_>, view: &View, known: &Known<'_>, netns: &str, rows: Vec<usize>) -> Graph {
+    let text = |row: usize, column: usize| word(view, row, column);
+    let kinds: HashMap<&str, &str> =
+        rows.iter().map(|row| (text(*row, col!(LinkRow, name)), text(*row, col!(LinkRow, kind)))).collect();
+    let lower: BTreeSet<&str> = kinds.keys().filter_map(|name| known.lower.get(&(netns, *name)).copied()).collect();
+    let mut links: Vec<Link<'_>> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (own, kind) = (text(row, col!(LinkRow, name)), text(row, col!(LinkRow, kind)));
+        if kind == "loopback" {
+            continue;
+        }
+        let Some(shown) = cx.settings.name(&view.table().name, own).map(std::borrow::Cow::into_owned) else { continue };
+        let master = kinds.get(text(row, col!(LinkRow, master))).copied();
+        let class = class(known, (netns, own), kind, master, lower.contains(own));
+        links.push(Link { row, own, kind, shown, class });
+    }
+    links.sort_by(|a, b| pick::natural(&a.shown, &b.shown).then(a.row.cmp(&b.row)));
+    let mut out = Graph { name: netns.to_owned(), left_out: links.len().saturating_sub(MOST), ..Graph::default() };
+    links.truncate(MOST);
+    let first = inside(&mut out, known, netns, &links);
+    let at: HashMap<&str, usize> = links.iter().enumerate().map(|(at, link)| (link.own, first + at)).collect();
+    for (number, link) in links.iter().enumerate() {
+        let own = first + number;
+        out.nodes.push(node(cx, view, known, (netns, link)));
+        let master = at.get(text(link.row, col!(LinkRow, master)));
+        let below = known.lower.get(&(netns, link.own)).and_then(|lower| at.get(lower));
+        out.edges.extend(below.map(|lower| (own, *lower)));
+        out.edges.extend(master.map(|master| if link.class == Class::End { (own, *master) } else { (*master, own) }));
+    }
+    beyond(&mut out, known, netns, (first, &links));
+    lost(&mut out, known, netns, &kinds.keys().copied().collect());
+    out
+}
+
+/// Addresses of the host, each at its interface; returns the number of nodes.
+fn inside(out: &mut Graph, known: &Known<'_>, netns: &str, links: &[Link<'_>]) -> usize {
+    let mut ends = Vec::new();
+    for (at, link) in links.iter().enumerate().filter(|(_, link)| link.class != Class::End) {
+        let Some(addresses) = known.addresses.get(&(netns, link.own)) else { continue };
+        // IPv4 first, then in natural order
+        let is_v6 = |address: &str| address.contains(':');
+        let first =
+            addresses.iter().min_by(|(a, ..), (b, ..)| is_v6(a).cmp(&is_v6(b)).then_with(|| pick::natural(a, b)));
+        let Some((first, prefix, _)) = first else { continue };
+        let more = addresses.len() - 1;
+        let about = if more > 0 { format!("/{prefix} +{more}") } else { format!("/{prefix}") };
+        let level = addresses.iter().map(|(.., level)| *level).max().unwrap_or_default();
+        ends.push((at, Node { level, ..Node::new(Class::End, first.clone(), about) }));
+    }
+    let first = ends.len();
+    for (number, (at, node)) in ends.into_iter().enumerate() {
+        out.edges.push((number, first + at));
+        out.nodes.push(node);
+    }
+    first
+}
+
+/// What a link is for the map.
+fn class(known: &Known<'_>, name: Name<'_>, kind: &str, master: Option<&str>, is_lower: bool) -> Class {
+    let of_switch = master.is_some_and(|kind| SWITCHES.contains(&kind));
+    match kind {
+        kind if BETWEEN.contains(&kind) || known.tunnels.contains(&name) || known.lower.contains_key(&name) => {
+            Class::Between
+        }
+        kind if PAIRS.contains(&kind) && of_switch => Class::End,
+        kind if PAIRS.contains(&kind) && master.is_none() => {
+            // one that the host itself uses leads out of it
+            let used = is_lower || known.addresses.contains_key(&name) || known.routers.contains_key(&name);
+            if used { Class::Outer } else { Class::End }
+        }
+        _ => Class::Outer,
+    }
+}
+
+/// The node of a link: its state while that is not simply up, or what it carries.
+fn node(cx: &Cx<'_>, view: &View, known: &Known<'_>, (netns, link): (&str, &Link<'_>)) -> Node {
+    use crate::panel::toggle;
+    let row = link.row;
+    let about = known.about.get(&(netns, link.own)).cloned();
+    let about = about.unwrap_or_else(|| word(view, row, col!(LinkRow, kind)).to_owned());
+    let mut out = Node::new(link.class, link.shown.clone(), about);
+    out.level = cx.levels.row_level(view, row);
+    let (state, level) = label(view, row, col!(LinkRow, state));
+    let stopped = known.word.get(&(netns, link.own)).copied();
+    let totals = cx.on(toggle::CUMULATIVE);
+    let (received, sent) = (col!(LinkRow, rx_bytes), col!(LinkRow, tx_bytes));
+    let number =
+        |column| if totals { number::total(cx, view, row, column) } else { number::number(cx, view, row, column) };
+    out.said = match (state, stopped) {
+        (_, Some((word, level))) => {
+            out.level = out.level.max(level);
+            Said::Word(word.to_owned(), if level > Level::Ok { Role::Level(level) } else { Role::Accent })
+        }
+        ("up" | "unknown" | "", None) => Said::Rates {
+            received: number(received),
+            sent: number(sent),
+            sum: number::sum(cx, view, row, (received, sent), totals),
+        },
+        (state, None) => Said::Word(state.to_owned(), if level > Level::Ok { Role::Level(level) } else { Role::Muted }),
+    };
+    out.fault = fault(cx, view, row);
+    if let Some((_, level)) = &out.fault {
+        out.level = out.level.max(*level);
+    }
+    out
+}
+
+/// What a link loses: damaged packets are worse than those for which there was no room.
+fn fault(cx: &Cx<'_>, view: &View, row: usize) -> Option<(String, Level)> {
+    const LOST: [(&str, [usize; 2], Level); 2] = [
+        ("err", [col!(LinkRow, rx_errors), col!(LinkRow, tx_errors)], Level::Warning),
+        ("drop", [col!(LinkRow, rx_dropped), col!(LinkRow, tx_dropped)], Level::Careful),
+    ];
+    LOST.iter().find_map(|(what, [received, sent], level)| {
+        let rate = |column: usize| view.cell(row, column).number().unwrap_or(0.0);
+        let is_lost = rate(*received) + rate(*sent) > 0.0;
+        let words = || number::sum(cx, view, row, (*received, *sent), false).words;
+        is_lost.then(|| (format!("{what} {}/s", words()), *level))
+    })
+}
+
+/// Who is behind interfaces: routers, and how many others.
+fn beyond(out: &mut Graph, known: &Known<'_>, netns: &str, (first, links): (usize, &[Link<'_>])) {
+    for (at, link) in links.iter().enumerate() {
+        let name = (netns, link.own);
+        let mut routers: Vec<_> = known.routers.get(&name).into_iter().flatten().collect();
+        routers.sort_by(|(a, _), (b, _)| pick::natural(a, b));
+        for (id, (state, level)) in routers {
+            let node = router(id, state, *level);
+            out.edges.push((first + at, out.nodes.len()));
+            out.nodes.push(node);
+        }
+        // those of a bridge are behind its ports
+        let hosts =
+            known.hosts.get(&name).filter(|_| !SWITCHES.contains(&link.kind)).map(|count| counted(*count, "neighbor"));
+        let macs = known.macs.get(&name).map(|count| counted(*count, "MAC"));
+        let words = [hosts, macs].into_iter().flatten().collect::<Vec<String>>().join(", ");
+        match link.class {
+            _ if words.is_empty() => {}
+            Class::Outer => {
+                out.edges.push((first + at, out.nodes.len()));
+                out.nodes.push(Node::new(Class::Beyond, words, String::new()));
+            }
+            // a line to the outside would pass what is between
+            Class::Between => {
+                if let Some(node) = out.nodes.get_mut(first + at) {
+                    node.about.extend([", ", &words]);
+                }
+            }
+            Class::End | Class::Beyond => {}
+        }
+    }
+}
+
+/// Routers that were behind an interface that is no longer there.
+fn lost(out: &mut Graph, known: &Known<'_>, netns: &str, there: &BTreeSet<&str>) {
+    let mut gone: Vec<_> = known.routers.iter().filter(|((at, own), _)| *at == netns && !there.contains(own)).collect();
+    gone.sort_by(|((_, a), _), ((_, b), _)| pick::natural(a, b));
+    for ((_, interface), routers) in gone {
+        let level = routers.values().map(|(_, level)| *level).max().unwrap_or_default();
+        let at = out.nodes.len();
+        let said = Said::Word("gone".to_owned(), Role::Level(level));
+        out.nodes.push(Node { said, level, ..Node::new(Class::Outer, (*interface).to_owned(), String::new()) });
+        for (id, (state, level)) in routers {
+            out.edges.push((at, out.nodes.len()));
+            out.nodes.push(router(id, state, *level));
+        }
+    }
+}
+
+fn router(id: &str, state: &str, level: Level) -> Node {
+    let role = if level > Level::Ok { Role::Level(level) } else { Role::Value };
+    let said = Said::Word(state.to_owned(), role);
+    Node { said, level, ..Node::new(Class::Beyond, id.to_owned(), "OSPF".to_owned()) }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,60 @@
+//! How is a map told where there is no room for one?
+//!
+//! Each node in a line below the one that it is reached from.
+
+use super::graph::{Graph, Said};
+use super::layout::Layout;
+use super::map::{Rates, said};
+use crate::panel::{Item, Line, Role, line};
+
+/// Cells by which what is behind a node is shifted, and most of them.
+const STEP: usize = 2;
+const DEEPEST: usize = 12 * STEP;
+/// Cells of width from which it is said what nodes are, and from which rates are told in both directions.
+const ABOUT: u16 = 44;
+const BOTH: u16 = 36;
+
+/// All lines of a tree.
+pub(super) fn lines(graph: &Graph, layout: &Layout, width: u16, combined: bool) -> Vec<Line> {
+    let mut followed = vec![false; layout.spots.len()];
+    let mut seen = vec![false; layout.spots.len()];
+    for (number, spot) in layout.spots.iter().enumerate().rev() {
+        let parent = spot.from.and_then(|(from, _)| seen.get_mut(from));
+        if let (Some(parent), Some(followed)) = (parent, followed.get_mut(number)) {
+            *followed = std::mem::replace(parent, true);
+        }
+    }
+    let rates = if combined || width < BOTH { Rates::Sum } else { Rates::Both };
+    // what stands before the lines of those behind each spot
+    let mut before: Vec<String> = Vec::with_capacity(layout.spots.len());
+    let mut out = Vec::with_capacity(layout.spots.len());
+    for (spot, followed) in layout.spots.iter().zip(followed) {
+        let parent = spot.from.and_then(|(from, _)| before.get(from)).cloned();
+        let branch = if followed { "├ " } else { "└ " };
+        let own = parent.as_ref().map(|parent| format!("{parent}{branch}")).unwrap_or_default();
+        before.push(match parent {
+            Some(parent) if parent.chars().count() < DEEPEST => parent + if followed { "│ " } else { "  " },
+            parent => parent.unwrap_or_default(),
+        });
+        let Some(node) = graph.nodes.get(spot.node) else { continue };
+        let mut items = vec![line::text(own, Role::Muted)];
+        if spot.again {
+            items.push(line::text(format!("▸ {}", node.name), Role::Muted));
+            out.push(items);
+            continue;
+        }
+        items.push(line::text(node.name.clone(), node.role()));
+        if width >= ABOUT && !node.about.is_empty() {
+            items.push(line::text(format!("  {}", node.about), Role::Label));
+        }
+        if let Some((words, level)) = &node.fault {
+            items.extend([line::text("  ", Role::Plain), line::text(words.clone(), Role::Level(*level))]);
+        }
+        if node.said != Said::Nothing {
+            items.extend([line::gap(), Item::Fill]);
+            items.extend(said(node, rates).items);
+        }
+        out.push(items);
+    }
+    out
+}
