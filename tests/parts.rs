@@ -45,7 +45,8 @@ impl Front {
         let child = command.spawn().unwrap();
         let front = Self { child, control };
         let configuration = rustix::fs::memfd_create("configuration", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
-        let nothing = br#"[false, {"serve": {}, "netns": [], "collect": {}, "threshold": [], "trail": {}, "routing": {}}]"#;
+        let nothing =
+            br#"[false, {"serve": {}, "netns": [], "collect": {}, "threshold": [], "trail": {}, "routing": {}}]"#;
         std::fs::File::from(configuration.try_clone().unwrap()).write_all(nothing).unwrap();
         front.send(CONFIGURATION, Some(configuration.as_fd()));
         front.send(READY, None);
