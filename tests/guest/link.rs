@@ -38,6 +38,16 @@ bridge vlan add dev p0 vid 10-20; bridge vlan add dev p0 vid 30 pvid untagged
 bridge vlan add dev p1 vid 40 untagged; bridge vlan del dev p2 vid 1
 ";
 
+/// Reads all between two equal answers about bonds, as LACP and the ARP monitor of their ports run on meanwhile.
+const STEADY: &str = "
+bonds() { ip -d -j link show type bond; ip -d -j link show type bond_slave; }
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    before=$(bonds); read_all > /all; after=$(bonds)
+    [ \"$before\" = \"$after\" ] && break
+done
+cat /all
+";
+
 /// Rows of a table by interface, with these columns only.
 fn rows(said: &str, table: &str, columns: &[&str]) -> BTreeMap<String, Value> {
     let rows: Vec<Value> = serde_json::from_str(part(said, table)).unwrap_or_else(|error| panic!("{table}: {error}"));
@@ -165,7 +175,8 @@ fn virtual_interfaces_of_another_kernel_are_what_ip_and_bridge_say() {
     let tables: String = ["bond", "bond_port", "vlan", "tunnel", "bridge_port"]
         .map(|table| format!("echo '== {table}'; netglance show {table} --format json\n"))
         .concat();
-    let script = format!("{LINKS}\necho '== ip'; ip -d -j link; echo\necho '== vlans'; bridge -j vlan; echo\n{tables}");
+    let reads = format!("echo '== ip'; ip -d -j link; echo\necho '== vlans'; bridge -j vlan; echo\n{tables}");
+    let script = format!("{LINKS}\nread_all() {{\n{reads}\n}}\n{STEADY}");
     let said = Guest::with(&["ip", "bridge"]).run(&script);
     let columns: &[&str] = &[
         "mode",
