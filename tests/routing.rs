@@ -13,7 +13,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use netglance::collect::routing::{ENTRY, OspfInterfaceRow, OspfNeighborRow, RoutingDaemonRow};
+use netglance::collect::routing::{
+    AdjacencyChangeRow, AdjacencyRow, ENTRY, OspfInterfaceRow, OspfNeighborRow, RoutingDaemonRow,
+};
 use netglance::collect::{Batch, Collect, Cx, Wants};
 use netglance::model::{Cell, Mono, Owners, Rows, Table, Timestamp};
 use netglance::source::file::Roots;
@@ -55,8 +57,8 @@ impl Watch {
         Arc::clone(self.batch.rows(table).unwrap())
     }
 
-    /// A cell of the only row where columns have these words.
-    fn cell(&self, table: &Table, with: &[(&str, &str)], column: &str) -> String {
+    /// A cell of each row where columns have these words.
+    fn cells(&self, table: &Table, with: &[(&str, &str)], column: &str) -> Vec<String> {
         let rows = self.rows(table);
         let words = |row: usize, column: &str| match rows.cell(row, table.position(column).unwrap()) {
             Cell::Text(text) | Cell::Label(text) => text.to_owned(),
@@ -67,15 +69,38 @@ impl Watch {
             Cell::Missing => String::new(),
             other => format!("{other:?}"),
         };
-        let found: Vec<usize> =
-            (0..rows.len()).filter(|row| with.iter().all(|(column, value)| words(*row, column) == *value)).collect();
+        let is_it = |row: &usize| with.iter().all(|(column, value)| words(*row, column) == *value);
+        (0..rows.len()).filter(is_it).map(|row| words(row, column)).collect()
+    }
+
+    /// The same of the only row.
+    fn cell(&self, table: &Table, with: &[(&str, &str)], column: &str) -> String {
+        let mut found = self.cells(table, with, column);
         assert_eq!(found.len(), 1, "{with:?} of {}", table.name);
-        words(found[0], column)
+        found.remove(0)
     }
 
     /// What the router in this namespace sees of the other one.
     fn neighbor(&self, column: &str) -> String {
         self.cell(OspfNeighborRow::TABLE, &[("instance", "host/ospfd"), ("router_id", "10.9.9.2")], column)
+    }
+
+    /// The same neighbor among all adjacencies.
+    fn adjacency(&self, column: &str) -> String {
+        let with = [("protocol", "OSPFv2"), ("instance", "host/ospfd"), ("peer", "10.9.9.2")];
+        self.cell(AdjacencyRow::TABLE, &with, column)
+    }
+
+    /// All that was written of it.
+    fn log(&self) -> Vec<Line> {
+        let with = [("protocol", "OSPFv2"), ("instance", "host/ospfd"), ("peer", "10.9.9.2")];
+        let all = |column: &str| self.cells(AdjacencyChangeRow::TABLE, &with, column);
+        let states = all("before").into_iter().zip(all("after")).zip(all("standing"));
+        let times = all("time").into_iter().zip(all("changes"));
+        let line = |(((before, after), standing), (time, changes)): (((String, String), String), (String, String))| {
+            Line { time: time.parse().unwrap(), before, after, standing, changes: changes.parse().unwrap() }
+        };
+        states.zip(times).map(line).collect()
     }
 
     fn daemon(&self, name: &str, column: &str) -> String {
@@ -100,11 +125,41 @@ impl Watch {
     }
 }
 
+/// One line of the log of changes.
+#[derive(Debug)]
+struct Line {
+    time: f64,
+    before: String,
+    after: String,
+    standing: String,
+    changes: u64,
+}
+
+/// Fails unless a log has one line that leads from the state Full to another, each line goes on where the one before ended, and
+/// all were written in this time.
+fn left_full_once(lines: &[Line], since: f64, what: &str) {
+    assert_eq!(lines.iter().filter(|line| line.before == "Full").count(), 1, "{what}: {lines:?}");
+    assert!(lines.first().is_some_and(|line| line.before == "Full"), "{what}: {lines:?}");
+    assert!(lines.windows(2).all(|two| two[0].after == two[1].before), "{what}: {lines:?}");
+    let now = Timestamp::now().seconds();
+    assert!(lines.iter().all(|line| line.time >= since && line.time <= now), "{what}: {since} {lines:?}");
+}
+
 /// What the daemon of this namespace says of its neighbor on its only link.
+fn said_by_vtysh() -> serde_json::Value {
+    vtysh_json("host", "show ip ospf vrf all neighbor json")["default"]["neighbors"]["10.9.9.2"][0].clone()
+}
+
+/// The state of it.
 fn state_of_vtysh() -> String {
-    let found = vtysh_json("host", "show ip ospf vrf all neighbor json");
-    let state = found["default"]["neighbors"]["10.9.9.2"][0]["nbrState"].as_str().unwrap_or("Deleted/").to_owned();
-    state.split('/').next().unwrap().to_owned()
+    let found = said_by_vtysh();
+    found["nbrState"].as_str().unwrap_or("Deleted/").split('/').next().unwrap().to_owned()
+}
+
+/// How often that has changed since the daemon knows it.
+fn changes_of_vtysh() -> u64 {
+    let found = vtysh_json("host", "show ip ospf vrf all neighbor detail json");
+    found["default"]["neighbors"]["10.9.9.2"][0]["stateChangeCounter"].as_u64().unwrap()
 }
 
 /// Something that keeps the routers apart: its name, how it comes and how it goes, in the other router, and the state in which
@@ -115,7 +170,7 @@ fn in_one(command: &str) {
     run_in("one", &command.split(' ').collect::<Vec<_>>());
 }
 
-const FAULTS: [Fault; 6] = [
+const FAULTS: [Fault; 7] = [
     (
         "nothing is heard",
         || {
@@ -137,6 +192,18 @@ const FAULTS: [Fault; 6] = [
         "another key",
         || configure("one", &["interface to1", "ip ospf authentication", "ip ospf authentication-key x"]),
         || configure("one", &["interface to1", "no ip ospf authentication", "no ip ospf authentication-key x"]),
+        "Deleted",
+    ),
+    (
+        "another key of MD5",
+        || {
+            let lines =
+                ["interface to1", "ip ospf authentication message-digest", "ip ospf message-digest-key 1 md5 x"];
+            configure("one", &lines);
+        },
+        || {
+            configure("one", &["interface to1", "no ip ospf authentication", "no ip ospf message-digest-key 1"]);
+        },
         "Deleted",
     ),
     (
@@ -168,6 +235,7 @@ fn root_what_keeps_routers_apart_is_seen_with_its_state_and_counted_once() {
         for (at, (fault, come, go, state)) in FAULTS.into_iter().enumerate() {
             let before = watch.counts();
             assert_eq!(before.1, at as u64, "flaps before {fault}");
+            let (begin, written) = (Timestamp::now().seconds(), watch.log().len());
             come();
             wait_until(fault, || state_of_vtysh() == state);
             // seen by the second look after the daemon knows
@@ -178,9 +246,21 @@ fn root_what_keeps_routers_apart_is_seen_with_its_state_and_counted_once() {
             let since: f64 = watch.neighbor("since").parse().unwrap();
             let age = Timestamp::now().seconds() - since;
             assert!((-0.1..20.0).contains(&age), "{fault}: {age}");
+            let standing = if state == "Deleted" { "down" } else { "forming" };
+            let told = ["state", "standing", "since"].map(|column| watch.adjacency(column));
+            assert_eq!(told, [state.to_owned(), standing.to_owned(), watch.neighbor("since")], "{fault}");
+            let log = watch.log();
+            left_full_once(&log[written..], begin, fault);
+            let last = log.last().unwrap();
+            assert_eq!((&*last.after, &*last.standing), (state, standing), "{fault}: {log:?}");
             go();
             watch.until_state("Full");
             watch.look();
+            let log = watch.log();
+            left_full_once(&log[written..], begin, fault);
+            let ends: Vec<usize> = (written..log.len()).filter(|at| log[*at].after == "Full").collect();
+            assert_eq!(ends, [log.len() - 1], "{fault}: {log:?}");
+            assert_eq!(watch.adjacency("standing"), "up", "{fault}");
             let after = watch.counts();
             assert_eq!(after.1, before.1 + 1, "{fault}");
             assert!(after.0 >= before.0 + 2, "{fault}: {before:?} {after:?}");
@@ -190,10 +270,49 @@ fn root_what_keeps_routers_apart_is_seen_with_its_state_and_counted_once() {
 }
 
 #[test]
+fn root_a_neighbor_that_is_not_heard_is_given_up_at_the_second_that_its_daemon_says() {
+    within(UnshareFlags::NEWNET, || {
+        let _ring = Ring::start(2);
+        let mut watch = Watch::new();
+        watch.until_state("Full");
+        (FAULTS[0].1)();
+        // two hellos are missing by then, so that there is none on its way any more
+        let mut end = 0.0;
+        wait_until("silence", || {
+            let left = said_by_vtysh()["deadTimeMsecs"].as_f64().unwrap() / 1e3;
+            end = Timestamp::now().seconds() + left;
+            left < 2.0
+        });
+        watch.look();
+        let expires: f64 = watch.neighbor("expires").parse().unwrap();
+        assert!((expires - end).abs() < 1.0, "{expires} {end}");
+        let (mut last, mut first) = (0.0, 0.0);
+        wait_until("the end", || {
+            let before = state_of_vtysh();
+            let begin = Timestamp::now().seconds();
+            watch.look();
+            let (state, after) = (watch.neighbor("state"), state_of_vtysh());
+            // between two that say the same there is no other
+            assert!(before != after || state == before, "{before} {state} {after}");
+            (last, first) = if state == "Full" { (begin, first) } else { (last, Timestamp::now().seconds()) };
+            state != "Full"
+        });
+        let log = watch.log();
+        let [line] = log.as_slice() else { panic!("{log:?}") };
+        assert_eq!((&*line.before, &*line.after), ("Full", "Deleted"));
+        assert!(last <= line.time && line.time <= first, "{last} {log:?} {first}");
+        assert!(last - 0.5 <= end && end <= first + 0.5, "{last} {end} {first}");
+    });
+}
+
+#[test]
 fn root_who_is_designated_router_is_seen() {
     within(UnshareFlags::NEWNET, || {
         let _ring = Ring::start(2);
         let mut watch = Watch::new();
+        watch.until_state("Full");
+        let changes = |watch: &Watch| watch.log().iter().map(|line| line.changes).sum::<u64>();
+        let (written, counted) = (changes(&watch), changes_of_vtysh());
         let link = &[("instance", "host/ospfd"), ("interface", "to2")];
         for (router, other) in [("one", "host"), ("host", "one")] {
             configure(
@@ -212,6 +331,11 @@ fn root_who_is_designated_router_is_seen() {
                 &[&format!("interface to{}", if router == "host" { 2 } else { 1 }), "no ip ospf priority"],
             );
         }
+        // what an election changes of the state itself is written, and nothing more
+        watch.until("the same", |watch| {
+            watch.neighbor("state") == "Full" && changes(watch) - written == changes_of_vtysh() - counted
+        });
+        assert_eq!(watch.log().last().map(|line| line.after.clone()), Some("Full".to_owned()));
     });
 }
 
@@ -226,6 +350,7 @@ fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing
         let mut ring = Ring::start(2);
         let mut watch = Watch::new();
         watch.until_state("Full");
+        let written = watch.log().len();
         signal(ring.pid("host/ospfd"), rustix::process::Signal::STOP);
         watch.look();
         watch.look();
@@ -247,14 +372,19 @@ fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing
             watch.look();
         }
         assert_eq!(watch.daemon("host/ospfd", "state"), "silent");
+        let told = ["state", "standing", "stale"].map(|column| watch.adjacency(column));
+        assert_eq!(told, ["Full".to_owned(), "up".to_owned(), watch.daemon("host/ospfd", "since")]);
+        assert_eq!(watch.log().len(), written, "silence is no change: {:?}", watch.log());
         signal(ring.pid("host/ospfd"), rustix::process::Signal::CONT);
         watch.look();
         watch.look();
         assert_eq!((watch.daemon("host/ospfd", "state"), watch.neighbor("stale")), ("up".to_owned(), String::new()));
         watch.until_state("Full");
         let flaps = watch.counts().1;
+        let (begin, written) = (Timestamp::now().seconds(), watch.log().len());
         ring.kill("host/ospfd");
         watch.look();
+        assert_eq!((watch.adjacency("state"), watch.log().len()), ("Full".to_owned(), written));
         assert_eq!(
             (watch.daemon("host/ospfd", "state"), watch.neighbor("state")),
             ("down".to_owned(), "Full".to_owned())
@@ -266,6 +396,9 @@ fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing
         assert_eq!((watch.daemon("host/ospfd", "state"), watch.neighbor("stale")), ("up".to_owned(), String::new()));
         watch.until_state("Full");
         assert_eq!(watch.counts().1, flaps + 1);
+        let log = watch.log();
+        left_full_once(&log[written..], begin, "a new daemon");
+        assert_eq!(log[written..].iter().filter(|line| line.after == "Full").count(), 1, "{log:?}");
     });
 }
 

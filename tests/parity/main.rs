@@ -6,6 +6,7 @@
 
 #![cfg(test)]
 
+mod adjacency;
 mod bracket;
 mod bridge;
 mod conntrack;

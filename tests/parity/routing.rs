@@ -15,22 +15,22 @@ fn now() -> f64 {
 }
 
 /// Members of an object.
-fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+pub(super) fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     value.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
 }
 
-fn word(value: &Value) -> &str {
+pub(super) fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no word"))
 }
 
 /// What one source says of one row.
-struct Row<'a> {
-    facts: &'a mut Facts,
-    key: String,
+pub(super) struct Row<'a> {
+    pub(super) facts: &'a mut Facts,
+    pub(super) key: String,
 }
 
 impl Row<'_> {
-    fn text(&mut self, column: &str, value: &str) {
+    pub(super) fn text(&mut self, column: &str, value: &str) {
         self.facts.text(&self.key, column, value);
     }
 
@@ -42,7 +42,7 @@ impl Row<'_> {
         }
     }
 
-    fn number(&mut self, column: &str, value: &Value) {
+    pub(super) fn number(&mut self, column: &str, value: &Value) {
         self.facts.number(
             &self.key,
             column,
@@ -50,14 +50,14 @@ impl Row<'_> {
         );
     }
 
-    fn missing(&mut self, columns: &[&str]) {
+    pub(super) fn missing(&mut self, columns: &[&str]) {
         for column in columns {
             self.facts.missing(&self.key, column);
         }
     }
 
     /// An instant some seconds ago, as somebody says who may have rounded and who was asked a moment ago.
-    fn ago(&mut self, column: &str, seconds: f64, rounded: f64) {
+    pub(super) fn ago(&mut self, column: &str, seconds: f64, rounded: f64) {
         let at = now() - seconds;
         self.facts.between(&self.key, column, at - rounded - 0.5, at + rounded + 0.5);
     }
@@ -73,7 +73,7 @@ fn role(words: &str) -> &str {
 }
 
 /// A span such as `00:02:22`.
-fn span(words: &str) -> f64 {
+pub(super) fn span(words: &str) -> f64 {
     words.split(':').fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
 }
 
@@ -155,7 +155,7 @@ fn of_ospf6d(router: &str, facts: &mut Facts) {
 }
 
 /// Rows of a table as `birdc` prints it: the words of each line behind its protocol.
-fn lines(command: &str) -> Vec<(String, Vec<String>)> {
+pub(super) fn lines(command: &str) -> Vec<(String, Vec<String>)> {
     let (mut protocol, mut rows) = (String::new(), Vec::new());
     for line in birdc(command).lines() {
         match line.strip_suffix(':') {
@@ -402,7 +402,7 @@ fn daemons(ring: &Ring) -> Facts {
 }
 
 /// Routers that speak BGP and BFD.
-const TALKATIVE: [&str; 2] = ["host", "one"];
+pub(super) const TALKATIVE: [&str; 2] = ["host", "one"];
 
 fn sessions_of_bfdd(router: &str, facts: &mut Facts) {
     let counters = vtysh_json(router, "show bfd peers counters json");
@@ -544,8 +544,18 @@ fn peer_of_bird(protocol: &str, facts: &mut Facts) {
     row.missing(&["vrf", "since", "received_messages", "sent_messages", "established", "dropped", "bfd"]);
 }
 
+/// Name, peer and state of each protocol of BGP that `birdc` knows.
+pub(super) fn birds() -> Vec<(String, String, String)> {
+    let one = |protocol: &str| {
+        let said = birdc(&format!("show protocols all {protocol}"));
+        let of = |name: &str| said.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim().to_owned();
+        (protocol.to_owned(), of("Neighbor address:"), of("BGP state:"))
+    };
+    ["uplink", "nobody"].map(one).to_vec()
+}
+
 /// A span such as `1m2s`; a dash is none.
-fn short_span(words: &str) -> f64 {
+pub(super) fn short_span(words: &str) -> f64 {
     let mut total = 0.0;
     for part in words.split_inclusive(|letter: char| letter.is_ascii_alphabetic()).filter(|part| *part != "-") {
         let (number, unit) = part.split_at(part.len() - 1);
@@ -657,6 +667,7 @@ fn root_routing_daemons_agree_with_vtysh_and_birdc() {
         });
         area.left_out(&[]);
         sessions_agree();
+        super::adjacency::agree();
         let mut daemon = Parity::of("routing_daemon", &["netns", "name"]);
         daemon.agrees(|| daemons(&ring));
         daemon.left_out(&["since"]);

@@ -292,7 +292,7 @@ pub(super) fn of_isis(row: &IsisAdjacencyRow) -> (AdjacencyRow, u64) {
         netns: row.netns.clone(),
         protocol: AdjacencyProtocol::Isis,
         source: Some(row.source),
-        instance: Some(row.area.clone()),
+        instance: Some(row.instance.clone()),
         vrf: None,
         interface: Some(row.interface.clone()),
         peer: row.system.clone(),
