@@ -13,7 +13,7 @@ use super::{Failure, args, column, table};
 use crate::collect::{EVERY_SECOND, Wants, schedule};
 use crate::config::Config;
 use crate::export::{self, Format, Selection};
-use crate::model::{Demand, Kind, Shape, State, Table, Text, Timestamp};
+use crate::model::{Demand, Kind, Shape, State, Table, Text, Timestamp, tell};
 use crate::source::file::Roots;
 use crate::source::netns;
 use crate::store::expr::{ExprError, Filter};
@@ -123,11 +123,7 @@ fn print(ask: &Ask<'_>, view: &View, time: Timestamp, first: bool, out: &mut dyn
 
 /// The columns, with the Ids that matter only where they tell something.
 fn told_apart(view: &View, rows: &[usize], columns: &[usize]) -> Vec<usize> {
-    let tells = |column: &usize| {
-        let mut cells = rows.iter().map(|row| view.raw().cell(*row, *column));
-        let first = cells.next();
-        first.as_ref().is_some_and(|first| !first.is_usual_place()) || cells.any(|cell| Some(cell) != first)
-    };
+    let tells = |column: &usize| tell(rows.iter().map(|row| view.raw().cell(*row, *column)));
     view.table().several().filter(tells).chain(columns.iter().copied()).collect()
 }
 

@@ -27,6 +27,7 @@ pub use lock::lock;
 pub use position::position_of;
 pub use protocol::{protocol_name, protocol_number};
 pub use series::{Detail, HistoryAsk, Point, Series};
+pub(crate) use table::tell;
 pub use table::{Attrs, Column, Fold, History, Kind, Level, Row, Rows, Shape, Table, TableAttrs};
 pub use text::Text;
 pub use unit::{Style, Unit};

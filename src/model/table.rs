@@ -343,19 +343,28 @@ pub trait Rows: Send + Sync {
         let _ = row;
         None
     }
-    /// Whether rows differ in a column.
-    fn differ(&self, column: usize) -> bool {
-        (1..self.len()).any(|row| self.cell(row, column) != self.cell(0, column))
-    }
-    /// Whether an Id tells something that people see only while it does: rows differ in it, or all are of a place that is not
-    /// the usual one.
-    fn tells(&self, column: usize) -> bool {
-        self.differ(column) || (self.len() > 0 && !self.cell(0, column).is_usual_place())
-    }
     /// Memory of the rows, about: text is shared between samples and not counted.
     fn bytes(&self) -> usize {
         self.len() * self.table().columns.len() * size_of::<Cell<'static>>()
     }
+}
+
+// made once, not for each table
+impl dyn Rows + '_ {
+    /// Whether rows differ in a column.
+    pub fn differ(&self, column: usize) -> bool {
+        (1..self.len()).any(|row| self.cell(row, column) != self.cell(0, column))
+    }
+    /// Whether an Id tells something that people see only while it does; see [`tell`].
+    pub fn tells(&self, column: usize) -> bool {
+        tell((0..self.len()).map(|row| self.cell(row, column)))
+    }
+}
+
+/// Whether cells of an Id tell something that people see only while they do: they differ, or all are of a place that is not
+/// the usual one.
+pub(crate) fn tell<'a>(mut cells: impl Iterator<Item = Cell<'a>>) -> bool {
+    cells.next().is_some_and(|first| !first.is_usual_place() || cells.any(|cell| cell != first))
 }
 
 impl<R: Row> Rows for Vec<R> {

@@ -176,7 +176,7 @@ pub(super) fn is_shown(cx: &Cx<'_>, view: &View, row: usize) -> bool {
 pub fn members(view: &View, row: usize, grouping: Grouping) -> Option<String> {
     let name = &ConntrackFlowRow::TABLE.columns.get(grouping.by)?.name;
     // connections of other network namespaces are none of the group
-    let netns = members_of(view, row);
+    let netns = of_netns(view, row);
     // groups of the host are words in any case
     let is_group = view.table().name == ConntrackGroupRow::TABLE.name;
     let is_word = [col!(ConntrackFlowRow, protocol), col!(ConntrackFlowRow, state)].contains(&grouping.by);
@@ -190,11 +190,14 @@ pub fn members(view: &View, row: usize, grouping: Grouping) -> Option<String> {
         Cell::Text(words) => format!("{name} == {words}"),
         _ => return None,
     };
-    Some(netns.map_or(members.clone(), |netns| format!("{netns} and {members}")))
+    Some(match netns {
+        Some(netns) => format!("{netns} and {members}"),
+        None => members,
+    })
 }
 
 /// The filter that keeps the network namespace of a group, unless there is the own one only.
-fn members_of(view: &View, row: usize) -> Option<String> {
+fn of_netns(view: &View, row: usize) -> Option<String> {
     let column = view.table().position(&ConntrackFlowRow::TABLE.columns.get(col!(ConntrackFlowRow, netns))?.name)?;
     let cell = view.raw().cell(row, column);
     let netns = cell.text()?;

@@ -7,7 +7,7 @@ use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
 use super::{Block, Body, Cx, Line, Role, number};
-use crate::model::{Connection, Level, State, Table};
+use crate::model::{Connection, Level, State, Table, tell};
 use crate::store::rate::View;
 
 /// A row to be shown.
@@ -56,9 +56,7 @@ pub(super) struct Pick {
 impl Pick {
     /// Whether a column tells rows apart, or that all are somewhere else.
     pub(super) fn tells(&self, column: usize) -> bool {
-        let mut cells = self.rows.iter().map(|row| self.view.raw().cell(row.row, column));
-        let first = cells.next();
-        first.as_ref().is_some_and(|first| !first.is_usual_place()) || cells.any(|cell| Some(cell) != first)
+        tell(self.rows.iter().map(|row| self.view.raw().cell(row.row, column)))
     }
 }
 
