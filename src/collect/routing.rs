@@ -11,6 +11,7 @@ mod bgp;
 mod interface;
 mod isis;
 mod neighbor;
+mod route;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use self::interface::OspfInterfaceRow;
 pub use self::isis::IsisAdjacencyRow;
 pub use self::neighbor::OspfNeighborRow;
 use self::neighbor::{Circle, Missed};
+pub use self::route::OspfRouteRow;
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Text, Timestamp};
 use crate::source::bounded::Bounded;
@@ -70,6 +72,7 @@ pub const ENTRY: Entry = Entry {
         OspfNeighborRow::TABLE,
         OspfInterfaceRow::TABLE,
         OspfAreaRow::TABLE,
+        OspfRouteRow::TABLE,
         BfdPeerRow::TABLE,
         BgpPeerRow::TABLE,
         IsisAdjacencyRow::TABLE,
@@ -103,7 +106,8 @@ impl Collect for RoutingCollector {
             return Err(Skip::absent("a recorded host has no daemons to ask"));
         }
         let settings = cx.roots.routing.now();
-        self.daemons.round(cx.roots, &settings, cx.time);
+        let with_routes = cx.wants.table(OspfRouteRow::TABLE).is_some();
+        self.daemons.round(cx.roots, &settings, cx.time, with_routes);
         let daemons = self.daemons.known();
         if daemons.is_empty() && settings.expect.is_empty() {
             return Err(self.nobody());
@@ -133,6 +137,13 @@ impl Collect for RoutingCollector {
         out.push(daemons.iter().map(|daemon| row(daemon)).collect());
         out.push(interface::rows(&daemons));
         out.push(self.runs.rows(&daemons));
+        if with_routes {
+            out.push(route::rows(&daemons));
+            let uncounted = daemons.iter().find_map(|daemon| daemon.uncounted.as_ref());
+            if let Some(error) = uncounted {
+                out.partly(OspfRouteRow::TABLE, &Skip::from(error.again()));
+            }
+        }
         out.push(bfd);
         out.push(bgp);
         out.push(isis);
@@ -166,6 +177,11 @@ impl RoutingCollector {
             (OspfNeighborRow::TABLE, left_out(|told| told.neighbors.left_out()), "neighbors of a daemon"),
             (OspfInterfaceRow::TABLE, left_out(|told| told.interfaces.left_out()), "interfaces of a daemon"),
             (OspfAreaRow::TABLE, left_out(|told| told.areas.left_out()), "areas of a daemon"),
+            (
+                OspfRouteRow::TABLE,
+                daemons.iter().map(|daemon| daemon.routes.left_out()).sum(),
+                "numbers of routes of a daemon",
+            ),
             (BfdPeerRow::TABLE, left_out(|told| told.bfd.left_out()), "sessions of a daemon"),
             (BgpPeerRow::TABLE, left_out(|told| told.bgp.left_out()), "peers of a daemon"),
             (IsisAdjacencyRow::TABLE, left_out(|told| told.isis.left_out()), "adjacencies of a daemon"),

@@ -227,7 +227,10 @@ fn routing(bytes: &[u8]) {
     }
     for text in &texts {
         let _ = (bird::read_bgp(text), bird::read_bfd(text), frr::read_isis(text, at));
-        let _ = frr::read_quagga([text, text], at);
+        let _ = frr::read_quagga([text, text, text], at);
+        let place = || ospf::Place { instance: None, vrf: None, version: 2 };
+        let _ = (frr::read_routes6(place(), text), bird::read_routes(place(), [Some(text); 4]));
+        assert!(frr::read_routes(text).kept().len() <= ospf::MOST);
     }
 }
 

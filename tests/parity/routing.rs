@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
+use netglance::collect::routing::OspfRouteRow;
 use rustix::thread::UnshareFlags;
 use serde_json::Value;
 
@@ -365,6 +366,73 @@ fn database(router: &str, area: &str) -> BTreeSet<(String, String, String)> {
     rows.map(|words| (words[0].to_owned(), words[1].to_owned(), words[2].to_owned())).collect()
 }
 
+/// Routes by area and kind, as `show ip ospf route json` has each of them.
+fn routes_of_ospfd(router: &str, facts: &mut Facts) {
+    let whole = vtysh_json(router, "show ip ospf vrf all route json");
+    let all: Vec<(&str, &Value)> = members(&whole["default"]).collect();
+    let areas: BTreeSet<&str> = all.iter().filter_map(|(_, found)| found["area"].as_str()).collect();
+    let count = |area: Option<&str>, key: &str, word: &str| {
+        let is_it = |(_, found): &&(&str, &Value)| found["area"].as_str() == area && found[key] == word;
+        Value::from(all.iter().filter(is_it).count())
+    };
+    let border = vtysh(router, "show ip ospf vrf all border-routers");
+    for area in areas {
+        let mut row = Row { facts, key: format!("{router} {router}/ospfd 2 {area}") };
+        for (column, value) in [
+            ("netns", router),
+            ("source", "frr"),
+            ("instance", &format!("{router}/ospfd")),
+            ("vrf", "default"),
+            ("area", area),
+        ] {
+            row.text(column, value);
+        }
+        row.number("version", &Value::from(2));
+        row.number("intra_area", &count(Some(area), "routeType", "N"));
+        row.number("inter_area", &count(Some(area), "routeType", "N IA"));
+        for (column, word) in [("abrs", ", ABR"), ("asbrs", ", ASBR")] {
+            let inside = format!("area: {area}");
+            let routers = border.lines().filter(|line| line.contains(&inside) && line.contains(word)).count();
+            row.number(column, &Value::from(routers));
+        }
+        row.missing(&["external_1", "external_2", "stale"]);
+    }
+    let mut row = Row { facts, key: format!("{router} {router}/ospfd 2 Missing") };
+    row.number("external_1", &count(None, "routeType", "N E1"));
+    row.number("external_2", &count(None, "routeType", "N E2"));
+    row.missing(&["area", "intra_area", "inter_area", "abrs", "asbrs"]);
+}
+
+/// The columns of a row that counts each kind of route.
+const KINDS: [&str; 4] = ["intra_area", "inter_area", "external_1", "external_2"];
+
+fn routes() -> Facts {
+    let mut facts = Facts::default();
+    for (router, _) in ROUTERS {
+        routes_of_ospfd(router, &mut facts);
+        let told = vtysh_json(router, "show ipv6 ospf6 vrf default route summary json");
+        let mut row = Row { facts: &mut facts, key: format!("{router} {router}/ospf6d 3 Missing") };
+        let keys = ["IntraArea", "InterArea", "External1", "External2"];
+        for (column, key) in KINDS.into_iter().zip(keys) {
+            row.number(column, &told[format!("numberOf{key}Routes")]);
+        }
+    }
+    for (protocol, version) in [("backbone", 2), ("six", 3)] {
+        let said = birdc(&format!("show route protocol {protocol}"));
+        let kinds: Vec<&str> = said
+            .lines()
+            .filter_map(|line| line.split_once("] ")?.1.trim_start_matches("* ").split(' ').next())
+            .collect();
+        let mut row = Row { facts: &mut facts, key: format!("{} {protocol} {version} Missing", BIRD.0) };
+        row.text("source", "bird");
+        for (column, kind) in KINDS.into_iter().zip(["I", "IA", "E1", "E2"]) {
+            row.number(column, &Value::from(kinds.iter().filter(|known| **known == kind).count()));
+        }
+        row.missing(&["vrf", "area", "abrs", "asbrs"]);
+    }
+    facts
+}
+
 fn daemons(ring: &Ring) -> Facts {
     let mut facts = Facts::default();
     for (router, _) in ROUTERS {
@@ -666,6 +734,17 @@ fn root_routing_daemons_agree_with_vtysh_and_birdc() {
             facts
         });
         area.left_out(&[]);
+        let mut route = Parity::of("ospf_route", &["netns", "instance", "version", "area"]).wanting(&[], &[]);
+        route.agrees(routes);
+        route.left_out(&[]);
+        // each kind is somewhere
+        for column in KINDS.into_iter().chain(["abrs", "asbrs"]) {
+            let (rows, at) = (route.rows(), OspfRouteRow::TABLE.position(column).unwrap());
+            assert!(
+                (0..rows.len()).any(|row| rows.cell(row, at).number().is_some_and(|count| count > 0.0)),
+                "{column}"
+            );
+        }
         sessions_agree();
         super::adjacency::agree();
         let mut daemon = Parity::of("routing_daemon", &["netns", "name"]);

@@ -6,7 +6,7 @@
 //!  three --- two
 //! ```
 //! All speak versions 2 and 3 of OSPF with a hello a second. Where all are there, the test's own, `one` and `b` speak BGP and
-//! BFD, too, and the first two IS-IS. The caller has mounts and a network of its own.
+//! BFD, too, and the first two IS-IS; `two` and `three` bring routes from elsewhere. The caller has mounts and a network of its own.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -162,8 +162,10 @@ impl Ring {
             two.push_str("exit\n");
             three.push_str("exit\n");
         }
-        let _ = write!(two, "router ospf\n ospf router-id 10.9.9.{number}\n timers throttle spf 0 50 200\nexit\n");
-        let _ = write!(three, "router ospf6\n ospf6 router-id 10.9.9.{number}\nexit\n");
+        let (foreign, foreign6) = foreign(number);
+        let _ =
+            write!(two, "router ospf\n ospf router-id 10.9.9.{number}\n timers throttle spf 0 50 200\n{foreign}exit\n");
+        let _ = write!(three, "router ospf6\n ospf6 router-id 10.9.9.{number}\n{foreign6}exit\n");
         let bgp = bgp(number);
         let isis = isis(number);
         let all = vec![("bfdd", ""), ("bgpd", &*bgp), ("isisd", &*isis)];
@@ -222,6 +224,18 @@ impl Ring {
     }
 }
 
+/// Routes that a router brings from elsewhere: one the way to everywhere, another what is on its own.
+fn foreign(number: u32) -> (&'static str, &'static str) {
+    match number {
+        3 => (
+            " default-information originate always metric-type 1\n",
+            " default-information originate always metric-type 1\n",
+        ),
+        4 => (" redistribute connected metric-type 2\n", " redistribute connected\n"),
+        _ => ("", ""),
+    }
+}
+
 /// What `bgpd` is told: each has its number as autonomous system, and a network of its own.
 fn bgp(number: u32) -> String {
     let mut text =
@@ -267,6 +281,11 @@ fn wire(there: &[(&str, u32)]) {
     for (router, _) in there {
         run_in(router, &["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv4.ip_forward=1"]);
         run_in(router, &["ip", "link", "set", "lo", "up"]);
+    }
+    for (router, number) in there.iter().filter(|(_, number)| !foreign(*number).0.is_empty()) {
+        for address in [format!("10.8.{number}.1/32"), format!("fd08::{number}/128")] {
+            run_in(router, &["ip", "addr", "add", &address, "dev", "lo"]);
+        }
     }
     for (one, other, _) in
         LINKS.iter().filter(|link| ends(link, link.0, there).is_some() && ends(link, link.1, there).is_some())

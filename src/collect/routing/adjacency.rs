@@ -35,7 +35,7 @@ label! {
 
 table! {
     /// One other router that a routing daemon speaks with, or should, over one protocol: what `ospf_neighbor`, `bfd_peer`,
-    /// `bgp_peer` and `isis_adjacency` have in common. What has changed last comes first.
+    /// `bgp_peer` and `isis_adjacency` have in common. A dashboard shows first what has changed last.
     ///
     /// Source: as of those tables.
     pub struct AdjacencyRow = "adjacency" { title: Some("Adjacencies") } {

@@ -6,8 +6,10 @@
 //! because older ones answer for a single one only.
 
 mod peer;
+mod route;
 
 pub use peer::{read_bfd, read_bgp};
+pub use route::read as read_routes;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,12 +17,13 @@ use std::time::{Duration, Instant};
 
 use super::line::Line;
 use super::ospf::{
-    Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role,
+    Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role, RouteCount,
 };
 use super::peer::BgpPeer;
 use super::told::Told;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::bounded::Bounded;
 
 /// OSPF protocols of one daemon that are asked about at most.
 const MAX_PROTOCOLS: usize = 64;
@@ -101,6 +104,27 @@ impl Session {
             told.bgp.extend(self.bgp(line, deadline)?);
         }
         Ok(told)
+    }
+
+    /// Asks how many routes each OSPF protocol has found, of those that were asked about before.
+    ///
+    /// # Errors
+    /// As [`Line::ask`].
+    pub(super) fn count(&self, line: &mut Line, told: &Told, deadline: Instant) -> Result<Bounded<RouteCount>, Error> {
+        let mut counts = Bounded::new(MAX_PROTOCOLS);
+        let mut places: Vec<&Place> = told.areas.kept().iter().map(|area| &area.place).collect();
+        places.dedup();
+        for place in places {
+            let Some(name) = place.instance.as_ref().filter(|name| self.vrfs.contains_key(name.as_str())) else {
+                continue;
+            };
+            let mut answers = [const { None }; 4];
+            for (answer, kind) in answers.iter_mut().zip(route::KINDS) {
+                *answer = show(line, &format!("show route protocol {name} where source = {kind} count"), deadline)?;
+            }
+            counts.push(read_routes(place.clone(), answers.each_ref().map(Option::as_deref)));
+        }
+        Ok(counts)
     }
 
     /// Sessions of BGP, which are asked about now and then: the answer is long where there are many.

@@ -13,16 +13,21 @@ use std::time::{Duration, Instant};
 use super::bird::{self, Session};
 use super::frr;
 use super::line::{Line, PATIENCE, TRUST};
+use super::ospf::RouteCount;
 use super::settings::Settings;
 use super::told::Told;
 use super::trust::Trust;
 use crate::label;
 use crate::model::{Text, Timestamp};
+use crate::source::bounded::Bounded;
 use crate::source::file::Roots;
 use crate::source::{Error, netns};
 
 /// How long a round may take.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// How long a number of routes is good for.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// Most daemons that are asked.
 pub const MOST: usize = 64;
@@ -128,11 +133,17 @@ pub struct Daemon {
     pub netns: Option<Text>,
     /// What it has told last.
     pub told: Option<Told>,
+    /// How many routes OSPF has found, as it was asked last.
+    pub routes: Bounded<RouteCount>,
+    /// Why that could not be asked.
+    pub uncounted: Option<Error>,
     program: Program,
     line: Option<Line>,
     session: Session,
     /// When it was asked last.
     asked: Option<Instant>,
+    /// When it was asked for the number of routes last.
+    counted: Option<Instant>,
 }
 
 /// All daemons.
@@ -145,8 +156,8 @@ pub struct Daemons {
 }
 
 impl Daemons {
-    /// Looks who is there, and asks all for whom there is time.
-    pub fn round(&mut self, roots: &Roots, settings: &Settings, now: Timestamp) {
+    /// Looks who is there, and asks all for whom there is time; how many routes there are only if that is wanted.
+    pub fn round(&mut self, roots: &Roots, settings: &Settings, now: Timestamp, with_routes: bool) {
         self.trust.refresh(&roots.host);
         self.look(roots, settings, now);
         let end = Instant::now() + ROUND;
@@ -158,7 +169,11 @@ impl Daemons {
                 return;
             }
             if let Some(daemon) = self.known.get_mut(at).filter(|daemon| daemon.is_due(begin)) {
-                daemon.ask(&self.trust, roots, end.min(begin + PATIENCE), now);
+                let deadline = end.min(begin + PATIENCE);
+                daemon.ask(&self.trust, roots, deadline, now);
+                if with_routes && daemon.standing == Standing::Up {
+                    daemon.count(deadline);
+                }
             }
         }
     }
@@ -264,10 +279,13 @@ impl Daemon {
             pid: None,
             netns: None,
             told: None,
+            routes: Bounded::new(0),
+            uncounted: None,
             program,
             line: None,
             session: Session::default(),
             asked: None,
+            counted: None,
         }
     }
 
@@ -299,6 +317,26 @@ impl Daemon {
         };
         if standing != self.standing {
             (self.standing, self.since) = (standing, now);
+        }
+    }
+
+    /// Asks how many routes there are, if that was long ago. What goes wrong with it is of no other consequence.
+    fn count(&mut self, deadline: Instant) {
+        if self.counted.is_some_and(|counted| counted.elapsed() < COUNT_EVERY) {
+            return;
+        }
+        let (Some(mut line), Some(told)) = (self.line.take(), &self.told) else { return };
+        let counts = match self.program {
+            Program::Ospfd => frr::count(&mut line, self.source == Source::Quagga, deadline),
+            Program::Ospf6d => frr::count6(&mut line, deadline),
+            Program::Bird => self.session.count(&mut line, told, deadline),
+            Program::Bgpd | Program::Bfdd | Program::Isisd => Ok(Bounded::new(0)),
+        };
+        self.counted = Some(Instant::now());
+        match counts {
+            Ok(counts) => (self.routes, self.uncounted, self.line) = (counts, None, Some(line)),
+            // what comes next over this connection is not known
+            Err(error) => self.uncounted = Some(error),
         }
     }
 

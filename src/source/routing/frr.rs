@@ -9,6 +9,7 @@ mod bgp;
 mod isis;
 mod ospf6;
 mod quagga;
+mod route;
 
 pub(super) use bfd::ask as bfd;
 pub use bfd::read as read_bfd;
@@ -20,6 +21,8 @@ pub(super) use ospf6::ask as ospf6;
 pub use ospf6::read as read6;
 pub(super) use quagga::ask as quagga;
 pub use quagga::read as read_quagga;
+pub(super) use route::{ask as count, ask6 as count6};
+pub use route::{read as read_routes, read6 as read_routes6};
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -60,6 +63,16 @@ fn query(line: &mut Line, words: &str, deadline: Instant) -> Result<Vec<Json>, E
     let path = line.path().to_owned();
     let answer = command(line, words, deadline)?.map_or_else(|| Err(unknown(words)), values);
     answer.map_err(|cause| Error::new("read what is told by", path, cause))
+}
+
+/// Asks for text.
+fn text(line: &mut Line, words: &str, deadline: Instant) -> Result<String, Error> {
+    let path = line.path().to_owned();
+    match command(line, words, deadline)?.map(|answer| String::from_utf8(answer.to_vec())) {
+        Some(Ok(text)) => Ok(text),
+        Some(Err(_)) => Err(Error::malformed(path, "text is expected")),
+        None => Err(Error::new("read what is told by", path, unknown(words))),
+    }
 }
 
 /// A daemon that is too old, or another one.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::label;
 use crate::model::Text;
 
-/// Most neighbors, interfaces or areas of one daemon that are read.
+/// Most neighbors, interfaces, areas or numbers of routes of one daemon that are read.
 pub const MOST: usize = 8 << 10;
 
 label! {
@@ -365,6 +365,27 @@ pub struct Area {
     pub spf_runs: Option<u64>,
     /// How long ago they were.
     pub spf_age: Option<Duration>,
+}
+
+/// How many routes were found in one area; without one those of none, or of all that are not told apart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteCount {
+    /// Where.
+    pub place: Place,
+    /// The area.
+    pub area: Option<Text>,
+    /// Networks in it.
+    pub intra_area: Option<u64>,
+    /// Networks in other areas.
+    pub inter_area: Option<u64>,
+    /// Networks of other protocols, of type 1.
+    pub external_1: Option<u64>,
+    /// The same of type 2.
+    pub external_2: Option<u64>,
+    /// Routers that join areas.
+    pub abrs: Option<u64>,
+    /// Routers that bring networks of other protocols.
+    pub asbrs: Option<u64>,
 }
 
 /// Interfaces by VRF and name.

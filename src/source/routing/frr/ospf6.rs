@@ -36,11 +36,8 @@ const INTRA_AREA_PREFIX: usize = 9;
 /// # Errors
 /// As [`Line::ask`], or the answer is no JSON.
 pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
-    // version 8.0 has no VRFs
-    let vrfs = command(line, "show ipv6 ospf6 vrfs json", deadline)?.and_then(|answer| values(answer).ok());
-    let vrfs = names(&vrfs.unwrap_or_default());
     let mut told = Told::new(Timestamp::now());
-    for vrf in vrfs {
+    for vrf in vrfs(line, deadline)? {
         let of = vrf.as_ref().map_or(String::new(), |name| format!("vrf {name} "));
         let mut show = |what: &str| query(line, &format!("show ipv6 ospf6 {of}{what}json"), deadline);
         let place = Place { instance: None, vrf: vrf.as_deref().map(Text::from), version: 3 };
@@ -49,6 +46,12 @@ pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, 
     }
     told.count_neighbors();
     Ok(told)
+}
+
+/// Asks for the names of its VRFs; version 8.0 has none.
+pub(super) fn vrfs(line: &mut Line, deadline: Instant) -> Result<Vec<Option<String>>, Error> {
+    let vrfs = command(line, "show ipv6 ospf6 vrfs json", deadline)?.and_then(|answer| values(answer).ok());
+    Ok(names(&vrfs.unwrap_or_default()))
 }
 
 /// Reads what `ospf6d` answered when it was asked for neighbors, for more about them, for interfaces and itself.

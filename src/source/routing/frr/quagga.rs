@@ -6,39 +6,34 @@
 use std::time::{Duration, Instant};
 
 use super::super::line::Line;
-use super::super::ospf::{Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role};
+use super::super::ospf::{
+    Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role,
+};
 use super::super::told::Told;
-use super::{area_id, area_kind, command, span, unknown};
+use super::{area_id, area_kind, span, text};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 
 /// Where everything is.
 const PLACE: Place = Place { instance: None, vrf: None, version: 2 };
 
-/// Asks for neighbors and interfaces.
+/// Asks for neighbors, interfaces and areas.
 ///
 /// # Errors
 /// As [`Line::ask`], or the answer is no text.
 pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
     let neighbors = text(line, "show ip ospf neighbor detail", deadline)?;
     let at = Timestamp::now();
-    Ok(read([&neighbors, &text(line, "show ip ospf interface", deadline)?], at))
+    let interfaces = text(line, "show ip ospf interface", deadline)?;
+    Ok(read([&neighbors, &interfaces, &text(line, "show ip ospf", deadline)?], at))
 }
 
-fn text(line: &mut Line, words: &str, deadline: Instant) -> Result<String, Error> {
-    let path = line.path().to_owned();
-    match command(line, words, deadline)?.map(|answer| String::from_utf8(answer.to_vec())) {
-        Some(Ok(text)) => Ok(text),
-        Some(Err(_)) => Err(Error::malformed(path, "text is expected")),
-        None => Err(Error::new("read what is told by", path, unknown(words))),
-    }
-}
-
-/// Reads what it answered when it was asked for neighbors and interfaces.
-pub fn read([neighbors, interfaces]: [&str; 2], at: Timestamp) -> Told {
+/// Reads what it answered when it was asked for neighbors, interfaces and itself.
+pub fn read([neighbors, interfaces, areas]: [&str; 3], at: Timestamp) -> Told {
     let mut told = Told::new(at);
     read_interfaces(interfaces, &mut told);
     read_neighbors(neighbors, &mut told);
+    read_areas(areas, &mut told);
     told
 }
 
@@ -177,10 +172,60 @@ fn of_interface(interface: &mut Interface, clause: &str) {
     }
 }
 
+fn read_areas(answer: &str, told: &mut Told) {
+    // what is told before the first of them is so in all
+    let mut router = Area { place: PLACE, abr: Some(false), asbr: Some(false), ..Area::default() };
+    let mut found: Option<Area> = None;
+    for line in answer.lines() {
+        let words = line.trim();
+        if let Some(rest) = words.strip_prefix("Area ID: ") {
+            let (id, kind) = rest.split_once(" (").unwrap_or((rest, ""));
+            let kind = match kind {
+                kind if kind.starts_with("Stub") => AreaKind::Stub,
+                kind if kind.starts_with("NSSA") => AreaKind::Nssa,
+                _ => AreaKind::Normal,
+            };
+            told.areas.extend(found.replace(Area { id: Text::from(id), kind: Some(kind), ..router.clone() }));
+        } else {
+            of_area(found.as_mut().unwrap_or(&mut router), words);
+        }
+    }
+    told.areas.extend(found);
+}
+
+fn of_area(area: &mut Area, words: &str) {
+    let after = |name: &str| words.strip_prefix(name);
+    let count = |name: &str| after(name)?.split(['.', ',']).next()?.trim().parse().ok();
+    if let Some(router) = after("OSPF Routing Process, Router ID: ") {
+        area.router = router.parse().ok();
+    } else if words.starts_with("This router is an ABR,") {
+        area.abr = Some(true);
+    } else if words.starts_with("This router is an ASBR ") {
+        area.asbr = Some(true);
+    } else if let Some(age) = after("SPF algorithm last executed ").and_then(|rest| rest.strip_suffix(" ago")) {
+        area.spf_age = span(age);
+    } else if let Some(runs) = after("SPF algorithm executed ").and_then(|rest| rest.strip_suffix(" times")) {
+        area.spf_runs = runs.parse().ok();
+    }
+    for (name, cell) in [
+        ("Number of interfaces in this area: Total: ", &mut area.interfaces),
+        ("Number of fully adjacent neighbors in this area: ", &mut area.adjacent),
+        ("Number of LSA ", &mut area.lsas),
+        ("Number of router LSA ", &mut area.router_lsas),
+        ("Number of network LSA ", &mut area.network_lsas),
+        ("Number of summary LSA ", &mut area.summary_lsas),
+        ("Number of ASBR summary LSA ", &mut area.asbr_summary_lsas),
+        ("Number of external LSA ", &mut area.external_lsas),
+        ("Number of NSSA LSA ", &mut area.nssa_lsas),
+        ("Number of opaque area LSA ", &mut area.opaque_lsas),
+    ] {
+        *cell = count(name).or(*cell);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::routing::ospf::AreaKind;
 
     const AT: Timestamp = Timestamp(1_000_000_000_000);
 
@@ -189,7 +234,7 @@ mod tests {
             let path = format!("{}/tests/fixtures/routing/made-quagga-1.2/{name}.txt", env!("CARGO_MANIFEST_DIR"));
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
         };
-        read([&answer("ospf-neighbor"), &answer("ospf-interface")], AT)
+        read(["ospf-neighbor", "ospf-interface", "ospf"].map(answer).each_ref().map(String::as_str), AT)
     }
 
     #[test]
@@ -206,6 +251,26 @@ mod tests {
         assert_eq!((backup.retransmissions, backup.requests, backup.summaries), (Some(1), Some(2), Some(3)));
         assert_eq!((attempt.state, attempt.router, attempt.dead), (NeighborState::Attempt, None, None));
         assert_eq!((attempt.area.as_deref(), attempt.age, attempt.role), (Some("0.0.0.2"), None, Some(Role::DrOther)));
+    }
+
+    #[test]
+    fn areas_are_read_with_what_all_of_them_share() {
+        let told = told();
+        let [backbone, stub, nssa] = told.areas.kept() else { panic!("{told:?}") };
+        for area in [backbone, stub, nssa] {
+            assert_eq!((area.router, area.abr, area.asbr), ("10.9.9.2".parse().ok(), Some(true), Some(true)));
+            assert_eq!((area.spf_age, area.external_lsas), (Some(Duration::from_secs(62)), Some(4)));
+        }
+        let kinds = [backbone, stub, nssa].map(|area| (area.id.as_str(), area.kind));
+        let want =
+            [("0.0.0.0", Some(AreaKind::Normal)), ("0.0.0.2", Some(AreaKind::Stub)), ("0.0.0.3", Some(AreaKind::Nssa))];
+        assert_eq!(kinds, want);
+        assert_eq!((backbone.interfaces, backbone.adjacent, backbone.spf_runs), (Some(2), Some(1), Some(5)));
+        assert_eq!((backbone.lsas, backbone.router_lsas, backbone.network_lsas), (Some(9), Some(3), Some(2)));
+        assert_eq!((backbone.summary_lsas, backbone.asbr_summary_lsas), (Some(4), Some(6)));
+        assert_eq!((backbone.opaque_lsas, nssa.nssa_lsas, nssa.adjacent), (Some(0), Some(2), Some(0)));
+        let outside = read(["", "", " OSPF Routing Process not enabled\n"], AT);
+        assert_eq!(outside.areas.kept(), []);
     }
 
     #[test]
