@@ -22,6 +22,7 @@ mod firewall;
 pub mod fleet;
 mod gauge;
 mod header;
+mod kept;
 mod kernel;
 mod keys;
 mod legacy;
@@ -53,6 +54,7 @@ pub use arrange::{Beside, Head, about, arrange, beside, flat, is_outlined, tone}
 pub use connections::members;
 pub use essential::{unknown, without};
 pub use header::{clock, demands as header_demands, header, local};
+pub use kept::Kept;
 pub use keys::{
     GROUPED, Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, groupings, is_tracked, scale, target, tracked,
     tree,
@@ -369,6 +371,9 @@ pub trait Views {
 
     /// What is over a threshold: `find` is asked once for each snapshot.
     fn alerts(&self, find: &dyn Fn() -> Vec<Alert>) -> std::rc::Rc<[Alert]>;
+
+    /// What panels have made of this snapshot.
+    fn kept(&self) -> &Kept;
 }
 
 /// Configuration of what panels show: `[show.TABLE]`.

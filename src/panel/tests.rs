@@ -49,13 +49,37 @@ fn made(table: &'static Table, count: usize, time: u64, name: &str) -> Made {
     Made { table, cells }
 }
 
-struct Fake {
+/// What a panel looks at.
+pub(super) struct Fake {
+    kept: Kept,
     snapshot: Snapshot,
     views: BTreeMap<&'static str, Arc<View>>,
     levels: Thresholds,
     settings: Settings,
-    toggles: BTreeSet<&'static str>,
+    pub(super) toggles: BTreeSet<&'static str>,
     picked: BTreeMap<&'static str, crate::model::Key>,
+}
+
+/// A row of `column=value`.
+fn given(table: &Table, row: &str, time: u64) -> Vec<Value> {
+    let words: BTreeMap<&str, &str> = row.split_whitespace().map(|one| one.split_once('=').unwrap()).collect();
+    assert!(words.keys().all(|name| table.position(name).is_some()), "{}: {row}", table.name);
+    let cell = |column: &crate::model::Column| {
+        let Some(words) = words.get(&*column.name) else { return Value::Missing };
+        match column.ty {
+            Type::U64 => {
+                let (number, growth) = words.split_once('+').unwrap_or((words, "0"));
+                Value::U64(number.parse::<u64>().unwrap() + growth.parse::<u64>().unwrap() * time)
+            }
+            Type::Text => Value::Text(Text::from(*words)),
+            Type::Label => Value::Label(Text::from(*words)),
+            Type::Ip => Value::Ip(words.parse().unwrap()),
+            Type::Bool => Value::Bool(*words == "yes"),
+            Type::Timestamp => Value::Timestamp(Timestamp::from_seconds(words.parse().unwrap())),
+            other => panic!("{other:?}"),
+        }
+    };
+    table.columns.iter().map(cell).collect()
 }
 
 impl Views for Fake {
@@ -66,15 +90,22 @@ impl Views for Fake {
     fn get(&self, table: &str) -> Option<Arc<View>> {
         self.views.get(table).cloned()
     }
+
+    fn kept(&self) -> &Kept {
+        &self.kept
+    }
 }
 
-impl Host for Fake {
+/// A host that remembers the same of everything.
+struct Past;
+
+impl Host for Past {
     fn schema(&self) -> &'static [&'static Table] {
         &[]
     }
     fn demand(&self, _: u64, _: Vec<Demand>) {}
     fn latest(&self) -> Arc<Snapshot> {
-        Arc::new(self.snapshot.clone())
+        Arc::new(Snapshot::default())
     }
     fn history(&self, ask: &HistoryAsk) -> Option<Series> {
         Some(sampled(0, (0..600).map(|i| if i == 9 { f64::NAN } else { f64::from(i) }), ask))
@@ -93,10 +124,11 @@ fn tables() -> Vec<&'static Table> {
 }
 
 impl Fake {
-    fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         let levels = Thresholds::new(&Levels::new(), tables()).unwrap();
         let (snapshot, views) = Default::default();
         Self {
+            kept: Kept::default(),
             snapshot,
             views,
             levels,
@@ -122,6 +154,23 @@ impl Fake {
         fake
     }
 
+    /// A table with rows of `column=value`, twice a second apart; `1000+5` has grown by 5.
+    pub(super) fn put(&mut self, table: &'static Table, rows: &[String]) {
+        let sample = |time: u64| {
+            let cells = rows.iter().map(|row| given(table, row, time)).collect();
+            let rows: Arc<dyn crate::model::Rows> = Arc::new(Made { table, cells });
+            Sample { rows, time: Timestamp::from_seconds(1.8e9), mono: Mono(time * 1_000_000_000) }
+        };
+        let state = TableState { table, now: Some(sample(2)), before: Some(sample(1)), status: Status::ok() };
+        self.views.insert(&table.name, Arc::new(View::new(&sample(2), Some(&sample(1)), Mode::Rate)));
+        self.snapshot.tables.insert(&table.name, state);
+    }
+
+    /// Goes on with another snapshot.
+    pub(super) fn next(&mut self) {
+        self.kept.clear();
+    }
+
     fn set(&mut self, name: &'static str, state: State, reason: &str, hint: &str) {
         let table = tables().into_iter().find(|table| table.name == name).unwrap();
         let status = Status { state, reason: Text::from(reason), hint: Text::from(hint) };
@@ -129,11 +178,11 @@ impl Fake {
         self.snapshot.tables.insert(name, TableState { table, now: None, before: None, status });
     }
 
-    fn cx(&self) -> Cx<'_> {
+    pub(super) fn cx(&self) -> Cx<'_> {
         Cx {
             views: self,
             snapshot: &self.snapshot,
-            host: self,
+            host: &Past,
             levels: &self.levels,
             style: Style::default(),
             settings: &self.settings,

@@ -8,9 +8,14 @@ use crate::collect::link::LinkRow;
 use crate::model::Level;
 
 mod graph;
+mod known;
 mod layout;
 mod map;
+mod style;
+#[cfg(test)]
+mod tests;
 mod tree;
+mod wire;
 
 use graph::Graph;
 use map::{Layouts, Map};
@@ -20,7 +25,7 @@ pub(super) const PANEL: PanelDef = PanelDef {
     name: "topology",
     title: "Topology",
     key: None,
-    demands: || std::iter::once(LinkRow::TABLE).chain(graph::TABLES).map(|table| Demand::table(&table.name)).collect(),
+    demands: || std::iter::once(LinkRow::TABLE).chain(known::TABLES).map(|table| Demand::table(&table.name)).collect(),
     build,
 };
 
@@ -32,18 +37,19 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
         Ok(view) => view,
         Err(body) => return pick::empty(PANEL.title, body),
     };
-    let graphs = graph::graphs(cx, &view);
-    let layouts: Vec<Layouts> = graphs.iter().map(Layouts::new).collect();
+    let all = cx.views.kept().of(cx, PANEL.name, || {
+        graph::graphs(cx, &view).into_iter().map(|graph| (graph, Layouts::default())).collect::<Vec<Laid>>()
+    });
     let mut room = space.height;
     let mut parts = Vec::new();
-    for (graph, layouts) in graphs.iter().zip(&layouts) {
-        let heading = (graphs.len() > 1).then(|| vec![line::text(graph.name.clone(), Role::Title)]);
+    for (graph, layouts) in &*all {
+        let heading = (all.len() > 1).then(|| vec![line::text(graph.name.clone(), Role::Title)]);
         let part = part(graph, layouts, heading, (cx, Space { height: room, ..space }), space.height);
         room = room.saturating_sub(u16::try_from(part.height).unwrap_or(u16::MAX));
         parts.push(part);
     }
-    let all = parts.iter().map(|part| part.height).sum();
-    let shown = list::window(all, usize::from(space.height), space.scroll);
+    let height = parts.iter().map(|part| part.height).sum();
+    let shown = list::window(height, usize::from(space.height), space.scroll);
     let mut lines: Vec<Line> = Vec::with_capacity(shown.len());
     let mut before = 0;
     for part in &parts {
@@ -53,13 +59,16 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
         before += part.height;
     }
     let lines = lines.into_iter().map(|one| line::clip(one, space.width)).collect();
-    let shown = list::Shown { lines, hidden: all - shown.len(), scrolled: shown.start };
-    shown.block(PANEL.title, note(&graphs), pick::stale(cx, LinkRow::TABLE))
+    let shown = list::Shown { lines, hidden: height - shown.len(), scrolled: shown.start };
+    shown.block(PANEL.title, note(&all), pick::stale(cx, LinkRow::TABLE))
 }
 
+/// A graph and how it is laid out.
+type Laid = (Graph, Layouts);
+
 /// How bad what is on the maps is.
-fn note(graphs: &[Graph]) -> Line {
-    let nodes = || graphs.iter().flat_map(|graph| &graph.nodes);
+fn note(all: &[Laid]) -> Line {
+    let nodes = || all.iter().flat_map(|(graph, _)| &graph.nodes);
     let mut out = vec![line::text(nodes().count().to_string(), Role::Muted)];
     for level in [Level::Critical, Level::Warning, Level::Careful] {
         let many = nodes().filter(|node| node.level == level).count();
@@ -117,7 +126,7 @@ fn part<'a>(
     let map = if small { None } else { Map::new(graph, layouts, (room.width, inside), combined) };
     let body = match map {
         Some(map) => Drawn::Map(map),
-        None => Drawn::Tree(tree::lines(graph, layouts.least(), room.width, combined)),
+        None => Drawn::Tree(tree::lines(graph, layouts.least(graph), room.width, combined)),
     };
     let lines = match &body {
         Drawn::Map(map) => map.height(),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::model::Snapshot;
-use crate::panel::{Alert, Views};
+use crate::panel::{Alert, Kept, Views};
 use crate::store::rate::{Mode, View};
 
 /// Paired views of a snapshot.
@@ -15,6 +15,7 @@ pub(super) struct Cache {
     snapshot: Arc<Snapshot>,
     views: RefCell<HashMap<String, Arc<View>>>,
     alerts: RefCell<Option<Rc<[Alert]>>>,
+    kept: Kept,
 }
 
 impl Cache {
@@ -25,13 +26,15 @@ impl Cache {
             now.is_some_and(|now| Arc::ptr_eq(&now.rows, &view.sample().rows))
         });
         *self.alerts.get_mut() = None;
+        self.kept.clear();
         self.snapshot = snapshot;
     }
 
-    /// What was made of the snapshot is made anew: the thresholds are others.
+    /// What was made of the snapshot is made anew: thresholds and settings are others.
     pub(super) fn forget(&mut self) {
         self.views.get_mut().clear();
         *self.alerts.get_mut() = None;
+        self.kept.clear();
     }
 
     /// The snapshot.
@@ -49,6 +52,10 @@ impl Views for Cache {
         let view = Arc::new(View::new(state.now.as_ref()?, state.before.as_ref(), Mode::Rate));
         self.views.borrow_mut().insert(table.to_owned(), Arc::clone(&view));
         Some(view)
+    }
+
+    fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     fn alerts(&self, find: &dyn Fn() -> Vec<Alert>) -> Rc<[Alert]> {

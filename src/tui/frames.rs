@@ -403,13 +403,17 @@ fn colors(seen: &mut Seen) {
 /// The same without anything beyond ASCII.
 fn ascii(seen: &mut Seen) {
     let mut app = dashboard(Recorded::new(TREE, REST), Ability { depth: Depth::Mono, ascii: true });
-    frame(&mut app, (80, 24));
-    let mut buffer = screen::draw(&mut app);
-    super::frame::sweep(&mut buffer, true);
-    let rows = buffer.content.chunks(80).map(|row| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>());
-    let text: String = rows.skip(1).map(|row| row.trim_end().to_owned() + "\n").collect();
-    assert!(text.is_ascii());
-    compare(seen, "overview-80x24-ascii", &text);
+    for (at, view) in VIEWS.iter().enumerate().filter(|(_, view)| ["overview", "topology"].contains(&view.name)) {
+        app.go(Page::View(at));
+        frame(&mut app, (80, 24));
+        let mut buffer = screen::draw(&mut app);
+        super::frame::sweep(&mut buffer, true);
+        let row = |row: &[ratatui::buffer::Cell]| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>();
+        let rows = buffer.content.chunks(80).map(row);
+        let text: String = rows.skip(1).map(|row| row.trim_end().to_owned() + "\n").collect();
+        assert!(text.is_ascii());
+        compare(seen, &format!("{}-80x24-ascii", view.name), &text);
+    }
 }
 
 #[test]

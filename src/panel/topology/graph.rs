@@ -3,17 +3,13 @@
 //! Interfaces, the addresses of the host and who is behind its interfaces become nodes, and who belongs to whom and who is on
 //! whom become edges that lead from the inside to the outside; one graph for each network namespace.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
+use super::known::{Known, Name, TABLES, label, word};
 use super::layout::Class;
 use crate::col;
-use crate::collect::address::AddressRow;
-use crate::collect::bridge::{BridgePortRow, FdbRow};
 use crate::collect::link::LinkRow;
-use crate::collect::neighbor::NeighborRow;
-use crate::collect::routing::OspfNeighborRow;
-use crate::collect::virtual_link::{BondPortRow, BondRow, TunnelRow, VlanRow};
-use crate::model::{Cell, IpText, Level, Table};
+use crate::model::Level;
 use crate::panel::number::{self, Number};
 use crate::panel::{Cx, Role, pick};
 use crate::source::netns;
@@ -21,8 +17,6 @@ use crate::store::rate::View;
 
 /// Most interfaces of a map.
 const MOST: usize = 2000;
-/// Most entries of a table that are looked at.
-const ENTRIES: usize = 1 << 16;
 
 /// What is said of a node beside its name.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,187 +85,10 @@ const SWITCHES: [&str; 2] = ["bridge", "openvswitch"];
 /// Kinds whose other end may be a guest or a container.
 const PAIRS: [&str; 3] = ["tun", "veth", "macvtap"];
 
-/// An interface by the names of its network namespace and its own.
-type Name<'a> = (&'a str, &'a str);
-
-/// What other tables say of interfaces.
-#[derive(Default)]
-struct Known<'a> {
-    /// Interface below.
-    lower: HashMap<Name<'a>, &'a str>,
-    /// What kind it is, in more words than its link has.
-    about: HashMap<Name<'a>, String>,
-    /// A word that is said instead of rates.
-    word: HashMap<Name<'a>, (&'a str, Level)>,
-    addresses: HashMap<Name<'a>, Vec<(String, u64, Level)>>,
-    /// Routers behind it with their states.
-    routers: HashMap<Name<'a>, BTreeMap<String, (String, Level)>>,
-    /// Neighbors behind it, and addresses behind it in forwarding tables.
-    hosts: HashMap<Name<'a>, usize>,
-    macs: HashMap<Name<'a>, usize>,
-    tunnels: BTreeSet<Name<'a>>,
-}
-
-fn word(view: &View, row: usize, column: usize) -> &str {
-    match view.raw().cell(row, column) {
-        Cell::Text(word) | Cell::Label(word) => word,
-        _ => "",
-    }
-}
-
-fn name(view: &View, row: usize, netns: usize, interface: usize) -> Name<'_> {
-    (word(view, row, netns), word(view, row, interface))
-}
-
-fn whole(view: &View, row: usize, column: usize) -> Option<u64> {
-    match view.raw().cell(row, column) {
-        Cell::U64(number) => Some(number),
-        _ => None,
-    }
-}
-
-/// The level of a word of a closed list.
-fn label(view: &View, row: usize, column: usize) -> (&str, Level) {
-    match (view.raw().cell(row, column), view.table().columns.get(column)) {
-        (Cell::Label(word), Some(about)) => (word, about.label_level(word)),
-        _ => ("", Level::Ok),
-    }
-}
-
-/// An address, as words.
-fn address(view: &View, row: usize, column: usize) -> Option<String> {
-    match view.raw().cell(row, column) {
-        Cell::Ip(address) => Some(IpText(address).to_string()),
-        _ => None,
-    }
-}
-
-/// The tables that are looked at beside the links.
-pub(super) const TABLES: [&Table; 9] = [
-    AddressRow::TABLE,
-    VlanRow::TABLE,
-    TunnelRow::TABLE,
-    BondRow::TABLE,
-    BondPortRow::TABLE,
-    BridgePortRow::TABLE,
-    OspfNeighborRow::TABLE,
-    NeighborRow::TABLE,
-    FdbRow::TABLE,
-];
-
-impl<'a> Known<'a> {
-    /// What is read of a row of each of [`TABLES`].
-    const TAKE: [fn(&mut Self, &'a View, usize); 9] = [
-        Self::address,
-        Self::vlan,
-        Self::tunnel,
-        Self::bond,
-        Self::bond_port,
-        Self::bridge_port,
-        Self::ospf_neighbor,
-        Self::neighbor,
-        Self::fdb,
-    ];
-
-    fn address(&mut self, view: &'a View, row: usize) {
-        let scope = word(view, row, col!(AddressRow, scope));
-        let prefix = whole(view, row, col!(AddressRow, prefix));
-        if matches!(scope, "link" | "host" | "nowhere") {
-            return;
-        }
-        let Some((address, prefix)) = address(view, row, col!(AddressRow, address)).zip(prefix) else { return };
-        let (_, level) = label(view, row, col!(AddressRow, state));
-        let name = name(view, row, col!(AddressRow, netns), col!(AddressRow, interface));
-        self.addresses.entry(name).or_default().push((address, prefix, level));
-    }
-
-    fn vlan(&mut self, view: &'a View, row: usize) {
-        let name = name(view, row, col!(VlanRow, netns), col!(VlanRow, interface));
-        self.lower.insert(name, word(view, row, col!(VlanRow, lower)));
-        if let Some(vlan) = whole(view, row, col!(VlanRow, vlan)) {
-            self.about.insert(name, format!("VLAN {vlan}"));
-        }
-    }
-
-    fn tunnel(&mut self, view: &'a View, row: usize) {
-        let name = name(view, row, col!(TunnelRow, netns), col!(TunnelRow, interface));
-        self.tunnels.insert(name);
-        self.lower.insert(name, word(view, row, col!(TunnelRow, lower)));
-        let kind = word(view, row, col!(TunnelRow, kind));
-        let to = address(view, row, col!(TunnelRow, remote));
-        let vni = whole(view, row, col!(TunnelRow, vni)).map(|vni| vni.to_string());
-        self.about.insert(name, [Some(kind.to_owned()), vni, to].into_iter().flatten().collect::<Vec<_>>().join(" "));
-    }
-
-    fn bond(&mut self, view: &'a View, row: usize) {
-        let name = name(view, row, col!(BondRow, netns), col!(BondRow, interface));
-        let count = |column| whole(view, row, column).unwrap_or(0);
-        let (up, members) = (count(col!(BondRow, up)), count(col!(BondRow, members)));
-        let mode = word(view, row, col!(BondRow, mode));
-        self.about.insert(name, format!("{mode} {up}/{members}"));
-    }
-
-    fn bond_port(&mut self, view: &'a View, row: usize) {
-        let name = name(view, row, col!(BondPortRow, netns), col!(BondPortRow, interface));
-        let (link, level) = label(view, row, col!(BondPortRow, link));
-        match (level, word(view, row, col!(BondPortRow, state))) {
-            (Level::Ok, "backup") => self.about.insert(name, "backup".to_owned()).map_or((), drop),
-            (Level::Ok, _) => {}
-            _ => self.word.insert(name, (link, level)).map_or((), drop),
-        }
-    }
-
-    fn bridge_port(&mut self, view: &'a View, row: usize) {
-        let name = name(view, row, col!(BridgePortRow, netns), col!(BridgePortRow, interface));
-        let state = word(view, row, col!(BridgePortRow, state));
-        // one that is switched off is so as a link, too
-        if matches!(state, "blocking" | "listening" | "learning") {
-            self.word.insert(name, (state, Level::Ok));
-        }
-    }
-
-    fn ospf_neighbor(&mut self, view: &'a View, row: usize) {
-        let name = name(view, row, col!(OspfNeighborRow, netns), col!(OspfNeighborRow, interface));
-        let id = address(view, row, col!(OspfNeighborRow, router_id));
-        let id = id.or_else(|| address(view, row, col!(OspfNeighborRow, address)));
-        let (state, level) = label(view, row, col!(OspfNeighborRow, state));
-        let known = self.routers.entry(name).or_default().entry(id.unwrap_or_else(|| "?".to_owned()));
-        // one that speaks both versions is as bad as the worse of them
-        let known = known.or_insert_with(|| (state.to_owned(), level));
-        if level > known.1 {
-            *known = (state.to_owned(), level);
-        }
-    }
-
-    fn neighbor(&mut self, view: &'a View, row: usize) {
-        let state = word(view, row, col!(NeighborRow, state));
-        if !matches!(state, "reachable" | "stale" | "delay" | "probe" | "permanent") {
-            return;
-        }
-        let name = name(view, row, col!(NeighborRow, netns), col!(NeighborRow, interface));
-        *self.hosts.entry(name).or_default() += 1;
-    }
-
-    fn fdb(&mut self, view: &'a View, row: usize) {
-        let state = word(view, row, col!(FdbRow, state));
-        if matches!(state, "learned" | "stale" | "static") {
-            let name = name(view, row, col!(FdbRow, netns), col!(FdbRow, interface));
-            *self.macs.entry(name).or_default() += 1;
-        }
-    }
-}
-
 /// One graph for each network namespace, the own one first.
 pub(super) fn graphs(cx: &Cx<'_>, links: &View) -> Vec<Graph> {
     let views = TABLES.map(|table| cx.views.get(&table.name));
-    let mut known = Known::default();
-    for (view, take) in views.iter().zip(Known::TAKE) {
-        if let Some(view) = view {
-            for row in 0..view.len().min(ENTRIES) {
-                take(&mut known, view, row);
-            }
-        }
-    }
+    let known = Known::of(&views);
     let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
     for row in 0..links.len() {
         places.entry(word(links, row, col!(LinkRow, netns))).or_default().push(row);
@@ -409,8 +226,8 @@ fn fault(cx: &Cx<'_>, view: &View, row: usize) -> Option<(String, Level)> {
         ("drop", [col!(LinkRow, rx_dropped), col!(LinkRow, tx_dropped)], Level::Careful),
     ];
     LOST.iter().find_map(|(what, [received, sent], level)| {
-        let rate = |column: usize| view.cell(row, column).number().unwrap_or(0.0);
-        let is_lost = rate(*received) + rate(*sent) > 0.0;
+        let is_lost =
+            [*received, *sent].iter().any(|column| view.cell(row, *column).number().is_some_and(|rate| rate > 0.0));
         let words = || number::sum(cx, view, row, (*received, *sent), false).words;
         is_lost.then(|| (format!("{what} {}/s", words()), *level))
     })

@@ -4,7 +4,7 @@
 
 use super::graph::{Graph, Said};
 use super::layout::Layout;
-use super::map::{Rates, said};
+use super::style::{Rates, said};
 use crate::panel::{Item, Line, Role, line};
 
 /// Cells by which what is behind a node is shifted, and most of them.

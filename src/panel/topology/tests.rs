@@ -1,0 +1,265 @@
+//! What is on the map of a host, wherever it comes from, and does it keep to its room? On made rows.
+
+use super::*;
+use crate::collect::address::AddressRow;
+use crate::collect::bridge::BridgePortRow;
+use crate::collect::neighbor::NeighborRow;
+use crate::collect::routing::OspfNeighborRow;
+use crate::collect::virtual_link::{BondPortRow, BondRow, VlanRow};
+use crate::model::Table;
+use crate::panel::{Body, Item, tests::Fake, toggle};
+
+/// A host with these interfaces, all of them up unless said otherwise.
+fn host(links: &[&str]) -> Fake {
+    let mut fake = Fake::empty();
+    let row = |(number, link): (usize, &&str)| {
+        let netns = if link.contains("netns=") { "" } else { "netns=host" };
+        let state = if link.contains("state=") { "" } else { "state=up" };
+        format!("index={number} {netns} {state} {link}")
+    };
+    fake.put(LinkRow::TABLE, &links.iter().enumerate().map(row).collect::<Vec<_>>());
+    fake
+}
+
+/// Rows of another table.
+fn add(fake: &mut Fake, table: &'static Table, rows: &[&str]) {
+    fake.put(table, &rows.iter().map(|row| format!("netns=host {row}")).collect::<Vec<_>>());
+}
+
+fn made(fake: &Fake) -> Vec<Graph> {
+    let cx = fake.cx();
+    graph::graphs(&cx, &cx.views.get(&LinkRow::TABLE.name).unwrap())
+}
+
+/// Edges by the names of their nodes.
+fn edges(graph: &Graph) -> Vec<String> {
+    let name = |node: usize| graph.nodes[node].name.as_str();
+    let mut all: Vec<String> = graph.edges.iter().map(|(from, to)| format!("{} {}", name(*from), name(*to))).collect();
+    all.sort();
+    all
+}
+
+fn node<'a>(graph: &'a Graph, name: &str) -> &'a graph::Node {
+    graph.nodes.iter().find(|node| node.name == name).unwrap_or_else(|| panic!("{name}: {graph:?}"))
+}
+
+fn drawn(fake: &Fake, width: u16, height: u16, scroll: usize) -> (Vec<String>, Block) {
+    let block = build(&fake.cx(), Space { width, height, scroll });
+    let Body::Lines(lines) = &block.body else { panic!("{block:?}") };
+    assert!(lines.len() <= usize::from(height) && lines.iter().all(|one| line::width(one) <= width), "{lines:?}");
+    (lines.iter().map(|one| line::words(one)).collect(), block)
+}
+
+/// Guests in a bridge on a VLAN of a bond of two interfaces, behind which is a router.
+fn hypervisor() -> Fake {
+    let mut fake = host(&[
+        "name=eth0 kind=ethernet master=bond0",
+        "name=eth1 kind=ethernet master=bond0 state=down",
+        "name=bond0 kind=bond",
+        "name=bond0.7 kind=vlan master=br0",
+        "name=br0 kind=bridge",
+        "name=tap0 kind=tun master=br0 rx_bytes=0+1000 tx_bytes=0+2000",
+        "name=tap1 kind=tun master=br0",
+        "name=bond0.8 kind=vlan",
+    ]);
+    add(&mut fake, VlanRow::TABLE, &["interface=bond0.7 lower=bond0 vlan=7", "interface=bond0.8 lower=bond0 vlan=8"]);
+    add(&mut fake, AddressRow::TABLE, &["interface=br0 address=192.0.2.1 prefix=24 scope=global state=preferred"]);
+    add(&mut fake, BondRow::TABLE, &["interface=bond0 mode=802.3ad up=1 members=2"]);
+    add(&mut fake, OspfNeighborRow::TABLE, &["interface=bond0.8 router_id=192.0.2.9 state=Full"]);
+    fake
+}
+
+#[test]
+fn a_guest_is_connected_to_a_router_through_bridge_vlan_and_bond() {
+    let graphs = made(&hypervisor());
+    let [graph] = graphs.as_slice() else { panic!("{graphs:?}") };
+    assert_eq!(
+        edges(graph),
+        [
+            "192.0.2.1 br0",
+            "bond0 eth0",
+            "bond0 eth1",
+            "bond0.7 bond0",
+            "bond0.8 192.0.2.9",
+            "bond0.8 bond0",
+            "br0 bond0.7",
+            "tap0 br0",
+            "tap1 br0",
+        ]
+    );
+    assert_eq!((node(graph, "bond0").about.as_str(), node(graph, "bond0.7").about.as_str()), ("802.3ad 1/2", "VLAN 7"));
+    assert_eq!((node(graph, "eth1").level, node(graph, "eth0").level), (Level::Careful, Level::Ok));
+    assert_eq!(
+        (node(graph, "tap0").class, node(graph, "192.0.2.9").class),
+        (layout::Class::End, layout::Class::Beyond)
+    );
+}
+
+#[test]
+fn a_bond_says_how_many_are_up_only_where_that_is_known() {
+    let mut fake = hypervisor();
+    for (row, said) in [("up=1", "802.3ad"), ("members=2", "802.3ad"), ("up=0 members=2", "802.3ad 0/2")] {
+        add(&mut fake, BondRow::TABLE, &[&format!("interface=bond0 mode=802.3ad {row}")]);
+        assert_eq!(node(&made(&fake)[0], "bond0").about, said);
+    }
+}
+
+#[test]
+fn what_carries_nothing_says_why_and_what_loses_packets_how_many() {
+    let mut fake = host(&[
+        "name=eth0 kind=ethernet master=bond0 rx_errors=5+3 tx_errors=1+0",
+        "name=eth1 kind=ethernet rx_dropped=7+2 tx_dropped=0+0",
+        "name=eth2 kind=ethernet rx_errors=9+0 tx_errors=9+0",
+        "name=eth3 kind=ethernet",
+        "name=bond0 kind=bond",
+        "name=tap0 kind=tun master=br0",
+        "name=br0 kind=bridge",
+    ]);
+    add(&mut fake, BondPortRow::TABLE, &["interface=eth0 link=down state=backup"]);
+    add(&mut fake, BridgePortRow::TABLE, &["interface=tap0 state=blocking"]);
+    let graphs = made(&fake);
+    let faults = ["eth0", "eth1", "eth2", "eth3"].map(|name| node(&graphs[0], name).fault.clone());
+    let words = |words: &str, level: Level| Some((words.to_owned(), level));
+    let [errors, drops] = [words("err 3/s", Level::Warning), words("drop 2/s", Level::Careful)];
+    assert_eq!(faults, [errors, drops, None, None]);
+    let said = |name: &str| match &node(&graphs[0], name).said {
+        graph::Said::Word(word, _) => word.clone(),
+        other => format!("{other:?}"),
+    };
+    assert_eq!([said("eth0"), said("tap0")], ["down", "blocking"]);
+}
+
+#[test]
+fn interfaces_that_belong_to_each_other_in_a_circle_are_drawn() {
+    let mut fake = host(&[
+        "name=a kind=bridge master=b",
+        "name=b kind=bridge master=a",
+        "name=c kind=vlan master=c",
+        "name=d kind=vlan",
+        "name=lo kind=loopback",
+        "name=eth0 kind=ethernet",
+    ]);
+    add(&mut fake, VlanRow::TABLE, &["interface=c lower=d vlan=1", "interface=d lower=c vlan=2"]);
+    let graphs = made(&fake);
+    let names: Vec<&str> = graphs[0].nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c", "d", "eth0"], "the loopback leads nowhere");
+    for (width, height) in [(80, 24), (40, 10)] {
+        let text = drawn(&fake, width, height, 0).0.join("\n");
+        assert!(names.iter().all(|name| text.contains(name)), "{text}");
+    }
+}
+
+#[test]
+fn each_network_namespace_has_a_map_with_the_own_one_first() {
+    let fake = host(&[
+        "netns=blue2 name=eth0 kind=veth",
+        "netns=blue10 name=eth0 kind=veth",
+        "name=eth0 kind=ethernet",
+        "netns=empty name=lo kind=loopback",
+    ]);
+    let names: Vec<String> = made(&fake).into_iter().map(|graph| graph.name).collect();
+    assert_eq!(names, ["host", "blue2", "blue10"]);
+    let (lines, _) = drawn(&fake, 80, 24, 0);
+    let heads: Vec<&str> =
+        lines.iter().map(|line| line.trim()).filter(|line| names.iter().any(|name| name == line)).collect();
+    assert_eq!(heads, ["host", "blue2", "blue10"], "{lines:?}");
+}
+
+#[test]
+fn a_router_whose_interface_is_gone_stays_on_the_map() {
+    let mut fake = host(&["name=eth0 kind=ethernet"]);
+    let rows = ["interface=eth9 router_id=192.0.2.9 state=Deleted", "interface=eth0 address=192.0.2.8 state=2-Way"];
+    add(&mut fake, OspfNeighborRow::TABLE, &rows);
+    let graphs = made(&fake);
+    assert_eq!(edges(&graphs[0]), ["eth0 192.0.2.8", "eth9 192.0.2.9"]);
+    assert_eq!(node(&graphs[0], "eth9").level, Level::Critical);
+}
+
+#[test]
+fn hosts_behind_an_interface_are_counted_unless_they_are_gone() {
+    let mut fake = host(&["name=eth0 kind=ethernet", "name=eth1 kind=ethernet", "name=br0 kind=bridge"]);
+    let one =
+        |interface: &str, state: &str, last: u8| format!("interface={interface} state={state} address=192.0.2.{last}");
+    let rows =
+        [one("eth0", "reachable", 1), one("eth0", "stale", 2), one("eth0", "failed", 3), one("eth1", "permanent", 4)];
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    add(&mut fake, NeighborRow::TABLE, &rows);
+    assert_eq!(edges(&made(&fake)[0]), ["eth0 2 neighbors", "eth1 1 neighbor"]);
+}
+
+/// A bridge with so many guests.
+fn star(guests: usize) -> Fake {
+    let guests: Vec<String> = (0..guests).map(|number| format!("name=tap{number} kind=tun master=br0")).collect();
+    let links = ["name=br0 kind=bridge", "name=eth0 kind=ethernet master=br0"];
+    host(&links.into_iter().chain(guests.iter().map(String::as_str)).collect::<Vec<_>>())
+}
+
+#[test]
+fn what_does_not_fit_is_counted_and_reached_by_scrolling() {
+    let fake = star(100);
+    let (lines, block) = drawn(&fake, 80, 20, 0);
+    assert_eq!((block.hidden, block.scrolled), (80, 0));
+    assert!(lines[0].contains("br0") && lines[0].contains("tap0") && lines[19].contains("tap19"), "{lines:?}");
+    let (lines, block) = drawn(&fake, 80, 20, 10_000);
+    assert_eq!((block.hidden, block.scrolled), (80, 80));
+    assert!(lines[19].contains("tap99") && lines[19].contains('┘'), "{lines:?}");
+}
+
+#[test]
+fn interfaces_beyond_the_most_that_a_map_has_are_told() {
+    let (lines, block) = drawn(&star(2010), 80, 20, 10_000);
+    assert!(lines[19].contains("12 more interfaces are left out"), "{lines:?}");
+    assert_eq!(block.scrolled, 1998 + 1 - 20, "guests beside bridge and interface, and what is said below them");
+}
+
+#[test]
+fn wide_names_are_cut_and_nothing_leaves_its_room() {
+    let wide = "網".repeat(15);
+    let links: Vec<String> = (0..5).map(|number| format!("name={number}{wide} kind=tun master=br{wide}")).collect();
+    let bridge = format!("name=br{wide} kind=bridge");
+    let fake = host(&links.iter().map(String::as_str).chain([bridge.as_str()]).collect::<Vec<_>>());
+    for width in 0..140 {
+        for height in [1, 9, 10, 24] {
+            drawn(&fake, width, height, 0);
+        }
+    }
+    let text = drawn(&fake, 100, 24, 0).0.join("\n");
+    assert!(text.contains("br網") && text.contains('…') && text.contains('┬'), "{text}");
+}
+
+#[test]
+fn a_small_screen_has_the_same_as_a_tree() {
+    let fake = hypervisor();
+    let (map, _) = drawn(&fake, 80, 20, 0);
+    let (tree, block) = drawn(&fake, 50, 20, 0);
+    assert_eq!((tree.len(), block.hidden), (made(&fake)[0].nodes.len(), 0));
+    for node in &made(&fake)[0].nodes {
+        for lines in [&map, &tree] {
+            assert!(lines.iter().any(|line| line.contains(&node.name)), "{} {lines:?}", node.name);
+        }
+    }
+    assert!(tree[0].starts_with("eth0") && tree[1].starts_with("└ bond0"), "{tree:?}");
+    let role = |name: &str| {
+        let Body::Lines(lines) = &block.body else { panic!("{block:?}") };
+        let items = lines.iter().flatten();
+        items.into_iter().find_map(|item| match item {
+            Item::Text(words, role) if words == name => Some(*role),
+            _ => None,
+        })
+    };
+    assert_eq!(role("eth1"), Some(Role::Level(Level::Careful)));
+}
+
+#[test]
+fn a_graph_is_made_once_for_a_snapshot_and_anew_for_other_switches() {
+    let mut fake = host(&["name=eth0 kind=ethernet rx_bytes=1000000+5 tx_bytes=1000000+5"]);
+    assert!(drawn(&fake, 80, 20, 0).0[0].contains("eth0"));
+    add(&mut fake, LinkRow::TABLE, &["index=1 name=eth1 state=up kind=ethernet rx_bytes=1000000+5 tx_bytes=1000000+5"]);
+    assert!(drawn(&fake, 80, 20, 0).0[0].contains("eth0"), "of the same snapshot");
+    fake.next();
+    let rates = drawn(&fake, 80, 20, 0).0;
+    assert!(rates[0].contains("eth1"), "{rates:?}");
+    fake.toggles.insert(toggle::CUMULATIVE);
+    let totals = drawn(&fake, 80, 20, 0).0;
+    assert!(totals[0].contains("1.00M") && totals != rates, "{rates:?} {totals:?}");
+}
