@@ -3,6 +3,10 @@
 //! Neighbors stand under their area and interface, and who is not there, or not yet, above all others. How long a neighbor
 //! may be silent is a bar that runs.
 
+use std::borrow::Cow;
+use std::cmp::{Ordering, Reverse};
+use std::collections::HashMap;
+
 use super::arrange::{Beside, Head, Ranked, fitting};
 use super::gauge::{self, Named};
 use super::number::{self, Top};
@@ -120,58 +124,90 @@ const BEHIND: [(usize, usize); 4] = [
 ];
 
 /// A cell as something that has an order.
-fn told(view: &View, row: usize, column: usize) -> String {
+fn told(view: &View, row: usize, column: usize) -> Cow<'_, str> {
     match view.raw().cell(row, column) {
-        Cell::Text(words) | Cell::Label(words) => words.to_owned(),
-        Cell::U64(number) => number.to_string(),
-        Cell::Ip(address) => address.to_string(),
-        _ => String::new(),
+        Cell::Text(words) | Cell::Label(words) => Cow::Borrowed(words),
+        Cell::U64(number) => Cow::Owned(number.to_string()),
+        Cell::Ip(address) => Cow::Owned(address.to_string()),
+        _ => Cow::Borrowed(""),
+    }
+}
+
+/// Where a neighbor stands among the others.
+struct Place<'a> {
+    row: usize,
+    area: [Cow<'a, str>; 4],
+    interface: Cow<'a, str>,
+    router: Cow<'a, str>,
+}
+
+impl<'a> Place<'a> {
+    fn new(view: &'a View, row: usize) -> Self {
+        Self {
+            row,
+            area: AREA.map(|column| told(view, row, column)),
+            interface: told(view, row, col!(OspfNeighborRow, interface)),
+            router: told(view, row, col!(OspfNeighborRow, router_id)),
+        }
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        let [netns, instance, version, area] = &self.area;
+        let [other_netns, other_instance, other_version, other_area] = &other.area;
+        let order = (netns, version, instance, area).cmp(&(other_netns, other_version, other_instance, other_area));
+        let order = order.then_with(|| pick::natural(&self.interface, &other.interface));
+        order.then_with(|| pick::natural(&self.router, &other.router))
     }
 }
 
 /// Puts neighbors under their areas and interfaces; who is missing comes first.
 pub(super) fn outline(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>) -> Vec<Head> {
-    let (mut missing, mut there): (Vec<usize>, Vec<usize>) =
+    let (mut missing, there): (Vec<usize>, Vec<usize>) =
         rows.iter().partition(|row| level(view, **row) > Level::Careful);
-    missing.sort_by_key(|row| std::cmp::Reverse(level(view, *row)));
+    missing.sort_by_key(|row| Reverse(level(view, *row)));
     let mut heads = Vec::new();
     if !missing.is_empty() {
         heads.push(Head::new(0, vec![line::text("▾ missing or not there yet", Role::Title)]));
     }
-    there.sort_by(|a, b| {
-        let interface = |row: usize| told(view, row, col!(OspfNeighborRow, interface));
-        let area = |row: usize| {
-            let [netns, instance, version, area] = AREA.map(|column| told(view, row, column));
-            (netns, version, instance, area)
-        };
-        let order = area(*a).cmp(&area(*b)).then_with(|| pick::natural(&interface(*a), &interface(*b)));
-        order.then_with(|| {
-            let router = |row: usize| told(view, row, col!(OspfNeighborRow, router_id));
-            pick::natural(&router(*a), &router(*b))
-        })
-    });
-    let mut before: Option<([String; 4], String)> = None;
-    for (at, row) in there.iter().enumerate() {
-        let area = AREA.map(|column| told(view, *row, column));
-        let interface = told(view, *row, col!(OspfNeighborRow, interface));
-        let at = missing.len() + at;
-        if before.as_ref().is_none_or(|(known, _)| *known != area) {
-            heads.push(Head::new(at, area_line(cx, view, *row, &there)));
-        } else if before.as_ref().is_some_and(|(_, known)| *known == interface) {
-            continue;
-        }
-        heads.push(Head::new(at, interface_line(cx, view, *row)));
-        before = Some((area, interface));
-    }
-    missing.append(&mut there);
+    let mut there: Vec<Place<'_>> = there.into_iter().map(|row| Place::new(view, row)).collect();
+    there.sort_by(Place::order);
+    let interfaces = cx.views.get(&OspfInterfaceRow::TABLE.name);
+    let known = interfaces.as_deref().map(known).unwrap_or_default();
     *rows = missing;
+    for area in there.chunk_by(|a, b| a.area == b.area) {
+        if let Some(first) = area.first() {
+            let full = area.iter().filter(|place| is_full(view, place.row)).count();
+            heads.push(Head::new(rows.len(), area_line(cx, view, first, (full, area.len()))));
+        }
+        for behind in area.chunk_by(|a, b| a.interface == b.interface) {
+            if let Some(first) = behind.first() {
+                let at = interfaces.as_deref().zip(known.get(&identity(first)).copied());
+                heads.push(Head::new(rows.len(), interface_line(&first.interface, at)));
+            }
+            rows.extend(behind.iter().map(|place| place.row));
+        }
+    }
     heads
 }
 
+/// What an interface of a daemon is known by: where the daemon is, which one it is, version and name.
+type Identity<'a> = [Cow<'a, str>; 4];
+
+fn identity<'a>(place: &Place<'a>) -> Identity<'a> {
+    let [netns, instance, version, _] = place.area.clone();
+    [netns, instance, version, place.interface.clone()]
+}
+
+/// Interfaces by what they are known by.
+fn known(interfaces: &View) -> HashMap<Identity<'_>, usize> {
+    let identity = |row: usize| BEHIND.map(|(_, column)| told(interfaces, row, column));
+    // of several with one name the first
+    (0..interfaces.len()).rev().map(|row| (identity(row), row)).collect()
+}
+
 /// An area: what kind it is, what this router is in it, and how many of its neighbors are full.
-fn area_line(cx: &Cx<'_>, view: &View, row: usize, there: &[usize]) -> Line {
-    let own = AREA.map(|column| told(view, row, column));
-    let [netns, instance, version, area] = &own;
+fn area_line(cx: &Cx<'_>, view: &View, first: &Place<'_>, (full, all): (usize, usize)) -> Line {
+    let [netns, instance, version, area] = &first.area;
     let differ = |column| view.raw().differ(column);
     let mut out = vec![line::text("▾ ", Role::Muted)];
     if view.raw().tells(col!(OspfNeighborRow, netns)) {
@@ -184,25 +220,22 @@ fn area_line(cx: &Cx<'_>, view: &View, row: usize, there: &[usize]) -> Line {
     if differ(col!(OspfNeighborRow, version)) {
         out.push(line::text(format!("  OSPFv{version}"), Role::Label));
     }
-    if let Some((areas, at)) = area_of(cx, &own) {
+    if let Some((areas, at)) = area_of(cx, &first.area) {
         let kind = told(&areas, at, col!(OspfAreaRow, kind));
         let is = |column| areas.raw().cell(at, column) == Cell::Bool(true);
         let words = [
-            (!kind.is_empty() && kind != "normal").then_some(kind),
+            (!kind.is_empty() && kind != "normal").then(|| kind.into_owned()),
             is(col!(OspfAreaRow, abr)).then(|| "ABR".to_owned()),
             is(col!(OspfAreaRow, asbr)).then(|| "ASBR".to_owned()),
             areas.raw().cell(at, col!(OspfAreaRow, lsas)).number().map(|lsas| format!("{lsas} LSAs")),
         ];
         out.extend(words.into_iter().flatten().map(|words| line::text(format!("  {words}"), Role::Label)));
     }
-    let mine = |row: &&usize| AREA.map(|column| told(view, **row, column)) == own;
-    let (all, full) =
-        there.iter().filter(mine).fold((0, 0), |(all, full), row| (all + 1, full + usize::from(is_full(view, *row))));
     out.push(line::text(format!("  {full} of {all} full"), Role::Muted));
     out
 }
 
-fn area_of(cx: &Cx<'_>, own: &[String; 4]) -> Option<(std::sync::Arc<View>, usize)> {
+fn area_of(cx: &Cx<'_>, own: &[Cow<'_, str>; 4]) -> Option<(std::sync::Arc<View>, usize)> {
     let areas = cx.views.get(&OspfAreaRow::TABLE.name)?;
     let at = (0..areas.len()).find(|row| OF_AREA.map(|column| told(&areas, *row, column)) == *own)?;
     Some((areas, at))
@@ -219,14 +252,13 @@ fn behind(cx: &Cx<'_>, view: &View, row: usize) -> Option<(std::sync::Arc<View>,
 }
 
 /// An interface: its network, what it costs, and who is designated there.
-fn interface_line(cx: &Cx<'_>, view: &View, row: usize) -> Line {
-    let name = told(view, row, col!(OspfNeighborRow, interface));
-    let mut out = vec![line::text("  ▾ ", Role::Muted), line::text(name, Role::Value)];
-    let Some((interfaces, at)) = behind(cx, view, row) else { return out };
-    let words = |column: usize| Some(told(&interfaces, at, column)).filter(|words| !words.is_empty());
+fn interface_line(name: &str, known: Option<(&View, usize)>) -> Line {
+    let mut out = vec![line::text("  ▾ ", Role::Muted), line::text(name.to_owned(), Role::Value)];
+    let Some((interfaces, at)) = known else { return out };
+    let words = |column: usize| Some(told(interfaces, at, column)).filter(|words| !words.is_empty());
     let cost = words(col!(OspfInterfaceRow, cost));
     let parts = [
-        words(col!(OspfInterfaceRow, network)),
+        words(col!(OspfInterfaceRow, network)).map(Cow::into_owned),
         cost.map(|cost| format!("cost {cost}")),
         words(col!(OspfInterfaceRow, dr)).map(|router| format!("DR {router}")),
         words(col!(OspfInterfaceRow, backup)).map(|router| format!("BDR {router}")),
