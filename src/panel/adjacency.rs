@@ -64,7 +64,7 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
         columns: fitting(COLUMNS, space.width),
         sort: vec![(col!(OspfNeighborRow, since), true)],
         outlined: !cx.on(toggle::ONE_LIST),
-        none: "this router speaks with nobody",
+        none: "OSPF has no neighbor here",
         ..TableSpec::of(&OspfNeighborRow::TABLE.name)
     };
     let view = cx.views.get(&OspfNeighborRow::TABLE.name).filter(|view| !view.is_empty());

@@ -5,7 +5,9 @@ use super::{Block, Cx, Line, PanelDef, Role, Space, gauge, header, line, number,
 use crate::col;
 use crate::collect::neighbor::NeighborCacheRow;
 use crate::collect::route::{RouteChangeRow, RouteChurnRow};
-use crate::collect::routing::{OspfAreaRow, OspfInterfaceRow, RoutingDaemonRow};
+use crate::collect::routing::{
+    BfdPeerRow, BgpPeerRow, IsisAdjacencyRow, OspfAreaRow, OspfInterfaceRow, RoutingDaemonRow,
+};
 use crate::model::{Cell, Demand, Row};
 use crate::store::rate::View;
 
@@ -15,6 +17,12 @@ pub(super) const DAEMONS: PanelDef = panel::<RoutingDaemonRow>("routing-daemons"
 pub(super) const AREAS: PanelDef = panel::<OspfAreaRow>("ospf-areas", "OSPF areas", areas);
 /// Interfaces on which OSPF runs.
 pub(super) const INTERFACES: PanelDef = panel::<OspfInterfaceRow>("ospf-interfaces", "OSPF interfaces", interfaces);
+/// Peers of BGP.
+pub(super) const BGP: PanelDef = panel::<BgpPeerRow>("bgp-peers", "BGP peers", bgp);
+/// Sessions of bidirectional forwarding detection.
+pub(super) const BFD: PanelDef = panel::<BfdPeerRow>("bfd-peers", "BFD peers", bfd);
+/// Adjacencies of IS-IS.
+pub(super) const ISIS: PanelDef = panel::<IsisAdjacencyRow>("isis-adjacencies", "IS-IS adjacencies", isis);
 /// Routes by protocol.
 pub(super) const ROUTES: PanelDef = panel::<RouteChurnRow>("routes", "Routes by protocol", routes);
 /// The last changes of routes.
@@ -73,6 +81,63 @@ fn interfaces(cx: &Cx<'_>, space: Space) -> Block {
         cx,
         space,
         List { title: INTERFACES.title, names: "interface", table, name: 8, busy, columns, graphs: &[] },
+    )
+}
+
+fn bgp(cx: &Cx<'_>, space: Space) -> Block {
+    let columns = vec![
+        Column::wide("netns", 8, 0, Show::Words(col!(BgpPeerRow, netns))),
+        Column::wide("daemon", 8, 6, Show::Words(col!(BgpPeerRow, instance))),
+        Column::wide("VRF", 8, 0, Show::Words(col!(BgpPeerRow, vrf))),
+        Column::number("AS", 1, Show::Words(col!(BgpPeerRow, remote_as))),
+        Column::wide("state", 12, 0, Show::Words(col!(BgpPeerRow, state))),
+        Column::number("for", 0, Show::Words(col!(BgpPeerRow, since))),
+        Column::number("in", 0, Show::Of(col!(BgpPeerRow, accepted))),
+        Column::number("out", 1, Show::Of(col!(BgpPeerRow, sent))),
+        Column::number("lost", 2, Show::Total(col!(BgpPeerRow, dropped))),
+        Column::wide("name", 12, 5, Show::Words(col!(BgpPeerRow, name))),
+        Column::wide("last error", 24, 3, Show::Words(col!(BgpPeerRow, reason))),
+    ];
+    let (busy, table) = (vec![col!(BgpPeerRow, accepted)], BgpPeerRow::TABLE);
+    list::block(cx, space, List { title: BGP.title, names: "peer", table, name: 12, busy, columns, graphs: &[] })
+}
+
+fn bfd(cx: &Cx<'_>, space: Space) -> Block {
+    let columns = vec![
+        Column::wide("netns", 8, 0, Show::Words(col!(BfdPeerRow, netns))),
+        Column::wide("daemon", 8, 6, Show::Words(col!(BfdPeerRow, instance))),
+        Column::wide("VRF", 8, 0, Show::Words(col!(BfdPeerRow, vrf))),
+        Column::wide("interface", 10, 2, Show::Words(col!(BfdPeerRow, interface))),
+        Column::wide("state", 12, 0, Show::Words(col!(BfdPeerRow, state))),
+        Column::number("for", 0, Show::Words(col!(BfdPeerRow, since))),
+        Column::number("every", 4, Show::Of(col!(BfdPeerRow, transmit))),
+        Column::number("lost", 1, Show::Total(col!(BfdPeerRow, downs))),
+        Column::wide("why", 24, 3, Show::Words(col!(BfdPeerRow, diagnostic))),
+    ];
+    let table = BfdPeerRow::TABLE;
+    list::block(
+        cx,
+        space,
+        List { title: BFD.title, names: "peer", table, name: 12, busy: vec![], columns, graphs: &[] },
+    )
+}
+
+fn isis(cx: &Cx<'_>, space: Space) -> Block {
+    let columns = vec![
+        Column::wide("netns", 8, 0, Show::Words(col!(IsisAdjacencyRow, netns))),
+        Column::wide("area", 8, 3, Show::Words(col!(IsisAdjacencyRow, area))),
+        Column::wide("interface", 10, 1, Show::Words(col!(IsisAdjacencyRow, interface))),
+        Column::number("level", 2, Show::Words(col!(IsisAdjacencyRow, level))),
+        Column::wide("state", 12, 0, Show::Words(col!(IsisAdjacencyRow, state))),
+        Column::number("for", 0, Show::Words(col!(IsisAdjacencyRow, since))),
+        Column::number("hold", 1, Show::Words(col!(IsisAdjacencyRow, expires))),
+        Column::number("flaps", 1, Show::Total(col!(IsisAdjacencyRow, flaps))),
+    ];
+    let table = IsisAdjacencyRow::TABLE;
+    list::block(
+        cx,
+        space,
+        List { title: ISIS.title, names: "system", table, name: 12, busy: vec![], columns, graphs: &[] },
     )
 }
 

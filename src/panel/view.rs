@@ -233,15 +233,19 @@ fn queues(cx: &Cx<'_>, width: u16, height: u16) -> Node {
 fn routing(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     let ours = with_rows(cx, &[], &["routing-daemons", "ospf-areas", "ospf-interfaces"]);
     let kernel = with_rows(cx, &["routes"], &["route-changes", "neighbor-tables"]);
-    let neighbors = (Size::Weight(2), Node::Panel("adjacencies"));
-    // where nobody speaks with other routers there is only what the kernel has
-    let is_alone = ours.is_empty();
+    let peers = with_rows(cx, &[], &["bgp-peers", "bfd-peers", "isis-adjacencies"]);
+    let is_ospf = rows(cx, "adjacencies").is_some_and(|rows| rows > 0);
+    // where nobody speaks with other routers, or should, there is only what the kernel has
+    let is_alone = ours.is_empty() && peers.is_empty() && !is_ospf;
     let node = if width >= WIDE && !is_alone {
         let lower = height / 3;
+        let neighbors = (Size::Weight(2), neighbors(cx, &peers, is_ospf, height - lower));
         let left = Node::Column(vec![neighbors, (Size::Fixed(lower), stack(cx, &kernel, lower))]);
-        let upper = (Size::Weight(1), Node::Panel("adjacency"));
-        let right = Node::Column(vec![upper, (Size::Weight(1), stack(cx, &ours, height / 2))]);
-        Node::Row(vec![(Size::Weight(3), left), (Size::Weight(2), right)])
+        let mut right = vec![(Size::Weight(1), stack(cx, &ours, height / 2))];
+        if is_ospf {
+            right.insert(0, (Size::Weight(1), Node::Panel("adjacency")));
+        }
+        Node::Row(vec![(Size::Weight(3), left), (Size::Weight(2), Node::Column(right))])
     } else if is_alone {
         let top = (FRAME + 1).min(height / 3);
         let lists = stack(cx, &kernel, height - top);
@@ -249,11 +253,25 @@ fn routing(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     } else {
         let names = [ours.get(..1).unwrap_or_default(), kernel.get(..1).unwrap_or_default()].concat();
         let lower = tallest(cx, &names).min(height / 3);
-        let mut parts = vec![neighbors];
+        let mut parts = vec![(Size::Weight(2), neighbors(cx, &peers, is_ospf, height - lower))];
         parts.extend((lower > FRAME + 1).then(|| (Size::Fixed(lower), even(Node::Row, &names))));
         Node::Column(parts)
     };
     visible(cx, node)
+}
+
+/// Neighbors of OSPF above the peers of other protocols.
+fn neighbors(cx: &Cx<'_>, peers: &[&'static str], is_ospf: bool, height: u16) -> Node {
+    let ospf = Node::Panel("adjacencies");
+    if peers.is_empty() {
+        return ospf;
+    }
+    if !is_ospf {
+        return stack(cx, peers, height);
+    }
+    let wanted = peers.iter().map(|name| lines(cx, name) + FRAME + 1).fold(0, u16::saturating_add);
+    let lower = wanted.min(height / 2);
+    Node::Column(vec![(Size::Weight(1), ospf), (Size::Fixed(lower), stack(cx, peers, lower))])
 }
 
 fn topology(cx: &Cx<'_>, _: u16, _: u16) -> Node {

@@ -2,11 +2,12 @@
 
 use super::app::{App, Config};
 use super::testing::{Fake, Made, app, press, screen};
-use crate::collect::routing::{AdjacencyChangeRow, OspfInterfaceRow, OspfNeighborRow};
+use crate::collect::routing::{AdjacencyChangeRow, BgpPeerRow, OspfInterfaceRow, OspfNeighborRow};
 use crate::model::{Table, Text, Timestamp, Value};
 use crate::tui::settings::Settings;
 
-static TABLES: &[&Table] = &[OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE, AdjacencyChangeRow::TABLE];
+static TABLES: &[&Table] =
+    &[OspfNeighborRow::TABLE, OspfInterfaceRow::TABLE, AdjacencyChangeRow::TABLE, BgpPeerRow::TABLE];
 
 /// Seconds at which the samples of these tests are taken.
 const NOW: u64 = 1000;
@@ -60,13 +61,19 @@ fn interface<'a>(name: &str, area: &str) -> Vec<(&'a str, Value)> {
     ]
 }
 
-/// The view of routing with one neighbor that is gone, one that is stuck and three that are there.
-fn routing() -> (std::sync::Arc<Fake>, App) {
+/// The view of routing of a host that tells nothing of OSPF.
+fn empty() -> (std::sync::Arc<Fake>, App) {
     let settings = Settings { view: Some("routing".to_owned()), ..Settings::default() };
     let (host, mut app) = app(Config { settings, ..Config::default() });
     *host.tables.lock().unwrap() = Some(TABLES);
     app.size = (120, 40);
     app.clock = || Timestamp::from_seconds(NOW as f64);
+    (host, app)
+}
+
+/// One with a neighbor that is gone, one that is stuck and three that are there.
+fn routing() -> (std::sync::Arc<Fake>, App) {
+    let (host, mut app) = empty();
     let neighbors = [
         neighbor(4, "Full", "0.0.0.1", "eth10"),
         neighbor(3, "Full", "0.0.0.1", "eth9"),
@@ -168,4 +175,57 @@ fn the_selected_neighbor_has_what_is_known_of_it_beside_it() {
     assert!(state.contains("Deleted") && shown.contains("reason1"), "{shown}");
     let places = ["Full → Deleted", "Init → Full"].map(|words| shown.find(words));
     assert!(places[0].is_some() && places[0] < places[1] && !shown.contains("Down → Init"), "{shown}");
+}
+
+fn peer<'a>(name: &str, state: &str) -> Vec<(&'a str, Value)> {
+    vec![
+        ("netns", text("host")),
+        ("source", Value::Label("frr".into())),
+        ("instance", text("bgpd")),
+        ("peer", text(name)),
+        ("state", Value::Label(state.into())),
+        ("since", at(NOW - 60)),
+        ("accepted", Value::U64(if state == "Established" { 4711 } else { 0 })),
+        ("reason", text("Hold Timer Expired")),
+    ]
+}
+
+#[test]
+fn who_speaks_no_ospf_has_its_peers_where_neighbors_would_be() {
+    let (host, mut app) = empty();
+    host.publish(made(OspfNeighborRow::TABLE, &[]), NOW);
+    host.publish(made(BgpPeerRow::TABLE, &[peer("192.0.2.33", "Established"), peer("192.0.2.34", "Idle")]), NOW);
+    app.samples();
+    for size in [(80, 24), (120, 40), (200, 60)] {
+        app.size = size;
+        let shown = screen(&mut app);
+        assert_eq!(order(&mut app, &["BGP peers 2", "192.0.2.34", "192.0.2.33"]).len(), 3, "{shown}");
+        assert!(shown.find("192.0.2.34") < shown.find("192.0.2.33"), "the one that is down comes first: {shown}");
+        assert!(shown.contains("4.71K") && !shown.contains("OSPF"), "{shown}");
+    }
+}
+
+#[test]
+fn neighbors_stand_above_peers_and_both_have_room() {
+    let (host, mut app) = routing();
+    host.publish(made(BgpPeerRow::TABLE, &[peer("192.0.2.33", "Established")]), NOW);
+    app.samples();
+    for size in [(80, 24), (120, 40)] {
+        app.size = size;
+        let shown = screen(&mut app);
+        assert!(shown.find("192.0.2.1 ").is_some() && shown.find("192.0.2.1 ") < shown.find("192.0.2.33"), "{shown}");
+    }
+}
+
+#[test]
+fn who_is_expected_while_no_daemon_runs_has_room() {
+    let (host, mut app) = empty();
+    let expected: Vec<_> = (1..=9).map(|last| neighbor(last, "Down", "0.0.0.0", "eth0")).collect();
+    host.publish(made(OspfNeighborRow::TABLE, &expected), NOW);
+    app.samples();
+    for size in [(80, 24), (120, 40)] {
+        app.size = size;
+        let shown = screen(&mut app);
+        assert!((1..=9).all(|last| shown.contains(&format!("192.0.2.{last} "))), "{shown}");
+    }
 }
