@@ -414,6 +414,7 @@ collectors! {
     netfilter,
     ipset,
     routing,
+    ovs,
     sensor,
     gpu,
     raid,

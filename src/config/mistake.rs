@@ -11,6 +11,7 @@ use crate::collect::settings::Interval;
 use crate::model::Text;
 use crate::panel::show::ShowError;
 use crate::panel::{PROTOCOLS, SORTS};
+use crate::source::ovs::switch;
 use crate::source::routing::daemon;
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
@@ -119,7 +120,7 @@ impl Config {
     }
 
     fn of_routing(&self) -> Vec<Mistake> {
-        let is_wrong = |socket: &&PathBuf| !(socket.is_absolute() && daemon::is_known(socket));
+        let is_wrong = |socket: &&PathBuf| !(socket.is_absolute() && (daemon::is_known(socket) || switch::is_database(socket)));
         let wrong = self.routing.sockets.iter().filter(is_wrong).map(|socket| {
             let message = format!("`{}` is no control socket of a daemon that is known", Text::from(&**socket));
             Mistake::new(&["routing", "sockets"], message, "a path from the root on, such as /run/frr/ospfd.vty")

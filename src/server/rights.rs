@@ -17,8 +17,8 @@ const USERS: [&str; 2] = ["netglance", "_netglance"];
 /// User and group of the front when there is no such user: a number that neither distributions nor systemd hand out.
 const NOBODY_ELSE: u32 = 61_108;
 
-/// Groups of the control sockets of routing daemons.
-const DAEMONS: [&str; 3] = ["frrvty", "quaggavty", "bird"];
+/// Groups of the control sockets of routing daemons and Open vSwitch.
+const DAEMONS: [&str; 4] = ["frrvty", "quaggavty", "bird", "openvswitch"];
 
 /// What the front may hold open: its connections and a few of its own.
 const FRONT_FILES: u64 = 8192;
@@ -68,7 +68,7 @@ fn never_more_than(wanted: CapabilitySet) -> io::Result<()> {
     Ok(())
 }
 
-/// Becomes a member of the groups that may ask routing daemons, beside those that this process is in: without capabilities
+/// Becomes a member of the groups that may ask daemons, beside those that this process is in: without capabilities
 /// root is nobody to them. Who may not do that stays in the groups that whoever started the agent has chosen.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ mod netfilter;
 mod network;
 mod nft_element;
 mod nftables;
+mod ovs;
 mod packet_socket;
 mod process;
 mod qdisc;

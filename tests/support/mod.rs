@@ -4,4 +4,5 @@ pub(crate) mod process;
 pub(crate) mod pty;
 pub(crate) mod ring;
 pub(crate) mod space;
+pub(crate) mod vswitch;
 pub(crate) mod watchman;

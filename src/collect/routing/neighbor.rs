@@ -309,7 +309,7 @@ fn missed(expected: &Expected, since: Timestamp) -> OspfNeighborRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::routing::daemon::Standing;
+    use crate::source::control::standing::Standing;
 
     const HOUR: Duration = Duration::from_hours(1);
 

@@ -15,7 +15,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::line::Line;
 use super::ospf::{
     Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role, RouteCount,
 };
@@ -24,6 +23,7 @@ use super::told::Told;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
+use crate::source::control::line::Line;
 
 /// OSPF protocols of one daemon that are asked about at most.
 const MAX_PROTOCOLS: usize = 64;
@@ -144,13 +144,13 @@ impl Session {
         if self.greeted {
             return Ok(());
         }
-        let greeting = text(line.hear(deadline)?).to_owned();
+        let greeting = text(line.hear(end, deadline)?).to_owned();
         let words = lines(&greeting).find(|(code, _)| *code == 1).map(|(_, words)| words);
         let version = words.and_then(|words| words.strip_suffix(" ready."));
         let version = version.filter(|version| version.starts_with("BIRD "));
         let Some(version) = version else { return Err(Error::malformed(line.path(), "this is not how BIRD greets")) };
         self.version = Some(Text::from(version));
-        line.ask(b"restrict\n", deadline)?;
+        line.ask(b"restrict\n", end, deadline)?;
         self.greeted = true;
         Ok(())
     }
@@ -179,7 +179,7 @@ fn text(answer: &[u8]) -> &str {
 /// Asks one thing; `None` when it is refused, as for a protocol that is gone.
 fn show(line: &mut Line, question: &str, deadline: Instant) -> Result<Option<String>, Error> {
     let path = line.path().to_owned();
-    let answer = line.ask(format!("{question}\n").as_bytes(), deadline)?;
+    let answer = line.ask(format!("{question}\n").as_bytes(), end, deadline)?;
     let answer = std::str::from_utf8(answer).map_err(|_| Error::malformed(path, "text is expected"))?;
     let refused = lines(answer).any(|(code, _)| code >= REFUSED);
     Ok((!refused).then(|| answer.to_owned()))

@@ -10,16 +10,17 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::bird::{self, Session};
+use super::bird::Session;
 use super::frr;
-use super::line::{Line, PATIENCE, TRUST};
 use super::ospf::RouteCount;
 use super::settings::Settings;
 use super::told::Told;
-use super::trust::Trust;
 use crate::label;
 use crate::model::{Text, Timestamp};
 use crate::source::bounded::Bounded;
+use crate::source::control::line::{Line, PATIENCE};
+use crate::source::control::standing::Standing;
+use crate::source::control::trust::Trust;
 use crate::source::file::Roots;
 use crate::source::{Error, netns};
 
@@ -43,24 +44,6 @@ const PLACES: [(&str, Source, bool); 4] = [
 label! {
     /// Where a neighbor is known from.
     pub enum Source { Frr = "frr", Bird = "bird", Quagga = "quagga" }
-}
-
-label! {
-    /// How it is with a daemon.
-    pub enum Standing {
-        /// It answers.
-        Up = "up",
-        /// It does not answer in time.
-        Silent = "silent" => Critical,
-        /// Nobody listens.
-        Down = "down" => Critical,
-        /// This user may not ask it.
-        Denied = "denied" => Warning,
-        /// The socket is not that of a daemon.
-        Untrusted = "untrusted" => Critical,
-        /// It answers something else than it was asked.
-        Failed = "failed" => Critical,
-    }
 }
 
 /// What a daemon speaks about.
@@ -146,13 +129,22 @@ pub struct Daemon {
     counted: Option<Instant>,
 }
 
+/// Users of routing daemons.
+const USERS: [&str; 4] = ["frr", "quagga", "bird", "_bird"];
+
 /// All daemons.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Daemons {
     known: Vec<Daemon>,
     trust: Trust,
     left_out: usize,
     denied: Option<Error>,
+}
+
+impl Default for Daemons {
+    fn default() -> Self {
+        Self { known: Vec::new(), trust: Trust::new(&USERS), left_out: 0, denied: None }
+    }
 }
 
 impl Daemons {
@@ -310,7 +302,7 @@ impl Daemon {
                 Standing::Up
             }
             Err(error) => {
-                let standing = standing(&error);
+                let standing = Standing::of(&error);
                 self.fault = Some(error);
                 standing
             }
@@ -363,7 +355,7 @@ impl Daemon {
 
     fn connect(&mut self, trust: &Trust, roots: &Roots, deadline: Instant) -> Result<Line, Error> {
         let is_bird = self.program == Program::Bird;
-        let mut line = Line::open(&self.socket, trust, if is_bird { bird::end } else { frr::end })?;
+        let mut line = Line::open(&self.socket, trust)?;
         self.session = Session::default();
         self.pid = line.pid;
         self.netns = self.namespace(roots);
@@ -391,17 +383,6 @@ impl Daemon {
         let listed = roots.proc.text("thread-self/net/unix").ok()?;
         let socket = self.socket.to_str()?;
         listed.lines().any(|line| line.ends_with(socket)).then(netns::host)
-    }
-}
-
-/// What an error says of a daemon.
-fn standing(error: &Error) -> Standing {
-    match error.cause.kind() {
-        _ if error.op == TRUST => Standing::Untrusted,
-        ErrorKind::TimedOut => Standing::Silent,
-        ErrorKind::PermissionDenied => Standing::Denied,
-        ErrorKind::ConnectionRefused | ErrorKind::NotFound | ErrorKind::ConnectionAborted => Standing::Down,
-        _ => Standing::Failed,
     }
 }
 

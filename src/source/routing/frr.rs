@@ -27,14 +27,14 @@ pub use route::{read as read_routes, read6 as read_routes6};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::json::{Json, documents};
-use super::line::Line;
 use super::ospf::{
     Area, AreaKind, BfdState, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role,
 };
 use super::told::Told;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::control::json::{Json, documents};
+use crate::source::control::line::Line;
 
 /// Zero bytes before the status at the end of an answer.
 const MARK: &[u8] = &[0; 3];
@@ -52,7 +52,7 @@ const NO_MATCH: u8 = 2;
 
 /// Asks a daemon one thing; `None` when it does not know the command.
 fn command<'a>(line: &'a mut Line, command: &str, deadline: Instant) -> Result<Option<&'a [u8]>, Error> {
-    let answer = line.ask(&[command.as_bytes(), &[0]].concat(), deadline)?;
+    let answer = line.ask(&[command.as_bytes(), &[0]].concat(), end, deadline)?;
     let Some((status, text)) = answer.split_last() else { return Ok(None) };
     let text = text.strip_suffix(MARK).unwrap_or(text);
     Ok((*status != NO_MATCH).then_some(text))

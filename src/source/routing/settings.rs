@@ -14,7 +14,7 @@ use crate::model::{lock, unit};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Control sockets elsewhere than where packages put them.
+    /// Control sockets elsewhere than where packages put them, those of databases of Open vSwitch included.
     pub sockets: Vec<PathBuf>,
     /// How long a neighbor that has gone stays to be seen.
     pub keep: Keep,

@@ -5,14 +5,14 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::super::json::Json;
-use super::super::line::Line;
 use super::super::ospf::BfdState;
 use super::super::peer::BfdPeer;
 use super::super::told::Told;
 use super::{command, query, values};
 use crate::model::Timestamp;
 use crate::source::Error;
+use crate::source::control::json::Json;
+use crate::source::control::line::Line;
 
 /// Asks for all sessions.
 ///

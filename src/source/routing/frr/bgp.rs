@@ -5,13 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::json::Json;
-use super::super::line::Line;
 use super::super::peer::{BgpPeer, BgpState};
 use super::super::told::Told;
 use super::{bfd_state, query, values};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::control::json::Json;
+use crate::source::control::line::Line;
 
 /// Asks for all peers.
 ///

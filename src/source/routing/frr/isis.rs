@@ -5,13 +5,13 @@
 
 use std::time::Instant;
 
-use super::super::line::Line;
 use super::super::ospf::BfdState;
 use super::super::peer::{IsisAdjacency, IsisState};
 use super::super::told::Told;
 use super::{command, span, unknown};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::control::line::Line;
 
 /// What is asked.
 const WORDS: &str = "show isis vrf all neighbor detail";

@@ -7,8 +7,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::super::json::Json;
-use super::super::line::Line;
 use super::super::ospf::{
     Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role,
 };
@@ -16,6 +14,8 @@ use super::super::told::Told;
 use super::{bfd_state, command, query, values};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::control::json::Json;
+use crate::source::control::line::Line;
 
 /// VRFs that are asked about at most.
 const MAX_VRFS: usize = 64;

@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::line::Line;
 use super::super::ospf::{
     Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role,
 };
@@ -13,6 +12,7 @@ use super::super::told::Told;
 use super::{area_id, area_kind, span, text};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::control::line::Line;
 
 /// Where everything is.
 const PLACE: Place = Place { instance: None, vrf: None, version: 2 };

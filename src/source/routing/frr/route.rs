@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::line::Line;
 use super::super::ospf::{MOST, Place, RouteCount};
 use super::{area_id, ospf6, text};
 use crate::model::Text;
 use crate::source::Error;
 use crate::source::bounded::Bounded;
+use crate::source::control::line::Line;
 
 /// Letters at the beginning of a line that tell what it is.
 const CODE: usize = 5;

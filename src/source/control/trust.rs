@@ -1,4 +1,4 @@
-//! Is this socket a routing daemon's?
+//! Is this socket that of the daemon which is looked for?
 //!
 //! Anybody may make a file with that name in a directory that anybody may write to. So a socket is believed by who owns it and
 //! the directory that it is in, and by who listens there (`SO_PEERCRED` of `unix(7)`): root, or the user that packages make
@@ -16,30 +16,35 @@ use crate::source::user::Users;
 /// What an error says that was attempted with a socket that is not believed.
 pub const TRUST: &str = "trust";
 
-/// Users of routing daemons.
-const DAEMONS: [&str; 4] = ["frr", "quagga", "bird", "_bird"];
-
 /// Who is believed.
-#[derive(Debug, Default)]
-pub(super) struct Trust {
+#[derive(Debug)]
+pub struct Trust {
     users: Users,
+    /// Users of daemons.
+    daemons: &'static [&'static str],
 }
 
 impl Trust {
+    /// Believes root, and these users of daemons.
+    #[must_use]
+    pub fn new(daemons: &'static [&'static str]) -> Self {
+        Self { users: Users::default(), daemons }
+    }
+
     /// Looks again who is who.
-    pub(super) fn refresh(&mut self, host: &Root) {
+    pub fn refresh(&mut self, host: &Root) {
         self.users.refresh(host);
     }
 
     fn is_trusted(&self, user: u32) -> bool {
-        user == 0 || DAEMONS.contains(&self.users.name(user).as_str())
+        user == 0 || self.daemons.contains(&self.users.name(user).as_str())
     }
 
     /// Owner of a socket, if that is one to be believed.
     ///
     /// # Errors
     /// [`TRUST`] when it is somebody else's, another error when it is not there.
-    pub(super) fn owner(&self, socket: &Path) -> Result<u32, Error> {
+    pub fn owner(&self, socket: &Path) -> Result<u32, Error> {
         let stat = rustix::fs::lstat(socket).map_err(|cause| Error::new("look at", socket, cause))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
             return Err(refused(socket, "it is no socket".to_owned()));
@@ -61,7 +66,7 @@ impl Trust {
     ///
     /// # Errors
     /// [`TRUST`] when it is somebody else.
-    pub(super) fn peer(&self, connection: impl AsFd, socket: &Path, owner: u32) -> Result<Option<u32>, Error> {
+    pub fn peer(&self, connection: impl AsFd, socket: &Path, owner: u32) -> Result<Option<u32>, Error> {
         let peer = credentials(connection).map_err(|cause| Error::new("ask who listens on", socket, cause))?;
         if peer.uid != 0 && peer.uid != owner {
             return Err(refused(socket, format!("{} listens there", self.users.name(peer.uid))));

@@ -2,7 +2,8 @@
 //!
 //! Over one connection that stays open, without waiting in any call but `poll(2)`, and never longer than until a deadline: a
 //! daemon that was stopped accepts connections still, and answers when it likes. The answer ends where its language says
-//! ([`End`]), and has a bound. After an error the connection is of no use any more, because it is not known what comes next.
+//! ([`End`]), and has a bound; of a daemon that says much one part is heard after another ([`Line::part`]). After an error the
+//! connection is of no use any more, because it is not known what comes next.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
-pub use super::trust::TRUST;
 use super::trust::Trust;
 use crate::source::{Error, meter};
 
@@ -25,18 +25,20 @@ pub const MAX_ANSWER: usize = 8 << 20;
 /// Bytes that are read at once.
 const CHUNK: usize = 64 << 10;
 
-/// Where an answer ends in the language of a daemon; see [`super::frr::end`].
-pub(super) type End = fn(&[u8], usize) -> Option<usize>;
+/// Where an answer ends in the language of a daemon: of all bytes that have come, and how many of them were looked at before, the
+/// length of the answer once it is whole.
+pub type End = fn(&[u8], usize) -> Option<usize>;
 
 /// A connection to a daemon.
 #[derive(Debug)]
-pub(super) struct Line {
+pub struct Line {
     socket: OwnedFd,
     path: PathBuf,
-    end: End,
     /// The process that listens; `None` when that is out of sight.
-    pub(super) pid: Option<u32>,
+    pub pid: Option<u32>,
     answer: Vec<u8>,
+    /// Bytes in front that were given out.
+    given: usize,
 }
 
 impl Line {
@@ -44,7 +46,7 @@ impl Line {
     ///
     /// # Errors
     /// [`TRUST`] when it is not, another error when nobody listens or there is no room for one more.
-    pub(super) fn open(path: &Path, trust: &Trust, end: End) -> Result<Self, Error> {
+    pub fn open(path: &Path, trust: &Trust) -> Result<Self, Error> {
         let owner = trust.owner(path)?;
         let fail = |cause| Error::new("connect to", path, cause);
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -57,11 +59,11 @@ impl Line {
             Err(cause) => return Err(fail(cause)),
         }
         let pid = trust.peer(&socket, path, owner)?;
-        Ok(Self { socket, path: path.to_owned(), end, pid, answer: Vec::new() })
+        Ok(Self { socket, path: path.to_owned(), pid, answer: Vec::new(), given: 0 })
     }
 
     /// Where it leads.
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
@@ -69,13 +71,16 @@ impl Line {
     ///
     /// # Errors
     /// It does not come in time, is too long, or the daemon closes the connection. Then this one is of no use any more.
-    pub(super) fn ask(&mut self, question: &[u8], deadline: Instant) -> Result<&[u8], Error> {
+    pub fn ask(&mut self, question: &[u8], end: End, deadline: Instant) -> Result<&[u8], Error> {
         self.send(question, deadline)?;
-        self.hear(deadline)
+        self.hear(end, deadline)
     }
 
     /// Sends a question.
-    fn send(&self, mut question: &[u8], deadline: Instant) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn send(&self, mut question: &[u8], deadline: Instant) -> Result<(), Error> {
         while !question.is_empty() {
             match rustix::net::send(&self.socket, question, SendFlags::NOSIGNAL) {
                 Ok(sent) => question = question.get(sent..).unwrap_or_default(),
@@ -91,35 +96,67 @@ impl Line {
     ///
     /// # Errors
     /// As [`Self::ask`].
-    pub(super) fn hear(&mut self, deadline: Instant) -> Result<&[u8], Error> {
+    pub fn hear(&mut self, end: End, deadline: Instant) -> Result<&[u8], Error> {
+        self.given = 0;
         self.answer.clear();
-        // what one long answer has taken is not kept for all the short ones
-        self.answer.shrink_to(CHUNK * 8);
+        let length = self.whole(end, deadline)?;
+        if length < self.answer.len() {
+            return Err(self.broken("it says more than it was asked"));
+        }
+        Ok(&self.answer)
+    }
+
+    /// Hears the next part of all that a daemon says.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn part(&mut self, end: impl FnMut(&[u8], usize) -> Option<usize>, deadline: Instant) -> Result<&[u8], Error> {
+        let length = self.whole(end, deadline)?;
+        let begin = self.given;
+        self.given += length;
+        Ok(self.answer.get(begin..self.given).unwrap_or_default())
+    }
+
+    /// Reads until what was not given out yet begins with a whole part, and gives its length.
+    fn whole(&mut self, mut end: impl FnMut(&[u8], usize) -> Option<usize>, deadline: Instant) -> Result<usize, Error> {
+        let mut looked_at = 0;
         loop {
-            let before = self.answer.len();
+            let said = self.answer.get(self.given..).unwrap_or_default();
+            match end(said, looked_at).filter(|_| !said.is_empty()) {
+                Some(length) => return Ok(length.min(said.len())),
+                None if said.len() > MAX_ANSWER => return Err(Error::new("hear", &self.path, Errno::FBIG)),
+                None => looked_at = said.len(),
+            }
+            self.more(deadline)?;
+        }
+    }
+
+    /// Reads what has come behind what was not given out yet.
+    fn more(&mut self, deadline: Instant) -> Result<(), Error> {
+        // one who never stops must not keep anybody
+        if Instant::now() >= deadline {
+            return Err(self.late());
+        }
+        self.answer.drain(..std::mem::take(&mut self.given));
+        let before = self.answer.len();
+        if before == 0 {
+            // what one long answer has taken is not kept for all the short ones
+            self.answer.shrink_to(CHUNK * 8);
+        }
+        loop {
             self.answer.resize(before + CHUNK, 0);
             let room = self.answer.get_mut(before..).unwrap_or_default();
             let came = rustix::net::recv(&self.socket, room, RecvFlags::empty()).map(|(came, _)| came);
             self.answer.truncate(before + *came.as_ref().unwrap_or(&0));
             match came {
                 Ok(0) => return Err(self.broken("it has closed the connection")),
-                Ok(came) => meter::add(came),
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => {
-                    self.wait(PollFlags::IN, deadline)?;
-                    continue;
+                Ok(came) => {
+                    meter::add(came);
+                    return Ok(());
                 }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait(PollFlags::IN, deadline)?,
                 Err(cause) => return Err(Error::new("hear", &self.path, cause)),
-            }
-            match (self.end)(&self.answer, before) {
-                Some(length) if length == self.answer.len() => return Ok(&self.answer),
-                Some(_) => return Err(self.broken("it says more than it was asked")),
-                None if self.answer.len() > MAX_ANSWER => {
-                    return Err(Error::new("hear", &self.path, Errno::FBIG));
-                }
-                // one who never stops must not keep anybody
-                None if Instant::now() >= deadline => return Err(self.late()),
-                None => {}
             }
         }
     }
@@ -142,7 +179,8 @@ impl Line {
         silent("hear", &self.path, if self.answer.is_empty() { "it says nothing" } else { "it stops in the middle" })
     }
 
-    fn broken(&self, why: &str) -> Error {
+    /// That what it says cannot be followed any more.
+    pub fn broken(&self, why: &str) -> Error {
         Error::new("hear", &self.path, std::io::Error::new(std::io::ErrorKind::ConnectionAborted, why))
     }
 }
@@ -153,6 +191,7 @@ fn silent(op: &'static str, path: &Path, why: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trust::TRUST;
     use super::*;
     use crate::source::file::Root;
     use crate::source::routing::frr::end;
@@ -178,7 +217,7 @@ mod tests {
         }
 
         fn trust(&self) -> Trust {
-            let mut trust = Trust::default();
+            let mut trust = Trust::new(&["frr"]);
             trust.refresh(&Root::new(self.0.path()));
             trust
         }
@@ -190,7 +229,7 @@ mod tests {
         }
 
         fn line(&self) -> Result<Line, Error> {
-            Line::open(&self.socket(), &self.trust(), end)
+            Line::open(&self.socket(), &self.trust())
         }
     }
 
@@ -203,7 +242,7 @@ mod tests {
         let daemon = place.daemon(does);
         let mut line = place.line().unwrap();
         let begin = Instant::now();
-        let error = line.ask(b"x\0", soon()).unwrap_err();
+        let error = line.ask(b"x\0", end, soon()).unwrap_err();
         assert!(begin.elapsed() < PATIENCE * 4, "{error}");
         drop(line);
         daemon.join().unwrap();
@@ -224,8 +263,8 @@ mod tests {
         });
         let mut line = place.line().unwrap();
         let late = Instant::now() + Duration::from_secs(20);
-        assert_eq!(line.ask(b"one\0", late).unwrap(), b"{}\0\0\0\0");
-        assert_eq!(line.ask(b"two\0", late).unwrap().len(), (3 << 20) + 4);
+        assert_eq!(line.ask(b"one\0", end, late).unwrap(), b"{}\0\0\0\0");
+        assert_eq!(line.ask(b"two\0", end, late).unwrap().len(), (3 << 20) + 4);
         assert_eq!(line.pid, Some(std::process::id()));
         daemon.join().unwrap();
     }
@@ -256,7 +295,7 @@ mod tests {
         let place = Place::new();
         let daemon = place.daemon(forever(1 << 16));
         let mut line = place.line().unwrap();
-        let error = line.ask(b"x\0", Instant::now() + Duration::from_mins(1)).unwrap_err();
+        let error = line.ask(b"x\0", end, Instant::now() + Duration::from_mins(1)).unwrap_err();
         assert_eq!(error.cause.raw_os_error(), Some(libc::EFBIG), "{error}");
         assert!(line.answer.capacity() < MAX_ANSWER * 4);
         drop(line);

@@ -17,12 +17,18 @@ const MAX_VALUES: usize = 1 << 18;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Json {
+pub enum Json {
+    /// Nothing.
     Null,
+    /// Yes or no.
     Bool(bool),
+    /// A number without a fraction.
     Whole(i64),
+    /// Any other number.
     Real(f64),
+    /// Words.
     Text(Box<str>),
+    /// One value after another.
     List(Vec<Json>),
     /// In the order of the answer; a key may come twice.
     Object(Vec<(Box<str>, Json)>),
@@ -30,38 +36,38 @@ pub(super) enum Json {
 
 impl Json {
     /// Members of an object, none of anything else.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&str, &Self)> {
+    pub fn members(&self) -> impl Iterator<Item = (&str, &Self)> {
         let members = if let Self::Object(members) = self { members.as_slice() } else { &[] };
         members.iter().map(|(key, value)| (&**key, value))
     }
 
     /// Items of a list; a value that is none stands for itself.
-    pub(super) fn items(&self) -> &[Self] {
+    pub fn items(&self) -> &[Self] {
         if let Self::List(items) = self { items } else { std::slice::from_ref(self) }
     }
 
     /// The member by the first of its names that there is.
-    pub(super) fn get(&self, names: &[&str]) -> Option<&Self> {
+    pub fn get(&self, names: &[&str]) -> Option<&Self> {
         names.iter().find_map(|name| self.members().find(|(key, _)| key == name).map(|(_, value)| value))
     }
 
     /// Words under one of these names.
-    pub(super) fn str(&self, names: &[&str]) -> Option<&str> {
+    pub fn str(&self, names: &[&str]) -> Option<&str> {
         if let Self::Text(text) = self.get(names)? { Some(text) } else { None }
     }
 
     /// The same for the screen.
-    pub(super) fn text(&self, names: &[&str]) -> Option<Text> {
+    pub fn text(&self, names: &[&str]) -> Option<Text> {
         self.str(names).map(Text::from)
     }
 
     /// An address; a daemon says that there is none by one of zeros.
-    pub(super) fn ip(&self, names: &[&str]) -> Option<IpAddr> {
+    pub fn ip(&self, names: &[&str]) -> Option<IpAddr> {
         self.str(names)?.parse().ok().filter(|address: &IpAddr| !address.is_unspecified())
     }
 
     /// A count; below zero means that there is none.
-    pub(super) fn count(&self, names: &[&str]) -> Option<u64> {
+    pub fn count(&self, names: &[&str]) -> Option<u64> {
         match self.get(names)? {
             Self::Whole(number) => u64::try_from(*number).ok(),
             _ => None,
@@ -69,17 +75,17 @@ impl Json {
     }
 
     /// Whether something is so.
-    pub(super) fn flag(&self, names: &[&str]) -> Option<bool> {
+    pub fn flag(&self, names: &[&str]) -> Option<bool> {
         if let Self::Bool(flag) = self.get(names)? { Some(*flag) } else { None }
     }
 
     /// A span in milliseconds.
-    pub(super) fn millis(&self, names: &[&str]) -> Option<Duration> {
+    pub fn millis(&self, names: &[&str]) -> Option<Duration> {
         self.count(names).map(Duration::from_millis)
     }
 
     /// A span in seconds.
-    pub(super) fn seconds(&self, names: &[&str]) -> Option<Duration> {
+    pub fn seconds(&self, names: &[&str]) -> Option<Duration> {
         self.count(names).map(Duration::from_secs)
     }
 }
@@ -88,7 +94,7 @@ impl Json {
 ///
 /// # Errors
 /// It is no JSON, or there is too much of it.
-pub(super) fn documents(answer: &[u8]) -> Result<Vec<Json>, serde_json::Error> {
+pub fn documents(answer: &[u8]) -> Result<Vec<Json>, serde_json::Error> {
     let room = Cell::new(MAX_VALUES);
     let mut reader = serde_json::Deserializer::from_slice(answer);
     let mut documents = Vec::new();

@@ -1,0 +1,264 @@
+//! Which databases of Open vSwitch are here, and how is it with their bridges?
+//!
+//! A database is followed from one round to the next, and each of its bridges asked what it has counted. A round has a bound. All
+//! bridges are those of one process: where one is silent the others are not waited for.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::database::{self, Database};
+use super::openflow::{Management, PortCounts, TableCounts};
+use crate::model::{Text, Timestamp};
+use crate::source::control::line::PATIENCE;
+use crate::source::control::standing::Standing;
+use crate::source::control::trust::Trust;
+use crate::source::file::Roots;
+use crate::source::routing::settings::Settings;
+use crate::source::{Error, netns};
+
+/// How long a round may take.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Databases that are asked at most.
+pub const MOST: usize = 16;
+
+/// Where packages have it.
+const PLACE: &str = "run/openvswitch/db.sock";
+
+/// Users of the programs.
+const USERS: [&str; 1] = ["openvswitch"];
+
+/// Whether a path is that of a database.
+pub fn is_database(socket: &Path) -> bool {
+    socket.extension().is_some_and(|extension| extension == "sock")
+}
+
+/// How it is with somebody who is asked, and since when.
+#[derive(Debug)]
+pub struct State {
+    /// How it is.
+    pub standing: Standing,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why it is not up.
+    pub fault: Option<Error>,
+}
+
+impl State {
+    fn new(now: Timestamp) -> Self {
+        Self { standing: Standing::Down, since: now, fault: None }
+    }
+
+    fn settle(&mut self, fault: Option<Error>, now: Timestamp) {
+        let standing = fault.as_ref().map_or(Standing::Up, Standing::of);
+        if standing != self.standing {
+            (self.standing, self.since) = (standing, now);
+        }
+        self.fault = fault;
+    }
+}
+
+/// A database with its bridges.
+#[derive(Debug)]
+pub struct Switch {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// How it is.
+    pub state: State,
+    /// Version of the program.
+    pub version: Option<Text>,
+    /// Its bridges.
+    pub bridges: Vec<Bridge>,
+    database: Option<Database>,
+}
+
+/// A bridge, and what it has told.
+#[derive(Debug)]
+pub struct Bridge {
+    /// What the database says of it.
+    pub said: database::Bridge,
+    /// How it is.
+    pub state: State,
+    /// Network namespace of its process.
+    pub netns: Option<Text>,
+    /// What its tables have counted.
+    pub tables: Option<TableCounts>,
+    /// What its ports have counted, by their numbers.
+    pub ports: HashMap<u32, PortCounts>,
+    management: Option<Management>,
+}
+
+/// All databases.
+#[derive(Debug)]
+pub struct Switches {
+    known: Vec<Switch>,
+    trust: Trust,
+    left_out: usize,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { known: Vec::new(), trust: Trust::new(&USERS), left_out: 0 }
+    }
+}
+
+impl Switches {
+    /// Looks who is there, and asks all for whom there is time.
+    pub fn round(&mut self, roots: &Roots, settings: &Settings, now: Timestamp) {
+        self.trust.refresh(&roots.host);
+        self.look(roots, settings, now);
+        let end = Instant::now() + ROUND;
+        self.known.sort_by_key(|switch| switch.state.standing != Standing::Up);
+        for switch in &mut self.known {
+            if Instant::now() < end {
+                switch.ask(&self.trust, roots, end, now);
+            }
+        }
+    }
+
+    /// Every database that is known.
+    pub fn known(&self) -> &[Switch] {
+        &self.known
+    }
+
+    /// How many are more than are asked.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// One that has a bridge of this name, to ask it more.
+    pub fn known_mut(&mut self) -> (&mut [Switch], &Trust) {
+        (&mut self.known, &self.trust)
+    }
+
+    fn look(&mut self, roots: &Roots, settings: &Settings, now: Timestamp) {
+        let usual = roots.host.join(PLACE);
+        let mut found: Vec<PathBuf> = settings.sockets.iter().filter(|socket| is_database(socket)).cloned().collect();
+        if rustix::fs::stat(&usual).is_ok() && !found.contains(&usual) {
+            found.insert(0, usual);
+        }
+        self.left_out = found.len().saturating_sub(MOST);
+        found.truncate(MOST);
+        self.known.retain(|switch| found.contains(&switch.socket));
+        for socket in found {
+            if !self.known.iter().any(|switch| switch.socket == socket) {
+                let state = State::new(now);
+                self.known.push(Switch { socket, state, version: None, bridges: Vec::new(), database: None });
+            }
+        }
+    }
+}
+
+impl Switch {
+    fn ask(&mut self, trust: &Trust, roots: &Roots, end: Instant, now: Timestamp) {
+        let deadline = || end.min(Instant::now() + PATIENCE);
+        let was_open = self.database.is_some();
+        let mut fault = self.follow(trust, deadline(), now).err();
+        if was_open && fault.as_ref().is_some_and(|error| error.cause.kind() != ErrorKind::TimedOut) {
+            // it was started anew meanwhile
+            fault = self.follow(trust, deadline(), now).err();
+        }
+        self.state.settle(fault, now);
+        let directory = self.socket.parent().map(Path::to_owned).unwrap_or_default();
+        let mut silent: Option<Error> = None;
+        for bridge in &mut self.bridges {
+            let fault = match &silent {
+                Some(error) => Some(error.again()),
+                None => bridge.ask(&directory, trust, roots, deadline()).err(),
+            };
+            if fault.is_some() {
+                (bridge.tables, bridge.ports) = (None, HashMap::new());
+            }
+            bridge.state.settle(fault, now);
+            if let Some(error) = bridge.state.fault.as_ref().filter(|_| bridge.state.standing == Standing::Silent) {
+                silent.get_or_insert_with(|| error.again());
+            }
+        }
+    }
+
+    /// Hears what has changed in the database, over a new connection if there is none.
+    fn follow(&mut self, trust: &Trust, deadline: Instant, now: Timestamp) -> Result<(), Error> {
+        let (database, is_changed) = match self.database.take() {
+            Some(mut database) => {
+                let is_changed = database.follow(deadline)?;
+                (database, is_changed)
+            }
+            None => (Database::open(&self.socket, trust, deadline)?, true),
+        };
+        if is_changed {
+            self.version = database.told().version();
+            let mut before = std::mem::take(&mut self.bridges);
+            for said in database.told().bridges() {
+                let known = before.iter().position(|bridge| bridge.said.name == said.name);
+                let known = known.map(|at| before.swap_remove(at));
+                let mut bridge = known.unwrap_or_else(|| Bridge::new(now));
+                bridge.said = said;
+                self.bridges.push(bridge);
+            }
+        }
+        self.database = Some(database);
+        Ok(())
+    }
+}
+
+impl Bridge {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            said: database::Bridge::default(),
+            state: State::new(now),
+            netns: None,
+            tables: None,
+            ports: HashMap::new(),
+            management: None,
+        }
+    }
+
+    fn ask(&mut self, directory: &Path, trust: &Trust, roots: &Roots, deadline: Instant) -> Result<(), Error> {
+        let was_open = self.management.is_some();
+        let told = self.hear(directory, trust, roots, deadline);
+        match told {
+            Err(error) if was_open && error.cause.kind() != ErrorKind::TimedOut => {
+                self.hear(directory, trust, roots, deadline)
+            }
+            told => told,
+        }
+    }
+
+    fn hear(&mut self, directory: &Path, trust: &Trust, roots: &Roots, deadline: Instant) -> Result<(), Error> {
+        let mut management = self.connected(directory, trust, roots, deadline)?;
+        self.tables = Some(management.tables(deadline)?);
+        self.ports.clear();
+        let ports = &mut self.ports;
+        let most = self.said.ports.len() + 1;
+        management.ports(deadline, |number, counts| {
+            // a bridge has no more than the database says, but for a moment
+            if ports.len() < most {
+                ports.insert(number, counts);
+            }
+        })?;
+        self.management = Some(management);
+        Ok(())
+    }
+
+    /// Takes the connection out, or makes one.
+    fn connected(
+        &mut self,
+        directory: &Path,
+        trust: &Trust,
+        roots: &Roots,
+        deadline: Instant,
+    ) -> Result<Management, Error> {
+        if let Some(management) = self.management.take() {
+            return Ok(management);
+        }
+        let path = directory.join(format!("{}.mgmt", self.said.file));
+        if self.said.file.contains('/') {
+            return Err(Error::new("connect to", path, rustix::io::Errno::INVAL));
+        }
+        let management = Management::open(&path, trust, deadline)?;
+        self.netns = management.pid().and_then(|pid| netns::of_process(pid, &roots.proc, &roots.host));
+        Ok(management)
+    }
+}
