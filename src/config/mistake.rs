@@ -120,7 +120,8 @@ impl Config {
     }
 
     fn of_routing(&self) -> Vec<Mistake> {
-        let is_wrong = |socket: &&PathBuf| !(socket.is_absolute() && (daemon::is_known(socket) || switch::is_database(socket)));
+        let is_wrong =
+            |socket: &&PathBuf| !(socket.is_absolute() && (daemon::is_known(socket) || switch::is_database(socket)));
         let wrong = self.routing.sockets.iter().filter(is_wrong).map(|socket| {
             let message = format!("`{}` is no control socket of a daemon that is known", Text::from(&**socket));
             Mistake::new(&["routing", "sockets"], message, "a path from the root on, such as /run/frr/ospfd.vty")
