@@ -1,6 +1,6 @@
 //! Which routers do the routing daemons of this host speak with, and how is it with the daemons themselves?
 //!
-//! They are asked over their control sockets ([`crate::source::routing`]). What a daemon told stays when it says nothing any
+//! They are asked over their control sockets, and routers elsewhere over SNMP ([`crate::source::routing`]). What a daemon told stays when it says nothing any
 //! more, and [`neighbor`] remembers those who have gone and counts what became of them.
 
 mod adjacency;
@@ -15,6 +15,8 @@ mod route;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use self::adjacency::Chronicle;
 pub use self::adjacency::{AdjacencyChangeRow, AdjacencyRow};
@@ -29,26 +31,32 @@ use self::neighbor::{Circle, Missed};
 pub use self::route::OspfRouteRow;
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Text, Timestamp};
+use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::control::standing::Standing;
 use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source};
 use crate::source::routing::ospf;
+use crate::source::routing::settings::{Settings, Wishes};
+use crate::source::routing::snmp::ask::{Askers, Take};
+use crate::source::routing::snmp::secret::Secrets;
 use crate::source::routing::told::Told;
 use crate::table;
 
 table! {
-    /// One routing daemon that has a control socket, whether it answers or not. Version, process and network namespace are
-    /// missing until it has answered once; the namespace, too, where this user may not look at the process.
+    /// One routing daemon that has a control socket, or router that is asked over SNMP, whether it answers or not. Version,
+    /// process and network namespace are missing until it has answered once; the namespace, too, where this user may not look
+    /// at the process. Routers elsewhere have none of both.
     ///
-    /// Source: the control sockets of FRR (`/run/frr/*.vty`) and BIRD (`/run/bird/*.ctl`); `unix(7)`, `SO_PEERCRED`.
+    /// Source: the control sockets of FRR (`/run/frr/*.vty`) and BIRD (`/run/bird/*.ctl`); `unix(7)`, `SO_PEERCRED`; SNMP
+    /// (RFC 3411) with OSPF-MIB (RFC 4750) and OSPFV3-MIB (RFC 5643).
     pub struct RoutingDaemonRow = "routing_daemon" { title: Some("Routing daemons") } {
         /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
         Id(None) netns: Option<Text> { several: true },
         /// Which daemons it is one of.
         Id(None) source: Source,
-        /// Its name: that of its socket, after that of its directory where it has one of its own.
+        /// Its name: that of its socket, after that of its directory where it has one of its own; of a router the configured one.
         Id(None) name: Text { label: true },
-        /// Its control socket.
+        /// Its control socket, or where it answers over SNMP.
         Id(None) socket: Text { wide: true },
         /// How it is with it.
         Text(None) state: Standing,
@@ -91,6 +99,9 @@ pub const ENTRY: Entry = Entry {
 #[derive(Default)]
 struct RoutingCollector {
     daemons: Daemons,
+    askers: Askers,
+    /// Names of the routers that were waited for.
+    routers: Vec<String>,
     /// What is remembered of the neighbors of each daemon, by its socket.
     circles: HashMap<PathBuf, Circle>,
     missed: Missed,
@@ -107,10 +118,11 @@ impl Collect for RoutingCollector {
             return Err(Skip::absent("a recorded host has no daemons to ask"));
         }
         let settings = cx.roots.routing.now();
+        self.ask_routers(&cx.roots.routing, &settings)?;
         let with_routes = cx.wants.table(OspfRouteRow::TABLE).is_some();
         self.daemons.round(cx.roots, &settings, cx.time, with_routes);
         let daemons = self.daemons.known();
-        if daemons.is_empty() && settings.expect.is_empty() {
+        if daemons.is_empty() && settings.expect.is_empty() && settings.snmp.is_empty() {
             return Err(self.nobody());
         }
         self.circles.retain(|socket, _| daemons.iter().any(|daemon| daemon.socket == *socket));
@@ -154,6 +166,22 @@ impl Collect for RoutingCollector {
 }
 
 impl RoutingCollector {
+    /// Has the configured routers asked. Those that are new are given a moment to answer, so that the first sample has them.
+    fn ask_routers(&mut self, wishes: &Wishes, settings: &Settings) -> Result<(), Skip> {
+        if wishes.asks_routers() && (self.askers.is_asking() || !settings.snmp.is_empty()) {
+            let board = Arc::downgrade(&wishes.board);
+            let take: Take = Arc::new(move |report| board.upgrade().map(|board| board.post(report)).is_some());
+            let started = self.askers.follow(&settings.snmp, &Secrets::Files, &take);
+            started.map_err(|cause| Error::new("start a thread for", "SNMP", cause))?;
+        }
+        let names: Vec<&str> = settings.snmp.iter().map(|router| router.name.as_str()).collect();
+        if names != self.routers {
+            wishes.board.wait(&names, FIRST);
+            self.routers = names.into_iter().map(str::to_owned).collect();
+        }
+        Ok(())
+    }
+
     /// Why there is nobody to ask.
     fn nobody(&self) -> Skip {
         match self.daemons.denied() {
@@ -165,7 +193,8 @@ impl RoutingCollector {
     /// Says which daemons are not for this user, and what had no room.
     fn tell_partly(&self, out: &mut Batch) {
         let daemons = self.daemons.known();
-        let denied = daemons.iter().filter(|daemon| daemon.standing == Standing::Denied);
+        let is_denied = |daemon: &&Daemon| daemon.standing == Standing::Denied && daemon.source != Source::Snmp;
+        let denied = daemons.iter().filter(is_denied);
         let denied = denied.filter_map(|daemon| daemon.fault.as_ref()).chain(self.daemons.denied()).next();
         if let Some(error) = denied {
             let skip = Skip::from(error.again()).hint(JOIN);
@@ -191,6 +220,9 @@ impl RoutingCollector {
         }
     }
 }
+
+/// How long the first answers of routers are waited for.
+const FIRST: Duration = Duration::from_millis(800);
 
 /// What to do when a socket is not for this user.
 const JOIN: &str = "run as root, or make this user a member of the groups frrvty and bird";

@@ -13,6 +13,7 @@ use crate::panel::show::ShowError;
 use crate::panel::{PROTOCOLS, SORTS};
 use crate::source::ovs::switch;
 use crate::source::routing::daemon;
+use crate::source::routing::snmp::settings as snmp;
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::tui::keymap::{self, KeyError, Keymap};
@@ -126,7 +127,32 @@ impl Config {
             let message = format!("`{}` is no control socket of a daemon that is known", Text::from(&**socket));
             Mistake::new(&["routing", "sockets"], message, "a path from the root on, such as /run/frr/ospfd.vty")
         });
-        wrong.collect()
+        wrong.chain(self.of_snmp()).collect()
+    }
+
+    fn of_snmp(&self) -> Vec<Mistake> {
+        let routers = &self.routing.snmp;
+        let mut mistakes = Vec::new();
+        for (at, router) in routers.iter().enumerate() {
+            let place = at.to_string();
+            let mut wrong = |key: &str, message: String, hint: &str| {
+                mistakes.push(Mistake::new(&["routing", "snmp", &place, key], message, hint));
+            };
+            for (key, message, hint) in router.mistakes() {
+                wrong(key, message, hint);
+            }
+            let before = routers.get(..at).unwrap_or_default();
+            if before.iter().any(|other| other.name == router.name) {
+                wrong("name", format!("there are two routers `{}`", Text::from(router.name.as_str())), "");
+            }
+            if before.iter().any(|other| other.address == router.address) {
+                wrong("address", format!("{} is asked already", router.address), "");
+            }
+            if at == snmp::MOST {
+                wrong("name", format!("more than {} routers are not asked", snmp::MOST), "");
+            }
+        }
+        mistakes
     }
 
     fn of_show(&self) -> Vec<Mistake> {

@@ -75,6 +75,42 @@ fn every_mistake_is_found_at_its_place() {
 }
 
 #[test]
+fn mistakes_about_routers_are_found_at_their_place() {
+    for (text, place, message) in [
+        (
+            "[[routing.snmp]]\nname = 'a'\naddress = 'r2'",
+            "x.toml:3:11:",
+            "`r2` is no address with or without a port; names are not looked up",
+        ),
+        ("[[routing.snmp]]\nname = 'a'\naddress = '10.0.0.1'", "x.toml:2:8:", "router `a` has no community_file"),
+        (
+            "[[routing.snmp]]\nname = 'a'\naddress = '::1'\ncommunity_file = 'x'",
+            "x.toml:4:18:",
+            "`x` is no path from the root on",
+        ),
+        (
+            "[[routing.snmp]]\nname = 'a'\naddress = '::1'\ncommunity_file = '/x'\ncommunity = 'public'",
+            "x.toml:5:1:",
+            "unknown field `community`, expected one of",
+        ),
+        (
+            "[[routing.snmp]]\nname = 'a'\naddress = '::1'\nversion = '1'\ncommunity_file = '/x'",
+            "x.toml:4:11:",
+            "unknown variant `1`",
+        ),
+        (
+            "[[routing.snmp]]\nname = 'a'\naddress = '::1'\ncommunity_file = '/x'\n\
+             [[routing.snmp]]\nname = 'a'\naddress = '[::1]:161'\ncommunity_file = '/x'",
+            "x.toml:6:8:",
+            "there are two routers `a`",
+        ),
+    ] {
+        let found = problems(text);
+        assert!(found.starts_with(place) && found.contains(message), "{text}\n{found}");
+    }
+}
+
+#[test]
 fn all_mistakes_of_a_file_are_reported_together_in_its_order() {
     let text = "theme = 'nrod'\nmouze = true\ninterval = 'soon'\n[collect.lod]\nenabled = true\n[collect.load]\n\
                 interval = 5\nbudgett = 1\nbudget = -1\n[show.link]\nhide = '('\n[[threshold]]\ntabel = 'load'\n\
@@ -316,7 +352,11 @@ fn the_installed_file_names_every_key_there_is() {
     assert!(found.len() > 15, "{found:?}");
     for name in found {
         let starts = [format!("{name} = "), format!("[{name}]"), format!("[{name}."), format!("[[{name}]]")];
-        let is_named = |line: &str| starts.iter().any(|start| line.trim_start_matches("# ").starts_with(start));
+        let inner = format!(".{name}]]");
+        let is_named = |line: &str| {
+            let line = line.trim_start_matches("# ");
+            starts.iter().any(|start| line.starts_with(start)) || (line.starts_with("[[") && line.ends_with(&inner))
+        };
         assert!(DEFAULTS.lines().any(is_named), "config/netglance.toml does not name `{name}`");
     }
 }

@@ -65,6 +65,7 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     }));
     trail.configure(configured.trail);
     let routing = Arc::clone(&roots.routing);
+    routing.leave_routers();
     routing.configure(configured.routing);
     let options = Options { roots, settings: configured.collect, tick: EVERY_SECOND, actions };
     let told = Arc::clone(&changes);

@@ -294,3 +294,8 @@ fn changes_of_the_packet_filter() {
 fn answers_of_routing_daemons() {
     holds("routing");
 }
+
+#[test]
+fn messages_of_routers_and_what_they_told() {
+    holds("snmp");
+}

@@ -15,7 +15,7 @@ use netglance::source::netlink::{
 };
 use netglance::source::nftables::follow::Follower;
 use netglance::source::nftables::text::Names;
-use netglance::source::routing::{bird, frr, ospf};
+use netglance::source::routing::{bird, frr, ospf, snmp};
 use netglance::source::xtables::Sets;
 use netglance::store::expr::Filter;
 use netglance::store::rate::{Mode, View};
@@ -41,6 +41,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("nftables", nftables),
     ("rtnetlink", rtnetlink),
     ("routing", routing),
+    ("snmp", snmp),
 ];
 
 /// The stream of an agent of this version: frames, each with its length before it.
@@ -231,6 +232,16 @@ fn routing(bytes: &[u8]) {
         let place = || ospf::Place { instance: None, vrf: None, version: 2 };
         let _ = (frr::read_routes6(place(), text), bird::read_routes(place(), [Some(text); 4]));
         assert!(frr::read_routes(text).kept().len() <= ospf::MOST);
+    }
+}
+
+/// A message of a router, or the values that it told.
+fn snmp(bytes: &[u8]) {
+    snmp::is_answer(bytes);
+    if let Ok(values) = snmp::read(bytes) {
+        assert!(snmp::read(&snmp::written(&values)).is_ok_and(|again| again == values));
+        let (told, _) = snmp::told(&values, Timestamp(0));
+        assert!(told.neighbors.kept().len() <= ospf::MOST);
     }
 }
 

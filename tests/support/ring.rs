@@ -31,9 +31,14 @@ const LINKS: [(u32, u32, u32); 5] = [(1, 2, 0), (2, 3, 1), (3, 4, 1), (1, 4, 0),
 /// Those of them that speak BGP and BFD.
 const TALKATIVE: [u32; 3] = [1, 2, 5];
 
+/// Daemons that tell an agent of SNMP where one is.
+const TELLS: [&str; 2] = ["ospfd", "ospf6d"];
+
 /// Daemons, which end with it.
 pub(crate) struct Ring {
     daemons: Vec<(String, Guard)>,
+    /// The router whose daemons tell an agent of SNMP.
+    told: Option<&'static str>,
 }
 
 /// Where the control sockets of a router are.
@@ -94,13 +99,23 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 impl Ring {
     /// Starts so many of the routers of FRR, and that of BIRD if all are wanted, and waits until they have found each other.
     pub(crate) fn start(routers: usize) -> Self {
+        Self::begin(routers, None, || {})
+    }
+
+    /// The same, where the daemons of one router tell an agent of SNMP, which `agent` starts before them.
+    pub(crate) fn told(routers: usize, router: &'static str, agent: impl FnOnce()) -> Self {
+        Self::begin(routers, Some(router), agent)
+    }
+
+    fn begin(routers: usize, told: Option<&'static str>, agent: impl FnOnce()) -> Self {
         mount("tmpfs", std::path::Path::new("/run"), "tmpfs", 0, "mode=0755");
         let routers = &ROUTERS[..routers];
         let is_whole = routers.len() == ROUTERS.len();
         let bird = is_whole.then_some(BIRD);
         let there: Vec<(&str, u32)> = routers.iter().copied().chain(bird).collect();
         wire(&there);
-        let mut ring = Self { daemons: Vec::new() };
+        agent();
+        let mut ring = Self { daemons: Vec::new(), told };
         run_in("host", &["install", "-d", "-o", "frr", "-g", "frr", "/run/frr"]);
         for (router, number) in routers {
             ring.frr(router, *number, &there);
@@ -171,7 +186,8 @@ impl Ring {
         let all = vec![("bfdd", ""), ("bgpd", &*bgp), ("isisd", &*isis)];
         let more = if is_talkative(number) { all } else { Vec::new() };
         for (daemon, text) in [("zebra", "")].into_iter().chain(more).chain([("ospfd", &*two), ("ospf6d", &*three)]) {
-            std::fs::write(place.join(format!("{daemon}.conf")), text).unwrap();
+            let agent = if self.told == Some(router) && TELLS.contains(&daemon) { "agentx\n" } else { "" };
+            std::fs::write(place.join(format!("{daemon}.conf")), format!("{text}{agent}")).unwrap();
             self.daemon(router, daemon);
         }
     }
@@ -186,6 +202,9 @@ impl Ring {
         let mut command = if router == "host" { Command::new(&program) } else { Command::new("ip") };
         if router != "host" {
             command.args(["netns", "exec", router, &program]);
+        }
+        if self.told == Some(router) && TELLS.contains(&daemon) {
+            command.args(["-M", "snmp"]);
         }
         command.args(["-N", router, "-u", "frr", "-g", "frr", "-A", "127.0.0.1", "-P", "0", "-f"]).arg(config);
         self.daemons.push((format!("{router}/{daemon}"), Guard::start(command.stderr(Stdio::null()))));

@@ -2,7 +2,8 @@
 //!
 //! Their control sockets are looked for where packages put them, and where the configuration says. One after the other is
 //! asked; a round has a bound, and those that did not answer before come last in it, so that they cost the others nothing. What
-//! a daemon has told stays until it tells something else.
+//! a daemon has told stays until it tells something else. Routers that have no control socket here are asked by [`snmp`], and
+//! what they said is taken in passing.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -14,6 +15,8 @@ use super::bird::Session;
 use super::frr;
 use super::ospf::RouteCount;
 use super::settings::Settings;
+use super::snmp::settings::Router;
+use super::snmp::{self, Board, Report};
 use super::told::Told;
 use crate::label;
 use crate::model::{Text, Timestamp};
@@ -43,7 +46,7 @@ const PLACES: [(&str, Source, bool); 4] = [
 
 label! {
     /// Where a neighbor is known from.
-    pub enum Source { Frr = "frr", Bird = "bird", Quagga = "quagga" }
+    pub enum Source { Frr = "frr", Bird = "bird", Quagga = "quagga", Snmp = "snmp" }
 }
 
 /// What a daemon speaks about.
@@ -55,6 +58,8 @@ enum Program {
     Bfdd,
     Isisd,
     Bird,
+    /// A router that somebody else asks.
+    Router,
 }
 
 impl Program {
@@ -79,6 +84,7 @@ impl Program {
             Self::Bfdd => "bfdd",
             Self::Isisd => "isisd",
             Self::Bird => "bird",
+            Self::Router => "",
         }
     }
 
@@ -127,6 +133,8 @@ pub struct Daemon {
     asked: Option<Instant>,
     /// When it was asked for the number of routes last.
     counted: Option<Instant>,
+    /// When that was said which was taken last.
+    reported: Option<Timestamp>,
 }
 
 /// Users of routing daemons.
@@ -152,6 +160,7 @@ impl Daemons {
     pub fn round(&mut self, roots: &Roots, settings: &Settings, now: Timestamp, with_routes: bool) {
         self.trust.refresh(&roots.host);
         self.look(roots, settings, now);
+        self.hear(&roots.routing.board, settings, now);
         let end = Instant::now() + ROUND;
         let mut turns: Vec<usize> = (0..self.known.len()).collect();
         turns.sort_by_key(|at| self.known.get(*at).map(|daemon| (daemon.standing != Standing::Up, daemon.asked)));
@@ -193,11 +202,35 @@ impl Daemons {
         let there: HashSet<&Path> = found.iter().map(|(socket, ..)| socket.as_path()).collect();
         let keep = settings.keep.0.as_secs_f64();
         self.known.retain(|daemon| {
-            there.contains(daemon.socket.as_path()) || (daemon.told.is_some() && daemon.since.age(now) < keep)
+            daemon.program == Program::Router
+                || there.contains(daemon.socket.as_path())
+                || (daemon.told.is_some() && daemon.since.age(now) < keep)
         });
         for (socket, source, instance, program) in found.into_iter().take(MOST) {
             if !self.known.iter().any(|daemon| daemon.socket == socket) {
                 self.known.push(Daemon::new(socket, source, instance, program, now));
+            }
+        }
+    }
+
+    /// Takes what routers have told that are asked over SNMP, and forgets those that are not configured any more.
+    fn hear(&mut self, board: &Board, settings: &Settings, now: Timestamp) {
+        let routers = &settings.snmp;
+        let is_it = |daemon: &Daemon, router: &Router| {
+            daemon.instance.as_str() == router.name && daemon.socket.as_os_str() == router.address.to_string().as_str()
+        };
+        self.known
+            .retain(|daemon| daemon.program != Program::Router || routers.iter().any(|router| is_it(daemon, router)));
+        for router in routers {
+            let Some(report) = board.of(&router.name) else { continue };
+            let known = self.known.iter_mut().position(|daemon| is_it(daemon, router));
+            let at = known.unwrap_or_else(|| {
+                let (place, name) = (router.address.to_string().into(), Text::from(router.name.as_str()));
+                self.known.push(Daemon::new(place, Source::Snmp, name, Program::Router, now));
+                self.known.len() - 1
+            });
+            if let Some(daemon) = self.known.get_mut(at) {
+                daemon.report(router, &report, now);
             }
         }
     }
@@ -278,11 +311,49 @@ impl Daemon {
             session: Session::default(),
             asked: None,
             counted: None,
+            reported: None,
+        }
+    }
+
+    /// Takes what a router has told, if that is new.
+    fn report(&mut self, router: &Router, report: &Report, now: Timestamp) {
+        if report.age() > router.silence() {
+            let told = "nobody has told anything of it any more";
+            let cause = std::io::Error::new(ErrorKind::TimedOut, told);
+            return self.stand(Some(Error::new(snmp::ASK, &router.name, cause)), now);
+        }
+        if self.reported == Some(report.at) {
+            return;
+        }
+        self.reported = Some(report.at);
+        match &report.heard {
+            Ok(values) => {
+                let (told, version) = snmp::told(values, report.at);
+                self.told = Some(told);
+                self.version = version.or(self.version.take());
+                self.stand(None, now);
+            }
+            Err(error) => {
+                let cause = std::io::Error::new(error.cause.kind(), error.cause.to_string());
+                self.stand(Some(Error::new(error.op, error.object.clone(), cause)), now);
+            }
+        }
+    }
+
+    /// Notes how it is, and since when.
+    fn stand(&mut self, fault: Option<Error>, now: Timestamp) {
+        let standing = fault.as_ref().map_or(Standing::Up, Standing::of);
+        self.fault = fault;
+        if standing != self.standing {
+            (self.standing, self.since) = (standing, now);
         }
     }
 
     /// Whether what it told is not good any more.
     fn is_due(&self, now: Instant) -> bool {
+        if self.program == Program::Router {
+            return false;
+        }
         self.standing != Standing::Up
             || self.asked.is_none_or(|asked| now.duration_since(asked) >= self.program.every())
     }
@@ -296,20 +367,14 @@ impl Daemon {
             // it was started anew meanwhile
             told = self.hear(trust, roots, deadline);
         }
-        let standing = match told {
+        let fault = match told {
             Ok(told) => {
-                (self.told, self.fault) = (Some(told), None);
-                Standing::Up
+                self.told = Some(told);
+                None
             }
-            Err(error) => {
-                let standing = Standing::of(&error);
-                self.fault = Some(error);
-                standing
-            }
+            Err(error) => Some(error),
         };
-        if standing != self.standing {
-            (self.standing, self.since) = (standing, now);
-        }
+        self.stand(fault, now);
     }
 
     /// Asks how many routes there are, if that was long ago. What goes wrong with it is of no other consequence.
@@ -322,7 +387,7 @@ impl Daemon {
             Program::Ospfd => frr::count(&mut line, self.source == Source::Quagga, deadline),
             Program::Ospf6d => frr::count6(&mut line, deadline),
             Program::Bird => self.session.count(&mut line, told, deadline),
-            Program::Bgpd | Program::Bfdd | Program::Isisd => Ok(Bounded::new(0)),
+            Program::Bgpd | Program::Bfdd | Program::Isisd | Program::Router => Ok(Bounded::new(0)),
         };
         self.counted = Some(Instant::now());
         match counts {
@@ -345,6 +410,8 @@ impl Daemon {
             Program::Bfdd => frr::bfd(&mut line, deadline),
             Program::Isisd => frr::isis(&mut line, deadline),
             Program::Bird => self.session.ospf(&mut line, deadline),
+            // nobody asks one here
+            Program::Router => Ok(Told::new(Timestamp::now())),
         }?;
         if let Some(version) = &self.session.version {
             self.version = Some(version.clone());

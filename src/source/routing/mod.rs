@@ -9,4 +9,5 @@ pub mod frr;
 pub mod ospf;
 pub mod peer;
 pub mod settings;
+pub mod snmp;
 pub mod told;

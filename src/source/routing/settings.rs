@@ -3,14 +3,17 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::snmp::Board;
+use super::snmp::settings::Router;
 use crate::model::{lock, unit};
 
-/// `[routing]`: where routing daemons listen, and which neighbors they should have.
+/// `[routing]`: where routing daemons listen, which routers are asked over SNMP, and which neighbors they should have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -20,6 +23,9 @@ pub struct Settings {
     pub keep: Keep,
     /// Neighbors that should be there, by router id or address, and interface if that matters.
     pub expect: Vec<Expected>,
+    /// Routers that are asked over SNMP.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snmp: Vec<Router>,
 }
 
 /// How long what has gone stays to be seen, written like `1h`.
@@ -112,19 +118,37 @@ impl schemars::JsonSchema for Expected {
     }
 }
 
-/// What is configured now, for who asks daemons.
+/// What is configured now, for who asks daemons, and what others have heard of routers.
 #[derive(Debug, Default)]
-pub struct Wishes(Mutex<Arc<Settings>>);
+pub struct Wishes {
+    now: Mutex<Arc<Settings>>,
+    /// What routers have told over SNMP.
+    pub board: Arc<Board>,
+    /// Whether another process asks the routers.
+    elsewhere: AtomicBool,
+}
 
 impl Wishes {
     /// Takes what is configured.
     pub fn configure(&self, settings: Settings) {
-        *lock(&self.0) = Arc::new(settings);
+        let names: Vec<&str> = settings.snmp.iter().map(|router| router.name.as_str()).collect();
+        self.board.keep(&names);
+        *lock(&self.now) = Arc::new(settings);
+    }
+
+    /// Leaves it to another process to ask routers: this one has no network.
+    pub fn leave_routers(&self) {
+        self.elsewhere.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this process is to ask routers.
+    pub fn asks_routers(&self) -> bool {
+        !self.elsewhere.load(Ordering::Relaxed)
     }
 
     /// What is.
     pub fn now(&self) -> Arc<Settings> {
-        Arc::clone(&lock(&self.0))
+        Arc::clone(&lock(&self.now))
     }
 }
 

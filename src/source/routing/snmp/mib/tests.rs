@@ -1,0 +1,171 @@
+//! What routers told, as `snmpwalk -On` printed it or a standard says it.
+
+use std::time::Duration;
+
+use super::*;
+use crate::source::routing::ospf::{MOST, NetworkType};
+
+fn walk(of: &str) -> Vec<Binding> {
+    let path = format!("{}/tests/fixtures/routing/{of}/walk.txt", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap().lines().filter_map(binding).collect()
+}
+
+fn binding(line: &str) -> Option<Binding> {
+    let (oid, value) = line.strip_prefix('.')?.split_once(" = ")?;
+    let arcs: Vec<u32> = oid.split('.').map(|arc| arc.parse().unwrap()).collect();
+    let (kind, text) = value.split_once(": ").unwrap_or((value, ""));
+    let value = match kind {
+        "INTEGER" => Value::Integer(text.parse().unwrap()),
+        "Gauge32" | "Counter32" => Value::Unsigned(text.parse().unwrap()),
+        "IpAddress" => Value::Address(text.parse().unwrap()),
+        "Hex-STRING" => {
+            Value::Bytes(text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect())
+        }
+        _ => Value::Bytes(text.trim_matches('"').as_bytes().to_vec()),
+    };
+    Some(Binding { oid: Oid::new(&arcs), value })
+}
+
+fn ip(text: &str) -> Option<IpAddr> {
+    text.parse().ok()
+}
+
+#[test]
+fn a_walk_of_frr_says_what_its_terminal_does() {
+    let values = walk("snmp-frr-8.4");
+    let (told, version) = told(&values, Timestamp(0));
+    assert!(version.unwrap().starts_with("Linux vm 6.18"));
+    let neighbors = told.neighbors.kept();
+    let row = |at: usize| {
+        let neighbor: &Neighbor = &neighbors[at];
+        (
+            neighbor.place.version,
+            neighbor.interface.as_str(),
+            neighbor.area.as_deref().unwrap(),
+            neighbor.state,
+            neighbor.role,
+        )
+    };
+    assert_eq!(neighbors.len(), 3);
+    assert_eq!(row(0), (2, "to2", "0.0.0.0", NeighborState::Full, Some(Role::Dr)));
+    assert_eq!(row(1), (2, "q2", "0.0.0.7", NeighborState::Full, Some(Role::PointToPoint)));
+    assert_eq!(row(2), (3, "to2", "0.0.0.0", NeighborState::Full, Some(Role::Dr)));
+    assert!(neighbors.iter().all(|neighbor| neighbor.router == ip("10.9.9.2") && neighbor.priority == Some(1)));
+    let ends = |neighbor: &Neighbor| (neighbor.address, neighbor.local, neighbor.changes, neighbor.retransmissions);
+    assert_eq!(ends(&neighbors[0]), (ip("10.0.12.2"), ip("10.0.12.1"), Some(6), Some(1)));
+    assert_eq!(ends(&neighbors[1]), (ip("10.0.13.2"), ip("10.0.13.1"), Some(5), Some(0)));
+    assert_eq!(ends(&neighbors[2]), (ip("fe80::8a8:e0ff:feaf:8555"), None, Some(6), Some(1)));
+    let interfaces = told.interfaces.kept();
+    let row =
+        |interface: &Interface| (interface.state, interface.network, interface.cost, interface.dr, interface.backup);
+    let own = ip("10.9.9.1");
+    let broadcast = Some(NetworkType::Broadcast);
+    assert_eq!(
+        row(&interfaces[0]),
+        (InterfaceState::Backup, broadcast, None, ip("10.9.9.2"), own),
+        "its metric is of no service"
+    );
+    assert_eq!(row(&interfaces[1]), (InterfaceState::PointToPoint, None, None, None, None));
+    assert_eq!(row(&interfaces[2]), (InterfaceState::Backup, broadcast, Some(10), ip("10.9.9.2"), own));
+    assert!(
+        interfaces
+            .iter()
+            .all(|one| one.hello == Some(Duration::from_secs(1)) && one.dead == Some(Duration::from_secs(4)))
+    );
+    assert!(interfaces.iter().all(|one| (one.neighbors, one.adjacent) == (Some(1), Some(1))));
+    assert_eq!(interfaces[0].prefix, Some(24));
+    let area =
+        |area: &Area| (area.id.as_str().to_owned(), area.kind, area.abr, area.lsas, area.spf_runs, area.adjacent);
+    let areas: Vec<_> = told.areas.kept().iter().map(area).collect();
+    let normal = Some(AreaKind::Normal);
+    assert_eq!(areas[0], ("0.0.0.0".to_owned(), normal, Some(true), Some(5), Some(5), Some(1)));
+    assert_eq!(areas[1], ("0.0.0.7".to_owned(), normal, Some(true), Some(4), Some(6), Some(1)), "FRR begins with zero");
+    assert_eq!(areas[2], ("0.0.0.0".to_owned(), normal, Some(false), Some(3), Some(4), Some(1)));
+    assert!(told.areas.kept().iter().all(|area| area.router == own && area.interfaces == Some(1)));
+}
+
+#[test]
+fn what_the_standard_knows_is_read() {
+    let (told, _) = told(&walk("made-snmp-rfc4750"), Timestamp(0));
+    let row =
+        |neighbor: &Neighbor| (neighbor.interface.as_str().to_owned(), neighbor.router, neighbor.state, neighbor.role);
+    let rows: Vec<_> = told.neighbors.kept().iter().map(row).collect();
+    let named = |name: &str| name.to_owned();
+    assert_eq!(
+        rows,
+        [
+            (named("9"), ip("192.0.2.9"), NeighborState::ExStart, Some(Role::PointToPoint)),
+            (named("ether4"), ip("192.0.2.2"), NeighborState::Full, Some(Role::Dr)),
+            (named("ether4"), ip("192.0.2.3"), NeighborState::Loading, Some(Role::Backup)),
+            (named("ether4"), None, NeighborState::Attempt, Some(Role::DrOther)),
+            (named("ether4"), ip("192.0.2.5"), NeighborState::Other, Some(Role::DrOther)),
+            (named("ether4"), ip("192.0.2.2"), NeighborState::Full, Some(Role::Backup)),
+        ]
+    );
+    let row = |one: &Interface| (one.name.as_str().to_owned(), one.network, one.cost, one.prefix, one.dr);
+    let rows: Vec<_> = told.interfaces.kept().iter().map(row).collect();
+    assert_eq!(
+        rows,
+        [
+            (named("9"), Some(NetworkType::PointToPoint), Some(64), None, None),
+            (named("ether4"), Some(NetworkType::Nbma), None, Some(29), ip("192.0.2.2")),
+            (named("ether4"), Some(NetworkType::Broadcast), Some(10), None, ip("192.0.2.1")),
+        ]
+    );
+    let row =
+        |area: &Area| (area.kind, area.abr, area.asbr, area.external_lsas, area.lsas, area.spf_runs, area.adjacent);
+    let rows: Vec<_> = told.areas.kept().iter().map(row).collect();
+    assert_eq!(
+        rows,
+        [
+            (Some(AreaKind::Nssa), Some(false), Some(true), Some(12), Some(17), Some(41), Some(1)),
+            (Some(AreaKind::Stub), Some(true), Some(false), None, Some(6), Some(5), Some(1)),
+        ]
+    );
+}
+
+#[test]
+fn the_kind_of_an_area_is_unknown_where_nobody_knows_how_kinds_are_counted() {
+    let area = |id: u32, kind: i64| Binding { oid: name(&AREAS).and(&[2, 0, 0, 0, id]), value: Value::Integer(kind) };
+    let kinds = |all: &[Binding]| {
+        let (told, _) = told(all, Timestamp(0));
+        told.areas.kept().iter().map(|area| area.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&[area(7, 1)]), [None]);
+    assert_eq!(
+        kinds(&[area(7, 0), area(8, 1), area(9, 2)]),
+        [AreaKind::Normal, AreaKind::Stub, AreaKind::Nssa].map(Some)
+    );
+    assert_eq!(kinds(&[area(0, 1), area(8, 2)]), [AreaKind::Normal, AreaKind::Stub].map(Some));
+    assert_eq!(kinds(&[area(0, 1), area(8, 9)]), [Some(AreaKind::Normal), None]);
+}
+
+#[test]
+fn very_many_rows_are_counted_and_kept_within_bounds() {
+    let half = |table: &[u32], column: u32| -> Vec<Binding> {
+        let index = |at: u32| [column, 10, at >> 16, at >> 8 & 0xff, at & 0xff, 0];
+        (0..30_000).map(|at| Binding { oid: name(table).and(&index(at)), value: Value::Integer(8) }).collect()
+    };
+    let all = [half(&INTERFACES, 12), half(&NEIGHBORS, 6)].concat();
+    let (told, _) = told(&all, Timestamp(0));
+    assert_eq!((told.neighbors.kept().len(), told.neighbors.left_out()), (MOST, 30_000 - MOST));
+    assert_eq!((told.interfaces.kept().len(), told.interfaces.left_out()), (MOST, 30_000 - MOST));
+}
+
+#[test]
+fn nothing_is_told_of_what_makes_no_sense() {
+    let odd = |arcs: &[u32], value: Value| Binding { oid: name(arcs), value };
+    let all = [
+        odd(&[14, 10, 1, 6], Value::Integer(8)),
+        odd(&[14, 10, 1, 6, 10, 0, 0, 300, 0], Value::Integer(8)),
+        odd(&[14, 10, 1, 6, 10, 0, 0, 1, 0, 7], Value::Integer(8)),
+        odd(&[191, 1, 9, 1, 8, 1], Value::Integer(8)),
+        odd(&[14, 2, 1, 2, 1, 2], Value::Integer(1)),
+        odd(&[14, 10, 1, 6, 10, 0, 0, 2, 0], Value::Bytes(b"Full".to_vec())),
+        odd(&[14, 10, 1, 3, 10, 0, 0, 2, 0], Value::Integer(-1)),
+    ];
+    let (told, _) = told(&all, Timestamp(0));
+    assert!(told.areas.kept().is_empty() && told.interfaces.kept().is_empty());
+    let neighbors = told.neighbors.kept();
+    assert_eq!((neighbors.len(), neighbors[0].state, neighbors[0].router), (1, NeighborState::Other, None));
+}
