@@ -415,6 +415,7 @@ collectors! {
     ipset,
     routing,
     ovs,
+    ovs_flow,
     sensor,
     gpu,
     raid,

@@ -186,7 +186,7 @@ impl Collect for OvsCollector {
 }
 
 /// Why there is nothing, and what to do about it.
-fn told(error: &Error) -> Skip {
+pub(super) fn told(error: &Error) -> Skip {
     let skip = Skip::from(error.again());
     if error.is_denied() { skip.hint("run as root, or make this user a member of the group openvswitch") } else { skip }
 }

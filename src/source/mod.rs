@@ -66,8 +66,8 @@ impl Error {
     /// The same once more, for who asks again.
     #[must_use]
     pub fn again(&self) -> Self {
-        let kind = || std::io::Error::from(self.cause.kind());
-        let cause = self.cause.raw_os_error().map_or_else(kind, std::io::Error::from_raw_os_error);
+        let words = || std::io::Error::new(self.cause.kind(), self.cause.to_string());
+        let cause = self.cause.raw_os_error().map_or_else(words, std::io::Error::from_raw_os_error);
         Self { op: self.op, object: self.object.clone(), cause }
     }
 

@@ -299,3 +299,8 @@ fn answers_of_routing_daemons() {
 fn messages_of_routers_and_what_they_told() {
     holds("snmp");
 }
+
+#[test]
+fn answers_of_open_vswitch() {
+    holds("ovs");
+}

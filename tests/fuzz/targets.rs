@@ -15,6 +15,8 @@ use netglance::source::netlink::{
 };
 use netglance::source::nftables::follow::Follower;
 use netglance::source::nftables::text::Names;
+use netglance::source::ovs::openflow::{self, Bytes, TableCounts};
+use netglance::source::ovs::{database, flow as flows, text};
 use netglance::source::routing::{bird, frr, ospf, snmp};
 use netglance::source::xtables::Sets;
 use netglance::store::expr::Filter;
@@ -42,6 +44,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("rtnetlink", rtnetlink),
     ("routing", routing),
     ("snmp", snmp),
+    ("ovs", ovs),
 ];
 
 /// The stream of an agent of this version: frames, each with its length before it.
@@ -243,6 +246,25 @@ fn snmp(bytes: &[u8]) {
         let (told, _) = snmp::told(&values, Timestamp(0));
         assert!(told.neighbors.kept().len() <= ospf::MOST);
     }
+}
+
+/// What Open vSwitch says: its database in JSON, or a bridge in records of OpenFlow behind the version of their message. Whoever
+/// makes flows decides what is in them.
+fn ovs(bytes: &[u8]) {
+    let mut told = database::Told::default();
+    let _ = database::read(bytes, &mut told);
+    let ports: usize = told.bridges().iter().map(|bridge| bridge.ports.len()).sum();
+    assert!(ports <= bytes.len(), "{ports}");
+    let Some((version, records)) = bytes.split_first() else { return };
+    let names = text::Names::from([(11, "p1".into())]);
+    let _ = flows::each(*version, Bytes(records), |flow| {
+        let fields = text::matching(flow.fields, &names).unwrap_or_default();
+        assert!(fields.len() <= 32 * flow.fields.len() + 64, "{fields}");
+        let actions = text::actions(flow.instructions, &names).unwrap_or_default();
+        assert!(actions.len() <= MAX_LONG, "{}", actions.len());
+    });
+    let _ = openflow::read_ports(*version, Bytes(records), &mut |_, _| {});
+    let _ = openflow::read_tables(Bytes(records), &mut TableCounts::default());
 }
 
 /// Every answer that is whole.

@@ -1,11 +1,16 @@
 //! Open vSwitch: `ovs-vsctl` and `ovs-ofctl`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::SystemTime;
 
+use netglance::collect::ovs_flow::OvsFlowRow;
+use netglance::model::{Cell, Rows};
 use rustix::thread::UnshareFlags;
 use serde_json::Value;
 
 use super::bracket::{Facts, Parity};
+use super::support::ring::{run_in, wait_until};
 use super::support::space::within;
 use super::support::vswitch::{Vswitch, ofctl, vsctl};
 
@@ -209,5 +214,163 @@ fn root_bridges_and_ports_of_open_vswitch_agree_with_its_tools() {
         port.agrees(ports);
         assert_eq!(port.keys().len(), 11);
         port.left_out(&[]);
+    });
+}
+
+/// Every field and action that `ovs-ofctl` can write.
+const FLOWS: &str = include_str!("../fixtures/ovs/flows.txt");
+
+fn is_flow(line: &&str) -> bool {
+    !line.starts_with('#')
+}
+
+/// A row of flows as `ovs-ofctl --no-stats dump-flows` prints it.
+fn line(rows: &dyn Rows, row: usize) -> String {
+    let cell = |column: &str| rows.cell(row, OvsFlowRow::TABLE.position(column).unwrap());
+    let text = |column: &str| match cell(column) {
+        Cell::Text(text) => text.to_owned(),
+        _ => String::new(),
+    };
+    let number = |column: &str| cell(column).number().unwrap_or_default();
+    let mut words = String::new();
+    if text("cookie") != "0x0" {
+        write!(words, "cookie={}, ", text("cookie")).unwrap();
+    }
+    for (column, name) in [("table", "table"), ("idle_timeout", "idle_timeout"), ("hard_timeout", "hard_timeout")] {
+        if number(column) > 0.0 {
+            write!(words, "{name}={}, ", number(column)).unwrap();
+        }
+    }
+    for flag in text("flags").split_whitespace() {
+        write!(words, "{flag} ").unwrap();
+    }
+    if number("importance") > 0.0 {
+        write!(words, "importance={}, ", number("importance")).unwrap();
+    }
+    let priority = number("priority");
+    let fields = text("fields");
+    let fields = match (priority.to_bits() == 32768_f64.to_bits(), fields.is_empty()) {
+        (true, _) => fields,
+        (false, true) => format!("priority={priority}"),
+        (false, false) => format!("priority={priority},{fields}"),
+    };
+    format!("{words}{fields}{}actions={}", if fields.is_empty() { "" } else { " " }, text("actions"))
+}
+
+/// All flows of a bridge as this program and as `ovs-ofctl` write them.
+fn written(bridge: &str, version: &str) -> [Vec<String>; 2] {
+    let parity = Parity::of("ovs_flow", &["table"]).only(&format!("bridge == \"{bridge}\""));
+    let rows = parity.rows();
+    let mut ours: Vec<String> = (0..rows.len()).map(|row| line(&*rows, row)).collect();
+    let theirs = ofctl(&["-O", version, "--names", "--no-stats", "dump-flows", bridge]);
+    let mut theirs: Vec<String> = theirs.lines().map(|line| line.trim().to_owned()).collect();
+    ours.sort();
+    theirs.sort();
+    [ours, theirs]
+}
+
+/// Adds flows to a bridge that has ports 11 and 12, a meter and an option of tunnels.
+fn add_flows(bridge: &str, version: &str, flows: &str) {
+    ofctl(&["-O", version, "add-meter", bridge, "meter=5,pktps,bands=type=drop,rate=1000"]);
+    ofctl(&["-O", version, "add-tlv-map", bridge, "{class=0xffff,type=0,len=4}->tun_metadata0"]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), flows).unwrap();
+    ofctl(&["-O", version, "add-flows", bridge, file.path().to_str().unwrap()]);
+}
+
+#[test]
+fn root_flows_of_open_vswitch_are_written_as_by_its_tool() {
+    within(UnshareFlags::NEWNET, || {
+        let _switch = Vswitch::start();
+        // when a controller comes or goes all flows do
+        vsctl("del-controller br0");
+        vsctl("set bridge br1 protocols=OpenFlow15");
+        for (bridge, version, least) in [("br0", "OpenFlow13", 130), ("br1", "OpenFlow15", 125)] {
+            let flows: Vec<&str> = FLOWS.lines().filter(is_flow).filter(|line| fits(version, line)).collect();
+            add_flows(bridge, version, &flows.join("\n"));
+            let [ours, theirs] = written(bridge, version);
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                assert_eq!(ours, theirs, "{bridge}");
+            }
+            assert_eq!(ours.len(), theirs.len());
+            assert!(ours.len() >= least, "{}", ours.len());
+        }
+    });
+}
+
+/// Whether a bridge that speaks this version takes a flow.
+fn fits(version: &str, line: &str) -> bool {
+    version == "OpenFlow13" || !["actset_output"].iter().any(|word| line.contains(word))
+}
+
+/// What `dump-flows` says of each flow of a bridge.
+fn counted_flows() -> Facts {
+    let mut facts = Facts::default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    for line in ofctl(&["-O", "OpenFlow13", "--names", "dump-flows", "br0"]).lines() {
+        let (head, actions) = line.trim().split_once("actions=").unwrap();
+        let mut said: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut fields = "";
+        for part in head.split(", ") {
+            match part.split_once('=') {
+                Some((name, value)) if !part.contains(',') && !["priority"].contains(&name) => {
+                    said.insert(name, value);
+                }
+                _ => fields = part.trim(),
+            }
+        }
+        let (priority, fields) = match fields.strip_prefix("priority=") {
+            Some(fields) => fields.split_once(',').unwrap_or((fields, "")),
+            None => ("32768", fields),
+        };
+        let key = format!("{} {priority} {fields}", said["table"]);
+        facts.text(&key, "netns", "host");
+        facts.text(&key, "socket", "/run/openvswitch/db.sock");
+        facts.text(&key, "bridge", "br0");
+        facts.text(&key, "fields", fields);
+        facts.text(&key, "actions", actions);
+        facts.text(&key, "cookie", said["cookie"]);
+        for (column, value) in [
+            ("table", said["table"]),
+            ("priority", priority),
+            ("packets", said["n_packets"]),
+            ("bytes", said["n_bytes"]),
+        ] {
+            facts.number(&key, column, value.parse().unwrap());
+        }
+        for column in ["idle_timeout", "hard_timeout"] {
+            match said.get(column) {
+                Some(value) => facts.number(&key, column, value.parse().unwrap()),
+                None => facts.missing(&key, column),
+            }
+        }
+        let since = now - said["duration"].trim_end_matches('s').parse::<f64>().unwrap();
+        facts.between(&key, "since", since - 0.5, since + 0.5);
+    }
+    facts
+}
+
+#[test]
+fn root_counts_of_flows_agree_with_what_its_tool_prints() {
+    within(UnshareFlags::NEWNET, || {
+        let _switch = Vswitch::start();
+        vsctl("del-controller br0");
+        ofctl(&[
+            "-O",
+            "OpenFlow13",
+            "add-flow",
+            "br0",
+            "priority=7,in_port=11,udp,tp_dst=9,idle_timeout=600 actions=output:12",
+        ]);
+        ofctl(&["-O", "OpenFlow13", "add-flow", "br0", "priority=9,cookie=0x77,arp,hard_timeout=900 actions=NORMAL"]);
+        wait_until("packets that are counted", || {
+            run_in("one", &["bash", "-c", "for word in one three eleven; do echo $word >/dev/udp/10.0.0.2/9; done"]);
+            let said = ofctl(&["-O", "OpenFlow13", "dump-flows", "br0", "udp"]);
+            said.contains("n_packets=") && !said.contains("n_packets=0,")
+        });
+        let mut flow = Parity::of("ovs_flow", &["table", "priority", "fields"]).only("bridge == \"br0\"");
+        flow.agrees(counted_flows);
+        assert!(flow.keys().contains("0 7 udp,in_port=p1,tp_dst=9"), "{:?}", flow.keys());
+        flow.left_out(&["flags", "importance"]);
     });
 }

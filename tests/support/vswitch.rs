@@ -67,6 +67,12 @@ impl Vswitch {
         Self { database, forwarder: Self::forward() }
     }
 
+    /// Ends one of the programs without a word, and waits until it is gone.
+    pub(crate) fn end(program: &mut Guard) {
+        program.0.kill().unwrap();
+        program.0.wait().unwrap();
+    }
+
     /// Starts the database.
     pub(crate) fn serve() -> Guard {
         let socket = Path::new(PLACE).join("db.sock");
@@ -89,9 +95,12 @@ impl Vswitch {
             link add p1 type veth peer name eth0 netns one\nlink add p2 type veth peer name eth0 netns two\n\
             link add b1 type veth peer name c1\nlink add b2 type veth peer name c2\n\
             link set p1 up\nlink set p2 up\nlink set b1 up\nlink set c1 up\n");
-        for (guest, number) in [("one", 1), ("two", 2)] {
+        for (guest, number, other) in [("one", 1, 2), ("two", 2, 1)] {
+            let (near, far) = (format!("02:00:00:00:00:0{number}"), format!("02:00:00:00:00:0{other}"));
+            run_in(guest, &["ip", "link", "set", "eth0", "up", "address", &near]);
             run_in(guest, &["ip", "addr", "add", &format!("10.0.0.{number}/24"), "dev", "eth0"]);
-            run_in(guest, &["ip", "link", "set", "eth0", "up"]);
+            let other = format!("10.0.0.{other}");
+            run_in(guest, &["ip", "neigh", "add", &other, "lladdr", &far, "dev", "eth0", "nud", "permanent"]);
         }
         controller();
         for command in [

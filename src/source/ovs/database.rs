@@ -420,3 +420,67 @@ pub fn read(mut said: &[u8], told: &mut Told) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORDED: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/fuzz/ovs/database"));
+
+    #[test]
+    fn rows_are_told_once_and_then_those_that_change() {
+        let mut first = Told::default();
+        let length = Scan::default().end(RECORDED).unwrap();
+        read(&RECORDED[..length], &mut first).unwrap();
+        let names = |told: &Told| -> Vec<String> {
+            told.bridges()[0].ports.iter().map(|port| port.interface.to_string()).collect()
+        };
+        assert_eq!(names(&first), ["nowhere", "p2", "q1", "q2", "tunnel", "p1", "br0"]);
+        let bridge = &first.bridges()[0];
+        assert_eq!((bridge.controllers, bridge.connected), (1, 0));
+        assert_eq!((&*bridge.datapath, bridge.fail_mode.as_deref()), ("netdev", Some("secure")));
+        let of = |name: &str| bridge.ports.iter().find(|port| &*port.interface == name).unwrap();
+        assert_eq!((of("p2").trunks.as_deref(), of("p2").tag), (Some("7,9"), Some(0)));
+        assert_eq!((of("tunnel").remote.as_deref(), of("tunnel").key.as_deref()), (Some("10.9.9.9"), Some("77")));
+        assert!(of("nowhere").number.is_none() && of("nowhere").error.is_some());
+        assert_eq!((&*of("q1").name, of("q1").bond_mode.as_deref()), ("bond0", Some("active-backup")));
+        let mut told = Told::default();
+        read(RECORDED, &mut told).unwrap();
+        assert_eq!(names(&told), ["nowhere", "q1", "q2", "tunnel", "p1", "br0"]);
+        assert_eq!(told.bridges()[0].ports[4].tag, Some(5));
+        assert_eq!(
+            (first.version().as_deref(), told.bridges()[1].protocols.as_deref()),
+            (Some("3.1.0"), Some("OpenFlow15"))
+        );
+    }
+
+    #[test]
+    fn a_value_ends_where_its_braces_do() {
+        let text = br#"{"a":["}\"",{}]}{"b":1}"#;
+        let mut scan = Scan::default();
+        for length in 1..16 {
+            assert_eq!(scan.end(&text[..length]), None, "{length}");
+        }
+        assert_eq!(scan.end(text), Some(16));
+    }
+
+    #[test]
+    fn rows_have_a_bound() {
+        let mut told = Told::default();
+        let mut text = String::from("{\"id\":0,\"result\":{\"Port\":{");
+        for number in 0..=MAX_ROWS {
+            let _ = write!(text, "{}\"{number}\":{{\"new\":{{}}}}", if number == 0 { "" } else { "," });
+        }
+        text.push_str("}}}");
+        let refused = read(text.as_bytes(), &mut told).unwrap_err().to_string();
+        assert!(refused.contains("more rows of Port"), "{refused}");
+    }
+
+    #[test]
+    fn one_who_asks_whether_anybody_is_there_is_answered() {
+        let answer = |text: &str| echoed(&documents(text.as_bytes()).unwrap()[0]);
+        assert_eq!(answer(r#"{"method":"echo","id":"echo","params":[]}"#), r#"{"id":"echo","result":[],"error":null}"#);
+        assert_eq!(answer(r#"{"method":"echo","id":7,"params":[]}"#), r#"{"id":7,"result":[],"error":null}"#);
+        assert_eq!(answer(r#"{"method":"echo","id":"\"x","params":[]}"#), r#"{"id":null,"result":[],"error":null}"#);
+    }
+}

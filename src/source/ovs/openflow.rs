@@ -292,3 +292,50 @@ pub fn read_ports(version: u8, mut records: Bytes<'_>, port: &mut impl FnMut(u32
 fn port_number(number: u32) -> u32 {
     if number >= 0xffff_ff00 { number & 0xffff } else { number }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> Vec<u8> {
+        std::fs::read(format!("{}/tests/fixtures/fuzz/ovs/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    #[test]
+    fn the_oldest_version_that_is_known_is_chosen() {
+        let said = |bytes: &[u8]| {
+            let known = versions(message(bytes).unwrap());
+            VERSIONS.into_iter().find(|version| known & 1 << version != 0)
+        };
+        assert_eq!(said(&[6, 0, 0, 8, 0, 0, 0, 0]), Some(4), "all up to that of the header");
+        assert_eq!(said(&[6, 0, 0, 16, 0, 0, 0, 0, 0, 1, 0, 8, 0, 0, 0, 0x40]), Some(6));
+        assert_eq!(said(&[5, 0, 0, 24, 0, 0, 0, 0, 0, 9, 0, 5, 1, 0, 0, 0, 0, 1, 0, 8, 0, 0, 0, 0x22]), Some(5));
+        assert_eq!(said(&[1, 0, 0, 8, 0, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn ports_count_in_both_versions() {
+        for (name, count) in [("ports-13", 6), ("ports-15", 1)] {
+            let answer = fixture(name);
+            let mut numbers = Vec::new();
+            let mut take = |number, counts: PortCounts| {
+                numbers.push(number);
+                assert!(counts.packets[0].is_some() && counts.bytes[1].is_some(), "{name} {number}");
+            };
+            read_ports(answer[0], Bytes(&answer[1..]), &mut take).unwrap();
+            assert_eq!((numbers.len(), numbers.contains(&65534)), (count, true), "{name}");
+            assert!(read_ports(answer[0], Bytes(&answer[1..answer.len() - 1]), &mut |_, _| {}).is_none());
+        }
+    }
+
+    #[test]
+    fn tables_are_added_up() {
+        let answer = fixture("tables-13");
+        let mut sum = TableCounts::default();
+        read_tables(Bytes(&answer[1..]), &mut sum).unwrap();
+        assert!(sum.flows > 100, "{sum:?}");
+        assert!(
+            read_tables(Bytes(&answer[..24]), &mut sum).is_some() && read_tables(Bytes(&answer), &mut sum).is_none()
+        );
+    }
+}

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::database::{self, Database};
-use super::openflow::{Management, PortCounts, TableCounts};
+use super::flow::{self, Flow};
+use super::openflow::{FLOW, Management, PortCounts, TableCounts};
 use crate::model::{Text, Timestamp};
 use crate::source::control::line::PATIENCE;
 use crate::source::control::standing::Standing;
@@ -20,6 +21,9 @@ use crate::source::{Error, netns};
 
 /// How long a round may take.
 const ROUND: Duration = Duration::from_secs(1);
+
+/// How long all flows of a bridge may take.
+const FLOWS: Duration = Duration::from_secs(10);
 
 /// Databases that are asked at most.
 pub const MOST: usize = 16;
@@ -90,6 +94,12 @@ pub struct Bridge {
     management: Option<Management>,
 }
 
+/// What a bridge is asked over its connection.
+type Question = fn(&mut Bridge, &mut Management, Instant) -> Result<(), Error>;
+
+/// Who is believed, and where files are.
+type Place<'a> = (&'a Trust, &'a Roots);
+
 /// All databases.
 #[derive(Debug)]
 pub struct Switches {
@@ -105,15 +115,24 @@ impl Default for Switches {
 }
 
 impl Switches {
-    /// Looks who is there, and asks all for whom there is time.
+    /// Looks who is there, and asks all for whom there is time what they have counted.
     pub fn round(&mut self, roots: &Roots, settings: &Settings, now: Timestamp) {
+        self.ask(roots, settings, now, Bridge::count);
+    }
+
+    /// Looks who is there, for who asks bridges something else.
+    pub fn meet(&mut self, roots: &Roots, settings: &Settings, now: Timestamp) {
+        self.ask(roots, settings, now, |_, _, _| Ok(()));
+    }
+
+    fn ask(&mut self, roots: &Roots, settings: &Settings, now: Timestamp, question: Question) {
         self.trust.refresh(&roots.host);
         self.look(roots, settings, now);
         let end = Instant::now() + ROUND;
         self.known.sort_by_key(|switch| switch.state.standing != Standing::Up);
         for switch in &mut self.known {
             if Instant::now() < end {
-                switch.ask(&self.trust, roots, end, now);
+                switch.ask((&self.trust, roots), end, now, question);
             }
         }
     }
@@ -128,9 +147,9 @@ impl Switches {
         self.left_out
     }
 
-    /// One that has a bridge of this name, to ask it more.
-    pub fn known_mut(&mut self) -> (&mut [Switch], &Trust) {
-        (&mut self.known, &self.trust)
+    /// The same, to be asked more.
+    pub fn known_mut(&mut self) -> &mut [Switch] {
+        &mut self.known
     }
 
     fn look(&mut self, roots: &Roots, settings: &Settings, now: Timestamp) {
@@ -152,13 +171,13 @@ impl Switches {
 }
 
 impl Switch {
-    fn ask(&mut self, trust: &Trust, roots: &Roots, end: Instant, now: Timestamp) {
+    fn ask(&mut self, place: Place<'_>, end: Instant, now: Timestamp, question: Question) {
         let deadline = || end.min(Instant::now() + PATIENCE);
         let was_open = self.database.is_some();
-        let mut fault = self.follow(trust, deadline(), now).err();
+        let mut fault = self.follow(place.0, deadline(), now).err();
         if was_open && fault.as_ref().is_some_and(|error| error.cause.kind() != ErrorKind::TimedOut) {
             // it was started anew meanwhile
-            fault = self.follow(trust, deadline(), now).err();
+            fault = self.follow(place.0, deadline(), now).err();
         }
         self.state.settle(fault, now);
         let directory = self.socket.parent().map(Path::to_owned).unwrap_or_default();
@@ -166,7 +185,7 @@ impl Switch {
         for bridge in &mut self.bridges {
             let fault = match &silent {
                 Some(error) => Some(error.again()),
-                None => bridge.ask(&directory, trust, roots, deadline()).err(),
+                None => bridge.ask(&directory, place, deadline(), question).err(),
             };
             if fault.is_some() {
                 (bridge.tables, bridge.ports) = (None, HashMap::new());
@@ -215,19 +234,26 @@ impl Bridge {
         }
     }
 
-    fn ask(&mut self, directory: &Path, trust: &Trust, roots: &Roots, deadline: Instant) -> Result<(), Error> {
+    fn ask(&mut self, directory: &Path, place: Place<'_>, deadline: Instant, question: Question) -> Result<(), Error> {
         let was_open = self.management.is_some();
-        let told = self.hear(directory, trust, roots, deadline);
-        match told {
+        match self.hear(directory, place, deadline, question) {
+            // it was started anew meanwhile
             Err(error) if was_open && error.cause.kind() != ErrorKind::TimedOut => {
-                self.hear(directory, trust, roots, deadline)
+                self.hear(directory, place, deadline, question)
             }
             told => told,
         }
     }
 
-    fn hear(&mut self, directory: &Path, trust: &Trust, roots: &Roots, deadline: Instant) -> Result<(), Error> {
-        let mut management = self.connected(directory, trust, roots, deadline)?;
+    fn hear(&mut self, directory: &Path, place: Place<'_>, deadline: Instant, question: Question) -> Result<(), Error> {
+        let mut management = self.connected(directory, place, deadline)?;
+        question(self, &mut management, deadline)?;
+        self.management = Some(management);
+        Ok(())
+    }
+
+    /// Asks what tables and ports have counted.
+    fn count(&mut self, management: &mut Management, deadline: Instant) -> Result<(), Error> {
         self.tables = Some(management.tables(deadline)?);
         self.ports.clear();
         let ports = &mut self.ports;
@@ -237,17 +263,25 @@ impl Bridge {
             if ports.len() < most {
                 ports.insert(number, counts);
             }
-        })?;
-        self.management = Some(management);
-        Ok(())
+        })
+    }
+
+    /// Hands out all of its flows, if it answers.
+    pub fn flows(&mut self, now: Timestamp, mut take: impl FnMut(Flow<'_>)) {
+        let Some(mut management) = self.management.take() else { return };
+        let told = management
+            .each(FLOW, &flow::ALL, Instant::now() + FLOWS, |version, records| flow::each(version, records, &mut take));
+        if told.is_ok() {
+            self.management = Some(management);
+        }
+        self.state.settle(told.err(), now);
     }
 
     /// Takes the connection out, or makes one.
     fn connected(
         &mut self,
         directory: &Path,
-        trust: &Trust,
-        roots: &Roots,
+        (trust, roots): Place<'_>,
         deadline: Instant,
     ) -> Result<Management, Error> {
         if let Some(management) = self.management.take() {

@@ -1,0 +1,138 @@
+//! Is what happens to Open vSwitch seen, soon, and without harm to anything else?
+
+#![cfg(test)]
+
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
+
+use std::io::Read as _;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use netglance::collect::ovs::{ENTRY, OvsBridgeRow, OvsPortRow};
+use netglance::collect::{Batch, Collect, Cx, Skip, Wants};
+use netglance::model::{Cell, Mono, Owners, Rows, State, Table, Timestamp};
+use netglance::source::file::Roots;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::UnshareFlags;
+
+use support::process::timed;
+use support::ring::{run_in, wait_until};
+use support::space::within;
+use support::vswitch::{PLACE, Vswitch, vsctl};
+
+/// A collector that is asked as the scheduler asks it.
+struct Watch {
+    collector: Box<dyn Collect>,
+    roots: Roots,
+    batch: Batch,
+}
+
+impl Watch {
+    fn new() -> Self {
+        Self { collector: (ENTRY.make)(), roots: Roots::live(), batch: Batch::default() }
+    }
+
+    /// Takes a sample, for which there is a second.
+    fn look(&mut self) -> Result<(), Skip> {
+        let (wants, owners) = (Wants::default(), Owners::default());
+        let mut batch = Batch::default();
+        let mut told = Ok(());
+        let taken = timed(&[], || {
+            let cx =
+                Cx { roots: &self.roots, wants: &wants, owners: &owners, time: Timestamp::now(), mono: Mono::now() };
+            told = self.collector.collect(&cx, &mut batch);
+        });
+        assert!(taken < Duration::from_millis(1500), "{taken:?}");
+        self.batch = batch;
+        told
+    }
+
+    fn rows(&self, table: &Table) -> Arc<dyn Rows> {
+        Arc::clone(self.batch.rows(table).unwrap())
+    }
+
+    /// State of the first bridge, why, and how many flows and interfaces it has.
+    fn bridge(&mut self) -> (String, String, Option<u64>, usize) {
+        self.look().unwrap();
+        let rows = self.rows(OvsBridgeRow::TABLE);
+        let cell = |column: &str| rows.cell(0, OvsBridgeRow::TABLE.position(column).unwrap());
+        let text = |column: &str| match cell(column) {
+            Cell::Text(text) | Cell::Label(text) => text.to_owned(),
+            _ => String::new(),
+        };
+        let Cell::U64(flows) = cell("flows") else {
+            return (text("state"), text("reason"), None, self.rows(OvsPortRow::TABLE).len());
+        };
+        (text("state"), text("reason"), Some(flows), self.rows(OvsPortRow::TABLE).len())
+    }
+}
+
+fn signal(process: u32, signal: Signal) {
+    kill_process(Pid::from_raw(process as i32).unwrap(), signal).unwrap();
+}
+
+#[test]
+fn root_a_switch_that_is_stopped_or_started_anew_is_told_and_found_again() {
+    within(UnshareFlags::NEWNET, || {
+        let mut switch = Vswitch::bare();
+        vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
+        let mut watch = Watch::new();
+        let up = ("up".to_owned(), String::new(), Some(1), 1);
+        assert_eq!(watch.bridge(), up);
+        vsctl("add-port br0 in0 -- set interface in0 type=internal");
+        assert_eq!(watch.bridge().3, 2, "what the database tells is heard with the next look");
+        for process in [switch.forwarder.pid(), switch.database.pid()] {
+            signal(process, Signal::STOP);
+            let (state, reason, ..) = watch.bridge();
+            assert!(state == "silent" && reason.ends_with("it says nothing"), "{state} {reason}");
+            assert_eq!(watch.bridge().3, 2, "what was told stays");
+            signal(process, Signal::CONT);
+            wait_until("an answer", || watch.bridge().0 == "up");
+        }
+        Vswitch::end(&mut switch.forwarder);
+        assert_eq!((watch.bridge().0, watch.bridge().2), ("down".to_owned(), None));
+        switch.forwarder = Vswitch::forward();
+        wait_until("an answer", || watch.bridge().0 == "up" && watch.bridge().2 == Some(1));
+        Vswitch::end(&mut switch.database);
+        assert_eq!((watch.bridge().0, watch.bridge().3), ("down".to_owned(), 2));
+        switch.database = Vswitch::serve();
+        wait_until("an answer", || watch.bridge().0 == "up");
+        wait_until("a row that comes after", || {
+            vsctl("--no-wait -- --may-exist add-port br0 in1 -- set interface in1 type=internal");
+            watch.bridge().3 == 3
+        });
+    });
+}
+
+#[test]
+fn root_sockets_that_are_no_switch_are_told_and_harm_nothing() {
+    within(UnshareFlags::NEWNET, || {
+        let _switch = Vswitch::bare();
+        vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
+        let database = Path::new(PLACE).join("db.sock");
+        let management = Path::new(PLACE).join("br0.mgmt");
+        run_in("host", &["chown", "4711", management.to_str().unwrap()]);
+        let (state, reason, flows, _) = Watch::new().bridge();
+        assert_eq!((state.as_str(), flows), ("untrusted", None));
+        assert!(reason.ends_with("it belongs to 4711"), "{reason}");
+        run_in("host", &["chown", "4711", database.to_str().unwrap()]);
+        let refused = Watch::new().look().unwrap_err().status();
+        assert!(refused.state == State::Denied && refused.reason.ends_with("it belongs to 4711"), "{refused:?}");
+        // one that answers nothing, and one that is not there
+        std::fs::remove_file(&database).unwrap();
+        let listener = UnixListener::bind(&database).unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        let mut watch = Watch::new();
+        let silent = watch.look().unwrap_err().status();
+        assert!(silent.state == State::Failed && silent.reason.ends_with("it says nothing"), "{silent:?}");
+        std::fs::remove_file(&database).unwrap();
+        assert_eq!(watch.look().unwrap_err().status().state, State::Absent);
+    });
+}
