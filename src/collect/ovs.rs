@@ -219,8 +219,9 @@ fn bridge_row(switch: &Switch, socket: &Text, bridge: &Bridge) -> OvsBridgeRow {
 }
 
 fn port_row(socket: &Text, bridge: &Bridge, port: &database::Port) -> OvsPortRow {
-    let counts = port.number.and_then(|number| bridge.ports.get(&number)).copied().unwrap_or_default();
-    let PortCounts { packets, bytes, dropped, errors } = counts;
+    let counts = port.number.and_then(|number| bridge.ports.get(&number));
+    // a port that tells nothing has counted nothing that is known
+    let PortCounts { packets, bytes, dropped, errors } = counts.map_or_else(PortCounts::default, |counts| *counts);
     OvsPortRow {
         netns: bridge.netns.clone(),
         socket: socket.clone(),

@@ -140,7 +140,8 @@ impl<'a> Found<'a> {
         };
         bridge.flows(cx.time, |flow| {
             self.seen += 1;
-            let score = flow.bytes.unwrap_or_default();
+            // one that is not counted comes last
+            let score = flow.bytes.map_or(0, |bytes| bytes.saturating_add(1));
             if self.flows.has_room(score)
                 && let Some(row) = self.row(&place, &flow)
             {
