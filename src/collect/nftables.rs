@@ -10,10 +10,10 @@ mod rows;
 use std::collections::HashMap;
 
 use self::names::{Here, Host};
-use self::rows::{Holdings, Sole, Words, chain_row, flowtable_row, rule_row, set_row, table_row};
+use self::rows::{Holdings, Reached, Sole, Words, chain_row, flowtable_row, rule_row, set_row, table_row};
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
-use crate::model::Text;
 use crate::model::text::Spare;
+use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::file::Root;
 use crate::source::netlink::{Changing, Family as Netlink, Socket};
@@ -136,8 +136,8 @@ table! {
         Counter(Packets) packets: Option<u64>,
         /// Bytes of those.
         Counter(Bytes) bytes: Option<u64> { top: true, traffic: true },
-        /// Time since it was reached last, where it has a `last` expression and was reached.
-        Gauge(Seconds) idle: Option<f64> { wide: true },
+        /// When a packet reached its `last` expression, where it has one and was reached.
+        Gauge(None) last: Option<Timestamp> { wide: true },
         /// What its author has written beside it.
         Text(None) comment: Option<Text> { wide: true },
         /// The rule; what is longer than 64 KiB ends with `…`, as does what is longer than 4 KiB when there is too much of that.
@@ -307,6 +307,7 @@ struct Filter {
     socket: Socket,
     links: Socket,
     known: Option<Known>,
+    reached: Reached,
 }
 
 /// A ruleset with what does not change between two generations.
@@ -323,7 +324,8 @@ struct Known {
 }
 
 fn open() -> Result<Filter, Error> {
-    Ok(Filter { socket: Socket::open(Netlink::Netfilter)?, links: Socket::open(Netlink::Route)?, known: None })
+    let (socket, links) = (Socket::open(Netlink::Netfilter)?, Socket::open(Netlink::Route)?);
+    Ok(Filter { socket, links, known: None, reached: Reached::default() })
 }
 
 impl Collect for NftablesCollector {
@@ -335,11 +337,10 @@ impl Collect for NftablesCollector {
         if cx.roots.netns.has_host() {
             // what fails is opened anew
             let mut filter = self.own.take().map_or_else(open, Ok).map_err(told)?;
-            found.add(&cx.roots.sys, &netns::host(), &mut filter).map_err(told)?;
+            found.add(cx, &netns::host(), &mut filter).map_err(told)?;
             self.own = Some(filter);
         }
-        let sys = &cx.roots.sys;
-        let troubles = self.others.read(&cx.roots.netns, open, |netns, filter| found.add(sys, netns, filter));
+        let troubles = self.others.read(&cx.roots.netns, open, |netns, filter| found.add(cx, netns, filter));
         if found.changing {
             let words =
                 "changing: rules are committed faster than they can be read, and counts are those of the last time";
@@ -380,8 +381,8 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, sys: &Root, netns: &Text, filter: &mut Filter) -> Result<(), Error> {
-        match filter.read(sys) {
+    fn add(&mut self, cx: &Cx<'_>, netns: &Text, filter: &mut Filter) -> Result<(), Error> {
+        match filter.read(&cx.roots.sys, cx.time) {
             Err(error) if Changing::is_cause_of(&error) && filter.known.is_some() => self.changing = true,
             read => read?,
         }
@@ -393,7 +394,14 @@ impl Found {
         self.chains.extend(chains.map(|(chain, rules)| chain_row(netns, chain, *rules)));
         let named = Sole::of(&known.objects);
         for (index, (rule, words)) in ruleset.rules.iter().zip(&known.rules).enumerate() {
-            self.rules.push(rule_row(netns, rule, words, known.counts.get(index).copied(), &named));
+            let counter = known.counts.get(index).and_then(|counted| counted.counter);
+            self.rules.push(rule_row(
+                netns,
+                rule,
+                words,
+                counter.or_else(|| named.counted(rule, words)),
+                &filter.reached,
+            ));
         }
         let mut sets: Vec<_> = ruleset.names.sets_and_meters().collect();
         sets.sort_by_key(|set| set.handle);
@@ -427,8 +435,16 @@ impl Found {
 }
 
 impl Filter {
-    /// Reads what rules have counted, and the ruleset before it if that is another one.
-    fn read(&mut self, sys: &Root) -> Result<(), Error> {
+    /// Reads what rules have counted, and when they were reached, and the ruleset before it if that is another one.
+    fn read(&mut self, sys: &Root, now: Timestamp) -> Result<(), Error> {
+        self.read_known(sys)?;
+        if let Some(known) = &self.known {
+            self.reached.follow(&known.ruleset, &known.counts, now);
+        }
+        Ok(())
+    }
+
+    fn read_known(&mut self, sys: &Root) -> Result<(), Error> {
         let generation = read::generation(&mut self.socket)?;
         if self.known.as_ref().is_none_or(|known| known.ruleset.generation != generation) {
             self.read_all(sys)?;
@@ -477,5 +493,101 @@ impl Filter {
         let rules_of = ruleset.chains.iter().map(|chain| of(chain).unwrap_or(0)).collect();
         let known = Known { ruleset, rules, rules_of, counts: Vec::new(), objects: Vec::new() };
         Ok(self.known.replace(known))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::super::testing::run;
+    use super::*;
+    use crate::model::Cell;
+    use crate::source::file::Roots;
+    use crate::source::netlink::attr::{push, push_nested};
+    use crate::source::netlink::nfnetlink::Subsystem;
+    use crate::source::netlink::testing::{in_own_network, run as command};
+
+    /// Appends a message with what it is for and its attributes.
+    fn push_message(batch: &mut Vec<u8>, kind: u16, flags: i32, header: [u8; 4], attributes: &[u8]) {
+        batch.extend_from_slice(&(20 + attributes.len() as u32).to_ne_bytes());
+        batch.extend_from_slice(&kind.to_ne_bytes());
+        batch.extend_from_slice(&((libc::NLM_F_REQUEST | flags) as u16).to_ne_bytes());
+        batch.extend_from_slice(&[0; 8]);
+        batch.extend_from_slice(&header);
+        batch.extend_from_slice(attributes);
+    }
+
+    /// Adds a rule that is nothing but `last` to a chain of the table `ip t`, reached so many milliseconds ago, if it was. Not
+    /// every `nft` can write it.
+    fn add_last(chain: &[u8], ago: Option<u64>) {
+        const BATCH_HEADER: [u8; 4] = [0, 0, 0, 10];
+        let mut attributes = Vec::new();
+        push(&mut attributes, 1, b"t\0");
+        push(&mut attributes, 2, chain);
+        push_nested(&mut attributes, 4, |list| {
+            push_nested(list, 1, |expression| {
+                push(expression, 1, b"last\0");
+                push_nested(expression, 2, |data| {
+                    if let Some(ago) = ago {
+                        push(data, 1, &1_u32.to_be_bytes());
+                        push(data, 2, &ago.to_be_bytes());
+                    }
+                });
+            });
+        });
+        let mut batch = Vec::new();
+        push_message(&mut batch, libc::NFNL_MSG_BATCH_BEGIN as u16, 0, BATCH_HEADER, &[]);
+        // NFT_MSG_NEWRULE
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_APPEND;
+        push_message(&mut batch, Subsystem::Nftables.kind(6), flags, [2, 0, 0, 0], &attributes);
+        push_message(&mut batch, libc::NFNL_MSG_BATCH_END as u16, 0, BATCH_HEADER, &[]);
+        let mut socket = netlink_sys::Socket::new(libc::NETLINK_NETFILTER as isize).unwrap();
+        socket.bind_auto().unwrap();
+        socket.send(&batch, 0).unwrap();
+    }
+
+    /// When each rule was reached last, in their order.
+    fn lasts(collector: &mut dyn Collect) -> Vec<Option<Timestamp>> {
+        let batch = run(collector, &Roots::live()).unwrap_or_else(|skip| panic!("{:?}", skip.status()));
+        let rows = batch.rows(NftRuleRow::TABLE).unwrap();
+        let column = rows.table().position("last").unwrap();
+        let cell = |row| match rows.cell(row, column) {
+            Cell::Timestamp(at) => Some(at),
+            _ => None,
+        };
+        (0..rows.len()).map(cell).collect()
+    }
+
+    /// The rules with what they have counted, as `nft -nn` writes them.
+    fn texts() -> Vec<String> {
+        let ruleset = read::ruleset(&mut Socket::open(Netlink::Netfilter).unwrap(), None).unwrap();
+        let scene = Scene::new(Family::Ip, b"t", &ruleset.names, &Host);
+        ruleset.rules.iter().map(|rule| scene.rule(rule)).collect()
+    }
+
+    #[test]
+    fn root_a_rule_says_when_a_packet_reached_it_and_the_instant_stays() {
+        in_own_network(|| {
+            command("nft", "add table ip t");
+            command("nft", "add chain ip t side");
+            command("nft", "add chain ip t out { type filter hook output priority 0 ; }");
+            add_last(b"side\0", None);
+            add_last(b"side\0", Some(90_000));
+            add_last(b"out\0", None);
+            assert_eq!(texts(), ["last used never", "last used 90s", "last used never"]);
+            let mut collector = (ENTRY.make)();
+            let before = Timestamp::now();
+            let first = lasts(&mut *collector);
+            let long_ago = first[1].unwrap();
+            assert!((before.0 - long_ago.0).abs_diff(90_000_000_000) < 2_000_000_000, "{}", before.age(long_ago));
+            assert_eq!((first[0], first[2]), (None, None));
+            UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"one", "127.0.0.1:9").unwrap();
+            let second = lasts(&mut *collector);
+            let reached = second[2].unwrap();
+            assert!((Timestamp::now().0 - reached.0).abs() < 2_000_000_000, "{reached:?}");
+            assert_eq!(second, [None, Some(long_ago), Some(reached)]);
+            assert_eq!(lasts(&mut *collector), second, "nothing has come, and the kernel tells another number");
+        });
     }
 }

@@ -330,7 +330,7 @@ fn rule(cx: &Cx<'_>, space: Space) -> Block {
     lines.push(Line::new());
     let known = |column: usize| !view.raw().cell(row, column).is_missing();
     let counts = known(col!(NftRuleRow, packets));
-    if counts || known(col!(NftRuleRow, idle)) {
+    if counts || known(col!(NftRuleRow, last)) {
         let named =
             |(name, column): &(gauge::Name, usize)| gauge::Named::new(*name, number::number(cx, &view, row, *column));
         lines.extend(gauge::grid(COUNTS.iter().map(named).collect(), space.width));
@@ -357,7 +357,7 @@ const COUNTS: &[(gauge::Name, usize)] = &[
     (("B/s", "bytes/s"), col!(NftRuleRow, bytes)),
     (("pkts", "packets"), col!(NftRuleRow, hits)),
     (("bytes", "bytes"), col!(NftRuleRow, carried)),
-    (("idle", "last hit"), col!(NftRuleRow, idle)),
+    (("last", "last hit"), col!(NftRuleRow, last)),
 ];
 
 /// What other tables know of a rule: how full its sets are, and who changed it last.

@@ -125,7 +125,7 @@ fn root_rules_count_exactly_what_was_sent_and_say_what_nft_says() {
                         None => facts.missing(&key, name),
                     }
                 }
-                facts.missing(&key, "idle");
+                facts.missing(&key, "last");
                 let verdicts = ["accept", "drop", "reject", "vmap", "masquerade", "goto"];
                 let word = |step: &Value| verdicts.iter().copied().find(|verdict| step.get(verdict).is_some());
                 match steps.iter().rev().find_map(word) {

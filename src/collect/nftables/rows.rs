@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::super::address::steady;
 use super::names::Here;
 use super::{NftChainRow, NftFamily, NftFlowtableRow, NftRuleRow, NftSetRow, NftTableRow};
-use crate::model::Text;
 use crate::model::text::Spare;
+use crate::model::{Text, Timestamp};
 use crate::source::nftables::decode::Counted;
 use crate::source::nftables::instruction::{GOTO, Instruction, JUMP, NatKind};
 use crate::source::nftables::text::kind;
@@ -65,8 +66,33 @@ impl<'a> Sole<'a> {
         Self(objects.iter().filter_map(one).collect())
     }
 
-    fn counted(&self, rule: &Rule, words: &Words) -> Option<(u64, u64)> {
+    pub(super) fn counted(&self, rule: &Rule, words: &Words) -> Option<(u64, u64)> {
         self.0.get(&(rule.family, rule.table.as_slice(), words.counter.as_deref()?)).copied()
+    }
+}
+
+/// When rules with a `last` expression were reached. The kernel tells how long ago, which is another number each time.
+#[derive(Default)]
+pub(super) struct Reached(HashMap<(Family, Vec<u8>, u64), Timestamp>);
+
+impl Reached {
+    /// Takes what was told of each rule.
+    pub(super) fn follow(&mut self, ruleset: &Ruleset, counts: &[Counted], now: Timestamp) {
+        let one = |(rule, counted): (&Rule, &Counted)| {
+            let ago = i64::try_from(counted.last?).ok()?.saturating_mul(1_000_000);
+            let key = (rule.family, rule.table.clone(), rule.handle);
+            let at = steady(self.0.get(&key).copied(), Some(Timestamp(now.0.saturating_sub(ago))))?;
+            Some((key, at))
+        };
+        self.0 = ruleset.rules.iter().zip(counts).filter_map(one).collect();
+    }
+
+    fn at(&self, rule: &Rule) -> Option<Timestamp> {
+        // most rulesets have no such rule
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.get(&(rule.family, rule.table.clone(), rule.handle)).copied()
     }
 }
 
@@ -164,10 +190,9 @@ pub(super) fn rule_row(
     netns: &Text,
     rule: &Rule,
     words: &Words,
-    counted: Option<Counted>,
-    named: &Sole<'_>,
+    counter: Option<(u64, u64)>,
+    reached: &Reached,
 ) -> NftRuleRow {
-    let counter = counted.and_then(|counted| counted.counter).or_else(|| named.counted(rule, words));
     NftRuleRow {
         netns: netns.clone(),
         family: words.family,
@@ -178,7 +203,7 @@ pub(super) fn rule_row(
         verdict: words.verdict.clone(),
         packets: counter.map(|(packets, _)| packets),
         bytes: counter.map(|(_, bytes)| bytes),
-        idle: counted.and_then(|counted| counted.last).map(|ago| ago as f64 / 1e3),
+        last: reached.at(rule),
         comment: words.comment.clone(),
         rule: words.text.clone(),
     }
