@@ -15,12 +15,12 @@ use crate::tui::settings::Settings;
 
 static TABLES: &[&Table] = &[ConntrackRow::TABLE, ConntrackFlowRow::TABLE, ListenerRow::TABLE];
 
-fn column(name: &str) -> usize {
+pub(super) fn column(name: &str) -> usize {
     ConntrackFlowRow::TABLE.position(name).unwrap()
 }
 
 /// Six connections to two ports, which carry 100, 200, ... bytes a second.
-fn flows(second: u64) -> Made {
+pub(super) fn flows(second: u64) -> Made {
     let mut made = Made::new(ConntrackFlowRow::TABLE, 6, "x");
     for row in 0..6 {
         let address = |last: u8| Value::Ip(std::net::IpAddr::from([192, 0, 2, last]));
@@ -45,7 +45,7 @@ fn connections(settings: Settings) -> (std::sync::Arc<Fake>, App) {
     (host, app)
 }
 
-fn sampled(settings: Settings) -> (std::sync::Arc<Fake>, App) {
+pub(super) fn sampled(settings: Settings) -> (std::sync::Arc<Fake>, App) {
     let (host, mut app) = connections(settings);
     host.publish(flows(1), 1);
     host.publish(flows(2), 2);
@@ -85,7 +85,7 @@ fn lines_of_several_connections_add_up_and_the_key_goes_round() {
 }
 
 /// A host that groups connections itself, with groups by source and one by port that somebody else wants.
-fn grouped(settings: Settings) -> (std::sync::Arc<Fake>, App) {
+pub(super) fn grouped(settings: Settings) -> (std::sync::Arc<Fake>, App) {
     static ALL: &[&Table] = &[ConntrackFlowRow::TABLE, ConntrackGroupRow::TABLE];
     let (host, app) = sampled(settings);
     *host.tables.lock().unwrap() = Some(ALL);
@@ -318,7 +318,13 @@ fn what_is_to_be_deleted_says_in_which_namespace_it_is() {
     assert!(shown.contains("192.0.2.99:443 in blue"), "{shown}");
     assert!(!shown.contains("192.0.2.99:443 in host"), "{shown}");
     press(&mut app, &["y"]);
-    assert!(screen(&mut app).contains("deleted what was left of 2 connections"), "{}", screen(&mut app));
+    assert!(screen(&mut app).contains("deleted 2 connections in network namespaces"), "{}", screen(&mut app));
+    *host.gone.lock().unwrap() = 1;
+    press(&mut app, &["E"]);
+    let _ = command(&mut app, "filter destination_port == 80");
+    press(&mut app, &["Z", "y"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("deleted 3 of 4 connections") && shown.contains(": 1 had ended already"), "{shown}");
 }
 
 #[test]

@@ -142,7 +142,8 @@ fn arrangement(app: &App, table: &Table, state: &TableView) -> Option<String> {
         let mark = if *order == Order::Descending { '▼' } else { '▲' };
         Some(format!(", by {}{mark}", table.columns.get(*at)?.title()))
     });
-    let words: String = programs.into_iter().chain(sort).collect();
+    let held = state.is_held().then(|| ", order held".to_owned());
+    let words: String = programs.into_iter().chain(sort).chain(held).collect();
     (!words.is_empty()).then_some(words)
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::app::{App, Page};
 use super::table_view::TableView;
-use crate::model::{Cell, Demand, Table, Text, Value};
+use crate::model::{Cell, Demand, Key, Table, Text, Value};
 use crate::panel::{GROUPED, Grouping, PanelDef, VIEWS};
 use crate::store::expr::Filter;
 use crate::store::query::{self, Order};
@@ -15,6 +15,16 @@ use crate::store::rate::View;
 
 /// Rows behind each line that stands for several.
 pub type Members = HashMap<usize, Vec<usize>>;
+
+/// The groups from which a table has come to the rows of one.
+#[derive(Clone, Debug)]
+pub struct From {
+    /// The filter that it led to: who takes another one has gone on from there.
+    to: String,
+    filter: Option<Filter>,
+    grouping: Grouping,
+    selected: Option<Key>,
+}
 
 /// How the host groups what is shown: it knows more rows than it tells, but not the filter, so what that keeps is grouped
 /// here.
@@ -82,17 +92,44 @@ pub(super) fn open(app: &mut App) -> bool {
     let Some(own) = crate::panel::members(&view, row, grouping) else { return false };
     let both = state.filter.as_ref().map(|filter| format!("({}) and {own}", filter.text()));
     let Ok(filter) = Filter::parse(&both.unwrap_or(own), table) else { return false };
-    (state.filter, state.grouping, state.selected, state.restart) = (Some(filter), None, None, true);
+    let (to, selected) = (filter.text().to_owned(), state.selected.take());
+    state.from = Some(From { to, filter: state.filter.replace(filter), grouping, selected });
+    (state.grouping, state.restart) = (None, true);
+    state.widths.clear();
+    true
+}
+
+/// Whether the next step back leads to groups.
+pub(super) fn came(app: &App) -> bool {
+    let state = app.spots.first().and_then(|spot| app.tables.get(&spot.key));
+    state.is_some_and(TableView::has_come)
+}
+
+/// Goes back to the groups, and to the one that was opened; false where the table has not come from any.
+pub(super) fn back(app: &mut App) -> bool {
+    let Some((_, state)) = app.focused_table() else { return false };
+    if !state.has_come() {
+        return false;
+    }
+    let Some(from) = state.from.take() else { return false };
+    (state.filter, state.grouping, state.selected) = (from.filter, Some(from.grouping), from.selected);
+    state.reveal = true;
     state.widths.clear();
     true
 }
 
 impl TableView {
+    /// Whether a step back leads to groups.
+    fn has_come(&self) -> bool {
+        let shown = self.filter.as_ref().map(Filter::text);
+        self.selected.is_none() && self.from.as_ref().is_some_and(|from| shown == Some(&from.to))
+    }
+
     /// Goes on to the next way of grouping rows, and from the last to none.
     pub(super) fn regroup(&mut self, ways: &[Grouping]) {
         let next = self.grouping.and_then(|now| ways.iter().position(|way| *way == now)).map_or(0, |at| at + 1);
         self.grouping = ways.get(next).copied();
-        self.tree = None;
+        (self.tree, self.from) = (None, None);
         self.widths.clear();
     }
 
@@ -147,5 +184,52 @@ impl TableView {
             column == grouping.by || matches!(first, Cell::Text(_) | Cell::Label(_) | Cell::Ip(_) | Cell::Mac(_));
         let same = tells && rows.iter().all(|other| view.cell(*other, column) == first);
         if same { first } else { Cell::Missing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::flows::grouped;
+    use super::super::testing::{command, press, screen};
+    use crate::tui::settings::Settings;
+
+    #[test]
+    fn a_step_back_leads_from_connections_to_the_group_that_was_opened() {
+        let (_, mut app) = grouped(Settings::default());
+        app.clock = || crate::model::Timestamp::from_seconds(1.8e9);
+        app.samples();
+        press(&mut app, &["j", "down", "down"]);
+        let before = screen(&mut app);
+        press(&mut app, &["enter"]);
+        let shown = screen(&mut app);
+        assert!(
+            shown.contains("Connections 0 of 6, filter source == 198.51.100.8") && shown.contains("esc:groups"),
+            "{shown}"
+        );
+        press(&mut app, &["esc"]);
+        assert_eq!(screen(&mut app), before);
+        // lines of rows that a filter keeps, in the same table
+        press(&mut app, &["E", "j", "j"]);
+        let _ = command(&mut app, "filter destination_port == 80");
+        press(&mut app, &["down"]);
+        let before = screen(&mut app);
+        assert!(before.contains("by port"), "{before}");
+        press(&mut app, &["enter", "down"]);
+        let shown = screen(&mut app);
+        assert!(
+            shown.contains("(destination_port == 80) and destination_port == 80") && !shown.contains("esc:groups"),
+            "{shown}"
+        );
+        press(&mut app, &["esc", "esc"]);
+        assert_eq!(screen(&mut app), before);
+        // who has gone on from there does not go back
+        press(&mut app, &["enter"]);
+        let _ = command(&mut app, "filter destination_port == 443");
+        press(&mut app, &["esc"]);
+        assert!(
+            screen(&mut app).contains("Connections 2 of 6, filter destination_port == 443"),
+            "{}",
+            screen(&mut app)
+        );
     }
 }

@@ -150,7 +150,7 @@ fn back(app: &mut App) {
         app.go(back);
     } else if let (Some(fleet), Page::Explore) = (app.fleet, &app.page) {
         app.go(Page::Table(fleet));
-    } else {
+    } else if !super::group::back(app) {
         let selected = app.focused_table().and_then(|(_, state)| state.selected.take());
         app.left = app.opened && selected.is_none();
     }

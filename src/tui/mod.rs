@@ -25,6 +25,7 @@ mod framed;
 mod frames;
 mod graph;
 pub mod group;
+pub mod held;
 mod hosts;
 mod input;
 pub mod keymap;

@@ -323,6 +323,7 @@ pub(super) fn own(app: &App) -> Vec<(Act, &'static str)> {
     let mut own = Vec::new();
     let grouped = super::group::is_grouped(app)
         || app.spots.first().is_some_and(|spot| crate::panel::groupings(spot.table).len() > 1);
+    own.extend(super::group::came(app).then_some((Act::Back, "groups")));
     own.extend(super::group::leads(app).then_some((Act::Enter, "its connections")));
     own.extend(grouped.then_some((Act::Programs, "group")));
     let tracked = app.fleet.is_none() && app.spots.first().is_some_and(|spot| crate::panel::is_tracked(spot.table));

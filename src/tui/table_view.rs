@@ -46,6 +46,10 @@ pub struct TableView {
     pub past: Vec<(usize, u16)>,
     /// How rows are grouped while they are.
     pub grouping: Option<crate::panel::Grouping>,
+    /// The groups to which a step back leads.
+    pub from: Option<super::group::From>,
+    /// The order that rows keep while one of them is read.
+    pub held: Option<super::held::Held>,
     /// Rows behind lines that stand for several.
     pub members: super::group::Members,
     /// Whether the last column is written from its start in full.
@@ -79,12 +83,16 @@ impl TableView {
         let line = self.position(view).and_then(|at| self.line(at).checked_sub(self.top));
         let query = Query { filter: self.filter.clone(), sort: self.sort.clone(), limit: None };
         self.rows = run(view, &query);
+        if self.grouping.is_none() {
+            self.hold(view);
+        }
         self.tell_apart(view);
         self.heads = crate::panel::arrange(cx, view, &mut self.rows, self.outlined, self.filter.is_none());
         self.depth.clear();
         self.members.clear();
         if let Some(grouping) = self.grouping {
             self.group(view, grouping);
+            self.hold(view);
         } else if let Some((parent, child)) = self.tree {
             self.as_tree(view, parent, child);
         }
