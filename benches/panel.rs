@@ -14,7 +14,7 @@ use netglance::collect::link::LinkRow;
 use netglance::collect::neighbor::NeighborRow;
 use netglance::collect::routing::{OspfAreaRow, OspfInterfaceRow, OspfNeighborRow};
 use netglance::model::{
-    Action, ActionError, Cell, Demand, HistoryAsk, Host, Mono, Row, Rows, Sample, Series, Snapshot, Style, Table,
+    Action, ActionError, Cell, Demand, Done, HistoryAsk, Host, Mono, Row, Rows, Sample, Series, Snapshot, Style, Table,
     Timestamp, Type, Value,
 };
 use netglance::panel::{self, Alert, Cx, Kept, Names, PANELS, Settings, Space, Views};
@@ -154,7 +154,7 @@ impl Host for Forgetful {
     fn history(&self, _: &HistoryAsk) -> Option<Series> {
         None
     }
-    fn act(&self, _: &Action) -> Result<(), ActionError> {
+    fn act(&self, _: &Action) -> Result<Done, ActionError> {
         Err(ActionError::Off)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use netglance::collect::conntrack_flow::{ConntrackFlowRow, ENTRY};
 use netglance::collect::{Batch, Cx, Wants};
-use netglance::model::{Action, ActionError, Demand, Mono, Owners, Sample, Timestamp, Tracked};
+use netglance::model::{Action, ActionError, Demand, Done, Mono, Owners, Sample, Timestamp, Tracked};
 use netglance::source::action::act;
 use netglance::source::file::Roots;
 use netglance::source::netns::Census;
@@ -64,7 +64,7 @@ fn listed() -> usize {
     ["ipv4", "ipv6"].iter().map(|family| said("conntrack", &format!("-L -f {family}")).lines().count()).sum()
 }
 
-fn forget(flows: &[&Tracked]) -> Result<(), ActionError> {
+fn forget(flows: &[&Tracked]) -> Result<Done, ActionError> {
     act(&Action::Forget { flows: flows.iter().copied().cloned().collect() }, &Census::default())
 }
 
@@ -104,7 +104,7 @@ fn root_of_several_those_that_have_ended_meanwhile_are_no_failure() {
         let (first, rest) = known.split_first().unwrap();
         forget(&[first]).unwrap();
         let all: Vec<&Tracked> = std::iter::once(first).chain(rest.iter().skip(2)).collect();
-        forget(&all).unwrap();
+        assert_eq!(forget(&all).unwrap(), Done { gone: 1 });
         assert_eq!(tracked().iter().collect::<Vec<_>>(), rest.iter().take(2).collect::<Vec<_>>());
         assert!(matches!(forget(&all), Err(ActionError::Gone { .. })), "all of them have ended");
         let elsewhere = Tracked { netns: "nowhere".into(), ..first.clone() };

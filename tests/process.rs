@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use netglance::collect::process::{ENTRY, ProcessRow};
 use netglance::collect::{Batch, Collect, Cx, Skip, Wants};
-use netglance::model::{Action, ActionError, Cell, Demand, Mono, Owners, Rows, Timestamp};
+use netglance::model::{Action, ActionError, Cell, Demand, Done, Mono, Owners, Rows, Timestamp};
 use netglance::source::file::{Root, Roots};
 
 #[expect(dead_code, reason = "each test program uses its part")]
@@ -111,7 +111,7 @@ fn ps() -> BTreeMap<u32, String> {
         .collect()
 }
 
-fn act(action: &Action) -> Result<(), ActionError> {
+fn act(action: &Action) -> Result<Done, ActionError> {
     netglance::source::action::act(action, &netglance::source::netns::Census::default())
 }
 

@@ -18,8 +18,8 @@ use super::summary;
 use super::table::{FleetRow, FleetRows, HostRow, Link, fleet, summaries, tables};
 use crate::client::{Access, RemoteHost, Trouble, session};
 use crate::model::{
-    Action, ActionError, Behind, Demand, Demands, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status, Table,
-    TableState, Text, Timestamp, lock,
+    Action, ActionError, Behind, Demand, Demands, Done, HistoryAsk, Host, Key, Mono, Sample, Series, Snapshot, Status,
+    Table, TableState, Text, Timestamp, lock,
 };
 use crate::store::history::{DEFAULT_LIMIT, History};
 use crate::store::level::Thresholds;
@@ -400,7 +400,7 @@ impl Host for Fleet {
         lock(&self.shared.state).history.series(ask)
     }
 
-    fn act(&self, _: &Action) -> Result<(), ActionError> {
+    fn act(&self, _: &Action) -> Result<Done, ActionError> {
         Err(ActionError::Off)
     }
 

@@ -21,7 +21,7 @@ pub use trust::{Access, Certificate, Secret};
 pub(crate) use trust::{unreadable, usable};
 
 use crate::model::{
-    Action, ActionError, Connection, Demand, Demands, Detail, HistoryAsk, Host, Series, Snapshot, Table, Text,
+    Action, ActionError, Connection, Demand, Demands, Detail, Done, HistoryAsk, Host, Series, Snapshot, Table, Text,
     Timestamp, lock,
 };
 use crate::store::history::History;
@@ -134,7 +134,7 @@ pub struct RemoteHost {
 enum Command {
     Demand(Vec<Demand>),
     History(HistoryAsk),
-    Act(Action, mpsc::Sender<Result<(), ActionError>>),
+    Act(Action, mpsc::Sender<Result<Done, ActionError>>),
 }
 
 /// What the connection and its readers share.
@@ -307,7 +307,7 @@ impl Host for RemoteHost {
         answered(past.series.as_ref(), own, ask)
     }
 
-    fn act(&self, action: &Action) -> Result<(), ActionError> {
+    fn act(&self, action: &Action) -> Result<Done, ActionError> {
         let (sender, outcome) = mpsc::channel();
         let _ = self.commands.send(Command::Act(action.clone(), sender));
         let late = |_| Err(action.failed(std::io::ErrorKind::TimedOut.into()));

@@ -20,7 +20,7 @@ use tonic::{Status, Streaming};
 use super::refusal::{self, Heard, Refusal};
 use super::trust::{self, Access};
 use super::{Clock, Command, Line, Opened, Reach, Shared, Target, Trouble, TroubleKind};
-use crate::model::{Action, ActionError, Demand, HistoryAsk, Text};
+use crate::model::{Action, ActionError, Demand, Done, HistoryAsk, Text};
 use crate::wire::mirror::Mirror;
 use crate::wire::proto::agent_client::AgentClient;
 use crate::wire::schema::Schema;
@@ -471,7 +471,7 @@ async fn history(shared: &Shared, mut client: Client, ask: HistoryAsk) {
     (shared.on_change)();
 }
 
-async fn act(mut client: Client, action: Action, outcome: mpsc::Sender<Result<(), ActionError>>) {
+async fn act(mut client: Client, action: Action, outcome: mpsc::Sender<Result<Done, ActionError>>) {
     let reply = tokio::time::timeout(ANSWER, client.act(convert::from_action(&action))).await;
     let done = match reply {
         Ok(Ok(reply)) => convert::done(&reply.into_inner(), &action),

@@ -34,6 +34,8 @@ table! {
         Text(None) target: Text,
         /// What came of it.
         Text(None) outcome: Outcome,
+        /// How many of several connections had ended already.
+        Gauge(None) gone: Option<u64>,
         /// Why nothing came of it.
         Text(None) reason: Option<Text> { last: true },
     }
@@ -81,6 +83,7 @@ fn row(deed: Deed) -> ActionRow {
         value: deed.value,
         target: deed.target,
         outcome,
+        gone: deed.gone.map(|gone| gone as u64),
         reason: deed.error,
     }
 }

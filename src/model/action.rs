@@ -93,6 +93,14 @@ impl Action {
         }
     }
 
+    /// How many things it is for.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Signal { .. } | Self::Renice { .. } => 1,
+            Self::Forget { flows } => flows.len(),
+        }
+    }
+
     /// It was not done because of that.
     pub fn failed(&self, cause: std::io::Error) -> ActionError {
         let (op, what) = self.aim();
@@ -103,6 +111,13 @@ impl Action {
     pub fn gone(&self) -> ActionError {
         ActionError::Gone { what: self.aim().1 }
     }
+}
+
+/// What came of an action that was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Of several things that it was for, how many were gone already.
+    pub gone: usize,
 }
 
 /// Which actions are done.

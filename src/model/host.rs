@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::action::{Action, ActionError};
+use super::action::{Action, ActionError, Done};
 use super::cell::{Cell, Mac, Timestamp, Value};
 use super::series::{HistoryAsk, Series};
 use super::table::{Rows, Table};
@@ -232,7 +232,7 @@ pub trait Host: Send + Sync {
     ///
     /// # Errors
     /// [`ActionError`].
-    fn act(&self, action: &Action) -> Result<(), ActionError>;
+    fn act(&self, action: &Action) -> Result<Done, ActionError>;
     /// How it is reached.
     fn connection(&self) -> Connection {
         Connection::Local

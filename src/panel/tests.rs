@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::*;
 use crate::model::testing::{Made, sampled};
 use crate::model::{
-    Action, ActionError, HistoryAsk, Host, Kind, Mac, Mono, Sample, Series, Shape, Snapshot, State, Status, Style,
-    Table, TableState, Text, Timestamp, Type, Value,
+    Action, ActionError, Done, HistoryAsk, Host, Kind, Mac, Mono, Sample, Series, Shape, Snapshot, State, Status,
+    Style, Table, TableState, Text, Timestamp, Type, Value,
 };
 use crate::store::level::{Settings as Levels, Thresholds};
 use crate::store::rate::{Mode, View};
@@ -110,7 +110,7 @@ impl Host for Past {
     fn history(&self, ask: &HistoryAsk) -> Option<Series> {
         Some(sampled(0, (0..600).map(|i| if i == 9 { f64::NAN } else { f64::from(i) }), ask))
     }
-    fn act(&self, _: &Action) -> Result<(), ActionError> {
+    fn act(&self, _: &Action) -> Result<Done, ActionError> {
         Err(ActionError::Off)
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::link;
 use super::wanted::Wanted;
-use crate::model::{self, Action, ActionError, Demand, HistoryAsk, Series, Snapshot, Status, Text, lock, unit};
+use crate::model::{self, Action, ActionError, Demand, Done, HistoryAsk, Series, Snapshot, Status, Text, lock, unit};
 use crate::wire::mirror::Mirror;
 use crate::wire::{convert, proto, schema};
 
@@ -215,7 +215,7 @@ impl Sampled {
     }
 
     /// Does something to the host, as `asker` wants it; `Err` when the sampler does not answer.
-    pub(super) async fn act(&self, action: &Action, asker: String) -> Result<Result<(), ActionError>, Text> {
+    pub(super) async fn act(&self, action: &Action, asker: String) -> Result<Result<Done, ActionError>, Text> {
         let request = proto::ActRequest { asker, ..convert::from_action(action) };
         match self.ask(proto::ask::Ask::Act(request)).await? {
             proto::answer::Answer::Act(reply) => Ok(convert::done(&reply, action)),

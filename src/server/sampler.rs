@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::pass::{self, Word};
 use super::{Configuration, Level, Log, link};
 use crate::collect::{Capabilities, EVERY_SECOND};
-use crate::model::{Allowed, Host, Text, Timestamp, lock};
+use crate::model::{Allowed, Done, Host, Text, Timestamp, lock};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
 use crate::source::routing::settings::Wishes;
@@ -270,7 +270,8 @@ impl Seat {
                     self.log.say(
                         Level::Warning,
                         &match &done {
-                            Ok(()) => format!("done for {asker}: {word} {what}"),
+                            Ok(Done { gone: 0 }) => format!("done for {asker}: {word} {what}"),
+                            Ok(Done { gone }) => format!("done for {asker}: {word} {what}; {gone} had ended already"),
                             Err(cause) => format!("not done for {asker}: {cause}"),
                         },
                     );

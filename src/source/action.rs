@@ -15,34 +15,34 @@ use super::file::Root;
 use super::netlink::{Family, Socket};
 use super::netns::{self, Census};
 use super::process::{detail, parse};
-use crate::model::{Action, ActionError, Text, Tracked};
+use crate::model::{Action, ActionError, Done, Text, Tracked};
 
 /// Does something to the running kernel.
 ///
 /// # Errors
 /// [`ActionError::Gone`] when what it is for is gone or its number belongs to something else, [`ActionError::Kernel`] with
 /// the errno otherwise.
-pub fn act(action: &Action, census: &Census) -> Result<(), ActionError> {
+pub fn act(action: &Action, census: &Census) -> Result<Done, ActionError> {
     match *action {
         Action::Forget { ref flows } => forget(action, flows, census),
         Action::Signal { pid, start, signal } => {
             let signal = Signal::from_named_raw(signal).ok_or_else(|| refused("signal", pid, Errno::INVAL))?;
             let process = pin(pid, start, "signal")?;
             let sent = rustix::process::pidfd_send_signal(&process, signal);
-            sent.map_err(|cause| refused("signal", pid, cause))
+            sent.map(|()| Done::default()).map_err(|cause| refused("signal", pid, cause))
         }
         Action::Renice { pid, start, nice } => {
             if !(-20..=19).contains(&nice) {
                 return Err(refused("renice", pid, Errno::INVAL));
             }
             let _pinned = pin(pid, start, "renice")?;
-            renice(pid, start, nice)
+            renice(pid, start, nice).map(|()| Done::default())
         }
     }
 }
 
 /// Forgets connections. Of several those that have ended by themselves meanwhile are no failure, unless all have.
-fn forget(action: &Action, flows: &[Tracked], census: &Census) -> Result<(), ActionError> {
+fn forget(action: &Action, flows: &[Tracked], census: &Census) -> Result<Done, ActionError> {
     let first = flows.first().ok_or_else(|| action.failed(Errno::INVAL.into()))?;
     if flows.len() > Action::MOST || flows.iter().any(|flow| flow.netns != first.netns) {
         return Err(action.failed(Errno::INVAL.into()));
@@ -58,7 +58,7 @@ fn forget(action: &Action, flows: &[Tracked], census: &Census) -> Result<(), Act
             done => done.map_err(|error| action.failed(error.cause))?,
         }
     }
-    if gone == flows.len() { Err(action.gone()) } else { Ok(()) }
+    if gone == flows.len() { Err(action.gone()) } else { Ok(Done { gone }) }
 }
 
 /// Opens a descriptor of exactly this process.
@@ -110,11 +110,11 @@ fn gone(pid: u32) -> ActionError {
 mod tests {
     use super::*;
 
-    fn act(action: &Action) -> Result<(), ActionError> {
+    fn act(action: &Action) -> Result<Done, ActionError> {
         super::act(action, &Census::default())
     }
 
-    fn errno(result: Result<(), ActionError>) -> Option<i32> {
+    fn errno(result: Result<Done, ActionError>) -> Option<i32> {
         match result {
             Err(ActionError::Kernel { cause, .. }) => cause.raw_os_error(),
             _ => None,

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::file::Root;
 use super::user::Users;
-use crate::model::{Action, ActionError, Text, Timestamp, lock};
+use crate::model::{Action, ActionError, Done, Text, Timestamp, lock};
 
 /// Actions that are kept.
 const MOST: usize = 1024;
@@ -25,6 +25,8 @@ pub struct Deed {
     pub value: Option<i64>,
     /// What it was for.
     pub target: Text,
+    /// Of several connections, how many had ended already.
+    pub gone: Option<usize>,
     /// Why it was not done.
     pub error: Option<Text>,
 }
@@ -35,20 +37,22 @@ pub struct Deeds(Mutex<(u64, VecDeque<Deed>)>);
 
 impl Deeds {
     /// Writes down what came of an action.
-    pub fn note(&self, user: Text, action: &Action, done: &Result<(), ActionError>) {
+    pub fn note(&self, user: Text, action: &Action, done: &Result<Done, ActionError>) {
         let (word, target) = action.aim();
         let value = match action {
             Action::Signal { signal, .. } => Some(i64::from(*signal)),
             Action::Renice { nice, .. } => Some(i64::from(*nice)),
             Action::Forget { .. } => None,
         };
+        let several = matches!(action, Action::Forget { flows } if flows.len() > 1);
+        let gone = done.as_ref().ok().filter(|_| several).map(|done| done.gone);
         let error = done.as_ref().err().map(|cause| Text::from(cause.to_string()));
         let (count, kept) = &mut *lock(&self.0);
         *count += 1;
         if kept.len() >= MOST {
             kept.pop_front();
         }
-        kept.push_back(Deed { seq: *count, time: Timestamp::now(), user, word, value, target, error });
+        kept.push_back(Deed { seq: *count, time: Timestamp::now(), user, word, value, target, gone, error });
     }
 
     /// How many there have been.
@@ -72,12 +76,13 @@ pub fn own_user(host: &Root) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Tracked;
 
     #[test]
     fn the_newest_actions_are_kept_with_what_came_of_them() {
         let deeds = Deeds::default();
         for nice in 0..MOST as i32 + 5 {
-            let done = if nice % 2 == 0 { Ok(()) } else { Err(ActionError::Off) };
+            let done = if nice % 2 == 0 { Ok(Done::default()) } else { Err(ActionError::Off) };
             deeds.note("me".into(), &Action::Renice { pid: 7, start: 1, nice }, &done);
         }
         let kept = deeds.newest();
@@ -86,5 +91,22 @@ mod tests {
         assert_eq!((last.seq, last.value, last.target.as_str()), (MOST as u64 + 5, Some(1028), "process 7"));
         assert_eq!((last.error.as_deref(), kept[0].seq), (None, 6));
         assert_eq!(kept[0].error.as_deref(), Some("actions are off on this host"));
+        let flow = Tracked {
+            netns: "host".into(),
+            id: 1,
+            protocol: 6,
+            source: [192, 0, 2, 1].into(),
+            destination: [192, 0, 2, 2].into(),
+            ports: None,
+            icmp: None,
+            zone: 0,
+        };
+        for flows in [vec![flow.clone()], vec![flow; 2]] {
+            deeds.note("me".into(), &Action::Forget { flows }, &Ok(Done { gone: 1 }));
+        }
+        assert_eq!(
+            deeds.newest().iter().rev().take(3).map(|deed| deed.gone).collect::<Vec<_>>(),
+            [Some(1), None, None]
+        );
     }
 }

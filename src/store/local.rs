@@ -10,8 +10,8 @@ use crate::collect::schedule::{self, Publication, Scheduler, Sink};
 use crate::collect::settings::Settings;
 use crate::collect::{Filled, Wants};
 use crate::model::{
-    Action, ActionError, Allowed, Demand, Demands, HistoryAsk, Host, Mono, Sample, Series, Snapshot, State, Status,
-    Table, TableState, Text, Timestamp, lock,
+    Action, ActionError, Allowed, Demand, Demands, Done, HistoryAsk, Host, Mono, Sample, Series, Snapshot, State,
+    Status, Table, TableState, Text, Timestamp, lock,
 };
 use crate::source::action::act;
 use crate::source::deed;
@@ -85,7 +85,7 @@ impl LocalHost {
     ///
     /// # Errors
     /// As [`Host::act`].
-    pub fn act_for(&self, user: Text, action: &Action) -> Result<(), ActionError> {
+    pub fn act_for(&self, user: Text, action: &Action) -> Result<Done, ActionError> {
         let allowed = lock(&self.actions).allows(action);
         let done = if allowed { act(action, &self.roots.netns) } else { Err(ActionError::Off) };
         self.roots.deeds.note(user, action, &done);
@@ -121,7 +121,7 @@ impl Host for LocalHost {
         lock(&self.store.history).series(ask)
     }
 
-    fn act(&self, action: &Action) -> Result<(), ActionError> {
+    fn act(&self, action: &Action) -> Result<Done, ActionError> {
         self.act_for(deed::own_user(&self.roots.host), action)
     }
 

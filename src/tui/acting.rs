@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
 
 use super::app::App;
-use crate::model::{Action, ActionError, Connection, Host, Level, Timestamp};
+use crate::model::{Action, ActionError, Connection, Done, Host, Level, Timestamp};
 use crate::panel::Target;
 
 /// So long the screen waits for an outcome.
@@ -22,8 +22,8 @@ pub(super) enum What {
     Signal(&'static str, Target),
     /// Another nice value, and when the old one was read.
     Nice(i32, Option<Timestamp>, Target),
-    /// Connections that are deleted, in words.
-    Delete(String),
+    /// So many connections that are deleted, in words.
+    Delete(usize, String),
 }
 
 impl What {
@@ -31,7 +31,7 @@ impl What {
     fn aim(&self) -> String {
         match self {
             Self::Signal(_, target) | Self::Nice(_, _, target) => format!("{} (pid {})", target.name, target.pid),
-            Self::Delete(words) => words.clone(),
+            Self::Delete(_, words) => words.clone(),
         }
     }
 }
@@ -39,7 +39,7 @@ impl What {
 /// An action without an outcome yet.
 pub(super) struct Acting {
     what: What,
-    outcome: Receiver<Result<(), ActionError>>,
+    outcome: Receiver<Result<Done, ActionError>>,
 }
 
 /// Does something to the host, one action after the other up to the first that fails, and tells what came of it now or
@@ -81,18 +81,22 @@ pub(super) fn act(app: &mut App, actions: Vec<Action>, what: What) {
     }
 }
 
-fn all(host: &dyn Host, actions: &[Action]) -> Result<(), ActionError> {
-    let (mut done, mut gone) = (false, Ok(()));
+fn all(host: &dyn Host, actions: &[Action]) -> Result<Done, ActionError> {
+    let (mut done, mut without) = (None, Ok(Done::default()));
+    let mut gone = 0;
     for action in actions {
         match host.act(action) {
-            Err(ActionError::Gone { what }) => gone = Err(ActionError::Gone { what }),
+            Err(ActionError::Gone { what }) => {
+                gone += action.count();
+                without = Err(ActionError::Gone { what });
+            }
             other => {
-                other?;
-                done = true;
+                gone += other?.gone;
+                done = Some(());
             }
         }
     }
-    if done { Ok(()) } else { gone }
+    done.map_or(without, |()| Ok(Done { gone }))
 }
 
 /// Tells the outcomes that have come.
@@ -106,17 +110,20 @@ pub(super) fn look(app: &mut App) {
     }
 }
 
-fn tell(app: &mut App, what: What, outcome: Result<(), ActionError>) {
+fn tell(app: &mut App, what: What, outcome: Result<Done, ActionError>) {
     let aim = what.aim();
     match (what, outcome) {
-        (What::Signal(word, _), Ok(())) => app.say(format!("sent {word} to {aim}"), Level::Ok),
+        (What::Signal(word, _), Ok(_)) => app.say(format!("sent {word} to {aim}"), Level::Ok),
         (What::Signal(word, _), Err(cause)) => app.say(format!("{word}: {cause}"), Level::Warning),
-        (What::Nice(nice, taken, target), Ok(())) => {
+        (What::Nice(nice, taken, target), Ok(_)) => {
             app.say(format!("{aim}: nice {nice}"), Level::Ok);
             let now = app.present();
             app.niced = Some((target, taken.map_or(now, |taken| taken.max(now)), nice));
         }
-        (What::Delete(_), Ok(())) => app.say(format!("deleted {aim}"), Level::Ok),
-        (What::Nice(..) | What::Delete(_), Err(cause)) => app.say(cause.to_string(), Level::Warning),
+        (What::Delete(..), Ok(Done { gone: 0 })) => app.say(format!("deleted {aim}"), Level::Ok),
+        (What::Delete(count, _), Ok(Done { gone })) => {
+            app.say(format!("deleted {} of {aim}: {gone} had ended already", count.saturating_sub(gone)), Level::Ok);
+        }
+        (What::Nice(..) | What::Delete(..), Err(cause)) => app.say(cause.to_string(), Level::Warning),
     }
 }

@@ -108,12 +108,8 @@ pub(super) fn key(app: &mut App, asked: Asked, code: KeyCode) -> Overlay {
             Overlay::Delete(asked)
         }
         KeyCode::Char('y') => {
-            let words = match asked.flows.as_slice() {
-                [_] => asked.words(),
-                // some may have ended since they were counted
-                _ => format!("what was left of {}", asked.words()),
-            };
-            super::acting::act(app, actions(asked.flows), super::acting::What::Delete(words));
+            let what = super::acting::What::Delete(asked.flows.len(), asked.words());
+            super::acting::act(app, actions(asked.flows), what);
             Overlay::None
         }
         KeyCode::Char('n' | 'q') => Overlay::None,

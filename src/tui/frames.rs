@@ -19,8 +19,8 @@ use crate::collect::run::CollectorRow;
 use crate::collect::{Batch, COLLECTORS, Cx, Wants, schedule};
 use crate::model::testing::Made;
 use crate::model::{
-    Action, ActionError, Demand, HistoryAsk, Host, Mono, Owners, Point, Rows, Sample, Series, Snapshot, Status, Table,
-    TableState, Timestamp, Type, Value,
+    Action, ActionError, Demand, Done, HistoryAsk, Host, Mono, Owners, Point, Rows, Sample, Series, Snapshot, Status,
+    Table, TableState, Timestamp, Type, Value,
 };
 use crate::panel::{PANELS, VIEWS};
 use crate::source::file::Roots;
@@ -230,7 +230,7 @@ impl Host for Recorded {
         let value = view.cell(view.find(&ask.key)?, view.table().position(&ask.column)?).number()?;
         Some(past(value).answer(ask))
     }
-    fn act(&self, _: &Action) -> Result<(), ActionError> {
+    fn act(&self, _: &Action) -> Result<Done, ActionError> {
         Err(ActionError::Off)
     }
 }

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::model::{
-    Action, ActionError, Connection, Demand, HistoryAsk, Host, Key, Mono, Series, Snapshot, Table, Text, Timestamp,
+    Action, ActionError, Connection, Demand, Done, HistoryAsk, Host, Key, Mono, Series, Snapshot, Table, Text,
+    Timestamp,
 };
 
 /// Most snapshots that are kept.
@@ -184,7 +185,7 @@ impl Host for Then {
         let until = ask.until.map_or(self.until, |until| until.min(self.until));
         self.host.history(&HistoryAsk { until: Some(until), ..ask.clone() })
     }
-    fn act(&self, action: &Action) -> Result<(), ActionError> {
+    fn act(&self, action: &Action) -> Result<Done, ActionError> {
         self.host.act(action)
     }
     fn connection(&self) -> Connection {

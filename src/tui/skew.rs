@@ -15,8 +15,8 @@ use super::app::{App, Config, Page};
 use super::frames::{NOW, frame, recorded};
 use super::theme::{Ability, Depth};
 use crate::model::{
-    Action, ActionError, Cell, Connection, Demand, HistoryAsk, Host, Rows, Sample, Series, Snapshot, Status, Table,
-    TableState, Text,
+    Action, ActionError, Cell, Connection, Demand, Done, HistoryAsk, Host, Rows, Sample, Series, Snapshot, Status,
+    Table, TableState, Text,
 };
 use crate::panel::VIEWS;
 use crate::wire::frame::Frames;
@@ -195,7 +195,7 @@ impl Host for Played {
     fn history(&self, _: &HistoryAsk) -> Option<Series> {
         None
     }
-    fn act(&self, _: &Action) -> Result<(), ActionError> {
+    fn act(&self, _: &Action) -> Result<Done, ActionError> {
         Err(ActionError::Off)
     }
     fn connection(&self) -> Connection {

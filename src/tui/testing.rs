@@ -17,8 +17,8 @@ use crate::collect::process_detail::{ProcessEnvironmentRow, ProcessFileRow};
 pub(super) use crate::model::testing::Made;
 use crate::model::testing::sampled;
 use crate::model::{
-    Action, ActionError, Connection, Demand, HistoryAsk, Host, Kind, Mono, Sample, Series, Shape, Snapshot, State,
-    Status, Table, TableState, Text, Timestamp, Type, Value,
+    Action, ActionError, Connection, Demand, Done, HistoryAsk, Host, Kind, Mono, Sample, Series, Shape, Snapshot,
+    State, Status, Table, TableState, Text, Timestamp, Type, Value,
 };
 
 /// A host whose samples a test gives, and that writes down what is done to it.
@@ -33,6 +33,8 @@ pub(super) struct Fake {
     /// Columns of which it knows nothing.
     pub(super) lacking: Mutex<Vec<(&'static str, usize)>>,
     pub(super) refuses: Mutex<Option<Text>>,
+    /// What of several has ended when it is to be deleted.
+    pub(super) gone: Mutex<usize>,
     /// What an action waits for.
     pub(super) slow: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
     /// Tables instead of the usual ones.
@@ -74,12 +76,12 @@ impl Host for Fake {
     fn history(&self, ask: &HistoryAsk) -> Option<Series> {
         Some(sampled(0, (0..60).map(f64::from), ask))
     }
-    fn act(&self, action: &Action) -> Result<(), ActionError> {
+    fn act(&self, action: &Action) -> Result<Done, ActionError> {
         if let Some(slow) = self.slow.lock().unwrap().take() {
             let _ = slow.recv();
         }
         self.acts.lock().unwrap().push(action.clone());
-        Ok(())
+        Ok(Done { gone: *self.gone.lock().unwrap() })
     }
 }
 

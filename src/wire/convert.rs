@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{WireError, decode, proto};
 use crate::model::{
-    Action, ActionError, Demand, Detail, HistoryAsk, Key, Mono, Point, Series, State, Status, Text, Timestamp, Top,
-    Tracked, Value,
+    Action, ActionError, Demand, Detail, Done, HistoryAsk, Key, Mono, Point, Series, State, Status, Text, Timestamp,
+    Top, Tracked, Value,
 };
 
 /// Values in a list at most.
@@ -301,9 +301,15 @@ fn tracked(flow: &proto::Tracked) -> Option<Tracked> {
 }
 
 /// As a message.
-pub fn from_done(done: &Result<(), ActionError>) -> proto::ActReply {
-    let Err(error) = done else { return proto::ActReply::default() };
+pub fn from_done(done: &Result<Done, ActionError>) -> proto::ActReply {
+    let error = match done {
+        Ok(Done { gone }) => {
+            return proto::ActReply { were_gone: u32::try_from(*gone).unwrap_or(u32::MAX), ..Default::default() };
+        }
+        Err(error) => error,
+    };
     proto::ActReply {
+        were_gone: 0,
         error: error.to_string(),
         errno: match error {
             ActionError::Kernel { cause, .. } => cause.raw_os_error().unwrap_or(0),
@@ -318,9 +324,9 @@ pub fn from_done(done: &Result<(), ActionError>) -> proto::ActReply {
 ///
 /// # Errors
 /// It was not done.
-pub fn done(reply: &proto::ActReply, action: &Action) -> Result<(), ActionError> {
+pub fn done(reply: &proto::ActReply, action: &Action) -> Result<Done, ActionError> {
     if reply.error.is_empty() {
-        Ok(())
+        Ok(Done { gone: reply.were_gone as usize })
     } else if reply.off {
         Err(ActionError::Off)
     } else if reply.gone {

@@ -6,7 +6,7 @@ use super::super::app::{App, Config, Page};
 use super::super::testing;
 use super::{NOW, REST, Recorded, SIZES, Seen, TREE, TRUE, compare, defaults, frame, made, past, schema, state};
 use crate::model::testing::Made;
-use crate::model::{Action, ActionError, Demand, HistoryAsk, Host, Rows, Series, Snapshot, Table, TableState};
+use crate::model::{Action, ActionError, Demand, Done, HistoryAsk, Host, Rows, Series, Snapshot, Table, TableState};
 use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
 
@@ -56,7 +56,7 @@ impl Host for Many {
         let value = view.cell(view.find(&ask.key)?, view.table().position(&ask.column)?).number()?;
         Some(past(value).answer(ask))
     }
-    fn act(&self, _: &Action) -> Result<(), ActionError> {
+    fn act(&self, _: &Action) -> Result<Done, ActionError> {
         Err(ActionError::Off)
     }
     fn behind(&self, _: &str, _: &crate::model::Key) -> Option<crate::model::Behind> {

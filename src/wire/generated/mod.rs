@@ -599,6 +599,9 @@ pub struct ActReply {
     /// Whether this host takes no actions from this client.
     #[prost(bool, tag = "4")]
     pub off: bool,
+    /// Of several connections, how many were gone already.
+    #[prost(uint32, tag = "5")]
+    pub were_gone: u32,
 }
 /// What the front asks of the sampler, over their socket pair.
 #[derive(Clone, PartialEq, ::prost::Message)]
