@@ -151,7 +151,10 @@ fn busy(table: &str) -> Option<&'static [usize]> {
 
 /// What is known of a row beside its own columns, in lines of a width.
 pub fn about(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Vec<Line> {
-    if view.table().name == NftRuleRow::TABLE.name { firewall::about(cx, view, row, width) } else { Vec::new() }
+    match &*view.table().name {
+        table if table == NftRuleRow::TABLE.name => firewall::about(cx, view, row, width),
+        _ => netfilter::about(view, width),
+    }
 }
 
 /// How a cell is written that stands out without being over a threshold.

@@ -8,7 +8,7 @@ use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, firewall, p
 use crate::col;
 use crate::collect::nftables::{NftChainRow, NftRuleRow};
 use crate::collect::xtables_rule::XtablesRuleRow;
-use crate::model::{Demand, State, Table};
+use crate::model::{Cell, Demand, Rows, State, Table};
 use crate::store::rate::View;
 
 /// Rules of iptables' older interface.
@@ -45,14 +45,16 @@ fn rows(cx: &Cx<'_>, table: &Table) -> usize {
     now.map_or(0, |now| now.rows.len())
 }
 
-/// Whether this host has rules of the older interface; `None` while nobody knows.
+/// Whether the older interface filters anything here; `None` while nobody knows. Tables whose chains are empty and let
+/// everything pass are there as soon as somebody has listed them.
 pub(super) fn has_rules(cx: &Cx<'_>) -> Option<bool> {
     let known = cx.snapshot.get(&XtablesRuleRow::TABLE.name)?;
-    match known.status.state {
-        State::Ok => known.now.as_ref().map(|now| !now.rows.is_empty()),
-        State::Absent => Some(false),
-        State::Denied | State::Failed | State::Stale => known.now.as_ref().map(|_| true),
-    }
+    let does = |row: usize, rows: &dyn Rows| {
+        let is_policy = rows.cell(row, col!(XtablesRuleRow, position)) == Cell::U64(0);
+        !is_policy || rows.cell(row, col!(XtablesRuleRow, target)).text() != Some("ACCEPT")
+    };
+    let filters = known.now.as_ref().map(|now| (0..now.rows.len()).any(|row| does(row, &*now.rows)));
+    if known.status.state == State::Absent { Some(false) } else { filters }
 }
 
 /// Whether they are the only ones.

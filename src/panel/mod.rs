@@ -99,6 +99,7 @@ pub static PANELS: &[PanelDef] = &[
     connections::GROUPS,
     connections::FLOW,
     netfilter::QUEUES,
+    netfilter::QUEUE,
     netfilter::SETS,
     netfilter::SYNPROXY,
     netfilter::LOGS,

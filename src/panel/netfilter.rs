@@ -4,7 +4,9 @@
 //! takes what is not there for what was not looked at.
 
 use super::arrange::{Ranked, fitting};
-use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, line, list, pick};
+use super::gauge::{self, Named};
+use super::number::{self, Top};
+use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, facts, line, list, pick, toggle};
 use crate::col;
 use crate::collect::conntrack_flow::expect::ConntrackExpectRow;
 use crate::collect::ipset::IpsetRow;
@@ -28,6 +30,15 @@ pub(super) const EXPECTED: PanelDef = panel::<ConntrackExpectRow>("expected", "E
 pub(super) const TIMEOUTS: PanelDef = panel::<CtTimeoutRow>("timeouts", "Timeout policies");
 /// Who logs what.
 pub(super) const LOGGERS: PanelDef = panel::<NfLogRow>("log-backends", "Log backends");
+
+/// The selected queue.
+pub(super) const QUEUE: PanelDef = PanelDef {
+    name: "queue",
+    title: "Packet queue",
+    key: None,
+    demands: || vec![Demand::table(&NfqueueRow::TABLE.name)],
+    build: queue,
+};
 
 /// What of all that has no rows; the view asks for it.
 pub(super) const OTHERS: PanelDef =
@@ -183,6 +194,60 @@ fn others(cx: &Cx<'_>, space: Space) -> Block {
     let whole = Some(unused(cx, space.width)).filter(|lines| lines.len() <= usize::from(space.height));
     // a line for each where there are no more
     list::lines(whole.unwrap_or_else(|| unused(cx, u16::MAX)), space).block(OTHERS.title, note, None)
+}
+
+const COUNTS: &[(gauge::Name, usize)] = &[
+    (("wait", "waiting"), col!(NfqueueRow, waiting)),
+    (("pkt/s", "packets/s"), col!(NfqueueRow, packets)),
+    (("drop/s", "dropped/s"), col!(NfqueueRow, dropped)),
+    (("udrop/s", "user drop/s"), col!(NfqueueRow, user_dropped)),
+];
+
+/// What else there is to say of a queue where it is said.
+const FACTS: &[facts::Fact] = &[
+    ("process", col!(NfqueueRow, process)),
+    ("pid", col!(NfqueueRow, pid)),
+    ("port", col!(NfqueueRow, port)),
+    ("copy", col!(NfqueueRow, copy_mode)),
+    ("at most", col!(NfqueueRow, copy_range)),
+];
+
+/// What of a queue nobody can tell.
+const UNTOLD: &str = "whether packets pass when it is full, and its other flags, the kernel tells nobody";
+
+/// The selected queue, or the one in which most waits: who reads it, what it lets wait and drops, and its past.
+fn queue(cx: &Cx<'_>, space: Space) -> Block {
+    let view = match gauge::single(cx, NfqueueRow::TABLE) {
+        Ok(view) => view,
+        Err(body) => return pick::empty(QUEUE.title, body),
+    };
+    let selected = cx.picked.get(&*NfqueueRow::TABLE.name).and_then(|key| view.find(key));
+    let waiting = |row: &usize| view.raw().cell(*row, col!(NfqueueRow, waiting)).number().map(|count| count as u64);
+    let Some(row) = selected.or_else(|| (0..view.len()).rev().max_by_key(waiting)) else {
+        return pick::empty(QUEUE.title, pick::why(cx, NfqueueRow::TABLE, "no program takes packets from a queue"));
+    };
+    let named = |(name, column): &(gauge::Name, usize)| Named::new(*name, number::number(cx, &view, row, *column));
+    let mut lines = gauge::grid(COUNTS.iter().map(named).collect(), space.width);
+    lines.extend(facts::lines(cx, &view, row, FACTS, space.width));
+    lines.extend(about(&view, space.width));
+    let left = usize::from(space.height).saturating_sub(lines.len() + 1);
+    if left >= 6 && !cx.on(toggle::NO_SPARKLINES) {
+        lines.push(Line::new());
+        for (name, column) in [("waiting", col!(NfqueueRow, waiting)), ("dropped/s", col!(NfqueueRow, dropped))] {
+            lines.push(vec![line::text(name, Role::Label)]);
+            let size = (space.width, (left / 2).saturating_sub(1).min(12) as u16);
+            lines.extend(number::graph(cx, &view, (row, column), size, Top::Least(0.0), Role::Value));
+        }
+    }
+    let number = number::words(cx, &view, row, col!(NfqueueRow, queue)).words;
+    list::lines(lines, space).block(QUEUE.title, vec![line::text(number, Role::Value)], None)
+}
+
+/// What cannot be told of a queue, in lines of a width.
+pub(super) fn about(view: &View, width: u16) -> Vec<Line> {
+    let is_queue = view.table().name == NfqueueRow::TABLE.name;
+    let words = is_queue.then(|| line::wrap(UNTOLD, width)).into_iter().flatten();
+    words.map(|words| vec![line::text(words, Role::Muted)]).collect()
 }
 
 /// How what a queue has dropped is written while it drops.

@@ -38,6 +38,12 @@ const INSIDE: u16 = 4;
 /// Lines from which a connection stands below the others where it has no room beside them, and the lines that it needs.
 const TALL: u16 = 34;
 const FLOW: u16 = FRAME + 8;
+/// Lines that rules keep: a frame, headings and six rules.
+const RULES: u16 = FRAME + 7;
+/// The log of changes of rules.
+const CHANGES: &str = "ruleset-changes";
+/// Lines that a queue needs.
+const QUEUE: u16 = FRAME + 6;
 /// Lines that processes keep: a frame, headings and eight rows.
 const PROCESSES: u16 = FRAME + 9;
 
@@ -154,7 +160,7 @@ fn cpu(cx: &Cx<'_>, width: u16, height: u16) -> Node {
 }
 
 fn firewall(cx: &Cx<'_>, width: u16, height: u16) -> Node {
-    let named = with_rows(cx, &[], &["ruleset-changes", "sets", "counters", "quotas"]);
+    let named = with_rows(cx, &[], &[CHANGES, "sets", "counters", "quotas"]);
     let rules = (Size::Weight(2), rules(cx, height));
     let node = if width >= WIDE {
         let lists = stack(cx, &named, height / 2);
@@ -162,11 +168,20 @@ fn firewall(cx: &Cx<'_>, width: u16, height: u16) -> Node {
         right.extend((!named.is_empty()).then_some((Size::Weight(1), lists)));
         Node::Row(vec![rules, (Size::Weight(1), Node::Column(right))])
     } else {
+        // what was written before and after has room over the whole width only
+        let (changes, named): (Vec<&str>, Vec<&str>) = named.iter().partition(|name| **name == CHANGES);
         // side by side only so many have room for more than names
-        let named = named.get(..3).unwrap_or(&named);
-        let lower = tallest(cx, named).min(height / 4);
+        let named = named.get(..2).unwrap_or(&named);
+        let least = if legacy::has_rules(cx) == Some(true) { RULES + height / 3 } else { RULES };
+        let mut spare = height.saturating_sub(least);
         let mut parts = vec![rules];
-        parts.extend((lower > FRAME + 1).then(|| (Size::Fixed(lower), even(Node::Row, named))));
+        for (names, most) in [(&changes[..], height / 4), (named, height / 5)] {
+            let cells = tallest(cx, names).min(most);
+            if cells > FRAME + 1 && cells <= spare {
+                spare -= cells;
+                parts.push((Size::Fixed(cells), even(Node::Row, names)));
+            }
+        }
         Node::Column(parts)
     };
     visible(cx, node)
@@ -175,7 +190,10 @@ fn firewall(cx: &Cx<'_>, width: u16, height: u16) -> Node {
 /// Rules of nf_tables, and below them those of the older interface where there are some.
 fn rules(cx: &Cx<'_>, height: u16) -> Node {
     let rules = Node::Panel("rules");
-    let Some(legacy) = with_rows(cx, &[], &["legacy-rules"]).pop() else { return rules };
+    let legacy = legacy::PANEL.name;
+    if legacy::has_rules(cx) != Some(true) {
+        return rules;
+    }
     let (above, below) = if legacy::is_alone(cx) {
         (Size::Fixed(FRAME + 1), Size::Weight(1))
     } else {
@@ -219,15 +237,29 @@ fn queues(cx: &Cx<'_>, width: u16, height: u16) -> Node {
         // one after the other to the left and to the right, so that both are about as full
         let side = |first: usize| {
             let names: Vec<&'static str> = used.iter().skip(first).step_by(2).copied().collect();
-            (Size::Weight(1), stack(cx, &names, upper))
+            (Size::Weight(1), lists_and_queue(cx, &names, upper))
         };
         Node::Row(vec![side(0), side(1)])
     } else {
-        stack(cx, &used, upper)
+        lists_and_queue(cx, &used, upper)
     };
     let mut parts = vec![(Size::Weight(1), lists)];
     parts.extend((lower > FRAME).then_some((Size::Fixed(lower), Node::Panel("others"))));
     visible(cx, Node::Column(parts))
+}
+
+/// Lists one below the other, and behind them the selected queue where one is among them and room is left.
+fn lists_and_queue(cx: &Cx<'_>, names: &[&'static str], height: u16) -> Node {
+    let wanted = names.iter().map(|name| lines(cx, name) + FRAME + 1).fold(0, u16::saturating_add);
+    if !names.contains(&"queues") || height < wanted + QUEUE {
+        return stack(cx, names, height);
+    }
+    let mut parts = Vec::new();
+    for name in names {
+        parts.push((Size::Fixed(lines(cx, name) + FRAME + 1), Node::Panel(name)));
+        parts.extend((*name == "queues").then_some((Size::Weight(1), Node::Panel("queue"))));
+    }
+    Node::Column(parts)
 }
 
 fn routing(cx: &Cx<'_>, width: u16, height: u16) -> Node {

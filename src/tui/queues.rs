@@ -57,6 +57,7 @@ fn is_selected(app: &App, panel: &str) -> bool {
 #[test]
 fn the_keys_go_to_the_table_of_the_panel_that_has_them() {
     let (_, mut app) = sampled();
+    app.size = (100, 24);
     assert!(holder(&mut app).contains("Packet queues 3"), "{}", screen(&mut app));
     press(&mut app, &["down"]);
     assert!(is_selected(&app, "queues"));
@@ -105,6 +106,21 @@ fn the_proxy_for_syn_packets_has_a_panel_once_it_counts() {
 }
 
 #[test]
+fn the_selected_queue_stands_where_room_is_left_and_says_what_nobody_can_tell() {
+    let (_, mut app) = sampled();
+    app.size = (200, 60);
+    assert!(screen(&mut app).contains("Packet queue 1002"), "most waits there: {}", screen(&mut app));
+    press(&mut app, &["down"]);
+    let shown = screen(&mut app);
+    assert!(shown.contains("Packet queue 10") && shown.contains("whether packets pass when it is full"), "{shown}");
+    // and in its details on any screen
+    app.size = (80, 24);
+    assert!(!screen(&mut app).contains("whether packets pass"), "{}", screen(&mut app));
+    press(&mut app, &["enter"]);
+    assert!(screen(&mut app).contains("whether packets pass when it is full"), "{}", screen(&mut app));
+}
+
+#[test]
 fn a_part_without_rows_says_why_in_one_line() {
     let (host, mut app) = queues();
     host.fail(IpsetRow::TABLE, State::Absent, "dump of sets: Invalid argument (os error 22)", 0.0);
@@ -150,6 +166,7 @@ fn all_parts_are_asked_for_while_they_are_looked_at_and_none_after() {
 #[test]
 fn the_keys_go_back_when_the_panel_that_had_them_is_gone() {
     let (host, mut app) = sampled();
+    app.size = (100, 24);
     press(&mut app, &["."]);
     assert!(holder(&mut app).contains("IP sets"), "{}", screen(&mut app));
     host.publish(Made::new(IpsetRow::TABLE, 0, ""), 3);

@@ -333,6 +333,22 @@ fn rules_of_the_older_interface_have_a_panel_and_are_not_called_nothing() {
     app.samples();
     let shown = screen(&mut app);
     assert!(shown.contains("nothing is filtered") && !shown.contains("Legacy rules"), "{shown}");
+    let mut policy = |verdict: &str| {
+        let row = [
+            ("netns", text("host")),
+            ("table", text("filter")),
+            ("position", Value::U64(0)),
+            ("target", text(verdict)),
+            ("rule", text("policy")),
+        ];
+        host.publish(made(XtablesRuleRow::TABLE, &[&row]), 1);
+        app.samples();
+        screen(&mut app)
+    };
+    let shown = policy("ACCEPT");
+    assert!(shown.contains("nothing is filtered") && !shown.contains("Legacy rules"), "{shown}");
+    let shown = policy("DROP");
+    assert!(!shown.contains("nothing is filtered") && shown.contains("Legacy rules 1"), "{shown}");
     for second in 2..4 {
         let rule = |position: u64, packets: u64, rule: &str| {
             vec![
