@@ -17,10 +17,10 @@ use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::conntrack::expect::{Expectation, expectations};
-use crate::source::conntrack::flow::{self, Flow, Glimpse, Only, Phase};
+use crate::source::conntrack::flow::{self, Flow, Only, Phase};
 use crate::source::conntrack::health::Count;
 use crate::source::file::Root;
-use crate::source::netlink::{Family, Malformed, Request, Socket};
+use crate::source::netlink::{Family, Request, Socket};
 use crate::source::netns::{self, Rooms, Troubles};
 use crate::{label, table};
 
@@ -35,7 +35,7 @@ mod testing;
 mod words;
 
 use expect::ConntrackExpectRow;
-use group::{ConntrackGroupRow, GroupBy, Groups, Lack, MAX_GROUPS, Pass};
+use group::{ConntrackGroupRow, GroupBy, Groups, Lack, MAX_GROUPS};
 use narrow::Narrow;
 use process::Processes;
 use ranked::Ranked;
@@ -253,16 +253,16 @@ impl Look<'_> {
     /// Looks at a network namespace with about so many connections.
     fn take(&mut self, netns: Text, socket: &mut Socket, count: u64) -> Result<(), Error> {
         let place = self.names.len();
-        let mut pass = self.groups.as_mut().map(|(groups, by)| groups.enter(&netns, by));
+        let mut pass = self.groups.as_mut().map(|(groups, by)| groups.enter(&netns, by, count));
         // one dump is enough for both
         let passed = match (&mut self.flows, &mut pass) {
             (Some((ranked, _)), Some(pass)) => ranked.add(place, count, |give| {
-                flow::flows(socket, &every(), |glimpse| group(pass, glimpse).and_then(|()| give(glimpse)))
+                flow::flows(socket, &every(), |glimpse| pass.add(glimpse).and_then(|()| give(glimpse)))
             }),
             (Some((ranked, narrow)), None) => {
                 ranked.add(place, count, |give| flow::flows(socket, &narrow.request(), give))
             }
-            (None, Some(pass)) => flow::flows(socket, &every(), |glimpse| group(pass, glimpse)),
+            (None, Some(pass)) => flow::flows(socket, &every(), |glimpse| pass.add(glimpse)),
             (None, None) => Ok(()),
         };
         if let (Err(_), Some((groups, _))) = (&passed, &mut self.groups) {
@@ -370,13 +370,6 @@ fn every() -> Request {
     flow::request(&Only::default())
 }
 
-fn group(pass: &mut Pass<'_>, glimpse: &Glimpse<'_>) -> Result<(), Malformed> {
-    if let Some(flow) = glimpse.flow()? {
-        pass.add(glimpse, &flow);
-    }
-    Ok(())
-}
-
 /// Says which capability is lacking.
 fn refused(error: Error) -> Skip {
     let denied = error.is_denied();
@@ -482,8 +475,8 @@ fn row(netns: &Text, flow: &Flow, now: Timestamp, before: Option<Timestamp>) -> 
         reply_bytes: flow.answered.map(|answered| answered.bytes),
         mark: flow.mark,
         labels: flow.labels.and_then(|labels| numbers(&labels)),
-        zone: zone(flow, original.zone),
-        reply_zone: zone(flow, reply.zone),
+        zone: zone(flow.zone, original.zone),
+        reply_zone: zone(flow.zone, reply.zone),
         helper: flow.helper.map(|name| Text::new(name.split(|byte| *byte == 0).next().unwrap_or(&name))),
         offload: offload(flow.status),
         pid: None,

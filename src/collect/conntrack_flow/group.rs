@@ -14,7 +14,8 @@ use std::net::IpAddr;
 use super::known::{Known, Place};
 use super::{FlowState, protocol, zone};
 use crate::model::{IpText, Text, Value};
-use crate::source::conntrack::flow::{Flow, Glimpse};
+use crate::source::conntrack::flow::{Glimpse, Tuple};
+use crate::source::netlink::Malformed;
 use crate::{label, table};
 
 label! {
@@ -80,6 +81,8 @@ pub(super) struct Groups {
     seen: Vec<Seen>,
     hasher: RandomState,
     round: u32,
+    /// Connections of this pass, as the kernel has counted them.
+    expected: u64,
     /// By network namespace.
     spaces: BTreeMap<Text, Space>,
 }
@@ -146,8 +149,10 @@ enum Moved {
 }
 
 impl Groups {
-    /// Begins with the connections of a network namespace, to be put into groups by these.
-    pub(super) fn enter(&mut self, netns: &Text, by: &[GroupBy]) -> Pass<'_> {
+    /// Begins with the connections of a network namespace, of which there are about so many, to be put into groups by these.
+    pub(super) fn enter(&mut self, netns: &Text, by: &[GroupBy], count: u64) -> Pass<'_> {
+        self.expected = self.expected.saturating_add(count);
+        self.known.make_room(self.expected);
         let space = self.spaces.entry(netns.clone()).or_default();
         space.round = self.round;
         space.kinds.retain(|kind, _| by.iter().any(|by| *by as u8 == *kind));
@@ -184,7 +189,7 @@ impl Groups {
             }
         }
         self.known.end_pass();
-        self.round = self.round.wrapping_add(1);
+        (self.round, self.expected) = (self.round.wrapping_add(1), 0);
         (rows, lack)
     }
 }
@@ -198,14 +203,16 @@ pub(super) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    pub(super) fn add(&mut self, glimpse: &Glimpse<'_>, flow: &Flow) {
+    /// Adds a connection to its groups; one that is not of IP has none.
+    pub(super) fn add(&mut self, glimpse: &Glimpse<'_>) -> Result<(), Malformed> {
+        let Some(original) = glimpse.original()? else { return Ok(()) };
         let (packets, bytes, is_counted) = match self.moved(glimpse) {
-            Moved::Again => return,
+            Moved::Again => return Ok(()),
             Moved::Uncounted => (0, 0, false),
             Moved::Counted { packets, bytes } => (packets, bytes, true),
         };
         for kind in self.space.kinds.values_mut() {
-            let group = kind.groups.entry(common(kind.by, flow)).or_default();
+            let group = kind.groups.entry(common(kind.by, glimpse, &original)?).or_default();
             group.flows += 1;
             group.packets = group.packets.saturating_add(packets);
             group.bytes = group.bytes.saturating_add(bytes);
@@ -215,6 +222,7 @@ impl Pass<'_> {
                 kind.make_room();
             }
         }
+        Ok(())
     }
 
     fn moved(&mut self, glimpse: &Glimpse<'_>) -> Moved {
@@ -260,18 +268,18 @@ impl Kind {
     }
 }
 
-fn common(by: GroupBy, flow: &Flow) -> Common {
-    let original = &flow.original;
-    match by {
+/// What a connection has in common with others; what none of them asks for is not read.
+fn common(by: GroupBy, glimpse: &Glimpse<'_>, original: &Tuple) -> Result<Common, Malformed> {
+    Ok(match by {
         GroupBy::Source => Common::Address(original.source),
         GroupBy::Destination => Common::Address(original.destination),
         GroupBy::Port => original.ports.map_or(Common::None, |(_, port)| Common::Number(port.into())),
         GroupBy::Protocol => Common::Protocol(original.protocol),
-        GroupBy::State => flow.phase.and_then(FlowState::of).map_or(Common::None, Common::State),
-        GroupBy::Zone => Common::Number(zone(flow, original.zone)),
+        GroupBy::State => glimpse.phase()?.and_then(FlowState::of).map_or(Common::None, Common::State),
+        GroupBy::Zone => Common::Number(zone(glimpse.zone()?, original.zone)),
         // the kernel leaves out the mark 0
-        GroupBy::Mark => Common::Number(flow.mark.map_or(0, |mark| mark)),
-    }
+        GroupBy::Mark => Common::Number(glimpse.mark()?.map_or(0, |mark| mark)),
+    })
 }
 
 fn row(netns: &Text, by: GroupBy, common: Common, group: &Group) -> ConntrackGroupRow {
@@ -297,7 +305,7 @@ fn row(netns: &Text, by: GroupBy, common: Common, group: &Group) -> ConntrackGro
 mod tests {
     use super::super::testing;
     use super::*;
-    use crate::source::conntrack::flow::{Carried, Tuple};
+    use crate::source::conntrack::flow::{Carried, Flow};
 
     fn flow(id: u32, source: u32, bytes: u64) -> Flow {
         let (source, here) = (IpAddr::V4(source.into()), IpAddr::from([127, 0, 0, 1]));
@@ -306,13 +314,9 @@ mod tests {
     }
 
     fn pass(groups: &mut Groups, by: GroupBy, flows: impl IntoIterator<Item = Flow>) -> (Vec<ConntrackGroupRow>, Lack) {
-        let mut pass = groups.enter(&Text::from("host"), &[by]);
+        let mut pass = groups.enter(&Text::from("host"), &[by], 1);
         for flow in flows {
-            testing::glimpse(&flow, |glimpse| {
-                pass.add(glimpse, &flow);
-                Ok(())
-            })
-            .unwrap();
+            testing::glimpse(&flow, |glimpse| pass.add(glimpse)).unwrap();
         }
         let (mut rows, lack) = groups.finish();
         rows.sort_by(|a, b| a.value.cmp(&b.value));
@@ -366,7 +370,7 @@ mod tests {
     fn what_is_read_no_more_is_forgotten() {
         let mut groups = Groups::default();
         pass(&mut groups, GroupBy::Port, (0..100).map(|id| flow(id, id, 1)));
-        groups.enter(&Text::from("other"), &[GroupBy::Mark]);
+        groups.enter(&Text::from("other"), &[GroupBy::Mark], 0);
         groups.finish();
         assert_eq!((groups.spaces.len(), groups.known.len()), (1, 0));
         let ids =

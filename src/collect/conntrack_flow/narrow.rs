@@ -55,7 +55,7 @@ impl Narrow {
             && has(self.source_ports.as_ref(), port(|ports| ports.0))
             && has(self.destination_ports.as_ref(), port(|ports| ports.1))
             && has(self.marks.as_ref(), flow.mark.map(u64::from))
-            && has(self.zones.as_ref(), Some(u64::from(zone(flow, flow.original.zone))))
+            && has(self.zones.as_ref(), Some(u64::from(zone(flow.zone, flow.original.zone))))
             && (self.statuses.is_none() || has(self.statuses.as_ref(), Some(words(flow.status))))
     }
 

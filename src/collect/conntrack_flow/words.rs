@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 
 use super::{FlowNat, FlowOffload};
 use crate::model::{Text, protocol_name};
-use crate::source::conntrack::flow::{Flow, status};
+use crate::source::conntrack::flow::status;
 
 /// The kernel leaves out the zone 0.
-pub(super) fn zone(flow: &Flow, own: Option<u16>) -> u32 {
-    own.or(flow.zone).map_or(0, u32::from)
+pub(super) fn zone(both: Option<u16>, own: Option<u16>) -> u32 {
+    own.or(both).map_or(0, u32::from)
 }
 
 /// Words for the protocols that the kernel tracks, and numbers for all others.

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::source::Error;
-use crate::source::netlink::attr::{Attributes, push, push_nested};
+use crate::source::netlink::attr::{Attributes, attributes, push, push_nested};
 use crate::source::netlink::nfnetlink::{self, Header, Subsystem};
 use crate::source::netlink::route::ip;
 use crate::source::netlink::{Attribute, Malformed, Message, Part, Patience, Request, Socket};
@@ -271,6 +271,49 @@ impl Glimpse<'_> {
         hasher.hash_one((self.id, self.original))
     }
 
+    /// Reads the direction of the first packet alone; `None` for families that are not IP.
+    ///
+    /// # Errors
+    /// It is malformed.
+    pub fn original(&self) -> Result<Option<Tuple>, Malformed> {
+        ends(attributes(self.original))
+    }
+
+    /// Reads the state alone.
+    ///
+    /// # Errors
+    /// It is malformed.
+    pub fn phase(&self) -> Result<Option<Phase>, Malformed> {
+        self.find(4)?.map_or(Ok(None), phase)
+    }
+
+    /// Reads the mark alone.
+    ///
+    /// # Errors
+    /// It is malformed.
+    pub fn mark(&self) -> Result<Option<u32>, Malformed> {
+        self.find(8)?.map(|mark| mark.be32()).transpose()
+    }
+
+    /// Reads the zone of both directions alone.
+    ///
+    /// # Errors
+    /// It is malformed.
+    pub fn zone(&self) -> Result<Option<u16>, Malformed> {
+        self.find(18)?.map(|zone| zone.be16()).transpose()
+    }
+
+    /// The attribute of this type.
+    fn find(&self, kind: u16) -> Result<Option<Attribute<'_>>, Malformed> {
+        for attribute in self.all.clone() {
+            let attribute = attribute?;
+            if attribute.kind == kind {
+                return Ok(Some(attribute));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads all of it; `None` for families that are not IP.
     ///
     /// # Errors
@@ -338,9 +381,13 @@ fn inner(nest: Attribute<'_>, kind: u16) -> Result<Option<Attribute<'_>>, Malfor
 
 /// `CTA_TUPLE_*`; `None` where the addresses are not IP.
 pub(super) fn tuple(nest: Attribute<'_>) -> Result<Option<Tuple>, Malformed> {
+    ends(nest.nested())
+}
+
+fn ends(parts: Attributes<'_>) -> Result<Option<Tuple>, Malformed> {
     let (mut source, mut destination, mut protocol, mut zone) = (None, None, None, None);
     let (mut ports, mut icmp) = ((None, None), None::<Icmp>);
-    for attribute in nest.nested() {
+    for attribute in parts {
         let attribute = attribute?;
         match attribute.kind {
             1 => {
