@@ -78,7 +78,8 @@ impl From<Action> for FilterChange {
 
 table! {
     /// One change of the packet filter. Who has made it is missing where the kernel does not tell; user and command line are
-    /// missing when the process was gone before it was asked. Of changes that were lost there is one row for all.
+    /// missing when the process was gone before it was asked. Of changes that were lost there is one row for all. What was
+    /// changed before the ruleset was read for the first time, which takes milliseconds, lacks what was written before.
     ///
     /// Source: nfnetlink group `NFNLGRP_NFTABLES`, `NFTA_GEN_*` of `include/uapi/linux/netfilter/nf_tables.h`;
     /// `Documentation/filesystems/proc.rst`, `/proc/PID/{comm,status,cmdline}`.

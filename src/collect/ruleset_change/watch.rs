@@ -254,6 +254,40 @@ mod tests {
     }
 
     #[test]
+    fn root_what_changes_before_the_ruleset_is_known_is_told_once_and_lacks_only_what_nobody_has_read() {
+        in_own_network(|| {
+            run("nft", "add table ip t");
+            run("nft", "add chain ip t old");
+            run("nft", "add rule ip t old tcp dport 1 accept");
+            let bell = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+            let shared =
+                Arc::new(Shared { log: Arc::default(), bell, stop: AtomicBool::new(false), told: Mutex::default() });
+            let (mut reader, mut post) = (reader(&shared), open(BUFFER).unwrap());
+            // it listens, and has read nothing yet
+            run("nft", "flush chain ip t old");
+            run("nft", "add rule ip t old tcp dport 2 accept");
+            let host = netns::host();
+            reader.read(&host, &mut post).unwrap();
+            run("nft", "flush chain ip t old");
+            reader.read(&host, &mut post).unwrap();
+            let rows = lock(&shared.log).rows();
+            let told = |row: &super::super::RulesetChangeRow| {
+                let words = |text: &Option<Text>| text.as_ref().map(ToString::to_string);
+                (row.action, words(&row.before), words(&row.after), row.pid.is_some())
+            };
+            let (one, two) = (None, Some("tcp dport 2 accept".to_owned()));
+            assert_eq!(
+                rows.iter().map(told).collect::<Vec<_>>(),
+                [
+                    (FilterChange::Deleted, one.clone(), None, true),
+                    (FilterChange::Added, None, two.clone(), true),
+                    (FilterChange::Deleted, two, None, true),
+                ]
+            );
+        });
+    }
+
+    #[test]
     fn root_what_could_not_wait_is_told_as_lost_and_the_rest_is_whole_again() {
         in_own_network(|| {
             let bell = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
