@@ -10,6 +10,7 @@ use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::address::recorded;
 use crate::source::bounded::Bounded;
+use crate::source::netlink::common::Common;
 use crate::source::netlink::route::{self, Address, LinkNames};
 use crate::source::netlink::{Drained, Family, Part, Socket};
 use crate::source::netns::{self, Rooms};
@@ -120,7 +121,7 @@ impl Collect for AddressCollector {
 }
 
 struct Live {
-    queries: Socket,
+    queries: Common,
     news: Socket,
     /// Something changed since the last dump, or there was none.
     stale: bool,
@@ -133,7 +134,7 @@ impl Live {
     fn open() -> Result<Self, Error> {
         let groups = [route::GROUP_LINK, route::GROUP_ADDRESS4, route::GROUP_ADDRESS6];
         let news = Socket::subscribe(Family::Route, &groups)?;
-        Ok(Self { queries: Socket::open(Family::Route)?, news, stale: true, rows: Vec::new(), left_out: 0 })
+        Ok(Self { queries: Common::open(Family::Route)?, news, stale: true, rows: Vec::new(), left_out: 0 })
     }
 
     /// Rows of the namespace that this was opened in.
@@ -152,14 +153,16 @@ impl Live {
     }
 
     fn dump(&mut self, netns: &Text, now: Timestamp) -> Result<(), Error> {
-        let names = route::link_names(&mut self.queries)?;
+        let names = self.queries.with(route::link_names)?;
         let mut addresses = Bounded::new(MAX_ADDRESSES);
-        self.queries.dump(&route::addresses(), |part| {
-            match part {
-                Part::Start => addresses.clear(),
-                Part::Message(message) => addresses.extend(route::address(message)?),
-            }
-            Ok(())
+        self.queries.with(|socket| {
+            socket.dump(&route::addresses(), |part| {
+                match part {
+                    Part::Start => addresses.clear(),
+                    Part::Message(message) => addresses.extend(route::address(message)?),
+                }
+                Ok(())
+            })
         })?;
         let before: BTreeMap<_, _> = self.rows.iter().map(|row| (key(row), row.expires)).collect();
         self.left_out = addresses.left_out();

@@ -10,6 +10,7 @@ use crate::model::{Mac, Text};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::file::Root;
+use crate::source::netlink::common::Common;
 use crate::source::netlink::route::{self, FLAG_UP, IfIndex, Link, LinkNews, LinkStats};
 use crate::source::netlink::{Drained, Family, Part, Socket};
 use crate::source::netns::{self, Rooms};
@@ -165,7 +166,7 @@ struct Known {
 }
 
 struct Live {
-    queries: Socket,
+    queries: Common,
     news: Socket,
     known: BTreeMap<IfIndex, Known>,
     /// Notifications were lost, or there was no dump yet.
@@ -177,7 +178,7 @@ impl Live {
     fn open() -> Result<Self, Error> {
         // subscribed before the first dump, so that no change falls between the two
         let news = Socket::subscribe(Family::Route, &[route::GROUP_LINK])?;
-        let queries = Socket::open(Family::Route)?;
+        let queries = Common::open(Family::Route)?;
         Ok(Self { queries, news, known: BTreeMap::new(), stale: true, stats: Bounded::new(MAX_LINKS) })
     }
 
@@ -201,12 +202,14 @@ impl Live {
 
     fn read_stats(&mut self) -> Result<(), Error> {
         let stats = &mut self.stats;
-        self.queries.dump(&route::link_stats(), |part| {
-            match part {
-                Part::Start => stats.clear(),
-                Part::Message(message) => stats.extend(route::link_stats_of(message)?),
-            }
-            Ok(())
+        self.queries.with(|socket| {
+            socket.dump(&route::link_stats(), |part| {
+                match part {
+                    Part::Start => stats.clear(),
+                    Part::Message(message) => stats.extend(route::link_stats_of(message)?),
+                }
+                Ok(())
+            })
         })
     }
 
@@ -229,16 +232,18 @@ impl Live {
     fn read_links(&mut self, sys: Option<&Root>) -> Result<(), Error> {
         // those left out here are left out of the counters, too
         let mut links = Bounded::new(MAX_LINKS);
-        self.queries.dump(&route::links(), |part| {
-            match part {
-                Part::Start => links.clear(),
-                Part::Message(message) => {
-                    if let Some(LinkNews::Is(link)) = route::link_news(message)? {
-                        links.push(link);
+        self.queries.with(|socket| {
+            socket.dump(&route::links(), |part| {
+                match part {
+                    Part::Start => links.clear(),
+                    Part::Message(message) => {
+                        if let Some(LinkNews::Is(link)) = route::link_news(message)? {
+                            links.push(link);
+                        }
                     }
                 }
-            }
-            Ok(())
+                Ok(())
+            })
         })?;
         self.known.clear();
         for link in links.into_kept() {

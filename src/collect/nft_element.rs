@@ -12,6 +12,7 @@ use crate::model::{Text, Timestamp, Value};
 use crate::source::Error;
 use crate::source::bounded::Largest;
 use crate::source::file::Root;
+use crate::source::netlink::common::Common;
 use crate::source::netlink::{Family as Netlink, Socket};
 use crate::source::netns::{self, Rooms};
 use crate::source::nftables::instruction::Instruction;
@@ -79,11 +80,11 @@ struct NftElementCollector {
 /// What a network namespace is asked over.
 struct Room {
     filter: Socket,
-    links: Socket,
+    links: Common,
 }
 
 fn open() -> Result<Room, Error> {
-    Ok(Room { filter: Socket::open(Netlink::Netfilter)?, links: Socket::open(Netlink::Route)? })
+    Ok(Room { filter: Socket::open(Netlink::Netfilter)?, links: Common::open(Netlink::Route)? })
 }
 
 /// A set that readers have named.
@@ -160,7 +161,7 @@ impl<'a> Found<'a> {
 
     fn elements_of(&mut self, netns: &Text, which: &Which, room: &mut Room) -> Result<(), Error> {
         let set = read::set_of(&mut room.filter, which.family, &which.table, &which.set)?;
-        let (names, host) = (Names::default(), Here::new(self.sys, &mut room.links, None));
+        let (names, host) = (Names::default(), Here::new(self.sys, &room.links, None));
         let scene = Scene::new(set.family, &set.table, &names, &host);
         let Self { now, before, elements: kept, .. } = self;
         let family = which.family.into();

@@ -16,6 +16,7 @@ use crate::model::text::Spare;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::file::Root;
+use crate::source::netlink::common::Common;
 use crate::source::netlink::{Changing, Family as Netlink, Socket};
 use crate::source::netns::{self, Rooms};
 use crate::source::nftables::decode::Counted;
@@ -305,7 +306,7 @@ struct NftablesCollector {
 /// The packet filter of one network namespace.
 struct Filter {
     socket: Socket,
-    links: Socket,
+    links: Common,
     known: Option<Known>,
     reached: Reached,
 }
@@ -324,7 +325,7 @@ struct Known {
 }
 
 fn open() -> Result<Filter, Error> {
-    let (socket, links) = (Socket::open(Netlink::Netfilter)?, Socket::open(Netlink::Route)?);
+    let (socket, links) = (Socket::open(Netlink::Netfilter)?, Common::open(Netlink::Route)?);
     Ok(Filter { socket, links, known: None, reached: Reached::default() })
 }
 
@@ -479,7 +480,7 @@ impl Filter {
     /// Reads the ruleset, and gives what was known before.
     fn read_all(&mut self, sys: &Root) -> Result<Option<Known>, Error> {
         let ruleset = read::ruleset(&mut self.socket, self.known.as_ref().map(|known| &known.ruleset))?;
-        let names = Here::new(sys, &mut self.links, Some(&mut self.socket));
+        let names = Here::new(sys, &self.links, Some(&mut self.socket));
         let mut positions: HashMap<(Family, &[u8], &[u8]), u64> = HashMap::new();
         let mut spare = Spare::default();
         let rules = ruleset.rules.iter().map(|rule| {

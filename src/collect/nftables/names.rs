@@ -6,6 +6,7 @@ use crate::model::Text;
 use crate::source::cgroup::Groups;
 use crate::source::file::Root;
 use crate::source::netlink::Socket;
+use crate::source::netlink::common::Common;
 use crate::source::netlink::route::{self, IfIndex, LinkNames};
 use crate::source::nftables::text::Names;
 use crate::source::xtables::Sets;
@@ -37,7 +38,7 @@ impl Names for Host {
 
 /// Names of one network namespace, read when the first one is needed.
 pub(in crate::collect) struct Here<'a> {
-    socket: RefCell<&'a mut Socket>,
+    socket: &'a Common,
     links: RefCell<Option<LinkNames>>,
     sets: Option<SetNames<'a>>,
     sys: &'a Root,
@@ -46,9 +47,9 @@ pub(in crate::collect) struct Here<'a> {
 
 impl<'a> Here<'a> {
     /// Reads those of interfaces over `links`, and those of sets over `netfilter`, where there may be any.
-    pub(in crate::collect) fn new(sys: &'a Root, links: &'a mut Socket, netfilter: Option<&'a mut Socket>) -> Self {
-        let (socket, sets) = (RefCell::new(links), netfilter.map(SetNames::new));
-        Self { socket, links: RefCell::default(), sets, sys, groups: OnceCell::new() }
+    pub(in crate::collect) fn new(sys: &'a Root, links: &'a Common, netfilter: Option<&'a mut Socket>) -> Self {
+        let sets = netfilter.map(SetNames::new);
+        Self { socket: links, links: RefCell::default(), sets, sys, groups: OnceCell::new() }
     }
 }
 
@@ -63,7 +64,7 @@ impl Names for Here<'_> {
         let mut links = self.links.borrow_mut();
         let links = match &mut *links {
             Some(links) => links,
-            none => none.insert(route::link_names(&mut self.socket.borrow_mut()).ok()?),
+            none => none.insert(self.socket.with(route::link_names).ok()?),
         };
         links.get(&IfIndex(index)).map(Text::to_string)
     }
@@ -111,10 +112,10 @@ mod tests {
             run("nft", &format!("add rule ip t c socket cgroupv2 level 1 \"{path}\""));
             let listed = Command::new("nft").args(["-nn", "list", "ruleset"]).output().unwrap();
             let text = || {
-                let open = |family| Socket::open(family).unwrap();
-                let (mut filter, mut links, sys) = (open(Family::Netfilter), open(Family::Route), Root::new("/sys"));
+                let links = Common::open(Family::Route).unwrap();
+                let (mut filter, sys) = (Socket::open(Family::Netfilter).unwrap(), Root::new("/sys"));
                 let ruleset = read::ruleset(&mut filter, None).unwrap();
-                let here = Here::new(&sys, &mut links, None);
+                let here = Here::new(&sys, &links, None);
                 let rule = &ruleset.rules[0];
                 Scene::new(rule.family, &rule.table, &ruleset.names, &here).rule(rule)
             };

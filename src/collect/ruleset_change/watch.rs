@@ -17,6 +17,7 @@ use crate::collect::nftables::names::Here;
 use crate::model::{Text, lock};
 use crate::source::Error;
 use crate::source::file::Roots;
+use crate::source::netlink::common::Common;
 use crate::source::netlink::{Changing, Drained, Family, Socket};
 use crate::source::netns::{self, Census, Rooms, Troubles};
 use crate::source::nftables::follow::Follower;
@@ -107,7 +108,7 @@ impl Drop for Watch {
 struct Post {
     news: Socket,
     asks: Socket,
-    links: Socket,
+    links: Common,
     follower: Follower,
     /// Whether the thread is woken by it.
     listens: bool,
@@ -120,7 +121,7 @@ fn open(buffer: usize) -> Result<Post, Error> {
         // before the ruleset is read, so that nothing comes in between
         news: Socket::subscribe_with(Family::Netfilter, &[GROUP], buffer)?,
         asks: Socket::open(Family::Netfilter)?,
-        links: Socket::open(Family::Route)?,
+        links: Common::open(Family::Route)?,
         follower: Follower::default(),
         listens: false,
         begun: 0,
@@ -210,7 +211,7 @@ impl Reader {
         });
         match read {
             Ok((ruleset, objects)) => {
-                let host = Here::new(&self.roots.sys, &mut post.links, Some(&mut post.asks));
+                let host = Here::new(&self.roots.sys, &post.links, Some(&mut post.asks));
                 post.follower.begin(ruleset, &objects, &host);
             }
             Err(error) if Changing::is_cause_of(&error) => self.again = true,

@@ -10,6 +10,7 @@
 
 pub mod attr;
 pub mod bridge;
+pub mod common;
 pub mod diag;
 pub mod fib;
 mod frame;
@@ -84,7 +85,7 @@ impl Changing {
 const MAX_DRAIN: usize = 16_384;
 
 /// A netlink family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// Links, addresses, routes, neighbors.
     Route,

@@ -22,8 +22,9 @@ const CHECK: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Most namespaces that are read.
 const MOST: usize = 1024;
-/// Descriptors that all collectors together may need for one namespace, and as many for everything else.
-const DESCRIPTORS: u64 = 64;
+/// Descriptors that what is always read holds in one namespace. What is read while somebody looks holds up to five more for each
+/// view, and is told to lack namespaces where there are none left ([`super::Rooms`]).
+const DESCRIPTORS: u64 = 19;
 /// Where names are; `ip netns` uses the second, which is a link to the first on most hosts.
 const PLACES: [&str; 2] = ["run/netns", "var/run/netns"];
 /// `NSFS_MAGIC` of `include/uapi/linux/magic.h`

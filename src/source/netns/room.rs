@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::Census;
@@ -21,6 +23,8 @@ use crate::source::Error;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Namespaces that are entered at once: each takes a thread for a moment.
 const DOORS: usize = 64;
+/// Which part of the open files that are allowed is left to everything else.
+const SPARE: u64 = 32;
 /// How long it is before a namespace that refused is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -137,7 +141,9 @@ impl<T: Send + 'static> Room<T> {
             State::Closed(_, again) => *again <= Instant::now(),
             State::Entering(_) | State::Open(_) => false,
         };
-        if is_due {
+        if is_due && is_crowded() {
+            self.fail(refused(&self.space.name, Errno::MFILE), AGAIN);
+        } else if is_due {
             match enter(&self.space, open) {
                 Ok(entering) => self.state = State::Entering(entering),
                 Err(error) => self.fail(error, AGAIN),
@@ -195,6 +201,19 @@ fn enter<T: Send + 'static>(
     };
     let started = std::thread::Builder::new().name("netns-enter".to_owned()).spawn(work);
     started.map(|_| entering).map_err(|cause| refused(&space.name, cause))
+}
+
+/// Whether so many files are open that the rest is for everything else.
+fn is_crowded() -> bool {
+    // a new one has the lowest number that is free
+    let Ok(probe) = eventfd(0, EventfdFlags::CLOEXEC) else { return true };
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.is_some_and(|limit| is_spare(probe.as_raw_fd().unsigned_abs().into(), limit))
+}
+
+/// Whether a descriptor of this number belongs to what is left to everything else.
+fn is_spare(number: u64, limit: u64) -> bool {
+    number >= limit - limit / SPARE
 }
 
 /// Moves this thread into a namespace.
@@ -291,6 +310,13 @@ mod tests {
         });
         assert!(!troubles.to_string().contains("dump"), "{troubles}");
         assert_eq!(seen, [(text, 1)]);
+    }
+
+    #[test]
+    fn the_last_descriptors_are_for_everything_else() {
+        for (limit, first) in [(20_000, 19_375), (1024, 992), (32, 31), (1, 1)] {
+            assert!(is_spare(first, limit) && !is_spare(first - 1, limit), "{limit}");
+        }
     }
 
     #[test]
