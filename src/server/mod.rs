@@ -2,12 +2,15 @@
 //!
 //! `netglance serve` is a [`supervisor`] that keeps two processes of the same program up: the sampler, which has the
 //! capabilities that collectors need and no network, and the front, which has the network and no capability. They are
-//! joined by a socket pair that carries typed messages of the wire.
+//! joined by a socket pair that carries typed messages of the wire. Where something goes out to other hosts it keeps a third
+//! one up for that, the courier.
 
 mod alerts;
 mod bodies;
 mod caller;
+mod child;
 mod configured;
+mod courier;
 mod desk;
 mod door;
 mod events;
@@ -246,7 +249,7 @@ fn files(settings: &Settings, away: Option<SocketAddr>) -> Result<(kept::Files, 
 /// [`Error::System`].
 pub fn part(part: Part, log: &Log) -> Result<(), Error> {
     // SAFETY: the supervisor has put the control socket there, and nobody else uses it
-    let control = unsafe { UnixStream::from_raw_fd(supervisor::CONTROL) };
+    let control = unsafe { UnixStream::from_raw_fd(child::CONTROL) };
     rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC).map_err(io::Error::from)?;
     rights::no_more()?;
     let Some(configured) = Configuration::receive(&control)? else { return Ok(()) };
@@ -260,10 +263,18 @@ pub fn part(part: Part, log: &Log) -> Result<(), Error> {
             let reach = sandbox::Reach { namespaces: !configured.netns.is_empty(), devices };
             let seccomp = sandbox::enclose_sampler(reach)?;
             log.tell_panics();
-            tell_missing(&[(seccomp, "this kernel has no seccomp; the sampler runs without it")], log);
+            tell_missing(&[(seccomp, "this kernel has no seccomp; the sampler runs without it".to_owned())], log);
             sampler::run(configured, &control, log)?;
         }
         Part::Front => front(configured, control, log)?,
+        Part::Courier => {
+            rights::name(c"netglance-couri")?;
+            let another = rights::give_up_all()?;
+            let enclosure = sandbox::enclose_courier()?;
+            log.tell_panics();
+            tell_missing(&walls("courier", another, enclosure), log);
+            courier::run(configured, &control, log)?;
+        }
     }
     Ok(())
 }
@@ -280,15 +291,7 @@ fn front(configured: Configuration, control: UnixStream, log: &Log) -> Result<()
     let descriptors = rights::descriptors();
     let enclosure = sandbox::enclose()?;
     log.tell_panics();
-    let walls = [
-        (
-            another,
-            "the front stays root, without capabilities: a user of its own takes CAP_SETUID, CAP_SETGID and CAP_KILL",
-        ),
-        (enclosure.landlock, "this kernel has no Landlock; the front runs without it"),
-        (enclosure.seccomp, "this kernel has no seccomp; the front runs without it"),
-    ];
-    tell_missing(&walls, log);
+    tell_missing(&walls("front", another, enclosure), log);
     let Configuration { serve, threshold, .. } = configured;
     let house = front::House { own, acts: serve.allow_actions, open: serve.insecure, descriptors };
     let thresholds = Thresholds::new(&threshold, schedule::tables().iter().copied());
@@ -298,8 +301,18 @@ fn front(configured: Configuration, control: UnixStream, log: &Log) -> Result<()
     Ok(front::run(control, front::Setup { identity, house, thresholds, metrics_series, hosts }, log)?)
 }
 
+/// What a part without rights is behind, and what is to be said where that is not so.
+fn walls(part: &str, another: bool, enclosure: sandbox::Enclosure) -> [(bool, String); 3] {
+    let user = "a user of its own takes CAP_SETUID, CAP_SETGID and CAP_KILL";
+    [
+        (another, format!("the {part} stays root, without capabilities: {user}")),
+        (enclosure.landlock, format!("this kernel has no Landlock; the {part} runs without it")),
+        (enclosure.seccomp, format!("this kernel has no seccomp; the {part} runs without it")),
+    ]
+}
+
 /// Says which walls do not stand; the others do.
-fn tell_missing(walls: &[(bool, &str)], log: &Log) {
+fn tell_missing(walls: &[(bool, String)], log: &Log) {
     for (_, missing) in walls.iter().filter(|(stands, _)| !stands) {
         log.say(Level::Warning, missing);
     }

@@ -35,9 +35,13 @@ pub(super) enum Word {
     Trail,
     /// Another netglance writes the file of changes.
     Taken,
+    /// A link between the sampler and the courier comes with it.
+    Courier,
+    /// The secrets of what goes out come with it, as a file in memory.
+    Secrets,
 }
 
-const WORDS: [(Word, u8); 11] = [
+const WORDS: [(Word, u8); 13] = [
     (Word::Configuration, b'S'),
     (Word::Link, b'L'),
     (Word::Tcp, b'T'),
@@ -49,6 +53,8 @@ const WORDS: [(Word, u8); 11] = [
     (Word::Alive, b'A'),
     (Word::Trail, b'F'),
     (Word::Taken, b'O'),
+    (Word::Courier, b'B'),
+    (Word::Secrets, b'P'),
 ];
 
 impl Word {

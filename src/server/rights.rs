@@ -14,7 +14,7 @@ use crate::source::file::Root;
 /// Users of packages, in the order in which they are looked for.
 const USERS: [&str; 2] = ["netglance", "_netglance"];
 
-/// User and group of the front when there is no such user: a number that neither distributions nor systemd hand out.
+/// User and group of front and courier when there is no such user: a number that neither distributions nor systemd hand out.
 const NOBODY_ELSE: u32 = 61_108;
 
 /// Groups of the control sockets of routing daemons and Open vSwitch.
@@ -170,7 +170,7 @@ fn become_somebody_else(root: &Root) -> io::Result<bool> {
         return Err(io::Error::new(cause.kind(), told));
     }
     // another user means that the parent's death is no longer told
-    super::supervisor::end_with_parent()?;
+    super::child::end_with_parent()?;
     Ok(true)
 }
 

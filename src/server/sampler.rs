@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::courier::Receiver;
 use super::pass::{self, Word};
 use super::{Configuration, Level, Log, link};
 use crate::collect::{Capabilities, EVERY_SECOND};
@@ -74,11 +75,17 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     let log = log.clone();
     let started = Timestamp::now();
     let mut seats = Seats { host, changes, log, started, reader: 0, last: Weak::new(), taken: Arc::default() };
+    let mut courier = Receiver::default();
     while let Some((word, descriptor)) = pass::receive(control)? {
         match (word, descriptor) {
             (Word::Configuration, Some(file)) => reload(&seats.host, &trail, &routing, file, needs, &seats.log),
             (Word::Trail, file) => trail.hand(file.map_or(Hand::Refused, |file| Hand::File(Arc::new(file.into())))),
             (Word::Taken, _) => trail.hand(Hand::Taken),
+            (Word::Courier, Some(socket)) => {
+                if let Err(cause) = courier.take(socket.into(), Arc::clone(&routing.board), &seats.log) {
+                    seats.log.say(Level::Error, &format!("the sampler hears no courier: {cause}"));
+                }
+            }
             (Word::Link, Some(socket)) => {
                 if let Err(cause) = seats.take(socket.into()) {
                     seats.log.say(Level::Error, &format!("the sampler takes no link: {cause}"));

@@ -6,6 +6,9 @@
 //! ([`INTRUSIONS`]) ends the process at once, so that it is seen: the supervisor says by which signal it ended. Both hold
 //! for threads that are started later, so it is called before there are any.
 //!
+//! In the courier: the same, and send datagrams to other hosts. It makes no other socket and listens nowhere; who adds
+//! what goes out over TCP adds that to [`OUTBOUND`] and to what Landlock leaves.
+//!
 //! In the sampler: read, which is its work, and signal where that is configured. It can start no program, make, empty or write
 //! no file but at the end of the one it was given for that, and wait for nobody's connection ([`CHANGES`]). Only where the driver of a graphics processor is asked it can open
 //! what is there to read and write it, as its devices are. Landlock is not for it: whoever is enclosed by that reads no
@@ -96,6 +99,14 @@ const SOME: &[(i64, u8, u64, u64)] = &[
     (libc::SYS_ioctl, 1, u64::MAX, libc::FIONBIO),
     // threads are named
     (libc::SYS_prctl, 0, u64::MAX, libc::PR_SET_NAME as u64),
+];
+
+/// What the courier may do beside that: datagrams over both families.
+const OUTBOUND: &[(i64, &[Argument])] = &[
+    (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET as u64), (1, 0xf, libc::SOCK_DGRAM as u64)]),
+    (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_DGRAM as u64)]),
+    (libc::SYS_bind, &[]),
+    (libc::SYS_connect, &[]),
 ];
 
 /// What nothing but an intruder does in the front.
@@ -281,7 +292,15 @@ pub(super) struct Enclosure {
 /// # Errors
 /// The kernel has the means and refuses them: then nothing may be served.
 pub(super) fn enclose() -> io::Result<Enclosure> {
-    Ok(Enclosure { landlock: files()?, seccomp: calls()? })
+    Ok(Enclosure { landlock: files()?, seccomp: calls(&[])? })
+}
+
+/// Encloses the courier, with all threads that it starts.
+///
+/// # Errors
+/// The kernel has the means and refuses them: then nothing may go out.
+pub(super) fn enclose_courier() -> io::Result<Enclosure> {
+    Ok(Enclosure { landlock: files()?, seccomp: calls(OUTBOUND)? })
 }
 
 /// Takes away every file, every TCP port, and abstract sockets and signals of others; `false` on a kernel without Landlock.
@@ -296,15 +315,15 @@ fn files() -> io::Result<bool> {
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
 
-/// Leaves the calls that serving takes; `false` on a kernel without filters.
-fn calls() -> io::Result<bool> {
+/// Leaves the calls that serving takes, and some more; `false` on a kernel without filters.
+fn calls(more: &[(i64, &[Argument])]) -> io::Result<bool> {
     if !threads_by_clone()? {
         return Ok(false);
     }
     install(whole(INTRUSIONS), SeccompAction::Allow, SeccompAction::KillProcess).map_err(io::Error::other)?;
     // the last one, because it allows no other
     let refused = SeccompAction::Errno(libc::EPERM as u32);
-    install(allowed().map_err(io::Error::other)?, refused, SeccompAction::Allow).map_err(io::Error::other)?;
+    install(allowed(more).map_err(io::Error::other)?, refused, SeccompAction::Allow).map_err(io::Error::other)?;
     Ok(true)
 }
 
@@ -337,6 +356,14 @@ fn threads_by_clone() -> io::Result<bool> {
     }
 }
 
+/// All of some conditions.
+fn rule(arguments: &[Argument]) -> Result<SeccompRule, seccompiler::BackendError> {
+    let fits = |(at, mask, value): &Argument| {
+        SeccompCondition::new(*at, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(*mask), *value)
+    };
+    SeccompRule::new(arguments.iter().map(fits).collect::<Result<_, _>>()?)
+}
+
 /// Calls whatever their arguments.
 fn whole(calls: &[i64]) -> Rules {
     calls.iter().map(|call| (*call, Vec::new())).collect()
@@ -348,11 +375,7 @@ fn changes(devices: bool) -> Result<Rules, seccompiler::BackendError> {
     rules.extend(whole(NEW_CHANGES));
     rules.extend(whole(OLD_CHANGES));
     let mut refuse = |call: i64, arguments: &[Argument]| {
-        let fits = |(at, mask, value): &Argument| {
-            SeccompCondition::new(*at, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(*mask), *value)
-        };
-        let rule = SeccompRule::new(arguments.iter().map(fits).collect::<Result<_, _>>()?)?;
-        rules.entry(call).or_default().push(rule);
+        rules.entry(call).or_default().push(rule(arguments)?);
         Ok::<_, seccompiler::BackendError>(())
     };
     for (call, arguments) in SOME_CHANGES {
@@ -375,8 +398,14 @@ fn is_absent(cause: &io::Error) -> bool {
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Everything that is allowed.
-fn allowed() -> Result<Rules, seccompiler::BackendError> {
+fn allowed(more: &[(i64, &[Argument])]) -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = CALLS.iter().chain(OLD_CALLS).map(|call| (*call, Vec::new())).collect();
+    for (call, arguments) in more {
+        let known = rules.entry(*call).or_default();
+        if !arguments.is_empty() {
+            known.push(rule(arguments)?);
+        }
+    }
     for (call, at, mask, value) in SOME {
         let fits = SeccompCondition::new(*at, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(*mask), *value)?;
         rules.entry(*call).or_default().push(SeccompRule::new(vec![fits])?);
@@ -604,8 +633,23 @@ mod tests {
     }
 
     #[test]
+    fn the_courier_has_datagrams_and_no_connections() {
+        let made = |family: i32, kind: i32| {
+            let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier().is_ok();
+            // SAFETY: takes numbers only
+            child(enclosed, || i32::from(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) } >= 0))
+        };
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            assert_eq!((made(family, libc::SOCK_DGRAM), made(family, libc::SOCK_STREAM)), (Ok(1), Ok(0)));
+        }
+        for (family, kind) in [(libc::AF_UNIX, libc::SOCK_STREAM), (libc::AF_NETLINK, libc::SOCK_RAW)] {
+            assert_eq!(made(family, kind), Ok(0));
+        }
+    }
+
+    #[test]
     fn few_calls_are_allowed() {
-        let rules = allowed().unwrap();
+        let rules = allowed(&[]).unwrap();
         assert!(rules.len() <= 80, "{}", rules.len());
         assert!(INTRUSIONS.iter().all(|call| !rules.contains_key(call)));
     }

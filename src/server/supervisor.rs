@@ -1,19 +1,20 @@
 //! Who keeps the agent up?
 //!
-//! The supervisor starts the sampler and the front as processes of their own, joins them, starts again what has ended, and
-//! ends with them. It does nothing else: no network input and no data pass through it. Children end when it does, however
-//! it ends (`PR_SET_PDEATHSIG`).
+//! The supervisor starts the sampler and the front as processes of their own, and a courier where something goes out, joins
+//! them, starts again what has ended, and ends with them. It does nothing else: no network input and no data pass through it.
+//! Children end when it does, however it ends ([`super::child`]).
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
+use super::child::spawn;
+use super::courier;
 use super::kept::Files;
 use super::ledger::Ledger;
 use super::listen::Listeners;
@@ -21,9 +22,6 @@ use super::notify::{self, Notify};
 use super::pass::{self, Word};
 use super::{Configuration, Level, Log, Settings, Source};
 use crate::model::unit;
-
-/// Descriptor on which a child finds its control socket.
-pub(super) const CONTROL: i32 = 3;
 
 /// Longest wait for children to end on their own, and for those that were killed: the kernel may keep one for ever, for the
 /// sake of a disk that does not answer.
@@ -52,6 +50,8 @@ pub enum Part {
     Sampler,
     /// Serves.
     Front,
+    /// Asks other hosts.
+    Courier,
 }
 
 impl Part {
@@ -60,6 +60,7 @@ impl Part {
         match self {
             Self::Sampler => "sampler",
             Self::Front => "front",
+            Self::Courier => "courier",
         }
     }
 }
@@ -135,7 +136,8 @@ pub(super) fn run(
         apart: None,
         joined: None,
     };
-    let mut keepers = [Part::Sampler, Part::Front].map(Keeper::new);
+    let mut keepers: Vec<Keeper> = [Part::Sampler, Part::Front].map(Keeper::new).into();
+    supervisor.hire(&mut keepers);
     'up: loop {
         for signal in signals.pending() {
             match signal {
@@ -193,7 +195,7 @@ impl Supervisor<'_> {
     }
 
     /// Reads the configuration again; a wrong one changes nothing.
-    fn reload(&mut self, keepers: &mut [Keeper]) {
+    fn reload(&mut self, keepers: &mut Vec<Keeper>) {
         notify::reloading();
         let read = self.source.read().and_then(|new| Ok((self.refiled(&new)?, new)));
         match read {
@@ -219,7 +221,7 @@ impl Supervisor<'_> {
         Ok(Some(files))
     }
 
-    fn adopt(&mut self, new: Configuration, files: Option<Files>, keepers: &mut [Keeper]) {
+    fn adopt(&mut self, new: Configuration, files: Option<Files>, keepers: &mut Vec<Keeper>) {
         self.log.say(Level::Notice, "the configuration was read again");
         self.tell_places(&new.serve);
         self.ledger.reopen(&new.trail, self.log);
@@ -229,7 +231,7 @@ impl Supervisor<'_> {
         }
         let again = !new.serves_as(&self.configured);
         self.configured = new;
-        for keeper in keepers {
+        for keeper in keepers.iter_mut() {
             match (&mut keeper.running, keeper.part) {
                 (Some(running), Part::Sampler) => {
                     // one that has ended meanwhile gets it when it starts
@@ -241,8 +243,23 @@ impl Supervisor<'_> {
                     running.replaced = true;
                 }
                 (Some(_), Part::Front) if refiled => keeper.tell(&self.files),
+                (Some(running), Part::Courier) => {
+                    let sent = self.configured.send(&running.control);
+                    let _ = sent.and_then(|()| courier::hand(&self.configured, &running.control, self.log));
+                }
                 _ => {}
             }
+        }
+        self.hire(keepers);
+    }
+
+    /// Keeps a courier while something goes out, and ends it when nothing does.
+    fn hire(&self, keepers: &mut Vec<Keeper>) {
+        let at = keepers.iter().position(|keeper| keeper.part == Part::Courier);
+        match (at, courier::is_wanted(&self.configured)) {
+            (None, true) => keepers.push(Keeper::new(Part::Courier)),
+            (Some(at), false) => end(&mut [keepers.remove(at)]),
+            _ => {}
         }
     }
 
@@ -268,16 +285,16 @@ impl Supervisor<'_> {
     }
 }
 
-/// Gives the sampler and the front a new link, if both run.
+/// Gives the sampler and each of the others a new link, if both run.
 fn join(keepers: &[Keeper]) -> io::Result<()> {
-    let running: Vec<&Running> = keepers.iter().filter_map(|keeper| keeper.running.as_ref()).collect();
-    if running.len() < keepers.len() {
-        return Ok(());
-    }
-    let (one, other) = UnixStream::pair()?;
-    for (running, end) in running.iter().zip([&one, &other]) {
+    let of = |part| keepers.iter().find(|keeper| keeper.part == part)?.running.as_ref();
+    let Some(sampler) = of(Part::Sampler) else { return Ok(()) };
+    for (part, word) in [(Part::Front, Word::Link), (Part::Courier, Word::Courier)] {
+        let Some(running) = of(part) else { continue };
+        let (one, other) = UnixStream::pair()?;
         // one that has ended meanwhile is noticed by its end
-        let _ = pass::send(&running.control, Word::Link, Some(end.as_fd()));
+        let _ = pass::send(&sampler.control, word, Some(one.as_fd()));
+        let _ = pass::send(&running.control, Word::Link, Some(other.as_fd()));
     }
     Ok(())
 }
@@ -421,6 +438,7 @@ impl Keeper {
         let _ = match self.part {
             Part::Sampler => supervisor.ledger.hand(&control),
             Part::Front => hand_over(&control, supervisor.listeners, &supervisor.files),
+            Part::Courier => courier::hand(&supervisor.configured, &control, supervisor.log),
         };
         if let Err(cause) = control.set_nonblocking(true) {
             let _ = child.kill();
@@ -445,51 +463,4 @@ fn hand_over(control: &UnixStream, listeners: &Listeners, files: &Files) -> io::
         pass::send(control, Word::Unix, Some(listener.as_fd()))?;
     }
     pass::send(control, Word::Ready, None)
-}
-
-/// Ends this process with its parent, however that ends. A change of the user takes that back.
-pub(super) fn end_with_parent() -> io::Result<()> {
-    end_with(rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get()))
-}
-
-/// Only system calls that may be made between fork and exec.
-fn end_with(parent: i32) -> io::Result<()> {
-    // SAFETY: takes numbers only
-    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // the parent may have ended before the line above
-    // SAFETY: takes nothing
-    if unsafe { libc::getppid() } != parent {
-        return Err(io::Error::from_raw_os_error(libc::ESRCH));
-    }
-    Ok(())
-}
-
-/// Starts this program again as one part of itself.
-fn spawn(part: Part, arguments: &[std::ffi::OsString], control: OwnedFd) -> io::Result<Child> {
-    let parent = rustix::process::getpid().as_raw_nonzero().get();
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("netglance").args(arguments).arg("--part").arg(part.name());
-    for variable in notify::VARIABLES {
-        command.env_remove(variable);
-    }
-    let descriptor = control.as_raw_fd();
-    let prepare = move || {
-        end_with(parent)?;
-        // SAFETY: only system calls that may be made between fork and exec; the descriptor is open in the child
-        unsafe {
-            let moved = if descriptor == CONTROL {
-                libc::fcntl(descriptor, libc::F_SETFD, 0)
-            } else {
-                libc::dup2(descriptor, CONTROL)
-            };
-            if moved < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-        }
-    };
-    // SAFETY: see inside
-    unsafe { command.pre_exec(prepare) };
-    let child = command.spawn()?;
-    drop(control);
-    Ok(child)
 }

@@ -128,6 +128,13 @@ impl Askers {
         Ok(())
     }
 
+    /// Asks nobody any more.
+    pub fn end(&mut self) {
+        for (_, bell) in self.running.drain(..) {
+            bell.ring();
+        }
+    }
+
     /// Whether somebody is asked.
     pub fn is_asking(&self) -> bool {
         !self.running.is_empty()
@@ -136,9 +143,7 @@ impl Askers {
 
 impl Drop for Askers {
     fn drop(&mut self) {
-        for (_, bell) in &self.running {
-            bell.ring();
-        }
+        self.end();
     }
 }
 

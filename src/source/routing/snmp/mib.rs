@@ -353,11 +353,13 @@ fn two(found: &Found<'_>, told: &mut Told) {
 }
 
 fn three(found: &Found<'_>, told: &mut Told) {
+    let own = router(found.0.get(&general(1, 0)).copied());
     let mut known: BTreeMap<(u32, u32), Interface> = BTreeMap::new();
     for (index, row) in found.rows(&INTERFACES_3) {
         let [number, instance] = index else { continue };
         let of = |column: u32| row.get(&column).copied();
-        let state = interface_state(of(12));
+        let elected = [router(of(13)), router(of(14))];
+        let state = elected_state(interface_state(of(12)), own, elected);
         let mut interface = Interface::new(place(3), found.interface(*number), state);
         interface.area = area(of(3));
         interface.network = network(of(4), state);
@@ -365,7 +367,7 @@ fn three(found: &Found<'_>, told: &mut Told) {
         interface.retransmit = seconds(of(8));
         interface.hello = seconds(of(9));
         interface.dead = seconds(of(10));
-        (interface.dr, interface.backup) = (router(of(13)), router(of(14)));
+        [interface.dr, interface.backup] = elected;
         interface.cost = unsigned(of(18));
         known.insert((*number, *instance), interface);
     }
@@ -391,6 +393,21 @@ fn three(found: &Found<'_>, told: &mut Told) {
     }
     told.interfaces.extend(known.into_values());
     areas(found, told, 3, &AREAS_3, [2, 3, 6]);
+}
+
+/// State of an interface of version 3 as the election ended: FRR's `ospf6d` has the numbers of the DR and of the others the
+/// other way round.
+fn elected_state(told: InterfaceState, own: Option<IpAddr>, [dr, _]: [Option<IpAddr>; 2]) -> InterfaceState {
+    match told {
+        InterfaceState::Dr | InterfaceState::DrOther if own.is_some() && dr.is_some() => {
+            if own == dr {
+                InterfaceState::Dr
+            } else {
+                InterfaceState::DrOther
+            }
+        }
+        _ => told,
+    }
 }
 
 /// What a neighbor is on the network of an interface, which knows who was elected.

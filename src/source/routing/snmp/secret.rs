@@ -26,7 +26,8 @@ impl Secret {
         if line.is_empty() { Err(Error::malformed(path, "there is no secret in it")) } else { Ok(Self(line.to_vec())) }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// What nobody else is to see.
+    pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 }

@@ -1,0 +1,283 @@
+//! Who asks other hosts, and hands on what they answer?
+//!
+//! The courier is a process of its own for what goes out: the sampler has no network, and the front has nothing but those who
+//! came to it. It has no capability, no file and nothing to listen on. The supervisor starts it when something is configured
+//! that goes out, and hands it secrets in a file in memory. What it hears goes to the sampler over a socket pair in
+//! [`Parcel`]s; what else goes out one day has a field of its own there.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::kept;
+use super::pass::{self, Word};
+use super::{Configuration, Level, Log, link};
+use crate::model::{Timestamp, lock};
+use crate::source::Error;
+use crate::source::routing::snmp::ask::{Askers, Take};
+use crate::source::routing::snmp::secret::{self, Secret, Secrets};
+use crate::source::routing::snmp::{self, Board, Report};
+
+/// Bytes of all secrets at most.
+const MAX_SECRETS: u64 = 1 << 20;
+
+/// Bytes of a parcel at most: as many values as a router may tell.
+const MAX_PARCEL: usize = 16 << 20;
+
+/// How often the courier says that it lives.
+const BEAT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Longest wait for a sampler that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What goes to the sampler.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Parcel {
+    /// What a router has told.
+    #[prost(message, optional, tag = "1")]
+    router: Option<Router>,
+}
+
+/// What a router has told, or why it has not.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Router {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(int64, tag = "2")]
+    at: i64,
+    #[prost(bytes = "vec", tag = "3")]
+    values: Vec<u8>,
+    #[prost(message, optional, tag = "4")]
+    fault: Option<Fault>,
+}
+
+/// An error.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Fault {
+    #[prost(string, tag = "1")]
+    op: String,
+    #[prost(string, tag = "2")]
+    object: String,
+    #[prost(uint32, tag = "3")]
+    kind: u32,
+    #[prost(string, tag = "4")]
+    cause: String,
+}
+
+/// What can be attempted.
+const OPS: [&str; 3] = ["read", "parse", snmp::ASK];
+
+/// Kinds of causes that somebody tells apart.
+const KINDS: [ErrorKind; 6] = [
+    ErrorKind::Other,
+    ErrorKind::TimedOut,
+    ErrorKind::PermissionDenied,
+    ErrorKind::ConnectionRefused,
+    ErrorKind::NotFound,
+    ErrorKind::InvalidData,
+];
+
+impl Parcel {
+    fn of(report: &Report) -> Self {
+        let (name, at) = (report.name.clone(), report.at.0);
+        let router = match &report.heard {
+            Ok(values) => Router { name, at, values: snmp::written(values), fault: None },
+            Err(error) => Router { name, at, values: Vec::new(), fault: Some(Fault::of(error)) },
+        };
+        Self { router: Some(router) }
+    }
+}
+
+impl Router {
+    fn report(self) -> Report {
+        let heard = self.fault.map_or_else(|| snmp::read(&self.values), |fault| Err(fault.error()));
+        Report::new(self.name, Timestamp(self.at), heard)
+    }
+}
+
+impl Fault {
+    fn of(error: &Error) -> Self {
+        let kind = KINDS.iter().position(|kind| *kind == error.cause.kind()).unwrap_or_default();
+        Self {
+            op: error.op.to_owned(),
+            object: error.object.display().to_string(),
+            kind: kind as u32,
+            cause: error.cause.to_string(),
+        }
+    }
+
+    fn error(self) -> Error {
+        let op = OPS.iter().find(|op| **op == self.op).copied().unwrap_or(snmp::ASK);
+        let kind = KINDS.get(self.kind as usize).copied().unwrap_or(ErrorKind::Other);
+        Error::new(op, self.object, io::Error::new(kind, self.cause))
+    }
+}
+
+/// Whether something is configured that goes out.
+pub(super) fn is_wanted(configured: &Configuration) -> bool {
+    let collects = configured.collect.collectors.get("routing").is_none_or(|settings| settings.enabled);
+    collects && !configured.routing.snmp.is_empty()
+}
+
+/// Hands a courier the secrets that it needs for what is configured, and says which there are not.
+///
+/// # Errors
+/// The courier does not listen, or there is no room.
+pub(super) fn hand(configured: &Configuration, control: impl AsFd, log: &Log) -> io::Result<()> {
+    let mut known: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    for (_, path) in configured.routing.snmp.iter().flat_map(|router| router.files()) {
+        match secret::read(path) {
+            Ok(secret) => known.push((path.clone(), secret.bytes().to_vec())),
+            Err(error) => log.say(Level::Error, &format!("a router cannot be asked: {error}")),
+        }
+    }
+    let bytes = serde_json::to_vec(&known)?;
+    pass::send(control, Word::Secrets, Some(kept::in_memory(&bytes)?.as_fd()))
+}
+
+fn secrets(file: OwnedFd) -> io::Result<Secrets> {
+    let known: Vec<(PathBuf, Vec<u8>)> = serde_json::from_slice(&kept::from_memory(file, MAX_SECRETS)?)?;
+    let known: Result<HashMap<_, _>, Error> =
+        known.into_iter().map(|(path, bytes)| Ok((path.clone(), Secret::new(&path, &bytes)?))).collect();
+    known.map(Secrets::Told).map_err(io::Error::other)
+}
+
+/// Goes out until the supervisor closes `control`.
+///
+/// # Errors
+/// The control socket broke.
+pub(super) fn run(mut configured: Configuration, control: &UnixStream, log: &Log) -> io::Result<()> {
+    let sampler: Arc<Mutex<Option<UnixStream>>> = Arc::default();
+    let hears = Arc::clone(&sampler);
+    let take: Take = Arc::new(move |report| {
+        let mut sampler = lock(&hears);
+        let is_sent = sampler.as_mut().is_some_and(|sampler| link::write(sampler, &Parcel::of(&report)).is_ok());
+        if !is_sent {
+            // the next one hears of it again
+            *sampler = None;
+        }
+        true
+    });
+    let mut askers = Askers::default();
+    loop {
+        let mut fds = [PollFd::new(control, PollFlags::IN)];
+        match poll(&mut fds, Some(&BEAT)) {
+            Ok(0) => {
+                // a supervisor that reads nothing is not waited for, and one that has gone ends this process anyhow
+                let _ = pass::send_now(control, Word::Alive);
+                continue;
+            }
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(cause) => return Err(cause.into()),
+        }
+        match pass::receive(control)? {
+            None => return Ok(()),
+            Some((Word::Configuration, Some(file))) => configured = Configuration::take(file)?,
+            Some((Word::Secrets, Some(file))) => {
+                // those that are asked with an old one are asked anew
+                askers.end();
+                if let Err(cause) = askers.follow(&configured.routing.snmp, &secrets(file)?, &take) {
+                    log.say(Level::Error, &format!("not all routers are asked: {cause}"));
+                }
+            }
+            Some((Word::Link, Some(socket))) => {
+                let socket = UnixStream::from(socket);
+                socket.set_write_timeout(Some(PATIENCE))?;
+                *lock(&sampler) = Some(socket);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// What the sampler takes from the courier: it hears one at a time.
+#[derive(Default)]
+pub(super) struct Receiver {
+    last: Option<UnixStream>,
+}
+
+impl Receiver {
+    /// Hears another courier from now on, and the one before no more.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub(super) fn take(&mut self, socket: UnixStream, board: Arc<Board>, log: &Log) -> io::Result<()> {
+        if let Some(last) = self.last.take() {
+            let _ = last.shutdown(std::net::Shutdown::Both);
+        }
+        self.last = Some(socket.try_clone()?);
+        let log = log.clone();
+        let hear = move || {
+            let mut socket = socket;
+            let ended = loop {
+                match link::read::<Parcel>(&mut socket, MAX_PARCEL) {
+                    Ok(Some(parcel)) => {
+                        if let Some(router) = parcel.router {
+                            board.post(router.report());
+                        }
+                    }
+                    other => break other,
+                }
+            };
+            if let Err(cause) = ended {
+                log.say(Level::Warning, &format!("the courier is not understood: {cause}"));
+            }
+        };
+        std::thread::Builder::new().name("courier".to_owned()).spawn(hear)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::routing::snmp::{Binding, Oid, Value};
+
+    #[test]
+    fn what_a_router_told_arrives_as_it_was_heard() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::default());
+        receiver.take(theirs, Arc::clone(&board), &Log::default()).unwrap();
+        let values = vec![Binding { oid: Oid::default(), value: Value::Integer(8) }];
+        let fault = || Error::new(snmp::ASK, "r2 for 1.3.6", io::Error::new(ErrorKind::TimedOut, "no answer"));
+        for (name, heard) in [("r1", Ok(values)), ("r2", Err(fault()))] {
+            link::write(&mut ours, &Parcel::of(&Report::new(name.to_owned(), Timestamp(7), heard))).unwrap();
+        }
+        board.wait(&["r1", "r2"], Duration::from_secs(20));
+        let (one, other) = (board.of("r1").unwrap(), board.of("r2").unwrap());
+        assert_eq!((one.at, one.heard.as_ref().unwrap()[0].value.clone()), (Timestamp(7), Value::Integer(8)));
+        let error = other.heard.as_ref().unwrap_err();
+        assert_eq!((error.to_string(), error.cause.kind()), (fault().to_string(), ErrorKind::TimedOut));
+    }
+
+    #[test]
+    fn who_sends_garbage_is_heard_no_more() {
+        use std::io::{Read as _, Write as _};
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let mut receiver = Receiver::default();
+        receiver.take(theirs, Arc::default(), &Log::default()).unwrap();
+        ours.write_all(&u32::MAX.to_le_bytes()).unwrap();
+        drop(receiver);
+        ours.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert_eq!(ours.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn secrets_are_handed_over_without_the_files() {
+        let file = |known: &[(&str, &[u8])]| {
+            let known: Vec<(PathBuf, Vec<u8>)> =
+                known.iter().map(|(path, bytes)| (path.into(), bytes.to_vec())).collect();
+            kept::in_memory(&serde_json::to_vec(&known).unwrap()).unwrap()
+        };
+        let Secrets::Told(known) = secrets(file(&[("/nowhere", b"s3cret")])).unwrap() else { panic!() };
+        assert_eq!(known.get(&PathBuf::from("/nowhere")).unwrap().bytes(), b"s3cret");
+        assert!(secrets(file(&[("/nowhere", b"")])).is_err());
+    }
+}

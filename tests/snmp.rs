@@ -1,0 +1,288 @@
+//! Is a router that tells of itself over SNMP only seen as by its own sockets?
+
+#![cfg(test)]
+
+#[expect(dead_code, reason = "each test program uses its part")]
+mod served;
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use netglance::collect::routing::{ENTRY, OspfAreaRow, OspfInterfaceRow, OspfNeighborRow, RoutingDaemonRow};
+use netglance::collect::{Batch, Collect, Cx, Wants};
+use netglance::model::{Mono, Owners, Table, Timestamp};
+use netglance::source::file::Roots;
+use rustix::thread::UnshareFlags;
+
+use served::Agent;
+use support::process::Guard;
+use support::ring::{PATIENCE, Ring, run_in, wait_until};
+use support::space::{mount, within};
+
+/// Address of the router that is asked, in the namespace beside this one.
+const ONE: &str = "10.0.12.2";
+
+/// What of a router SNMP can tell, by table.
+const TOLD: [(&Table, &[&str]); 3] = [
+    (
+        OspfNeighborRow::TABLE,
+        &["version", "interface", "router_id", "address", "area", "state", "role", "priority", "retransmissions"],
+    ),
+    (
+        OspfInterfaceRow::TABLE,
+        &[
+            "version",
+            "interface",
+            "area",
+            "state",
+            "priority",
+            "hello",
+            "dead",
+            "dr",
+            "backup",
+            "neighbors",
+            "adjacent",
+        ],
+    ),
+    (OspfAreaRow::TABLE, &["version", "area", "router_id", "interfaces", "adjacent", "lsas", "spf_runs"]),
+];
+
+/// A collector that is asked as the scheduler asks it.
+struct Watch {
+    collector: Box<dyn Collect>,
+    roots: Roots,
+    batch: Batch,
+}
+
+impl Watch {
+    fn new(config: &str) -> Self {
+        let roots = Roots::live();
+        roots.routing.configure(toml::from_str(config).unwrap());
+        Self { collector: (ENTRY.make)(), roots, batch: Batch::default() }
+    }
+
+    fn look(&mut self) {
+        let (wants, owners) = (Wants::default(), Owners::default());
+        let (time, mono) = (Timestamp::now(), Mono::now());
+        let cx = Cx { roots: &self.roots, wants: &wants, owners: &owners, time, mono };
+        let mut batch = Batch::default();
+        self.collector.collect(&cx, &mut batch).unwrap();
+        self.batch = batch;
+    }
+
+    /// Cells of the rows that are known from somewhere, in order.
+    fn rows(&self, table: &Table, source: &str, instance: &str, columns: &[&str]) -> Vec<Vec<String>> {
+        let rows = self.batch.rows(table).unwrap();
+        let cell = |row: usize, column: &str| format!("{:?}", rows.cell(row, table.position(column).unwrap()));
+        let name = if table.name == "routing_daemon" { "name" } else { "instance" };
+        let is_it = |row: &usize| cell(*row, "source").contains(source) && cell(*row, name).contains(instance);
+        let mut found: Vec<Vec<String>> =
+            (0..rows.len()).filter(is_it).map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();
+        found.sort();
+        found
+    }
+
+    fn daemon(&self, name: &str, column: &str) -> String {
+        let rows = self.rows(RoutingDaemonRow::TABLE, "snmp", &format!("\"{name}\""), &[column]);
+        format!("{:?}", rows.first())
+    }
+}
+
+/// A file that only its owner may read.
+fn secret(dir: &Path, name: &str, text: &str) -> String {
+    let path = dir.join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path.display().to_string()
+}
+
+/// Starts an agent of SNMP in the namespace of a router, and has its daemons of FRR tell it what they know.
+fn agent(dir: &Path, router: &str) -> Guard {
+    let master = dir.join("master");
+    let state = dir.join("state");
+    std::fs::create_dir(&state).unwrap();
+    mount("tmpfs", Path::new("/etc/snmp"), "tmpfs", 0, "mode=0755");
+    std::fs::write("/etc/snmp/frr.conf", format!("agentXSocket {}\n", master.display())).unwrap();
+    let places = [161, 1161, 2161, 3161].map(|port| format!("udp:{ONE}:{port}")).join(",");
+    let mut text = format!("agentaddress {places}\nmaster agentx\nagentXSocket {}\n", master.display());
+    text.push_str("agentXPerms 0666 0755\nrocommunity of-the-test\nrouser ng priv\n");
+    let _ = writeln!(text, "createUser ng SHA-256 authpass12 AES privpass12");
+    let config = dir.join("snmpd.conf");
+    std::fs::write(&config, text).unwrap();
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", router, "snmpd", "-f", "-Ln", "-C", "-c"]).arg(&config);
+    command.env("SNMP_PERSISTENT_DIR", &state).stderr(Stdio::null());
+    let guard = Guard::start(&mut command);
+    wait_until("an agent", || master.exists());
+    std::fs::set_permissions(&master, std::fs::Permissions::from_mode(0o666)).unwrap();
+    guard
+}
+
+/// What `snmpwalk` prints of a column, without names.
+fn snmpwalk(column: &str) -> Vec<String> {
+    let community = ["-m", "", "-v2c", "-c", "of-the-test", "-On", "-Oq", "-Ov", "-Oe"];
+    let said = run_in("host", &[&["snmpwalk"], &community[..], &[ONE, column]].concat());
+    said.lines().map(str::to_owned).collect()
+}
+
+const COURIER: &str = "netglance-couri";
+
+/// A line of what the kernel says of a process.
+fn field(pid: u32, name: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// States of the neighbors that an agent knows over SNMP, each with whether it is stale.
+fn told_by(agent: &Agent) -> Vec<(String, bool)> {
+    let mut command = served::command(&agent.dir);
+    command.args(["show", "ospf_neighbor", "--format", "json", "--where", "source == \"snmp\"", "--host"]);
+    let output = command.arg(format!("unix:{}", agent.socket().display())).stdin(Stdio::null()).output().unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    rows.iter().map(|row| (row["state"].as_str().unwrap().to_owned(), !row["stale"].is_null())).collect()
+}
+
+/// Whether a part of an agent runs.
+fn runs(agent: &Agent, name: &str) -> bool {
+    let pid = agent.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let is_it =
+        |child: &str| std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|comm| comm.trim_end() == name);
+    children.split_whitespace().any(is_it)
+}
+
+fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+#[test]
+fn root_an_agent_asks_routers_by_a_courier_without_rights() {
+    within(UnshareFlags::NEWNET, || {
+        run_in("host", &["ip", "link", "set", "lo", "up"]);
+        let dir = tempfile::tempdir().unwrap();
+        let community = secret(dir.path(), "c", "of-the-test\n");
+        let mut snmpd = None;
+        let _ring = Ring::told(2, "one", || snmpd = Some(agent(dir.path(), "one")));
+        let router = format!(
+            "\n[[routing.snmp]]\nname = 'one'\naddress = '{ONE}'\ncommunity_file = '{community}'\ninterval = '1s'\n\
+             [[routing.snmp]]\nname = 'lost'\naddress = '{ONE}:9'\ncommunity_file = '/nowhere/c'\ninterval = '1s'\n"
+        );
+        let agent = Agent::start("127.0.0.1:0", &router);
+        let both = vec![("Full".to_owned(), false), ("Full".to_owned(), false)];
+        wait_until("what a router tells", || told_by(&agent) == both);
+        let courier = agent.part(COURIER);
+        for (name, wanted) in
+            [("CapEff", "0000000000000000"), ("CapPrm", "0000000000000000"), ("NoNewPrivs", "1"), ("Seccomp", "2")]
+        {
+            assert_eq!(field(courier, name), wanted, "{name}");
+        }
+        assert!(!field(courier, "Uid").split(' ').any(|user| user == "0"), "{}", field(courier, "Uid"));
+        // the sampler has no datagrams of the network
+        let sockets = run_in("host", &["ss", "-Huanp"]);
+        assert!(sockets.contains(COURIER) && !sockets.contains("netglance-sampl"), "{sockets}");
+        signal(courier, rustix::process::Signal::KILL);
+        agent.says("the courier has ended");
+        assert_ne!(agent.part(COURIER), courier);
+        wait_until("a courier that was started anew", || told_by(&agent) == both);
+        signal(agent.part("netglance-sampl"), rustix::process::Signal::KILL);
+        agent.says("the sampler has ended");
+        wait_until("a sampler that was started anew", || told_by(&agent) == both);
+        let config = agent.dir.path().join("netglance.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.split("[[routing").next().unwrap()).unwrap();
+        signal(agent.pid(), rustix::process::Signal::HUP);
+        wait_until("no courier", || !runs(&agent, COURIER));
+        std::fs::write(&config, text).unwrap();
+        signal(agent.pid(), rustix::process::Signal::HUP);
+        wait_until("a courier again", || told_by(&agent) == both);
+        assert!(agent.end().contains("a router cannot be asked: read /nowhere/c"));
+    });
+}
+
+#[test]
+fn root_a_router_behind_an_agent_is_told_as_by_its_own_sockets() {
+    within(UnshareFlags::NEWNET, || {
+        let dir = tempfile::tempdir().unwrap();
+        let [community, auth, privacy] = [("c", "of-the-test\n"), ("a", "authpass12\n"), ("p", "privpass12\n")]
+            .map(|(name, text)| secret(dir.path(), name, text));
+        let wrong = secret(dir.path(), "w", "another-one\n");
+        let mut snmpd = None;
+        let _ring = Ring::told(2, "one", || snmpd = Some(agent(dir.path(), "one")));
+        let user = "version = '3'\nuser = 'ng'\nauth = 'sha256'\nprivacy = 'aes128'\ninterval = '1s'\ntimeout = '2s'";
+        let config = format!(
+            "[[snmp]]\nname = 'two'\naddress = '{ONE}'\ncommunity_file = '{community}'\ninterval = '1s'\n\
+             [[snmp]]\nname = 'three'\naddress = '{ONE}:1161'\n{user}\nauth_file = '{auth}'\nprivacy_file = '{privacy}'\n\
+             [[snmp]]\nname = 'key'\naddress = '{ONE}:2161'\n{user}\nauth_file = '{wrong}'\nprivacy_file = '{privacy}'\n\
+             [[snmp]]\nname = 'lost'\naddress = '{ONE}:3161'\ncommunity_file = '{wrong}'\ninterval = '1s'\ntimeout = '1s'\n\
+             [[snmp]]\nname = 'nobody'\naddress = '{ONE}:9'\ncommunity_file = '{community}'\ninterval = '1s'\n"
+        );
+        let mut watch = Watch::new(&config);
+        for name in ["two", "three"] {
+            for (table, columns) in TOLD {
+                until_same(&mut watch, table, name, columns);
+            }
+        }
+        let states = snmpwalk("1.3.6.1.2.1.14.10.1.6");
+        assert_eq!(states, ["8"]);
+        assert_eq!(snmpwalk("1.3.6.1.2.1.191.1.9.1.8"), ["8"]);
+        assert!(watch.daemon("two", "version").contains("Linux"), "{}", watch.daemon("two", "version"));
+        wait_until("refusals", || {
+            watch.look();
+            watch.daemon("key", "state").contains("denied") && watch.daemon("lost", "state").contains("silent")
+        });
+        let reason = watch.daemon("key", "reason");
+        assert!(reason.contains("ask key for 1.3.6.1.2.1.1.1.0: it knows the user with another key"), "{reason}");
+        assert!(watch.daemon("nobody", "state").contains("down"), "{}", watch.daemon("nobody", "state"));
+        comes_again(&mut watch, dir.path(), snmpd.take());
+    });
+}
+
+/// Waits until a router is told by its sockets and over SNMP in the same way, as far as its sockets tell: the two are not asked
+/// in the same moment.
+fn until_same(watch: &mut Watch, table: &Table, name: &str, columns: &[&str]) {
+    let begin = Instant::now();
+    loop {
+        watch.look();
+        let mut own = watch.rows(table, "frr", "one/", columns);
+        let mut told = watch.rows(table, "snmp", name, columns);
+        for (own, told) in own.iter_mut().flatten().zip(told.iter_mut().flatten()) {
+            // ospf6d writes areas as they were configured
+            *own = own.replace("Text(\"0\")", "Text(\"0.0.0.0\")");
+            if own == "Missing" {
+                told.clone_from(own);
+            }
+        }
+        if !own.is_empty() && own == told {
+            return;
+        }
+        assert!(begin.elapsed() < PATIENCE / 3, "{}: {own:#?}\n{told:#?}", table.name);
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+/// Ends an agent of SNMP and starts another one, which is both seen.
+fn comes_again(watch: &mut Watch, dir: &Path, snmpd: Option<Guard>) {
+    drop(snmpd);
+    wait_until("an agent that has gone", || {
+        watch.look();
+        !watch.daemon("two", "state").contains("up") && !watch.daemon("three", "state").contains("up")
+    });
+    let stale = watch.rows(OspfNeighborRow::TABLE, "snmp", "two", &["state", "stale"]);
+    assert!(stale.len() == 2 && format!("{stale:?}").contains("Full"), "{stale:?}");
+    let path = dir.join("snmpd.conf");
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", "one", "snmpd", "-f", "-Ln", "-C", "-c"]).arg(&path);
+    let _again = Guard::start(command.env("SNMP_PERSISTENT_DIR", dir.join("state")).stderr(Stdio::null()));
+    wait_until("an agent that is there again", || {
+        watch.look();
+        watch.daemon("two", "state").contains("up") && watch.daemon("three", "state").contains("up")
+    });
+}
