@@ -10,6 +10,7 @@ mod bfd;
 mod bgp;
 mod interface;
 mod isis;
+mod link;
 mod neighbor;
 mod route;
 
@@ -26,6 +27,7 @@ pub use self::bfd::BfdPeerRow;
 pub use self::bgp::BgpPeerRow;
 pub use self::interface::OspfInterfaceRow;
 pub use self::isis::IsisAdjacencyRow;
+pub use self::link::OspfLinkRow;
 pub use self::neighbor::OspfNeighborRow;
 use self::neighbor::{Circle, Missed};
 pub use self::route::OspfRouteRow;
@@ -34,12 +36,12 @@ use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::control::standing::Standing;
-use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source};
-use crate::source::routing::ospf;
+use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source, Wanted};
 use crate::source::routing::settings::{Settings, Wishes};
 use crate::source::routing::snmp::ask::{Askers, Take};
 use crate::source::routing::snmp::secret::Secrets;
 use crate::source::routing::told::Told;
+use crate::source::routing::{database, ospf};
 use crate::table;
 
 table! {
@@ -82,6 +84,7 @@ pub const ENTRY: Entry = Entry {
         OspfInterfaceRow::TABLE,
         OspfAreaRow::TABLE,
         OspfRouteRow::TABLE,
+        OspfLinkRow::TABLE,
         BfdPeerRow::TABLE,
         BgpPeerRow::TABLE,
         IsisAdjacencyRow::TABLE,
@@ -119,8 +122,11 @@ impl Collect for RoutingCollector {
         }
         let settings = cx.roots.routing.now();
         self.ask_routers(&cx.roots.routing, &settings)?;
-        let with_routes = cx.wants.table(OspfRouteRow::TABLE).is_some();
-        self.daemons.round(cx.roots, &settings, cx.time, with_routes);
+        let wanted = Wanted {
+            routes: cx.wants.table(OspfRouteRow::TABLE).is_some(),
+            links: cx.wants.table(OspfLinkRow::TABLE).is_some(),
+        };
+        self.daemons.round(cx.roots, &settings, cx.time, wanted);
         let daemons = self.daemons.known();
         if daemons.is_empty() && settings.expect.is_empty() && settings.snmp.is_empty() {
             return Err(self.nobody());
@@ -150,12 +156,15 @@ impl Collect for RoutingCollector {
         out.push(daemons.iter().map(|daemon| row(daemon)).collect());
         out.push(interface::rows(&daemons));
         out.push(self.runs.rows(&daemons));
-        if with_routes {
+        if wanted.routes {
             out.push(route::rows(&daemons));
             let uncounted = daemons.iter().find_map(|daemon| daemon.uncounted.as_ref());
             if let Some(error) = uncounted {
                 out.partly(OspfRouteRow::TABLE, &Skip::from(error.again()));
             }
+        }
+        if wanted.links {
+            out.push(link::rows(&daemons));
         }
         out.push(bfd);
         out.push(bgp);
@@ -202,6 +211,12 @@ impl RoutingCollector {
             out.partly(OspfNeighborRow::TABLE, &skip);
         }
         out.left_out(RoutingDaemonRow::TABLE, self.daemons.left_out(), MOST, "daemons");
+        let untold = daemons.iter().find_map(|daemon| daemon.database.fault.as_ref());
+        if let Some(error) = untold {
+            out.partly(OspfLinkRow::TABLE, &Skip::from(error.again()));
+        }
+        let links = daemons.iter().map(|daemon| daemon.database.links.left_out()).sum();
+        out.left_out(OspfLinkRow::TABLE, links, database::MOST, "links of a daemon");
         let left_out = |of: fn(&Told) -> usize| daemons.iter().filter_map(|daemon| daemon.told.as_ref()).map(of).sum();
         for (table, count, what) in [
             (OspfNeighborRow::TABLE, left_out(|told| told.neighbors.left_out()), "neighbors of a daemon"),

@@ -17,7 +17,7 @@ use netglance::source::nftables::follow::Follower;
 use netglance::source::nftables::text::Names;
 use netglance::source::ovs::openflow::{self, Bytes, TableCounts};
 use netglance::source::ovs::{database, flow as flows, text};
-use netglance::source::routing::{bird, frr, ospf, snmp};
+use netglance::source::routing::{bird, database as link_state, frr, ospf, snmp};
 use netglance::source::xtables::Sets;
 use netglance::store::expr::Filter;
 use netglance::store::rate::{Mode, View};
@@ -217,6 +217,10 @@ fn routing(bytes: &[u8]) {
     if let Some(three) = texts.first_chunk() {
         let _ = frr::read(*three, at);
     }
+    if let Some(two) = texts.first_chunk() {
+        let (old, new) = (frr::read_database(*two), frr::read6_database(*two));
+        assert!([old, new].into_iter().flatten().all(|links| links.done().kept().len() <= link_state::MOST));
+    }
     if let Some(four) = texts.first_chunk() {
         let _ = frr::read6(*four, at);
     }
@@ -235,6 +239,7 @@ fn routing(bytes: &[u8]) {
         let place = || ospf::Place { instance: None, vrf: None, version: 2 };
         let _ = (frr::read_routes6(place(), text), bird::read_routes(place(), [Some(text); 4]));
         assert!(frr::read_routes(text).kept().len() <= ospf::MOST);
+        let _ = bird::read_state(2, text);
     }
 }
 

@@ -10,6 +10,7 @@ mod adjacency;
 mod bracket;
 mod bridge;
 mod conntrack;
+mod database;
 mod gpu;
 mod ipset;
 mod iptables;

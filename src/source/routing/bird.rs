@@ -5,9 +5,11 @@
 //! once what it does not need (`restrict`). Versions 2 and 3 write the same; each OSPF protocol is asked for by its name,
 //! because older ones answer for a single one only.
 
+mod database;
 mod peer;
 mod route;
 
+pub use database::read_state;
 pub use peer::{read_bfd, read_bgp};
 pub use route::read as read_routes;
 
@@ -15,6 +17,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::database::Links;
 use super::ospf::{
     Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role, RouteCount,
 };
@@ -112,12 +115,7 @@ impl Session {
     /// As [`Line::ask`].
     pub(super) fn count(&self, line: &mut Line, told: &Told, deadline: Instant) -> Result<Bounded<RouteCount>, Error> {
         let mut counts = Bounded::new(MAX_PROTOCOLS);
-        let mut places: Vec<&Place> = told.areas.kept().iter().map(|area| &area.place).collect();
-        places.dedup();
-        for place in places {
-            let Some(name) = place.instance.as_ref().filter(|name| self.vrfs.contains_key(name.as_str())) else {
-                continue;
-            };
+        for (place, name) in self.protocols(told) {
             let mut answers = [const { None }; 4];
             for (answer, kind) in answers.iter_mut().zip(route::KINDS) {
                 *answer = show(line, &format!("show route protocol {name} where source = {kind} count"), deadline)?;
@@ -125,6 +123,27 @@ impl Session {
             counts.push(read_routes(place.clone(), answers.each_ref().map(Option::as_deref)));
         }
         Ok(counts)
+    }
+
+    /// OSPF protocols that were asked about before.
+    fn protocols<'a>(&self, told: &'a Told) -> Vec<(&'a Place, &'a str)> {
+        let mut places: Vec<&Place> = told.areas.kept().iter().map(|area| &area.place).collect();
+        places.dedup();
+        let named = places.into_iter().filter_map(|place| Some((place, place.instance.as_deref()?)));
+        named.filter(|(_, name)| self.vrfs.contains_key(*name)).collect()
+    }
+
+    /// Asks for the databases of its OSPF protocols.
+    ///
+    /// # Errors
+    /// As [`Line::ask`].
+    pub(super) fn database(&self, line: &mut Line, told: &Told, deadline: Instant) -> Result<Links, Error> {
+        let mut links = Links::default();
+        for (place, name) in self.protocols(told) {
+            let answer = show(line, &format!("show ospf state all {name}"), deadline)?.unwrap_or_default();
+            database::state(&mut links, place, &answer);
+        }
+        Ok(links)
     }
 
     /// Sessions of BGP, which are asked about now and then: the answer is long where there are many.
@@ -393,5 +412,34 @@ mod tests {
     fn a_protocol_that_is_not_up_tells_nothing() {
         let told = read(["1015-x: is not up\n0000 \n", "1013-x: is not up\n0000 \n", "1014-x: is not up\n0000 \n"], AT);
         assert_eq!(told, Told::new(AT));
+    }
+
+    #[test]
+    fn links_are_told_below_the_router_or_network_that_they_lead_from() {
+        let links = |name: &str, version: u32| {
+            let all = read_state(version, &answer("bird-2.0", name.trim_end_matches(".txt"))).done();
+            let word = |link: &super::super::database::Link| {
+                format!("{} {} {} {} {:?}", link.area, link.from, link.kind.name(), link.to, link.metric)
+            };
+            all.kept().iter().map(word).collect::<Vec<_>>()
+        };
+        let two = links("v2-state.txt", 2);
+        let of_first = [
+            "0.0.0.0 10.9.9.1 point-to-point 10.9.9.4 Some(10)",
+            "0.0.0.0 10.9.9.1 transit 10.0.12.0/24 Some(10)",
+            "0.0.0.0 10.9.9.1 transit 10.0.15.0/24 Some(10)",
+            "0.0.0.0 10.9.9.1 stub 10.9.9.1/32 Some(0)",
+        ];
+        assert_eq!(two[..4], of_first);
+        assert_eq!(two.last().map(String::as_str), Some("0.0.0.0 10.0.34.0/24 attached 10.9.9.4 None"));
+        let distances = |router: &str| {
+            let all = read_state(2, &answer("bird-2.0", "v2-state")).done();
+            all.kept().iter().find(|link| link.from.as_str() == router).and_then(|link| link.distance)
+        };
+        assert_eq!(["10.9.9.5", "10.9.9.3", "10.0.15.0/24"].map(distances), [Some(0), Some(30), Some(10)]);
+        assert!(!two.iter().any(|link| link.contains("10.0.23.0")), "what is in another area is no link of this one");
+        let three = links("v3-state.txt", 3);
+        assert!(three.contains(&"0.0.0.0 10.9.9.1 transit 10.9.9.2-2 Some(10)".to_owned()), "{three:?}");
+        assert!(three.contains(&"0.0.0.0 10.9.9.2-2 attached 10.9.9.1 None".to_owned()), "{three:?}");
     }
 }

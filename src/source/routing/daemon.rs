@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::bird::Session;
+use super::database::Database;
 use super::frr;
 use super::ospf::RouteCount;
 use super::settings::Settings;
@@ -126,6 +127,8 @@ pub struct Daemon {
     pub routes: Bounded<RouteCount>,
     /// Why that could not be asked.
     pub uncounted: Option<Error>,
+    /// The links in its database, while somebody looks at them.
+    pub database: Database,
     program: Program,
     line: Option<Line>,
     session: Session,
@@ -139,6 +142,15 @@ pub struct Daemon {
 
 /// Users of routing daemons.
 const USERS: [&str; 4] = ["frr", "quagga", "bird", "_bird"];
+
+/// What costs more than the rest, and is asked only while somebody looks at it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// How many routes OSPF has found.
+    pub routes: bool,
+    /// The links in its databases.
+    pub links: bool,
+}
 
 /// All daemons.
 #[derive(Debug)]
@@ -156,8 +168,8 @@ impl Default for Daemons {
 }
 
 impl Daemons {
-    /// Looks who is there, and asks all for whom there is time; how many routes there are only if that is wanted.
-    pub fn round(&mut self, roots: &Roots, settings: &Settings, now: Timestamp, with_routes: bool) {
+    /// Looks who is there, and asks all for whom there is time.
+    pub fn round(&mut self, roots: &Roots, settings: &Settings, now: Timestamp, wanted: Wanted) {
         self.trust.refresh(&roots.host);
         self.look(roots, settings, now);
         self.hear(&roots.routing.board, settings, now);
@@ -172,9 +184,10 @@ impl Daemons {
             if let Some(daemon) = self.known.get_mut(at).filter(|daemon| daemon.is_due(begin)) {
                 let deadline = end.min(begin + PATIENCE);
                 daemon.ask(&self.trust, roots, deadline, now);
-                if with_routes && daemon.standing == Standing::Up {
+                if wanted.routes && daemon.standing == Standing::Up {
                     daemon.count(deadline);
                 }
+                daemon.look_up(wanted.links, deadline);
             }
         }
     }
@@ -306,6 +319,7 @@ impl Daemon {
             told: None,
             routes: Bounded::new(0),
             uncounted: None,
+            database: Database::default(),
             program,
             line: None,
             session: Session::default(),
@@ -394,6 +408,28 @@ impl Daemon {
             Ok(counts) => (self.routes, self.uncounted, self.line) = (counts, None, Some(line)),
             // what comes next over this connection is not known
             Err(error) => self.uncounted = Some(error),
+        }
+    }
+
+    /// Asks for its database now and then, because that is long.
+    fn look_up(&mut self, deep: bool, deadline: Instant) {
+        if !deep {
+            self.database = Database::default();
+            return;
+        }
+        let (Some(mut line), Some(told)) = (self.line.take(), &self.told) else { return };
+        let told = match self.program {
+            _ if !self.database.is_due(Instant::now()) => None,
+            Program::Ospfd if self.source == Source::Frr => Some(frr::database(&mut line, deadline)),
+            Program::Ospf6d => Some(frr::database6(&mut line, deadline)),
+            Program::Bird => Some(self.session.database(&mut line, told, deadline)),
+            _ => None,
+        };
+        // what is still to come would be the answer to the next question
+        let is_open = told.as_ref().is_none_or(Result::is_ok);
+        self.line = Some(line).filter(|_| is_open);
+        if let Some(told) = told {
+            self.database.hear(told);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod bfd;
 mod bgp;
+mod database;
 mod isis;
 mod ospf6;
 mod quagga;
@@ -15,10 +16,12 @@ pub(super) use bfd::ask as bfd;
 pub use bfd::read as read_bfd;
 pub(super) use bgp::ask as bgp;
 pub use bgp::read as read_bgp;
+pub(super) use database::ask as database;
+pub use database::{read as read_database, read6 as read6_database};
 pub(super) use isis::ask as isis;
 pub use isis::read as read_isis;
-pub(super) use ospf6::ask as ospf6;
 pub use ospf6::read as read6;
+pub(super) use ospf6::{ask as ospf6, database as database6};
 pub(super) use quagga::ask as quagga;
 pub use quagga::read as read_quagga;
 pub(super) use route::{ask as count, ask6 as count6};

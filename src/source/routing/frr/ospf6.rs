@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::super::database::Links;
 use super::super::ospf::{
     Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role,
 };
 use super::super::told::Told;
+use super::database::compose6;
 use super::{bfd_state, command, query, values};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
@@ -38,9 +40,8 @@ const INTRA_AREA_PREFIX: usize = 9;
 pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
     let mut told = Told::new(Timestamp::now());
     for vrf in vrfs(line, deadline)? {
-        let of = vrf.as_ref().map_or(String::new(), |name| format!("vrf {name} "));
+        let (of, place) = within(vrf.as_deref());
         let mut show = |what: &str| query(line, &format!("show ipv6 ospf6 {of}{what}json"), deadline);
-        let place = Place { instance: None, vrf: vrf.as_deref().map(Text::from), version: 3 };
         let (short, long) = (show("neighbor ")?, show("neighbor detail ")?);
         compose(&mut told, &place, &short, &long, &show("interface ")?, &show("")?);
     }
@@ -48,10 +49,30 @@ pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, 
     Ok(told)
 }
 
+/// Asks for the LSAs of routers and networks.
+///
+/// # Errors
+/// As [`Line::ask`], or the answer is no JSON.
+pub(in super::super) fn database(line: &mut Line, deadline: Instant) -> Result<Links, Error> {
+    let mut links = Links::default();
+    for vrf in vrfs(line, deadline)? {
+        let (of, place) = within(vrf.as_deref());
+        let mut show = |what: &str| query(line, &format!("show ipv6 ospf6 {of}database {what} detail json"), deadline);
+        compose6(&mut links, &place, &show("router")?, &show("network")?);
+    }
+    Ok(links)
+}
+
 /// Asks for the names of its VRFs; version 8.0 has none.
 pub(super) fn vrfs(line: &mut Line, deadline: Instant) -> Result<Vec<Option<String>>, Error> {
     let vrfs = command(line, "show ipv6 ospf6 vrfs json", deadline)?.and_then(|answer| values(answer).ok());
     Ok(names(&vrfs.unwrap_or_default()))
+}
+
+/// How a command names a VRF, and the place that it is.
+fn within(vrf: Option<&str>) -> (String, Place) {
+    let of = vrf.map_or(String::new(), |name| format!("vrf {name} "));
+    (of, Place { instance: None, vrf: vrf.map(Text::from), version: 3 })
 }
 
 /// Reads what `ospf6d` answered when it was asked for neighbors, for more about them, for interfaces and itself.

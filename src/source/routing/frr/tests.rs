@@ -221,3 +221,54 @@ fn spans_are_read_as_they_are_written() {
     assert_eq!(span(&"9".repeat(400)), None);
     assert_eq!(span(&format!("{}Y", "9".repeat(400))), None);
 }
+
+/// Links as words.
+fn links(links: crate::source::routing::database::Links) -> Vec<String> {
+    let links = links.done();
+    let word = |link: &crate::source::routing::database::Link| {
+        let metric = link.metric.map_or("-".to_owned(), |metric| metric.to_string());
+        format!("{} {} {} {} {metric}", link.area, link.from, link.kind.name(), link.to)
+    };
+    links.kept().iter().map(word).collect()
+}
+
+#[test]
+fn links_are_those_of_routers_and_of_networks() {
+    let names = ["ospf-database-router.json", "ospf-database-network.json"].map(|name| answer("frr-8.4", name));
+    let all = links(read_database(names.each_ref().map(Vec::as_slice)).unwrap());
+    let of_first = [
+        "0.0.0.0 10.9.9.1 stub 10.9.9.1/32 0",
+        "0.0.0.0 10.9.9.1 transit 10.0.12.0/24 10",
+        "0.0.0.0 10.9.9.1 point-to-point 10.9.9.4 10",
+        "0.0.0.0 10.9.9.1 stub 10.0.14.0/24 10",
+        "0.0.0.0 10.9.9.1 transit 10.0.15.0/24 10",
+    ];
+    assert_eq!(all[..5], of_first);
+    let attached = ["0.0.0.0 10.0.34.0/24 attached 10.9.9.3 -", "0.0.0.0 10.0.34.0/24 attached 10.9.9.4 -"];
+    assert_eq!(all[all.len() - 2..], attached);
+    let names = ["ospf6-database-router.json", "ospf6-database-network.json"].map(|name| answer("frr-8.4", name));
+    let all = links(read6_database(names.each_ref().map(Vec::as_slice)).unwrap());
+    let of_first = [
+        "0.0.0.0 10.9.9.1 transit 10.9.9.2-2 10",
+        "0.0.0.0 10.9.9.1 point-to-point 10.9.9.4 10",
+        "0.0.0.0 10.9.9.1 transit 10.9.9.5-2 10",
+    ];
+    assert_eq!(all[..3], of_first);
+    assert!(all.contains(&"0.0.0.0 10.9.9.2-2 attached 10.9.9.1 -".to_owned()), "{all:?}");
+}
+
+#[test]
+fn a_network_that_nobody_tells_of_is_known_by_its_designated_router() {
+    let router = answer("frr-8.4", "ospf-database-router.json");
+    let all = links(read_database([&router, b"{}"]).unwrap());
+    assert_eq!(all[1], "0.0.0.0 10.9.9.1 transit 10.0.12.2 10");
+    let twice = br#"{"routerId":"1.1.1.1","vrfName":"a","x":{"vrfName":"a","routerLinkStates":{"areas":{"0.0.0.0":[
+        {"advertisingRouter":"1.1.1.1","routerLinks":{
+            "link0":{"linkType":"a Virtual Link","neighborRouterId":"2.2.2.2","tos0Metric":7},
+            "link1":{"linkType":"a Virtual Link","neighborRouterId":"2.2.2.2","tos0Metric":8},
+            "link2":{"linkType":"Stub Network","networkAddress":"10.0.0.0","networkMask":"x"},
+            "link3":{"linkType":"Stub Network","networkAddress":"10.0.0.0","networkMask":33}}}]}}}}"#;
+    let all = read_database([twice, b""]).unwrap().done();
+    let said: Vec<_> = all.kept().iter().map(|link| (link.kind.name(), link.number, link.metric)).collect();
+    assert_eq!(said, [("virtual", 0, Some(7)), ("virtual", 1, Some(8))]);
+}

@@ -1,0 +1,129 @@
+//! Which routers and networks of an area are linked, as the routers of it say?
+//!
+//! A database has what each router says of its own links, and what the DR of each network says of who is attached there. What
+//! is told of both is the same for every daemon: a network is named by its prefix, in version 3, where it has none in the LSA,
+//! by the router and interface of its DR.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::ospf::Place;
+use crate::label;
+use crate::model::Text;
+use crate::source::Error;
+use crate::source::bounded::Bounded;
+
+/// Most links of one daemon that are read.
+pub const MOST: usize = 32 << 10;
+
+/// How long what was told is good for, and how long a daemon is left alone that could not tell it.
+const EVERY: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_mins(1);
+
+label! {
+    /// What a link leads to.
+    pub enum LinkKind {
+        /// Another router.
+        PointToPoint = "point-to-point",
+        /// A network that routers share.
+        Transit = "transit",
+        /// A network without other routers.
+        Stub = "stub",
+        /// Another router through an area between.
+        Virtual = "virtual",
+        /// From a network to a router that is attached to it.
+        Attached = "attached",
+    }
+}
+
+/// One link, in the direction in which it was told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// Where.
+    pub place: Place,
+    /// Area.
+    pub area: Text,
+    /// Router or network that it leads from.
+    pub from: Text,
+    /// What it leads to.
+    pub kind: LinkKind,
+    /// Router or network that it leads to.
+    pub to: Text,
+    /// Which one it is of several between the same two, from 0 on.
+    pub number: u64,
+    /// What it costs.
+    pub metric: Option<u64>,
+    /// What it costs to get from this router to where it begins.
+    pub distance: Option<u64>,
+}
+
+/// The links in a database, in the order in which they are told.
+#[derive(Debug)]
+pub struct Links {
+    all: Bounded<Link>,
+    /// How many there are between two.
+    numbers: HashMap<(Place, Text, Text, Text, LinkKind), u64>,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { all: Bounded::new(MOST), numbers: HashMap::new() }
+    }
+}
+
+impl Links {
+    /// One more.
+    pub(super) fn push(
+        &mut self,
+        (place, area): (&Place, &Text),
+        (from, kind, to): (Text, LinkKind, Text),
+        [metric, distance]: [Option<u64>; 2],
+    ) {
+        if self.all.kept().len() == MOST {
+            return self.all.leave_out();
+        }
+        let number = self.numbers.entry((place.clone(), area.clone(), from.clone(), to.clone(), kind)).or_default();
+        let own = *number;
+        *number += 1;
+        self.all.push(Link { place: place.clone(), area: area.clone(), from, kind, to, number: own, metric, distance });
+    }
+
+    /// All of them.
+    pub fn done(self) -> Bounded<Link> {
+        self.all
+    }
+}
+
+/// What is known of the database of a daemon.
+#[derive(Debug)]
+pub struct Database {
+    /// Links.
+    pub links: Bounded<Link>,
+    /// Why it was not told last.
+    pub fault: Option<Error>,
+    /// When it was asked for last.
+    asked: Option<Instant>,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { links: Bounded::new(MOST), fault: None, asked: None }
+    }
+}
+
+impl Database {
+    /// Whether what was told is not good any more.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let every = if self.fault.is_some() { AGAIN } else { EVERY };
+        self.asked.is_none_or(|asked| now.duration_since(asked) >= every)
+    }
+
+    /// Remembers what was told.
+    pub(super) fn hear(&mut self, told: Result<Links, Error>) {
+        self.asked = Some(Instant::now());
+        match told {
+            Ok(links) => (self.links, self.fault) = (links.done(), None),
+            Err(error) => self.fault = Some(error),
+        }
+    }
+}
