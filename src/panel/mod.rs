@@ -120,6 +120,7 @@ pub static PANELS: &[PanelDef] = &[
     routing::CHANGES,
     routing::CACHES,
     topology::PANEL,
+    topology::AREAS,
 ];
 
 /// What a piece of text means; the theme decides how it looks.

@@ -50,7 +50,7 @@ fn daemons(cx: &Cx<'_>, space: Space) -> Block {
 fn areas(cx: &Cx<'_>, space: Space) -> Block {
     let columns = vec![
         Column::wide("netns", 8, 0, Show::Words(col!(OspfAreaRow, netns))),
-        Column::wide("daemon", 8, 2, Show::Words(col!(OspfAreaRow, instance))),
+        Column::wide("daemon", 8, 1, Show::Words(col!(OspfAreaRow, instance))),
         Column::wide("kind", 6, 3, Show::Words(col!(OspfAreaRow, kind))),
         Column::number("LSAs", 0, Show::Of(col!(OspfAreaRow, lsas))),
         Column::number("router", 4, Show::Of(col!(OspfAreaRow, router_lsas))),
@@ -58,7 +58,7 @@ fn areas(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("sum", 6, Show::Of(col!(OspfAreaRow, summary_lsas))),
         Column::number("ext", 7, Show::Of(col!(OspfAreaRow, external_lsas))),
         Column::number("SPF", 0, Show::Total(col!(OspfAreaRow, spf_runs))),
-        Column::number("last", 1, Show::Words(col!(OspfAreaRow, last_spf))),
+        Column::number("last", 2, Show::Words(col!(OspfAreaRow, last_spf))),
     ];
     let (busy, table) = (vec![col!(OspfAreaRow, spf_runs)], OspfAreaRow::TABLE);
     list::block(cx, space, List { title: AREAS.title, names: "area", table, name: 8, busy, columns, graphs: &[] })

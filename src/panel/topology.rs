@@ -5,8 +5,10 @@
 
 use super::{Block, Cx, Demand, Line, PanelDef, Role, Space, line, list, pick, toggle};
 use crate::collect::link::LinkRow;
-use crate::model::Level;
+use crate::collect::routing::{OspfAreaRow, OspfLinkRow};
+use crate::model::{Level, Table};
 
+mod area;
 mod graph;
 mod known;
 mod layout;
@@ -29,22 +31,57 @@ pub(super) const PANEL: PanelDef = PanelDef {
     build,
 };
 
+/// The map of the areas of OSPF.
+pub(super) const AREAS: PanelDef = PanelDef {
+    name: "area-map",
+    title: "Area map",
+    key: None,
+    demands: || [OspfLinkRow::TABLE, OspfAreaRow::TABLE].map(|table| Demand::table(&table.name)).to_vec(),
+    build: areas,
+};
+
 /// Room in which a map is drawn; where there is less it is a tree.
 const LEAST: (u16, u16) = (56, 10);
+
+/// A graph and how it is laid out.
+type Laid = (Graph, Layouts);
+
+fn laid(graph: Graph) -> Laid {
+    (graph, Layouts::default())
+}
 
 fn build(cx: &Cx<'_>, space: Space) -> Block {
     let view = match super::gauge::single(cx, LinkRow::TABLE) {
         Ok(view) => view,
         Err(body) => return pick::empty(PANEL.title, body),
     };
-    let all = cx.views.kept().of(cx, PANEL.name, || {
-        graph::graphs(cx, &view).into_iter().map(|graph| (graph, Layouts::default())).collect::<Vec<Laid>>()
+    let all = cx.views.kept().of(cx, PANEL.name, || -> Vec<Vec<Laid>> {
+        graph::graphs(cx, &view).into_iter().map(|graph| vec![laid(graph)]).collect()
     });
+    drawn(cx, space, &all, (&PANEL, LinkRow::TABLE))
+}
+
+fn areas(cx: &Cx<'_>, space: Space) -> Block {
+    let view = match super::gauge::single(cx, OspfLinkRow::TABLE) {
+        Ok(view) => view,
+        Err(body) => return pick::empty(AREAS.title, body),
+    };
+    let all = cx.views.kept().of(cx, AREAS.name, || -> Vec<Vec<Laid>> {
+        area::graphs(cx, &view).into_iter().map(|graphs| graphs.into_iter().map(laid).collect()).collect()
+    });
+    let mut block = drawn(cx, space, &all, (&AREAS, OspfLinkRow::TABLE));
+    block.note.push(line::text("  routers and networks with the costs of links", Role::Muted));
+    block
+}
+
+/// Maps one below the other, each the first of several that fits.
+fn drawn(cx: &Cx<'_>, space: Space, all: &[Vec<Laid>], (panel, table): (&PanelDef, &Table)) -> Block {
     let mut room = space.height;
     let mut parts = Vec::new();
-    for (graph, layouts) in &*all {
-        let heading = (all.len() > 1).then(|| vec![line::text(graph.name.clone(), Role::Title)]);
-        let part = part(graph, layouts, heading, (cx, Space { height: room, ..space }), space.height);
+    for several in all {
+        let name = several.first().map(|(graph, _)| graph.name.clone()).filter(|_| all.len() > 1);
+        let heading = name.map(|name| vec![line::text(name, Role::Title)]);
+        let part = part(several, heading, (cx, Space { height: room, ..space }), space.height);
         room = room.saturating_sub(u16::try_from(part.height).unwrap_or(u16::MAX));
         parts.push(part);
     }
@@ -60,15 +97,12 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
     }
     let lines = lines.into_iter().map(|one| line::clip(one, space.width)).collect();
     let shown = list::Shown { lines, hidden: height - shown.len(), scrolled: shown.start };
-    shown.block(PANEL.title, note(&all), pick::stale(cx, LinkRow::TABLE))
+    shown.block(panel.title, note(all), pick::stale(cx, table))
 }
 
-/// A graph and how it is laid out.
-type Laid = (Graph, Layouts);
-
 /// How bad what is on the maps is.
-fn note(all: &[Laid]) -> Line {
-    let nodes = || all.iter().flat_map(|(graph, _)| &graph.nodes);
+fn note(all: &[Vec<Laid>]) -> Line {
+    let nodes = || all.iter().filter_map(|several| several.first()).flat_map(|(graph, _)| &graph.nodes);
     let mut out = vec![line::text(nodes().count().to_string(), Role::Muted)];
     for level in [Level::Critical, Level::Warning, Level::Careful] {
         let many = nodes().filter(|node| node.level == level).count();
@@ -110,24 +144,17 @@ impl Part<'_> {
     }
 }
 
-fn part<'a>(
-    graph: &'a Graph,
-    layouts: &'a Layouts,
-    heading: Option<Line>,
-    (cx, room): (&Cx<'_>, Space),
-    height: u16,
-) -> Part<'a> {
+fn part<'a>(several: &'a [Laid], heading: Option<Line>, (cx, room): (&Cx<'_>, Space), height: u16) -> Part<'a> {
     let combined = cx.on(toggle::COMBINED);
-    let left_out = (graph.left_out > 0).then(|| format!("{} more interfaces are left out", graph.left_out));
-    let left_out = left_out.map(|words| vec![line::text(words, Role::Muted)]);
+    let left_out = several.first().map_or(0, |(graph, _)| graph.left_out);
+    let left_out = (left_out > 0).then(|| vec![line::text(format!("{left_out} more are left out"), Role::Muted)]);
     let around = usize::from(heading.is_some()) + usize::from(left_out.is_some());
     let inside = room.height.saturating_sub(around as u16);
     let small = room.width < LEAST.0 || height < LEAST.1;
-    let map = if small { None } else { Map::new(graph, layouts, (room.width, inside), combined) };
-    let body = match map {
-        Some(map) => Drawn::Map(map),
-        None => Drawn::Tree(tree::lines(graph, layouts.least(graph), room.width, combined)),
-    };
+    let mut maps = several.iter().filter(|_| !small);
+    let map = maps.find_map(|(graph, layouts)| Map::new(graph, layouts, (room.width, inside), combined));
+    let tree = || several.last().map(|(graph, layouts)| tree::lines(graph, layouts.least(graph), room.width, combined));
+    let body = map.map_or_else(|| Drawn::Tree(tree().unwrap_or_default()), Drawn::Map);
     let lines = match &body {
         Drawn::Map(map) => map.height(),
         Drawn::Tree(lines) => lines.len(),

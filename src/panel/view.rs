@@ -307,7 +307,7 @@ fn neighbors(cx: &Cx<'_>, peers: &[&'static str], is_ospf: bool, height: u16) ->
 }
 
 fn topology(cx: &Cx<'_>, _: u16, _: u16) -> Node {
-    visible(cx, Node::Panel("topology"))
+    visible(cx, Node::Panel(if cx.on(toggle::AREA_MAP) { "area-map" } else { "topology" }))
 }
 
 /// Largest screen that a view is arranged for.

@@ -46,7 +46,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    fn new(class: Class, name: String, about: String) -> Self {
+    pub(super) fn new(class: Class, name: String, about: String) -> Self {
         Self { class, name, about, said: Said::Nothing, level: Level::Ok, fault: None }
     }
 
@@ -74,7 +74,9 @@ pub(super) struct Graph {
     pub(super) nodes: Vec<Node>,
     /// From the inside to the outside.
     pub(super) edges: Vec<(usize, usize)>,
-    /// Interfaces that are left out.
+    /// The column of each node, where that is not a question of what nodes are.
+    pub(super) columns: Vec<usize>,
+    /// Nodes that are left out.
     pub(super) left_out: usize,
 }
 

@@ -169,9 +169,9 @@ struct Placing<'a> {
 }
 
 impl Layout {
-    /// Lays out nodes in their order.
-    pub(super) fn new(classes: &[Class], edges: &[(usize, usize)], spacing: Spacing) -> Self {
-        let columns = columns(classes, edges);
+    /// Lays out nodes in their order, in columns that are given, or in those of their kinds.
+    pub(super) fn new(classes: &[Class], edges: &[(usize, usize)], given: &[usize], spacing: Spacing) -> Self {
+        let columns = if given.is_empty() { columns(classes, edges) } else { given.to_vec() };
         let mut placing = Placing {
             columns: &columns,
             classes,
@@ -371,7 +371,7 @@ mod tests {
     /// Whatever is drawn: each node has one place, no two have the same, and none is above the one that it is reached from.
     fn check(classes: &[Class], edges: &[(usize, usize)]) -> Layout {
         for spacing in [CLOSE, Spacing { apart: true, below: false }, Spacing { apart: true, below: true }] {
-            let layout = Layout::new(classes, edges, spacing);
+            let layout = Layout::new(classes, edges, &[], spacing);
             let own: Vec<usize> = layout.spots.iter().filter(|spot| !spot.again).map(|spot| spot.node).collect();
             let mut known = own.clone();
             known.sort_unstable();
@@ -391,7 +391,7 @@ mod tests {
                 assert!(bus.top == from.row && bus.end >= spot.row, "{bus:?} {spot:?}");
             }
         }
-        Layout::new(classes, edges, CLOSE)
+        Layout::new(classes, edges, &[], CLOSE)
     }
 
     #[test]
@@ -443,9 +443,9 @@ mod tests {
         use Class::{Between, End, Outer};
         let layout = check(&[Outer, Between, End, Outer], &[(2, 1)]);
         assert_eq!(places(&layout), [(2, 1), (1, 0), (0, 0), (2, 2)]);
-        let layout = Layout::new(&[Outer, Between, End], &[(2, 1)], Spacing { apart: true, below: false });
+        let layout = Layout::new(&[Outer, Between, End], &[(2, 1)], &[], Spacing { apart: true, below: false });
         assert_eq!(places(&layout)[0], (2, 2));
-        assert_eq!(Layout::new(&[], &[], CLOSE), Layout::default());
+        assert_eq!(Layout::new(&[], &[], &[], CLOSE), Layout::default());
     }
 
     #[test]

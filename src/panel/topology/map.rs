@@ -30,7 +30,7 @@ impl Layouts {
         };
         known.get_or_init(|| {
             let classes: Vec<Class> = graph.nodes.iter().map(|node| node.class).collect();
-            Layout::new(&classes, &graph.edges, spacing)
+            Layout::new(&classes, &graph.edges, &graph.columns, spacing)
         })
     }
 

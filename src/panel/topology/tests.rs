@@ -4,7 +4,7 @@ use super::*;
 use crate::collect::address::AddressRow;
 use crate::collect::bridge::BridgePortRow;
 use crate::collect::neighbor::NeighborRow;
-use crate::collect::routing::OspfNeighborRow;
+use crate::collect::routing::{OspfAreaRow, OspfLinkRow, OspfNeighborRow};
 use crate::collect::virtual_link::{BondPortRow, BondRow, VlanRow};
 use crate::model::Table;
 use crate::panel::{Body, Item, tests::Fake, toggle};
@@ -208,7 +208,7 @@ fn what_does_not_fit_is_counted_and_reached_by_scrolling() {
 #[test]
 fn interfaces_beyond_the_most_that_a_map_has_are_told() {
     let (lines, block) = drawn(&star(2010), 80, 20, 10_000);
-    assert!(lines[19].contains("12 more interfaces are left out"), "{lines:?}");
+    assert!(lines[19].contains("12 more are left out"), "{lines:?}");
     assert_eq!(block.scrolled, 1998 + 1 - 20, "guests beside bridge and interface, and what is said below them");
 }
 
@@ -262,4 +262,110 @@ fn a_graph_is_made_once_for_a_snapshot_and_anew_for_other_switches() {
     fake.toggles.insert(toggle::CUMULATIVE);
     let totals = drawn(&fake, 80, 20, 0).0;
     assert!(totals[0].contains("1.00M") && totals != rates, "{rates:?} {totals:?}");
+}
+
+/// An area of router `r1` with these links: from, kind, to, cost.
+fn area(links: &[String]) -> Fake {
+    let mut fake = Fake::empty();
+    let place = "netns=host instance=ospfd version=2 area=0.0.0.0 source=frr";
+    let row = |link: &String| {
+        let words: Vec<&str> = link.split(' ').collect();
+        let metric = words.get(3).map_or(String::new(), |metric| format!("metric={metric}"));
+        format!("{place} from={} kind={} to={} number=0 {metric}", words[0], words[1], words[2])
+    };
+    fake.put(OspfLinkRow::TABLE, &links.iter().map(row).collect::<Vec<_>>());
+    fake.put(OspfAreaRow::TABLE, &[format!("{place} router_id=192.0.2.1")]);
+    fake
+}
+
+/// Both directions of links between routers 192.0.2.X: two numbers, and what it costs there and back.
+fn pairs(all: &[(u16, u16, u16, u16)]) -> Vec<String> {
+    let one = |a: u16, b: u16, cost: u16| format!("192.0.2.{a} point-to-point 192.0.2.{b} {cost}");
+    all.iter().flat_map(|(a, b, there, back)| [one(*a, *b, *there), one(*b, *a, *back)]).collect()
+}
+
+fn drawn_area(fake: &Fake, width: u16, height: u16) -> Vec<String> {
+    let block = areas(&fake.cx(), Space { width, height, scroll: 0 });
+    let Body::Lines(lines) = &block.body else { panic!("{block:?}") };
+    assert!(lines.len() <= usize::from(height) && lines.iter().all(|one| line::width(one) <= width), "{lines:?}");
+    lines.iter().map(|one| line::words(one)).collect()
+}
+
+#[test]
+fn an_area_has_this_router_in_the_middle_and_others_as_far_away_as_they_are() {
+    // a ring of four, and a router behind the one on the other side
+    let fake = area(&pairs(&[(1, 2, 10, 20), (2, 3, 5, 5), (3, 4, 5, 5), (4, 1, 10, 10), (3, 5, 7, 7)]));
+    let lines = drawn_area(&fake, 120, 20);
+    let text = lines.join("\n");
+    let at = |number: u16| {
+        let name = format!("192.0.2.{number}");
+        let line =
+            lines.iter().find(|line| line.replace("▸ 192", "").contains(&name)).unwrap_or_else(|| panic!("{text}"));
+        line.rfind(&name).map(|end| line[..end].chars().count()).unwrap()
+    };
+    let side = |number: u16| at(number) > at(1);
+    assert!(side(2) != side(4), "one neighbor to each side: {text}");
+    assert!(at(1).abs_diff(at(3)) > at(1).abs_diff(if side(3) == side(2) { at(2) } else { at(4) }), "{text}");
+    assert!(at(1).abs_diff(at(5)) > at(1).abs_diff(at(3)), "{text}");
+    assert_eq!(text.matches('▸').count(), 1, "the ring is closed once: {text}");
+    assert!(text.contains("10/20") || text.contains("20/10"), "a link that costs another thing back: {text}");
+}
+
+#[test]
+fn a_network_of_two_is_a_link_and_one_of_three_a_node() {
+    let network = |name: &str, routers: &[u16]| -> Vec<String> {
+        let both =
+            |router: &u16| [format!("192.0.2.{router} transit {name} 10"), format!("{name} attached 192.0.2.{router}")];
+        routers.iter().flat_map(both).collect()
+    };
+    let links = [network("10.0.1.0/24", &[1, 2]), network("10.0.2.0/24", &[1, 3, 4])].concat();
+    let fake = area(&[links, vec!["192.0.2.2 stub 10.9.0.0/24 1".to_owned()]].concat());
+    let text = drawn_area(&fake, 120, 20).join("\n");
+    assert!(!text.contains("10.0.1.0/24") && text.contains("10.0.2.0/24"), "{text}");
+    assert!(["192.0.2.2", "192.0.2.3", "192.0.2.4", "1 stub"].iter().all(|words| text.contains(words)), "{text}");
+    assert!(!text.contains("one way") && !text.contains("not reached"), "{text}");
+}
+
+#[test]
+fn a_link_of_which_one_end_says_nothing_stands_out_and_so_does_who_is_behind_it() {
+    let mut links = pairs(&[(1, 2, 10, 10), (3, 4, 10, 10)]);
+    links.push("192.0.2.2 point-to-point 192.0.2.3 10".to_owned());
+    let fake = area(&links);
+    let block = areas(&fake.cx(), Space { width: 80, height: 20, scroll: 0 });
+    let Body::Lines(lines) = &block.body else { panic!("{block:?}") };
+    let bad = |words: &str| {
+        lines.iter().flatten().any(|item| match item {
+            Item::Text(text, Role::Level(Level::Warning)) => text == words,
+            Item::Cell { text, role: Role::Level(Level::Warning), .. } => text == words,
+            _ => false,
+        })
+    };
+    assert!(bad("▸ 192.0.2.3") && bad("one way") && bad("not reached"), "{lines:?}");
+    assert!(bad("192.0.2.3") && bad("192.0.2.4") && !bad("192.0.2.1") && !bad("192.0.2.2"), "{lines:?}");
+}
+
+#[test]
+fn an_area_that_does_not_fit_to_both_sides_is_drawn_to_one_and_then_as_a_tree() {
+    let chain: Vec<(u16, u16, u16, u16)> = vec![(1, 2, 1, 1), (2, 3, 1, 1), (1, 4, 1, 1), (4, 5, 1, 1)];
+    let fake = area(&pairs(&chain));
+    for (width, height, place) in [(120, 20, 2), (64, 20, 0), (40, 20, 0)] {
+        let lines = drawn_area(&fake, width, height);
+        let text = lines.join("\n");
+        assert!((1..=5).all(|router| text.contains(&format!("192.0.2.{router}"))), "{text}");
+        let own = lines.iter().find(|line| line.contains("192.0.2.1")).unwrap();
+        let before = own.split("192.0.2.1").next().unwrap().matches("192.0.2.").count();
+        assert_eq!(before, place, "{width}: {text}");
+    }
+}
+
+#[test]
+fn parallel_links_are_one_that_costs_least_and_very_many_routers_have_a_bound() {
+    let fake = area(&pairs(&[(1, 2, 30, 30), (1, 2, 10, 10), (1, 2, 20, 20)]));
+    let text = drawn_area(&fake, 80, 20).join("\n");
+    assert!(text.contains("10") && !text.contains("20 ") && !text.contains("30"), "{text}");
+    let many: Vec<(u16, u16, u16, u16)> = (2..2500).map(|router| (1, router, 1, 1)).collect();
+    let fake = area(&pairs(&many));
+    let block = areas(&fake.cx(), Space { width: 80, height: 20, scroll: 10_000 });
+    let Body::Lines(lines) = &block.body else { panic!("{block:?}") };
+    assert!(line::words(lines.last().unwrap()).contains("499 more are left out"), "{lines:?}");
 }
