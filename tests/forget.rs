@@ -13,6 +13,7 @@ use netglance::model::{Action, ActionError, Demand, Done, Mono, Owners, Sample, 
 use netglance::source::action::act;
 use netglance::source::file::Roots;
 use netglance::source::netns::Census;
+use netglance::source::routing::settings::Wishes;
 use netglance::store::rate::{Mode, View};
 use rustix::thread::UnshareFlags;
 
@@ -65,7 +66,7 @@ fn listed() -> usize {
 }
 
 fn forget(flows: &[&Tracked]) -> Result<Done, ActionError> {
-    act(&Action::Forget { flows: flows.iter().copied().cloned().collect() }, &Census::default())
+    act(&Action::Forget { flows: flows.iter().copied().cloned().collect() }, &Census::default(), &Wishes::default())
 }
 
 #[test]

@@ -14,11 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netglance::collect::routing::{
-    AdjacencyChangeRow, AdjacencyRow, ENTRY, OspfInterfaceRow, OspfNeighborRow, RoutingDaemonRow,
+    AdjacencyChangeRow, AdjacencyRow, BfdPeerRow, BgpPeerRow, ENTRY, IsisAdjacencyRow, OspfInterfaceRow,
+    OspfNeighborRow, RoutingDaemonRow,
 };
 use netglance::collect::{Batch, Collect, Cx, Wants};
-use netglance::model::{Cell, Mono, Owners, Rows, Table, Timestamp};
+use netglance::model::{Cell, Departed, Mono, Owners, Rows, Table, Timestamp, Value};
 use netglance::source::file::Roots;
+use netglance::source::netns::Selection;
 use rustix::thread::UnshareFlags;
 
 use served::Agent;
@@ -399,6 +401,167 @@ fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing
         let log = watch.log();
         left_full_once(&log[written..], begin, "a new daemon");
         assert_eq!(log[written..].iter().filter(|line| line.after == "Full").count(), 1, "{log:?}");
+    });
+}
+
+/// A daemon beside those of OSPF, and its neighbor on the link between the two.
+struct Beside {
+    table: &'static Table,
+    protocol: &'static str,
+    daemon: &'static str,
+    /// What the first router is told.
+    text: &'static str,
+    /// The state of those who speak with each other.
+    up: &'static str,
+    /// How the neighbor is taken away, and how it comes back.
+    away: [&'static str; 2],
+    back: [&'static str; 2],
+}
+
+const BESIDE: [Beside; 3] = [
+    Beside {
+        table: BgpPeerRow::TABLE,
+        protocol: "BGP",
+        daemon: "bgpd",
+        text: "router bgp 1\n bgp router-id 10.9.9.1\n no bgp ebgp-requires-policy\n neighbor 10.0.12.2 remote-as 2\nexit\n",
+        up: "Established",
+        away: ["router bgp 1", "no neighbor 10.0.12.2"],
+        back: ["router bgp 1", "neighbor 10.0.12.2 remote-as 2"],
+    },
+    Beside {
+        table: BfdPeerRow::TABLE,
+        protocol: "BFD",
+        daemon: "bfdd",
+        text: "bfd\n peer 10.0.12.2\n exit\nexit\n",
+        up: "up",
+        away: ["bfd", "no peer 10.0.12.2"],
+        back: ["bfd", "peer 10.0.12.2"],
+    },
+    Beside {
+        table: IsisAdjacencyRow::TABLE,
+        protocol: "IS-IS",
+        daemon: "isisd",
+        text: "interface to2\n ip router isis core\n isis hello-interval 1\nexit\n\
+            router isis core\n net 49.0001.0000.0000.0001.00\nexit\n",
+        up: "Up",
+        away: ["interface to2", "no ip router isis core"],
+        back: ["interface to2", "ip router isis core"],
+    },
+];
+
+impl Beside {
+    fn start(&self, ring: &mut Ring) {
+        const OTHER: [(&str, &str); 6] = [
+            ("bgp 1", "bgp 2"),
+            ("9.9.1", "9.9.2"),
+            ("12.2", "12.1"),
+            ("as 2", "as 1"),
+            ("to2", "to1"),
+            ("0001.00", "0002.00"),
+        ];
+        let other = OTHER.iter().fold(self.text.to_owned(), |text, (near, far)| text.replace(near, far));
+        for (router, text) in [("host", self.text), ("one", &other)] {
+            std::fs::write(space(router).join(format!("{}.conf", self.daemon)), text).unwrap();
+            ring.daemon(router, self.daemon);
+        }
+    }
+
+    fn cells(&self, watch: &Watch, table: &Table, column: &str) -> Vec<String> {
+        let instance = format!("host/{}", self.daemon);
+        let with = [("protocol", self.protocol), ("instance", &*instance)];
+        watch.cells(table, if table.name == self.table.name { &with[1..] } else { &with }, column)
+    }
+
+    /// States of all its neighbors, those who have gone included.
+    fn states(&self, watch: &Watch) -> Vec<String> {
+        let own = self.cells(watch, self.table, "state");
+        assert_eq!(own, self.cells(watch, AdjacencyRow::TABLE, "state"), "{}", self.daemon);
+        own
+    }
+
+    /// The states that they have come to, one after the other.
+    fn log(&self, watch: &Watch) -> Vec<String> {
+        self.cells(watch, AdjacencyChangeRow::TABLE, "after")
+    }
+
+    fn until_up(&self, watch: &mut Watch) {
+        watch.until(self.daemon, |watch| {
+            let states = self.states(watch);
+            !states.is_empty() && states.iter().all(|state| state == self.up)
+        });
+    }
+
+    /// Says that it is known who has gone.
+    fn acknowledge(&self, watch: &Watch) {
+        let rows = watch.rows(self.table);
+        for row in 0..rows.len() {
+            let cell = |column: &str| rows.cell(row, self.table.position(column).unwrap()).to_value();
+            if let (Value::Label(word), Value::Timestamp(since)) = (cell("state"), cell("since"))
+                && word.as_str() == "Deleted"
+            {
+                let ids = self.table.ids().map(|id| rows.cell(row, id).to_value()).collect();
+                watch.roots.routing.acknowledge(&Departed { table: (&*self.table.name).into(), ids, since });
+            }
+        }
+    }
+
+    fn goes_and_comes(&self, watch: &mut Watch) {
+        let (begin, written, count) = (Timestamp::now().seconds(), self.log(watch).len(), self.states(watch).len());
+        configure("host", &self.away);
+        watch.until("it is gone", |watch| self.states(watch).iter().all(|state| state == "Deleted"));
+        assert_eq!(self.states(watch).len(), count, "{}", self.daemon);
+        for since in self.cells(watch, self.table, "since") {
+            let since: f64 = since.parse().unwrap();
+            assert!(since >= begin && since <= Timestamp::now().seconds(), "{begin} {since}");
+        }
+        watch.look();
+        let gone = self.log(watch).split_off(written);
+        assert_eq!(gone.iter().filter(|after| *after == "Deleted").count(), count, "once: {gone:?}");
+        // who knows it sees it no more, and nothing is written of that
+        self.acknowledge(watch);
+        watch.look();
+        assert_eq!((self.states(watch).len(), self.log(watch).len()), (0, written + gone.len()), "{}", self.daemon);
+        configure("host", &self.back);
+        self.until_up(watch);
+    }
+}
+
+#[test]
+fn root_what_is_taken_away_stays_until_that_is_acknowledged_or_it_comes_back() {
+    within(UnshareFlags::NEWNET, || {
+        let mut ring = Ring::start(2);
+        for one in &BESIDE {
+            one.start(&mut ring);
+        }
+        let mut watch = Watch::new();
+        for one in &BESIDE {
+            one.until_up(&mut watch);
+        }
+        for one in &BESIDE {
+            one.goes_and_comes(&mut watch);
+        }
+    });
+}
+
+#[test]
+fn root_another_choice_of_namespaces_is_no_change() {
+    within(UnshareFlags::NEWNET, || {
+        let _ring = Ring::start(2);
+        let mut watch = Watch::new();
+        let choose = |watch: &Watch, word: &str| watch.roots.choose(Selection::of(word).unwrap()).unwrap();
+        choose(&watch, "all");
+        watch.until_state("Full");
+        let written = watch.rows(AdjacencyChangeRow::TABLE).len();
+        let seen = |watch: &Watch| watch.rows(OspfNeighborRow::TABLE).len();
+        assert_eq!(seen(&watch), 4);
+        for (word, count) in [("host", 2), ("one", 2), ("all", 4)] {
+            choose(&watch, word);
+            watch.look();
+            assert_eq!(seen(&watch), count, "{word}");
+            assert_eq!(watch.rows(AdjacencyRow::TABLE).len(), count, "{word}");
+            assert!(watch.rows(AdjacencyChangeRow::TABLE).len() <= written, "{word}: {:?}", watch.log());
+        }
+        assert_eq!(watch.rows(AdjacencyChangeRow::TABLE).len(), written, "{:?}", watch.log());
     });
 }
 

@@ -16,7 +16,7 @@ label! {
 
 table! {
     /// One action on this host that somebody has asked this dashboard or this agent for since it runs: a signal, another nice
-    /// value, or connections that were deleted. The newest 1024 are kept.
+    /// value, connections that were deleted, or that somebody is known to have gone. The newest 1024 are kept.
     ///
     /// Source: netglance itself.
     pub struct ActionRow = "action" { title: Some("Actions"), shape: Shape::Log, demand: true } {

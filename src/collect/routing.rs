@@ -8,6 +8,7 @@ mod area;
 mod begun;
 mod bfd;
 mod bgp;
+mod gone;
 mod interface;
 mod isis;
 mod link;
@@ -25,6 +26,7 @@ pub use self::area::OspfAreaRow;
 use self::area::Runs;
 pub use self::bfd::BfdPeerRow;
 pub use self::bgp::BgpPeerRow;
+use self::gone::Departs;
 pub use self::interface::OspfInterfaceRow;
 pub use self::isis::IsisAdjacencyRow;
 pub use self::link::OspfLinkRow;
@@ -127,32 +129,17 @@ impl Collect for RoutingCollector {
             links: cx.wants.table(OspfLinkRow::TABLE).is_some(),
         };
         self.daemons.round(cx.roots, &settings, cx.time, wanted);
-        let daemons = self.daemons.known();
-        if daemons.is_empty() && settings.expect.is_empty() && settings.snmp.is_empty() {
+        if self.daemons.known().is_empty() && settings.expect.is_empty() && settings.snmp.is_empty() {
             return Err(self.nobody());
         }
-        self.circles.retain(|socket, _| daemons.iter().any(|daemon| daemon.socket == *socket));
-        for daemon in daemons {
-            if let Some(told) = &daemon.told {
-                let circle = self.circles.entry(daemon.socket.clone()).or_default();
-                circle.follow(daemon, told, settings.keep.0, cx.mono);
-            }
-        }
-        let mut neighbors: Vec<OspfNeighborRow> = Vec::new();
-        for daemon in daemons {
-            let circle = self.circles.get(&daemon.socket);
-            neighbors.extend(circle.into_iter().flat_map(Circle::rows));
-        }
-        self.missed.expect(&settings.expect, &mut neighbors, cx.time);
-        neighbors.retain(|row| cx.roots.netns.shows(row.netns.as_deref()));
-        let shown = |daemon: &&Daemon| cx.roots.netns.shows(daemon.netns.as_deref());
-        let daemons: Vec<&Daemon> = daemons.iter().filter(shown).collect();
-        let (bfd, bgp, isis) = (self.bfd.rows(&daemons), self.bgp.rows(&daemons), self.isis.rows(&daemons));
-        let common = neighbors.iter().map(adjacency::of_ospf).chain(bfd.iter().map(adjacency::of_bfd));
-        let common = common.chain(bgp.iter().map(adjacency::of_bgp)).chain(isis.iter().map(adjacency::of_isis));
-        out.push(self.chronicle.follow(cx.time, common.collect()));
-        out.push_again(AdjacencyChangeRow::TABLE, self.chronicle.changes());
-        out.push(neighbors);
+        let Seen { neighbors, bfd, bgp, isis, adjacencies } = self.follow(cx, &settings);
+        let daemons = self.daemons.known();
+        out.push_again(AdjacencyChangeRow::TABLE, self.chronicle.changes(&cx.roots.netns));
+        // what is not shown is followed all the same: which namespaces are may change
+        let shown = |netns: &Option<Text>| cx.roots.netns.shows(netns.as_deref());
+        let daemons: Vec<&Daemon> = daemons.iter().filter(|daemon| shown(&daemon.netns)).collect();
+        out.push(only(adjacencies, |row| shown(&row.netns)));
+        out.push(only(neighbors, |row| shown(&row.netns)));
         out.push(daemons.iter().map(|daemon| row(daemon)).collect());
         out.push(interface::rows(&daemons));
         out.push(self.runs.rows(&daemons));
@@ -166,12 +153,21 @@ impl Collect for RoutingCollector {
         if wanted.links {
             out.push(link::rows(&daemons));
         }
-        out.push(bfd);
-        out.push(bgp);
-        out.push(isis);
+        out.push(only(bfd, |row| shown(&row.netns)));
+        out.push(only(bgp, |row| shown(&row.netns)));
+        out.push(only(isis, |row| shown(&row.netns)));
         self.tell_partly(out);
         Ok(())
     }
+}
+
+/// Rows of all with whom daemons speak, of those who have gone, and what they have in common.
+struct Seen {
+    neighbors: Vec<OspfNeighborRow>,
+    bfd: Vec<BfdPeerRow>,
+    bgp: Vec<BgpPeerRow>,
+    isis: Vec<IsisAdjacencyRow>,
+    adjacencies: Vec<AdjacencyRow>,
 }
 
 impl RoutingCollector {
@@ -189,6 +185,33 @@ impl RoutingCollector {
             self.routers = names.into_iter().map(str::to_owned).collect();
         }
         Ok(())
+    }
+
+    /// Follows what daemons have told, in every network namespace.
+    fn follow(&mut self, cx: &Cx<'_>, settings: &Settings) -> Seen {
+        let (daemons, keep) = (self.daemons.known(), settings.keep.0);
+        self.circles.retain(|socket, _| daemons.iter().any(|daemon| daemon.socket == *socket));
+        let mut neighbors: Vec<OspfNeighborRow> = Vec::new();
+        for (daemon, told) in daemons.iter().filter_map(|daemon| Some((daemon, daemon.told.as_ref()?))) {
+            let circle = self.circles.entry(daemon.socket.clone()).or_default();
+            circle.follow(daemon, told, keep, cx.mono);
+            neighbors.extend(circle.rows());
+        }
+        self.missed.expect(&settings.expect, &mut neighbors, cx.time);
+        let bfd = self.bfd.rows(daemons, keep);
+        let bgp = self.bgp.rows(daemons, keep);
+        let isis = self.isis.rows(daemons, keep);
+        let common = neighbors.iter().map(adjacency::of_ospf).chain(bfd.iter().map(adjacency::of_bfd));
+        let common = common.chain(bgp.iter().map(adjacency::of_bgp)).chain(isis.iter().map(adjacency::of_isis));
+        let mut seen = self.chronicle.follow(cx.time, common.collect()).into_iter();
+        // what is known is followed all the same: it may come back
+        let wishes = &cx.roots.routing;
+        let mut adjacencies = Vec::new();
+        let neighbors = unknown(wishes, neighbors, &mut seen, &mut adjacencies);
+        let bfd = unknown(wishes, bfd, &mut seen, &mut adjacencies);
+        let bgp = unknown(wishes, bgp, &mut seen, &mut adjacencies);
+        let isis = unknown(wishes, isis, &mut seen, &mut adjacencies);
+        Seen { neighbors, bfd, bgp, isis, adjacencies }
     }
 
     /// Why there is nobody to ask.
@@ -238,6 +261,26 @@ impl RoutingCollector {
 
 /// How long the first answers of routers are waited for.
 const FIRST: Duration = Duration::from_millis(800);
+
+/// Leaves out rows of those who have gone where somebody knows that, and what they have in common with others, which comes in
+/// the same order.
+fn unknown<R: Departs>(
+    wishes: &Wishes,
+    rows: Vec<R>,
+    common: &mut impl Iterator<Item = AdjacencyRow>,
+    left: &mut Vec<AdjacencyRow>,
+) -> Vec<R> {
+    let kept = rows.into_iter().zip(common).filter(|(row, _)| !gone::is_acknowledged(wishes, row));
+    let (rows, common): (Vec<R>, Vec<AdjacencyRow>) = kept.unzip();
+    left.extend(common);
+    rows
+}
+
+/// Rows for which something is so.
+fn only<R>(mut rows: Vec<R>, is_so: impl Fn(&R) -> bool) -> Vec<R> {
+    rows.retain(is_so);
+    rows
+}
 
 /// What to do when a socket is not for this user.
 const JOIN: &str = "run as root, or make this user a member of the groups frrvty and bird";

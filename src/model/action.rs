@@ -5,12 +5,13 @@
 
 use std::net::IpAddr;
 
+use super::cell::{Timestamp, Value};
 use super::ip::IpText;
 use super::protocol::protocol_name;
 use super::text::Text;
 
 /// Everything that may be done to a host: a closed list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Send a signal to exactly this process.
     Signal {
@@ -35,6 +36,39 @@ pub enum Action {
         /// The connections, all of one network namespace.
         flows: Vec<Tracked>,
     },
+    /// Show no more that somebody has gone. Nothing but what is shown changes.
+    Acknowledge {
+        /// Who has gone.
+        gone: Departed,
+    },
+}
+
+/// Somebody who was there and is gone, by the row that tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Departed {
+    /// Its table.
+    pub table: Text,
+    /// Its Ids, in the order of the table.
+    pub ids: Vec<Value>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Departed {
+    /// Most Ids that a table has.
+    pub const MOST: usize = 16;
+
+    /// What people tell it by: the words, numbers and addresses of its Ids.
+    fn words(&self) -> Text {
+        let word = |id: &Value| match id {
+            Value::Text(word) | Value::Label(word) => Some(word.to_string()),
+            Value::Ip(address) => Some(IpText(*address).to_string()),
+            Value::U64(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let words: Vec<String> = self.ids.iter().filter_map(word).collect();
+        Text::from(format!("{} {}", self.table, words.join(" ")))
+    }
 }
 
 /// A connection that the kernel tracks, by all that tells it from others.
@@ -90,13 +124,14 @@ impl Action {
             Self::Signal { pid, .. } => ("signal", process(*pid)),
             Self::Renice { pid, .. } => ("renice", process(*pid)),
             Self::Forget { flows } => ("forget", connections(flows)),
+            Self::Acknowledge { gone } => ("acknowledge", gone.words()),
         }
     }
 
     /// How many things it is for.
     pub fn count(&self) -> usize {
         match self {
-            Self::Signal { .. } | Self::Renice { .. } => 1,
+            Self::Signal { .. } | Self::Renice { .. } | Self::Acknowledge { .. } => 1,
             Self::Forget { flows } => flows.len(),
         }
     }
@@ -126,7 +161,7 @@ pub enum Allowed {
     /// None.
     #[default]
     Nothing,
-    /// Those on processes, which people expect of every such program.
+    /// Those on processes, which people expect of every such program, and those that change nothing but what is shown.
     Processes,
     /// All.
     Everything,
@@ -136,7 +171,7 @@ impl Allowed {
     /// Whether an action is done.
     pub fn allows(self, action: &Action) -> bool {
         match action {
-            Action::Signal { .. } | Action::Renice { .. } => self != Self::Nothing,
+            Action::Signal { .. } | Action::Renice { .. } | Action::Acknowledge { .. } => self != Self::Nothing,
             Action::Forget { .. } => self == Self::Everything,
         }
     }

@@ -17,7 +17,7 @@ pub mod text;
 pub mod unit;
 mod writing;
 
-pub use action::{Action, ActionError, Allowed, Done, Tracked};
+pub use action::{Action, ActionError, Allowed, Departed, Done, Tracked};
 pub use cell::{AsCell, Cell, LabelDef, Mac, OWN_NETNS, Timestamp, Type, Value};
 pub use host::{
     Behind, Connection, Demand, Demands, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState, Top,

@@ -15,6 +15,7 @@ use super::file::Root;
 use super::netlink::{Family, Socket};
 use super::netns::{self, Census};
 use super::process::{detail, parse};
+use super::routing::settings::Wishes;
 use crate::model::{Action, ActionError, Done, Text, Tracked};
 
 /// Does something to the running kernel.
@@ -22,8 +23,12 @@ use crate::model::{Action, ActionError, Done, Text, Tracked};
 /// # Errors
 /// [`ActionError::Gone`] when what it is for is gone or its number belongs to something else, [`ActionError::Kernel`] with
 /// the errno otherwise.
-pub fn act(action: &Action, census: &Census) -> Result<Done, ActionError> {
+pub fn act(action: &Action, census: &Census, routing: &Wishes) -> Result<Done, ActionError> {
     match *action {
+        Action::Acknowledge { ref gone } => {
+            routing.acknowledge(gone);
+            Ok(Done::default())
+        }
         Action::Forget { ref flows } => forget(action, flows, census),
         Action::Signal { pid, start, signal } => {
             let signal = Signal::from_named_raw(signal).ok_or_else(|| refused("signal", pid, Errno::INVAL))?;
@@ -111,7 +116,7 @@ mod tests {
     use super::*;
 
     fn act(action: &Action) -> Result<Done, ActionError> {
-        super::act(action, &Census::default())
+        super::act(action, &Census::default(), &Wishes::default())
     }
 
     fn errno(result: Result<Done, ActionError>) -> Option<i32> {

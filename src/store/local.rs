@@ -87,7 +87,7 @@ impl LocalHost {
     /// As [`Host::act`].
     pub fn act_for(&self, user: Text, action: &Action) -> Result<Done, ActionError> {
         let allowed = lock(&self.actions).allows(action);
-        let done = if allowed { act(action, &self.roots.netns) } else { Err(ActionError::Off) };
+        let done = if allowed { act(action, &self.roots.netns, &self.roots.routing) } else { Err(ActionError::Off) };
         self.roots.deeds.note(user, action, &done);
         done
     }
@@ -218,6 +218,7 @@ fn apply(snapshot: &mut Snapshot, (table, rows): Filled, time: Timestamp, mono: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Departed, Key, Value};
     use std::sync::mpsc;
 
     #[test]
@@ -243,7 +244,7 @@ mod tests {
             if let Some(before) = latest.get("load").and_then(|state| state.before.clone()) {
                 let now = latest.get("load").and_then(|state| state.now.clone()).unwrap();
                 assert!(now.mono > before.mono);
-                let ask = HistoryAsk::all("load", "one", crate::model::Key::default());
+                let ask = HistoryAsk::all("load", "one", Key::default());
                 let past = host.history(&ask).unwrap().points;
                 assert!(past.iter().any(|point| point.time == before.mono), "{past:?}");
                 break;
@@ -281,6 +282,27 @@ mod tests {
         assert_eq!(words(4, "user").as_deref(), Some("token me"));
         assert_eq!(words(4, "outcome").as_deref(), Some("refused"));
         assert_eq!(words(4, "reason").as_deref(), Some("actions are off on this host"));
+    }
+
+    #[test]
+    fn that_somebody_is_gone_is_acknowledged_where_anything_may_be_done() {
+        let ids = vec![Value::Missing, Value::Text("bgpd".into()), Value::Ip([10, 0, 0, 1].into())];
+        let key = Key::from_cells(ids.iter().map(Value::as_cell));
+        let action = Action::Acknowledge { gone: Departed { table: "bgp_peer".into(), ids, since: Timestamp(100) } };
+        let (roots, settings) = (Roots::live(), Settings::default());
+        let options = Options { roots, settings, tick: Duration::from_hours(1), actions: Allowed::Nothing };
+        let host = LocalHost::start(options, Box::new(|| {})).unwrap();
+        assert!(matches!(host.act(&action), Err(ActionError::Off)));
+        assert!(!host.roots.routing.is_acknowledged("bgp_peer", key.clone(), Timestamp(100)));
+        host.allow(Allowed::Processes);
+        host.act(&action).unwrap();
+        assert!(host.roots.routing.is_acknowledged("bgp_peer", key, Timestamp(100)));
+        let deeds = host.roots.deeds.newest();
+        let told = |at: usize| (deeds[at].word, deeds[at].target.as_str(), deeds[at].error.is_none());
+        assert_eq!(
+            (told(0), told(1)),
+            (("acknowledge", "bgp_peer bgpd 10.0.0.1", false), ("acknowledge", "bgp_peer bgpd 10.0.0.1", true))
+        );
     }
 
     fn tasks(table: &'static Table) -> Publication {

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
 
 use super::app::App;
-use crate::model::{Action, ActionError, Connection, Done, Host, Level, Timestamp};
+use crate::model::{Action, ActionError, Connection, Done, Host, Level, Text, Timestamp};
 use crate::panel::Target;
 
 /// So long the screen waits for an outcome.
@@ -24,6 +24,8 @@ pub(super) enum What {
     Nice(i32, Option<Timestamp>, Target),
     /// So many connections that are deleted, in words.
     Delete(usize, String),
+    /// Somebody who has gone, in words.
+    Acknowledge(Text),
 }
 
 impl What {
@@ -32,6 +34,7 @@ impl What {
         match self {
             Self::Signal(_, target) | Self::Nice(_, _, target) => format!("{} (pid {})", target.name, target.pid),
             Self::Delete(_, words) => words.clone(),
+            Self::Acknowledge(words) => words.to_string(),
         }
     }
 }
@@ -81,6 +84,25 @@ pub(super) fn act(app: &mut App, actions: Vec<Action>, what: What) {
     }
 }
 
+/// Acknowledges the newest alert; without one, lets the host show no more that the selected one has gone.
+pub(super) fn acknowledge(app: &mut App) {
+    if app.notices.newest().is_some() {
+        return app.notices.acknowledge();
+    }
+    let found = app.focus().and_then(|(_, view, state)| crate::panel::departed(&view, state.row(&view)?));
+    match found {
+        Some(gone) => {
+            let action = Action::Acknowledge { gone };
+            let what = What::Acknowledge(action.aim().1);
+            act(app, vec![action], what);
+        }
+        None if app.spots.first().is_some_and(|spot| crate::panel::departs(spot.table)) => {
+            app.say("select one that is Deleted and not expected", Level::Ok);
+        }
+        None => {}
+    }
+}
+
 fn all(host: &dyn Host, actions: &[Action]) -> Result<Done, ActionError> {
     let (mut done, mut without) = (None, Ok(Done::default()));
     let mut gone = 0;
@@ -124,6 +146,9 @@ fn tell(app: &mut App, what: What, outcome: Result<Done, ActionError>) {
         (What::Delete(count, _), Ok(Done { gone })) => {
             app.say(format!("deleted {} of {aim}: {gone} had ended already", count.saturating_sub(gone)), Level::Ok);
         }
-        (What::Nice(..) | What::Delete(..), Err(cause)) => app.say(cause.to_string(), Level::Warning),
+        (What::Acknowledge(_), Ok(_)) => app.say(format!("acknowledged: {aim}"), Level::Ok),
+        (What::Nice(..) | What::Delete(..) | What::Acknowledge(_), Err(cause)) => {
+            app.say(cause.to_string(), Level::Warning);
+        }
     }
 }

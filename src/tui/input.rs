@@ -103,7 +103,7 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         }
         Act::Earlier => step(app, 1, "nothing older is kept"),
         Act::Later => step(app, -1, "this is the newest"),
-        Act::Acknowledge => app.notices.acknowledge(),
+        Act::Acknowledge => super::acting::acknowledge(app),
         Act::AcknowledgeAll => app.notices.acknowledge_all(),
         Act::Signal => {
             if let Some(target) = target(app) {

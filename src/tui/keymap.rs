@@ -208,7 +208,12 @@ pub static ACTIONS: &[Entry] = &[
     entry(Act::Freeze, "freeze", &["space"], "freeze the screen, and go on"),
     entry(Act::Earlier, "earlier", &["["], "step back in time"),
     entry(Act::Later, "later", &["]"], "step forward in time"),
-    entry(Act::Acknowledge, "acknowledge", &["A"], "acknowledge the alert above the last row"),
+    entry(
+        Act::Acknowledge,
+        "acknowledge",
+        &["A"],
+        "acknowledge the alert above the last row, or that the selected neighbor is gone",
+    ),
     entry(Act::AcknowledgeAll, "acknowledge-all", &["w", "x"], "acknowledge all alerts"),
     entry(Act::Columns, "columns", &["v", "f2"], "choose columns"),
     entry(Act::Graph, "graph", &["g"], "graph of the sorted column of the selected row"),

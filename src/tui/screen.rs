@@ -332,6 +332,8 @@ pub(super) fn own(app: &App) -> Vec<(Act, &'static str)> {
         let filtered = app.spots.first().and_then(|spot| app.tables.get(&spot.key)?.filter.as_ref()).is_some();
         own.extend(filtered.then_some((Act::ForgetAll, "delete all these")));
     }
+    let departs = app.fleet.is_none() && app.spots.first().is_some_and(|spot| crate::panel::departs(spot.table));
+    own.extend(departs.then_some((Act::Acknowledge, "acknowledge")));
     let here = |table: &str| {
         let grouped = super::group::is_grouped(app) && table == crate::panel::GROUPED.rows.1.name;
         grouped || app.spots.iter().any(|spot| spot.table == table)

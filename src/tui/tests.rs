@@ -7,6 +7,7 @@ use super::testing::{Made, app, mouse, press, screen, type_text};
 use crate::collect::load::LoadRow;
 use crate::collect::process::ProcessRow;
 use crate::collect::process_detail::ProcessFileRow;
+use crate::collect::routing::OspfNeighborRow;
 use crate::model::{Action, Text, Timestamp, Value};
 use crate::tui::settings::Settings;
 
@@ -467,4 +468,27 @@ fn the_list_of_tables_is_clicked_and_scrolled() {
     press(&mut app, &["esc"]);
     assert!(screen(&mut app).contains("Tables"));
     assert_eq!(app.explore, 2, "Esc comes back to the same line");
+}
+
+#[test]
+fn that_a_neighbor_is_gone_is_acknowledged_with_the_key_of_alerts() {
+    let (host, mut app) = app(at("routing"));
+    *host.tables.lock().unwrap() = Some(&[OspfNeighborRow::TABLE]);
+    let column = |name: &str| OspfNeighborRow::TABLE.position(name).unwrap();
+    let state = |word: &str| Value::Label(word.into());
+    for second in 1..=2 {
+        let rows = Made::new(OspfNeighborRow::TABLE, 3, "frr").with(0, column("state"), state("Full"));
+        host.publish(rows.with(1, column("expected"), Value::Bool(true)), second);
+    }
+    app.samples();
+    assert!(screen(&mut app).contains("A:acknowledge"), "{}", screen(&mut app));
+    press(&mut app, &["A"]);
+    assert!(screen(&mut app).contains("select one that is Deleted"), "{}", screen(&mut app));
+    // one that is expected, one that is not, and one that is there
+    press(&mut app, &["down", "A", "down", "A", "down", "A"]);
+    let acts = host.acts.lock().unwrap().clone();
+    let [Action::Acknowledge { gone }] = acts.as_slice() else { panic!("{acts:?}") };
+    assert_eq!((gone.table.as_str(), gone.since), ("ospf_neighbor", Timestamp::from_seconds(1.7e9)));
+    assert_eq!(gone.ids[0], Value::Text("frr2".into()));
+    assert_eq!(gone.ids.len(), OspfNeighborRow::TABLE.ids().count());
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{WireError, decode, proto};
 use crate::model::{
-    Action, ActionError, Demand, Detail, Done, HistoryAsk, Key, Mono, Point, Series, State, Status, Text, Timestamp,
-    Top, Tracked, Value,
+    Action, ActionError, Demand, Departed, Detail, Done, HistoryAsk, Key, Mono, Point, Series, State, Status, Text,
+    Timestamp, Top, Tracked, Value,
 };
 
 /// Values in a list at most.
@@ -243,6 +243,11 @@ pub fn from_action(action: &Action) -> proto::ActRequest {
         }
         Action::Renice { pid, start, nice } => Wire::Renice(proto::Renice { pid: *pid, start: *start, nice: *nice }),
         Action::Forget { flows } => Wire::Forget(proto::Forget { flows: flows.iter().map(from_tracked).collect() }),
+        Action::Acknowledge { gone } => Wire::Acknowledge(proto::Acknowledge {
+            table: gone.table.to_string(),
+            ids: gone.ids.iter().map(from_value).collect(),
+            since: gone.since.0,
+        }),
     };
     proto::ActRequest { action: Some(action), asker: String::new() }
 }
@@ -255,6 +260,14 @@ pub fn action(request: &proto::ActRequest) -> Option<Action> {
         Wire::Renice(it) => Action::Renice { pid: it.pid, start: it.start, nice: it.nice },
         Wire::Forget(it) if it.flows.len() > Action::MOST => return None,
         Wire::Forget(it) => Action::Forget { flows: it.flows.iter().map(tracked).collect::<Option<_>>()? },
+        Wire::Acknowledge(it) if it.ids.len() > Departed::MOST => return None,
+        Wire::Acknowledge(it) => Action::Acknowledge {
+            gone: Departed {
+                table: Text::from(it.table.as_str()),
+                ids: it.ids.iter().map(value).collect::<Result<_, _>>().ok()?,
+                since: Timestamp(it.since),
+            },
+        },
     })
 }
 

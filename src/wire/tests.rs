@@ -12,8 +12,8 @@ use super::schema::{self, Layout};
 use super::{convert, mirror::Mirror, proto};
 use crate::model::testing::Made;
 use crate::model::{
-    Action, Cell, Demand, Kind, Mono, Rows, Sample, Snapshot, Status, Table, TableState, Text, Timestamp, Top, Tracked,
-    Type, Value,
+    Action, Cell, Demand, Departed, Kind, Mono, Rows, Sample, Snapshot, Status, Table, TableState, Text, Timestamp,
+    Top, Tracked, Type, Value,
 };
 use crate::store::made::{self, SampleRow};
 use crate::store::query::{Order, Query};
@@ -349,6 +349,16 @@ fn what_a_reader_keeps_comes_back_as_it_was_and_a_filter_that_is_too_long_stays_
     // what an agent of another version says and knows
     let bare = proto::Demand { table: "conntrack_flow".to_owned(), ..proto::Demand::default() };
     assert_eq!(convert::demands(&[bare]).unwrap(), [Demand::table("conntrack_flow")]);
+}
+
+#[test]
+fn an_acknowledgement_comes_back_as_it_was_and_one_of_too_many_ids_is_none() {
+    let gone = |ids| Departed { table: "bgp_peer".into(), ids, since: Timestamp(-1) };
+    let ids = vec![Value::Missing, Value::Label("frr".into()), Value::Text("bgpd".into()), Value::U64(4)];
+    let action = Action::Acknowledge { gone: gone(ids) };
+    assert_eq!(convert::action(&convert::from_action(&action)), Some(action));
+    let many = Action::Acknowledge { gone: gone(vec![Value::Missing; Departed::MOST + 1]) };
+    assert_eq!(convert::action(&convert::from_action(&many)), None);
 }
 
 #[test]

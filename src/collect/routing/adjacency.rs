@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::{BfdPeerRow, BgpPeerRow, IsisAdjacencyRow, OspfNeighborRow};
 use crate::model::{Cell, IpText, Level, Row, Rows, Text, Timestamp};
+use crate::source::netns::Census;
 use crate::source::routing::daemon::Source;
 use crate::{col, label, table};
 
@@ -120,8 +121,8 @@ pub(super) struct Chronicle {
     known: Option<BTreeMap<Key, (AdjacencyRow, u64)>>,
     changes: VecDeque<AdjacencyChangeRow>,
     count: u64,
-    /// The rows of the last sample, and how many changes there had been.
-    rows: Option<(u64, Arc<dyn Rows>)>,
+    /// The rows of the last sample, how many changes there had been, and which of them were shown.
+    rows: Option<(u64, Vec<bool>, Arc<dyn Rows>)>,
 }
 
 impl Chronicle {
@@ -129,10 +130,11 @@ impl Chronicle {
     pub(super) fn follow(&mut self, now: Timestamp, seen: Vec<(AdjacencyRow, u64)>) -> Vec<AdjacencyRow> {
         let rows = seen.iter().map(|(row, _)| row.clone()).collect();
         let seen: BTreeMap<Key, (AdjacencyRow, u64)> = seen.into_iter().map(|one| (key(&one.0), one)).collect();
-        let Some(known) = self.known.take() else {
+        let Some(mut known) = self.known.take() else {
             self.known = Some(seen);
             return rows;
         };
+        rename(&mut known, &seen);
         for (key, (row, changes)) in &seen {
             match known.get(key) {
                 None => self.note(now, None, Some(row), 1),
@@ -175,14 +177,43 @@ impl Chronicle {
         });
     }
 
-    /// All changes that are kept, the same rows as long as there is no new one.
-    pub(super) fn changes(&mut self) -> Arc<dyn Rows> {
+    /// All changes that are kept of network namespaces that are shown, the same rows as long as they are the same.
+    pub(super) fn changes(&mut self, census: &Census) -> Arc<dyn Rows> {
+        let shown: Vec<bool> = self.changes.iter().map(|row| census.shows(row.netns.as_deref())).collect();
         let rows = match self.rows.take() {
-            Some((count, rows)) if count == self.count => rows,
-            _ => Arc::new(self.changes.iter().cloned().collect::<Vec<_>>()),
+            Some((count, before, rows)) if count == self.count && before == shown => rows,
+            _ => {
+                let all = self.changes.iter().zip(&shown).filter(|(_, shown)| **shown);
+                Arc::new(all.map(|(row, _)| row.clone()).collect::<Vec<_>>())
+            }
         };
-        self.rows = Some((self.count, Arc::clone(&rows)));
+        self.rows = Some((self.count, shown, Arc::clone(&rows)));
         rows
+    }
+}
+
+/// Gives those their new names who are told under another one now: who has gone for another one to come stays for a while.
+fn rename(known: &mut BTreeMap<Key, (AdjacencyRow, u64)>, seen: &BTreeMap<Key, (AdjacencyRow, u64)>) {
+    let nameless = |key: &Key| {
+        let mut key = key.clone();
+        key.5 = Text::default();
+        key
+    };
+    let mut come: BTreeMap<Key, Vec<&Key>> = BTreeMap::new();
+    for key in seen.keys().filter(|key| !known.contains_key(*key)) {
+        come.entry(nameless(key)).or_default().push(key);
+    }
+    let is_lost = |(key, (row, _)): &(&Key, &(AdjacencyRow, u64))| {
+        row.standing != AdjacencyStanding::Down && !seen.contains_key(*key)
+    };
+    let lost: Vec<Key> = known.iter().filter(is_lost).map(|(key, _)| key.clone()).collect();
+    for key in lost {
+        // of several it is not known which is which
+        if let Some([new]) = come.remove(&nameless(&key)).as_deref()
+            && let Some(before) = known.remove(&key)
+        {
+            known.insert((*new).clone(), before);
+        }
     }
 }
 
@@ -366,15 +397,32 @@ mod tests {
     }
 
     #[test]
+    fn one_that_gets_a_name_has_neither_gone_nor_come() {
+        use AdjacencyStanding::{Down, Up};
+        let mut chronicle = Chronicle::default();
+        let mut look = |seen: &[(&str, &str, AdjacencyStanding)]| {
+            let rows = seen.iter().map(|(peer, state, standing)| (adjacency(peer, state, *standing), 0)).collect();
+            chronicle.follow(Timestamp(0), rows);
+            told(&chronicle).len()
+        };
+        assert_eq!(look(&[("0000.0001", "Up", Up)]), 0);
+        assert_eq!(look(&[("one", "Up", Up)]), 0);
+        assert_eq!(look(&[("one", "Down", Down)]), 1);
+        // what had gone makes room for another one
+        assert_eq!(look(&[("two", "Up", Up)]), 2);
+    }
+
+    #[test]
     fn of_many_changes_the_newest_are_kept_and_the_same_rows_are_given_while_there_is_no_new_one() {
         let mut chronicle = Chronicle::default();
         for second in 0..=MOST as u64 + 10 {
             let word = if second % 2 == 0 { "Idle" } else { "Connect" };
             chronicle.follow(Timestamp(0), vec![(adjacency("a", word, AdjacencyStanding::Forming), second)]);
         }
-        let rows = chronicle.changes();
+        let census = Census::default();
+        let rows = chronicle.changes(&census);
         assert_eq!(rows.len(), MOST);
         assert_eq!(rows.cell(MOST - 1, col!(AdjacencyChangeRow, seq)), Cell::U64(MOST as u64 + 10));
-        assert!(Arc::ptr_eq(&rows, &chronicle.changes()));
+        assert!(Arc::ptr_eq(&rows, &chronicle.changes(&census)));
     }
 }

@@ -1,10 +1,12 @@
 //! Which sessions of bidirectional forwarding detection are there?
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::begun::Begun;
-use super::{name_of, stale, told};
+use super::gone::{Departs, Leaver, Leavers};
+use super::{name_of, stale};
 use crate::model::{Text, Timestamp};
 use crate::source::routing::daemon::{Daemon, Source};
 use crate::source::routing::ospf::BfdState;
@@ -14,6 +16,7 @@ use crate::table;
 table! {
     /// One session of bidirectional forwarding detection. What a daemon does not tell is missing: BIRD no counts and no
     /// reasons, FRR no timeout. When a state of BIRD began is missing until it changes.
+    /// What has gone has the state `Deleted` for as long as `[routing]` of the configuration says.
     ///
     /// Source: `show bfd peers json` and `show bfd peers counters json` of FRR, `show bfd sessions` of BIRD; RFC 5880,
     /// section 6.
@@ -63,25 +66,54 @@ table! {
     }
 }
 
-type Key = (Option<Text>, Source, Text, Option<Text>, Option<Text>, Option<IpAddr>, Option<IpAddr>);
+type Key = (Text, Option<Text>, Option<Text>, Option<IpAddr>, Option<IpAddr>);
 
 /// All sessions, with when the states of each began.
 #[derive(Default)]
-pub(super) struct Sessions(Begun<Key, BfdState>);
+pub(super) struct Sessions {
+    begun: Begun<(PathBuf, Key), BfdState>,
+    leavers: Leavers<BfdPeerRow>,
+}
 
 impl Sessions {
     /// Of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[&Daemon]) -> Vec<BfdPeerRow> {
-        self.0.look();
-        let row = |(daemon, at, peer)| {
-            let mut row = row(daemon, peer);
-            let (vrf, interface) = (row.vrf.clone(), row.interface.clone());
-            let daemon = (row.netns.clone(), row.source, row.instance.clone());
-            let key = (daemon.0, daemon.1, daemon.2, vrf, interface, row.address, row.local_address);
-            row.since = self.0.since(key, row.state, row.since, at);
-            row
-        };
-        told(daemons, |told| &told.bfd).map(row).collect()
+    pub(super) fn rows(&mut self, daemons: &[Daemon], keep: Duration) -> Vec<BfdPeerRow> {
+        let begun = &mut self.begun;
+        begun.look();
+        self.leavers.rows(daemons, keep, |daemon, told| {
+            let row = |peer| {
+                let mut row = row(daemon, peer);
+                let key = (daemon.socket.clone(), row.key());
+                row.since = begun.since(key, row.state, row.since, told.at);
+                row
+            };
+            told.bfd.kept().iter().map(row).collect()
+        })
+    }
+}
+
+impl Departs for BfdPeerRow {
+    fn gone(&self) -> Option<Timestamp> {
+        self.since.filter(|_| self.state == Some(BfdState::Deleted))
+    }
+}
+
+impl Leaver for BfdPeerRow {
+    type Key = Key;
+
+    fn key(&self) -> Key {
+        let (vrf, interface) = (self.vrf.clone(), self.interface.clone());
+        (self.instance.clone(), vrf, interface, self.address, self.local_address)
+    }
+
+    fn leave(&mut self, at: Timestamp) {
+        (self.state, self.since) = (Some(BfdState::Deleted), Some(at));
+        (self.transmit, self.receive, self.multiplier, self.timeout) = (None, None, None, None);
+    }
+
+    fn follow(&mut self, daemon: &Daemon, stale: Option<Timestamp>) {
+        self.netns.clone_from(&daemon.netns);
+        self.stale = stale;
     }
 }
 

@@ -1,10 +1,12 @@
 //! Which sessions of BGP are there?
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::begun::Begun;
-use super::{name_of, stale, told};
+use super::gone::{Departs, Leaver, Leavers};
+use super::{name_of, stale};
 use crate::model::{Text, Timestamp};
 use crate::source::routing::daemon::{Daemon, Source};
 use crate::source::routing::ospf::BfdState;
@@ -13,7 +15,8 @@ use crate::table;
 
 table! {
     /// One session of BGP, established or not. What a daemon does not tell is missing: BIRD no messages and no counts of what
-    /// became of the session. When a state of BIRD began is missing until it changes.
+    /// became of the session. When a state of BIRD began is missing until it changes. What has
+    /// gone has the state `Deleted` for as long as `[routing]` of the configuration says.
     ///
     /// Source: `show bgp neighbors json` of FRR, `show protocols all` of BIRD; RFC 4271, section 8.2.2.
     pub struct BgpPeerRow = "bgp_peer" { title: Some("BGP peers") } {
@@ -66,23 +69,53 @@ table! {
     }
 }
 
-type Key = (Option<Text>, Source, Text, Option<Text>, Text);
+type Key = (Text, Option<Text>, Text);
 
 /// All sessions, with when the states of each began.
 #[derive(Default)]
-pub(super) struct Sessions(Begun<Key, BgpState>);
+pub(super) struct Sessions {
+    begun: Begun<(PathBuf, Key), BgpState>,
+    leavers: Leavers<BgpPeerRow>,
+}
 
 impl Sessions {
     /// Of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[&Daemon]) -> Vec<BgpPeerRow> {
-        self.0.look();
-        let row = |(daemon, at, peer)| {
-            let mut row = row(daemon, peer);
-            let key = (row.netns.clone(), row.source, row.instance.clone(), row.vrf.clone(), row.peer.clone());
-            row.since = self.0.since(key, row.state, row.since, at);
-            row
-        };
-        told(daemons, |told| &told.bgp).map(row).collect()
+    pub(super) fn rows(&mut self, daemons: &[Daemon], keep: Duration) -> Vec<BgpPeerRow> {
+        let begun = &mut self.begun;
+        begun.look();
+        self.leavers.rows(daemons, keep, |daemon, told| {
+            let row = |peer| {
+                let mut row = row(daemon, peer);
+                let key = (daemon.socket.clone(), row.key());
+                row.since = begun.since(key, row.state, row.since, told.at);
+                row
+            };
+            told.bgp.kept().iter().map(row).collect()
+        })
+    }
+}
+
+impl Departs for BgpPeerRow {
+    fn gone(&self) -> Option<Timestamp> {
+        self.since.filter(|_| self.state == Some(BgpState::Deleted))
+    }
+}
+
+impl Leaver for BgpPeerRow {
+    type Key = Key;
+
+    fn key(&self) -> Key {
+        (self.instance.clone(), self.vrf.clone(), self.peer.clone())
+    }
+
+    fn leave(&mut self, at: Timestamp) {
+        (self.state, self.since) = (Some(BgpState::Deleted), Some(at));
+        (self.accepted, self.sent, self.hold, self.bfd) = (None, None, None, None);
+    }
+
+    fn follow(&mut self, daemon: &Daemon, stale: Option<Timestamp>) {
+        self.netns.clone_from(&daemon.netns);
+        self.stale = stale;
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{stale, told};
+use super::gone::{Departs, Leaver, Leavers};
+use super::stale;
 use crate::collect::address::steady;
 use crate::model::{Text, Timestamp};
 use crate::source::routing::daemon::{Daemon, Source};
@@ -12,7 +15,8 @@ use crate::source::routing::peer::{IsisAdjacency, IsisState};
 use crate::table;
 
 table! {
-    /// One adjacency of IS-IS. On a network with election there is one for each level. Of which VRF an area is, is not told.
+    /// One adjacency of IS-IS. On a network with election there is one for each level. Of which VRF an area is, is not told. What
+    /// has gone has the state `Deleted` for as long as `[routing]` of the configuration says.
     ///
     /// Source: `show isis neighbor detail` of FRR; ISO/IEC 10589, section 8.
     pub struct IsisAdjacencyRow = "isis_adjacency" { title: Some("IS-IS adjacencies") } {
@@ -55,28 +59,58 @@ table! {
     }
 }
 
-type Key = (Option<Text>, Text, Text, Text, Text, Option<u64>);
+type Key = (Text, Text, Text, Text, Option<u64>);
 
-/// When states began and when they end, as it was published.
+/// All adjacencies, with when states began and when they end, as it was published.
 #[derive(Default)]
-pub(super) struct Adjacencies(HashMap<Key, (Option<Timestamp>, Option<Timestamp>)>);
+pub(super) struct Adjacencies {
+    published: HashMap<(PathBuf, Key), (Option<Timestamp>, Option<Timestamp>)>,
+    leavers: Leavers<IsisAdjacencyRow>,
+}
 
 impl Adjacencies {
     /// Of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[&Daemon]) -> Vec<IsisAdjacencyRow> {
-        let mut rows: Vec<_> = told(daemons, |told| &told.isis).map(|(daemon, _, found)| row(daemon, found)).collect();
-        for row in &mut rows {
-            let (since, expires) = self.0.get(&key(row)).copied().unwrap_or_default();
-            (row.since, row.expires) = (steady(since, row.since), steady(expires, row.expires));
-        }
-        self.0 = rows.iter().map(|row| (key(row), (row.since, row.expires))).collect();
-        rows
+    pub(super) fn rows(&mut self, daemons: &[Daemon], keep: Duration) -> Vec<IsisAdjacencyRow> {
+        let (before, published) = (std::mem::take(&mut self.published), &mut self.published);
+        self.leavers.rows(daemons, keep, |daemon, told| {
+            let row = |found| {
+                let mut row = row(daemon, found);
+                let key = (daemon.socket.clone(), row.key());
+                let (since, expires) = before.get(&key).copied().unwrap_or_default();
+                (row.since, row.expires) = (steady(since, row.since), steady(expires, row.expires));
+                published.insert(key, (row.since, row.expires));
+                row
+            };
+            told.isis.kept().iter().map(row).collect()
+        })
     }
 }
 
-fn key(row: &IsisAdjacencyRow) -> Key {
-    let IsisAdjacencyRow { netns, instance, area, interface, system, level, .. } = row;
-    (netns.clone(), instance.clone(), area.clone(), interface.clone(), system.clone(), *level)
+impl Departs for IsisAdjacencyRow {
+    fn gone(&self) -> Option<Timestamp> {
+        self.since.filter(|_| self.state == Some(IsisState::Deleted))
+    }
+}
+
+impl Leaver for IsisAdjacencyRow {
+    type Key = Key;
+
+    fn key(&self) -> Key {
+        let Self { instance, area, interface, system, snpa, level, .. } = self;
+        // a system gets its name later than it is there
+        let end = snpa.as_ref().unwrap_or(system).clone();
+        (instance.clone(), area.clone(), interface.clone(), end, *level)
+    }
+
+    fn leave(&mut self, at: Timestamp) {
+        (self.state, self.since) = (Some(IsisState::Deleted), Some(at));
+        (self.expires, self.priority, self.bfd) = (None, None, None);
+    }
+
+    fn follow(&mut self, daemon: &Daemon, stale: Option<Timestamp>) {
+        self.netns.clone_from(&daemon.netns);
+        self.stale = stale;
+    }
 }
 
 fn row(daemon: &Daemon, found: &IsisAdjacency) -> IsisAdjacencyRow {

@@ -3,11 +3,11 @@
 //! A daemon forgets a neighbor with its dead timer. A [`Circle`] remembers those of one daemon: how often each changed its
 //! state, and for a while those who have gone. [`Missed`] knows those whom the configuration expects.
 
-use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::gone::{Departs, Gone};
 use super::{instance, stale};
 use crate::collect::address::steady;
 use crate::model::{Mono, Text, Timestamp};
@@ -101,6 +101,7 @@ const APART: f64 = 2.5;
 #[derive(Default)]
 pub(super) struct Circle {
     known: Vec<Known>,
+    gone: Gone<Key, Known>,
     /// When it was told last, by both clocks: that of the wall may be set.
     at: Option<(Timestamp, Mono)>,
     /// The process that told it.
@@ -128,7 +129,7 @@ impl Circle {
             self.take(daemon, told, keep, step);
         }
         let stale = stale(daemon);
-        for known in &mut self.known {
+        for known in self.known.iter_mut().chain(self.gone.all_mut()) {
             known.row.stale = stale;
             known.row.netns.clone_from(&daemon.netns);
         }
@@ -136,7 +137,7 @@ impl Circle {
 
     /// Rows of all who are there and of those who have gone.
     pub(super) fn rows(&self) -> impl Iterator<Item = OspfNeighborRow> + '_ {
-        self.known.iter().map(|known| known.row.clone())
+        self.known.iter().chain(self.gone.all()).map(|known| known.row.clone())
     }
 
     fn take(&mut self, daemon: &Daemon, told: &Told, keep: Duration, step: Step) {
@@ -144,36 +145,36 @@ impl Circle {
         let mut ends = HashSet::new();
         for neighbor in told.neighbors.kept() {
             let key = (neighbor.place.clone(), neighbor.interface.clone(), neighbor.router, neighbor.address);
-            let known = before.remove(&key);
+            let known = before.remove(&key).or_else(|| self.gone.come(&key));
             ends.insert((neighbor.interface.clone(), neighbor.address));
             let row = row(daemon, step, neighbor, known.as_ref());
             self.known.push(Known { key, row, counted: neighbor.changes, age: neighbor.age });
         }
-        let mut gone: Vec<Known> = before
-            .into_values()
-            .filter_map(|known| {
-                // one whose number was not known has it by now
-                let (_, interface, router, address) = &known.key;
-                let is_named = router.is_none() && ends.contains(&(interface.clone(), *address));
-                (!is_named).then(|| lost(known, told.at))
-            })
-            .collect();
-        gone.retain(|known| known.row.since.is_none_or(|since| since.age(told.at) < keep.as_secs_f64()));
-        gone.sort_by_key(|known| (known.row.since.map(Reverse), known.row.router_id, known.row.address));
-        self.known.extend(gone);
+        for (key, known) in before {
+            // one whose number was not known has it by now
+            let (_, interface, router, address) = &key;
+            if router.is_some() || !ends.contains(&(interface.clone(), *address)) {
+                self.gone.leave(key, told.at, lost(known, told.at));
+            }
+        }
+        self.gone.keep(told.at, keep);
+    }
+}
+
+impl Departs for OspfNeighborRow {
+    fn gone(&self) -> Option<Timestamp> {
+        self.since.filter(|_| self.state == NeighborState::Deleted && !self.expected)
     }
 }
 
 /// One that the daemon tells nothing of any more.
 fn lost(mut known: Known, now: Timestamp) -> Known {
     let row = &mut known.row;
-    if row.state != NeighborState::Deleted {
-        change(row, NeighborState::Deleted, 1);
-        row.since = Some(now);
-        (row.role, row.expires, row.bfd) = (None, None, None);
-        (row.retransmissions, row.requests, row.summaries) = (None, None, None);
-        known.counted = None;
-    }
+    change(row, NeighborState::Deleted, 1);
+    row.since = Some(now);
+    (row.role, row.expires, row.bfd) = (None, None, None);
+    (row.retransmissions, row.requests, row.summaries) = (None, None, None);
+    known.counted = None;
     known
 }
 

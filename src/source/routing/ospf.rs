@@ -157,6 +157,8 @@ label! {
         /// Switched off at one end.
         AdminDown = "admin down" => Warning,
         Unknown = "unknown" => Careful,
+        /// It was there and is gone.
+        Deleted = "Deleted" => Critical,
     }
 }
 
@@ -174,7 +176,7 @@ impl BfdState {
 }
 
 /// Where in a daemon something is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The protocol of BIRD; missing where the daemon is one protocol.
     pub instance: Option<Text>,

@@ -25,6 +25,8 @@ label! {
         Down = "Down" => Warning,
         /// A word that is none of these.
         Other = "other" => Warning,
+        /// It was there and is gone.
+        Deleted = "Deleted" => Critical,
     }
 }
 
@@ -53,6 +55,8 @@ label! {
         Down = "Down" => Critical,
         /// A word that is none of these.
         Other = "other" => Warning,
+        /// It was there and is gone.
+        Deleted = "Deleted" => Critical,
     }
 }
 

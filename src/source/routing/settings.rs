@@ -1,5 +1,6 @@
 //! What is configured about routing daemons?
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::snmp::Board;
 use super::snmp::settings::Router;
-use crate::model::{lock, unit};
+use crate::model::{Departed, Key, Text, Timestamp, Value, lock, unit};
 
 /// `[routing]`: where routing daemons listen, which routers are asked over SNMP, and which neighbors they should have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -118,7 +119,7 @@ impl schemars::JsonSchema for Expected {
     }
 }
 
-/// What is configured now, for who asks daemons, and what others have heard of routers.
+/// What is configured now, for who asks daemons, what others have heard of routers, and who was acknowledged to have gone.
 #[derive(Debug, Default)]
 pub struct Wishes {
     now: Mutex<Arc<Settings>>,
@@ -126,7 +127,12 @@ pub struct Wishes {
     pub board: Arc<Board>,
     /// Whether another process asks the routers.
     elsewhere: AtomicBool,
+    /// Rows that tell who has gone, by table and Ids, each with since when.
+    acknowledged: Mutex<HashMap<(Text, Key), Timestamp>>,
 }
+
+/// Those who have gone that are acknowledged at once; beyond these the one that has gone first is shown again.
+const ACKNOWLEDGED: usize = 8 << 10;
 
 impl Wishes {
     /// Takes what is configured.
@@ -150,11 +156,28 @@ impl Wishes {
     pub fn now(&self) -> Arc<Settings> {
         Arc::clone(&lock(&self.now))
     }
+
+    /// Somebody knows by now that one has gone.
+    pub fn acknowledge(&self, gone: &Departed) {
+        let mut known = lock(&self.acknowledged);
+        known.insert((gone.table.clone(), Key::from_cells(gone.ids.iter().map(Value::as_cell))), gone.since);
+        if known.len() > ACKNOWLEDGED {
+            let first = known.iter().min_by_key(|(_, since)| **since).map(|(key, _)| key.clone());
+            known.retain(|key, _| Some(key) != first.as_ref());
+        }
+    }
+
+    /// Whether that is so of one that has gone then.
+    pub fn is_acknowledged(&self, table: &str, key: Key, since: Timestamp) -> bool {
+        let known = lock(&self.acknowledged);
+        !known.is_empty() && known.get(&(Text::from(table), key)).is_some_and(|acknowledged| since <= *acknowledged)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Cell;
 
     #[test]
     fn what_is_written_is_read_again() {
@@ -163,6 +186,27 @@ mod tests {
         assert_eq!(read.keep, Keep(Duration::from_hours(2)));
         assert_eq!(read.expect[1].interface.as_deref(), Some("eth1"));
         assert_eq!(toml::to_string(&read).unwrap(), text);
+    }
+
+    #[test]
+    fn who_is_acknowledged_to_have_gone_is_until_it_goes_again() {
+        let wishes = Wishes::default();
+        let gone = |id: u64, since: i64| Departed {
+            table: Text::from("bgp_peer"),
+            ids: vec![Value::Missing, Value::U64(id)],
+            since: Timestamp(since),
+        };
+        let key = |id: u64| Key::from_cells([Cell::Missing, Cell::U64(id)]);
+        wishes.acknowledge(&gone(1, 100));
+        assert!(wishes.is_acknowledged("bgp_peer", key(1), Timestamp(100)));
+        for (table, id, since) in [("bgp_peer", 2, 100), ("bfd_peer", 1, 100), ("bgp_peer", 1, 101)] {
+            assert!(!wishes.is_acknowledged(table, key(id), Timestamp(since)), "{table} {id} {since}");
+        }
+        for id in 2..=ACKNOWLEDGED as u64 + 1 {
+            wishes.acknowledge(&gone(id, 200));
+        }
+        assert!(!wishes.is_acknowledged("bgp_peer", key(1), Timestamp(100)), "one too many");
+        assert!(wishes.is_acknowledged("bgp_peer", key(2), Timestamp(200)));
     }
 
     #[test]

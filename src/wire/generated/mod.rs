@@ -501,7 +501,7 @@ pub struct ActRequest {
     #[prost(string, tag = "4")]
     pub asker: ::prost::alloc::string::String,
     /// One of a closed list.
-    #[prost(oneof = "act_request::Action", tags = "1, 2, 3")]
+    #[prost(oneof = "act_request::Action", tags = "1, 2, 3, 5")]
     pub action: ::core::option::Option<act_request::Action>,
 }
 /// Nested message and enum types in `ActRequest`.
@@ -518,6 +518,9 @@ pub mod act_request {
         /// Let the kernel forget connections that it tracks.
         #[prost(message, tag = "3")]
         Forget(super::Forget),
+        /// Show no more that somebody has gone.
+        #[prost(message, tag = "5")]
+        Acknowledge(super::Acknowledge),
     }
 }
 /// A signal.
@@ -552,6 +555,19 @@ pub struct Forget {
     /// All of one network namespace.
     #[prost(message, repeated, tag = "1")]
     pub flows: ::prost::alloc::vec::Vec<Tracked>,
+}
+/// Somebody who was there and is gone, and that is known now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Acknowledge {
+    /// Table of the row that tells it.
+    #[prost(string, tag = "1")]
+    pub table: ::prost::alloc::string::String,
+    /// Ids of the row, in the order of the table.
+    #[prost(message, repeated, tag = "2")]
+    pub ids: ::prost::alloc::vec::Vec<Value>,
+    /// Since when, in nanoseconds since 1970.
+    #[prost(sfixed64, tag = "3")]
+    pub since: i64,
 }
 /// A tracked connection by all that tells it from others.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
