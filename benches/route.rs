@@ -10,15 +10,17 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
-use netglance::collect::{Batch, COLLECTORS, Collect, Cx, Wants};
-use netglance::model::{Demand, Mono, Owners, Timestamp};
-use netglance::source::file::Roots;
+use netglance::collect::Wants;
+use netglance::model::Demand;
 use netglance::source::netlink::{Family, Part, Patience, Socket, fib};
 
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "support/sample.rs"]
+mod sampled;
 
 use measure::{Failure, Options, measure, resident};
+use sampled::{made, sample};
 
 /// Moves this process into a network namespace with so many routes.
 fn make(routes: u32) -> Result<(), Failure> {
@@ -61,22 +63,6 @@ fn listed() -> String {
     status.map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
-fn made() -> Result<Box<dyn Collect>, Failure> {
-    let entry = COLLECTORS.iter().find(|entry| entry.name == "route").ok_or("no such collector")?;
-    Ok((entry.make)())
-}
-
-/// One sample: how many rows there are in all tables.
-fn sample(collector: &mut dyn Collect, wants: &Wants) -> String {
-    let (owners, roots) = (Owners::default(), Roots::live());
-    let (time, mono) = (Timestamp::now(), Mono::now());
-    let cx = Cx { roots: &roots, wants, owners: &owners, time, mono };
-    let mut batch = Batch::default();
-    let skip = collector.collect(&cx, &mut batch).err();
-    let rows = batch.into_tables().into_iter().filter_map(|(_, rows)| Some(rows.ok()?.len())).sum::<usize>();
-    skip.map_or_else(|| rows.to_string(), |skip| skip.status().state.name().to_owned())
-}
-
 fn main() -> Result<(), Failure> {
     let Some(options) = Options::read() else { return Ok(()) };
     let rounds = options.rounds()?;
@@ -85,13 +71,13 @@ fn main() -> Result<(), Failure> {
     }
     measure::head()?;
     let wants = Wants::union(&[Demand::table("route")]);
-    let (before, mut collector) = (resident()?, made()?);
+    let (before, mut collector) = (resident()?, made("route")?);
     sample(&mut *collector, &wants);
     let added = resident()?.saturating_sub(before) >> 10;
     let mut socket = Socket::open(Family::Route)?;
     measure("(floor)", rounds, || floor(&mut socket))?;
-    measure("(counted)", rounds, || Ok(sample(&mut *made()?, &Wants::default())))?;
-    measure("(rows)", rounds, || Ok(sample(&mut *made()?, &wants)))?;
+    measure("(counted)", rounds, || Ok(sample(&mut *made("route")?, &Wants::default())))?;
+    measure("(rows)", rounds, || Ok(sample(&mut *made("route")?, &wants)))?;
     measure("(no change)", rounds, || Ok(sample(&mut *collector, &wants)))?;
     measure("(ip -j)", rounds, || Ok(listed()))?;
     Ok(writeln!(std::io::stdout().lock(), "{added} KiB of memory added by the routes while somebody looks at them")?)
