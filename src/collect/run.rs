@@ -162,6 +162,16 @@ impl Runner {
         self.entry.tables.iter().any(|table| !table.attrs.demand || wants.table(table).is_some())
     }
 
+    /// Lets go of all that the collector of on-demand tables keeps, such as sockets in other network namespaces.
+    pub fn close(&mut self) {
+        self.collector = (self.entry.make)();
+    }
+
+    /// Whether it keeps nothing that is worth more than what it holds: all of its tables are on demand.
+    pub fn may_close(&self) -> bool {
+        self.entry.tables.iter().all(|table| table.attrs.demand)
+    }
+
     /// Runs it once. Every table of the collector that it could fill is in the answer; one that failed as a whole gives
     /// its status for each of its tables.
     pub fn run(&mut self, cx: &Cx<'_>) -> Vec<Filled> {

@@ -28,6 +28,9 @@ const FIRST_TIDY: Duration = Duration::from_secs(5);
 /// Memory is handed back so often.
 const TIDY: Duration = Duration::from_secs(30);
 
+/// What nobody wants any more is kept for so long.
+const KEPT: Duration = Duration::from_secs(10);
+
 /// Takes what was collected.
 pub trait Sink: Send + Sync {
     /// New rows, or why there are none, of some tables.
@@ -204,13 +207,32 @@ struct Planned {
     runner: Runner,
     due: Instant,
     ran: Option<Instant>,
+    /// When what nobody wants any more is closed.
+    closes: Option<Instant>,
+}
+
+impl Planned {
+    /// Notes whether anybody wants it: what was run is kept for a while, because people turn to and fro between views.
+    fn want(&mut self, is_wanted: bool, now: Instant) {
+        let is_open = self.ran.is_some() && self.runner.may_close();
+        self.closes = if is_wanted || !is_open { None } else { self.closes.or(Some(now + KEPT)) };
+    }
+
+    /// Closes it if it is time to.
+    fn close(&mut self, now: Instant) {
+        if self.closes.is_some_and(|closes| closes <= now) {
+            self.runner.close();
+            (self.closes, self.ran) = (None, None);
+        }
+    }
 }
 
 impl Worker {
     fn new(shared: Arc<Shared>, plan: &Arc<Plan>, entries: &[&'static Entry], alone: bool) -> Self {
         let now = Instant::now();
         let runner = |entry: &&'static Entry| Runner::new(entry, &plan.of(entry), plan.tick);
-        let runners = entries.iter().map(|entry| Planned { runner: runner(entry), due: now, ran: None }).collect();
+        let runners =
+            entries.iter().map(|entry| Planned { runner: runner(entry), due: now, ran: None, closes: None }).collect();
         Self { shared, runners, alone, wants: Arc::default(), plan: Arc::clone(plan), tidy: now + FIRST_TIDY }
     }
 
@@ -292,10 +314,24 @@ impl Worker {
                 advance(&mut self.runners, &self.wants, &wants);
                 self.wants = wants;
             }
-            let wanted = self.runners.iter().filter(|planned| self.is_wanted(planned));
             let now = Instant::now();
+            if self.runners.iter().any(|planned| planned.closes.is_some_and(|closes| closes <= now)) {
+                drop(live);
+                for planned in &mut self.runners {
+                    planned.close(now);
+                }
+                live = self.shared.lock();
+                continue;
+            }
+            for planned in &mut self.runners {
+                let is_wanted = self.plan.runs(planned.runner.entry()) && planned.runner.is_wanted(&self.wants);
+                planned.want(is_wanted, now);
+            }
+            let wanted = self.runners.iter().filter(|planned| self.is_wanted(planned)).map(|planned| planned.due);
             // nothing is wanted: a change of wants wakes this thread
-            let due = wanted.map(|planned| planned.due).min().unwrap_or(now + Duration::from_mins(1));
+            let closes = self.runners.iter().filter_map(|planned| planned.closes);
+            let due = wanted.min().unwrap_or(now + Duration::from_mins(1));
+            let due = closes.fold(due, Instant::min);
             let Some(left) = due.checked_duration_since(now).filter(|left| !left.is_zero()) else {
                 return true;
             };
@@ -507,6 +543,44 @@ mod tests {
                 return (publication.mono, rows.map(|rows| rows.len()));
             }
         }
+    }
+
+    static OPENED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    static ON_DEMAND: Entry = Entry {
+        name: "demand",
+        tables: &[crate::collect::fib::FibRow::TABLE],
+        make: || {
+            OPENED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Box::new(Fine)
+        },
+        ..FINE
+    };
+
+    #[test]
+    fn what_nobody_wants_is_closed_after_a_while_unless_it_is_never_on_demand() {
+        let now = Instant::now();
+        let planned = |entry| {
+            let runner = Runner::new(entry, &CollectorSettings::default(), Duration::from_secs(1));
+            Planned { runner, due: now, ran: None, closes: None }
+        };
+        let opened = || OPENED.load(std::sync::atomic::Ordering::SeqCst);
+        let mut one = planned(&ON_DEMAND);
+        one.want(false, now);
+        assert_eq!((one.closes, opened()), (None, 1), "it was never run");
+        one.ran = Some(now);
+        one.want(false, now);
+        one.want(false, now + KEPT / 2);
+        assert_eq!(one.closes, Some(now + KEPT));
+        one.close(now + KEPT / 2);
+        one.want(true, now + KEPT / 2);
+        assert_eq!((one.closes, opened()), (None, 1), "somebody wants it again");
+        one.want(false, now);
+        one.close(now + KEPT);
+        assert_eq!((one.closes, one.ran, opened()), (None, None, 2));
+        let mut fine = planned(&FINE);
+        fine.ran = Some(now);
+        fine.want(false, now);
+        assert_eq!(fine.closes, None, "what it keeps may not come back");
     }
 
     #[test]
