@@ -24,7 +24,7 @@ table! {
         Id(None) vrf: Option<Text> { several: true },
         /// Version of OSPF.
         Id(None) version: u32 { exact: true, title: Some("v") },
-        /// Area.
+        /// Area whose database it is in.
         Id(None) area: Text,
         /// Router or network that it leads from: number of a router, prefix of a network, in version 3 router and interface of its DR.
         Id(None) from: Text { label: true },
