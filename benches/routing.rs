@@ -68,6 +68,10 @@ fn make(neighbors: u32) -> Result<Vec<Daemon>, Failure> {
     }
     run(&["ip", "-batch", "-"], &near)?;
     run(&["ip", "-n", "far", "-batch", "-"], &far)?;
+    // of OSPF's groups a socket may join 20 otherwise
+    for place in [&["sysctl"][..], &["ip", "netns", "exec", "far", "sysctl"]] {
+        run(&[place, &["-qw", "net.ipv4.igmp_max_memberships=100000"]].concat(), "")?;
+    }
     let mut daemons = Vec::new();
     for (place, id) in [("/run/frr", "10.9.9.1"), ("/run/far", "10.9.9.2")] {
         std::fs::write(format!("{place}/zebra.conf"), "")?;

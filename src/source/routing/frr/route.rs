@@ -1,7 +1,7 @@
 //! How many routes have the daemons of FRR and Quagga found?
 //!
 //! The text that people see is counted, which has been the same in all versions: of as many routes the JSON of `ospfd` has
-//! five times the bytes, and the daemon does nothing else while it writes them. `ospf6d` counts for itself.
+//! twice the bytes, and the daemon does nothing else while it writes them. `ospf6d` counts for itself.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
