@@ -154,9 +154,10 @@ fn a_threshold_marks_the_rows_that_its_expression_fits() {
     let file = File::new(&format!("{rule}careful = 1"));
     let mut session = file.dashboard(160, 40, &["--view", "processes", "--filter", "name =~ \"^ng-\""]);
     let pids = [&watched, &other].map(|sleeper| format!("{} ", sleeper.pid()));
-    session.wait_for("the mark of careful", |screen| line(screen, &pids[0]).contains('•'));
-    let screen = session.screen();
-    assert!(screen.contains(&pids[1]) && !line(&screen, &pids[1]).contains('•'), "{screen}");
+    session.wait_for("both, and the mark of careful", |screen| {
+        line(screen, &pids[0]).contains('•') && screen.contains(&pids[1])
+    });
+    assert!(!line(&session.screen(), &pids[1]).contains('•'), "{}", session.screen());
     file.write(&format!("{rule}careful = 1\nwarning = 1\ncritical = 1"));
     session.wait_for("the mark of critical", |screen| line(screen, &pids[0]).contains('✖'));
     file.write(&format!("{rule}careful = 100"));

@@ -177,13 +177,27 @@ impl Session {
         readable(self.pidfd.as_fd(), Duration::ZERO)
     }
 
+    /// Waits until the screen shows something, and until the frame that shows it is there as a whole.
     pub(crate) fn wait_for(&mut self, what: &str, condition: impl Fn(&str) -> bool) {
         let end = Instant::now() + PATIENT;
-        while !condition(&self.screen()) {
-            assert!(!self.is_gone(), "the program ended before the screen showed {what}:\n{}", self.screen());
+        loop {
+            let shown = condition(&self.screen());
+            if shown && !self.takes_more() {
+                return;
+            }
+            assert!(shown || !self.is_gone(), "the program ended before the screen showed {what}:\n{}", self.screen());
             assert!(Instant::now() < end, "no {what} on the screen:\n{}", self.screen());
-            self.pump(Duration::from_millis(50));
+            if !shown {
+                self.pump(Duration::from_millis(50));
+            }
         }
+    }
+
+    /// Takes the rest of a frame whose beginning was taken, and says whether there was any.
+    fn takes_more(&mut self) -> bool {
+        let before = self.raw.len();
+        self.pump(Duration::from_millis(20));
+        before != self.raw.len()
     }
 
     /// Sends input, and takes what comes back meanwhile, for longer than [`PATIENT`] only while some is taken.
