@@ -7,8 +7,6 @@ mod served;
 #[expect(dead_code, reason = "each test program uses its part")]
 mod support;
 
-use std::fmt::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,10 +20,8 @@ use rustix::thread::UnshareFlags;
 use served::Agent;
 use support::process::Guard;
 use support::ring::{PATIENCE, Ring, run_in, wait_until};
-use support::space::{mount, within};
-
-/// Address of the router that is asked, in the namespace beside this one.
-const ONE: &str = "10.0.12.2";
+use support::snmp::{ONE, agent, secret, snmpwalk};
+use support::space::within;
 
 /// What of a router SNMP can tell, by table.
 const TOLD: [(&Table, &[&str]); 3] = [
@@ -91,44 +87,6 @@ impl Watch {
         let rows = self.rows(RoutingDaemonRow::TABLE, "snmp", &format!("\"{name}\""), &[column]);
         format!("{:?}", rows.first())
     }
-}
-
-/// A file that only its owner may read.
-fn secret(dir: &Path, name: &str, text: &str) -> String {
-    let path = dir.join(name);
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    path.display().to_string()
-}
-
-/// Starts an agent of SNMP in the namespace of a router, and has its daemons of FRR tell it what they know.
-fn agent(dir: &Path, router: &str) -> Guard {
-    let master = dir.join("master");
-    let state = dir.join("state");
-    std::fs::create_dir(&state).unwrap();
-    mount("tmpfs", Path::new("/etc/snmp"), "tmpfs", 0, "mode=0755");
-    std::fs::write("/etc/snmp/frr.conf", format!("agentXSocket {}\n", master.display())).unwrap();
-    let places = [161, 1161, 2161, 3161].map(|port| format!("udp:{ONE}:{port}")).join(",");
-    let mut text = format!("agentaddress {places}\nmaster agentx\nagentXSocket {}\n", master.display());
-    text.push_str("agentXPerms 0666 0755\nrocommunity of-the-test\nrouser ng priv\n");
-    let _ = writeln!(text, "createUser ng SHA-256 authpass12 AES privpass12");
-    let config = dir.join("snmpd.conf");
-    std::fs::write(&config, text).unwrap();
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", router, "snmpd", "-f", "-Ln", "-C", "-c"]).arg(&config);
-    command.env("SNMP_PERSISTENT_DIR", &state).stderr(Stdio::null());
-    let guard = Guard::start(&mut command);
-    wait_until("an agent", || master.exists());
-    std::fs::set_permissions(&master, std::fs::Permissions::from_mode(0o666)).unwrap();
-    guard
-}
-
-/// What `snmpwalk` prints of a column, without names.
-fn snmpwalk(column: &str) -> Vec<String> {
-    let community = ["-m", "", "-v2c", "-c", "of-the-test", "-On", "-Oq", "-Ov", "-Oe"];
-    let said = run_in("host", &[&["snmpwalk"], &community[..], &[ONE, column]].concat());
-    said.lines().map(str::to_owned).collect()
 }
 
 const COURIER: &str = "netglance-couri";
@@ -230,9 +188,9 @@ fn root_a_router_behind_an_agent_is_told_as_by_its_own_sockets() {
                 until_same(&mut watch, table, name, columns);
             }
         }
-        let states = snmpwalk("1.3.6.1.2.1.14.10.1.6");
+        let states = snmpwalk("1.3.6.1.2.1.14.10.1.6", &["-Ov"]);
         assert_eq!(states, ["8"]);
-        assert_eq!(snmpwalk("1.3.6.1.2.1.191.1.9.1.8"), ["8"]);
+        assert_eq!(snmpwalk("1.3.6.1.2.1.191.1.9.1.8", &["-Ov"]), ["8"]);
         assert!(watch.daemon("two", "version").contains("Linux"), "{}", watch.daemon("two", "version"));
         wait_until("refusals", || {
             watch.look();

@@ -12,6 +12,7 @@ use netglance::model::{
     Cell, Column, Demand, IpText, Kind, Mono, Owners, Rows, Sample, State, Status, Table, Timestamp, Value,
 };
 use netglance::source::file::Roots;
+use netglance::source::routing::settings::Settings;
 use netglance::store::expr::Filter;
 use netglance::store::rate::{Mode, View};
 use netglance::store::wanted;
@@ -92,6 +93,7 @@ pub(crate) struct Parity {
     table: &'static Table,
     key: Vec<usize>,
     wants: Wants,
+    routing: Settings,
     compared: BTreeSet<String>,
 }
 
@@ -109,13 +111,19 @@ impl Parity {
         let entry = COLLECTORS.iter().find(has).unwrap();
         let table = entry.tables.iter().find(|known| known.name == table).unwrap();
         let key = key.iter().map(|column| table.position(column).unwrap()).collect();
-        Self { entry, table, key, wants: Wants::default(), compared: BTreeSet::new() }
+        Self { entry, table, key, wants: Wants::default(), routing: Settings::default(), compared: BTreeSet::new() }
     }
 
     /// Demands columns that are collected only on demand, and names the rows of a table that is.
     pub(crate) fn wanting(mut self, columns: &[&str], ids: &[Value]) -> Self {
         let columns = columns.iter().map(|column| (*column).to_owned()).collect();
         self.wants = Wants::union(&[Demand { columns, ids: ids.to_vec(), ..Demand::table(&self.table.name) }]);
+        self
+    }
+
+    /// Has section `[routing]` of the configuration say something.
+    pub(crate) fn routing(mut self, section: &str) -> Self {
+        self.routing = toml::from_str(section).unwrap();
         self
     }
 
@@ -142,6 +150,7 @@ impl Parity {
 
     fn collected(&self) -> Result<(Batch, (Timestamp, Mono)), Skip> {
         let (roots, owners) = (Roots::live(), Owners::default());
+        roots.routing.configure(self.routing.clone());
         let (time, mono) = (Timestamp::now(), Mono::now());
         let cx = Cx { roots: &roots, wants: &self.wants, owners: &owners, time, mono };
         let mut batch = Batch::default();

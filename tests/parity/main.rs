@@ -28,6 +28,7 @@ mod rates;
 mod route;
 mod routing;
 mod ruleset_change;
+mod snmp;
 mod storage;
 #[expect(dead_code, reason = "each test program uses its part")]
 #[path = "../support/mod.rs"]

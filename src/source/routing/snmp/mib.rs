@@ -9,12 +9,12 @@ mod value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use self::value::{area, interface_state, neighbor_state, network, quad, router, seconds, text, truth, unsigned};
+use self::value::{area, interface_state, kind, neighbor_state, network, quad, router, seconds, text, truth, unsigned};
 use super::ber::{Binding, Oid, Value};
 use super::client::Client;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
-use crate::source::routing::ospf::{Area, AreaKind, Interface, InterfaceState, Neighbor, NeighborState, Place, Role};
+use crate::source::routing::ospf::{Area, Interface, InterfaceState, Neighbor, NeighborState, Place, Role};
 use crate::source::routing::told::Told;
 
 const MIB: [u32; 6] = [1, 3, 6, 1, 2, 1];
@@ -159,27 +159,6 @@ fn ends(index: &[u32]) -> Option<(Option<Ipv4Addr>, Option<u32>)> {
     Some((Some(address).filter(|address| !address.is_unspecified()), Some(*number).filter(|number| *number != 0)))
 }
 
-/// Kind of an area, of numbers that begin with the first one.
-fn kind(value: Option<&Value>, first: u64) -> Option<AreaKind> {
-    match unsigned(value)?.checked_sub(first)? {
-        0 => Some(AreaKind::Normal),
-        1 => Some(AreaKind::Stub),
-        2 => Some(AreaKind::Nssa),
-        _ => None,
-    }
-}
-
-/// Number of the first kind of an area. The standard begins with one, FRR's `ospfd` with zero; the backbone is always of the
-/// first kind, and where it is not there nobody knows.
-fn first_kind(rows: &[Row<'_>], column: u32) -> Option<u64> {
-    let kinds = || rows.iter().filter_map(|(_, row)| unsigned(row.get(&column).copied()));
-    if kinds().any(|kind| kind == 0) {
-        return Some(0);
-    }
-    let backbone = rows.iter().any(|(index, _)| index.iter().all(|arc| *arc == 0));
-    (backbone || kinds().any(|kind| kind == 3)).then_some(1)
-}
-
 /// What a router has told.
 pub(super) fn told(all: &[Binding], at: Timestamp) -> (Told, Option<Text>) {
     let found = Found::of(all);
@@ -194,7 +173,7 @@ fn place(version: u32) -> Place {
     Place { version, ..Place::default() }
 }
 
-/// Areas of a version, of columns that begin at the same place but for one.
+/// Areas of a version, with the columns of their kind, of how often paths were looked for, and of how many LSAs there are.
 fn areas(found: &Found<'_>, told: &mut Told, version: u32, table: &[u32], columns: [u32; 3]) {
     let [kinds, runs, lsas] = columns;
     let value = |at| {
@@ -210,9 +189,7 @@ fn areas(found: &Found<'_>, told: &mut Told, version: u32, table: &[u32], column
         let adjacent = &mut counts.entry(neighbor.area.clone().unwrap_or_default()).or_default().1;
         *adjacent += u64::from(neighbor.state == NeighborState::Full);
     }
-    let rows = found.rows(table);
-    let first = if version == 2 { first_kind(&rows, kinds) } else { Some(1) };
-    for (index, row) in rows {
+    for (index, row) in found.rows(table) {
         let id = match index {
             [number] => Some(Ipv4Addr::from(*number)),
             arcs => quad(arcs),
@@ -222,7 +199,7 @@ fn areas(found: &Found<'_>, told: &mut Told, version: u32, table: &[u32], column
         let (interfaces, adjacent) = counts.get(&id).copied().unwrap_or_default();
         told.areas.push(Area {
             place: place(version),
-            kind: first.and_then(|first| kind(of(kinds), first)),
+            kind: kind(of(kinds)),
             router: router(value(0)),
             abr: truth(value(1)),
             asbr: truth(value(2)),
@@ -349,7 +326,7 @@ fn two(found: &Found<'_>, told: &mut Told) {
         [interface.dr, interface.backup] = elected.map(named);
         told.interfaces.push(interface);
     }
-    areas(found, told, 2, &AREAS, [2, 4, 7]);
+    areas(found, told, 2, &AREAS, [3, 4, 7]);
 }
 
 fn three(found: &Found<'_>, told: &mut Told) {

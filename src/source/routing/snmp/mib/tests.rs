@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::source::routing::ospf::{MOST, NetworkType};
+use crate::source::routing::ospf::{AreaKind, MOST, NetworkType};
 
 fn walk(of: &str) -> Vec<Binding> {
-    let path = format!("{}/tests/fixtures/routing/{of}/walk.txt", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/tests/fixtures/routing/{of}.txt", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).unwrap().lines().filter_map(binding).collect()
 }
 
@@ -32,7 +32,7 @@ fn ip(text: &str) -> Option<IpAddr> {
 
 #[test]
 fn a_walk_of_frr_says_what_its_terminal_does() {
-    let values = walk("snmp-frr-8.4");
+    let values = walk("snmp-frr-8.4/walk");
     let (told, version) = told(&values, Timestamp(0));
     assert!(version.unwrap().starts_with("Linux vm 6.18"));
     let neighbors = told.neighbors.kept();
@@ -86,7 +86,7 @@ fn a_walk_of_frr_says_what_its_terminal_does() {
 
 #[test]
 fn what_the_standard_knows_is_read() {
-    let (told, _) = told(&walk("made-snmp-rfc4750"), Timestamp(0));
+    let (told, _) = told(&walk("made-snmp-rfc4750/walk"), Timestamp(0));
     let row =
         |neighbor: &Neighbor| (neighbor.interface.as_str().to_owned(), neighbor.router, neighbor.state, neighbor.role);
     let rows: Vec<_> = told.neighbors.kept().iter().map(row).collect();
@@ -125,19 +125,28 @@ fn what_the_standard_knows_is_read() {
 }
 
 #[test]
-fn the_kind_of_an_area_is_unknown_where_nobody_knows_how_kinds_are_counted() {
-    let area = |id: u32, kind: i64| Binding { oid: name(&AREAS).and(&[2, 0, 0, 0, id]), value: Value::Integer(kind) };
-    let kinds = |all: &[Binding]| {
-        let (told, _) = told(all, Timestamp(0));
-        told.areas.kept().iter().map(|area| area.kind).collect::<Vec<_>>()
-    };
-    assert_eq!(kinds(&[area(7, 1)]), [None]);
+fn the_kind_of_an_area_is_not_how_it_proves_who_speaks() {
+    let (told, _) = told(&walk("snmp-frr-8.4/areas"), Timestamp(0));
+    let kinds: Vec<_> =
+        told.areas.kept().iter().map(|area| (area.place.version, area.id.as_str(), area.kind.unwrap())).collect();
+    // of version 2 the first two have digests, the third has a password, and the last one nothing
     assert_eq!(
-        kinds(&[area(7, 0), area(8, 1), area(9, 2)]),
-        [AreaKind::Normal, AreaKind::Stub, AreaKind::Nssa].map(Some)
+        kinds,
+        [
+            (2, "0.0.0.0", AreaKind::Normal),
+            (2, "0.0.0.1", AreaKind::Stub),
+            (2, "0.0.0.2", AreaKind::Nssa),
+            (2, "0.0.0.3", AreaKind::Stub),
+            (3, "0.0.0.0", AreaKind::Normal),
+            (3, "0.0.0.3", AreaKind::Stub),
+        ]
     );
-    assert_eq!(kinds(&[area(0, 1), area(8, 2)]), [AreaKind::Normal, AreaKind::Stub].map(Some));
-    assert_eq!(kinds(&[area(0, 1), area(8, 9)]), [Some(AreaKind::Normal), None]);
+}
+
+#[test]
+fn a_kind_of_area_that_no_standard_knows_is_missing() {
+    let kinds: Vec<_> = [0, 4].map(|kind| value::kind(Some(&Value::Integer(kind)))).into();
+    assert_eq!(kinds, [None, None]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::ber::Value;
 use crate::model::Text;
-use crate::source::routing::ospf::{InterfaceState, NeighborState, NetworkType};
+use crate::source::routing::ospf::{AreaKind, InterfaceState, NeighborState, NetworkType};
 
 /// An address of four numbers.
 pub(super) fn quad(arcs: &[u32]) -> Option<Ipv4Addr> {
@@ -48,6 +48,16 @@ pub(super) fn area(value: Option<&Value>) -> Option<Text> {
         _ => return None,
     };
     Some(Text::from(area.to_string()))
+}
+
+/// Kind of an area.
+pub(super) fn kind(value: Option<&Value>) -> Option<AreaKind> {
+    match unsigned(value)? {
+        1 => Some(AreaKind::Normal),
+        2 => Some(AreaKind::Stub),
+        3 => Some(AreaKind::Nssa),
+        _ => None,
+    }
 }
 
 /// A truth (RFC 2579).
