@@ -63,7 +63,7 @@ table! {
         Gauge(None) summaries: Option<u64> { title: Some("dbsum"), wide: true },
         /// What bidirectional forwarding detection says of it.
         Text(None) bfd: Option<BfdState> { title: Some("BFD") },
-        /// Changes of its state since this program watches.
+        /// Changes of its state since this program watches; over SNMP the errors that its router counts with them, too.
         Counter(Events) changes: u64 { total: true, wide: true },
         /// How often it has left the state Full since this program watches.
         Counter(Events) flaps: u64 { total: true },
@@ -89,6 +89,8 @@ struct Known {
     row: OspfNeighborRow,
     /// Changes that the daemon has counted.
     counted: Option<u64>,
+    /// Changes and errors that it has counted as one.
+    events: Option<u64>,
     /// How long it had been in its state, as the daemon told.
     age: Option<Duration>,
 }
@@ -148,7 +150,8 @@ impl Circle {
             let known = before.remove(&key).or_else(|| self.gone.come(&key));
             ends.insert((neighbor.interface.clone(), neighbor.address));
             let row = row(daemon, step, neighbor, known.as_ref());
-            self.known.push(Known { key, row, counted: neighbor.changes, age: neighbor.age });
+            let (counted, events) = (neighbor.changes, neighbor.events);
+            self.known.push(Known { key, row, counted, events, age: neighbor.age });
         }
         for (key, known) in before {
             // one whose number was not known has it by now
@@ -174,7 +177,7 @@ fn lost(mut known: Known, now: Timestamp) -> Known {
     row.since = Some(now);
     (row.role, row.expires, row.bfd) = (None, None, None);
     (row.retransmissions, row.requests, row.summaries) = (None, None, None);
-    known.counted = None;
+    (known.counted, known.events) = (None, None);
     known
 }
 
@@ -226,18 +229,24 @@ fn row(daemon: &Daemon, step: Step, neighbor: &Neighbor, known: Option<&Known>) 
 fn remember(row: &mut OspfNeighborRow, known: &Known, neighbor: &Neighbor, step: Step) {
     let (state, old) = (row.state, &known.row);
     (row.changes, row.flaps, row.last_change) = (old.changes, old.flaps, old.last_change.clone());
-    let counts = neighbor.changes.zip(known.counted).filter(|_| !step.anew);
-    let more = counts.and_then(|(now, then)| now.checked_sub(then));
+    let grown = |now: Option<u64>, then: Option<u64>| {
+        let counts = now.zip(then).filter(|_| !step.anew);
+        counts.and_then(|(now, then)| now.checked_sub(then))
+    };
+    let more = grown(neighbor.changes, known.counted);
+    let events = grown(neighbor.events, known.events);
     let younger = |(now, then): (Duration, Duration)| now.as_secs_f64() + APART < then.as_secs_f64() + step.elapsed;
     let is_another = neighbor.age.zip(known.age).is_some_and(younger);
     row.state = old.state;
     if state != old.state {
-        change(row, state, more.unwrap_or(1));
+        change(row, state, more.or(events).unwrap_or(1));
         row.since = row.since.or(Some(step.at));
     } else if more.map_or(is_another, |more| more > 0) {
         // it has left this state and come back between two looks
         change(row, state, more.unwrap_or(2).max(2));
     } else {
+        // it may as well be errors that were counted
+        row.changes = row.changes.saturating_add(events.unwrap_or(0));
         row.since = steady(old.since, row.since.or(old.since));
     }
     row.expires = steady(old.expires, row.expires);
@@ -337,6 +346,7 @@ mod tests {
             summaries: None,
             bfd: None,
             changes,
+            events: None,
             regressed: None,
             reason: None,
         }
@@ -412,6 +422,21 @@ mod tests {
         assert_eq!((row.changes, row.flaps), (7, 2));
         let row = watched.one(111, neighbor(ONE, NeighborState::Loading, Some(0), Some(14)));
         assert_eq!((row.changes, row.flaps), (10, 3));
+    }
+
+    #[test]
+    fn errors_that_are_counted_with_changes_are_no_flap() {
+        let of =
+            |state: NeighborState, events: u64| Neighbor { events: Some(events), ..neighbor(ONE, state, None, None) };
+        let mut watched = Watched::new();
+        watched.one(100, of(NeighborState::Full, 6));
+        let row = watched.one(110, of(NeighborState::Full, 7));
+        assert_eq!((row.changes, row.flaps, row.last_change, row.since), (1, 0, None, None));
+        let row = watched.one(120, of(NeighborState::Init, 10));
+        assert_eq!((row.changes, row.flaps, row.last_change.as_deref()), (4, 1, Some("Full to Init")));
+        // a router that was started anew counts from the beginning
+        let row = watched.one(130, of(NeighborState::Init, 2));
+        assert_eq!((row.changes, row.flaps, row.since), (4, 1, Some(at(120))));
     }
 
     #[test]

@@ -221,6 +221,8 @@ pub struct Neighbor {
     pub bfd: Option<BfdState>,
     /// Changes of state, as the daemon counts them.
     pub changes: Option<u64>,
+    /// Changes of state and errors, where the two are counted as one.
+    pub events: Option<u64>,
     /// How long ago it fell back to a lesser state.
     pub regressed: Option<Duration>,
     /// Why it did.
@@ -247,6 +249,7 @@ impl Neighbor {
             summaries: None,
             bfd: None,
             changes: None,
+            events: None,
             regressed: None,
             reason: None,
         }

@@ -306,7 +306,7 @@ fn two(found: &Found<'_>, told: &mut Told) {
         neighbor.router = router(of(3));
         neighbor.address = address.map(IpAddr::V4);
         neighbor.priority = unsigned(of(5));
-        neighbor.changes = unsigned(of(7));
+        neighbor.events = unsigned(of(7));
         neighbor.retransmissions = unsigned(of(8));
         if let Some(known) = behind {
             neighbor.local = known.interface.address;
@@ -360,7 +360,7 @@ fn three(found: &Found<'_>, told: &mut Told) {
             _ => None,
         };
         neighbor.priority = unsigned(of(7));
-        neighbor.changes = unsigned(of(9));
+        neighbor.events = unsigned(of(9));
         neighbor.retransmissions = unsigned(of(10));
         if let Some(interface) = known.get(&(*number, *instance)) {
             neighbor.area.clone_from(&interface.area);

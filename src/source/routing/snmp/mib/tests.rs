@@ -51,7 +51,7 @@ fn a_walk_of_frr_says_what_its_terminal_does() {
     assert_eq!(row(1), (2, "q2", "0.0.0.7", NeighborState::Full, Some(Role::PointToPoint)));
     assert_eq!(row(2), (3, "to2", "0.0.0.0", NeighborState::Full, Some(Role::Dr)));
     assert!(neighbors.iter().all(|neighbor| neighbor.router == ip("10.9.9.2") && neighbor.priority == Some(1)));
-    let ends = |neighbor: &Neighbor| (neighbor.address, neighbor.local, neighbor.changes, neighbor.retransmissions);
+    let ends = |neighbor: &Neighbor| (neighbor.address, neighbor.local, neighbor.events, neighbor.retransmissions);
     assert_eq!(ends(&neighbors[0]), (ip("10.0.12.2"), ip("10.0.12.1"), Some(6), Some(1)));
     assert_eq!(ends(&neighbors[1]), (ip("10.0.13.2"), ip("10.0.13.1"), Some(5), Some(0)));
     assert_eq!(ends(&neighbors[2]), (ip("fe80::8a8:e0ff:feaf:8555"), None, Some(6), Some(1)));
