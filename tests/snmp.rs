@@ -166,6 +166,28 @@ fn root_an_agent_asks_routers_by_a_courier_without_rights() {
 }
 
 #[test]
+fn root_without_a_thread_for_a_router_all_else_is_told() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let dir = tempfile::tempdir().unwrap();
+    let community = secret(dir.path(), "c", "of-the-test\n");
+    let section = format!("[[snmp]]\nname = 'one'\naddress = '127.0.0.1:9'\ncommunity_file = '{community}'\n");
+    let (mut watch, before) = (Watch::new(&section), getrlimit(Resource::Nproc));
+    // of this process only the thread of a user without rights is bound by it
+    setrlimit(Resource::Nproc, Rlimit { current: Some(0), ..before }).unwrap();
+    let told = std::thread::spawn(move || {
+        // SAFETY: changes the user of this thread, which is about to end
+        assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, 4711, 4711, 4711) }, 0);
+        watch.look();
+        watch.batch.take_partly()
+    });
+    let told = told.join();
+    setrlimit(Resource::Nproc, before).unwrap();
+    let told: Vec<_> =
+        told.unwrap().into_iter().map(|(table, status)| (&*table.name, status.reason.to_string())).collect();
+    assert!(told[0].0 == "routing_daemon" && told[0].1.contains("start a thread for SNMP"), "{told:?}");
+}
+
+#[test]
 fn root_a_router_behind_an_agent_is_told_as_by_its_own_sockets() {
     within(UnshareFlags::NEWNET, || {
         let dir = tempfile::tempdir().unwrap();

@@ -42,6 +42,7 @@ use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source, Wanted};
 use crate::source::routing::settings::{Settings, Wishes};
 use crate::source::routing::snmp::ask::{Askers, Take};
 use crate::source::routing::snmp::secret::Secrets;
+use crate::source::routing::snmp::settings::Router;
 use crate::source::routing::told::Told;
 use crate::source::routing::{database, ospf};
 use crate::table;
@@ -51,7 +52,7 @@ table! {
     /// process and network namespace are missing until it has answered once; the namespace, too, where this user may not look
     /// at the process. Routers elsewhere have none of both.
     ///
-    /// Source: the control sockets of FRR (`/run/frr/*.vty`) and BIRD (`/run/bird/*.ctl`); `unix(7)`, `SO_PEERCRED`; SNMP
+    /// Source: the control sockets of FRR (`/run/frr/*.vty`), Quagga (`/run/quagga/*.vty`) and BIRD (`/run/bird/*.ctl`); `unix(7)`, `SO_PEERCRED`; SNMP
     /// (RFC 3411) with OSPF-MIB (RFC 4750) and OSPFV3-MIB (RFC 5643).
     pub struct RoutingDaemonRow = "routing_daemon" { title: Some("Routing daemons") } {
         /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
@@ -105,8 +106,8 @@ pub const ENTRY: Entry = Entry {
 struct RoutingCollector {
     daemons: Daemons,
     askers: Askers,
-    /// Names of the routers that were waited for.
-    routers: Vec<String>,
+    /// The routers that were waited for.
+    routers: Vec<Router>,
     /// What is remembered of the neighbors of each daemon, by its socket.
     circles: HashMap<PathBuf, Circle>,
     missed: Missed,
@@ -123,7 +124,9 @@ impl Collect for RoutingCollector {
             return Err(Skip::absent("a recorded host has no daemons to ask"));
         }
         let settings = cx.roots.routing.now();
-        self.ask_routers(&cx.roots.routing, &settings)?;
+        if let Err(skip) = self.ask_routers(&cx.roots.routing, &settings) {
+            out.partly(RoutingDaemonRow::TABLE, &skip);
+        }
         let wanted = Wanted {
             routes: cx.wants.table(OspfRouteRow::TABLE).is_some(),
             links: cx.wants.table(OspfLinkRow::TABLE).is_some(),
@@ -172,19 +175,22 @@ struct Seen {
 
 impl RoutingCollector {
     /// Has the configured routers asked. Those that are new are given a moment to answer, so that the first sample has them.
+    ///
+    /// # Errors
+    /// There is no thread for one of them; all others are asked.
     fn ask_routers(&mut self, wishes: &Wishes, settings: &Settings) -> Result<(), Skip> {
+        let mut started = Ok(());
         if wishes.asks_routers() && (self.askers.is_asking() || !settings.snmp.is_empty()) {
             let board = Arc::downgrade(&wishes.board);
             let take: Take = Arc::new(move |report| board.upgrade().map(|board| board.post(report)).is_some());
-            let started = self.askers.follow(&settings.snmp, &Secrets::Files, &take);
-            started.map_err(|cause| Error::new("start a thread for", "SNMP", cause))?;
+            let asked = self.askers.follow(&settings.snmp, &Secrets::Files, &take);
+            started = asked.map_err(|cause| Skip::from(Error::new("start a thread for", "SNMP", cause)));
         }
-        let names: Vec<&str> = settings.snmp.iter().map(|router| router.name.as_str()).collect();
-        if names != self.routers {
-            wishes.board.wait(&names, FIRST);
-            self.routers = names.into_iter().map(str::to_owned).collect();
+        if settings.snmp != self.routers {
+            wishes.board.wait(&settings.snmp, FIRST);
+            self.routers.clone_from(&settings.snmp);
         }
-        Ok(())
+        started
     }
 
     /// Follows what daemons have told, in every network namespace.
@@ -218,7 +224,7 @@ impl RoutingCollector {
     fn nobody(&self) -> Skip {
         match self.daemons.denied() {
             Some(error) => Skip::from(error.again()).hint(JOIN),
-            None => Skip::absent("find control sockets below /run: no daemon of FRR or BIRD is here"),
+            None => Skip::absent("find control sockets below /run: no daemon of FRR, Quagga or BIRD is here"),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::model::{Timestamp, lock};
 use crate::source::Error;
 use crate::source::routing::snmp::ask::{Askers, Take};
 use crate::source::routing::snmp::secret::{self, Secret, Secrets};
+use crate::source::routing::snmp::settings::Endpoint;
 use crate::source::routing::snmp::{self, Board, Report};
 
 /// Bytes of all secrets at most.
@@ -55,6 +56,8 @@ struct Router {
     values: Vec<u8>,
     #[prost(message, optional, tag = "4")]
     fault: Option<Fault>,
+    #[prost(string, tag = "5")]
+    address: String,
 }
 
 /// An error.
@@ -85,19 +88,21 @@ const KINDS: [ErrorKind; 6] = [
 
 impl Parcel {
     fn of(report: &Report) -> Self {
-        let (name, at) = (report.name.clone(), report.at.0);
+        let (name, address, at) = (report.name.clone(), report.address.to_string(), report.at.0);
         let router = match &report.heard {
-            Ok(values) => Router { name, at, values: snmp::written(values), fault: None },
-            Err(error) => Router { name, at, values: Vec::new(), fault: Some(Fault::of(error)) },
+            Ok(values) => Router { name, address, at, values: snmp::written(values), fault: None },
+            Err(error) => Router { name, address, at, values: Vec::new(), fault: Some(Fault::of(error)) },
         };
         Self { router: Some(router) }
     }
 }
 
 impl Router {
-    fn report(self) -> Report {
+    /// `None` of one that was asked nowhere.
+    fn report(self) -> Option<Report> {
+        let address = Endpoint::try_from(self.address).ok()?;
         let heard = self.fault.map_or_else(|| snmp::read(&self.values), |fault| Err(fault.error()));
-        Report::new(self.name, Timestamp(self.at), heard)
+        Some(Report::new(self.name, address, Timestamp(self.at), heard))
     }
 }
 
@@ -181,8 +186,6 @@ pub(super) fn run(mut configured: Configuration, control: &UnixStream, log: &Log
             None => return Ok(()),
             Some((Word::Configuration, Some(file))) => configured = Configuration::take(file)?,
             Some((Word::Secrets, Some(file))) => {
-                // those that are asked with an old one are asked anew
-                askers.end();
                 if let Err(cause) = askers.follow(&configured.routing.snmp, &secrets(file)?, &take) {
                     log.say(Level::Error, &format!("not all routers are asked: {cause}"));
                 }
@@ -219,8 +222,8 @@ impl Receiver {
             let ended = loop {
                 match link::read::<Parcel>(&mut socket, MAX_PARCEL) {
                     Ok(Some(parcel)) => {
-                        if let Some(router) = parcel.router {
-                            board.post(router.report());
+                        if let Some(report) = parcel.router.and_then(Router::report) {
+                            board.post(report);
                         }
                     }
                     other => break other,
@@ -240,6 +243,14 @@ mod tests {
     use super::*;
     use crate::source::routing::snmp::{Binding, Oid, Value};
 
+    fn router(name: &str) -> snmp::settings::Router {
+        toml::from_str(&format!("name = '{name}'\naddress = '10.0.0.1'")).unwrap()
+    }
+
+    fn report(name: &str, heard: Result<Vec<Binding>, Error>) -> Report {
+        Report::new(name.to_owned(), router(name).address, Timestamp(7), heard)
+    }
+
     #[test]
     fn what_a_router_told_arrives_as_it_was_heard() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
@@ -248,10 +259,11 @@ mod tests {
         let values = vec![Binding { oid: Oid::default(), value: Value::Integer(8) }];
         let fault = || Error::new(snmp::ASK, "r2 for 1.3.6", io::Error::new(ErrorKind::TimedOut, "no answer"));
         for (name, heard) in [("r1", Ok(values)), ("r2", Err(fault()))] {
-            link::write(&mut ours, &Parcel::of(&Report::new(name.to_owned(), Timestamp(7), heard))).unwrap();
+            link::write(&mut ours, &Parcel::of(&report(name, heard))).unwrap();
         }
-        board.wait(&["r1", "r2"], Duration::from_secs(20));
-        let (one, other) = (board.of("r1").unwrap(), board.of("r2").unwrap());
+        let [r1, r2] = ["r1", "r2"].map(router);
+        board.wait(&[r1.clone(), r2.clone()], Duration::from_secs(20));
+        let (one, other) = (board.of(&r1).unwrap(), board.of(&r2).unwrap());
         assert_eq!((one.at, one.heard.as_ref().unwrap()[0].value.clone()), (Timestamp(7), Value::Integer(8)));
         let error = other.heard.as_ref().unwrap_err();
         assert_eq!((error.to_string(), error.cause.kind()), (fault().to_string(), ErrorKind::TimedOut));

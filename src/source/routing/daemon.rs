@@ -230,12 +230,13 @@ impl Daemons {
     fn hear(&mut self, board: &Board, settings: &Settings, now: Timestamp) {
         let routers = &settings.snmp;
         let is_it = |daemon: &Daemon, router: &Router| {
-            daemon.instance.as_str() == router.name && daemon.socket.as_os_str() == router.address.to_string().as_str()
+            daemon.instance == Text::from(router.name.as_str())
+                && daemon.socket.as_os_str() == router.address.to_string().as_str()
         };
         self.known
             .retain(|daemon| daemon.program != Program::Router || routers.iter().any(|router| is_it(daemon, router)));
         for router in routers {
-            let Some(report) = board.of(&router.name) else { continue };
+            let Some(report) = board.of(router) else { continue };
             let known = self.known.iter_mut().position(|daemon| is_it(daemon, router));
             let at = known.unwrap_or_else(|| {
                 let (place, name) = (router.address.to_string().into(), Text::from(router.name.as_str()));

@@ -137,8 +137,7 @@ const ACKNOWLEDGED: usize = 8 << 10;
 impl Wishes {
     /// Takes what is configured.
     pub fn configure(&self, settings: Settings) {
-        let names: Vec<&str> = settings.snmp.iter().map(|router| router.name.as_str()).collect();
-        self.board.keep(&names);
+        self.board.keep(&settings.snmp);
         *lock(&self.now) = Arc::new(settings);
     }
 

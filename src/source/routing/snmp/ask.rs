@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::ber::Binding;
 use super::client::Client;
 use super::mib;
-use super::secret::Secrets;
-use super::settings::{MOST, Router};
+use super::secret::{Secret, Secrets};
+use super::settings::{Endpoint, MOST, Router};
 use crate::model::{Timestamp, lock};
 use crate::source::Error;
 
@@ -20,6 +22,8 @@ use crate::source::Error;
 pub struct Report {
     /// Name of the router.
     pub name: String,
+    /// Where it was asked.
+    pub address: Endpoint,
     /// When.
     pub at: Timestamp,
     /// What it has told, or why it has not.
@@ -30,8 +34,13 @@ pub struct Report {
 
 impl Report {
     /// One of now.
-    pub fn new(name: String, at: Timestamp, heard: Result<Vec<Binding>, Error>) -> Self {
-        Self { name, at, heard, came: Instant::now() }
+    pub fn new(name: String, address: Endpoint, at: Timestamp, heard: Result<Vec<Binding>, Error>) -> Self {
+        Self { name, address, at, heard, came: Instant::now() }
+    }
+
+    /// Whether it is of this router: the same name may have been another one's.
+    fn is_of(&self, router: &Router) -> bool {
+        self.name == router.name && self.address == router.address
     }
 
     /// How old it is.
@@ -58,81 +67,83 @@ impl Board {
     }
 
     /// What was heard last of a router.
-    pub fn of(&self, name: &str) -> Option<Arc<Report>> {
-        lock(&self.reports).get(name).cloned()
+    pub fn of(&self, router: &Router) -> Option<Arc<Report>> {
+        lock(&self.reports).get(&router.name).filter(|report| report.is_of(router)).cloned()
     }
 
-    /// Forgets all but some.
-    pub fn keep(&self, names: &[&str]) {
-        lock(&self.reports).retain(|name, _| names.contains(&name.as_str()));
+    /// Forgets all but those of some.
+    pub fn keep(&self, routers: &[Router]) {
+        lock(&self.reports).retain(|_, report| routers.iter().any(|router| report.is_of(router)));
     }
 
     /// Waits until there is something of all of these, for so long at most.
-    pub fn wait(&self, names: &[&str], most: Duration) {
-        let lacks = |reports: &mut BTreeMap<String, Arc<Report>>| names.iter().any(|name| !reports.contains_key(*name));
+    pub fn wait(&self, routers: &[Router], most: Duration) {
+        let lacks = |reports: &mut BTreeMap<String, Arc<Report>>| {
+            let is_known = |router: &Router| reports.get(&router.name).is_some_and(|report| report.is_of(router));
+            !routers.iter().all(is_known)
+        };
         drop(self.more.wait_timeout_while(lock(&self.reports), most, lacks).unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-/// Ends a thread.
-#[derive(Debug, Default)]
-struct Bell {
-    rung: Mutex<bool>,
-    heard: Condvar,
-}
-
-impl Bell {
-    fn ring(&self) {
-        *lock(&self.rung) = true;
-        self.heard.notify_all();
-    }
-
-    /// Waits for so long; whether it was rung.
-    fn within(&self, span: Duration) -> bool {
-        let waited = self.heard.wait_timeout_while(lock(&self.rung), span, |rung| !*rung);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
 /// What becomes of a report; `false` when nobody takes any more.
 pub type Take = Arc<dyn Fn(Report) -> bool + Send + Sync>;
 
+/// A thread that asks a router.
+#[derive(Debug)]
+struct Asker {
+    router: Router,
+    /// The secrets that it was given.
+    given: Vec<Option<Secret>>,
+    bell: Arc<Bell>,
+    thread: JoinHandle<()>,
+}
+
 /// The threads that ask.
 #[derive(Debug, Default)]
 pub struct Askers {
-    running: Vec<(Router, Arc<Bell>)>,
+    running: Vec<Asker>,
+    /// Those that are to end, by whom they ask.
+    leaving: Vec<(Endpoint, JoinHandle<()>)>,
 }
 
 impl Askers {
-    /// Asks these routers from now on, and no others. Those that are asked as before go on.
+    /// Asks these routers from now on, and no others. Those that are asked as before go on; one that is asked in another way is
+    /// asked when the thread before has ended.
     ///
     /// # Errors
     /// There is no thread for one of them; the others are asked.
     pub fn follow(&mut self, routers: &[Router], secrets: &Secrets, take: &Take) -> std::io::Result<()> {
-        self.running.retain(|(router, bell)| {
-            let stays = routers.contains(router);
-            if !stays {
-                bell.ring();
-            }
-            stays
-        });
-        for router in routers.iter().take(MOST) {
-            if self.running.iter().any(|(known, _)| known == router) {
-                continue;
-            }
-            let (bell, secrets, take) = (Arc::<Bell>::default(), secrets.clone(), Arc::clone(take));
-            let (asked, end) = (router.clone(), Arc::clone(&bell));
-            std::thread::Builder::new().name("snmp".to_owned()).spawn(move || run(&asked, &secrets, &take, &end))?;
-            self.running.push((router.clone(), bell));
+        let stays = |asker: &mut Asker| routers.contains(&asker.router) && secrets.given(&asker.router) == asker.given;
+        for asker in self.running.extract_if(.., |asker| !stays(asker)) {
+            asker.bell.ring();
+            self.leaving.push((asker.router.address, asker.thread));
         }
-        Ok(())
+        self.leaving.retain(|(_, thread)| !thread.is_finished());
+        let mut started = Ok(());
+        for router in routers.iter().take(MOST) {
+            if !self.running.iter().any(|known| known.router == *router)
+                && let Err(cause) = self.start(router, secrets, take)
+            {
+                started = Err(cause);
+            }
+        }
+        started
     }
 
-    /// Asks nobody any more.
-    pub fn end(&mut self) {
-        for (_, bell) in self.running.drain(..) {
-            bell.ring();
-        }
+    fn start(&mut self, router: &Router, secrets: &Secrets, take: &Take) -> std::io::Result<()> {
+        let before: Vec<_> = self.leaving.extract_if(.., |(asked, _)| *asked == router.address).collect();
+        let (bell, asked, given) = (Arc::<Bell>::default(), router.clone(), secrets.given(router));
+        let (secrets, take, end) = (secrets.clone(), Arc::clone(take), Arc::clone(&bell));
+        let thread = std::thread::Builder::new().name("snmp".to_owned()).spawn(move || {
+            for (_, thread) in before {
+                // one that panicked has ended, too
+                let _ = thread.join();
+            }
+            run(&asked, &secrets, &take, &end);
+        })?;
+        self.running.push(Asker { router: router.clone(), given, bell, thread });
+        Ok(())
     }
 
     /// Whether somebody is asked.
@@ -143,21 +154,24 @@ impl Askers {
 
 impl Drop for Askers {
     fn drop(&mut self) {
-        self.end();
+        for asker in &self.running {
+            asker.bell.ring();
+        }
     }
 }
 
 /// Asks a router again and again.
-fn run(router: &Router, secrets: &Secrets, take: &Take, end: &Bell) {
+fn run(router: &Router, secrets: &Secrets, take: &Take, end: &Arc<Bell>) {
     let mut client = None;
-    loop {
+    while !end.is_rung() {
         let begin = Instant::now();
-        let heard = ask(router, secrets, &mut client);
+        let heard = ask(router, secrets, &mut client, end);
         if heard.is_err() {
             // with the next one the secrets are read again, and what is known of the other end is forgotten
             client = None;
         }
-        if end.within(Duration::ZERO) || !take(Report::new(router.name.clone(), Timestamp::now(), heard)) {
+        let report = Report::new(router.name.clone(), router.address, Timestamp::now(), heard);
+        if end.is_rung() || !take(report) {
             return;
         }
         if end.within(router.interval.0.saturating_sub(begin.elapsed())) {
@@ -166,11 +180,19 @@ fn run(router: &Router, secrets: &Secrets, take: &Take, end: &Bell) {
     }
 }
 
-fn ask(router: &Router, secrets: &Secrets, client: &mut Option<Client>) -> Result<Vec<Binding>, Error> {
+fn ask(
+    router: &Router,
+    secrets: &Secrets,
+    client: &mut Option<Client>,
+    end: &Arc<Bell>,
+) -> Result<Vec<Binding>, Error> {
     let client = match client {
         Some(client) => client,
-        none => none.insert(Client::open(router, secrets)?),
+        none => none.insert(Client::open(router, secrets, Arc::clone(end))?),
     };
     client.begin();
     mib::ask(client)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,14 @@
 //!
 //! Over UDP (RFC 3417): a question that is not answered within half of its time is sent once more. Answers are believed when
 //! they come from the address that was asked, to this question. A walk ends at its end, or with an error when names do not
-//! increase, when there are more values or questions than any table takes, or when all of it takes too long.
+//! increase, when there are more values, bytes or questions than any table takes, or when all of it takes too long.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::ber::{Binding, Oid, Value};
 use super::message::{self, Kind, Pdu};
 use super::secret::Secrets;
@@ -21,6 +23,9 @@ pub const ASK: &str = "ask";
 
 /// Most values of a round.
 pub(super) const MOST: usize = 1 << 16;
+
+/// Most bytes of a round: a value takes some thirty of them.
+pub(super) const BYTES: usize = 4 << 20;
 
 /// Most questions of a round.
 const QUESTIONS: u32 = 4096;
@@ -36,6 +41,9 @@ const DATAGRAMS: usize = 64;
 
 /// Largest datagram.
 const LARGEST: usize = 65_507;
+
+/// How soon it is noticed that nobody wants an answer any more.
+const NOTICE: Duration = Duration::from_millis(250);
 
 /// How often a question may be put, for what is not known of the other end.
 const TURNS: usize = 4;
@@ -63,7 +71,11 @@ pub(super) struct Client {
     request: i32,
     asked: u32,
     heard: usize,
+    /// Bytes of all that came.
+    bytes: usize,
     end: Instant,
+    /// Rung when nobody wants to know any more.
+    bell: Arc<Bell>,
     buffer: Vec<u8>,
 }
 
@@ -79,7 +91,7 @@ impl Client {
     ///
     /// # Errors
     /// A secret cannot be read, or there is no way to the address.
-    pub(super) fn open(router: &Router, secrets: &Secrets) -> Result<Self, Error> {
+    pub(super) fn open(router: &Router, secrets: &Secrets, bell: Arc<Bell>) -> Result<Self, Error> {
         let security = security(router, secrets)?;
         let place = router.address.0;
         let fail = |cause| Error::new(ASK, router.name.as_str(), cause);
@@ -98,14 +110,17 @@ impl Client {
             request: (random() >> 33) as i32,
             asked: 0,
             heard: 0,
+            bytes: 0,
             end: Instant::now() + ROUND,
+            bell,
             buffer: vec![0; LARGEST],
         })
     }
 
     /// Begins a round: what a router may cost is counted from here on.
     pub(super) fn begin(&mut self) {
-        (self.asked, self.heard, self.end) = (0, 0, Instant::now() + ROUND);
+        (self.asked, self.heard, self.bytes) = (0, 0, 0);
+        self.end = Instant::now() + ROUND;
     }
 
     fn fault(&self, of: &Oid, kind: ErrorKind, what: impl Into<String>) -> Error {
@@ -243,13 +258,23 @@ impl Client {
     /// Length of the next datagram; `None` when none comes in time.
     fn receive(&mut self, of: &Oid, until: Instant) -> Result<Option<usize>, Error> {
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            if self.bell.is_rung() {
+                return Err(self.fault(of, ErrorKind::Interrupted, "nobody wants to know any more"));
+            }
+            let left = until.saturating_duration_since(Instant::now()).min(NOTICE);
             if left.is_zero() {
                 return Ok(None);
             }
             let received = self.socket.set_read_timeout(Some(left)).and_then(|()| self.socket.recv(&mut self.buffer));
             match received {
-                Ok(length) => return Ok(Some(length)),
+                Ok(length) => {
+                    self.bytes += length;
+                    if self.bytes > BYTES {
+                        let what = format!("it tells more than {BYTES} bytes");
+                        return Err(self.fault(of, ErrorKind::InvalidData, what));
+                    }
+                    return Ok(Some(length));
+                }
                 Err(cause)
                     if matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
                 }

@@ -6,7 +6,7 @@
 
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use self::value::{area, interface_state, kind, neighbor_state, network, quad, router, seconds, text, truth, unsigned};
@@ -75,19 +75,18 @@ pub(super) fn ask(client: &mut Client) -> Result<Vec<Binding>, Error> {
     let of =
         |column: &[u32], numbers: &[u32]| numbers.iter().map(|number| name(column).and(&[*number])).collect::<Vec<_>>();
     let named = client.get(&of(&INTERFACE_NAME, &numbers))?;
-    let nameless: Vec<u32> = numbers
-        .iter()
-        .copied()
-        .filter(|number| {
-            !named
-                .iter()
-                .any(|one| one.oid == name(&INTERFACE_NAME).and(&[*number]) && one.value != Value::Bytes(Vec::new()))
-        })
-        .collect();
-    let described = client.get(&of(&INTERFACE_DESCRIPTION, &nameless))?;
+    let described = client.get(&of(&INTERFACE_DESCRIPTION, &nameless(&numbers, &named)))?;
     all.extend(named);
     all.extend(described);
     Ok(all)
+}
+
+/// Numbers of interfaces that have no name.
+fn nameless(numbers: &[u32], named: &[Binding]) -> Vec<u32> {
+    let column = name(&INTERFACE_NAME);
+    let with = named.iter().filter(|one| one.value != Value::Bytes(Vec::new()));
+    let with: HashSet<u32> = with.filter_map(|one| one.oid.below(&column)?.first().copied()).collect();
+    numbers.iter().copied().filter(|number| !with.contains(number)).collect()
 }
 
 /// Values by their names.

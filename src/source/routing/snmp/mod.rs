@@ -6,6 +6,7 @@
 //! that is needed of it, and bring another library of ciphers.
 
 pub mod ask;
+mod bell;
 mod ber;
 mod client;
 mod message;

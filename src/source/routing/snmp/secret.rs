@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::settings::Router;
 use crate::source::{Error, kept};
 
 /// Longest secret.
@@ -62,6 +63,14 @@ pub enum Secrets {
 }
 
 impl Secrets {
+    /// Those of a router that somebody else has read.
+    pub(super) fn given(&self, router: &Router) -> Vec<Option<Secret>> {
+        match self {
+            Self::Files => Vec::new(),
+            Self::Told(known) => router.files().into_iter().map(|(_, path)| known.get(path).cloned()).collect(),
+        }
+    }
+
     /// The secret in a file.
     ///
     /// # Errors

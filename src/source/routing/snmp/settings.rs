@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::unit;
+use crate::model::{Text, unit};
 
 /// Port of agents.
 const PORT: u16 = 161;
@@ -73,7 +73,8 @@ impl Router {
     /// What does not fit together: the key, what is wrong, and what to do.
     pub fn mistakes(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut wrong: Vec<(&'static str, String, &'static str)> = Vec::new();
-        if self.name.is_empty() || self.name.len() > 64 || self.name.chars().any(char::is_control) {
+        let is_shown = Text::from(self.name.as_str()).as_str() == self.name;
+        if self.name.is_empty() || self.name.len() > 64 || !is_shown {
             wrong.push(("name", format!("`{}` is no name", self.name.escape_debug()), "for example \"core-1\""));
         }
         let is_three = self.version == Version::Three;
@@ -281,6 +282,10 @@ mod tests {
         assert!(router("address = '10.0.0.1'\ntimeout = '10ms'").is_err());
         assert!(router("address = '10.0.0.1'\ncommunity = 'public'").is_err(), "secrets are in files");
         assert_eq!(wrong("address = '10.0.0.1'"), ["name"]);
+        for name in ["", "a\u{7}", "a\u{202e}b", "a\u{200b}b", &"a".repeat(65)] {
+            let named = Router { name: name.to_owned(), ..router(TWO).unwrap() };
+            assert_eq!(named.mistakes().into_iter().map(|(key, ..)| key).collect::<Vec<_>>(), ["name"], "{name:?}");
+        }
         assert_eq!(wrong("address = '10.0.0.1'\ncommunity_file = 'c'"), ["community_file"]);
         assert_eq!(wrong(&format!("{TWO}interval = '500ms'")), ["interval"]);
         assert_eq!(wrong(&format!("{TWO}user = 'ng'")), ["user"]);

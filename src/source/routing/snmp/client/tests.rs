@@ -1,5 +1,7 @@
 //! Agents that do as they like, on sockets of this host.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use crate::source::routing::snmp::settings::Endpoint;
 
@@ -29,7 +31,7 @@ fn client(place: SocketAddr) -> Client {
     let text = format!("name = 'r1'\naddress = '{}'\ncommunity_file = '{}'\n", Endpoint(place), file.display());
     let mut router: Router = toml::from_str(&text).unwrap();
     router.timeout.0 = TIMEOUT;
-    Client::open(&router, &Secrets::Files).unwrap()
+    Client::open(&router, &Secrets::Files, Arc::default()).unwrap()
 }
 
 fn answered(mut pdu: Pdu, bindings: Vec<Binding>) -> Vec<Vec<u8>> {
@@ -130,6 +132,37 @@ fn a_walk_without_an_end_is_given_up() {
     assert!(begin.elapsed() < ROUND * 2);
     let (_, told) = failed(&mut asking(|pdu| answered(pdu, Vec::new())));
     assert!(told.contains("it answers nothing"), "{told}");
+}
+
+#[test]
+fn a_walk_of_very_large_values_is_given_up() {
+    let asked = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&asked);
+    let (kind, told) = failed(&mut asking(move |pdu| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let mut bindings = after(&pdu, |last| last + 1);
+        bindings.truncate(1);
+        bindings[0].value = Value::Bytes(vec![b'x'; 60_000]);
+        answered(pdu, bindings)
+    }));
+    assert!(kind == ErrorKind::InvalidData && told.ends_with("it tells more than 4194304 bytes"), "{told}");
+    assert!(asked.load(Ordering::Relaxed) <= BYTES / 60_000 + 1, "{asked:?}");
+}
+
+#[test]
+fn who_is_not_to_know_any_more_waits_for_nothing() {
+    let bell = Arc::<Bell>::default();
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let mut client = asking(move |_| {
+        asked.send(()).unwrap();
+        Vec::new()
+    });
+    (client.bell, client.timeout) = (Arc::clone(&bell), Duration::from_hours(1));
+    let waits = std::thread::spawn(move || failed(&mut client));
+    is_asked.recv().unwrap();
+    bell.ring();
+    let (kind, told) = waits.join().unwrap();
+    assert!(kind == ErrorKind::Interrupted && told.ends_with("nobody wants to know any more"), "{told}");
 }
 
 #[test]

@@ -150,6 +150,19 @@ fn a_kind_of_area_that_no_standard_knows_is_missing() {
 }
 
 #[test]
+fn names_of_very_many_interfaces_are_looked_up_once() {
+    let numbers: Vec<u32> = (0..50_000).collect();
+    let named = |number: u32| Binding {
+        oid: name(&INTERFACE_NAME).and(&[number]),
+        value: Value::Bytes(if number % 1000 == 7 { Vec::new() } else { b"ether".to_vec() }),
+    };
+    let all: Vec<Binding> = (0..49_990).map(named).collect();
+    let without: Vec<u32> =
+        (0..50).map(|at| at * 1000 + 7).filter(|number| *number < 49_990).chain(49_990..50_000).collect();
+    assert_eq!(nameless(&numbers, &all), without);
+}
+
+#[test]
 fn very_many_rows_are_counted_and_kept_within_bounds() {
     let half = |table: &[u32], column: u32| -> Vec<Binding> {
         let index = |at: u32| [column, 10, at >> 16, at >> 8 & 0xff, at & 0xff, 0];
