@@ -7,8 +7,10 @@ mod served;
 #[expect(dead_code, reason = "each test program uses its part")]
 mod support;
 
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use netglance::collect::routing::{ENTRY, OspfAreaRow, OspfInterfaceRow, OspfNeighborRow, RoutingDaemonRow};
@@ -162,6 +164,98 @@ fn root_an_agent_asks_routers_by_a_courier_without_rights() {
         signal(agent.pid(), rustix::process::Signal::HUP);
         wait_until("a courier again", || told_by(&agent) == both);
         assert!(agent.end().contains("a router cannot be asked: read /nowhere/c"));
+    });
+}
+
+/// One value of BER: its tag, what is in it, and what follows.
+fn value(bytes: &[u8]) -> (u8, &[u8], &[u8]) {
+    let (length, rest) = match bytes[1] {
+        short @ 0..0x80 => (usize::from(short), &bytes[2..]),
+        long => {
+            let (length, rest) = bytes[2..].split_at(usize::from(long & 0x7f));
+            (length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
+        }
+    };
+    (bytes[0], &rest[..length], &rest[length..])
+}
+
+/// The same, written.
+fn written(tag: u8, inside: &[&[u8]]) -> Vec<u8> {
+    let inside = inside.concat();
+    let length = u32::try_from(inside.len()).unwrap().to_be_bytes();
+    [&[tag, 0x84][..], &length, &inside].concat()
+}
+
+/// What a router answers that tells `large` in each table, and `small` of itself.
+fn answered(question: &[u8], small: &str, large: &[u8]) -> Vec<u8> {
+    let (_, message, _) = value(question);
+    let (_, version, rest) = value(message);
+    let (_, community, pdu) = value(rest);
+    let (kind, pdu, _) = value(pdu);
+    let (_, request, rest) = value(pdu);
+    let (_, _, rest) = value(rest);
+    let (_, _, rest) = value(rest);
+    let (_, mut bindings, _) = value(rest);
+    let mut answers = Vec::new();
+    while !bindings.is_empty() {
+        let (_, binding, more) = value(bindings);
+        let (_, name, _) = value(binding);
+        bindings = more;
+        let told = match (kind, name.last()) {
+            (0xa0, _) if name.ends_with(&[1, 1, 1, 0]) => written(4, &[small.as_bytes()]),
+            (0xa0, _) => written(0x80, &[]),
+            (_, Some(99)) => written(0x82, &[]),
+            _ => written(4, &[large]),
+        };
+        let name = if kind == 0xa0 { name.to_vec() } else { [name, &[99]].concat() };
+        answers.push(written(0x30, &[&written(6, &[&name]), &told]));
+    }
+    let answers: Vec<&[u8]> = answers.iter().map(Vec::as_slice).collect();
+    let none = written(2, &[&[0]]);
+    let pdu = written(0xa2, &[&written(2, &[request]), &none, &none, &written(0x30, &answers)]);
+    written(0x30, &[&written(2, &[version]), &written(4, &[community]), &pdu])
+}
+
+#[test]
+fn root_a_sampler_that_was_stopped_for_a_while_hears_of_routers_again() {
+    within(UnshareFlags::NEWNET, || {
+        run_in("host", &["ip", "link", "set", "lo", "up"]);
+        let dir = tempfile::tempdir().unwrap();
+        let community = secret(dir.path(), "c", "of-the-test\n");
+        let router = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let place = router.local_addr().unwrap();
+        let told = Arc::new(Mutex::new("before"));
+        let tells = Arc::clone(&told);
+        std::thread::spawn(move || {
+            let (mut buffer, large) = ([0; 2048], vec![b'x'; 50_000]);
+            while let Ok((length, from)) = router.recv_from(&mut buffer) {
+                let answer = answered(&buffer[..length], *tells.lock().unwrap(), &large);
+                router.send_to(&answer, from).unwrap();
+            }
+        });
+        let agent = Agent::start(
+            "127.0.0.1:0",
+            &format!(
+                "\n[[routing.snmp]]\nname = 'much'\naddress = '{place}'\ncommunity_file = '{community}'\ninterval = '1s'\n"
+            ),
+        );
+        let version = || {
+            let mut command = served::command(&agent.dir);
+            command.args(["show", "routing_daemon", "--format", "json", "--host"]);
+            let output =
+                command.arg(format!("unix:{}", agent.socket().display())).stdin(Stdio::null()).output().unwrap();
+            let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            rows.first().map(|row| row["version"].as_str().unwrap_or_default().to_owned())
+        };
+        wait_until("what a router tells", || version().as_deref() == Some("before"));
+        let sampler = agent.part("netglance-sampl");
+        signal(sampler, rustix::process::Signal::STOP);
+        agent.says("the sampler takes nothing from the courier");
+        *told.lock().unwrap() = "after";
+        signal(sampler, rustix::process::Signal::CONT);
+        wait_until("what a router tells now", || version().as_deref() == Some("after"));
+        assert_eq!(agent.part("netglance-sampl"), sampler);
+        agent.end();
     });
 }
 

@@ -7,9 +7,11 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,8 +30,11 @@ use crate::source::routing::snmp::{self, Board, Report};
 /// Bytes of all secrets at most.
 const MAX_SECRETS: u64 = 1 << 20;
 
-/// Bytes of a parcel at most: as many values as a router may tell.
+/// Bytes of a parcel at most: more than a router may tell.
 const MAX_PARCEL: usize = 16 << 20;
+
+/// Bytes of it that are no values.
+const MAX_REST: usize = 64 << 10;
 
 /// How often the courier says that it lives.
 const BEAT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -88,12 +93,17 @@ const KINDS: [ErrorKind; 6] = [
 
 impl Parcel {
     fn of(report: &Report) -> Self {
-        let (name, address, at) = (report.name.clone(), report.address.to_string(), report.at.0);
-        let router = match &report.heard {
-            Ok(values) => Router { name, address, at, values: snmp::written(values), fault: None },
-            Err(error) => Router { name, address, at, values: Vec::new(), fault: Some(Fault::of(error)) },
+        let (mut values, mut fault) = match &report.heard {
+            Ok(values) => (snmp::written(values), None),
+            Err(error) => (Vec::new(), Some(Fault::of(error))),
         };
-        Self { router: Some(router) }
+        if values.len() > MAX_PARCEL - MAX_REST {
+            let told = format!("it tells {} bytes, more than are handed on", values.len());
+            fault = Some(Fault::of(&Error::new(snmp::ASK, &report.name, io::Error::new(ErrorKind::InvalidData, told))));
+            values = Vec::new();
+        }
+        let (name, address) = (report.name.clone(), report.address.to_string());
+        Self { router: Some(Router { name, address, at: report.at.0, values, fault }) }
     }
 }
 
@@ -153,22 +163,64 @@ fn secrets(file: OwnedFd) -> io::Result<Secrets> {
     known.map(Secrets::Told).map_err(io::Error::other)
 }
 
+/// The courier's end of the link to the sampler.
+#[derive(Default)]
+struct Outlet {
+    link: Option<UnixStream>,
+    /// Whether there was one that broke, and no other since.
+    is_lost: bool,
+}
+
+impl Outlet {
+    /// Hands parcels to another sampler, or to the same one over another link.
+    ///
+    /// # Errors
+    /// The socket is none.
+    fn open(&mut self, socket: UnixStream, patience: Duration) -> io::Result<()> {
+        socket.set_write_timeout(Some(patience))?;
+        *self = Self { link: Some(socket), is_lost: false };
+        Ok(())
+    }
+
+    /// Hands on a parcel if there is a link.
+    ///
+    /// # Errors
+    /// The link has broken with it: of a parcel that was cut off nobody knows where the next one begins.
+    fn send(&mut self, parcel: &Parcel) -> io::Result<()> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        let sent = link::write(link, parcel);
+        if sent.is_err() {
+            *self = Self { link: None, is_lost: true };
+        }
+        sent
+    }
+}
+
+/// Hands on what is heard. Without a link another one is asked for with each report, until there is one: what the report says
+/// is lost, and its router is asked again.
+fn handing(outlet: &Arc<Mutex<Outlet>>, control: UnixStream, log: &Log) -> Take {
+    let (outlet, log) = (Arc::clone(outlet), log.clone());
+    Arc::new(move |report| {
+        let parcel = Parcel::of(&report);
+        let mut outlet = lock(&outlet);
+        if let Err(cause) = outlet.send(&parcel) {
+            log.say(Level::Warning, &format!("the sampler takes nothing from the courier: {cause}; it is linked anew"));
+        }
+        if outlet.is_lost {
+            // a supervisor that reads nothing is not waited for
+            let _ = pass::send_now(&control, Word::Link);
+        }
+        true
+    })
+}
+
 /// Goes out until the supervisor closes `control`.
 ///
 /// # Errors
 /// The control socket broke.
 pub(super) fn run(mut configured: Configuration, control: &UnixStream, log: &Log) -> io::Result<()> {
-    let sampler: Arc<Mutex<Option<UnixStream>>> = Arc::default();
-    let hears = Arc::clone(&sampler);
-    let take: Take = Arc::new(move |report| {
-        let mut sampler = lock(&hears);
-        let is_sent = sampler.as_mut().is_some_and(|sampler| link::write(sampler, &Parcel::of(&report)).is_ok());
-        if !is_sent {
-            // the next one hears of it again
-            *sampler = None;
-        }
-        true
-    });
+    let outlet = Arc::<Mutex<Outlet>>::default();
+    let take = handing(&outlet, control.try_clone()?, log);
     let mut askers = Askers::default();
     loop {
         let mut fds = [PollFd::new(control, PollFlags::IN)];
@@ -191,9 +243,7 @@ pub(super) fn run(mut configured: Configuration, control: &UnixStream, log: &Log
                 }
             }
             Some((Word::Link, Some(socket))) => {
-                let socket = UnixStream::from(socket);
-                socket.set_write_timeout(Some(PATIENCE))?;
-                *lock(&sampler) = Some(socket);
+                lock(&outlet).open(UnixStream::from(socket), PATIENCE)?;
             }
             Some(_) => {}
         }
@@ -203,7 +253,8 @@ pub(super) fn run(mut configured: Configuration, control: &UnixStream, log: &Log
 /// What the sampler takes from the courier: it hears one at a time.
 #[derive(Default)]
 pub(super) struct Receiver {
-    last: Option<UnixStream>,
+    /// The link, and whether another one has taken its place.
+    last: Option<(UnixStream, Arc<AtomicBool>)>,
 }
 
 impl Receiver {
@@ -212,10 +263,12 @@ impl Receiver {
     /// # Errors
     /// There is no thread for it.
     pub(super) fn take(&mut self, socket: UnixStream, board: Arc<Board>, log: &Log) -> io::Result<()> {
-        if let Some(last) = self.last.take() {
-            let _ = last.shutdown(std::net::Shutdown::Both);
+        if let Some((last, is_replaced)) = self.last.take() {
+            is_replaced.store(true, Ordering::Relaxed);
+            let _ = last.shutdown(Shutdown::Both);
         }
-        self.last = Some(socket.try_clone()?);
+        let is_replaced = Arc::<AtomicBool>::default();
+        self.last = Some((socket.try_clone()?, Arc::clone(&is_replaced)));
         let log = log.clone();
         let hear = move || {
             let mut socket = socket;
@@ -229,8 +282,12 @@ impl Receiver {
                     other => break other,
                 }
             };
-            if let Err(cause) = ended {
-                log.say(Level::Warning, &format!("the courier is not understood: {cause}"));
+            // the courier is to notice, and wants another one
+            let _ = socket.shutdown(Shutdown::Both);
+            match ended {
+                _ if is_replaced.load(Ordering::Relaxed) => {}
+                Ok(_) => log.say(Level::Notice, "the courier has closed its link"),
+                Err(cause) => log.say(Level::Warning, &format!("the courier is not understood: {cause}")),
             }
         };
         std::thread::Builder::new().name("courier".to_owned()).spawn(hear)?;
@@ -249,6 +306,53 @@ mod tests {
 
     fn report(name: &str, heard: Result<Vec<Binding>, Error>) -> Report {
         Report::new(name.to_owned(), router(name).address, Timestamp(7), heard)
+    }
+
+    /// Values of so many bytes together.
+    fn values(bytes: usize) -> Vec<Binding> {
+        let some = || Binding { oid: Oid::default(), value: Value::Bytes(vec![b'x'; 1 << 16]) };
+        std::iter::repeat_with(some).take(bytes >> 16).collect()
+    }
+
+    #[test]
+    fn a_sampler_that_takes_nothing_gets_another_link() {
+        let (control, supervisor) = UnixStream::pair().unwrap();
+        supervisor.set_nonblocking(true).unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let outlet = Arc::<Mutex<Outlet>>::default();
+        let take = handing(&outlet, control, &Log::default());
+        let asks = || pass::receive(&supervisor).is_ok_and(|word| word.is_some_and(|(word, _)| word == Word::Link));
+        take(report("r1", Ok(Vec::new())));
+        assert!(!asks(), "one that was never linked will be");
+        lock(&outlet).open(ours, Duration::from_millis(20)).unwrap();
+        while !asks() {
+            take(report("r1", Ok(values(1 << 18))));
+        }
+        // nobody has heard that
+        take(report("r1", Ok(Vec::new())));
+        assert!(asks());
+        let (ours, another) = UnixStream::pair().unwrap();
+        lock(&outlet).open(ours, PATIENCE).unwrap();
+        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::default());
+        receiver.take(theirs, Arc::clone(&board), &Log::default()).unwrap();
+        receiver.take(another, Arc::clone(&board), &Log::default()).unwrap();
+        take(report("r2", Ok(Vec::new())));
+        board.wait(&[router("r2")], Duration::from_secs(20));
+        assert!(board.of(&router("r2")).is_some() && !asks());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_as_a_fault() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::default());
+        receiver.take(theirs, Arc::clone(&board), &Log::default()).unwrap();
+        link::write(&mut ours, &Parcel::of(&report("r1", Ok(values(MAX_PARCEL))))).unwrap();
+        board.wait(&[router("r1")], Duration::from_secs(20));
+        let told = board.of(&router("r1")).unwrap().heard.as_ref().unwrap_err().to_string();
+        assert!(
+            told.starts_with("ask r1: it tells 167") && told.ends_with(" bytes, more than are handed on"),
+            "{told}"
+        );
     }
 
     #[test]

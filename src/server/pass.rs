@@ -13,7 +13,7 @@ use rustix::net::{
 /// What a byte on a control socket says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
-    /// A link between the sampler and the front comes with it; of the front: it has none and wants one.
+    /// A link between the sampler and the front comes with it; of the front and the courier: it has none and wants one.
     Link,
     /// A listening TCP socket comes with it.
     Tcp,

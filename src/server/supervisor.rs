@@ -99,8 +99,16 @@ struct Supervisor<'a> {
     ledger: Ledger,
     notify: Notify,
     log: &'a Log,
-    /// When the sampler and the front are to be given a link, if they lack one.
-    apart: Option<Instant>,
+    bonds: [Bond; 2],
+}
+
+/// Who has a link to the sampler.
+struct Bond {
+    part: Part,
+    /// What the sampler is told with it.
+    word: Word,
+    /// When both are to be given one, if they lack it.
+    due: Option<Instant>,
     /// When they were given one last.
     joined: Option<Instant>,
 }
@@ -133,8 +141,12 @@ pub(super) fn run(
         ledger,
         notify: Notify::new(),
         log,
-        apart: None,
-        joined: None,
+        bonds: [(Part::Front, Word::Link), (Part::Courier, Word::Courier)].map(|(part, word)| Bond {
+            part,
+            word,
+            due: None,
+            joined: None,
+        }),
     };
     let mut keepers: Vec<Keeper> = [Part::Sampler, Part::Front].map(Keeper::new).into();
     supervisor.hire(&mut keepers);
@@ -154,15 +166,11 @@ pub(super) fn run(
         if supervisor.ledger.look(log) {
             supervisor.hand_ledger(&keepers);
         }
-        let mut joined = false;
         for keeper in &mut keepers {
             keeper.look(&mut supervisor)?;
-            if keeper.running.is_none() && keeper.due <= Instant::now() {
-                joined |= keeper.begin(&supervisor)?;
+            if keeper.running.is_none() && keeper.due <= Instant::now() && keeper.begin(&supervisor)? {
+                supervisor.begun(keeper.part);
             }
-        }
-        if joined {
-            supervisor.apart = Some(Instant::now());
         }
         supervisor.link(&keepers);
         sleep(&wake, &keepers, &supervisor)?;
@@ -173,25 +181,33 @@ pub(super) fn run(
 }
 
 impl Supervisor<'_> {
-    /// Gives the sampler and the front a link when that is due. What the kernel refuses is tried again: the past is the
+    /// Gives the sampler and others a link when that is due. What the kernel refuses is tried again: the past is the
     /// sampler's, and must not end with a moment in which there is no memory.
     fn link(&mut self, keepers: &[Keeper]) {
-        if self.apart.is_none_or(|due| due > Instant::now()) {
-            return;
-        }
-        (self.apart, self.joined) = (None, Some(Instant::now()));
-        if let Err(cause) = join(keepers) {
-            let again = unit::duration(RELINK);
-            self.log.say(Level::Error, &format!("no link for the front: {cause}; tried again in {again}"));
-            self.apart = Some(Instant::now() + RELINK);
+        for bond in self.bonds.iter_mut().filter(|bond| bond.due.is_some_and(|due| due <= Instant::now())) {
+            (bond.due, bond.joined) = (None, Some(Instant::now()));
+            if let Err(cause) = join(keepers, bond) {
+                let (part, again) = (bond.part.name(), unit::duration(RELINK));
+                self.log.say(Level::Error, &format!("no link for the {part}: {cause}; tried again in {again}"));
+                bond.due = Some(Instant::now() + RELINK);
+            }
         }
     }
 
-    /// The front has no link. One that was taken over may say so all the time.
-    fn part(&mut self) {
+    /// A child was started, which has no link yet; without the sampler of before nobody has one.
+    fn begun(&mut self, part: Part) {
+        for bond in self.bonds.iter_mut().filter(|bond| part == Part::Sampler || bond.part == part) {
+            bond.due = Some(Instant::now());
+        }
+    }
+
+    /// A child has no link any more. One that was taken over may say so all the time.
+    fn part(&mut self, part: Part) {
         let now = Instant::now();
-        let due = self.joined.map_or(now, |joined| now.max(joined + RELINK));
-        self.apart = Some(self.apart.map_or(due, |apart| apart.min(due)));
+        for bond in self.bonds.iter_mut().filter(|bond| bond.part == part) {
+            let due = bond.joined.map_or(now, |joined| now.max(joined + RELINK));
+            bond.due = Some(bond.due.map_or(due, |known| known.min(due)));
+        }
     }
 
     /// Reads the configuration again; a wrong one changes nothing.
@@ -285,24 +301,22 @@ impl Supervisor<'_> {
     }
 }
 
-/// Gives the sampler and each of the others a new link, if both run.
-fn join(keepers: &[Keeper]) -> io::Result<()> {
+/// Gives the sampler and who is bound to it a new link, if both run.
+fn join(keepers: &[Keeper], bond: &Bond) -> io::Result<()> {
     let of = |part| keepers.iter().find(|keeper| keeper.part == part)?.running.as_ref();
-    let Some(sampler) = of(Part::Sampler) else { return Ok(()) };
-    for (part, word) in [(Part::Front, Word::Link), (Part::Courier, Word::Courier)] {
-        let Some(running) = of(part) else { continue };
-        let (one, other) = UnixStream::pair()?;
-        // one that has ended meanwhile is noticed by its end
-        let _ = pass::send(&sampler.control, word, Some(one.as_fd()));
-        let _ = pass::send(&running.control, Word::Link, Some(other.as_fd()));
-    }
+    let (Some(sampler), Some(running)) = (of(Part::Sampler), of(bond.part)) else { return Ok(()) };
+    let (one, other) = UnixStream::pair()?;
+    // one that has ended meanwhile is noticed by its end
+    let _ = pass::send(&sampler.control, bond.word, Some(one.as_fd()));
+    let _ = pass::send(&running.control, Word::Link, Some(other.as_fd()));
     Ok(())
 }
 
 /// Waits for a signal, a word of a child, the next start, or the end of patience.
 fn sleep(wake: &UnixStream, keepers: &[Keeper], supervisor: &Supervisor<'_>) -> io::Result<()> {
     let (silence, files) = (supervisor.configured.serve.silence.0, &supervisor.files);
-    let linked = supervisor.apart.map(|due| due.saturating_duration_since(Instant::now()));
+    let linked = supervisor.bonds.iter().filter_map(|bond| bond.due).min();
+    let linked = linked.map(|due| due.saturating_duration_since(Instant::now()));
     let due = keepers.iter().map(|keeper| keeper.deadline(silence)).min();
     let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
     let wait = wait.into_iter().chain(files.patience()).chain(supervisor.ledger.patience()).chain(linked).min();
@@ -374,7 +388,7 @@ impl Keeper {
             (running.heard, running.suspect) = (Instant::now(), None);
             match (self.part, word) {
                 (Part::Front, Word::Ready) => supervisor.notify.front(),
-                (Part::Front, Word::Link) => supervisor.part(),
+                (Part::Front | Part::Courier, Word::Link) => supervisor.part(self.part),
                 (Part::Sampler, Word::Alive) => supervisor.notify.sampler(),
                 (Part::Sampler, Word::Trail) => {
                     supervisor.ledger.turn(supervisor.log);
