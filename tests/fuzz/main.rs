@@ -2,14 +2,15 @@
 //!
 //! Every target reads the kept corpus under `tests/fixtures/fuzz`, whole and damaged in every way that there is a mutation
 //! for. A case that fails is shrunk and printed; what it was becomes a file of the corpus. With NETGLANCE_SOAK=N it goes on
-//! for N times as many cases.
+//! for N times as many cases. How many there were, and how long they took, is printed (`--nocapture`).
 
 #![cfg(test)]
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netglance::collect::{Batch, COLLECTORS, Cx, Wants};
 use netglance::model::{
@@ -195,13 +196,17 @@ fn holds(name: &str) {
         println!("{}", path.display());
         read(name, input);
     }
+    let begin = Instant::now();
+    let cases = Cell::new(0_u32);
     let times = std::env::var("NETGLANCE_SOAK").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     let config = Config { cases: CASES * times, failure_persistence: None, ..Config::default() };
     let inputs = (any::<Index>(), vec(edit(), 1..6));
     let outcome = TestRunner::new(config).run(&inputs, |(seed, edits)| {
+        cases.set(cases.get() + 1);
         read(name, &edited(seed.get(&kept).1.clone(), &edits));
         Ok(())
     });
+    println!("{name}: {} kept and {} damaged inputs in {:.0?}", kept.len(), cases.get(), begin.elapsed());
     if let Err(error) = outcome {
         panic!("{error}");
     }
@@ -288,6 +293,11 @@ fn messages_of_links_and_routes() {
 #[test]
 fn changes_of_the_packet_filter() {
     holds("nftables");
+}
+
+#[test]
+fn tables_of_iptables() {
+    holds("xtables");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use netglance::source::nftables::text::Names;
 use netglance::source::ovs::openflow::{self, Bytes, TableCounts};
 use netglance::source::ovs::{database, flow as flows, text};
 use netglance::source::routing::{bird, database as link_state, frr, ospf, snmp};
-use netglance::source::xtables::Sets;
+use netglance::source::xtables::{Sets, legacy};
 use netglance::store::expr::Filter;
 use netglance::store::rate::{Mode, View};
 use netglance::wire::mirror::Mirror;
@@ -41,6 +41,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("expression", expression),
     ("netfilter", netfilter),
     ("nftables", nftables),
+    ("xtables", xtables),
     ("rtnetlink", rtnetlink),
     ("routing", routing),
     ("snmp", snmp),
@@ -182,6 +183,17 @@ fn nftables(mut bytes: &[u8]) {
             assert!(texts.map(|text| text.len()).max().is_none_or(|longest| longest <= MAX_LONG + 3));
         }
     }
+}
+
+/// A table of iptables as the kernel tells it: a byte that is 1 for IPv6, the answer to `IPT_SO_GET_INFO`, and that to
+/// `IPT_SO_GET_ENTRIES`. Whoever has a network namespace of his own decides what is in them.
+fn xtables(bytes: &[u8]) {
+    let Some((is_ipv6, answers)) = bytes.split_first() else { return };
+    let Some((info, entries)) = answers.split_first_chunk::<84>() else { return };
+    let Some(rules) = legacy::rules(*is_ipv6 == 1, info, entries, &Nowhere) else { return };
+    assert!(rules.len() <= entries.len() / 112, "{}", rules.len());
+    let written: usize = rules.iter().map(|rule| rule.chain.len() + rule.text.len()).sum();
+    assert!(written <= 8 * entries.len(), "{written}");
 }
 
 /// A message of rtnetlink, sock_diag or genetlink: its type in network byte order, and its body. Whoever has a network namespace of his own

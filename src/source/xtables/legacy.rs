@@ -22,6 +22,8 @@ use crate::source::netfilter::registered_protocol;
 const MAX_TABLE: u32 = 64 << 20;
 /// `XT_TABLE_MAXNAMELEN`
 const NAME: usize = 32;
+/// `XT_FUNCTION_MAXNAMELEN`
+const CHAIN: usize = 30;
 /// `sizeof(struct ipt_getinfo)`
 const INFO: usize = NAME + 4 + 5 * 4 + 5 * 4 + 4 + 4;
 /// `IPT_SO_GET_INFO` and `IP6T_SO_GET_INFO`
@@ -108,8 +110,6 @@ impl Reader {
         let malformed = || Error::malformed(format!("x_tables {table}"), "an entry does not fit");
         let name = table.as_bytes().get(..table.len().min(NAME - 1)).unwrap_or_default();
         let named = |buffer: &mut [u8]| buffer.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
-        let number =
-            |buffer: &[u8], place: usize| Some(u32::from_ne_bytes(buffer.get(place..place + 4)?.try_into().ok()?));
         let mut last = Errno::AGAIN;
         for _ in 0..ATTEMPTS {
             let mut info = [0; INFO];
@@ -120,14 +120,7 @@ impl Reader {
             named(&mut entries);
             entries.iter_mut().skip(NAME).zip(size.to_ne_bytes()).for_each(|(to, from)| *to = from);
             match self.ask(GET_ENTRIES, &mut entries) {
-                Ok(_) => {
-                    let hooks = number(&info, NAME).unwrap_or(0);
-                    let place = |hook: usize| number(&info, NAME + 4 + 4 * hook);
-                    let begins = HOOKS.iter().enumerate().filter(|(hook, _)| hooks & (1 << hook) != 0);
-                    let begins = begins.filter_map(|(hook, name)| Some((place(hook)? as usize, *name))).collect();
-                    let walk = Walk { is_ipv6: self.is_ipv6, begins, sets };
-                    return walk.rules(entries.get(BEFORE..).unwrap_or_default()).ok_or_else(malformed);
-                }
+                Ok(_) => return rules(self.is_ipv6, &info, &entries, sets).ok_or_else(malformed),
                 // it was replaced by a table of another size
                 Err(cause @ (Errno::AGAIN | Errno::INVAL)) => last = cause,
                 Err(cause) => return Err(fail(cause)),
@@ -135,6 +128,15 @@ impl Reader {
         }
         Err(fail(last))
     }
+}
+
+/// The rules of a table, of the kernel's answers to `IPT_SO_GET_INFO` and `IPT_SO_GET_ENTRIES`; `None` if an entry does not fit.
+pub fn rules(is_ipv6: bool, info: &[u8], entries: &[u8], sets: &dyn Sets) -> Option<Vec<Rule>> {
+    let hooks = number(info, NAME)?;
+    let begin = |hook: usize| number(info, NAME + 4 + 4 * hook);
+    let begins = HOOKS.iter().enumerate().filter(|(hook, _)| hooks & (1 << hook) != 0);
+    let begins = begins.filter_map(|(hook, name)| Some((begin(hook)? as usize, *name))).collect();
+    Walk { is_ipv6, begins, sets }.rules(entries.get(BEFORE..)?)
 }
 
 /// Goes through the entries of a table.
@@ -155,6 +157,10 @@ struct Entry<'a> {
 
 fn half(bytes: &[u8], place: usize) -> Option<usize> {
     Some(u16::from_ne_bytes(bytes.get(place..place + 2)?.try_into().ok()?).into())
+}
+
+fn number(bytes: &[u8], place: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(place..place + 4)?.try_into().ok()?))
 }
 
 fn long(bytes: &[u8], place: usize) -> Option<u64> {
@@ -208,7 +214,8 @@ impl Walk<'_> {
         let mut chains: BTreeMap<usize, String> =
             self.begins.iter().map(|(at, name)| (*at, (*name).to_owned())).collect();
         for entry in entries.iter().filter(|entry| error(entry)) {
-            let name = entry.target.info.split(|byte| *byte == 0).next().unwrap_or_default();
+            let name = entry.target.info.get(..CHAIN).unwrap_or(&entry.target.info);
+            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
             chains.insert(entry.at + entry.bytes.len(), String::from_utf8_lossy(name).into_owned());
         }
         let (mut rules, mut chain, mut position, mut is_built_in) = (Vec::new(), String::new(), 0, false);
