@@ -12,7 +12,7 @@ use self::flux::Flux;
 use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Mono, Text};
 use crate::source::Error;
-use crate::source::conntrack::health::{COUNTERS, Counters, CpuCounters, Health, Table};
+use crate::source::conntrack::health::{COUNTERS, Counters, CpuCounters, Health, Table, Whole};
 use crate::source::file::Root;
 use crate::source::netns::{self, Rooms};
 use crate::table;
@@ -129,7 +129,7 @@ struct ConntrackCollector {
 const HERE: &str = "thread-self/net";
 
 fn open_here() -> Result<Table, Error> {
-    Table::open(&Root::new("/proc"), &Root::new("/sys"), HERE)
+    Table::open(&Root::new("/proc"), &Root::new("/sys"), HERE)?.lean()
 }
 
 impl Collect for ConntrackCollector {
@@ -141,6 +141,9 @@ impl Collect for ConntrackCollector {
             let mut table = self.own.take().map_or_else(open, Ok)?;
             rows.add(&netns::host(), &mut table)?;
             self.own = Some(table);
+        }
+        if cx.roots.netns.has_others() {
+            rows.whole = Whole::read(&cx.roots.proc);
         }
         let troubles = self.others.read(&cx.roots.netns, open_here, |netns, table| rows.add(netns, table));
         self.trends = rows.trends;
@@ -185,15 +188,17 @@ struct Found {
     trends: BTreeMap<Text, Trend>,
     /// Why statistics are missing.
     refused: Option<Error>,
+    whole: Whole,
 }
 
 impl Found {
     fn new(now: Mono, before: BTreeMap<Text, Trend>) -> Self {
-        Self { now, tables: Vec::new(), cpus: Vec::new(), before, trends: BTreeMap::new(), refused: None }
+        let (tables, cpus, whole) = (Vec::new(), Vec::new(), Whole::default());
+        Self { now, tables, cpus, before, trends: BTreeMap::new(), refused: None, whole }
     }
 
     fn add(&mut self, netns: &Text, table: &mut Table) -> Result<(), Error> {
-        let health = table.health()?;
+        let health = table.health(self.whole)?;
         let counters = match table.counters() {
             Err(error) if error.is_denied() => {
                 self.refused = Some(error);

@@ -18,9 +18,7 @@ use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::conntrack::expect::{Expectation, expectations};
 use crate::source::conntrack::flow::{self, Flow, Only, Phase};
-use crate::source::conntrack::health::Count;
-use crate::source::file::Root;
-use crate::source::netlink::{Family, Request, Socket};
+use crate::source::netlink::{Request, Socket};
 use crate::source::netns::{self, Rooms, Troubles};
 use crate::{label, table};
 
@@ -30,6 +28,7 @@ mod known;
 mod narrow;
 mod process;
 mod ranked;
+mod room;
 #[cfg(test)]
 mod testing;
 mod words;
@@ -39,6 +38,7 @@ use group::{ConntrackGroupRow, GroupBy, Groups, Lack, MAX_GROUPS};
 use narrow::Narrow;
 use process::Processes;
 use ranked::Ranked;
+use room::Room;
 pub(super) use words::protocol;
 use words::{nat, numbers, offload, words, zone};
 
@@ -207,20 +207,6 @@ pub const ENTRY: Entry = Entry {
 /// Connections that become rows, and as many that are expected.
 const MAX_ROWS: usize = 1 << 14;
 
-/// What is read from in a network namespace.
-struct Room {
-    socket: Socket,
-    count: Count,
-}
-
-impl Room {
-    fn open() -> Result<Self, Error> {
-        // the file first: whether connections are tracked at all says it, and the socket does not
-        let count = Count::open(&Root::new("/proc"))?;
-        Ok(Self { count, socket: Socket::open(Family::Netfilter)? })
-    }
-}
-
 #[derive(Default)]
 struct FlowCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one.
@@ -300,12 +286,12 @@ impl Collect for FlowCollector {
         if cx.roots.netns.has_host() {
             let mut room = self.own.take().map_or_else(Room::open, Ok).map_err(not_loaded)?;
             let count = room.count.read().map_err(not_loaded)?;
-            look.take(netns::host(), &mut room.socket, count).map_err(refused)?;
+            room.here().and_then(|socket| look.take(netns::host(), socket, count)).map_err(refused)?;
             self.own = Some(room);
         }
         let troubles = self.others.read(&cx.roots.netns, Room::open, |netns, room| match room.count.read()? {
             0 => Ok(()),
-            count => look.take(netns.clone(), &mut room.socket, count),
+            count => look.take(netns.clone(), room.there()?, count),
         });
         let Look { names, flows, groups, expected } = look;
         let (flows, groups) = (flows.map(|(ranked, _)| ranked.finish()), groups.map(|(groups, _)| groups.finish()));

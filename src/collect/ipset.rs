@@ -14,6 +14,7 @@ use crate::source::Error;
 use crate::source::bounded::{Bounded, Largest};
 use crate::source::ipset::element::{Element, elements};
 use crate::source::ipset::{Set, flags, sets};
+use crate::source::netlink::common::Common;
 use crate::source::netlink::{Family, Socket};
 use crate::source::netns::{self, Rooms};
 use crate::table;
@@ -114,14 +115,14 @@ const MAX_ELEMENTS: usize = 1 << 16;
 #[derive(Default)]
 struct IpsetCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one.
-    own: Option<Socket>,
-    others: Rooms<Socket>,
+    own: Option<Common>,
+    others: Rooms<Common>,
     /// Ends of the last sample, which the kernel counts down in whole seconds.
     expires: HashMap<Key, Timestamp>,
 }
 
-fn open() -> Result<Socket, Error> {
-    Socket::open(Family::Netfilter)
+fn open() -> Result<Common, Error> {
+    Common::open(Family::Netfilter)
 }
 
 /// What was found in all network namespaces.
@@ -211,11 +212,12 @@ impl Collect for IpsetCollector {
             known: BTreeSet::new(),
         };
         if cx.roots.netns.has_host() {
-            let mut socket = self.own.take().map_or_else(open, Ok)?;
-            found.add(&netns::host(), &mut socket).map_err(told)?;
+            let socket = self.own.take().map_or_else(open, Ok)?;
+            socket.with(|socket| found.add(&netns::host(), socket)).map_err(told)?;
             self.own = Some(socket);
         }
-        let troubles = self.others.read(&cx.roots.netns, open, |netns, socket| found.add(netns, socket));
+        let troubles =
+            self.others.read(&cx.roots.netns, open, |netns, socket| socket.with(|socket| found.add(netns, socket)));
         let Found { heads, names, mut elements, seen, known, .. } = found;
         let rows = elements.take();
         if let Some(heads) = heads {

@@ -11,8 +11,9 @@ use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::file::Root;
 use crate::source::holder::{Holder, holders};
+use crate::source::netlink::Family;
+use crate::source::netlink::common::Common;
 use crate::source::netlink::diag::InetSocket;
-use crate::source::netlink::{Family, Socket};
 use crate::source::netns::{self, Rooms, Troubles};
 use crate::source::socket::{Absent, INET, InetTable, Sockets};
 use crate::table;
@@ -72,8 +73,8 @@ const MAX_ROWS: usize = 1 << 16;
 #[derive(Default)]
 struct ListenerCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one.
-    socket: Option<Socket>,
-    others: Rooms<Socket>,
+    socket: Option<Common>,
+    others: Rooms<Common>,
     absent: Absent,
 }
 
@@ -83,18 +84,22 @@ impl Collect for ListenerCollector {
         let mut troubles = Troubles::default();
         if cx.roots.live {
             if cx.roots.netns.has_host() {
-                let mut socket = match self.socket.take() {
+                let socket = match self.socket.take() {
                     Some(socket) => socket,
                     None => open()?,
                 };
-                listening(&netns::host(), &mut Sockets::Live(&mut socket), &mut self.absent, cx.mono, &mut found)?;
+                let absent = &mut self.absent;
+                socket.with(|socket| {
+                    listening(&netns::host(), &mut Sockets::Live(socket), absent, cx.mono, &mut found)
+                })?;
                 self.socket = Some(socket);
             }
             let absent = &mut self.absent;
             troubles = self.others.read(&cx.roots.netns, open, |netns, socket| {
                 let before = found.mark();
-                listening(netns, &mut Sockets::Live(socket), absent, cx.mono, &mut found)
-                    .inspect_err(|_| found.back_to(before))
+                let listed =
+                    socket.with(|socket| listening(netns, &mut Sockets::Live(socket), absent, cx.mono, &mut found));
+                listed.inspect_err(|_| found.back_to(before))
             });
         } else {
             let sockets = &mut Sockets::Files(&cx.roots.proc);
@@ -117,8 +122,8 @@ fn is_tcp(table: InetTable) -> bool {
     table.kind.protocol == libc::IPPROTO_TCP as u8
 }
 
-fn open() -> Result<Socket, Error> {
-    Socket::open(Family::SockDiag)
+fn open() -> Result<Common, Error> {
+    Common::open(Family::SockDiag)
 }
 
 /// A socket that waits for others to speak first, and the network namespace that it is in.
@@ -180,10 +185,11 @@ fn row(proc: &Root, found: &Found, holders: &HashMap<u32, Holder>) -> ListenerRo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::netlink::Socket;
 
     fn rows() -> Vec<ListenerRow> {
         let proc = Root::new("/proc");
-        let (mut socket, mut found) = (open().unwrap(), Bounded::new(MAX_ROWS));
+        let (mut socket, mut found) = (Socket::open(Family::SockDiag).unwrap(), Bounded::new(MAX_ROWS));
         let sockets = &mut Sockets::Live(&mut socket);
         listening(&netns::host(), sockets, &mut Absent::default(), Mono::now(), &mut found).unwrap();
         let found = found.kept();

@@ -13,8 +13,9 @@ use crate::model::Text;
 use crate::source::Error;
 use crate::source::file::{Kept, Root};
 use crate::source::netfilter::{acct, table, timeout};
-use crate::source::netlink::{Family, Socket};
-use crate::source::netns::{self, Rooms};
+use crate::source::netlink::Family;
+use crate::source::netlink::common::Common;
+use crate::source::netns::{self, Outgrown, Rooms};
 
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
@@ -41,23 +42,26 @@ const MAX_ROWS: usize = 1 << 14;
 struct NetfilterCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one. Files of the own namespace are opened when they
     /// are read.
-    own: Option<Socket>,
+    own: Option<Common>,
     others: Rooms<Room>,
 }
 
-/// Files of a network namespace: queues, logs, the proxy, who logs, and the sockets of netlink with their inodes.
-const FILES: [&str; 5] = [QUEUES, LOGS, SYNPROXY, LOGGERS, PORTS];
+/// Files of a network namespace: queues, logs, the proxy, who logs.
+const FILES: [&str; 4] = [QUEUES, LOGS, SYNPROXY, LOGGERS];
 const QUEUES: &str = "netfilter/nfnetlink_queue";
 const LOGS: &str = "netfilter/nfnetlink_log";
 const SYNPROXY: &str = "stat/synproxy";
 const LOGGERS: &str = "netfilter/nf_log";
+/// The sockets of netlink with their inodes.
 const PORTS: &str = "netlink";
 
 /// What is read from in another network namespace.
 struct Room {
     /// Or why they are not.
     files: [Result<Kept, Error>; FILES.len()],
-    socket: Socket,
+    /// Where somebody read a queue or a log when it was opened.
+    ports: Option<Kept>,
+    socket: Common,
 }
 
 impl Room {
@@ -65,11 +69,19 @@ impl Room {
     fn open() -> Result<Self, Error> {
         let proc = Root::new("/proc");
         let file = |name| Kept::open(&proc, &format!("{HERE}/{name}"));
-        Ok(Self { files: FILES.map(file), socket: Socket::open(Family::Netfilter)? })
+        let files = FILES.map(file);
+        let mut lists = FILES.iter().zip(&files).filter(|(name, _)| [QUEUES, LOGS].contains(name));
+        let has_peers =
+            lists.any(|(_, file)| file.as_ref().is_ok_and(|file| file.text().is_ok_and(|text| !text.is_empty())));
+        let ports = if has_peers { Some(file(PORTS)?) } else { None };
+        Ok(Self { files, ports, socket: Common::open(Family::Netfilter)? })
     }
 
-    fn text(files: &[Result<Kept, Error>], name: &str) -> Result<String, Error> {
-        let file = FILES.iter().zip(files).find(|(known, _)| **known == name).map(|(_, file)| file.as_ref());
+    fn text(&self, name: &str) -> Result<String, Error> {
+        if name == PORTS {
+            return self.ports.as_ref().ok_or_else(|| Outgrown::error(PORTS))?.text();
+        }
+        let file = FILES.iter().zip(&self.files).find(|(known, _)| **known == name).map(|(_, file)| file.as_ref());
         let none = || Error::new("open", name, std::io::ErrorKind::NotFound);
         file.ok_or_else(none)?.map_err(Error::again)?.text()
     }
@@ -110,7 +122,7 @@ impl Look {
         }
     }
 
-    fn take(&mut self, netns: &Text, texts: Texts<'_>, mut socket: Option<&mut Socket>) -> Result<(), Error> {
+    fn take(&mut self, netns: &Text, texts: Texts<'_>, socket: Option<&Common>) -> Result<(), Error> {
         let peers = &mut self.peers;
         Portion::add(&mut self.queues, || {
             let queues = read(texts, QUEUES, table::queues)?;
@@ -134,20 +146,20 @@ impl Look {
             Ok((loggers.iter().filter_map(|logger| rows::logger(netns, logger)).collect(), 0))
         })?;
         Portion::add(&mut self.accounts, || {
-            let found = acct::accounts(asked(&mut socket)?, MAX_ROWS)?;
+            let found = asked(socket)?.with(|socket| acct::accounts(socket, MAX_ROWS))?;
             Ok((found.kept().iter().map(|account| rows::account(netns, account)).collect(), found.left_out()))
         })?;
         Portion::add(&mut self.timeouts, || {
-            let found = timeout::policies(asked(&mut socket)?, MAX_ROWS)?;
+            let found = asked(socket)?.with(|socket| timeout::policies(socket, MAX_ROWS))?;
             Ok((found.kept().iter().flat_map(|policy| rows::timeouts(netns, policy)).collect(), found.left_out()))
         })
     }
 }
 
 /// The socket, which a recorded tree has not.
-fn asked<'a>(socket: &'a mut Option<&mut Socket>) -> Result<&'a mut Socket, Error> {
+fn asked(socket: Option<&Common>) -> Result<&Common, Error> {
     let none = || Error::new("ask", "nfnetlink on a recorded tree", std::io::ErrorKind::NotFound);
-    socket.as_deref_mut().ok_or_else(none)
+    socket.ok_or_else(none)
 }
 
 impl Collect for NetfilterCollector {
@@ -156,13 +168,13 @@ impl Collect for NetfilterCollector {
         if cx.roots.netns.has_host() {
             let net = if cx.roots.live { HERE } else { "net" };
             let texts = |name: &str| cx.roots.proc.text(format!("{net}/{name}"));
-            let open = || if cx.roots.live { Socket::open(Family::Netfilter).map(Some) } else { Ok(None) };
-            let mut socket = self.own.take().map_or_else(open, |socket| Ok(Some(socket)))?;
-            look.take(&netns::host(), &texts, socket.as_mut())?;
+            let open = || if cx.roots.live { Common::open(Family::Netfilter).map(Some) } else { Ok(None) };
+            let socket = self.own.take().map_or_else(open, |socket| Ok(Some(socket)))?;
+            look.take(&netns::host(), &texts, socket.as_ref())?;
             self.own = socket;
         }
         let troubles = self.others.read(&cx.roots.netns, Room::open, |netns, room| {
-            look.take(netns, &|name| Room::text(&room.files, name), Some(&mut room.socket))
+            look.take(netns, &|name| room.text(name), Some(&room.socket))
         });
         let Look { mut queues, mut logs, accounts, timeouts, synproxy, loggers, peers } = look;
         let peers = peers.find(&cx.roots.proc)?;

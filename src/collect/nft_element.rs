@@ -12,8 +12,8 @@ use crate::model::{Text, Timestamp, Value};
 use crate::source::Error;
 use crate::source::bounded::Largest;
 use crate::source::file::Root;
+use crate::source::netlink::Family as Netlink;
 use crate::source::netlink::common::Common;
-use crate::source::netlink::{Family as Netlink, Socket};
 use crate::source::netns::{self, Rooms};
 use crate::source::nftables::instruction::Instruction;
 use crate::source::nftables::text::Scene;
@@ -79,12 +79,12 @@ struct NftElementCollector {
 
 /// What a network namespace is asked over.
 struct Room {
-    filter: Socket,
+    filter: Common,
     links: Common,
 }
 
 fn open() -> Result<Room, Error> {
-    Ok(Room { filter: Socket::open(Netlink::Netfilter)?, links: Common::open(Netlink::Route)? })
+    Ok(Room { filter: Common::open(Netlink::Netfilter)?, links: Common::open(Netlink::Route)? })
 }
 
 /// A set that readers have named.
@@ -160,7 +160,7 @@ impl<'a> Found<'a> {
     }
 
     fn elements_of(&mut self, netns: &Text, which: &Which, room: &mut Room) -> Result<(), Error> {
-        let set = read::set_of(&mut room.filter, which.family, &which.table, &which.set)?;
+        let set = room.filter.with(|socket| read::set_of(socket, which.family, &which.table, &which.set))?;
         let (names, host) = (Names::default(), Here::new(self.sys, &room.links, None));
         let scene = Scene::new(set.family, &set.table, &names, &host);
         let Self { now, before, elements: kept, .. } = self;
@@ -169,7 +169,7 @@ impl<'a> Found<'a> {
             (&row.netns, row.family, &row.table, &row.set) != (netns, family, &which.table, &which.set)
         };
         let mut seen = 0;
-        let taken = read::each_element(&mut room.filter, &set, |one| {
+        let each = |one: Option<(Element, Option<&[u8]>)>| {
             let Some((element, beyond)) = one else {
                 seen = 0;
                 kept.retain(of_others);
@@ -201,7 +201,8 @@ impl<'a> Found<'a> {
                 comment: element.comment.as_deref().map(Text::new),
             };
             kept.offer(score, row);
-        });
+        };
+        let taken = room.filter.with(|socket| read::each_element(socket, &set, each));
         if taken.is_err() {
             kept.retain(of_others);
         } else {

@@ -17,7 +17,7 @@ use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::file::Root;
 use crate::source::netlink::common::Common;
-use crate::source::netlink::{Changing, Family as Netlink, Socket};
+use crate::source::netlink::{Changing, Family as Netlink};
 use crate::source::netns::{self, Rooms};
 use crate::source::nftables::decode::Counted;
 use crate::source::nftables::instruction::Instruction;
@@ -305,7 +305,7 @@ struct NftablesCollector {
 
 /// The packet filter of one network namespace.
 struct Filter {
-    socket: Socket,
+    socket: Common,
     links: Common,
     known: Option<Known>,
     reached: Reached,
@@ -325,7 +325,7 @@ struct Known {
 }
 
 fn open() -> Result<Filter, Error> {
-    let (socket, links) = (Socket::open(Netlink::Netfilter)?, Common::open(Netlink::Route)?);
+    let (socket, links) = (Common::open(Netlink::Netfilter)?, Common::open(Netlink::Route)?);
     Ok(Filter { socket, links, known: None, reached: Reached::default() })
 }
 
@@ -446,7 +446,7 @@ impl Filter {
     }
 
     fn read_known(&mut self, sys: &Root) -> Result<(), Error> {
-        let generation = read::generation(&mut self.socket)?;
+        let generation = self.socket.with(read::generation)?;
         if self.known.as_ref().is_none_or(|known| known.ruleset.generation != generation) {
             self.read_all(sys)?;
         }
@@ -468,19 +468,20 @@ impl Filter {
         let Some(known) = &mut self.known else { return Ok(true) };
         // a table goes with the program that owns it, and nothing tells
         let is_owned = known.ruleset.tables.iter().any(|table| table.owner.is_some());
-        if is_owned && read::tables(&mut self.socket)? != known.ruleset.tables {
+        if is_owned && self.socket.with(read::tables)? != known.ruleset.tables {
             return Ok(false);
         }
-        let Some(counts) = read::counters(&mut self.socket, &known.ruleset)? else { return Ok(false) };
-        read::refresh(&mut self.socket, &mut known.ruleset)?;
-        (known.counts, known.objects) = (counts, read::objects(&mut self.socket)?);
+        let Some(counts) = self.socket.with(|socket| read::counters(socket, &known.ruleset))? else { return Ok(false) };
+        self.socket.with(|socket| read::refresh(socket, &mut known.ruleset))?;
+        (known.counts, known.objects) = (counts, self.socket.with(read::objects)?);
         Ok(true)
     }
 
     /// Reads the ruleset, and gives what was known before.
     fn read_all(&mut self, sys: &Root) -> Result<Option<Known>, Error> {
-        let ruleset = read::ruleset(&mut self.socket, self.known.as_ref().map(|known| &known.ruleset))?;
-        let names = Here::new(sys, &self.links, Some(&mut self.socket));
+        let before = self.known.as_ref().map(|known| &known.ruleset);
+        let ruleset = self.socket.with(|socket| read::ruleset(socket, before))?;
+        let names = Here::new(sys, &self.links, Some(&self.socket));
         let mut positions: HashMap<(Family, &[u8], &[u8]), u64> = HashMap::new();
         let mut spare = Spare::default();
         let rules = ruleset.rules.iter().map(|rule| {
@@ -562,7 +563,7 @@ mod tests {
 
     /// The rules with what they have counted, as `nft -nn` writes them.
     fn texts() -> Vec<String> {
-        let ruleset = read::ruleset(&mut Socket::open(Netlink::Netfilter).unwrap(), None).unwrap();
+        let ruleset = Common::open(Netlink::Netfilter).unwrap().with(|socket| read::ruleset(socket, None)).unwrap();
         let scene = Scene::new(Family::Ip, b"t", &ruleset.names, &Host);
         ruleset.rules.iter().map(|rule| scene.rule(rule)).collect()
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::{Batch, Collect, Cx, Entry, Skip};
 use crate::model::{Mono, Text};
 use crate::source::Error;
-use crate::source::netlink::{Family, Socket};
+use crate::source::netlink::Family;
+use crate::source::netlink::common::Common;
 use crate::source::netns::{self, Rooms};
 use crate::source::socket::{Absent, INET, InetTable, Sockets};
 use crate::{label, table};
@@ -78,8 +79,8 @@ pub const ENTRY: Entry = Entry {
 #[derive(Default)]
 struct SocketCollector {
     /// Dropped after an error, so that the next sample starts with a fresh one.
-    socket: Option<Socket>,
-    others: Rooms<Socket>,
+    socket: Option<Common>,
+    others: Rooms<Common>,
     absent: Absent,
 }
 
@@ -95,16 +96,18 @@ impl Collect for SocketCollector {
         }
         let mut rows = Vec::new();
         if cx.roots.netns.has_host() {
-            let mut socket = match self.socket.take() {
+            let socket = match self.socket.take() {
                 Some(socket) => socket,
                 None => open()?,
             };
-            rows = counted(&netns::host(), &mut Sockets::Live(&mut socket), &mut self.absent, cx.mono)?;
+            let absent = &mut self.absent;
+            rows = socket.with(|socket| counted(&netns::host(), &mut Sockets::Live(socket), absent, cx.mono))?;
             self.socket = Some(socket);
         }
         let absent = &mut self.absent;
         let troubles = self.others.read(&cx.roots.netns, open, |netns, socket| {
-            rows.append(&mut counted(netns, &mut Sockets::Live(socket), absent, cx.mono)?);
+            let found = socket.with(|socket| counted(netns, &mut Sockets::Live(socket), absent, cx.mono));
+            rows.append(&mut found?);
             Ok(())
         });
         if rows.is_empty() && troubles.is_empty() {
@@ -117,8 +120,8 @@ impl Collect for SocketCollector {
 /// What is said where nothing can be counted.
 const NONE: &str = "this kernel lists no sockets";
 
-fn open() -> Result<Socket, Error> {
-    Socket::open(Family::SockDiag)
+fn open() -> Result<Common, Error> {
+    Common::open(Family::SockDiag)
 }
 
 /// Rows of every list that the kernel has.
@@ -213,7 +216,7 @@ mod tests {
     use crate::source::netlink::testing::{in_own_network, run};
 
     fn live(list: List) -> Counts {
-        count(&mut Sockets::Live(&mut open().unwrap()), list).unwrap()
+        open().unwrap().with(|socket| count(&mut Sockets::Live(socket), list)).unwrap()
     }
 
     #[test]

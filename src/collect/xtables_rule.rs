@@ -9,7 +9,8 @@ use super::{Batch, Capabilities, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::Text;
 use crate::source::Error;
 use crate::source::file::read_fd;
-use crate::source::netlink::{Family, Socket};
+use crate::source::netlink::Family;
+use crate::source::netlink::common::Common;
 use crate::source::netns::{self, Rooms};
 use crate::source::xtables::legacy::{Reader, Rule};
 use crate::source::xtables::names::SetNames;
@@ -68,17 +69,17 @@ struct XtablesCollector {
     others: Rooms<Tables>,
 }
 
-/// One family of one network namespace: the list of its tables, and who reads them.
+/// One family of one network namespace, and the list of its tables.
 struct Listed {
     family: XtablesFamily,
     names: std::os::fd::OwnedFd,
-    reader: Reader,
 }
 
 /// What is read in one network namespace.
 struct Tables {
     families: Vec<Listed>,
-    sets: Socket,
+    reader: Reader,
+    sets: Common,
 }
 
 /// Files that name the tables of a family.
@@ -91,7 +92,7 @@ fn open() -> Result<Tables, Error> {
     let mut families = Vec::new();
     for (family, path) in NAMES {
         match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(names) => families.push(Listed { family, names, reader: Reader::open(family == XtablesFamily::Ip6)? }),
+            Ok(names) => families.push(Listed { family, names }),
             Err(rustix::io::Errno::NOENT) => {}
             Err(cause) => return Err(Error::new("open", path, cause)),
         }
@@ -100,7 +101,7 @@ fn open() -> Result<Tables, Error> {
         // looked for again the next time
         return Err(Error::new("open", "/proc/net/ip_tables_names", rustix::io::Errno::NOENT));
     }
-    Ok(Tables { families, sets: Socket::open(Family::Netfilter)? })
+    Ok(Tables { families, reader: Reader::open()?, sets: Common::open(Family::Netfilter)? })
 }
 
 impl Collect for XtablesCollector {
@@ -138,14 +139,14 @@ fn told(error: Error) -> Skip {
 
 impl Tables {
     fn read(&mut self, netns: &Text, rows: &mut Vec<XtablesRuleRow>) -> Result<(), Error> {
-        let sets = SetNames::new(&mut self.sets);
-        for Listed { family, names, reader } in &self.families {
+        let sets = SetNames::new(&self.sets);
+        for Listed { family, names } in &self.families {
             let mut list = Vec::new();
             let seek = rustix::fs::seek(names, rustix::fs::SeekFrom::Start(0));
             seek.map_err(|cause| Error::new("read", "/proc/net/ip_tables_names", cause))?;
             read_fd(names, std::path::Path::new("/proc/net/ip_tables_names"), &mut list)?;
             for table in String::from_utf8_lossy(&list).lines() {
-                match reader.rules(table, &sets) {
+                match self.reader.rules(*family == XtablesFamily::Ip6, table, &sets) {
                     Ok(rules) => {
                         let table = Text::from(table);
                         rows.extend(rules.into_iter().map(|rule| row(netns, *family, &table, rule)));

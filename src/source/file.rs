@@ -235,6 +235,11 @@ impl Kept {
         Ok(Self(root.open(path)?, root.join(path)))
     }
 
+    /// Who may do what with it.
+    pub fn mode(&self) -> Option<u32> {
+        rustix::fs::fstat(&self.0).ok().map(|stat| stat.st_mode)
+    }
+
     /// Where it was when it was opened.
     pub fn path(&self) -> &Path {
         &self.1

@@ -111,7 +111,7 @@ fn root_namespaces_that_go_while_their_connections_are_read_are_no_failure() {
 
 #[test]
 fn root_of_very_many_namespaces_only_those_are_dumped_that_have_connections() {
-    const MANY: usize = 300;
+    const MANY: usize = 1000;
     within(UnshareFlags::NEWNET, || {
         std::fs::create_dir_all("/run/netns").unwrap();
         mount("none", Path::new("/run/netns"), "tmpfs", 0, "");

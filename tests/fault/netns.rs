@@ -9,6 +9,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Instant;
 
+use netglance::source::netlink::attr::push;
+use netglance::source::netlink::nfnetlink::{Header, Subsystem};
+use netglance::source::netlink::{Family, Socket};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 use serde_json::Value;
 
@@ -476,6 +479,31 @@ fn root_one_that_cannot_be_entered_leaves_the_others_whole() {
         assert!(output.status.success() && said.contains("odd"), "{said}");
         let seen = names_of(&serde_json::from_slice::<Vec<Value>>(&output.stdout).unwrap(), "netns");
         assert!(["blue", "host", "red"].iter().all(|name| seen.contains(*name)) && !seen.contains("odd"), "{seen:?}");
+    });
+}
+
+#[test]
+fn root_queues_and_connections_that_begin_while_a_namespace_is_read_have_their_rows() {
+    apart(|| {
+        ip("netns add blue\n");
+        let start = |table| Series::start(&[table, "--netns", "blue", "--every", "200ms"]);
+        let (mut queues, mut flows) = (start("nfqueue"), start("conntrack_flow"));
+        assert!(queues.next().is_empty() && flows.next().is_empty());
+        let _queue = inside("blue", || {
+            // NFQNL_MSG_CONFIG with NFQA_CFG_CMD that binds
+            let mut request = Subsystem::Queue.request(2, Header { family: 0, resource: 7 }, "a queue");
+            push(&mut request.body, 1, &[1, 0, 0, 2]);
+            let mut socket = Socket::open(Family::Netfilter).unwrap();
+            socket.ask(&request, |_| Ok(())).unwrap();
+            socket
+        });
+        queues.until("queue with its process", |rows| {
+            rows.iter().any(|row| row["queue"] == 7 && row["pid"] == std::process::id())
+        });
+        let flow = "-I -p udp -s 192.0.2.1 -d 198.51.100.1 --sport 1 --dport 53 -t 300";
+        let add = ["netns", "exec", "blue", "conntrack"].into_iter().chain(flow.split(' '));
+        said("ip", &add.collect::<Vec<_>>());
+        flows.until("connection", |rows| rows.iter().any(|row| row["destination_port"] == 53));
     });
 }
 

@@ -5,7 +5,6 @@ use std::cell::{OnceCell, RefCell};
 use crate::model::Text;
 use crate::source::cgroup::Groups;
 use crate::source::file::Root;
-use crate::source::netlink::Socket;
 use crate::source::netlink::common::Common;
 use crate::source::netlink::route::{self, IfIndex, LinkNames};
 use crate::source::nftables::text::Names;
@@ -47,7 +46,7 @@ pub(in crate::collect) struct Here<'a> {
 
 impl<'a> Here<'a> {
     /// Reads those of interfaces over `links`, and those of sets over `netfilter`, where there may be any.
-    pub(in crate::collect) fn new(sys: &'a Root, links: &'a Common, netfilter: Option<&'a mut Socket>) -> Self {
+    pub(in crate::collect) fn new(sys: &'a Root, links: &'a Common, netfilter: Option<&'a Common>) -> Self {
         let sets = netfilter.map(SetNames::new);
         Self { socket: links, links: RefCell::default(), sets, sys, groups: OnceCell::new() }
     }
@@ -113,8 +112,8 @@ mod tests {
             let listed = Command::new("nft").args(["-nn", "list", "ruleset"]).output().unwrap();
             let text = || {
                 let links = Common::open(Family::Route).unwrap();
-                let (mut filter, sys) = (Socket::open(Family::Netfilter).unwrap(), Root::new("/sys"));
-                let ruleset = read::ruleset(&mut filter, None).unwrap();
+                let (filter, sys) = (Common::open(Family::Netfilter).unwrap(), Root::new("/sys"));
+                let ruleset = filter.with(|socket| read::ruleset(socket, None)).unwrap();
                 let here = Here::new(&sys, &links, None);
                 let rule = &ruleset.rules[0];
                 Scene::new(rule.family, &rule.table, &ruleset.names, &here).rule(rule)

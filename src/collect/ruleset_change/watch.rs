@@ -107,7 +107,7 @@ impl Drop for Watch {
 /// What is followed in one network namespace.
 struct Post {
     news: Socket,
-    asks: Socket,
+    asks: Common,
     links: Common,
     follower: Follower,
     /// Whether the thread is woken by it.
@@ -120,7 +120,7 @@ fn open(buffer: usize) -> Result<Post, Error> {
     Ok(Post {
         // before the ruleset is read, so that nothing comes in between
         news: Socket::subscribe_with(Family::Netfilter, &[GROUP], buffer)?,
-        asks: Socket::open(Family::Netfilter)?,
+        asks: Common::open(Family::Netfilter)?,
         links: Common::open(Family::Route)?,
         follower: Follower::default(),
         listens: false,
@@ -205,13 +205,10 @@ impl Reader {
 
     /// Reads the ruleset from which on changes are followed; one that changes meanwhile is read again later.
     fn begin(&mut self, post: &mut Post) -> Result<(), Error> {
-        let read = read::ruleset(&mut post.asks, None).and_then(|ruleset| {
-            let objects = read::objects(&mut post.asks)?;
-            Ok((ruleset, objects))
-        });
+        let read = post.asks.with(|socket| Ok((read::ruleset(socket, None)?, read::objects(socket)?)));
         match read {
             Ok((ruleset, objects)) => {
-                let host = Here::new(&self.roots.sys, &post.links, Some(&mut post.asks));
+                let host = Here::new(&self.roots.sys, &post.links, Some(&post.asks));
                 post.follower.begin(ruleset, &objects, &host);
             }
             Err(error) if Changing::is_cause_of(&error) => self.again = true,

@@ -6,11 +6,16 @@
 //! Source: `Documentation/networking/nf_conntrack-sysctl.rst`, `net/netfilter/nf_conntrack_standalone.c`,
 //! `include/uapi/linux/netfilter/nfnetlink_conntrack.h`.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::model::lock;
 use crate::source::Error;
 use crate::source::file::{Kept, Root};
 use crate::source::lines;
 use crate::source::netlink::nfnetlink::{self, Header, Subsystem};
 use crate::source::netlink::{Family, Malformed, Message, Part, Request, Socket};
+use crate::source::netns::{self, Here};
 
 /// How full the table is, and what the kernel notes of each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +70,10 @@ enum Statistics {
 
 /// How many connections one network namespace has.
 #[derive(Debug)]
-pub struct Count(Kept);
+pub struct Count(Arc<Kept>);
+
+/// Files of it that several readers have.
+static COUNTS: Mutex<Option<HashMap<Here, Weak<Kept>>>> = Mutex::new(None);
 
 impl Count {
     /// Opens the file of the network namespace that this thread is in.
@@ -73,7 +81,23 @@ impl Count {
     /// # Errors
     /// Absent where connection tracking is not loaded.
     pub fn open(proc: &Root) -> Result<Self, Error> {
-        setting(proc, "count").map(Self)
+        setting(proc, "count").map(|file| Self(Arc::new(file)))
+    }
+
+    /// The same file as all others have who read it in the network namespace that this thread is in.
+    ///
+    /// # Errors
+    /// It may not be known which that is.
+    pub fn shared(self) -> Result<Self, Error> {
+        let mut counts = lock(&COUNTS);
+        let counts = counts.get_or_insert_default();
+        let here = netns::here()?;
+        if let Some(file) = counts.get(&here).and_then(Weak::upgrade) {
+            return Ok(Self(file));
+        }
+        counts.retain(|_, file| file.strong_count() > 0);
+        counts.insert(here, Arc::downgrade(&self.0));
+        Ok(self)
     }
 
     /// Reads it.
@@ -89,12 +113,59 @@ fn setting(proc: &Root, name: &str) -> Result<Kept, Error> {
     Kept::open(proc, &format!("sys/net/netfilter/nf_conntrack_{name}"))
 }
 
+/// What all network namespaces have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Whole {
+    max: Option<u64>,
+    buckets: Option<u64>,
+}
+
+impl Whole {
+    /// Reads it, as far as it is known.
+    pub fn read(proc: &Root) -> Self {
+        let number = |name| setting(proc, name).and_then(|file| file.number()).ok();
+        Self { max: number("max"), buckets: number("buckets") }
+    }
+}
+
+/// A limit of a table.
+#[derive(Debug)]
+enum Limit {
+    Own(Option<Kept>),
+    /// That of [`Whole`].
+    Whole,
+}
+
+impl Limit {
+    /// Of the network namespace that this thread is in.
+    fn open(proc: &Root, name: &str) -> Self {
+        Self::Own(setting(proc, name).ok())
+    }
+
+    /// The same without a descriptor, if it is that of all.
+    fn lean(self) -> Self {
+        // what is the whole kernel's can be written where it began only
+        let may_be_written = |file: &Kept| file.mode().is_none_or(|mode| mode & 0o222 != 0);
+        match self {
+            Self::Own(Some(file)) if !may_be_written(&file) => Self::Whole,
+            own => own,
+        }
+    }
+
+    fn number(&self, whole: Option<u64>) -> Result<Option<u64>, Error> {
+        match self {
+            Self::Own(file) => file.as_ref().map(Kept::number).transpose(),
+            Self::Whole => Ok(whole),
+        }
+    }
+}
+
 /// Everything about the table of one network namespace.
 #[derive(Debug)]
 pub struct Table {
     count: Count,
-    max: Option<Kept>,
-    buckets: Option<Kept>,
+    max: Limit,
+    buckets: Limit,
     accounting: Option<Kept>,
     timestamps: Option<Kept>,
     statistics: Statistics,
@@ -118,25 +189,34 @@ impl Table {
         };
         Ok(Self {
             count: Count::open(proc)?,
-            max: setting(proc, "max").ok(),
-            buckets: setting(proc, "buckets").ok(),
+            max: Limit::open(proc, "max"),
+            buckets: Limit::open(proc, "buckets"),
             accounting: setting(proc, "acct").ok(),
             timestamps: setting(proc, "timestamp").ok(),
             statistics,
         })
     }
 
-    /// How full it is.
+    /// The same with few descriptors: without those for what all network namespaces have in common, and with what others have
+    /// open in this one.
+    ///
+    /// # Errors
+    /// It may not be known which that is.
+    pub fn lean(self) -> Result<Self, Error> {
+        Ok(Self { count: self.count.shared()?, max: self.max.lean(), buckets: self.buckets.lean(), ..self })
+    }
+
+    /// How full it is; `whole` is what is known without this table.
     ///
     /// # Errors
     /// A file cannot be read, or holds no number.
-    pub fn health(&self) -> Result<Health, Error> {
+    pub fn health(&self, whole: Whole) -> Result<Health, Error> {
         let number = |file: &Option<Kept>| file.as_ref().map(Kept::number).transpose();
         let is_on = |file: &Option<Kept>| Ok(number(file)?.map(|number| number != 0));
         Ok(Health {
             count: self.count.read()?,
-            max: number(&self.max)?.filter(|max| *max > 0),
-            buckets: number(&self.buckets)?,
+            max: self.max.number(whole.max)?.filter(|max| *max > 0),
+            buckets: self.buckets.number(whole.buckets)?,
             accounting: is_on(&self.accounting)?,
             timestamps: is_on(&self.timestamps)?,
         })
@@ -240,6 +320,23 @@ mod tests {
     }
 
     #[test]
+    fn root_a_lean_table_shares_what_others_have_open_and_says_the_same() {
+        in_own_network(|| {
+            crate::source::netlink::testing::run("nft", "add table ip t");
+            let open = || Table::open(&Root::new("/proc"), &Root::new("/sys"), "thread-self/net").unwrap();
+            let (table, lean, other) = (open(), open().lean().unwrap(), open().lean().unwrap());
+            assert!(Arc::ptr_eq(&lean.count.0, &other.count.0) && !Arc::ptr_eq(&lean.count.0, &table.count.0));
+            assert!(matches!((&lean.max, &lean.buckets), (Limit::Whole, Limit::Whole)), "they may not be written here");
+            let whole = Whole::read(&Root::new("/proc"));
+            let health = table.health(Whole::default()).unwrap();
+            assert!(health.max.is_some() && health.buckets.is_some());
+            assert_eq!(lean.health(whole).unwrap(), health);
+            let inner = in_own_network(|| open().lean().unwrap().count);
+            assert!(!Arc::ptr_eq(&inner.0, &lean.count.0), "another namespace has another one");
+        });
+    }
+
+    #[test]
     fn root_the_file_and_netlink_say_the_same() {
         in_own_network(|| {
             crate::source::netlink::testing::run("nft", "add table ip t");
@@ -255,8 +352,8 @@ mod tests {
             table.statistics = Statistics::Netlink(Box::new(Socket::open(Family::Netfilter).unwrap()));
             assert_eq!(table.counters().unwrap(), from_file);
             let inserted: u64 = from_file.iter().map(|row| row.counters[2].unwrap()).sum();
-            assert!(inserted > 0 || table.health().unwrap().count == 20, "{from_file:?}");
-            assert_eq!(table.health().unwrap().count, 20);
+            assert!(inserted > 0 || table.health(Whole::default()).unwrap().count == 20, "{from_file:?}");
+            assert_eq!(table.health(Whole::default()).unwrap().count, 20);
         });
     }
 

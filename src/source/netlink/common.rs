@@ -1,23 +1,21 @@
 //! How do several readers ask over one socket?
 //!
 //! In each of a thousand network namespaces a socket for every reader would be more descriptors than a process may have. Readers
-//! of what is answered at once share one: whoever asks waits for the answer of the one before. After an error nobody knows what
-//! is still to come, so that all of them are given a new one.
+//! of what is answered at once share one: whoever asks waits for the answer of the one before. After an error that is no answer
+//! nobody knows what is still to come, so that all of them are given a new one.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use super::{Family, Socket};
+use super::{Changing, Family, Socket};
 use crate::model::lock;
 use crate::source::Error;
+use crate::source::netns::{self, Here};
 
-/// Where a thread is, as the kernel tells network namespaces apart.
-const HERE: &str = "/proc/thread-self/ns/net";
-
-/// Device and inode of a network namespace, and what is asked there.
-type Place = (u64, u64, Family);
+/// A network namespace, and what is asked there.
+type Place = (Here, Family);
 
 /// Those that somebody has: their network namespaces live as long as they do.
 static OPEN: Mutex<Option<HashMap<Place, Weak<Line>>>> = Mutex::new(None);
@@ -39,8 +37,7 @@ impl Common {
     /// # Errors
     /// As [`Socket::open`].
     pub fn open(family: Family) -> Result<Self, Error> {
-        let here = rustix::fs::stat(HERE).map_err(|cause| Error::new("look at", HERE, cause))?;
-        let key = (here.st_dev, here.st_ino, family);
+        let key = (netns::here()?, family);
         let mut open = lock(&OPEN);
         let open = open.get_or_insert_default();
         let known = open.get(&key).and_then(Weak::upgrade).filter(|line| !line.is_broken.load(Ordering::Acquire));
@@ -63,17 +60,23 @@ impl Common {
             return Err(Error::new("ask over", "a socket that has failed", ErrorKind::BrokenPipe));
         }
         let answer = ask(&mut socket);
-        self.0.is_broken.store(answer.is_err(), Ordering::Release);
+        self.0.is_broken.store(answer.as_ref().is_err_and(|error| !is_answer(error)), Ordering::Release);
         answer
     }
+}
+
+/// Whether the kernel has refused, or a dump was to be begun anew once too often: nothing is still to come then.
+fn is_answer(error: &Error) -> bool {
+    let is_invalid = error.cause.raw_os_error() == Some(libc::EINVAL);
+    error.is_absent() || error.is_denied() || is_invalid || Changing::is_cause_of(error)
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::fd::{AsFd as _, AsRawFd as _};
 
-    use super::super::route;
     use super::super::testing::{in_own_network, ip};
+    use super::super::{Request, route};
     use super::*;
 
     fn descriptor(common: &Common) -> i32 {
@@ -98,6 +101,17 @@ mod tests {
             let failed: Result<(), Error> = one.with(|_| Err(Error::new("dump", "test", ErrorKind::TimedOut)));
             assert!(failed.is_err() && names(&two).is_err(), "an answer may be left in it");
             assert_eq!(names(&open()).unwrap(), 3);
+        });
+    }
+
+    #[test]
+    fn root_what_the_kernel_refuses_breaks_nobodys_socket() {
+        in_own_network(|| {
+            let (one, two) = (Common::open(Family::Route).unwrap(), Common::open(Family::Route).unwrap());
+            // of no family that there is
+            let request = Request { kind: libc::RTM_GETROUTE, body: vec![250; 12], what: "routes of nobody" };
+            assert!(one.with(|socket| socket.dump(&request, |_| Ok(()))).is_err());
+            assert_eq!(two.with(route::link_names).unwrap().len(), 1);
         });
     }
 }

@@ -22,8 +22,8 @@ const CHECK: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Most namespaces that are read.
 const MOST: usize = 1024;
-/// Descriptors that what is always read holds in one namespace. What is read while somebody looks holds up to five more for each
-/// view, and is told to lack namespaces where there are none left ([`super::Rooms`]).
+/// Descriptors for one namespace: what is always read holds 15, and what is read while somebody looks at one view up to four
+/// more. What is read for other views besides is told to lack namespaces where there are none left ([`super::Rooms`]).
 const DESCRIPTORS: u64 = 19;
 /// Where names are; `ip netns` uses the second, which is a link to the first on most hosts.
 const PLACES: [&str; 2] = ["run/netns", "var/run/netns"];

@@ -25,11 +25,12 @@ mod room;
 mod selection;
 
 pub use census::{Census, Troubles, names, of_process};
-pub use room::{ENTER, Rooms, visit};
+pub use room::{ENTER, Outgrown, Rooms, visit};
 pub use selection::{Pattern, PatternError, Selection};
 
 use std::sync::LazyLock;
 
+use super::Error;
 use crate::model::Text;
 
 /// Name of the network namespace that netglance runs in.
@@ -37,6 +38,19 @@ pub const HOST: &str = crate::model::OWN_NETNS;
 
 /// Stands for all network namespaces.
 pub const ALL: &str = "all";
+
+/// Device and inode of a network namespace.
+pub type Here = (u64, u64);
+
+/// The network namespace that this thread is in.
+///
+/// # Errors
+/// It may not be known.
+pub fn here() -> Result<Here, Error> {
+    const HERE: &str = "/proc/thread-self/ns/net";
+    let here = rustix::fs::stat(HERE).map_err(|cause| Error::new("look at", HERE, cause))?;
+    Ok((here.st_dev, here.st_ino))
+}
 
 /// [`HOST`] as a text that all rows share.
 pub fn host() -> Text {

@@ -28,6 +28,23 @@ const SPARE: u64 = 32;
 /// How long it is before a namespace that refused is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// Why something has to be opened anew: less is open than is needed by now. In a thousand namespaces only that is opened which
+/// there is something to read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("less is open than is needed by now")]
+pub struct Outgrown;
+
+impl Outgrown {
+    /// Says so to [`Rooms::read`], which opens it anew the next time and tells nobody.
+    pub fn error(object: &'static str) -> Error {
+        Error::new("read", object, std::io::Error::other(Self))
+    }
+
+    fn is_cause_of(error: &Error) -> bool {
+        matches!(error.cause.get_ref(), Some(cause) if cause.is::<Self>())
+    }
+}
+
 /// What a reader keeps open in each network namespace but the own one.
 pub struct Rooms<T> {
     rooms: Option<Arc<Shared<T>>>,
@@ -117,6 +134,10 @@ impl<T: Send + 'static> Rooms<T> {
             if let State::Open(opened) = &mut room.state
                 && let Err(error) = read(&room.space.name, opened)
             {
+                if Outgrown::is_cause_of(&error) {
+                    room.state = State::New;
+                    continue;
+                }
                 let hangs = error.cause.kind() == ErrorKind::TimedOut;
                 room.fail(error, if hangs { AGAIN } else { Duration::ZERO });
             }
@@ -310,6 +331,24 @@ mod tests {
         });
         assert!(!troubles.to_string().contains("dump"), "{troubles}");
         assert_eq!(seen, [(text, 1)]);
+    }
+
+    #[test]
+    fn root_what_has_become_too_little_is_opened_anew_and_nobody_hears_of_it() {
+        static OPENED: AtomicUsize = AtomicUsize::new(0);
+        let open: fn() -> Result<usize, Error> = || Ok(OPENED.fetch_add(1, Ordering::SeqCst));
+        let (_inmate, name) = Inmate::start();
+        let census = census(vec![name]);
+        let mut rooms = Rooms::default();
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let troubles = rooms.read(&census, open, |_, opened| {
+                seen.push(*opened);
+                if *opened == 0 { Err(Outgrown::error("test")) } else { Ok(()) }
+            });
+            assert!(!troubles.to_string().contains(&Outgrown.to_string()), "{troubles}");
+        }
+        assert_eq!(seen, [0, 1, 1]);
     }
 
     #[test]

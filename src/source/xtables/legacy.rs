@@ -52,12 +52,9 @@ pub struct Rule {
     pub bytes: u64,
 }
 
-/// Reads tables of one family in the network namespace in which it was opened.
+/// Reads tables in the network namespace in which it was opened.
 #[derive(Debug)]
-pub struct Reader {
-    socket: OwnedFd,
-    is_ipv6: bool,
-}
+pub struct Reader(OwnedFd);
 
 /// Where each part of an entry stands.
 struct Layout {
@@ -76,24 +73,22 @@ const IPV6: Layout =
     Layout { interfaces: 64, protocol: 128, flags: 131, inverted: 132, target: 140, counters: 152, elements: 168 };
 
 impl Reader {
-    /// Opens a socket to ask through.
+    /// Opens a socket to ask through: one of IPv6 answers for both families, where there is that.
     ///
     /// # Errors
-    /// The family is switched off.
-    pub fn open(is_ipv6: bool) -> Result<Self, Error> {
-        let family = if is_ipv6 { AddressFamily::INET6 } else { AddressFamily::INET };
-        let socket = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-            .map_err(|cause| Error::new("open", "a socket for x_tables", cause))?;
-        Ok(Self { socket, is_ipv6 })
+    /// There is neither.
+    pub fn open() -> Result<Self, Error> {
+        let open = |family| socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+        let socket = open(AddressFamily::INET6).or_else(|_| open(AddressFamily::INET));
+        socket.map(Self).map_err(|cause| Error::new("open", "a socket for x_tables", cause))
     }
 
-    fn ask(&self, option: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let level = if self.is_ipv6 { libc::SOL_IPV6 } else { libc::SOL_IP };
+    fn ask(&self, is_ipv6: bool, option: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let level = if is_ipv6 { libc::SOL_IPV6 } else { libc::SOL_IP };
         let mut length = libc::socklen_t::try_from(buffer.len()).map_err(|_| Errno::OVERFLOW)?;
         // SAFETY: the buffer is `length` bytes long, and the kernel writes no more
-        let done = unsafe {
-            libc::getsockopt(self.socket.as_raw_fd(), level, option, buffer.as_mut_ptr().cast(), &raw mut length)
-        };
+        let done =
+            unsafe { libc::getsockopt(self.0.as_raw_fd(), level, option, buffer.as_mut_ptr().cast(), &raw mut length) };
         if done == 0 {
             return Ok(length as usize);
         }
@@ -104,7 +99,7 @@ impl Reader {
     ///
     /// # Errors
     /// It is not, may not be read, or was replaced every time meanwhile.
-    pub fn rules(&self, table: &str, sets: &dyn Sets) -> Result<Vec<Rule>, Error> {
+    pub fn rules(&self, is_ipv6: bool, table: &str, sets: &dyn Sets) -> Result<Vec<Rule>, Error> {
         const ATTEMPTS: usize = 3;
         let fail = |cause: Errno| Error::new("read", format!("x_tables {table}"), cause);
         let malformed = || Error::malformed(format!("x_tables {table}"), "an entry does not fit");
@@ -114,13 +109,13 @@ impl Reader {
         for _ in 0..ATTEMPTS {
             let mut info = [0; INFO];
             named(&mut info);
-            self.ask(GET_INFO, &mut info).map_err(fail)?;
+            self.ask(is_ipv6, GET_INFO, &mut info).map_err(fail)?;
             let size = number(&info, INFO - 4).filter(|size| *size <= MAX_TABLE).ok_or_else(malformed)?;
             let mut entries = vec![0; BEFORE + size as usize];
             named(&mut entries);
             entries.iter_mut().skip(NAME).zip(size.to_ne_bytes()).for_each(|(to, from)| *to = from);
-            match self.ask(GET_ENTRIES, &mut entries) {
-                Ok(_) => return rules(self.is_ipv6, &info, &entries, sets).ok_or_else(malformed),
+            match self.ask(is_ipv6, GET_ENTRIES, &mut entries) {
+                Ok(_) => return rules(is_ipv6, &info, &entries, sets).ok_or_else(malformed),
                 // it was replaced by a table of another size
                 Err(cause @ (Errno::AGAIN | Errno::INVAL)) => last = cause,
                 Err(cause) => return Err(fail(cause)),

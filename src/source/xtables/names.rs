@@ -9,20 +9,21 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::Sets;
-use crate::source::netlink::Socket;
+use crate::source::netlink::Message;
 use crate::source::netlink::attr::push;
+use crate::source::netlink::common::Common;
 use crate::source::netlink::nfnetlink::{Header, Subsystem, split};
 
 /// Names of the sets of one network namespace.
 pub struct SetNames<'a> {
-    socket: RefCell<&'a mut Socket>,
+    socket: &'a Common,
     known: RefCell<HashMap<u16, Option<String>>>,
 }
 
 impl<'a> SetNames<'a> {
     /// Asks over a socket of netfilter.
-    pub fn new(socket: &'a mut Socket) -> Self {
-        Self { socket: RefCell::new(socket), known: RefCell::default() }
+    pub fn new(socket: &'a Common) -> Self {
+        Self { socket, known: RefCell::default() }
     }
 
     fn ask(&self, index: u16) -> Option<String> {
@@ -37,7 +38,7 @@ impl<'a> SetNames<'a> {
         push(&mut request.body, PROTOCOL, &[7]);
         push(&mut request.body, INDEX, &index.to_be_bytes());
         let mut name = None;
-        let answer = self.socket.borrow_mut().ask(&request, |message| {
+        let read = |message: Message<'_>| {
             for attribute in split(message)?.1 {
                 let attribute = attribute?;
                 if attribute.kind == NAME {
@@ -45,7 +46,8 @@ impl<'a> SetNames<'a> {
                 }
             }
             Ok(())
-        });
+        };
+        let answer = self.socket.with(|socket| socket.ask(&request, read));
         // one that is gone has no name
         answer.ok().and(name)
     }

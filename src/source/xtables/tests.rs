@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use super::legacy::{Reader, Rule, Walk};
 use super::names::SetNames;
 use super::{Extension, Sets};
+use crate::source::netlink::Family;
+use crate::source::netlink::common::Common;
 use crate::source::netlink::testing::{in_own_network, run};
-use crate::source::netlink::{Family, Socket};
 
 /// One set.
 struct Hosts;
@@ -79,11 +80,11 @@ fn differences(program: &str, corpus_name: &str, is_ipv6: bool) -> (usize, Vec<S
         run("ip", "link set lo up");
         sets(if is_ipv6 { "inet6" } else { "inet" });
         load(&format!("{program}-restore"), &corpus(corpus_name));
-        let mut netfilter = Socket::open(Family::Netfilter).unwrap();
-        let (reader, sets) = (Reader::open(is_ipv6).unwrap(), SetNames::new(&mut netfilter));
+        let netfilter = Common::open(Family::Netfilter).unwrap();
+        let (reader, sets) = (Reader::open().unwrap(), SetNames::new(&netfilter));
         let (mut count, mut different) = (0, Vec::new());
         for (table, theirs) in saved(&format!("{program}-save")) {
-            let ours = reader.rules(&table, &sets).unwrap();
+            let ours = reader.rules(is_ipv6, &table, &sets).unwrap();
             // the policies of all chains come first there
             let (policies, ours): (Vec<_>, Vec<_>) = ours.iter().partition(|rule| rule.position.is_none());
             let ours: Vec<_> = policies.into_iter().chain(ours).map(line).collect();
