@@ -325,9 +325,8 @@ mod tests {
         take(report("r1", Ok(Vec::new())));
         assert!(!asks(), "one that was never linked will be");
         lock(&outlet).open(ours, Duration::from_millis(20)).unwrap();
-        while !asks() {
-            take(report("r1", Ok(values(1 << 18))));
-        }
+        let is_asked = (0..8).any(|_| take(report("r1", Ok(values(1 << 18)))) && asks());
+        assert!(is_asked, "the buffer of a socket is smaller");
         // nobody has heard that
         take(report("r1", Ok(Vec::new())));
         assert!(asks());
