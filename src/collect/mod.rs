@@ -421,6 +421,7 @@ collectors! {
     raid,
     clock,
     unit,
+    vm,
     process,
     process_detail,
     action,

@@ -351,7 +351,7 @@ fn place(scanner: &mut Scanner, wanted: &Wanted, known: &mut Known) -> Place {
 }
 
 /// Moves the remembered boot time only when it is off by more than a second, so that quiet rows stay as they are.
-fn rebase(boot: &mut Option<Timestamp>, now: Option<Timestamp>) {
+pub(super) fn rebase(boot: &mut Option<Timestamp>, now: Option<Timestamp>) {
     let close = |old: &Timestamp, new: &Timestamp| old.0.abs_diff(new.0) <= 1_000_000_000;
     if !matches!((&*boot, &now), (Some(old), Some(new)) if close(old, new)) {
         *boot = now;
@@ -468,7 +468,7 @@ fn run_delay(scanner: &mut Scanner, wanted: &Wanted, known: &mut Known) -> Optio
         return None;
     }
     let text = scanner.every_tick(&mut known.handle, File::Schedstat).ok()?;
-    Some(parse::run_delay(text)? as f64 / 1e9)
+    Some(parse::schedstat(text)?.1 as f64 / 1e9)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod control;
 pub mod deed;
 pub mod fib;
 pub mod file;
+pub mod guest;
 pub mod holder;
 pub mod hypervisor;
 pub mod ipset;

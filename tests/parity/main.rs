@@ -12,6 +12,7 @@ mod bridge;
 mod conntrack;
 mod database;
 mod gpu;
+mod guest;
 mod ipset;
 mod iptables;
 mod memory;

@@ -181,11 +181,18 @@ pub fn io(text: &[u8]) -> Io {
     Io { read: field(text, b"read_bytes:").and_then(number), write: field(text, b"write_bytes:").and_then(number) }
 }
 
-/// Nanoseconds that the main thread waited for a CPU: the second number of `/proc/PID/schedstat`.
-pub fn run_delay(text: &[u8]) -> Option<u64> {
+/// Nanoseconds that a thread ran and that it waited for a CPU, from its `schedstat`; that of a process is its main thread's.
+pub fn schedstat(text: &[u8]) -> Option<(u64, u64)> {
+    let mut fields = Fields(text);
+    Some((fields.unsigned()?, fields.unsigned()?))
+}
+
+/// First two arguments of the system call in which a thread waits, from its `syscall`; `None` while it runs.
+pub fn syscall(text: &[u8]) -> Option<(u64, u64)> {
     let mut fields = Fields(text);
     fields.skip(1)?;
-    fields.unsigned()
+    let mut argument = || u64::from_str_radix(std::str::from_utf8(fields.next()?.strip_prefix(b"0x")?).ok()?, 16).ok();
+    Some((argument()?, argument()?))
 }
 
 /// Resident pages: the second number of `/proc/PID/statm`.
@@ -339,14 +346,16 @@ mod tests {
     #[test]
     fn missing_traffic_is_not_zero() {
         assert_eq!(io(b"rchar: 1\nread_bytes: 7\n"), Io { read: Some(7), write: None });
-        assert_eq!(run_delay(b"1 22 3\n"), Some(22));
-        assert_eq!(run_delay(b"1"), None);
+        assert_eq!(schedstat(b"1 22 3\n"), Some((1, 22)));
+        assert_eq!(schedstat(b"1"), None);
+        assert_eq!(syscall(b"16 0x11 0xae80 0x0 0x7f\n"), Some((17, 0xae80)));
+        assert_eq!((syscall(b"running\n"), syscall(b"-1 0x7ffd 0x7fff")), (None, Some((0x7ffd, 0x7fff))));
     }
 
     proptest::proptest! {
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..600)) {
-            let _ = (stat(&bytes), io(&bytes), run_delay(&bytes), command(&bytes), uid(&bytes));
+            let _ = (stat(&bytes), io(&bytes), schedstat(&bytes), syscall(&bytes), command(&bytes), uid(&bytes));
             let _ = (cgroup(&bytes).map(unit), unit(&bytes), kibibytes(&bytes, b"a"));
         }
 

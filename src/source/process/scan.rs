@@ -48,20 +48,29 @@ impl File {
     }
 }
 
-/// One process with the descriptors that are kept on it.
+/// One process, or one thread, with the descriptors that are kept on it.
 #[derive(Debug)]
 pub struct Handle {
     pid: u32,
+    /// Process that it is a thread of.
+    of: Option<u32>,
     kept: [Option<OwnedFd>; 3],
 }
 
 impl Handle {
     /// Nothing is opened yet.
+    #[must_use]
     pub fn new(pid: u32) -> Self {
-        Self { pid, kept: [None, None, None] }
+        Self { pid, of: None, kept: [None, None, None] }
     }
 
-    /// Number of the process.
+    /// A thread of a process: its files tell of nothing but the thread.
+    #[must_use]
+    pub fn thread(of: u32, thread: u32) -> Self {
+        Self { of: Some(of), ..Self::new(thread) }
+    }
+
+    /// Number of the process or the thread.
     pub fn pid(&self) -> u32 {
         self.pid
     }
@@ -121,6 +130,13 @@ impl Scanner {
         })
     }
 
+    /// Lets it keep only one of so many descriptors that it might, for those who read beside it.
+    #[must_use]
+    pub fn with_part(mut self, parts: usize) -> Self {
+        self.budget = self.budget.checked_div(parts).unwrap_or(0);
+        self
+    }
+
     /// Lists the processes, smallest number first, into `pids`, which is cleared.
     ///
     /// # Errors
@@ -159,11 +175,11 @@ impl Scanner {
     /// # Errors
     /// `ENOENT` or `ESRCH` when the process is gone, `EACCES` or `EPERM` when it is another user's.
     pub fn every_tick(&mut self, handle: &mut Handle, file: File) -> Result<&[u8], Errno> {
-        let pid = handle.pid;
+        let (pid, of) = (handle.pid, handle.of);
         let slot = handle.slot(file);
         let fd = match slot.take() {
             Some(fd) => fd,
-            None => self.open(pid, file.name())?,
+            None => self.open(of, pid, file.name())?,
         };
         self.buffer.clear();
         rustix::io::pread(&fd, rustix::buffer::spare_capacity(&mut self.buffer), 0)?;
@@ -180,7 +196,7 @@ impl Scanner {
     /// # Errors
     /// As [`Self::every_tick`].
     pub fn once(&mut self, pid: u32, name: &str) -> Result<&[u8], Errno> {
-        let fd = self.open(pid, name)?;
+        let fd = self.open(None, pid, name)?;
         self.buffer.clear();
         // seq files hand out at most a page at a time
         loop {
@@ -200,9 +216,12 @@ impl Scanner {
         rustix::fs::statat(&self.dir, self.path.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| stat.st_uid)
     }
 
-    fn open(&mut self, pid: u32, name: &str) -> Result<OwnedFd, Errno> {
+    fn open(&mut self, of: Option<u32>, pid: u32, name: &str) -> Result<OwnedFd, Errno> {
         self.path.clear();
-        let _ = write!(self.path, "{pid}/{name}");
+        let _ = match of {
+            None => write!(self.path, "{pid}/{name}"),
+            Some(of) => write!(self.path, "{of}/task/{pid}/{name}"),
+        };
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let opened = rustix::fs::openat(&self.dir, self.path.as_str(), flags, Mode::empty());
         if let Err(cause @ (Errno::MFILE | Errno::NFILE)) = opened {

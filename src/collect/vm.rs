@@ -1,0 +1,566 @@
+//! Which guests run on this host, and what does each use?
+//!
+//! A guest is a process that holds a KVM virtual machine, whichever program that is. What it is made of (name, threads, network
+//! cards) is looked up when it is found, when a thread of it ends, and then about twice a minute; on each tick only the times
+//! of its threads and the counters of its process are read, from kept descriptors.
+
+use std::collections::BTreeMap;
+
+use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
+use crate::model::{Text, Timestamp};
+use crate::source::file::{Root, Roots};
+use crate::source::guest::thread::{Role, Threads, Times};
+use crate::source::guest::{Finder, Held, Identity};
+use crate::source::process::{File, Handle, Io, Scanner, Stat, boot_time, detail, parse};
+use crate::{label, table};
+
+pub mod nic;
+
+use nic::{Nics, VmNicRow};
+
+label! {
+    /// What a guest does.
+    pub enum GuestState {
+        /// Its virtual CPUs run, or wait for an interrupt.
+        Running = "running",
+        /// Its monitor does not let it run.
+        Paused = "paused" => Careful,
+        /// Its process was stopped by a signal.
+        Stopped = "stopped" => Warning,
+        /// Its monitor waits for a device and does not come back.
+        Stuck = "stuck" => Critical,
+    }
+}
+
+table! {
+    /// One guest of KVM. Its identity is its process with its start.
+    ///
+    /// The times of virtual CPUs, of threads that read and write for it and of threads that move packets in the kernel are the
+    /// scheduler's; they are missing where the kernel keeps none. What a guest itself ran is missing where the kernel does not
+    /// account for guests. What is received and sent is seen from the guest, and summed up over its network cards. Swap and
+    /// huge pages are read of a few guests on each tick, in turn.
+    ///
+    /// Source: `Documentation/filesystems/proc.rst`, `/proc/PID/{stat,statm,status,io,cmdline,cgroup,fd,fdinfo}`,
+    /// `/proc/PID/task/TID/{comm,schedstat,syscall}`; rtnetlink `RTM_GETSTATS`.
+    pub struct VmRow = "vm" { title: Some("Guests"), history: History::Whole } {
+        /// Process that runs it.
+        Id(None) pid: u64 { wide: true },
+        /// Start in clock ticks since boot; with the process it names the guest for good.
+        Id(None) start: u64 { wide: true },
+        /// Name that its administrator gave it, or its process.
+        Text(None) name: Text { label: true, title: Some("guest") },
+        /// Whether it runs.
+        Text(None) state: GuestState,
+        /// Program that runs it.
+        Text(None) monitor: Text { title: Some("vmm") },
+        /// Type of the machine that it believes to be.
+        Text(None) machine: Option<Text> { wide: true },
+        /// UUID that the monitor was given.
+        Text(None) uuid: Option<Text> { wide: true },
+        /// Virtual CPUs.
+        Gauge(None) vcpus: Option<u64>,
+        /// Memory that it was started with.
+        Gauge(Bytes) memory_size: Option<u64> { title: Some("memory") },
+        /// CPU time of its whole process.
+        Counter(Seconds) cpu_time: f64 { title: Some("time+"), total: true, cpu: true, wide: true },
+        /// CPU time of its virtual CPUs, with what the host did for them.
+        Counter(Seconds) vcpu_time: Option<f64> { cpu: true, wide: true },
+        /// CPU time in which the guest itself ran.
+        Counter(Seconds) guest_time: Option<f64> { cpu: true, wide: true },
+        /// CPU time of threads that read, write and move packets for it in the monitor.
+        Counter(Seconds) io_time: Option<f64> { cpu: true, wide: true },
+        /// CPU time of threads of the kernel that move its packets.
+        Counter(Seconds) vhost_time: Option<f64> { cpu: true, wide: true },
+        /// CPU time of the rest of its monitor: emulated devices, displays, migration.
+        Counter(Seconds) emulator_time: Option<f64> { cpu: true, wide: true },
+        /// Time its virtual CPUs were ready to run but waited for a CPU of the host.
+        Counter(Seconds) run_delay: Option<f64> { wide: true },
+        /// Memory of its process that is resident.
+        Gauge(Bytes) rss: u64,
+        /// Memory of its process shared out among all who map it.
+        Gauge(Bytes) pss: Option<u64> { wide: true, demand: true },
+        /// Memory of its process that was moved to swap.
+        Gauge(Bytes) swap: Option<u64>,
+        /// Huge pages that it has from the host's pool.
+        Gauge(Bytes) huge: Option<u64> { wide: true },
+        /// Data that its process fetched from storage.
+        Counter(Bytes) read_bytes: Option<u64> { title: Some("R/s") },
+        /// Data that its process sent towards storage.
+        Counter(Bytes) write_bytes: Option<u64> { title: Some("W/s") },
+        /// Data that it received.
+        Counter(Bytes) rx_bytes: Option<u64> { title: Some("rx"), traffic: true },
+        /// Data that it sent.
+        Counter(Bytes) tx_bytes: Option<u64> { title: Some("tx"), traffic: true },
+        /// Packets that it received.
+        Counter(Packets) rx_packets: Option<u64> { wide: true },
+        /// Packets that it sent.
+        Counter(Packets) tx_packets: Option<u64> { wide: true },
+        /// Packets for it that were thrown away because it did not take them.
+        Counter(Packets) rx_dropped: Option<u64> { title: Some("rx drop"), wide: true },
+        /// Packets of it that the host threw away.
+        Counter(Packets) tx_dropped: Option<u64> { title: Some("tx drop"), wide: true },
+        /// When its process started.
+        Gauge(None) started: Option<Timestamp> { wide: true },
+        /// Systemd unit or container that it belongs to.
+        Text(None) unit: Option<Text> { wide: true },
+    }
+    derived {
+        /// CPUs kept busy by its whole process.
+        cpu(Ratio) = "rate(cpu_time)" { title: Some("CPU%"), top: true },
+        /// Share of its virtual CPUs that is in use.
+        used(Ratio) = "rate(vcpu_time) / vcpus" { title: Some("used") },
+        /// Share of the time in which its virtual CPUs were ready to run but waited for a CPU of the host.
+        ready(Ratio) = "rate(run_delay) / vcpus" { title: Some("ready") },
+        /// Share of the memory that it was started with that is resident.
+        resident(Ratio) = "rss / memory_size" { title: Some("resident"), wide: true },
+    }
+}
+
+table! {
+    /// One virtual CPU of a guest. What the guest itself ran and where it ran last are read while somebody wants them.
+    ///
+    /// Source: `Documentation/filesystems/proc.rst`, `/proc/PID/task/TID/{comm,stat,schedstat,syscall}`.
+    pub struct VcpuRow = "vcpu" { title: Some("Virtual CPUs"), history: History::Top } {
+        /// Process that runs the guest.
+        Id(None) pid: u64 { wide: true },
+        /// Start of the process in clock ticks since boot.
+        Id(None) start: u64 { wide: true },
+        /// Number of the virtual CPU.
+        Id(None) vcpu: u32,
+        /// Guest that it belongs to.
+        Text(None) guest: Text { label: true },
+        /// Thread that runs it.
+        Gauge(None) thread: u64 { wide: true },
+        /// CPU time of its thread, with what the host did for it.
+        Counter(Seconds) cpu_time: Option<f64> { title: Some("time+"), total: true, cpu: true },
+        /// CPU time in which the guest itself ran.
+        Counter(Seconds) guest_time: Option<f64> { cpu: true, wide: true, demand: true },
+        /// Time it was ready to run but waited for a CPU of the host.
+        Counter(Seconds) run_delay: Option<f64> { wide: true },
+        /// CPU of the host that it last ran on.
+        Gauge(None) last_cpu: Option<u64> { title: Some("on"), demand: true },
+    }
+    derived {
+        /// Share of the time in which it ran.
+        used(Ratio) = "rate(cpu_time)" { top: true },
+        /// Share of the time in which it was ready to run but waited for a CPU of the host.
+        ready(Ratio) = "rate(run_delay)",
+    }
+}
+
+/// Registry entry.
+pub const ENTRY: Entry = Entry {
+    name: "vm",
+    tables: &[VmRow::TABLE, VcpuRow::TABLE, VmNicRow::TABLE],
+    interval: EVERY_SECOND,
+    // a read of `cmdline` waits for the memory lock of a process that may be stuck
+    blocks: true,
+    needs: super::OTHERS_PROCESSES,
+    make: || Box::new(VmCollector::default()),
+};
+
+/// Guests that are read; a host of thousands has other troubles.
+const MAX_GUESTS: usize = 4096;
+
+/// Turns until what a guest is made of is looked up again.
+const LOOK_TURNS: u64 = 32;
+
+/// Turns until sizes are read again that cost more than others.
+const SIZE_TURNS: u64 = 8;
+
+/// Turns for which the main thread waits for a device before its guest counts as stuck.
+const STUCK_TURNS: u32 = 3;
+
+/// Part of the descriptors that processes may keep.
+const SHARE: usize = 4;
+
+/// Virtual CPU time after which a kernel that accounts for guests has accounted some, in nanoseconds.
+const ACCOUNTED: u64 = 1_000_000_000;
+
+/// What is remembered of a guest.
+struct Guest {
+    handle: Handle,
+    start: u64,
+    identity: Identity,
+    name: Text,
+    unit: Option<Text>,
+    held: Held,
+    /// Whether its taps are named as they are here.
+    here: bool,
+    threads: Threads,
+    /// Something of it has changed, so that it must be looked up again.
+    due: bool,
+    /// Turns in a row in which its main thread waited for a device.
+    waits: u32,
+    /// Never goes backwards, though it is a difference.
+    emulator: u64,
+    swap: Option<u64>,
+    huge: Option<u64>,
+}
+
+#[derive(Default)]
+struct VmCollector {
+    scanner: Option<Scanner>,
+    finder: Finder,
+    guests: BTreeMap<u32, Guest>,
+    nics: Nics,
+    pids: Vec<u32>,
+    boot: Option<Timestamp>,
+    turn: u64,
+}
+
+impl Collect for VmCollector {
+    fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+        let mut scanner = match self.scanner.take() {
+            Some(scanner) => scanner,
+            None => Scanner::new(&cx.roots.proc, cx.roots.live)?.with_part(SHARE),
+        };
+        scanner.pids(&mut self.pids)?;
+        self.turn = self.turn.wrapping_add(1);
+        let refused = self.find(cx.roots, &mut scanner);
+        let stats = self.read(&mut scanner);
+        let complete = scanner.complete();
+        self.rows(cx, &mut scanner, &stats, out);
+        self.scanner = Some(scanner);
+        complete?;
+        if let Some(error) = refused {
+            out.partly(
+                VmRow::TABLE,
+                &Skip::from(error).hint("guests of other users: run as root, or grant CAP_SYS_PTRACE"),
+            );
+        } else if self.guests.is_empty() && !cx.roots.sys.join("class/misc/kvm").exists() {
+            return Err(Skip::absent("no KVM on this host"));
+        }
+        Ok(())
+    }
+}
+
+impl VmCollector {
+    /// Finds new guests and looks up what those that are due are made of. Says why some process could not be looked at.
+    fn find(&mut self, roots: &Roots, scanner: &mut Scanner) -> Option<crate::source::Error> {
+        let found = self.finder.find(&roots.proc, scanner, &self.pids);
+        for pid in found.guests {
+            if self.guests.len() == MAX_GUESTS {
+                break;
+            }
+            let mut handle = Handle::new(pid);
+            if let Some(stat) = scanner.stat(&mut handle) {
+                self.guests.insert(pid, Guest::new(handle, &stat));
+            }
+        }
+        let (turn, finder) = (self.turn, &self.finder);
+        for (pid, guest) in &mut self.guests {
+            if std::mem::take(&mut guest.due) || turn.wrapping_add(u64::from(*pid)).is_multiple_of(LOOK_TURNS) {
+                guest.look(roots, &finder.vhost_of(*pid));
+            }
+        }
+        found.refused
+    }
+
+    /// Reads the times of all guests in one go, close to the time of the sample; those that are gone are forgotten.
+    fn read(&mut self, scanner: &mut Scanner) -> BTreeMap<u32, Stat> {
+        let (mut stats, finder) = (BTreeMap::new(), &mut self.finder);
+        self.guests.retain(|pid, guest| {
+            // a kept descriptor of a process whose number was used again has no answer
+            let stat = scanner.stat(&mut guest.handle).filter(|stat| stat.start == guest.start);
+            let Some(stat) = stat.filter(|stat| !matches!(stat.state, b'Z' | b'X')) else {
+                finder.forget(*pid);
+                return false;
+            };
+            guest.due |= guest.threads.read(scanner) || guest.threads.is_unknown();
+            guest.waits = if stat.state == b'D' { guest.waits.saturating_add(1) } else { 0 };
+            stats.insert(*pid, stat);
+            true
+        });
+        stats
+    }
+
+    fn rows(&mut self, cx: &Cx<'_>, scanner: &mut Scanner, stats: &BTreeMap<u32, Stat>, out: &mut Batch) {
+        let common = Common {
+            ticks: rustix::param::clock_ticks_per_second() as f64,
+            page: rustix::param::page_size() as u64,
+            boot: boot(&mut self.boot, cx),
+            turn: self.turn,
+            pss: cx.wants.column(VmRow::TABLE, "pss"),
+            cells: cx.wants.column(VcpuRow::TABLE, "guest_time") || cx.wants.column(VcpuRow::TABLE, "last_cpu"),
+        };
+        let taps = self.guests.values().filter(|guest| guest.here).flat_map(|guest| &guest.held.taps);
+        let trouble = self.nics.read(cx.roots, taps).err();
+        let (mut rows, mut vcpus, mut nics) = (Vec::new(), Vec::new(), Vec::new());
+        for (pid, guest) in &mut self.guests {
+            let Some(stat) = stats.get(pid) else { continue };
+            let own = self.nics.rows(guest, *pid);
+            rows.push(common.row(cx, scanner, guest, stat, &own));
+            common.vcpus(&cx.roots.proc, guest, *pid, &mut vcpus);
+            nics.extend(own);
+        }
+        out.push(rows);
+        out.push(vcpus);
+        match trouble {
+            Some(error) => out.skip(VmNicRow::TABLE, &Skip::from(error)),
+            None => out.push(nics),
+        }
+    }
+}
+
+/// When the host booted; it moves only when it is off by more than a second, so that quiet rows stay as they are.
+fn boot(known: &mut Option<Timestamp>, cx: &Cx<'_>) -> Option<Timestamp> {
+    super::process::rebase(known, boot_time(cx.roots, cx.time));
+    *known
+}
+
+impl Guest {
+    fn new(handle: Handle, stat: &Stat) -> Self {
+        Self {
+            handle,
+            start: stat.start,
+            identity: Identity::default(),
+            name: Text::new(stat.comm.as_bytes()),
+            unit: None,
+            held: Held::default(),
+            here: false,
+            threads: Threads::default(),
+            due: true,
+            waits: 0,
+            emulator: 0,
+            swap: None,
+            huge: None,
+        }
+    }
+
+    /// Looks up what it is made of. What cannot be read stays as it was.
+    fn look(&mut self, roots: &Roots, vhost: &[u32]) {
+        let (proc, pid) = (&roots.proc, self.handle.pid());
+        if let Ok(held) = Held::read(proc, pid) {
+            self.held = held;
+        }
+        let _ = self.threads.look(proc, pid, &self.held, vhost);
+        let net = |who: &str| std::fs::read_link(proc.join(who).join("ns/net"));
+        self.here = !roots.live || matches!((net("thread-self"), net(&pid.to_string())), (Ok(own), Ok(its)) if own == its);
+        let Ok(cmdline) = proc.read(format!("{pid}/cmdline")) else { return };
+        let comm = proc.read(format!("{pid}/comm")).unwrap_or_default();
+        let cgroup = proc.read(format!("{pid}/cgroup")).unwrap_or_default();
+        let place = parse::cgroup(&cgroup);
+        self.identity = Identity::of(&cmdline, comm.trim_ascii_end(), place);
+        self.unit = place.and_then(parse::unit).map(|unit| Text::new(&unit));
+        let plain = || format!("{} {pid}", String::from_utf8_lossy(&self.identity.monitor)).into_bytes();
+        self.name = Text::new(&self.identity.name.clone().unwrap_or_else(plain));
+    }
+
+    fn state(&self, proc: &Root, stat: &Stat) -> GuestState {
+        match stat.state {
+            b'T' | b't' => GuestState::Stopped,
+            b'D' if self.waits >= STUCK_TURNS => GuestState::Stuck,
+            _ if self.threads.is_held(proc, stat.pid) == Some(true) => GuestState::Paused,
+            _ => GuestState::Running,
+        }
+    }
+}
+
+/// What is the same for all guests of a sample.
+struct Common {
+    ticks: f64,
+    page: u64,
+    boot: Option<Timestamp>,
+    turn: u64,
+    pss: bool,
+    /// Whether the `stat` of each virtual CPU is wanted.
+    cells: bool,
+}
+
+/// Seconds of nanoseconds.
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
+impl Common {
+    fn row(&self, cx: &Cx<'_>, scanner: &mut Scanner, guest: &mut Guest, stat: &Stat, nics: &[VmNicRow]) -> VmRow {
+        let pid = stat.pid;
+        let of_ticks = |ticks: u64| ticks as f64 / self.ticks;
+        let io = scanner.every_tick(&mut guest.handle, File::Io).map_or(Io::default(), parse::io);
+        let resident = scanner.once(pid, "statm").ok().and_then(parse::resident).unwrap_or(stat.resident);
+        if self.turn.wrapping_add(u64::from(pid)).is_multiple_of(SIZE_TURNS) || guest.swap.is_none() {
+            let status = scanner.once(pid, "status").unwrap_or_default();
+            guest.swap = parse::kibibytes(status, b"VmSwap:");
+            guest.huge = parse::kibibytes(status, b"HugetlbPages:");
+        }
+        let [vcpu, work, vhost] = [Role::Vcpu(0), Role::Io, Role::Vhost].map(|role| guest.threads.sum(role));
+        let busy = stat.user.saturating_add(stat.system);
+        let others = vcpu.zip(work).zip(guest.threads.own(Role::Vhost));
+        let emulator = others.map(|((vcpu, work), vhost)| {
+            let known = vcpu.run.saturating_add(work.run).saturating_add(vhost);
+            guest.emulator = guest.emulator.max(((of_ticks(busy) * 1e9) as u64).saturating_sub(known));
+            seconds(guest.emulator)
+        });
+        let net = |of: fn(&VmNicRow) -> Option<u64>| nics.iter().filter_map(of).reduce(u64::saturating_add);
+        let started = |boot: Timestamp| Timestamp(boot.0.saturating_add((of_ticks(stat.start) * 1e9) as i64));
+        let held = u64::try_from(guest.held.vcpus.len()).ok().filter(|count| *count > 0);
+        let named = Some(guest.threads.vcpus().count() as u64).filter(|count| *count > 0);
+        VmRow {
+            pid: u64::from(pid),
+            start: stat.start,
+            name: guest.name.clone(),
+            state: guest.state(&cx.roots.proc, stat),
+            monitor: Text::new(&guest.identity.monitor),
+            machine: guest.identity.machine.as_deref().map(Text::new),
+            uuid: guest.identity.uuid.as_deref().map(Text::new),
+            vcpus: held.or(named).or(guest.identity.vcpus),
+            memory_size: guest.identity.memory,
+            cpu_time: of_ticks(busy),
+            vcpu_time: vcpu.map(|times| seconds(times.run)),
+            guest_time: self.guest_time(stat, vcpu),
+            io_time: work.map(|times| seconds(times.run)),
+            vhost_time: vhost.map(|times| seconds(times.run)),
+            emulator_time: emulator,
+            run_delay: vcpu.map(|times| seconds(times.delay)),
+            rss: resident.saturating_mul(self.page),
+            pss: if self.pss { detail::proportional(&cx.roots.proc, pid).ok().flatten() } else { None },
+            swap: guest.swap,
+            huge: guest.huge,
+            read_bytes: io.read,
+            write_bytes: io.write,
+            rx_bytes: net(|nic| nic.rx_bytes),
+            tx_bytes: net(|nic| nic.tx_bytes),
+            rx_packets: net(|nic| nic.rx_packets),
+            tx_packets: net(|nic| nic.tx_packets),
+            rx_dropped: net(|nic| nic.rx_dropped),
+            tx_dropped: net(|nic| nic.tx_dropped),
+            started: self.boot.map(started),
+            unit: guest.unit.clone(),
+        }
+    }
+
+    /// How long a guest itself ran, in seconds; a kernel that does not account for guests says zero.
+    fn guest_time(&self, stat: &Stat, vcpu: Option<Times>) -> Option<f64> {
+        let ticks = stat.guest?;
+        let accounts = ticks > 0 || vcpu.is_none_or(|vcpu| vcpu.run < ACCOUNTED);
+        accounts.then_some(ticks as f64 / self.ticks)
+    }
+
+    fn vcpus(&self, proc: &Root, guest: &Guest, pid: u32, rows: &mut Vec<VcpuRow>) {
+        rows.extend(guest.threads.vcpus().map(|(vcpu, thread)| {
+            let text = self.cells.then(|| proc.read(format!("{pid}/task/{}/stat", thread.id())).ok()).flatten();
+            let stat = text.as_deref().and_then(parse::stat);
+            VcpuRow {
+                pid: u64::from(pid),
+                start: guest.start,
+                vcpu,
+                guest: guest.name.clone(),
+                thread: u64::from(thread.id()),
+                cpu_time: thread.times.map(|times| seconds(times.run)),
+                guest_time: stat.and_then(|stat| self.guest_time(&stat, thread.times)),
+                run_delay: thread.times.map(|times| seconds(times.delay)),
+                last_cpu: stat.and_then(|stat| stat.last_cpu),
+            }
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::testing::{Tree, render, run};
+    use crate::model::Rows;
+
+    /// A recorded guest.
+    struct Guests(Tree);
+
+    impl Guests {
+        fn new() -> Self {
+            let tree = Tree::new(&[("proc/meminfo", "MemTotal: 100 kB\n"), ("proc/stat", "btime 1000\n")]);
+            tree.write("sys/class/misc/kvm/uevent", "");
+            Self(tree)
+        }
+
+        /// A process with one virtual CPU; `guest` and `ran` are ticks.
+        fn put(&self, pid: u32, start: u64, name: &str, [user, guest]: [u64; 2], ran: u64) {
+            let fd = self.0.path().join(format!("proc/{pid}/fd"));
+            let stat = |id: u32| {
+                let head =
+                    format!("{id} (qemu-system-x86) S 1 1 1 0 -1 0 0 0 0 0 {user} 0 0 0 20 0 2 0 {start} 4096 5");
+                format!("{head} {}0 0 0 {guest} 0\n", "0 ".repeat(15))
+            };
+            let command = format!("qemu-system-x86_64\0-name\0{name}\0-m\016\0");
+            for (file, text) in [
+                ("stat", stat(pid)),
+                ("statm", "9 7 1\n".to_owned()),
+                ("status", "VmSwap:\t4 kB\nHugetlbPages:\t2048 kB\n".to_owned()),
+                ("io", "read_bytes: 512\nwrite_bytes: 1024\n".to_owned()),
+                ("cmdline", command),
+                (&*format!("task/{pid}/comm"), "qemu-system-x86\n".to_owned()),
+                (&*format!("task/{}/comm", pid + 1), "CPU 0/KVM\n".to_owned()),
+                (&*format!("task/{}/schedstat", pid + 1), format!("{ran} 30000000 1\n")),
+                (&*format!("task/{}/stat", pid + 1), stat(pid + 1)),
+            ] {
+                self.0.write(&format!("proc/{pid}/{file}"), &text);
+            }
+            if !fd.exists() {
+                std::fs::create_dir_all(&fd).unwrap();
+                for (number, target) in [(3, "anon_inode:kvm-vm"), (4, "anon_inode:kvm-vcpu:0")] {
+                    std::os::unix::fs::symlink(target, fd.join(number.to_string())).unwrap();
+                }
+            }
+        }
+
+        fn rows(&self, collector: &mut VmCollector) -> std::sync::Arc<dyn Rows> {
+            let batch = run(collector, &Roots::recorded(self.0.path())).unwrap();
+            batch.rows(VmRow::TABLE).unwrap().clone()
+        }
+
+        fn table(&self, collector: &mut VmCollector) -> String {
+            render(&*self.rows(collector))
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_guest_is_split_into_what_it_ran_and_what_was_done_for_it() {
+        let guests = Guests::new();
+        guests.put(7, 5, "web", [300, 180], 2_500_000_000);
+        let got = guests.table(&mut VmCollector::default());
+        let times = "cpu_time=3 vcpu_time=2.5 guest_time=1.8 io_time=0 vhost_time=0 emulator_time=0.5 run_delay=0.03";
+        assert!(got.contains(times), "{got}");
+        let sizes = format!("rss={} swap=4096 huge=2097152", 7 * rustix::param::page_size());
+        assert!(got.contains(&sizes) && got.contains("vcpus=1 memory_size=16777216"), "{got}");
+        assert!(got.contains("read_bytes=512 write_bytes=1024"), "{got}");
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_account_for_guests_says_nothing_of_them() {
+        let guests = Guests::new();
+        guests.put(7, 5, "web", [300, 0], 2_500_000_000);
+        guests.put(17, 5, "new", [3, 0], 25_000_000);
+        let got = guests.table(&mut VmCollector::default());
+        let whether: Vec<_> = got.lines().map(|line| line.contains("guest_time=0 ")).collect();
+        assert_eq!(whether, [false, true], "{got}");
+    }
+
+    #[test]
+    fn a_process_number_that_is_used_again_is_another_guest() {
+        let (guests, mut collector) = (Guests::new(), VmCollector::default());
+        guests.put(7, 5, "old", [3000, 1], 25_000_000_000);
+        assert!(guests.table(&mut collector).contains("name=old"));
+        guests.put(7, 900, "new", [3, 1], 20_000_000);
+        // it goes, and is found anew as what it is now
+        assert_eq!(guests.table(&mut collector), "");
+        let got = guests.table(&mut collector);
+        assert!(got.contains("start=900 name=new") && got.contains("emulator_time=0.01 "), "{got}");
+    }
+
+    #[test]
+    fn the_rest_of_a_monitor_never_goes_backwards() {
+        let (guests, mut collector) = (Guests::new(), VmCollector::default());
+        guests.put(7, 5, "web", [300, 180], 2_500_000_000);
+        assert!(guests.table(&mut collector).contains("emulator_time=0.5 "));
+        // ticks are coarse, the scheduler's times are not
+        guests.put(7, 5, "web", [300, 180], 2_509_000_000);
+        assert!(guests.table(&mut collector).contains("emulator_time=0.5 "));
+    }
+
+    #[test]
+    fn a_host_without_kvm_says_so_and_one_without_guests_has_none() {
+        let tree = Tree::new(&[("proc/7/stat", "7 (init) S 1 1 1 0 -1 0 0 0 0 0 1 0 0 0 20 0 1 0 5 0 0 0\n")]);
+        assert_eq!(&*tree.status(&ENTRY).reason, "no KVM on this host");
+        tree.write("sys/class/misc/kvm/uevent", "");
+        assert_eq!(tree.table(&ENTRY, VmRow::TABLE), "");
+    }
+}

@@ -1,0 +1,17 @@
+//! Which processes run a KVM guest, and what does the kernel know of each?
+//!
+//! Whichever program runs it, a guest is a process that holds `anon_inode:kvm-vm`. [`Finder`] looks for those without reading
+//! every descriptor of every process on each tick; [`identity`] reads what the program was told on its command line;
+//! [`thread`] tells the threads that are virtual CPUs from the others; [`held`] is what its descriptors say.
+//!
+//! Source: `Documentation/virt/kvm/api.rst`, `virt/kvm/kvm_main.c` (names of the descriptors), `drivers/net/tun.c` (`fdinfo`);
+//! the manual pages of `qemu-system-x86_64`, `firecracker`, `cloud-hypervisor` and `crosvm`.
+
+mod find;
+pub mod held;
+pub mod identity;
+pub mod thread;
+
+pub use find::{Finder, Found};
+pub use held::{Held, Tap};
+pub use identity::Identity;

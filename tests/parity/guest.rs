@@ -1,0 +1,377 @@
+//! Guests of KVM: what QEMU says of them over QMP, `ip`, and the kernel's files, read here once more.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use netglance::collect::{Batch, COLLECTORS, Collect, Cx, Wants};
+use netglance::model::{Mono, Owners, Rows, Timestamp};
+use netglance::source::file::Roots;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::UnshareFlags;
+use serde_json::Value;
+
+use super::bracket::{Facts, Parity};
+use super::network::{in_own_network, ip, list};
+use super::support::space;
+use super::{file, said, said_json};
+
+/// Longest wait for what happens at once on a machine that has time.
+const PATIENT: Duration = Duration::from_secs(20);
+
+/// What a guest does from its boot sector on.
+#[derive(Clone, Copy)]
+enum Work {
+    /// Turns in a loop.
+    Spin,
+    /// Waits for interrupts.
+    Halt,
+}
+
+impl Work {
+    fn sector(self) -> Vec<u8> {
+        let code: &[u8] = match self {
+            Self::Spin => &[0xeb, 0xfe],
+            Self::Halt => &[0xfb, 0xf4, 0xeb, 0xfc],
+        };
+        let mut sector = code.to_vec();
+        sector.resize(510, 0);
+        sector.extend([0x55, 0xaa]);
+        sector
+    }
+}
+
+/// A guest of QEMU that ends with its owner.
+struct Guest {
+    child: Child,
+    qmp: PathBuf,
+    /// Its process as it is numbered where the test runs.
+    pid: u32,
+}
+
+impl Guest {
+    /// Boots one in `dir` with arguments beside those that each has.
+    fn boot(dir: &Path, file: &str, work: Work, args: &[&str]) -> Self {
+        let [disk, qmp, pid] = ["img", "qmp", "pid"].map(|kind| dir.join(format!("{file}.{kind}")));
+        std::fs::write(&disk, work.sector()).unwrap();
+        let mut command = Command::new("qemu-system-x86_64");
+        command.args(["-enable-kvm", "-display", "none", "-nodefaults", "-no-user-config"]).args(args);
+        command.arg("-drive").arg(format!("file={},format=raw", disk.display()));
+        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", qmp.display()));
+        command.arg("-pidfile").arg(&pid);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut guest = Self { child, qmp, pid: 0 };
+        wait_for("QMP", || UnixStream::connect(&guest.qmp).is_ok());
+        guest.pid = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+        guest
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// What QEMU returns for a command.
+    fn ask(&self, command: &str) -> Value {
+        let mut stream = UnixStream::connect(&self.qmp).unwrap();
+        stream.set_read_timeout(Some(PATIENT)).unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let mut said = || loop {
+            let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            if line.get("event").is_none() {
+                return line;
+            }
+        };
+        said();
+        for command in ["qmp_capabilities", command] {
+            writeln!(stream, "{{\"execute\":\"{command}\"}}").unwrap();
+            let answer = said();
+            assert!(answer.get("return").is_some(), "{command}: {answer}");
+            if command != "qmp_capabilities" {
+                return answer["return"].clone();
+            }
+        }
+        unreachable!("the last command returns");
+    }
+
+    /// Threads of its virtual CPUs, as QEMU says.
+    fn vcpus(&self) -> Vec<(u64, u64)> {
+        let cpu = |cpu: &Value| (cpu["cpu-index"].as_u64().unwrap(), cpu["thread-id"].as_u64().unwrap());
+        list(&self.ask("query-cpus-fast")).iter().map(cpu).collect()
+    }
+
+    fn proc(&self, name: &str) -> String {
+        file(&format!("/proc/{}/{name}", self.pid))
+    }
+
+    /// How long a thread ran and waited, in seconds.
+    fn times(&self, thread: u64) -> (f64, f64) {
+        let text = self.proc(&format!("task/{thread}/schedstat"));
+        let mut words = text.split(' ').map(|word| word.parse::<f64>().unwrap() / 1e9);
+        (words.next().unwrap(), words.next().unwrap())
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENT;
+    while !is_so() {
+        assert!(Instant::now() < end, "no {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Field of a `stat`, counted from one as in `proc(5)`; names of QEMU's threads may hold blanks.
+fn field(stat: &str, number: usize) -> f64 {
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(number - 3).unwrap().parse().unwrap()
+}
+
+/// A number in a line such as `VmSwap:  12 kB`.
+fn line(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}"));
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn vm_facts(guests: &[&Guest]) -> Facts {
+    let mut facts = Facts::default();
+    for guest in guests {
+        let name = guest.ask("query-name")["name"].as_str().unwrap().to_owned();
+        let number = &mut |column: &str, value: f64| facts.number(&name, column, value);
+        let (stat, status, io) = (guest.proc("stat"), guest.proc("status"), guest.proc("io"));
+        number("pid", f64::from(guest.pid));
+        number("start", field(&stat, 22));
+        number("cpu_time", (field(&stat, 14) + field(&stat, 15)) / 100.0);
+        number("rss", guest.proc("statm").split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4096.0);
+        number("pss", line(&guest.proc("smaps_rollup"), "Pss:") * 1024.0);
+        number("swap", line(&status, "VmSwap:") * 1024.0);
+        number("huge", line(&status, "HugetlbPages:") * 1024.0);
+        number("read_bytes", line(&io, "read_bytes:"));
+        number("write_bytes", line(&io, "write_bytes:"));
+        number("memory_size", guest.ask("query-memory-size-summary")["base-memory"].as_f64().unwrap());
+        let vcpus = guest.vcpus();
+        number("vcpus", vcpus.len() as f64);
+        number("vhost_time", 0.0);
+        let running = guest.ask("query-status")["running"].as_bool().unwrap();
+        let times: Vec<(f64, f64)> = vcpus.iter().map(|(_, thread)| guest.times(*thread)).collect();
+        // which thread is a virtual CPU that has never run is not told
+        for (column, sum) in [
+            ("vcpu_time", times.iter().map(|times| times.0).sum()),
+            ("run_delay", times.iter().map(|times| times.1).sum()),
+        ] {
+            if running { facts.number(&name, column, sum) } else { facts.missing(&name, column) }
+        }
+        facts.text(&name, "state", if running { "running" } else { "paused" });
+        match guest.ask("query-uuid")["UUID"].as_str().unwrap() {
+            // who was given none
+            "00000000-0000-0000-0000-000000000000" => facts.missing(&name, "uuid"),
+            uuid => facts.text(&name, "uuid", uuid),
+        }
+        facts.text(&name, "monitor", "qemu");
+    }
+    facts
+}
+
+/// What the guest behind a tap received is what the tap sent.
+fn nic_facts() -> Facts {
+    let mut facts = Facts::default();
+    for link in list(&said_json("ip", &["-j", "-s", "link", "show", "type", "tun"])) {
+        let name = link["ifname"].as_str().unwrap();
+        let count = |way: &str, what: &str| link["stats64"][way][what].as_f64().unwrap();
+        facts.number(name, "index", link["ifindex"].as_f64().unwrap());
+        for (column, way, what) in [
+            ("rx_bytes", "tx", "bytes"),
+            ("tx_bytes", "rx", "bytes"),
+            ("rx_packets", "tx", "packets"),
+            ("tx_packets", "rx", "packets"),
+            ("rx_dropped", "tx", "dropped"),
+            ("tx_dropped", "rx", "dropped"),
+        ] {
+            facts.number(name, column, count(way, what));
+        }
+        match link["master"].as_str() {
+            Some(master) => facts.text(name, "bridge", master),
+            None => facts.missing(name, "bridge"),
+        }
+    }
+    facts
+}
+
+fn vcpu_facts(guests: &[&Guest]) -> Facts {
+    let mut facts = Facts::default();
+    for guest in guests {
+        let name = guest.ask("query-name")["name"].as_str().unwrap().to_owned();
+        for (index, thread) in guest.vcpus() {
+            let key = format!("{name} {index}");
+            let (run, delay) = guest.times(thread);
+            let stat = guest.proc(&format!("task/{thread}/stat"));
+            facts.number(&key, "thread", thread as f64);
+            facts.number(&key, "cpu_time", run);
+            facts.number(&key, "run_delay", delay);
+            facts.number(&key, "last_cpu", field(&stat, 39));
+        }
+    }
+    facts
+}
+
+/// Runs where besides this test's guests nobody's processes are seen, with a network of its own.
+fn alone(run: impl FnOnce(&Path) + Send) {
+    space::alone(UnshareFlags::NEWNET, |_| {
+        let dir = tempfile::tempdir().unwrap();
+        run(dir.path());
+    });
+}
+
+#[test]
+fn root_guests_of_qemu_are_what_qemu_and_the_kernel_say_of_them() {
+    in_own_network(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        ip("link add br0 type bridge");
+        ip("link set br0 up");
+        for tap in ["tap-a", "tap-b"] {
+            said("ip", &["tuntap", "add", tap, "mode", "tap"]);
+            ip(&format!("link set {tap} up"));
+        }
+        ip("link set tap-a master br0");
+        let nic = |name: &str| format!("tap,id=n,ifname={name},script=no,downscript=no");
+        let busy = ["-name", "guest=busy,,1,debug-threads=on", "-m", "48", "-smp", "2", "-machine", "q35"];
+        let uuid = ["-uuid", "c7a5fdbd-edaf-9455-926a-d65c16db1809"];
+        let [one, other] = [nic("tap-a"), nic("tap-b")];
+        let card = ["-device", "e1000,netdev=n", "-netdev"];
+        let busy = Guest::boot(dir, "busy", Work::Spin, &[&busy[..], &uuid, &card, &[&*one]].concat());
+        let idle = ["-name", "idle,debug-threads=on", "-m", "size=32M", "-smp", "cpus=1"];
+        let idle = Guest::boot(dir, "idle", Work::Halt, &[&idle[..], &card, &[&*other]].concat());
+        let held = Guest::boot(dir, "held", Work::Spin, &["-name", "held", "-m", "16", "-S"]);
+        let guests = [&busy, &idle, &held];
+
+        let mut table = Parity::of("vm", &["name"]).wanting(&["pss"], &[]);
+        table.agrees(|| vm_facts(&guests));
+        // the kernel of a guest accounts for guests of its own wrongly, so that what they ran is left to recorded trees
+        table.left_out(&[
+            "emulator_time",
+            "guest_time",
+            "io_time",
+            "machine",
+            "name",
+            "rx_bytes",
+            "rx_dropped",
+            "rx_packets",
+            "started",
+            "tx_bytes",
+            "tx_dropped",
+            "tx_packets",
+            "unit",
+            "resident",
+        ]);
+
+        let mut table = Parity::of("vcpu", &["guest", "vcpu"]).wanting(&["guest_time", "last_cpu"], &[]);
+        table.agrees(|| vcpu_facts(&[&busy, &idle]));
+        table.left_out(&["guest", "guest_time", "pid", "start", "vcpu"]);
+
+        let mut table = Parity::of("vm_nic", &["tap"]);
+        table.agrees(nic_facts);
+        table.left_out(&["guest", "pid", "start", "tap"]);
+        let rows = table.rows();
+        let cell =
+            |row: usize, column: &str| rows.cell(row, rows.table().position(column).unwrap()).text().map(str::to_owned);
+        let whose = |tap: &str| (0..rows.len()).find(|row| cell(*row, "tap").as_deref() == Some(tap));
+        let guests = ["tap-a", "tap-b"].map(|tap| cell(whose(tap).unwrap(), "guest").unwrap());
+        assert_eq!(guests, ["busy,1", "idle"]);
+    });
+}
+
+/// A collector that goes on, as that of an agent does.
+struct Going(Box<dyn Collect>);
+
+impl Going {
+    fn new() -> Self {
+        Self((COLLECTORS.iter().find(|entry| entry.name == "vm").unwrap().make)())
+    }
+
+    /// Rows of a table now.
+    fn rows(&mut self, table: &str) -> Arc<dyn Rows> {
+        let (roots, wants, owners) = (Roots::live(), Wants::default(), Owners::default());
+        let cx = Cx { roots: &roots, wants: &wants, owners: &owners, time: Timestamp::now(), mono: Mono::now() };
+        let mut batch = Batch::default();
+        self.0.collect(&cx, &mut batch).unwrap();
+        let tables = batch.into_tables();
+        tables.into_iter().find(|(known, _)| known.name == table).unwrap().1.unwrap()
+    }
+
+    /// Name and state of each guest.
+    fn states(&mut self) -> Vec<(String, String)> {
+        let rows = self.rows("vm");
+        let cell = |row: usize, column: &str| {
+            rows.cell(row, rows.table().position(column).unwrap()).text().unwrap().to_owned()
+        };
+        (0..rows.len()).map(|row| (cell(row, "name"), cell(row, "state"))).collect()
+    }
+
+    fn reaches(&mut self, want: &[(&str, &str)]) {
+        let want: Vec<_> = want.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect();
+        let end = Instant::now() + PATIENT;
+        loop {
+            let states = self.states();
+            if states == want {
+                return;
+            }
+            assert!(Instant::now() < end, "{states:?}, not {want:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+#[test]
+fn root_a_guest_that_is_paused_stopped_or_killed_is_shown_so() {
+    alone(|dir| {
+        let mut going = Going::new();
+        going.reaches(&[]);
+        let held = Guest::boot(dir, "one", Work::Spin, &["-name", "one,debug-threads=on", "-m", "16", "-S"]);
+        going.reaches(&[("one", "paused")]);
+        held.ask("cont");
+        going.reaches(&[("one", "running")]);
+        held.ask("stop");
+        going.reaches(&[("one", "paused")]);
+        held.ask("cont");
+        going.reaches(&[("one", "running")]);
+        held.signal(Signal::STOP);
+        going.reaches(&[("one", "stopped")]);
+        held.signal(Signal::CONT);
+        let other = Guest::boot(dir, "two", Work::Halt, &["-name", "two", "-m", "16"]);
+        going.reaches(&[("one", "running"), ("two", "running")]);
+        drop(held);
+        going.reaches(&[("two", "running")]);
+        drop(other);
+        going.reaches(&[]);
+    });
+}
+
+#[test]
+fn root_virtual_cpus_whose_threads_have_no_names_are_found_by_what_they_wait_in() {
+    alone(|dir| {
+        let guest = Guest::boot(dir, "plain", Work::Halt, &["-name", "plain", "-m", "16", "-smp", "3"]);
+        let mut going = Going::new();
+        let end = Instant::now() + PATIENT;
+        loop {
+            let rows = going.rows("vcpu");
+            let number = |row, column| rows.cell(row, rows.table().position(column).unwrap()).number().unwrap() as u64;
+            let found: Vec<_> = (0..rows.len()).map(|row| (number(row, "vcpu"), number(row, "thread"))).collect();
+            let known: std::collections::BTreeMap<u64, u64> = found.iter().copied().collect();
+            let said = guest.vcpus();
+            assert!(found.iter().all(|one| said.contains(one)), "{found:?}, {said:?}");
+            if known.len() == said.len() {
+                return;
+            }
+            assert!(Instant::now() < end, "{found:?}, {said:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+}
