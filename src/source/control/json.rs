@@ -1,18 +1,19 @@
 //! What does a daemon say in JSON?
 //!
 //! [`documents`] reads one value after another, because some commands answer once for each VRF. Keys differ between versions,
-//! so that a value is looked up by the names that it has had. What would take much memory is refused.
+//! so that a value is looked up by the names that it has had. What would take much memory is refused; of long answers only what
+//! is looked up is kept ([`parts`]).
 
 use std::cell::Cell;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::model::Text;
 
-/// Values in one answer at most; a neighbor has some thirty.
+/// Values of one answer that are kept at most; a neighbor has some thirty, a peer of BGP some forty of a hundred.
 const MAX_VALUES: usize = 1 << 18;
 
 /// A value.
@@ -95,24 +96,58 @@ impl Json {
 /// # Errors
 /// It is no JSON, or there is too much of it.
 pub fn documents(answer: &[u8]) -> Result<Vec<Json>, serde_json::Error> {
+    parts(answer, |_, _| true)
+}
+
+/// Reads of every value of an answer the members that are wanted, by how deep they are and their key; the first are at 0.
+///
+/// # Errors
+/// It is no JSON, or there is too much of it.
+pub fn parts(answer: &[u8], wanted: fn(usize, &str) -> bool) -> Result<Vec<Json>, serde_json::Error> {
     let room = Cell::new(MAX_VALUES);
     let mut reader = serde_json::Deserializer::from_slice(answer);
     let mut documents = Vec::new();
     while reader.end().is_err() {
-        documents.push(Value(&room).deserialize(&mut reader)?);
+        documents.push(Value { room: &room, depth: 0, wanted }.deserialize(&mut reader)?);
     }
     Ok(documents)
 }
 
 /// A value for which there must be room.
 #[derive(Clone, Copy)]
-struct Value<'a>(&'a Cell<usize>);
+struct Value<'a> {
+    room: &'a Cell<usize>,
+    depth: usize,
+    wanted: fn(usize, &str) -> bool,
+}
 
 impl Value<'_> {
     fn take<E: serde::de::Error>(self) -> Result<(), E> {
-        let left = self.0.get().checked_sub(1).ok_or_else(|| E::custom("more values than any answer has"))?;
-        self.0.set(left);
+        let left = self.room.get().checked_sub(1).ok_or_else(|| E::custom("more values than any answer has"))?;
+        self.room.set(left);
         Ok(())
+    }
+}
+
+/// A key at the depth of a value, which is kept if it is wanted there.
+struct Member<'a>(Value<'a>);
+
+impl<'de> DeserializeSeed<'de> for Member<'_> {
+    type Value = Option<Box<str>>;
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Option<Box<str>>, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Member<'_> {
+    type Value = Option<Box<str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Option<Box<str>>, E> {
+        Ok((self.0.wanted)(self.0.depth, key).then(|| key.into()))
     }
 }
 
@@ -165,8 +200,11 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
         let mut members = Vec::new();
-        while let Some(key) = map.next_key::<Box<str>>()? {
-            members.push((key, map.next_value_seed(self)?));
+        while let Some(key) = map.next_key_seed(Member(self))? {
+            match key {
+                Some(key) => members.push((key, map.next_value_seed(Self { depth: self.depth + 1, ..self })?)),
+                None => map.next_value::<IgnoredAny>().map(drop)?,
+            }
         }
         Ok(Json::Object(members))
     }
@@ -188,6 +226,21 @@ mod tests {
         assert_eq!((read[1].ip(&["e"]), read[1].ip(&["f"])), (None, "::1".parse().ok()));
         assert_eq!(documents(b" \n").unwrap(), []);
         assert!(documents(b"{\"a\":").is_err() && documents(b"% no").is_err());
+    }
+
+    #[test]
+    fn of_a_long_answer_only_what_is_wanted_is_kept() {
+        let answer = br#"{"a":{"b":1,"c":[{"b":2}],"d":"x"},"b":3} {"a":{"c":[{"c":4}]}}"#;
+        let read = parts(answer, |depth, key| depth != 1 || key == "c").unwrap();
+        let a = |at: usize| read[at].get(&["a"]).unwrap();
+        assert_eq!((a(0).get(&["b"]), a(0).get(&["d"]), read[0].count(&["b"])), (None, None, Some(3)));
+        assert_eq!(a(0).get(&["c"]).unwrap().items()[0].count(&["b"]), Some(2));
+        assert_eq!(a(1).get(&["c"]).unwrap().items()[0].count(&["c"]), Some(4));
+        // what is left out needs no room, but must be JSON
+        let long = [br#"{"x":{"y":["#.as_slice(), "0,".repeat(MAX_VALUES).as_bytes(), br#"0],"c":1}}"#].concat();
+        let read = parts(&long, |depth, key| depth != 1 || key == "c").unwrap();
+        assert_eq!(read[0].get(&["x"]).unwrap().count(&["c"]), Some(1));
+        assert!(parts(br#"{"a":{"b":[1}}"#, |_, _| false).is_err());
     }
 
     #[test]

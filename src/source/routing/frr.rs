@@ -36,7 +36,7 @@ use super::ospf::{
 use super::told::Told;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
-use crate::source::control::json::{Json, documents};
+use crate::source::control::json::{Json, parts};
 use crate::source::control::line::Line;
 
 /// Zero bytes before the status at the end of an answer.
@@ -63,8 +63,14 @@ fn command<'a>(line: &'a mut Line, command: &str, deadline: Instant) -> Result<O
 
 /// Asks for JSON, of which there is none while nothing is configured.
 fn query(line: &mut Line, words: &str, deadline: Instant) -> Result<Vec<Json>, Error> {
+    query_parts(line, words, deadline, |_, _| true)
+}
+
+/// The same of an answer that is long: of it what is wanted is read.
+fn query_parts(line: &mut Line, words: &str, deadline: Instant, wanted: Wanted) -> Result<Vec<Json>, Error> {
     let path = line.path().to_owned();
-    let answer = command(line, words, deadline)?.map_or_else(|| Err(unknown(words)), values);
+    let answer = command(line, words, deadline)?;
+    let answer = answer.map_or_else(|| Err(unknown(words)), |answer| values_of(answer, wanted));
     answer.map_err(|cause| Error::new("read what is told by", path, cause))
 }
 
@@ -85,8 +91,16 @@ fn unknown(words: &str) -> std::io::Error {
 
 /// The JSON in an answer. A protocol that is not configured is told in words, which begin with `%`.
 fn values(answer: &[u8]) -> Result<Vec<Json>, std::io::Error> {
+    values_of(answer, |_, _| true)
+}
+
+/// Whether a member is wanted, by how deep it is and its key.
+type Wanted = fn(usize, &str) -> bool;
+
+/// The same of an answer of which not all is wanted.
+fn values_of(answer: &[u8], wanted: Wanted) -> Result<Vec<Json>, std::io::Error> {
     let answer = answer.trim_ascii();
-    if answer.is_empty() || answer.starts_with(b"%") { Ok(Vec::new()) } else { Ok(documents(answer)?) }
+    if answer.is_empty() || answer.starts_with(b"%") { Ok(Vec::new()) } else { Ok(parts(answer, wanted)?) }
 }
 
 /// Name and version of a daemon, such as `FRRouting 8.4.4`.

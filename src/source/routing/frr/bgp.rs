@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::super::peer::{BgpPeer, BgpState};
 use super::super::told::Told;
-use super::{bfd_state, query, values};
+use super::{bfd_state, query_parts, values_of};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::control::json::Json;
@@ -18,7 +18,7 @@ use crate::source::control::line::Line;
 /// # Errors
 /// As [`Line::ask`], or the answer is no JSON.
 pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
-    let answer = query(line, "show bgp vrf all neighbors json", deadline)?;
+    let answer = query_parts(line, "show bgp vrf all neighbors json", deadline, is_wanted)?;
     Ok(compose(&answer, Timestamp::now()))
 }
 
@@ -27,8 +27,42 @@ pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, 
 /// # Errors
 /// It is no JSON.
 pub fn read(answer: &[u8], at: Timestamp) -> std::io::Result<Told> {
-    Ok(compose(&values(answer)?, at))
+    Ok(compose(&values_of(answer, is_wanted)?, at))
 }
+
+/// What is looked at of a peer, which has a hundred members and more: VRFs and peers, what is told of a peer, of it families,
+/// messages and BFD, and prefixes of a family.
+fn is_wanted(depth: usize, key: &str) -> bool {
+    match depth {
+        2 => PEER.contains(&key),
+        4 => [ACCEPTED, SENT].contains(&key),
+        _ => true,
+    }
+}
+
+/// Members of a peer that are looked up.
+const PEER: [&str; 16] = [
+    "bgpState",
+    "bgpTimerUpMsec",
+    "lastResetTimerMsecs",
+    "addressFamilyInfo",
+    "messageStats",
+    "hostLocal",
+    "hostname",
+    "remoteRouterId",
+    "remoteAs",
+    "localAs",
+    "connectionsEstablished",
+    "connectionsDropped",
+    "bgpTimerHoldTimeMsecs",
+    "peerBfdInfo",
+    "lastNotificationReason",
+    "lastResetDueTo",
+];
+
+/// Members of a family.
+const ACCEPTED: &str = "acceptedPrefixCounter";
+const SENT: &str = "sentPrefixCounter";
 
 fn compose(documents: &[Json], at: Timestamp) -> Told {
     let mut told = Told::new(at);
@@ -66,8 +100,8 @@ fn peer(vrf: &str, name: &str, found: &Json, at: Timestamp) -> BgpPeer {
         state,
         since: age.map(|age| at.before(age)),
         families: names.map(Text::from),
-        accepted: sum("acceptedPrefixCounter"),
-        sent: sum("sentPrefixCounter"),
+        accepted: sum(ACCEPTED),
+        sent: sum(SENT),
         received_messages: messages.and_then(|counts| counts.count(&["totalRecv"])),
         sent_messages: messages.and_then(|counts| counts.count(&["totalSent"])),
         established: found.count(&["connectionsEstablished"]),

@@ -231,8 +231,7 @@ mod tests {
 
     #[test]
     fn a_vrf_whose_name_is_no_word_is_not_asked_about() {
-        let documents =
-            super::super::documents(br#"{"vrfs":{"default":{},"a b":{},"x?":{},"blue":{},"":{}}}"#).unwrap();
+        let documents = values(br#"{"vrfs":{"default":{},"a b":{},"x?":{},"blue":{},"":{}}}"#).unwrap();
         let text = |names: Vec<Option<String>>| names.into_iter().flatten().collect::<Vec<_>>();
         assert_eq!(text(names(&documents)), ["default", "blue"]);
         assert_eq!(names(&[]), [None]);

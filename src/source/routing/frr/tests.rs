@@ -164,6 +164,23 @@ fn more_neighbors_than_any_router_has_are_counted() {
 }
 
 #[test]
+fn very_many_peers_of_bgp_are_understood() {
+    const MANY: usize = 2400;
+    let one = String::from_utf8(answer("frr-8.4", "bgp-neighbors.json")).unwrap();
+    // the first one, without the spaces in which a long answer would have no room
+    let begin = one.find("\"10.0.12.2\":{").unwrap();
+    let end = one[begin..].find("\n  },").unwrap() + begin;
+    let peer = one[begin..end].lines().map(str::trim).collect::<String>().replacen("\"10.0.12.2\":", "", 1);
+    let peers: Vec<String> =
+        (0..MANY).map(|number| format!("\"10.{}.{}.2\":{peer}}}", number / 250, number % 250)).collect();
+    let all = format!("{{\"default\":{{\"vrfId\":0,\"vrfName\":\"default\",{}}}}}", peers.join(","));
+    assert!(all.len() < 8 << 20, "{}", all.len());
+    let told = read_bgp(all.as_bytes(), AT).unwrap();
+    let last = told.bgp.kept().last().unwrap();
+    assert_eq!((told.bgp.kept().len(), last.name.as_deref(), last.accepted), (MANY, Some("r2"), Some(1)));
+}
+
+#[test]
 fn sessions_of_bgp_are_understood() {
     let told = read_bgp(&answer("frr-8.4", "bgp-neighbors.json"), AT).unwrap();
     let seen: Vec<_> =
