@@ -325,11 +325,9 @@ fn until_same(watch: &mut Watch, table: &Table, name: &str, columns: &[&str]) {
     let begin = Instant::now();
     loop {
         watch.look();
-        let mut own = watch.rows(table, "frr", "one/", columns);
+        let own = watch.rows(table, "frr", "one/", columns);
         let mut told = watch.rows(table, "snmp", name, columns);
-        for (own, told) in own.iter_mut().flatten().zip(told.iter_mut().flatten()) {
-            // ospf6d writes areas as they were configured
-            *own = own.replace("Text(\"0\")", "Text(\"0.0.0.0\")");
+        for (own, told) in own.iter().flatten().zip(told.iter_mut().flatten()) {
             if own == "Missing" {
                 told.clone_from(own);
             }

@@ -127,6 +127,11 @@ fn of_ospfd(router: &str, facts: &mut Facts) {
     }
 }
 
+/// The number of an area as an address: `ospf6d` writes it as it was configured.
+pub(super) fn dotted(id: &str) -> String {
+    id.parse().map_or_else(|_| id.to_owned(), |number: u32| std::net::Ipv4Addr::from(number).to_string())
+}
+
 /// Neighbors as `show ipv6 ospf6 neighbor` and the same with `detail` have them.
 fn of_ospf6d(router: &str, facts: &mut Facts) {
     let short = vtysh_json(router, "show ipv6 ospf6 neighbor json");
@@ -143,7 +148,7 @@ fn of_ospf6d(router: &str, facts: &mut Facts) {
         let addresses = link["addr_info"].as_array().unwrap();
         let local = addresses.iter().find(|address| address["family"] == "inet6" && address["scope"] == "link");
         row.text("local_address", word(&local.unwrap()["local"]));
-        row.text("area", word(&found["area"]));
+        row.text("area", &dotted(word(&found["area"])));
         row.text("state", word(&found["neighborState"]));
         row.text("role", role(word(&brief["ifState"])));
         row.number("priority", &brief["priority"]);
@@ -333,7 +338,7 @@ fn areas_of_ospfd(router: &str, facts: &mut Facts) {
 fn areas_of_ospf6d(router: &str, facts: &mut Facts) {
     let whole = vtysh_json(router, "show ipv6 ospf6 json");
     for (id, found) in members(&whole["areas"]) {
-        let mut row = Row { facts, key: format!("{router} {router}/ospf6d 3 {id}") };
+        let mut row = Row { facts, key: format!("{router} {router}/ospf6d 3 {}", dotted(id)) };
         row.text("kind", "normal");
         row.text("router_id", word(&whole["routerId"]));
         row.number("interfaces", &Value::from(found["interfacesAttachedToArea"].as_array().unwrap().len()));

@@ -27,7 +27,7 @@ pub use quagga::read as read_quagga;
 pub(super) use route::{ask as count, ask6 as count6};
 pub use route::{read as read_routes, read6 as read_routes6};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::ospf::{
@@ -230,9 +230,11 @@ fn bfd_state(found: &Json) -> Option<BfdState> {
     found.get(&["peerBfdInfo"])?.str(&["status"]).map(BfdState::of)
 }
 
-/// The number of an area without the words about its kind that may follow.
+/// The number of an area, written as an address, without the words about its kind that may follow. `ospf6d` writes it here and
+/// there as it was configured, which may be a plain number.
 fn area_id(words: &str) -> Text {
-    Text::from(words.split(' ').next().unwrap_or_default())
+    let id = words.split(' ').next().unwrap_or_default();
+    id.parse().map_or_else(|_| Text::from(id), |number: u32| Text::from(Ipv4Addr::from(number).to_string()))
 }
 
 /// Those words; a stub area that is told summaries of others is nowhere else told from a normal one.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::super::database::{LinkKind, Links};
 use super::super::ospf::Place;
-use super::{query, values, vrfs};
+use super::{area_id, query, values, vrfs};
 use crate::model::Text;
 use crate::source::Error;
 use crate::source::control::json::Json;
@@ -138,7 +138,7 @@ pub(super) fn compose6(links: &mut Links, place: &Place, routers: &[Json], netwo
 fn lsas6(documents: &[Json]) -> impl Iterator<Item = (Text, &Json)> {
     let areas = documents.iter().filter_map(|document| document.get(&["areaScopedLinkStateDb"])).flat_map(Json::items);
     areas.flat_map(|area| {
-        let id = area.text(&["areaId"]).unwrap_or_else(|| Text::from(""));
+        let id = area_id(area.str(&["areaId"]).unwrap_or_default());
         area.get(&["lsa"]).map(Json::items).unwrap_or_default().iter().map(move |lsa| (id.clone(), lsa))
     })
 }

@@ -13,7 +13,7 @@ use super::super::ospf::{
 };
 use super::super::told::Told;
 use super::database::compose6;
-use super::{bfd_state, command, query, values};
+use super::{area_id, bfd_state, command, query, values};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::control::json::Json;
@@ -117,7 +117,7 @@ fn read_neighbors(place: &Place, short: &[Json], long: &[Json], told: &mut Told)
             router: router.parse().ok(),
             address: found.ip(&["linkLocalAddress"]),
             local: found.ip(&["localLinkLocalAddress"]),
-            area: found.text(&["area"]),
+            area: found.str(&["area"]).map(area_id),
             role: brief.str(&["ifState"]).and_then(Role::of),
             priority: brief.count(&["priority"]),
             age: found.str(&["neighborStateDuration"]).and_then(span),
@@ -155,7 +155,7 @@ fn read_interfaces(place: &Place, documents: &[Json], told: &mut Told) {
         told.interfaces.push(Interface {
             address,
             prefix,
-            area: found.text(&["areaId"]),
+            area: found.str(&["areaId"]).map(area_id),
             network: found.str(&["operatingAsType", "type"]).map(NetworkType::of),
             passive: found.flag(&["timerPassiveIface"]),
             cost: found.count(&["cost"]),
@@ -197,7 +197,7 @@ fn read_areas(place: &Place, documents: &[Json], told: &mut Told) {
             };
             told.areas.push(Area {
                 place: place.clone(),
-                id: Text::from(id),
+                id: area_id(id),
                 kind,
                 router: router.ip(&["routerId"]),
                 interfaces: found.get(&["interfacesAttachedToArea"]).map(|list| list.items().len() as u64),

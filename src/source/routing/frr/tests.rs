@@ -181,6 +181,25 @@ fn very_many_peers_of_bgp_are_understood() {
 }
 
 #[test]
+fn an_area_that_is_configured_as_a_number_is_written_as_an_address() {
+    let names = ["ospf6-neighbor.json", "ospf6-neighbor-detail.json", "ospf6-interface.json", "ospf6.json"];
+    let [short, long, interfaces, areas] = names.map(|name| answer("frr-8.4", name));
+    // interfaces have addresses all the same
+    let [long, areas] = [long, areas].map(|answer| {
+        let plain = String::from_utf8(answer).unwrap();
+        let plain = plain.replace("\"0.0.0.0\":", "\"0\":").replace("\"0.0.0.1\":", "\"1\":");
+        plain.replace("\"area\":\"0.0.0.0\"", "\"area\":\"0\"").replace("\"area\":\"0.0.0.1\"", "\"area\":\"1\"")
+    });
+    assert!(long.contains("\"area\":\"1\"") && areas.contains("\"1\":{"), "{long} {areas}");
+    let plain = read6([&short, long.as_bytes(), &interfaces, areas.as_bytes()], AT).unwrap();
+    assert_eq!(plain, ospf6("frr-8.4"));
+    let links = |router: Vec<u8>| read6_database([&router, &answer("frr-8.4", "ospf6-database-network.json")]).unwrap();
+    let router = answer("frr-8.4", "ospf6-database-router.json");
+    let plain = String::from_utf8(router.clone()).unwrap().replace("\"areaId\":\"0.0.0.0\"", "\"areaId\":\"0\"");
+    assert_eq!(links(plain.into_bytes()).done(), links(router).done());
+}
+
+#[test]
 fn sessions_of_bgp_are_understood() {
     let told = read_bgp(&answer("frr-8.4", "bgp-neighbors.json"), AT).unwrap();
     let seen: Vec<_> =
