@@ -241,8 +241,9 @@ fn remember(row: &mut OspfNeighborRow, known: &Known, neighbor: &Neighbor, step:
     if state != old.state {
         change(row, state, more.or(events).unwrap_or(1));
         row.since = row.since.or(Some(step.at));
-    } else if more.map_or(is_another, |more| more > 0) {
-        // it has left this state and come back between two looks
+    } else if is_another || more.is_some_and(|more| more > 0) {
+        // it has left this state and come back between two looks; one that was forgotten meanwhile is counted anew, and may have
+        // come to the same count
         change(row, state, more.unwrap_or(2).max(2));
     } else {
         // it may as well be errors that were counted
@@ -457,6 +458,16 @@ mod tests {
         let row = watched.one(101, neighbor(ONE, NeighborState::Full, None, None));
         assert_eq!((row.since, row.changes, row.flaps), (Some(at(101)), 1, 0));
         let row = watched.one(102, neighbor(ONE, NeighborState::Full, None, None));
+    #[test]
+    fn one_that_was_lost_and_is_back_with_the_same_count_has_flapped() {
+        let mut watched = Watched::new();
+        watched.sees(100, vec![neighbor(ONE, NeighborState::Full, Some(50), Some(6))]);
+        let row = watched.one(110, neighbor(ONE, NeighborState::Full, Some(3), Some(6)));
+        assert_eq!((row.changes, row.flaps, row.since), (2, 1, Some(at(107))));
+        let row = watched.one(120, neighbor(ONE, NeighborState::Full, Some(13), Some(6)));
+        assert_eq!((row.changes, row.flaps, row.since), (2, 1, Some(at(107))), "once");
+    }
+
         assert_eq!((row.since, row.changes), (Some(at(101)), 1));
     }
 
