@@ -322,7 +322,7 @@ fn instance(daemon: &Daemon, place: &ospf::Place) -> Text {
 
 /// Since when a daemon has told nothing more; `None` while it answers.
 fn stale(daemon: &Daemon) -> Option<Timestamp> {
-    (daemon.standing != Standing::Up).then_some(daemon.since)
+    daemon.told.as_ref().filter(|_| daemon.standing != Standing::Up).map(|told| told.at)
 }
 
 /// Everything of one kind that daemons have told, with when.

@@ -180,26 +180,27 @@ mod tests {
         let mut daemon = Daemon::testing("/run/frr/bgpd.vty", at(0));
         daemon.standing = Standing::Up;
         let mut leavers = Leavers::default();
-        let mut look = |daemon: &Daemon, second: u64, names: &[&'static str]| {
+        let mut look = |daemon: &mut Daemon, second: u64, names: &[&'static str]| {
             let mut rows: Vec<One> = names.iter().map(|name| One(name, None, None)).collect();
+            daemon.told = Some(Told::new(at(second)));
             leavers.add(daemon, at(second), HOUR, &mut rows);
             rows
         };
         let (a, b) = (One("a", None, None), One("b", None, None));
         let gone = |name, second| One(name, Some(at(second)), None);
-        assert_eq!(look(&daemon, 1, &["a", "b"]), [a.clone(), b.clone()]);
+        assert_eq!(look(&mut daemon, 1, &["a", "b"]), [a.clone(), b.clone()]);
         // the same answer once more, then one without the second
-        assert_eq!(look(&daemon, 1, &["a", "b"]), [a.clone(), b.clone()]);
-        assert_eq!(look(&daemon, 2, &["a"]), [a.clone(), gone("b", 2)]);
-        assert_eq!(look(&daemon, 3, &["a"]), [a.clone(), gone("b", 2)]);
-        assert_eq!(look(&daemon, 4, &[]), [gone("a", 4), gone("b", 2)]);
+        assert_eq!(look(&mut daemon, 1, &["a", "b"]), [a.clone(), b.clone()]);
+        assert_eq!(look(&mut daemon, 2, &["a"]), [a.clone(), gone("b", 2)]);
+        assert_eq!(look(&mut daemon, 3, &["a"]), [a.clone(), gone("b", 2)]);
+        assert_eq!(look(&mut daemon, 4, &[]), [gone("a", 4), gone("b", 2)]);
         // nothing new is told
         (daemon.standing, daemon.since) = (Standing::Silent, at(5));
-        assert_eq!(look(&daemon, 4, &[])[1], One("b", Some(at(2)), Some(at(5))));
+        assert_eq!(look(&mut daemon, 4, &[])[1], One("b", Some(at(2)), Some(at(4))));
         daemon.standing = Standing::Up;
-        assert_eq!(look(&daemon, 6, &["b"]), [b.clone(), gone("a", 4)]);
-        assert_eq!(look(&daemon, 3603, &["b"]), [b.clone(), gone("a", 4)]);
-        assert_eq!(look(&daemon, 3604, &["b"]), [b]);
+        assert_eq!(look(&mut daemon, 6, &["b"]), [b.clone(), gone("a", 4)]);
+        assert_eq!(look(&mut daemon, 3603, &["b"]), [b.clone(), gone("a", 4)]);
+        assert_eq!(look(&mut daemon, 3604, &["b"]), [b]);
         assert_eq!(leavers.rows(&[], HOUR, |_, _| Vec::new()), []);
         assert!(leavers.0.is_empty());
     }

@@ -372,7 +372,9 @@ mod tests {
         }
 
         fn sees(&mut self, now: u64, neighbors: Vec<Neighbor>) -> Vec<OspfNeighborRow> {
-            self.circle.follow(&self.daemon, &told(now, neighbors), HOUR, Mono(now * 1_000_000_000));
+            let told = told(now, neighbors);
+            self.daemon.told = Some(told.clone());
+            self.circle.follow(&self.daemon, &told, HOUR, Mono(now * 1_000_000_000));
             self.circle.rows().collect()
         }
 
@@ -496,7 +498,11 @@ mod tests {
         assert_eq!(row.stale, None);
         (watched.daemon.standing, watched.daemon.since) = (Standing::Silent, at(101));
         let row = watched.one(100, neighbor(ONE, NeighborState::Full, Some(50), None));
-        assert_eq!((row.state, row.stale), (NeighborState::Full, Some(at(101))));
+        assert_eq!((row.state, row.stale), (NeighborState::Full, Some(at(100))));
+        // what it told is not younger when it dies
+        (watched.daemon.standing, watched.daemon.since) = (Standing::Down, at(3700));
+        let row = watched.one(100, neighbor(ONE, NeighborState::Full, Some(50), None));
+        assert_eq!(row.stale, Some(at(100)));
     }
 
     #[test]
