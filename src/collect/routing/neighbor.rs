@@ -20,10 +20,11 @@ use crate::table;
 table! {
     /// One router that a routing daemon speaks OSPF with, or did until lately, or should. What a daemon does not tell is
     /// missing: BIRD no lengths of lists and no reasons, FRR's `ospf6d` no reasons. What has gone has the state `Deleted`
-    /// for as long as `[routing]` of the configuration says; what `expect` names there and is nowhere has the state `Down`.
+    /// for as long as `[routing]` of the configuration says; what `expect` names there has it until it comes back, or the state
+    /// `Down` if it was never there.
     ///
-    /// Source: `show ip ospf neighbor detail json` and `show ipv6 ospf6 neighbor detail json` of FRR, `show ospf neighbors` of
-    /// BIRD; RFC 2328, section 10.
+    /// Source: `show ip ospf neighbor detail json` and `show ipv6 ospf6 neighbor detail json` of FRR (from version 8.0 on), `show ip
+    /// ospf neighbor detail` of Quagga, `show ospf neighbors` of BIRD; RFC 2328, section 10.
     pub struct OspfNeighborRow = "ospf_neighbor" { title: Some("OSPF neighbors"), history: History::Whole } {
         /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
         Id(None) netns: Option<Text> { several: true },
@@ -172,13 +173,17 @@ impl Departs for OspfNeighborRow {
 
 /// One that the daemon tells nothing of any more.
 fn lost(mut known: Known, now: Timestamp) -> Known {
-    let row = &mut known.row;
+    delete(&mut known.row, now);
+    (known.counted, known.events) = (None, None);
+    known
+}
+
+/// What was so while a neighbor was there is so no more.
+fn delete(row: &mut OspfNeighborRow, now: Timestamp) {
     change(row, NeighborState::Deleted, 1);
     row.since = Some(now);
     (row.role, row.expires, row.bfd) = (None, None, None);
     (row.retransmissions, row.requests, row.summaries) = (None, None, None);
-    (known.counted, known.events) = (None, None);
-    known
 }
 
 /// Notes that a neighbor is in another state, after a number of changes.
@@ -254,27 +259,38 @@ fn remember(row: &mut OspfNeighborRow, known: &Known, neighbor: &Neighbor, step:
     row.regressed = steady(old.regressed, row.regressed);
 }
 
-/// Neighbors that are expected and were never there, with when that was noticed.
+/// Neighbors that are expected, each as it was seen last, or as one that was never there since that was noticed.
 #[derive(Default)]
-pub(super) struct Missed(HashMap<Expected, Timestamp>);
+pub(super) struct Missed(HashMap<Expected, OspfNeighborRow>);
 
 impl Missed {
-    /// Marks the rows of those who are expected, and adds one for each that has none.
+    /// Marks the rows of those who are expected, and adds one for each that has none: who has gone keeps its place and since when,
+    /// however long ago that is, and if nobody knows of it any more.
     pub(super) fn expect(&mut self, expected: &[Expected], rows: &mut Vec<OspfNeighborRow>, now: Timestamp) {
         self.0.retain(|known, _| expected.contains(known));
         for one in expected {
-            let mut found = false;
+            let mut found = None;
             for row in rows.iter_mut().filter(|row| is_it(one, row)) {
-                (row.expected, found) = (true, true);
+                row.expected = true;
+                found.get_or_insert_with(|| row.clone());
             }
-            if found {
-                self.0.remove(one);
+            if let Some(row) = found {
+                self.0.insert(one.clone(), row);
             } else {
-                let since = *self.0.entry(one.clone()).or_insert(now);
-                rows.push(missed(one, since));
+                let row = self.0.entry(one.clone()).or_insert_with(|| missed(one, now));
+                leave(row, now);
+                rows.push(row.clone());
             }
         }
     }
+}
+
+/// Notes that nobody tells of one that is expected: its daemon, if it was there as far as that has told, is forgotten, too.
+fn leave(row: &mut OspfNeighborRow, now: Timestamp) {
+    if !matches!(row.state, NeighborState::Deleted | NeighborState::Down) {
+        delete(row, row.stale.unwrap_or(now));
+    }
+    row.stale = None;
 }
 
 fn is_it(expected: &Expected, row: &OspfNeighborRow) -> bool {
@@ -443,6 +459,16 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_lost_and_is_back_with_the_same_count_has_flapped() {
+        let mut watched = Watched::new();
+        watched.sees(100, vec![neighbor(ONE, NeighborState::Full, Some(50), Some(6))]);
+        let row = watched.one(110, neighbor(ONE, NeighborState::Full, Some(3), Some(6)));
+        assert_eq!((row.changes, row.flaps, row.since), (2, 1, Some(at(107))));
+        let row = watched.one(120, neighbor(ONE, NeighborState::Full, Some(13), Some(6)));
+        assert_eq!((row.changes, row.flaps, row.since), (2, 1, Some(at(107))), "once");
+    }
+
+    #[test]
     fn a_clock_that_is_set_is_no_change() {
         let mut watched = Watched::new();
         watched.sees(100, vec![neighbor(ONE, NeighborState::Full, Some(50), None)]);
@@ -460,16 +486,6 @@ mod tests {
         let row = watched.one(101, neighbor(ONE, NeighborState::Full, None, None));
         assert_eq!((row.since, row.changes, row.flaps), (Some(at(101)), 1, 0));
         let row = watched.one(102, neighbor(ONE, NeighborState::Full, None, None));
-    #[test]
-    fn one_that_was_lost_and_is_back_with_the_same_count_has_flapped() {
-        let mut watched = Watched::new();
-        watched.sees(100, vec![neighbor(ONE, NeighborState::Full, Some(50), Some(6))]);
-        let row = watched.one(110, neighbor(ONE, NeighborState::Full, Some(3), Some(6)));
-        assert_eq!((row.changes, row.flaps, row.since), (2, 1, Some(at(107))));
-        let row = watched.one(120, neighbor(ONE, NeighborState::Full, Some(13), Some(6)));
-        assert_eq!((row.changes, row.flaps, row.since), (2, 1, Some(at(107))), "once");
-    }
-
         assert_eq!((row.since, row.changes), (Some(at(101)), 1));
     }
 
@@ -521,5 +537,31 @@ mod tests {
         missed.expect(&wanted, &mut rows, at(101));
         assert_eq!((rows[0].state, rows[0].expected, rows.len()), (NeighborState::Deleted, true, 3), "one row for one");
         assert_eq!(down(&rows[2]), (NeighborState::Down, None, Some(at(100))));
+    }
+
+    #[test]
+    fn one_that_is_expected_and_has_gone_stays_as_it_went() {
+        let wanted = [Expected::try_from("10.9.9.2".to_owned()).unwrap()];
+        let (mut watched, mut missed) = (Watched::new(), Missed::default());
+        let mut look = |watched: &mut Watched, now: u64, there: Vec<Neighbor>| {
+            let mut rows = watched.sees(now, there);
+            missed.expect(&wanted, &mut rows, at(now));
+            rows
+        };
+        look(&mut watched, 100, vec![neighbor(ONE, NeighborState::Full, None, None)]);
+        let gone = look(&mut watched, 101, vec![]);
+        let later = look(&mut watched, 101 + 3600, vec![]);
+        assert_eq!((&later, later[0].state, later[0].since), (&gone, NeighborState::Deleted, Some(at(101))));
+        let back = look(&mut watched, 8000, vec![neighbor(ONE, NeighborState::Init, None, None)]);
+        assert_eq!((back.len(), back[0].state), (1, NeighborState::Init));
+        // its daemon says nothing, and is forgotten
+        watched.daemon.standing = Standing::Down;
+        let stale = look(&mut watched, 8000, vec![neighbor(ONE, NeighborState::Init, None, None)]);
+        assert_eq!((stale[0].state, stale[0].stale), (NeighborState::Init, Some(at(8000))));
+        watched.circle = Circle::default();
+        let lost = look(&mut watched, 11_600, vec![]);
+        assert_eq!((lost[0].state, lost[0].since, lost[0].stale), (NeighborState::Deleted, Some(at(8000)), None));
+        assert_eq!((&lost[0].netns, &lost[0].instance), (&stale[0].netns, &stale[0].instance));
+        assert_eq!(look(&mut watched, 11_601, vec![]), lost, "it goes once");
     }
 }
