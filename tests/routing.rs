@@ -105,6 +105,11 @@ impl Watch {
         states.zip(times).map(line).collect()
     }
 
+    /// What became of a daemon, one after the other, as it was written.
+    fn turns(&self, name: &str) -> Vec<String> {
+        self.cells(AdjacencyChangeRow::TABLE, &[("protocol", "daemon"), ("peer", name)], "after")
+    }
+
     fn daemon(&self, name: &str, column: &str) -> String {
         self.cell(RoutingDaemonRow::TABLE, &[("name", name)], column)
     }
@@ -352,7 +357,7 @@ fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing
         let mut ring = Ring::start(2);
         let mut watch = Watch::new();
         watch.until_state("Full");
-        let written = watch.log().len();
+        let (written, turned) = (watch.log().len(), watch.turns("host/ospfd").len());
         signal(ring.pid("host/ospfd"), rustix::process::Signal::STOP);
         watch.look();
         watch.look();
@@ -362,10 +367,10 @@ fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing
             "{}",
             watch.daemon("host/ospfd", "reason")
         );
-        assert_eq!(
-            (watch.neighbor("state"), watch.neighbor("stale")),
-            ("Full".to_owned(), watch.daemon("host/ospfd", "since"))
-        );
+        let (stale, since) = (watch.neighbor("stale"), watch.daemon("host/ospfd", "since"));
+        assert_eq!(watch.neighbor("state"), "Full");
+        let ahead = since.parse::<f64>().unwrap() - stale.parse::<f64>().unwrap();
+        assert!((0.0..10.0).contains(&ahead), "what was told last was told before: {stale} {since}");
         for name in ["host/ospf6d", "one/ospfd", "one/ospf6d"] {
             assert_eq!(watch.daemon(name, "state"), "up");
         }
@@ -375,14 +380,16 @@ fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing
         }
         assert_eq!(watch.daemon("host/ospfd", "state"), "silent");
         let told = ["state", "standing", "stale"].map(|column| watch.adjacency(column));
-        assert_eq!(told, ["Full".to_owned(), "up".to_owned(), watch.daemon("host/ospfd", "since")]);
+        assert_eq!(told, ["Full", "up", &*stale]);
         assert_eq!(watch.log().len(), written, "silence is no change: {:?}", watch.log());
+        assert_eq!(watch.turns("host/ospfd")[turned..], ["silent"], "once");
         signal(ring.pid("host/ospfd"), rustix::process::Signal::CONT);
         watch.look();
         watch.look();
         assert_eq!((watch.daemon("host/ospfd", "state"), watch.neighbor("stale")), ("up".to_owned(), String::new()));
         watch.until_state("Full");
-        let flaps = watch.counts().1;
+        let (flaps, turns) = (watch.counts().1, watch.turns("host/ospfd"));
+        assert_eq!(turns.last().map(String::as_str), Some("up"));
         let (begin, written) = (Timestamp::now().seconds(), watch.log().len());
         ring.kill("host/ospfd");
         watch.look();
@@ -392,16 +399,27 @@ fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing
             ("down".to_owned(), "Full".to_owned())
         );
         assert!(!watch.daemon("host/ospfd", "reason").is_empty() && !watch.neighbor("stale").is_empty());
-        ring.daemon("host", "ospfd");
+        // what it told is no younger for that, however long it is away
+        let stale = watch.neighbor("stale");
         watch.look();
-        watch.look();
-        assert_eq!((watch.daemon("host/ospfd", "state"), watch.neighbor("stale")), ("up".to_owned(), String::new()));
-        watch.until_state("Full");
-        assert_eq!(watch.counts().1, flaps + 1);
+        assert_eq!(watch.neighbor("stale"), stale);
+        assert_eq!(watch.turns("host/ospfd")[turns.len()..], ["down"], "once");
+        comes_anew(&mut ring, &mut watch, flaps);
+        assert_eq!(watch.turns("host/ospfd")[turns.len()..][..2], ["down", "up"]);
         let log = watch.log();
         left_full_once(&log[written..], begin, "a new daemon");
         assert_eq!(log[written..].iter().filter(|line| line.after == "Full").count(), 1, "{log:?}");
     });
+}
+
+/// Starts the daemon that was killed, and looks whether that is seen.
+fn comes_anew(ring: &mut Ring, watch: &mut Watch, flaps: u64) {
+    ring.daemon("host", "ospfd");
+    watch.look();
+    watch.look();
+    assert_eq!((watch.daemon("host/ospfd", "state"), watch.neighbor("stale")), ("up".to_owned(), String::new()));
+    watch.until_state("Full");
+    assert_eq!(watch.counts().1, flaps + 1);
 }
 
 /// A daemon beside those of OSPF, and its neighbor on the link between the two.

@@ -209,7 +209,9 @@ impl RoutingCollector {
         let isis = self.isis.rows(daemons, keep);
         let common = neighbors.iter().map(adjacency::of_ospf).chain(bfd.iter().map(adjacency::of_bfd));
         let common = common.chain(bgp.iter().map(adjacency::of_bgp)).chain(isis.iter().map(adjacency::of_isis));
-        let mut seen = self.chronicle.follow(cx.time, common.collect()).into_iter();
+        let is_asked = |row: &AdjacencyRow| daemons.iter().any(|daemon| may_tell(daemon, row));
+        let mut seen = self.chronicle.follow(cx.time, common.collect(), is_asked).into_iter();
+        self.chronicle.attend(cx.time, daemons);
         // what is known is followed all the same: it may come back
         let wishes = &cx.roots.routing;
         let mut adjacencies = Vec::new();
@@ -320,7 +322,14 @@ fn instance(daemon: &Daemon, place: &ospf::Place) -> Text {
     name_of(daemon, place.instance.as_ref())
 }
 
-/// Since when a daemon has told nothing more; `None` while it answers.
+/// Whether it is this daemon that tells of an adjacency.
+fn may_tell(daemon: &Daemon, row: &AdjacencyRow) -> bool {
+    let Some(name) = row.instance.as_ref().filter(|_| row.source == Some(daemon.source)) else { return false };
+    let own = daemon.instance.as_str();
+    own == "bird" || name.strip_prefix(own).is_some_and(|protocol| protocol.is_empty() || protocol.starts_with('/'))
+}
+
+/// When a daemon told something last; `None` while it answers.
 fn stale(daemon: &Daemon) -> Option<Timestamp> {
     daemon.told.as_ref().filter(|_| daemon.standing != Standing::Up).map(|told| told.at)
 }

@@ -3,14 +3,16 @@
 //! The rows of each protocol are read once more as what all have in common. A [`Chronicle`] remembers the states of the last
 //! look and writes down what is another one now, and what has come or gone, each once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{BfdPeerRow, BgpPeerRow, IsisAdjacencyRow, OspfNeighborRow};
 use crate::model::{Cell, IpText, Level, Row, Rows, Text, Timestamp};
+use crate::source::control::standing::Standing;
 use crate::source::netns::Census;
-use crate::source::routing::daemon::Source;
+use crate::source::routing::daemon::{Daemon, Source};
 use crate::{col, label, table};
 
 label! {
@@ -21,6 +23,8 @@ label! {
         Bfd = "BFD",
         Bgp = "BGP",
         Isis = "IS-IS",
+        /// None: it is about a daemon itself.
+        Daemon = "daemon",
     }
 }
 
@@ -74,8 +78,10 @@ table! {
 }
 
 table! {
-    /// One change of the state of an adjacency since this program looks. What happens between two looks is one change, with how
-    /// many the daemon has counted. A state before is missing for one that came, one after for one that went.
+    /// One change of the state of an adjacency, or of a daemon that tells of some, since this program looks. What happens between
+    /// two looks is one change, with how many the daemon has counted; a daemon that was started anew meanwhile has gone and come. A
+    /// state before is missing for one that came, one after for one that went. Of a daemon that says nothing there is one line, and
+    /// none of its adjacencies: nobody knows what becomes of them.
     ///
     /// Source: as of `adjacency`.
     pub struct AdjacencyChangeRow = "adjacency_change" { title: Some("Changes of adjacencies"), shape: Shape::Log } {
@@ -85,7 +91,7 @@ table! {
         Id(None) seq: u64 { top: true, wide: true },
         /// When it was seen.
         Gauge(None) time: Timestamp,
-        /// Over which protocol.
+        /// Over which protocol; `daemon` where it is about a daemon.
         Text(None) protocol: AdjacencyProtocol,
         /// The daemon, or its protocol.
         Text(None) instance: Option<Text>,
@@ -119,6 +125,8 @@ type Key = (Option<Text>, &'static str, Option<Text>, Option<Text>, Option<Text>
 pub(super) struct Chronicle {
     /// Those of the last look with their changes; none before the first.
     known: Option<BTreeMap<Key, (AdjacencyRow, u64)>>,
+    /// How it was with each daemon, by its socket, and which process it was; none before the first look.
+    daemons: Option<HashMap<PathBuf, (Standing, Option<u32>)>>,
     changes: VecDeque<AdjacencyChangeRow>,
     count: u64,
     /// The rows of the last sample, how many changes there had been, and which of them were shown.
@@ -126,8 +134,14 @@ pub(super) struct Chronicle {
 }
 
 impl Chronicle {
-    /// Takes the adjacencies of this look, each with how often it has changed as far as that is counted.
-    pub(super) fn follow(&mut self, now: Timestamp, seen: Vec<(AdjacencyRow, u64)>) -> Vec<AdjacencyRow> {
+    /// Takes the adjacencies of this look, each with how often it has changed as far as that is counted. Of those that are missing
+    /// only those have gone of which somebody is asked; a daemon that is forgotten has had its line.
+    pub(super) fn follow(
+        &mut self,
+        now: Timestamp,
+        seen: Vec<(AdjacencyRow, u64)>,
+        is_asked: impl Fn(&AdjacencyRow) -> bool,
+    ) -> Vec<AdjacencyRow> {
         let rows = seen.iter().map(|(row, _)| row.clone()).collect();
         let seen: BTreeMap<Key, (AdjacencyRow, u64)> = seen.into_iter().map(|one| (key(&one.0), one)).collect();
         let Some(mut known) = self.known.take() else {
@@ -147,22 +161,65 @@ impl Chronicle {
         }
         let gone = known.iter().filter(|(key, _)| !seen.contains_key(*key));
         // of what had gone before that was written then
-        for (_, (row, _)) in gone.filter(|(_, (row, _))| row.standing != AdjacencyStanding::Down) {
+        let is_new = |row: &AdjacencyRow| row.standing != AdjacencyStanding::Down && is_asked(row);
+        for (_, (row, _)) in gone.filter(|(_, (row, _))| is_new(row)) {
             self.note(now, Some(row), None, 1);
         }
         self.known = Some(seen);
         rows
     }
 
-    fn note(&mut self, now: Timestamp, before: Option<&AdjacencyRow>, after: Option<&AdjacencyRow>, changes: u64) {
-        let Some(row) = after.or(before) else { return };
+    /// Takes how it is with the daemons, which are asked in each look.
+    pub(super) fn attend(&mut self, now: Timestamp, daemons: &[Daemon]) {
+        // of one for whom there was no time nothing is known yet
+        let asked = daemons.iter().filter(|daemon| daemon.standing != Standing::Down || daemon.fault.is_some());
+        let asked: Vec<&Daemon> = asked.collect();
+        let seen = asked.iter().map(|daemon| (daemon.socket.clone(), (daemon.standing, daemon.pid))).collect();
+        let Some(known) = self.daemons.replace(seen) else { return };
+        for daemon in asked {
+            match known.get(&daemon.socket) {
+                None => self.turn(now, None, daemon, 1),
+                Some((standing, _)) if *standing != daemon.standing => self.turn(now, Some(*standing), daemon, 1),
+                Some((Standing::Up, pid)) if *pid != daemon.pid => self.turn(now, Some(Standing::Up), daemon, 2),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Notes that it is another way with a daemon.
+    fn turn(&mut self, now: Timestamp, before: Option<Standing>, daemon: &Daemon, changes: u64) {
+        let is_up = daemon.standing == Standing::Up;
+        self.write(AdjacencyChangeRow {
+            netns: daemon.netns.clone(),
+            seq: 0,
+            time: now,
+            protocol: AdjacencyProtocol::Daemon,
+            instance: Some(daemon.instance.clone()),
+            interface: None,
+            peer: daemon.instance.clone(),
+            address: None,
+            before: before.map(|standing| Text::from(standing.name())),
+            after: Some(Text::from(daemon.standing.name())),
+            standing: if is_up { AdjacencyStanding::Up } else { AdjacencyStanding::Down },
+            changes,
+            reason: daemon.fault.as_ref().map(|error| Text::from(error.to_string())),
+        });
+    }
+
+    /// Takes one more line, which gets its number.
+    fn write(&mut self, row: AdjacencyChangeRow) {
         self.count += 1;
         if self.changes.len() == MOST {
             self.changes.pop_front();
         }
-        self.changes.push_back(AdjacencyChangeRow {
+        self.changes.push_back(AdjacencyChangeRow { seq: self.count, ..row });
+    }
+
+    fn note(&mut self, now: Timestamp, before: Option<&AdjacencyRow>, after: Option<&AdjacencyRow>, changes: u64) {
+        let Some(row) = after.or(before) else { return };
+        self.write(AdjacencyChangeRow {
             netns: row.netns.clone(),
-            seq: self.count,
+            seq: 0,
             time: now,
             protocol: row.protocol,
             instance: row.instance.clone(),
@@ -376,7 +433,7 @@ mod tests {
         use AdjacencyStanding::{Down, Up};
         let mut chronicle = Chronicle::default();
         let mut look = |second: i64, seen: Vec<(AdjacencyRow, u64)>| {
-            chronicle.follow(Timestamp(second), seen);
+            chronicle.follow(Timestamp(second), seen, |_| true);
             told(&chronicle)
         };
         let up = |peer: &str, changes: u64| (adjacency(peer, "Established", Up), changes);
@@ -402,7 +459,7 @@ mod tests {
         let mut chronicle = Chronicle::default();
         let mut look = |seen: &[(&str, &str, AdjacencyStanding)]| {
             let rows = seen.iter().map(|(peer, state, standing)| (adjacency(peer, state, *standing), 0)).collect();
-            chronicle.follow(Timestamp(0), rows);
+            chronicle.follow(Timestamp(0), rows, |_| true);
             told(&chronicle).len()
         };
         assert_eq!(look(&[("0000.0001", "Up", Up)]), 0);
@@ -413,11 +470,50 @@ mod tests {
     }
 
     #[test]
+    fn a_daemon_that_stops_or_is_another_process_is_written_once_and_its_adjacencies_are_not() {
+        use AdjacencyStanding::{Down, Up};
+        let mut chronicle = Chronicle::default();
+        let mut daemon = Daemon::testing("/run/frr/bgpd.vty", Timestamp(0));
+        let mut look = |standing: Standing, pid: u32, peers: &[&str], is_known: bool| {
+            (daemon.standing, daemon.pid) = (standing, Some(pid));
+            daemon.fault = (standing != Standing::Up).then(|| crate::source::Error::malformed("x", "why"));
+            let seen = peers.iter().map(|peer| (adjacency(peer, "Established", Up), 0)).collect();
+            chronicle.follow(Timestamp(0), seen, |_| is_known);
+            chronicle.attend(Timestamp(0), if is_known { std::slice::from_ref(&daemon) } else { &[] });
+            told(&chronicle)
+        };
+        let line = |before: Option<&str>, after: &str, changes| {
+            ("bgpd".to_owned(), before.map(str::to_owned), Some(after.to_owned()), changes)
+        };
+        assert_eq!(look(Standing::Up, 1, &["a"], true), []);
+        let silent = line(Some("up"), "silent", 1);
+        assert_eq!(look(Standing::Silent, 1, &["a"], true), [silent]);
+        assert_eq!(look(Standing::Silent, 1, &["a"], true).len(), 1, "once");
+        let (back, anew) = (line(Some("silent"), "up", 1), line(Some("up"), "up", 2));
+        assert_eq!(look(Standing::Up, 1, &["a"], true)[1..], [back]);
+        assert_eq!(look(Standing::Up, 2, &["a"], true)[2..], [anew]);
+        let down = line(Some("up"), "down", 1);
+        assert_eq!(look(Standing::Down, 2, &["a"], true)[3..], [down]);
+        assert_eq!(look(Standing::Down, 2, &[], false).len(), 4, "what is forgotten had its line");
+        assert_eq!(look(Standing::Up, 3, &["a"], true)[4..], [some_new("a"), line(None, "up", 1)]);
+        let last = chronicle.changes.back().map(|row| (row.protocol, row.standing, row.reason.is_none()));
+        assert_eq!(last, Some((AdjacencyProtocol::Daemon, Up, true)));
+        let down = chronicle.changes.get(3).map(|row| (row.standing, row.reason.is_some()));
+        assert_eq!(down, Some((Down, true)));
+    }
+
+    /// The line of one that has come.
+    fn some_new(peer: &str) -> (String, Option<String>, Option<String>, u64) {
+        (peer.to_owned(), None, Some("Established".to_owned()), 1)
+    }
+
+    #[test]
     fn of_many_changes_the_newest_are_kept_and_the_same_rows_are_given_while_there_is_no_new_one() {
         let mut chronicle = Chronicle::default();
         for second in 0..=MOST as u64 + 10 {
             let word = if second % 2 == 0 { "Idle" } else { "Connect" };
-            chronicle.follow(Timestamp(0), vec![(adjacency("a", word, AdjacencyStanding::Forming), second)]);
+            let seen = vec![(adjacency("a", word, AdjacencyStanding::Forming), second)];
+            chronicle.follow(Timestamp(0), seen, |_| true);
         }
         let census = Census::default();
         let rows = chronicle.changes(&census);
