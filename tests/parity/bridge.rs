@@ -111,13 +111,17 @@ fn fdb_facts() -> Facts {
     for entry in list(&said_json("bridge", &["-s", "-j", "fdb"])) {
         let text = |name: &str| entry[name].as_str();
         let missing = "Missing".to_owned();
+        let number = |name: &str| entry[name].as_u64().map(|number| format!("{name} {number}"));
+        let path = [number("vni"), number("port"), text("viaIf").map(|via| format!("via {via}"))];
+        let path = path.into_iter().flatten().collect::<Vec<_>>().join(" ");
         let key = [
             text("mac").unwrap().to_owned(),
             text("ifname").unwrap().to_owned(),
             entry["vlan"].as_u64().map_or_else(|| missing.clone(), |vlan| vlan.to_string()),
             text("master").map_or_else(|| missing.clone(), str::to_owned),
             text("dst").map_or_else(|| missing.clone(), str::to_owned),
-            entry["src_vni"].as_u64().map_or(missing, |vni| vni.to_string()),
+            entry["src_vni"].as_u64().map_or_else(|| missing.clone(), |vni| vni.to_string()),
+            if path.is_empty() { missing } else { path },
         ];
         let key = key.join(" ");
         facts.text(&key, "interface", text("ifname").unwrap());
@@ -164,15 +168,18 @@ fn root_addresses_behind_bridges_and_tunnels_are_what_bridge_says() {
             "fdb add 02:00:00:00:00:04 dev two self",
             "fdb add 02:00:00:00:00:05 dev vx0 dst 192.0.2.5",
             "fdb append 02:00:00:00:00:00 dev vx0 dst 192.0.2.6 vni 9 port 5000 via one",
+            "fdb append 02:00:00:00:00:00 dev vx0 dst 192.0.2.6 vni 10 port 5000 via one",
+            "fdb append 02:00:00:00:00:00 dev vx0 dst 192.0.2.6 vni 10 port 5001 via one",
+            "fdb append 02:00:00:00:00:00 dev vx0 dst 192.0.2.6 vni 10 port 5001 via two",
             "fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.7",
             "fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.8",
         ] {
             bridge(line);
         }
-        let key = ["mac", "interface", "vlan", "bridge", "destination", "source_vni"];
+        let key = ["mac", "interface", "vlan", "bridge", "destination", "source_vni", "path"];
         let mut table = Parity::of("fdb", &key).wanting(&[], &[]);
         table.agrees(fdb_facts);
-        table.left_out(&["bridge", "destination", "index", "mac", "netns", "source_vni", "vlan"]);
+        table.left_out(&["bridge", "destination", "index", "mac", "netns", "path", "source_vni", "vlan"]);
         assert_eq!(table.keys().len(), fdb_facts().rows(), "{:?}", table.keys());
         assert!(table.keys().iter().any(|key| key.contains("192.0.2.8")), "{:?}", table.keys());
     });

@@ -50,6 +50,8 @@ table! {
         Id(None) destination: Option<IpAddr> { title: Some("dst") },
         /// Number of the network from which the tunnel leads there.
         Id(None) source_vni: Option<u32> { exact: true, wide: true },
+        /// Which of several ways to that address it is: what is another one than usual of `vni`, `port` and `via`.
+        Id(None) path: Option<Text> { wide: true },
         /// Name of the interface behind which it is.
         Text(None) interface: Option<Text>,
         /// How long it stays.
@@ -120,7 +122,7 @@ const GROUP_FLAGS: [(u32, &str); 5] =
 const WHOSE: u32 = 1 << 1 | 1 << 2;
 
 /// What an address is known by.
-type Key = (Text, u32, Mac, Option<u32>, Option<Text>, Option<IpAddr>, Option<u32>);
+type Key = (Text, u32, Mac, Option<u32>, Option<Text>, Option<IpAddr>, Option<u32>, Option<Text>);
 /// What a group is known by.
 type GroupKey = (Text, u32, u32, Text, Option<u32>, Option<IpAddr>);
 
@@ -180,7 +182,8 @@ impl Ages {
 }
 
 fn key(row: &FdbRow) -> Key {
-    (row.netns.clone(), row.index, row.mac, row.vlan, row.bridge.clone(), row.destination, row.source_vni)
+    let (netns, bridge, path) = (row.netns.clone(), row.bridge.clone(), row.path.clone());
+    (netns, row.index, row.mac, row.vlan, bridge, row.destination, row.source_vni, path)
 }
 
 fn group_key(row: &MdbRow) -> GroupKey {
@@ -199,6 +202,7 @@ fn row(netns: &Text, entry: &Neighbor, names: &LinkNames, now: Timestamp) -> Opt
         bridge: entry.master.map(|master| name(master).unwrap_or_else(|| number(master))),
         destination: entry.address,
         source_vni: entry.source_vni,
+        path: path(entry, entry.via.map(|via| name(via).unwrap_or_else(|| number(via)))),
         interface: name(entry.index),
         state: state(entry.state),
         flags: words::flags(&FLAGS, if entry.master.is_some() { entry.flags & !WHOSE } else { entry.flags }),
@@ -208,6 +212,14 @@ fn row(netns: &Text, entry: &Neighbor, names: &LinkNames, now: Timestamp) -> Opt
         used: entry.times.map(|times| ago(times.used)),
         updated: entry.times.map(|times| ago(times.updated)),
     })
+}
+
+/// Where a tunnel leads beside the address, of which the kernel tells what is not usual for it.
+fn path(entry: &Neighbor, via: Option<Text>) -> Option<Text> {
+    let vni = entry.vni.map(|vni| format!("vni {vni}"));
+    let port = entry.port.map(|port| format!("port {port}"));
+    let parts: Vec<String> = [vni, port, via.map(|via| format!("via {via}"))].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| Text::from(parts.join(" ")))
 }
 
 /// From `NUD_*`, of which tunnels set several.
