@@ -98,6 +98,11 @@ fn root_a_switch_that_is_stopped_or_started_anew_is_told_and_found_again() {
         wait_until("an answer", || watch.bridge().0 == "up" && watch.bridge().2 == Some(1));
         Vswitch::end(&mut switch.database);
         assert_eq!((watch.bridge().0, watch.bridge().3), ("down".to_owned(), 2));
+        // one that ends by itself takes its socket with it
+        std::fs::remove_file(Path::new(PLACE).join("db.sock")).unwrap();
+        let (state, reason, _, ports) = watch.bridge();
+        assert!(state == "down" && reason.contains("No such file"), "{state} {reason}");
+        assert_eq!(ports, 2, "what was told stays");
         switch.database = Vswitch::serve();
         wait_until("an answer", || watch.bridge().0 == "up");
         wait_until("a row that comes after", || {

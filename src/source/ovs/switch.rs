@@ -76,6 +76,8 @@ pub struct Switch {
     /// Its bridges.
     pub bridges: Vec<Bridge>,
     database: Option<Database>,
+    /// When it told something last.
+    told: Option<Timestamp>,
 }
 
 /// A bridge, and what it has told.
@@ -160,17 +162,26 @@ impl Switches {
         }
         self.left_out = found.len().saturating_sub(MOST);
         found.truncate(MOST);
-        self.known.retain(|switch| found.contains(&switch.socket));
+        self.known.retain(|switch| found.contains(&switch.socket) || switch.is_missed(now, settings.keep.0));
         for socket in found {
             if !self.known.iter().any(|switch| switch.socket == socket) {
-                let state = State::new(now);
-                self.known.push(Switch { socket, state, version: None, bridges: Vec::new(), database: None });
+                self.known.push(Switch::new(socket, now));
             }
         }
     }
 }
 
 impl Switch {
+    fn new(socket: PathBuf, now: Timestamp) -> Self {
+        Self { socket, state: State::new(now), version: None, bridges: Vec::new(), database: None, told: None }
+    }
+
+    /// Whether its socket has gone not long ago: a server takes it away when it ends, and makes it when it starts.
+    fn is_missed(&self, now: Timestamp, keep: Duration) -> bool {
+        let is_recent = |told: Timestamp| told.age(now) < keep.as_secs_f64();
+        self.told.is_some_and(is_recent) && rustix::fs::stat(&self.socket).is_err()
+    }
+
     fn ask(&mut self, place: Place<'_>, end: Instant, now: Timestamp, question: Question) {
         let deadline = || end.min(Instant::now() + PATIENCE);
         let was_open = self.database.is_some();
@@ -217,7 +228,7 @@ impl Switch {
                 self.bridges.push(bridge);
             }
         }
-        self.database = Some(database);
+        (self.database, self.told) = (Some(database), Some(now));
         Ok(())
     }
 }
