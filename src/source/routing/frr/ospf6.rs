@@ -4,6 +4,7 @@
 //! in the short list, everything else in the long one. Versions before 8.0 write no JSON.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -41,12 +42,21 @@ pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, 
     let mut told = Told::new(Timestamp::now());
     for vrf in vrfs(line, deadline)? {
         let (of, place) = within(vrf.as_deref());
-        let mut show = |what: &str| query(line, &format!("show ipv6 ospf6 {of}{what}json"), deadline);
+        let mut show = |what: &str| query(line, &format!("show ipv6 ospf6 {of}{what}json"), deadline).map_err(too_old);
         let (short, long) = (show("neighbor ")?, show("neighbor detail ")?);
         compose(&mut told, &place, &short, &long, &show("interface ")?, &show("")?);
     }
     told.count_neighbors();
     Ok(told)
+}
+
+/// What a daemon that knows none of the commands lacks.
+fn too_old(error: Error) -> Error {
+    if error.cause.kind() == ErrorKind::Unsupported {
+        let why = "before version 8.0 of FRR it tells nothing in JSON";
+        return Error::new(error.op, error.object, std::io::Error::new(ErrorKind::Unsupported, why));
+    }
+    error
 }
 
 /// Asks for the LSAs of routers and networks.
