@@ -38,6 +38,7 @@ use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::control::standing::Standing;
+use crate::source::routing::bird::MAX_PROTOCOLS;
 use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source, Wanted};
 use crate::source::routing::settings::{Settings, Wishes};
 use crate::source::routing::snmp::ask::{Askers, Take};
@@ -248,6 +249,8 @@ impl RoutingCollector {
         }
         let links = daemons.iter().map(|daemon| daemon.database.links.left_out()).sum();
         out.left_out(OspfLinkRow::TABLE, links, database::MOST, "links of a daemon");
+        let unasked = daemons.iter().filter_map(|daemon| daemon.told.as_ref()).map(|told| told.unasked).sum();
+        out.left_out(OspfNeighborRow::TABLE, unasked, MAX_PROTOCOLS, "protocols of a daemon");
         let left_out = |of: fn(&Told) -> usize| daemons.iter().filter_map(|daemon| daemon.told.as_ref()).map(of).sum();
         for (table, count, what) in [
             (OspfNeighborRow::TABLE, left_out(|told| told.neighbors.left_out()), "neighbors of a daemon"),

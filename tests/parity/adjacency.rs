@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::bracket::{Facts, Parity};
 use super::routing::{Row, TALKATIVE, birds, lines, members, short_span, span, word};
-use super::support::ring::{BIRD, ROUTERS, vtysh, vtysh_json};
+use super::support::ring::{BIRD, ROUTERS, SIX, vtysh, vtysh_json};
 
 /// What tells an adjacency from others.
 const KEY: [&str; 6] = ["netns", "protocol", "instance", "interface", "peer", "level"];
@@ -74,7 +74,7 @@ fn of_bird(facts: &mut Facts) {
     for (protocol, words) in lines("show ospf neighbors") {
         let [id, _, state, _, name, address] = words.as_slice() else { continue };
         let Some((state, _)) = state.split_once('/') else { continue };
-        let version = if protocol == "six" { "OSPFv3" } else { "OSPFv2" };
+        let version = if protocol == SIX { "OSPFv3" } else { "OSPFv2" };
         let mut row = Row { facts, key: format!("{} {version} {protocol} {name} {id} Missing", BIRD.0) };
         row.text("source", "bird");
         row.text("state", state);

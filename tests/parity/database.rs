@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::bracket::{Facts, Parity};
-use super::routing::Row;
-use super::support::ring::{BIRD, ROUTERS, birdc, vtysh};
+use super::routing::{Row, dotted};
+use super::support::ring::{BIRD, ROUTERS, SIX, birdc, vtysh};
 
 /// Where links are told.
 struct Place<'a> {
@@ -97,7 +97,7 @@ fn of_ospfd(router: &str) -> Vec<Link> {
 fn of_ospf6d(router: &str) -> Vec<Link> {
     let mut links = Vec::new();
     let mut known = BTreeMap::new();
-    let dotted = |words: &str| words.parse::<std::net::Ipv4Addr>().unwrap().to_bits();
+    let bits = |words: &str| words.parse::<std::net::Ipv4Addr>().unwrap().to_bits();
     for kind in ["router", "network"] {
         let text = vtysh(router, &format!("show ipv6 ospf6 database {kind} detail"));
         let mut at = "";
@@ -115,15 +115,15 @@ fn of_ospf6d(router: &str) -> Vec<Link> {
             let of = |words: &str| known[words].as_str();
             if let Some(neighbor) = behind(line, "Neighbor Router ID: ") {
                 let (kind, to) = match of("Type: ") {
-                    "Transit-Network" => ("transit", format!("{neighbor}-{}", dotted(of("Neighbor Interface ID: ")))),
+                    "Transit-Network" => ("transit", format!("{neighbor}-{}", bits(of("Neighbor Interface ID: ")))),
                     "Point-To-Point" => ("point-to-point", neighbor.to_owned()),
                     other => panic!("{other}"),
                 };
                 let metric = of("metric").parse().ok();
-                links.push((at.to_owned(), of("Advertising Router: ").to_owned(), kind, to, [metric, None]));
+                links.push((dotted(at), of("Advertising Router: ").to_owned(), kind, to, [metric, None]));
             } else if let Some(neighbor) = behind(line, "Attached Router: ") {
-                let from = format!("{}-{}", of("Advertising Router: "), dotted(of("Link State ID: ")));
-                links.push((at.to_owned(), from, "attached", neighbor.to_owned(), [None; 2]));
+                let from = format!("{}-{}", of("Advertising Router: "), bits(of("Link State ID: ")));
+                links.push((dotted(at), from, "attached", neighbor.to_owned(), [None; 2]));
             }
         }
     }
@@ -133,7 +133,7 @@ fn of_ospf6d(router: &str) -> Vec<Link> {
 fn of_bird(protocol: &str) -> Vec<Link> {
     let (mut links, mut at, mut from) = (Vec::new(), String::new(), String::new());
     let mut distance = None;
-    for line in birdc(&format!("show ospf state all {protocol}")).lines() {
+    for line in birdc(&format!("show ospf state all '{protocol}'")).lines() {
         let words: Vec<&str> = line.split_whitespace().map(|word| word.trim_matches(['[', ']'])).collect();
         let is_deep = line.trim_start_matches(' ').starts_with("\t\t");
         match words.as_slice() {
@@ -171,7 +171,7 @@ pub(crate) fn agree() {
                 said(&Place { netns: router, source: "frr", instance, version, vrf }, &links, &mut facts);
             }
         }
-        for (protocol, version) in [("backbone", 2), ("six", 3)] {
+        for (protocol, version) in [("backbone", 2), (SIX, 3)] {
             let place = Place { netns: BIRD.0, source: "bird", instance: protocol.to_owned(), version, vrf: None };
             said(&place, &of_bird(protocol), &mut facts);
         }

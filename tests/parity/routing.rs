@@ -8,7 +8,7 @@ use rustix::thread::UnshareFlags;
 use serde_json::Value;
 
 use super::bracket::{Facts, Parity};
-use super::support::ring::{BIRD, ROUTERS, Ring, birdc, run_in, vtysh, vtysh_json};
+use super::support::ring::{BIRD, ROUTERS, Ring, SIX, birdc, run_in, vtysh, vtysh_json};
 use super::support::space::within;
 
 fn now() -> f64 {
@@ -178,7 +178,7 @@ fn of_bird(facts: &mut Facts) {
         let Some((state, part)) = state.split_once('/') else { continue };
         let mut row = Row { facts, key: format!("{} {protocol} {name} {id} {address}", BIRD.0) };
         row.text("source", "bird");
-        row.number("version", &Value::from(if protocol == "six" { 3 } else { 2 }));
+        row.number("version", &Value::from(if protocol == SIX { 3 } else { 2 }));
         row.text("state", state);
         row.text("role", role(part));
         row.text("area", "0.0.0.0");
@@ -267,7 +267,7 @@ fn interfaces_of_ospf6d(router: &str, facts: &mut Facts) {
 
 /// What `show ospf interface` of BIRD says of the only interface of a protocol.
 fn interface_of_bird(protocol: &str, version: u32, facts: &mut Facts) {
-    let said = birdc(&format!("show ospf interface {protocol}"));
+    let said = birdc(&format!("show ospf interface '{protocol}'"));
     let of = |name: &str| {
         let found = said.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(": "));
         Value::from(found.unwrap_or_else(|| panic!("{name}: {said}")).split(' ').next().unwrap())
@@ -422,8 +422,8 @@ fn routes() -> Facts {
             row.number(column, &told[format!("numberOf{key}Routes")]);
         }
     }
-    for (protocol, version) in [("backbone", 2), ("six", 3)] {
-        let said = birdc(&format!("show route protocol {protocol}"));
+    for (protocol, version) in [("backbone", 2), (SIX, 3)] {
+        let said = birdc(&format!("show route protocol '{protocol}'"));
         let kinds: Vec<&str> = said
             .lines()
             .filter_map(|line| line.split_once("] ")?.1.trim_start_matches("* ").split(' ').next())
@@ -725,7 +725,7 @@ fn root_routing_daemons_agree_with_vtysh_and_birdc() {
                 interfaces_of_ospf6d(router, &mut facts);
             }
             interface_of_bird("backbone", 2, &mut facts);
-            interface_of_bird("six", 3, &mut facts);
+            interface_of_bird(SIX, 3, &mut facts);
             facts
         });
         interface.left_out(&[]);

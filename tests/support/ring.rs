@@ -22,6 +22,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// Routers of FRR: namespace, or none for the one that the test is in, and number.
 pub(crate) const ROUTERS: [(&str, u32); 4] = [("host", 1), ("one", 2), ("two", 3), ("three", 4)];
 
+/// What BIRD calls version 3, with a byte of each kind that such a name may have.
+pub(crate) const SIX: &str = "six-v3.1";
+
 /// The one of BIRD.
 pub(crate) const BIRD: (&str, u32) = ("b", 5);
 
@@ -221,8 +224,8 @@ impl Ring {
             protocol static { ipv4; route 10.75.0.0/16 blackhole; }\n\
             protocol ospf v2 backbone { ipv4 { import all; export none; }; \
             area 0 { interface \"to2\" { hello 1; dead 4; bfd yes; }; }; }\n\
-            protocol ospf v3 six { ipv6 { import all; export none; }; area 0 { interface \"to2\" { hello 1; dead 4; }; }; }\n";
-        std::fs::write("/run/bird/bird.conf", config).unwrap();
+            protocol ospf v3 'SIX' { ipv6 { import all; export none; }; area 0 { interface \"to2\" { hello 1; dead 4; }; }; }\n";
+        std::fs::write("/run/bird/bird.conf", config.replace("SIX", SIX)).unwrap();
         let mut command = Command::new("ip");
         command.args(["netns", "exec", BIRD.0, "bird", "-f", "-c", "/run/bird/bird.conf", "-s", "/run/bird/bird.ctl"]);
         command.args(["-P", "/run/bird/bird.pid", "-u", "bird", "-g", "bird"]);

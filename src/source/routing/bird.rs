@@ -29,7 +29,7 @@ use crate::source::bounded::Bounded;
 use crate::source::control::line::Line;
 
 /// OSPF protocols of one daemon that are asked about at most.
-const MAX_PROTOCOLS: usize = 64;
+pub const MAX_PROTOCOLS: usize = 64;
 
 /// How long what was told of BGP is good for.
 const BGP_EVERY: Duration = Duration::from_secs(5);
@@ -89,21 +89,21 @@ impl Session {
     pub(super) fn ospf(&mut self, line: &mut Line, deadline: Instant) -> Result<Told, Error> {
         self.greet(line, deadline)?;
         let protocols = show(line, "show protocols", deadline)?.unwrap_or_default();
-        let ospf = names(&protocols, "OSPF");
+        let (ospf, unasked) = names(&protocols, "OSPF");
         self.vrfs.retain(|known, _| ospf.contains(known));
-        let mut told = Told::new(Timestamp::now());
+        let mut told = Told { unasked, ..Told::new(Timestamp::now()) };
         for name in ospf {
             let vrf = self.vrf(line, &name, deadline)?;
             let place = Place { instance: Some(Text::from(name.as_str())), vrf, version: 2 };
-            let mut ask = |what: &str| show(line, &format!("show ospf {what} {name}"), deadline);
+            let mut ask = |what: &str| show(line, &format!("show ospf {what} '{name}'"), deadline);
             let answers = [ask("interface")?, ask("neighbors")?, ask("")?].map(Option::unwrap_or_default);
             compose(&mut told, place, answers.each_ref().map(String::as_str));
         }
         told.count_neighbors();
-        if !names(&protocols, "BFD").is_empty() {
+        if has(&protocols, "BFD") {
             told.bfd.extend(read_bfd(&show(line, "show bfd sessions", deadline)?.unwrap_or_default()));
         }
-        if !names(&protocols, "BGP").is_empty() {
+        if has(&protocols, "BGP") {
             told.bgp.extend(self.bgp(line, deadline)?);
         }
         Ok(told)
@@ -118,7 +118,7 @@ impl Session {
         for (place, name) in self.protocols(told) {
             let mut answers = [const { None }; 4];
             for (answer, kind) in answers.iter_mut().zip(route::KINDS) {
-                *answer = show(line, &format!("show route protocol {name} where source = {kind} count"), deadline)?;
+                *answer = show(line, &format!("show route protocol '{name}' where source = {kind} count"), deadline)?;
             }
             counts.push(read_routes(place.clone(), answers.each_ref().map(Option::as_deref)));
         }
@@ -140,7 +140,7 @@ impl Session {
     pub(super) fn database(&self, line: &mut Line, told: &Told, deadline: Instant) -> Result<Links, Error> {
         let mut links = Links::default();
         for (place, name) in self.protocols(told) {
-            let answer = show(line, &format!("show ospf state all {name}"), deadline)?.unwrap_or_default();
+            let answer = show(line, &format!("show ospf state all '{name}'"), deadline)?.unwrap_or_default();
             database::state(&mut links, place, &answer);
         }
         Ok(links)
@@ -179,7 +179,7 @@ impl Session {
         if let Some(known) = self.vrfs.get(name) {
             return Ok(known.clone());
         }
-        let answer = show(line, &format!("show protocols all {name}"), deadline)?.unwrap_or_default();
+        let answer = show(line, &format!("show protocols all '{name}'"), deadline)?.unwrap_or_default();
         let vrf = vrf_in(&answer);
         self.vrfs.insert(name.to_owned(), vrf.clone());
         Ok(vrf)
@@ -218,14 +218,27 @@ fn compose(told: &mut Told, place: Place, [interfaces, neighbors, areas]: [&str;
     read_areas(&place, areas, told);
 }
 
-/// Names of the protocols of a kind. What is no word would be a command of its own.
-fn names(answer: &str, kind: &str) -> Vec<String> {
-    let named = lines(answer).filter(|(code, _)| *code == PROTOCOL).filter_map(|(_, words)| {
+/// The protocols of a kind.
+fn of_kind<'a>(answer: &'a str, kind: &'a str) -> impl Iterator<Item = &'a str> {
+    lines(answer).filter(|(code, _)| *code == PROTOCOL).filter_map(move |(_, words)| {
         let mut words = words.split_ascii_whitespace();
         words.next().filter(|_| words.next() == Some(kind))
-    });
-    let is_word = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    named.filter(is_word).take(MAX_PROTOCOLS).map(str::to_owned).collect()
+    })
+}
+
+fn has(answer: &str, kind: &str) -> bool {
+    of_kind(answer, kind).next().is_some()
+}
+
+/// Their names, and how many are not asked about. A question has a name between apostrophes, where it has these bytes only
+/// (`conf/cf-lex.l`); what has others would be a command of its own.
+fn names(answer: &str, kind: &str) -> (Vec<String>, usize) {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
+    let can_be_asked = |name: &&str| name.bytes().all(is_plain);
+    let asked: Vec<String> =
+        of_kind(answer, kind).filter(can_be_asked).take(MAX_PROTOCOLS).map(str::to_owned).collect();
+    let unasked = of_kind(answer, kind).count() - asked.len();
+    (asked, unasked)
 }
 
 /// Reads `show ospf neighbors`, after the interfaces.
@@ -342,6 +355,21 @@ mod tests {
     }
 
     #[test]
+    fn protocols_are_asked_about_whatever_they_are_called_and_too_many_are_counted() {
+        let row = |name: &str| format!("1002-{name}       OSPF       master4    up     10:00:00.000  Running\n");
+        let list = |names: &[&str]| {
+            format!("2002-Name       Proto      Table\n{}", names.iter().map(|name| row(name)).collect::<String>())
+        };
+        let said = list(&["core-v4", "lan.7:b", "4th", "a'b", "c;d"]);
+        assert_eq!(names(&said, "OSPF"), (["core-v4", "lan.7:b", "4th"].map(str::to_owned).to_vec(), 2));
+        let many: Vec<String> = (0..MAX_PROTOCOLS + 3).map(|number| format!("p{number}")).collect();
+        let said = list(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        let (asked, unasked) = names(&said, "OSPF");
+        assert_eq!((asked.len(), unasked), (MAX_PROTOCOLS, 3));
+        assert!(has(&said, "OSPF") && !has(&said, "BGP"));
+    }
+
+    #[test]
     fn an_answer_ends_with_a_code_and_a_space() {
         for (version, name) in [("bird-2.0", "greeting"), ("bird-2.0", "protocols"), ("made-bird-3.3", "neighbors")] {
             let answer = answer(version, name);
@@ -356,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_recorded_daemon_is_understood() {
-        assert_eq!(names(&answer("bird-2.0", "protocols"), "OSPF"), ["backbone", "six"]);
+        assert_eq!(names(&answer("bird-2.0", "protocols"), "OSPF").0, ["backbone", "six"]);
         let told_2 = told("bird-2.0", ["v2-interface", "v2-neighbors", "v2"]);
         let [one] = told_2.neighbors.kept() else { panic!("one") };
         assert_eq!((one.router, one.address), ("10.9.9.1".parse().ok(), "10.0.15.1".parse().ok()));
@@ -376,7 +404,7 @@ mod tests {
 
     #[test]
     fn version_3_of_bird_is_understood() {
-        assert_eq!(names(&answer("made-bird-3.3", "protocols"), "OSPF"), ["backbone", "lan_1"]);
+        assert_eq!(names(&answer("made-bird-3.3", "protocols"), "OSPF").0, ["backbone", "lan_1"]);
         let told = told("made-bird-3.3", ["interface", "neighbors", "ospf"]);
         let seen: Vec<_> = told.neighbors.kept().iter().map(|one| (one.state, one.role, one.area.as_deref())).collect();
         assert_eq!(

@@ -12,6 +12,8 @@ use crate::source::bounded::Bounded;
 pub struct Told {
     /// When.
     pub at: Timestamp,
+    /// Protocols of BIRD that are not asked about.
+    pub unasked: usize,
     /// Neighbors.
     pub neighbors: Bounded<Neighbor>,
     /// Interfaces.
@@ -32,6 +34,7 @@ impl Told {
     pub fn new(at: Timestamp) -> Self {
         Self {
             at,
+            unasked: 0,
             neighbors: Bounded::new(MOST),
             interfaces: Bounded::new(MOST),
             areas: Bounded::new(MOST),
