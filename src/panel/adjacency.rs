@@ -301,11 +301,6 @@ fn dead(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Item {
     Item::Bar { parts: share.map(|share| (share, role)).into_iter().collect(), marks: Vec::new(), width }
 }
 
-/// How the cells of a neighbor are written whose daemon says nothing.
-pub(super) fn tone(view: &View, row: usize) -> Option<Role> {
-    (!view.raw().cell(row, col!(OspfNeighborRow, stale)).is_missing()).then_some(Role::Stale)
-}
-
 /// What there is to say of the selected neighbor.
 const FACTS: &[facts::Fact] = &[
     ("address", col!(OspfNeighborRow, address)),

@@ -4,11 +4,15 @@
 //! so that the table view need not know any.
 
 use super::{Cx, Item, Line, Role, adjacency, connections, firewall, fleet, legacy, netfilter, toggle};
+use crate::col;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::netfilter::rows::NfqueueRow;
 use crate::collect::nftables::NftRuleRow;
-use crate::collect::routing::OspfNeighborRow;
+use crate::collect::routing::{
+    AdjacencyRow, BfdPeerRow, BgpPeerRow, IsisAdjacencyRow, OspfAreaRow, OspfInterfaceRow, OspfLinkRow,
+    OspfNeighborRow, OspfRouteRow,
+};
 use crate::collect::xtables_rule::XtablesRuleRow;
 use crate::model::Table;
 use crate::store::rate::View;
@@ -163,7 +167,25 @@ pub fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
         table if table == NftRuleRow::TABLE.name => firewall::tone(view, row, column),
         table if table == XtablesRuleRow::TABLE.name => legacy::tone(view, row, column),
         table if table == NfqueueRow::TABLE.name => netfilter::tone(view, row, column),
-        table if table == OspfNeighborRow::TABLE.name => adjacency::tone(view, row),
-        _ => None,
+        _ => is_stale(view, row).then_some(Role::Stale),
     }
+}
+
+/// Columns that are there when who told a row tells nothing any more.
+const STALE: [(&Table, usize); 9] = [
+    (AdjacencyRow::TABLE, col!(AdjacencyRow, stale)),
+    (BfdPeerRow::TABLE, col!(BfdPeerRow, stale)),
+    (BgpPeerRow::TABLE, col!(BgpPeerRow, stale)),
+    (IsisAdjacencyRow::TABLE, col!(IsisAdjacencyRow, stale)),
+    (OspfAreaRow::TABLE, col!(OspfAreaRow, stale)),
+    (OspfInterfaceRow::TABLE, col!(OspfInterfaceRow, stale)),
+    (OspfLinkRow::TABLE, col!(OspfLinkRow, stale)),
+    (OspfNeighborRow::TABLE, col!(OspfNeighborRow, stale)),
+    (OspfRouteRow::TABLE, col!(OspfRouteRow, stale)),
+];
+
+/// Whether a row is what was so when it was told last.
+pub(super) fn is_stale(view: &View, row: usize) -> bool {
+    let column = STALE.iter().find(|(table, _)| table.name == view.table().name).map(|(_, column)| *column);
+    column.is_some_and(|column| !view.raw().cell(row, column).is_missing())
 }

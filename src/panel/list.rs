@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::line::{self, gap};
 use super::number::{self, NUMBER, Number, Top};
 use super::pick::{self, Pick, Picked};
-use super::{Block, Body, Cx, Line, Role, Space, toggle};
+use super::{Block, Body, Cx, Item, Line, Role, Space, arrange, toggle};
 use crate::model::{Level, Table};
 use crate::store::rate::View;
 
@@ -279,7 +279,20 @@ fn one(cx: &Cx<'_>, list: &List, picked: &Pick, row: &Picked, name: u16) -> Line
             }
         });
     }
+    if arrange::is_stale(view, row.row) {
+        for item in &mut out {
+            fade(item);
+        }
+    }
     out
+}
+
+/// Makes old what is on a line; how bad it was stays to be seen.
+fn fade(item: &mut Item) {
+    let (Item::Text(_, role) | Item::Cell { role, .. } | Item::Spark { role, .. }) = item else { return };
+    if !matches!(role, Role::Level(_)) {
+        *role = Role::Stale;
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,9 @@ const fn panel<R: Row>(name: &'static str, title: &'static str, build: fn(&Cx<'_
     PanelDef { name, title, key: None, demands: || vec![Demand::table(&R::TABLE.name)], build }
 }
 
+/// Heading of since when a daemon has told nothing; nobody sees it while all of them do.
+const SILENT: &str = "silent";
+
 fn daemons(cx: &Cx<'_>, space: Space) -> Block {
     let columns = vec![
         Column::wide("netns", 8, 0, Show::Words(col!(RoutingDaemonRow, netns))),
@@ -59,6 +62,7 @@ fn areas(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("ext", 7, Show::Of(col!(OspfAreaRow, external_lsas))),
         Column::number("SPF", 0, Show::Total(col!(OspfAreaRow, spf_runs))),
         Column::number("last", 2, Show::Words(col!(OspfAreaRow, last_spf))),
+        Column::number(SILENT, 1, Show::Words(col!(OspfAreaRow, stale))),
     ];
     let (busy, table) = (vec![col!(OspfAreaRow, spf_runs)], OspfAreaRow::TABLE);
     list::block(cx, space, List { title: AREAS.title, names: "area", table, name: 8, busy, columns, graphs: &[] })
@@ -75,6 +79,7 @@ fn interfaces(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("adj", 0, Show::Of(col!(OspfInterfaceRow, adjacent))),
         Column::number("hello", 5, Show::Of(col!(OspfInterfaceRow, hello))),
         Column::number("dead", 5, Show::Of(col!(OspfInterfaceRow, dead))),
+        Column::number(SILENT, 1, Show::Words(col!(OspfInterfaceRow, stale))),
     ];
     let (busy, table) = (vec![col!(OspfInterfaceRow, adjacent)], OspfInterfaceRow::TABLE);
     list::block(
@@ -92,6 +97,7 @@ fn bgp(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("AS", 1, Show::Words(col!(BgpPeerRow, remote_as))),
         Column::wide("state", 12, 0, Show::Words(col!(BgpPeerRow, state))),
         Column::number("for", 0, Show::Words(col!(BgpPeerRow, since))),
+        Column::number(SILENT, 1, Show::Words(col!(BgpPeerRow, stale))),
         Column::number("in", 0, Show::Of(col!(BgpPeerRow, accepted))),
         Column::number("out", 1, Show::Of(col!(BgpPeerRow, sent))),
         Column::number("lost", 2, Show::Total(col!(BgpPeerRow, dropped))),
@@ -110,6 +116,7 @@ fn bfd(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("interface", 10, 2, Show::Words(col!(BfdPeerRow, interface))),
         Column::wide("state", 12, 0, Show::Words(col!(BfdPeerRow, state))),
         Column::number("for", 0, Show::Words(col!(BfdPeerRow, since))),
+        Column::number(SILENT, 1, Show::Words(col!(BfdPeerRow, stale))),
         Column::number("every", 4, Show::Of(col!(BfdPeerRow, transmit))),
         Column::number("lost", 1, Show::Total(col!(BfdPeerRow, downs))),
         Column::wide("why", 24, 3, Show::Words(col!(BfdPeerRow, diagnostic))),
@@ -130,6 +137,7 @@ fn isis(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("level", 2, Show::Words(col!(IsisAdjacencyRow, level))),
         Column::wide("state", 12, 0, Show::Words(col!(IsisAdjacencyRow, state))),
         Column::number("for", 0, Show::Words(col!(IsisAdjacencyRow, since))),
+        Column::number(SILENT, 1, Show::Words(col!(IsisAdjacencyRow, stale))),
         Column::number("hold", 1, Show::Words(col!(IsisAdjacencyRow, expires))),
         Column::number("flaps", 1, Show::Total(col!(IsisAdjacencyRow, flaps))),
     ];
@@ -214,4 +222,45 @@ fn change(cx: &Cx<'_>, view: &View, row: usize) -> Line {
         out.push(line::text(words(column).words, Role::Plain));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::panel::tests::Fake;
+    use crate::panel::{Body, Item};
+
+    type Build = fn(&Cx<'_>, Space) -> Block;
+
+    /// Each line of a panel with the roles of its words.
+    fn drawn(fake: &Fake, build: Build) -> Vec<(String, Vec<Role>)> {
+        let block = build(&fake.cx(), Space { width: 110, height: 10, scroll: 0 });
+        let Body::Lines(lines) = block.body else { panic!("{block:?}") };
+        let role = |item: &Item| match item {
+            Item::Text(words, role) | Item::Cell { text: words, role, .. } if !words.trim().is_empty() => Some(*role),
+            _ => None,
+        };
+        lines.iter().map(|one| (line::words(one), one.iter().filter_map(role).collect())).collect()
+    }
+
+    #[test]
+    fn what_a_daemon_told_that_says_nothing_any_more_is_old_and_says_since_when() {
+        let panels: [(&'static crate::model::Table, Build, &str); 5] = [
+            (BgpPeerRow::TABLE, bgp, "peer=bgp instance=bgpd state=Established accepted=7"),
+            (BfdPeerRow::TABLE, bfd, "address=192.0.2.9 instance=bfdd state=up"),
+            (IsisAdjacencyRow::TABLE, isis, "system=isis instance=isisd interface=eth0 state=Up"),
+            (OspfInterfaceRow::TABLE, interfaces, "interface=eth0 area=0.0.0.0 state=DR cost=10 adjacent=1"),
+            (OspfAreaRow::TABLE, areas, "area=0.0.0.0 instance=ospfd kind=normal lsas=7"),
+        ];
+        for (table, build, row) in panels {
+            let mut fake = Fake::empty();
+            fake.put(table, &[row.to_owned()]);
+            let now = drawn(&fake, build);
+            assert!(!now[0].0.contains(SILENT) && !now[1].1.contains(&Role::Stale), "{now:?}");
+            fake.put(table, &[format!("{row} stale={}", fake.cx().now.seconds() - 3600.0)]);
+            let old = drawn(&fake, build);
+            assert!(old[0].0.contains(SILENT) && old[1].0.contains("1h"), "{old:?}");
+            assert!(old[1].1.iter().all(|role| *role == Role::Stale), "{}: {old:?}", table.name);
+        }
+    }
 }

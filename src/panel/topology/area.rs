@@ -12,7 +12,7 @@ use super::layout::Class;
 use crate::col;
 use crate::collect::routing::{OspfAreaRow, OspfLinkRow};
 use crate::model::{Cell, Level};
-use crate::panel::{Cx, Role, pick};
+use crate::panel::{Cx, Role, arrange, number, pick};
 use crate::store::rate::View;
 
 /// Most routers and networks of a map.
@@ -39,6 +39,8 @@ struct Area<'a> {
     own: Option<&'a str>,
     /// Networks without other routers, of each router.
     stubs: BTreeMap<&'a str, usize>,
+    /// How long ago all that was told, by a daemon that says nothing any more.
+    old: Option<String>,
 }
 
 /// What joins two.
@@ -60,6 +62,9 @@ pub(super) fn graphs(cx: &Cx<'_>, links: &View) -> Vec<Vec<Graph>> {
     for row in 0..links.len() {
         let place = PLACE.map(|(column, _)| links.raw().cell(row, column)).map(|cell| written(&cell));
         let (_, area) = all.entry(place).or_insert_with(|| (row, Area::default()));
+        if arrange::is_stale(links, row) {
+            area.old = Some(number::words(cx, links, row, col!(OspfLinkRow, stale)).words.into_owned());
+        }
         let cell = |column| word(links, row, column);
         let (from, to) = (cell(col!(OspfLinkRow, from)), cell(col!(OspfLinkRow, to)));
         let metric = whole(links, row, col!(OspfLinkRow, metric));
@@ -158,9 +163,26 @@ impl<'a> Area<'a> {
                 out.around(start, is_own, both, &mut seen);
             }
         }
+        if let Some(age) = &self.old {
+            fade(&mut out.graph.nodes, age);
+        }
         let first = out.places.iter().copied().min().unwrap_or(0);
         out.graph.columns = out.places.iter().map(|place| (place - first) as usize).collect();
         Graph { name: name.to_owned(), left_out, ..out.graph }
+    }
+}
+
+/// Makes old what is on a map; this router says how long ago it was so.
+fn fade(nodes: &mut [Node], age: &str) {
+    for node in nodes.iter_mut() {
+        node.is_old = true;
+        match &mut node.said {
+            Said::Word(_, role) if !matches!(role, Role::Level(_)) => *role = Role::Stale,
+            _ => {}
+        }
+    }
+    if let Some(own) = nodes.first_mut().filter(|own| own.said == Said::Nothing) {
+        own.said = Said::Word(format!("silent {age}"), Role::Stale);
     }
 }
 

@@ -43,16 +43,19 @@ pub(super) struct Node {
     pub(super) level: Level,
     /// What goes wrong.
     pub(super) fault: Option<(String, Level)>,
+    /// Whether it is as it was told by somebody who says nothing any more.
+    pub(super) is_old: bool,
 }
 
 impl Node {
     pub(super) fn new(class: Class, name: String, about: String) -> Self {
-        Self { class, name, about, said: Said::Nothing, level: Level::Ok, fault: None }
+        Self { class, name, about, said: Said::Nothing, level: Level::Ok, fault: None, is_old: false }
     }
 
     /// How the name is written.
     pub(super) fn role(&self) -> Role {
         match (self.level, self.class) {
+            (Level::Ok, _) if self.is_old => Role::Stale,
             (Level::Ok, Class::End | Class::Beyond) => Role::Plain,
             (Level::Ok, _) => Role::Title,
             (level, _) => Role::Level(level),

@@ -292,6 +292,29 @@ fn drawn_area(fake: &Fake, width: u16, height: u16) -> Vec<String> {
 }
 
 #[test]
+fn what_a_daemon_told_of_an_area_that_says_nothing_any_more_is_old() {
+    let now = area(&pairs(&[(1, 2, 10, 20)]));
+    let text = drawn_area(&now, 120, 20).join("\n");
+    assert!(text.contains("10/20") && !text.contains("silent"), "{text}");
+    let mut old = area(&[]);
+    let row = |ends: &str| {
+        let stale = now.cx().now.seconds() - 3600.0;
+        format!(
+            "netns=host instance=ospfd version=2 area=0.0.0.0 kind=point-to-point number=0 metric=10 stale={stale} {ends}"
+        )
+    };
+    old.put(OspfLinkRow::TABLE, &[row("from=192.0.2.1 to=192.0.2.2"), row("from=192.0.2.2 to=192.0.2.1")]);
+    let text = drawn_area(&old, 120, 20).join("\n");
+    assert!(text.contains("silent 1h"), "{text}");
+    let cx = old.cx();
+    let graphs = area::graphs(&cx, &cx.views.get(&OspfLinkRow::TABLE.name).unwrap());
+    for node in &graphs[0][0].nodes {
+        let Some(graph::Said::Word(_, said)) = Some(&node.said) else { panic!("{node:?}") };
+        assert_eq!((node.role(), *said), (Role::Stale, Role::Stale), "{node:?}");
+    }
+}
+
+#[test]
 fn an_area_has_this_router_in_the_middle_and_others_as_far_away_as_they_are() {
     // a ring of four, and a router behind the one on the other side
     let fake = area(&pairs(&[(1, 2, 10, 20), (2, 3, 5, 5), (3, 4, 5, 5), (4, 1, 10, 10), (3, 5, 7, 7)]));
