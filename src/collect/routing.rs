@@ -53,8 +53,8 @@ table! {
     /// process and network namespace are missing until it has answered once; the namespace, too, where this user may not look
     /// at the process. Routers elsewhere have none of both.
     ///
-    /// Source: the control sockets of FRR (`/run/frr/*.vty`), Quagga (`/run/quagga/*.vty`) and BIRD (`/run/bird/*.ctl`); `unix(7)`, `SO_PEERCRED`; SNMP
-    /// (RFC 3411) with OSPF-MIB (RFC 4750) and OSPFV3-MIB (RFC 5643).
+    /// Source: the control sockets of FRR (`/run/frr/*.vty`), Quagga (`/run/quagga/*.vty`) and BIRD (`/run/bird/*.ctl`,
+    /// `/run/bird*.ctl`); `unix(7)`, `SO_PEERCRED`; SNMP (RFC 3411) with OSPF-MIB (RFC 4750) and OSPFV3-MIB (RFC 5643).
     pub struct RoutingDaemonRow = "routing_daemon" { title: Some("Routing daemons") } {
         /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
         Id(None) netns: Option<Text> { several: true },
