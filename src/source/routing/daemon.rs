@@ -292,7 +292,11 @@ fn found(roots: &Roots, settings: &Settings) -> (Vec<Found>, Option<Error>) {
 }
 
 fn is_socket(source: Source, path: &Path) -> bool {
-    path.extension() == Some(OsStr::new(if source == Source::Bird { "ctl" } else { "vty" }))
+    let has = |extension: &str| path.extension() == Some(OsStr::new(extension));
+    // there other programs have such, as unbound does
+    let is_shared = path.parent() == Some(Path::new("run"));
+    let is_named = || path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().starts_with(b"bird"));
+    if source == Source::Bird { has("ctl") && (!is_shared || is_named()) } else { has("vty") }
 }
 
 fn found_at(path: PathBuf, source: Source, space: Option<&OsStr>) -> Option<Found> {
@@ -496,5 +500,43 @@ impl Daemon {
     pub(crate) fn testing(socket: &str, now: Timestamp) -> Self {
         let (path, source, instance, program) = found_at(PathBuf::from(socket), Source::Frr, None).unwrap();
         Self::new(path, source, instance, program, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::file::Root;
+
+    #[test]
+    fn what_another_program_has_beside_the_sockets_of_daemons_is_none() {
+        let place = tempfile::tempdir().unwrap();
+        let paths = [
+            "run/bird.ctl",
+            "run/bird6.ctl",
+            "run/unbound.ctl",
+            "run/bird/core.ctl",
+            "run/bird/core.vty",
+            "run/frr/ospfd.vty",
+            "run/frr/zebra.vty",
+            "run/frr/blue/ospfd.vty",
+        ];
+        for path in paths {
+            std::fs::create_dir_all(place.path().join(path).parent().unwrap()).unwrap();
+            std::fs::write(place.path().join(path), "").unwrap();
+        }
+        let roots = Roots { host: Root::new(place.path()), ..Roots::live() };
+        let named = |settings: &Settings| {
+            let (found, denied) = found(&roots, settings);
+            assert!(denied.is_none());
+            let mut names: Vec<String> = found.into_iter().map(|(_, _, name, _)| name.as_str().to_owned()).collect();
+            names.sort();
+            names
+        };
+        let usual = ["bird", "bird6", "blue/ospfd", "core", "ospfd"];
+        assert_eq!(named(&Settings::default()), usual);
+        let sockets = vec![place.path().join("run/unbound.ctl")];
+        let asked = named(&Settings { sockets, ..Settings::default() });
+        assert_eq!(asked.len(), usual.len() + 1, "what is configured is one whatever it is called: {asked:?}");
     }
 }
