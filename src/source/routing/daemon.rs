@@ -207,17 +207,17 @@ impl Daemons {
         self.denied.as_ref()
     }
 
-    /// Finds sockets that are new, and forgets those that have gone for long.
+    /// Finds sockets that are new, and forgets those that have gone when what was told is old.
     fn look(&mut self, roots: &Roots, settings: &Settings, now: Timestamp) {
         let (found, denied) = found(roots, settings);
         self.denied = denied;
         self.left_out = found.len().saturating_sub(MOST);
         let there: HashSet<&Path> = found.iter().map(|(socket, ..)| socket.as_path()).collect();
-        let keep = settings.keep.0.as_secs_f64();
+        let is_recent = |told: &Told| told.at.age(now) < settings.keep.0.as_secs_f64();
         self.known.retain(|daemon| {
             daemon.program == Program::Router
                 || there.contains(daemon.socket.as_path())
-                || (daemon.told.is_some() && daemon.since.age(now) < keep)
+                || (daemon.told.as_ref().is_some_and(is_recent) && rustix::fs::stat(&daemon.socket).is_err())
         });
         for (socket, source, instance, program) in found.into_iter().take(MOST) {
             if !self.known.iter().any(|daemon| daemon.socket == socket) {
@@ -538,5 +538,27 @@ mod tests {
         let sockets = vec![place.path().join("run/unbound.ctl")];
         let asked = named(&Settings { sockets, ..Settings::default() });
         assert_eq!(asked.len(), usual.len() + 1, "what is configured is one whatever it is called: {asked:?}");
+    }
+
+    #[test]
+    fn a_daemon_whose_socket_goes_is_forgotten_when_what_it_told_is_old() {
+        let place = tempfile::tempdir().unwrap();
+        let roots = Roots { host: Root::new(place.path()), ..Roots::live() };
+        let at = |seconds: u64| Timestamp::from_seconds(seconds as f64);
+        let socket = place.path().join("ospfd.vty");
+        let mut daemons = Daemons::default();
+        let mut count = |now: u64| {
+            if daemons.known.is_empty() {
+                // it has been up for long, and spoke until now
+                let mut daemon = Daemon::testing(socket.to_str().unwrap(), at(0));
+                daemon.told = Some(Told::new(at(10_000)));
+                daemons.known.push(daemon);
+            }
+            daemons.look(&roots, &Settings::default(), at(now));
+            daemons.known().len()
+        };
+        assert_eq!([10_001, 13_599, 13_600].map(&mut count), [1, 1, 0]);
+        std::fs::write(&socket, "").unwrap();
+        assert_eq!(count(10_001), 0, "one that is there is not looked for any more");
     }
 }
