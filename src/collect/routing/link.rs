@@ -1,9 +1,10 @@
 //! Which routers and networks of an area are linked, as the routers of it say?
 
-use super::{instance, stale};
+use super::instance;
 use crate::model::{Text, Timestamp};
+use crate::source::control::standing::Standing;
 use crate::source::routing::daemon::{Daemon, Source};
-use crate::source::routing::database::{Link, LinkKind};
+use crate::source::routing::database::{Database, Link, LinkKind};
 use crate::table;
 
 table! {
@@ -38,7 +39,7 @@ table! {
         Gauge(None) metric: Option<u64> { exact: true },
         /// What it costs to get from this router to where it leads from; FRR does not tell it.
         Gauge(None) distance: Option<u64> { exact: true, wide: true },
-        /// Since when the daemon has told nothing more.
+        /// When it was told, where the daemon does not tell it any more.
         Gauge(None) stale: Option<Timestamp>,
     }
 }
@@ -46,6 +47,12 @@ table! {
 /// Of all daemons.
 pub(super) fn rows(daemons: &[&Daemon]) -> Vec<OspfLinkRow> {
     daemons.iter().flat_map(|daemon| daemon.database.links.kept().iter().map(|link| row(daemon, link))).collect()
+}
+
+/// When links were told that may have changed since: they are asked for by themselves, and that may fail by itself.
+fn stale(daemon: &Daemon) -> Option<Timestamp> {
+    let Database { at, fault, .. } = &daemon.database;
+    (fault.is_some() || daemon.standing != Standing::Up).then_some(*at)
 }
 
 fn row(daemon: &Daemon, link: &Link) -> OspfLinkRow {

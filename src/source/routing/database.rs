@@ -5,18 +5,19 @@
 //! by the router and interface of its DR.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use super::ospf::Place;
 use crate::label;
-use crate::model::Text;
+use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 
 /// Most links of one daemon that are read.
 pub const MOST: usize = 32 << 10;
 
-/// How long what was told is good for, and how long a daemon is left alone that could not tell it.
+/// How long what was told is good for, and how long a daemon is left alone that does not know the question.
 const EVERY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_mins(1);
 
@@ -99,6 +100,8 @@ impl Links {
 pub struct Database {
     /// Links.
     pub links: Bounded<Link>,
+    /// When they were told.
+    pub at: Timestamp,
     /// Why it was not told last.
     pub fault: Option<Error>,
     /// When it was asked for last.
@@ -107,14 +110,15 @@ pub struct Database {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { links: Bounded::new(MOST), fault: None, asked: None }
+        Self { links: Bounded::new(MOST), at: Timestamp(0), fault: None, asked: None }
     }
 }
 
 impl Database {
     /// Whether what was told is not good any more.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        let every = if self.fault.is_some() { AGAIN } else { EVERY };
+        let cannot = self.fault.as_ref().is_some_and(|error| error.cause.kind() == ErrorKind::Unsupported);
+        let every = if cannot { AGAIN } else { EVERY };
         self.asked.is_none_or(|asked| now.duration_since(asked) >= every)
     }
 
@@ -122,8 +126,24 @@ impl Database {
     pub(super) fn hear(&mut self, told: Result<Links, Error>) {
         self.asked = Some(Instant::now());
         match told {
-            Ok(links) => (self.links, self.fault) = (links.done(), None),
+            Ok(links) => (self.links, self.at, self.fault) = (links.done(), Timestamp::now(), None),
             Err(error) => self.fault = Some(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_late_is_asked_again_soon_and_who_does_not_know_the_question_is_not() {
+        let mut database = Database::default();
+        let mut is_due = |kind: ErrorKind, seconds: u64| {
+            database.hear(Err(Error::new("ask", "x", std::io::Error::from(kind))));
+            database.is_due(Instant::now() + Duration::from_secs(seconds))
+        };
+        assert_eq!([4, 6].map(|seconds| is_due(ErrorKind::TimedOut, seconds)), [false, true]);
+        assert_eq!([6, 61].map(|seconds| is_due(ErrorKind::Unsupported, seconds)), [false, true]);
     }
 }
