@@ -342,7 +342,8 @@ fn root_who_is_designated_router_is_seen() {
         watch.until("the same", |watch| {
             watch.neighbor("state") == "Full" && changes(watch) - written == changes_of_vtysh() - counted
         });
-        assert_eq!(watch.log().last().map(|line| line.after.clone()), Some("Full".to_owned()));
+        // who was Full before somebody looked may stay so
+        assert!(watch.log().last().is_none_or(|line| line.after == "Full"), "{:?}", watch.log());
     });
 }
 
