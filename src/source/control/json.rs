@@ -2,10 +2,12 @@
 //!
 //! [`documents`] reads one value after another, because some commands answer once for each VRF. Keys differ between versions,
 //! so that a value is looked up by the names that it has had. What would take much memory is refused; of long answers only what
-//! is looked up is kept ([`parts`]).
+//! is looked up is kept ([`parts`]). A daemon hands on what people have typed, in whatever encoding: bytes that are not UTF-8 become
+//! visible escapes, as in [`Text`], and nothing else is lost.
 
+use std::borrow::Cow;
 use std::cell::Cell;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -91,6 +93,27 @@ impl Json {
     }
 }
 
+/// What a daemon says as text: bytes that are not UTF-8 are written in hexadecimal digits after a mark.
+pub fn readable<'a>(said: &'a [u8], mark: &str) -> Cow<'a, str> {
+    if let Ok(text) = std::str::from_utf8(said) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(said.len() + 64);
+    for chunk in said.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let _ = write!(text, "{mark}{byte:02x}");
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// The mark in text.
+pub const PLAIN: &str = "\\x";
+
+/// The mark in strings of JSON, where a backslash is written as two.
+const QUOTED: &str = "\\\\x";
+
 /// Reads every value of an answer.
 ///
 /// # Errors
@@ -105,7 +128,8 @@ pub fn documents(answer: &[u8]) -> Result<Vec<Json>, serde_json::Error> {
 /// It is no JSON, or there is too much of it.
 pub fn parts(answer: &[u8], wanted: fn(usize, &str) -> bool) -> Result<Vec<Json>, serde_json::Error> {
     let room = Cell::new(MAX_VALUES);
-    let mut reader = serde_json::Deserializer::from_slice(answer);
+    let answer = readable(answer, QUOTED);
+    let mut reader = serde_json::Deserializer::from_str(&answer);
     let mut documents = Vec::new();
     while reader.end().is_err() {
         documents.push(Value { room: &room, depth: 0, wanted }.deserialize(&mut reader)?);
@@ -241,6 +265,15 @@ mod tests {
         let read = parts(&long, |depth, key| depth != 1 || key == "c").unwrap();
         assert_eq!(read[0].get(&["x"]).unwrap().count(&["c"]), Some(1));
         assert!(parts(br#"{"a":{"b":[1}}"#, |_, _| false).is_err());
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_costs_nothing_else() {
+        let read = documents(b"{\"desc\":\"Z\xfcrich \xc3\xbc\",\"k\xff\":1,\"state\":\"Established\"}").unwrap();
+        assert_eq!(read[0].text(&["desc"]).as_deref(), Some("Z\\xfcrich ü"));
+        assert_eq!((read[0].str(&["state"]), read[0].count(&["k\\xff"])), (Some("Established"), Some(1)));
+        assert!(documents(b"\xff{}").is_err());
+        assert_eq!(readable(b"0001 Z\xfcrich\n", PLAIN), "0001 Z\\xfcrich\n");
     }
 
     #[test]

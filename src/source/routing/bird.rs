@@ -26,6 +26,7 @@ use super::told::Told;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
+use crate::source::control::json::{PLAIN, readable};
 use crate::source::control::line::Line;
 
 /// OSPF protocols of one daemon that are asked about at most.
@@ -163,7 +164,7 @@ impl Session {
         if self.greeted {
             return Ok(());
         }
-        let greeting = text(line.hear(end, deadline)?).to_owned();
+        let greeting = readable(line.hear(end, deadline)?, PLAIN).into_owned();
         let words = lines(&greeting).find(|(code, _)| *code == 1).map(|(_, words)| words);
         let version = words.and_then(|words| words.strip_suffix(" ready."));
         let version = version.filter(|version| version.starts_with("BIRD "));
@@ -191,17 +192,11 @@ fn vrf_in(answer: &str) -> Option<Text> {
     lines(answer).find_map(|(_, words)| words.trim_start().strip_prefix("VRF:")).map(|name| Text::from(name.trim()))
 }
 
-fn text(answer: &[u8]) -> &str {
-    std::str::from_utf8(answer).unwrap_or_default()
-}
-
 /// Asks one thing; `None` when it is refused, as for a protocol that is gone.
 fn show(line: &mut Line, question: &str, deadline: Instant) -> Result<Option<String>, Error> {
-    let path = line.path().to_owned();
-    let answer = line.ask(format!("{question}\n").as_bytes(), end, deadline)?;
-    let answer = std::str::from_utf8(answer).map_err(|_| Error::malformed(path, "text is expected"))?;
-    let refused = lines(answer).any(|(code, _)| code >= REFUSED);
-    Ok((!refused).then(|| answer.to_owned()))
+    let answer = readable(line.ask(format!("{question}\n").as_bytes(), end, deadline)?, PLAIN);
+    let refused = lines(&answer).any(|(code, _)| code >= REFUSED);
+    Ok((!refused).then(|| answer.into_owned()))
 }
 
 /// Reads what an OSPF protocol answered when it was asked for interfaces, neighbors and itself.

@@ -36,7 +36,7 @@ use super::ospf::{
 use super::told::Told;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
-use crate::source::control::json::{Json, parts};
+use crate::source::control::json::{Json, PLAIN, parts, readable};
 use crate::source::control::line::Line;
 
 /// Zero bytes before the status at the end of an answer.
@@ -77,11 +77,9 @@ fn query_parts(line: &mut Line, words: &str, deadline: Instant, wanted: Wanted) 
 /// Asks for text.
 fn text(line: &mut Line, words: &str, deadline: Instant) -> Result<String, Error> {
     let path = line.path().to_owned();
-    match command(line, words, deadline)?.map(|answer| String::from_utf8(answer.to_vec())) {
-        Some(Ok(text)) => Ok(text),
-        Some(Err(_)) => Err(Error::malformed(path, "text is expected")),
-        None => Err(Error::new("read what is told by", path, unknown(words))),
-    }
+    let answer = command(line, words, deadline)?.ok_or_else(|| unknown(words));
+    let text = answer.map(|answer| readable(answer, PLAIN).into_owned());
+    text.map_err(|cause| Error::new("read what is told by", path, cause))
 }
 
 /// A daemon that is too old, or another one.

@@ -11,6 +11,7 @@ use super::super::told::Told;
 use super::{command, span, unknown};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::control::json::{PLAIN, readable};
 use crate::source::control::line::Line;
 
 /// What is asked.
@@ -19,13 +20,12 @@ const WORDS: &str = "show isis vrf all neighbor detail";
 /// Asks for all adjacencies.
 ///
 /// # Errors
-/// As [`Line::ask`], or the answer is no text.
+/// As [`Line::ask`].
 pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
     let path = line.path().to_owned();
     let answer =
         command(line, WORDS, deadline)?.ok_or_else(|| Error::new("read what is told by", &path, unknown(WORDS)))?;
-    let text = std::str::from_utf8(answer).map_err(|_| Error::malformed(path, "text is expected"))?;
-    Ok(read(text, Timestamp::now()))
+    Ok(read(&readable(answer, PLAIN), Timestamp::now()))
 }
 
 /// What the lines that follow are, which are indented further.
