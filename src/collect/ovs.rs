@@ -171,6 +171,10 @@ impl Collect for OvsCollector {
             out.partly(OvsBridgeRow::TABLE, &told(error));
         }
         out.left_out(OvsBridgeRow::TABLE, self.switches.left_out(), MOST, "databases");
+        let bridges = known.iter().map(|switch| switch.left_out).sum();
+        out.left_out(OvsBridgeRow::TABLE, bridges, database::MOST_BRIDGES, "bridges of a database");
+        let ports = known.iter().flat_map(|switch| &switch.bridges).map(|bridge| bridge.said.left_out).sum();
+        out.left_out(OvsPortRow::TABLE, ports, database::MOST_PORTS, "ports of a database");
         let (mut bridges, mut ports) = (Vec::new(), Vec::new());
         for switch in known {
             let socket = Text::from(switch.socket.as_path());

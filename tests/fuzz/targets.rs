@@ -270,7 +270,7 @@ fn snmp(bytes: &[u8]) {
 fn ovs(bytes: &[u8]) {
     let mut told = database::Told::default();
     let _ = database::read(bytes, &mut told);
-    let ports: usize = told.bridges().iter().map(|bridge| bridge.ports.len()).sum();
+    let ports: usize = told.bridges().kept().iter().map(|bridge| bridge.ports.len()).sum();
     assert!(ports <= bytes.len(), "{ports}");
     let Some((version, records)) = bytes.split_first() else { return };
     let names = text::Names::from([(11, "p1".into())]);

@@ -82,6 +82,19 @@ impl Json {
         if let Self::Bool(flag) = self.get(names)? { Some(*flag) } else { None }
     }
 
+    /// Memory beside its own, about.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::List(items) => items.iter().map(|item| size_of::<Self>() + item.bytes()).sum(),
+            Self::Object(members) => {
+                let of = |(key, value): &(Box<str>, Self)| size_of::<(Box<str>, Self)>() + key.len() + value.bytes();
+                members.iter().map(of).sum()
+            }
+            _ => 0,
+        }
+    }
+
     /// A span in milliseconds.
     pub fn millis(&self, names: &[&str]) -> Option<Duration> {
         self.count(names).map(Duration::from_millis)

@@ -2,22 +2,38 @@
 //!
 //! RFC 7047: values of JSON, one after another. The server tells all rows once that were asked for (`monitor`), and from then on
 //! those that change, so that nothing is read again while nothing changes. An `echo` behind them says that all was heard.
-//! Statistics are not asked for: the server has them every five seconds only, and a bridge tells them itself.
+//! Statistics are not asked for: the server has them every five seconds only, and a bridge tells them itself. Rows refer to each
+//! other, and many may refer to the same: how many references are followed is bounded, too.
 
-use std::collections::HashMap;
+mod row;
+
+pub use row::Port;
+
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::time::Instant;
 
+use self::row::{joined, kind, list, read_interface, read_port, set, text, uuid};
 use crate::model::Text;
 use crate::source::Error;
+use crate::source::bounded::Bounded;
 use crate::source::control::json::{Json, documents};
 use crate::source::control::line::Line;
 use crate::source::control::trust::Trust;
 
 /// Rows of a table at most.
 const MAX_ROWS: usize = 1 << 14;
+
+/// Memory of all rows at most: there is room for what a server may tell at once, and half as much again.
+const MAX_BYTES: usize = 32 << 20;
+
+/// Bridges of a database at most: each has a connection of its own.
+pub const MOST_BRIDGES: usize = 1 << 10;
+
+/// Interfaces of the ports of all bridges of a database at most, one as often as a port names it.
+pub const MOST_PORTS: usize = 1 << 14;
 
 /// What is asked for: tables and their columns, as `vswitch.ovsschema` names them.
 const TABLES: [(&str, &[&str]); 5] = [
@@ -76,47 +92,8 @@ pub struct Bridge {
     pub connected: u64,
     /// Its ports, one for each interface.
     pub ports: Vec<Port>,
-}
-
-/// An interface of a port.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Port {
-    /// Name of the port; a bond has one name for several interfaces.
-    pub name: Text,
-    /// Name of the interface.
-    pub interface: Text,
-    /// Number of the interface in OpenFlow.
-    pub number: Option<u32>,
-    /// Number of the interface in the kernel.
-    pub index: Option<u32>,
-    /// What it is, such as `system`, `internal`, `patch` or `vxlan`.
-    pub kind: Text,
-    /// VLAN of what comes without one.
-    pub tag: Option<u32>,
-    /// VLANs that it carries; all where none are named.
-    pub trunks: Option<Text>,
-    /// What it does with VLANs.
-    pub vlan_mode: Option<Text>,
-    /// How a bond shares packets out.
-    pub bond_mode: Option<Text>,
-    /// Whether it speaks the protocol of link aggregation.
-    pub lacp: Option<Text>,
-    /// Address of the interface that a bond sends by.
-    pub active: Option<Text>,
-    /// Whether it is switched on.
-    pub admin: Option<Text>,
-    /// Whether it has a carrier.
-    pub link: Option<Text>,
-    /// Why it could not be made.
-    pub error: Option<Text>,
-    /// Its address.
-    pub mac: Option<Text>,
-    /// Longest packet.
-    pub mtu: Option<u64>,
-    /// Where a tunnel leads, or the port that a patch leads to.
-    pub remote: Option<Text>,
-    /// Key of a tunnel.
-    pub key: Option<Text>,
+    /// Interfaces of its ports for which there was no room.
+    pub left_out: usize,
 }
 
 type Rows = HashMap<Box<str>, Json>;
@@ -125,6 +102,15 @@ type Rows = HashMap<Box<str>, Json>;
 #[derive(Debug, Default)]
 pub struct Told {
     tables: [Rows; TABLES.len()],
+    /// Memory that they take.
+    bytes: usize,
+}
+
+/// What is made of references: how many more are followed, and what was made of rows that they have led to.
+struct Trail<'a> {
+    room: usize,
+    ports: HashMap<&'a str, Port>,
+    interfaces: HashMap<&'a str, Port>,
 }
 
 impl Told {
@@ -135,13 +121,16 @@ impl Told {
     pub fn take(&mut self, updates: &Json) -> io::Result<()> {
         for (rows, (table, _)) in self.tables.iter_mut().zip(TABLES) {
             for (id, change) in updates.get(&[table]).into_iter().flat_map(Json::members) {
-                match change.get(&["new"]) {
-                    Some(new) if rows.len() < MAX_ROWS || rows.contains_key(id) => {
-                        rows.insert(id.into(), new.clone());
-                    }
-                    Some(_) => return Err(io::Error::other(format!("more rows of {table} than are read"))),
-                    None => drop(rows.remove(id)),
+                let new = change.get(&["new"]);
+                let is_room = rows.len() < MAX_ROWS || rows.contains_key(id) || new.is_none();
+                let before = rows.remove(id).map_or(0, |row| weight(id, &row));
+                self.bytes = self.bytes.saturating_sub(before);
+                let Some(new) = new else { continue };
+                self.bytes += weight(id, new);
+                if !is_room || self.bytes > MAX_BYTES {
+                    return Err(io::Error::other(format!("more rows of {table} than are read")));
                 }
+                rows.insert(id.into(), new.clone());
             }
         }
         Ok(())
@@ -162,24 +151,30 @@ impl Told {
     }
 
     /// Bridges with their ports, by name.
-    pub fn bridges(&self) -> Vec<Bridge> {
-        let rows = self.switch().flat_map(|row| self.rows(BRIDGE, row.get(&["bridges"])));
-        let mut bridges: Vec<Bridge> = rows.filter_map(|row| self.bridge(row)).collect();
-        bridges.sort_by(|a, b| a.name.cmp(&b.name));
+    pub fn bridges(&self) -> Bounded<Bridge> {
+        let mut trail = Trail { room: MOST_PORTS, ports: HashMap::new(), interfaces: HashMap::new() };
+        let mut seen = HashSet::new();
+        let ids = self.switch().flat_map(|row| set(row.get(&["bridges"]))).filter_map(uuid);
+        let rows = ids.filter(|id| seen.insert(*id)).filter_map(|id| self.tables.get(BRIDGE)?.get(id));
+        let mut rows: Vec<(&str, &Json)> = rows.filter_map(|row| Some((row.str(&["name"])?, row))).collect();
+        rows.sort_by_key(|(name, _)| *name);
+        let mut bridges = Bounded::new(MOST_BRIDGES);
+        for (at, (file, row)) in rows.into_iter().enumerate() {
+            if at < MOST_BRIDGES {
+                bridges.push(self.bridge(file, row, &mut trail));
+            } else {
+                bridges.leave_out();
+            }
+        }
         bridges
     }
 
-    fn bridge(&self, row: &Json) -> Option<Bridge> {
-        let file = row.str(&["name"])?;
+    fn bridge<'a>(&'a self, file: &str, row: &'a Json, trail: &mut Trail<'a>) -> Bridge {
         let is_connected = |row: &&Json| row.flag(&["is_connected"]) == Some(true);
         let controllers: Vec<&Json> = self.rows(CONTROLLER, row.get(&["controller"])).collect();
-        let ports = self.rows(PORT, row.get(&["ports"])).flat_map(|port| {
-            let interfaces = self.rows(INTERFACE, port.get(&["interfaces"]));
-            interfaces.map(|interface| read_port(port, interface))
-        });
-        let mut ports: Vec<Port> = ports.collect();
+        let (mut ports, left_out) = self.ports(row, trail);
         ports.sort_by(|a, b| (a.number, &a.name, &a.interface).cmp(&(b.number, &b.name, &b.interface)));
-        Some(Bridge {
+        Bridge {
             file: file.into(),
             name: Text::from(file),
             datapath: kind(row, "datapath_type"),
@@ -191,95 +186,37 @@ impl Told {
             controllers: controllers.len() as u64,
             connected: controllers.iter().copied().filter(is_connected).count() as u64,
             ports,
-        })
+            left_out,
+        }
+    }
+
+    /// Interfaces of the ports of a bridge, and for how many there was no room.
+    fn ports<'a>(&'a self, bridge: &'a Json, trail: &mut Trail<'a>) -> (Vec<Port>, usize) {
+        let (mut ports, mut left_out) = (Vec::new(), 0_usize);
+        for id in set(bridge.get(&["ports"])).iter().filter_map(uuid) {
+            let Some(row) = self.tables.get(PORT).and_then(|rows| rows.get(id)) else { continue };
+            let interfaces = set(row.get(&["interfaces"]));
+            let (followed, rest) = interfaces.split_at(trail.room.min(interfaces.len()));
+            // one that leads nowhere has cost as much
+            trail.room -= followed.len();
+            left_out = left_out.saturating_add(rest.len());
+            if followed.is_empty() {
+                continue;
+            }
+            let port = trail.ports.entry(id).or_insert_with(|| read_port(row));
+            for id in followed.iter().filter_map(uuid) {
+                let Some(row) = self.tables.get(INTERFACE).and_then(|rows| rows.get(id)) else { continue };
+                let interface = trail.interfaces.entry(id).or_insert_with(|| read_interface(row));
+                ports.push(joined(port, interface));
+            }
+        }
+        (ports, left_out)
     }
 }
 
-fn read_port(port: &Json, interface: &Json) -> Port {
-    let number = |row: &Json, column: &str| u32::try_from(number(row, column)?).ok();
-    Port {
-        name: text(port, "name").unwrap_or_default(),
-        interface: text(interface, "name").unwrap_or_default(),
-        // one below zero could not be made
-        number: number(interface, "ofport"),
-        index: number(interface, "ifindex").filter(|index| *index > 0),
-        kind: kind(interface, "type"),
-        tag: number(port, "tag"),
-        trunks: list(port, "trunks"),
-        vlan_mode: text(port, "vlan_mode"),
-        bond_mode: text(port, "bond_mode"),
-        lacp: text(port, "lacp"),
-        active: text(port, "bond_active_slave"),
-        admin: text(interface, "admin_state"),
-        link: text(interface, "link_state"),
-        error: text(interface, "error"),
-        mac: text(interface, "mac_in_use"),
-        mtu: self::number(interface, "mtu").and_then(|mtu| u64::try_from(mtu).ok()),
-        remote: option(interface, &["remote_ip", "peer"]),
-        key: option(interface, &["key", "out_key"]),
-    }
-}
-
-/// Atoms of a set; one that has a single one is written as that.
-fn set(value: Option<&Json>) -> &[Json] {
-    match value {
-        Some(Json::List(pair)) => match pair.as_slice() {
-            [Json::Text(kind), Json::List(atoms)] if &**kind == "set" => atoms,
-            _ => value.map_or(&[], std::slice::from_ref),
-        },
-        _ => value.map_or(&[], std::slice::from_ref),
-    }
-}
-
-fn uuid(atom: &Json) -> Option<&str> {
-    match atom.items() {
-        [Json::Text(kind), Json::Text(id)] if &**kind == "uuid" => Some(id),
-        _ => None,
-    }
-}
-
-/// The first atom of a column.
-fn one<'a>(row: &'a Json, column: &str) -> Option<&'a Json> {
-    set(row.get(&[column])).first()
-}
-
-fn text(row: &Json, column: &str) -> Option<Text> {
-    if let Json::Text(text) = one(row, column)? { Some(Text::from(&**text)) } else { None }
-}
-
-fn number(row: &Json, column: &str) -> Option<i64> {
-    if let Json::Whole(number) = one(row, column)? { Some(*number) } else { None }
-}
-
-/// A type, of which the usual one need not be named.
-fn kind(row: &Json, column: &str) -> Text {
-    text(row, column).filter(|kind| !kind.is_empty()).unwrap_or_else(|| Text::from("system"))
-}
-
-/// Atoms with commas between them; nothing when there are none.
-fn list(row: &Json, column: &str) -> Option<Text> {
-    let mut words = String::new();
-    for atom in set(row.get(&[column])) {
-        words.push_str(if words.is_empty() { "" } else { "," });
-        let _ = match atom {
-            Json::Text(word) => write!(words, "{word}"),
-            Json::Whole(number) => write!(words, "{number}"),
-            _ => Ok(()),
-        };
-    }
-    (!words.is_empty()).then(|| Text::from(words))
-}
-
-/// The first of these keys of the map `options` that there is.
-fn option(row: &Json, keys: &[&str]) -> Option<Text> {
-    let Some([Json::Text(kind), Json::List(pairs)]) = row.get(&["options"]).map(Json::items) else { return None };
-    let value = |wanted: &&str| {
-        pairs.iter().find_map(|pair| match pair.items() {
-            [Json::Text(key), Json::Text(value)] if **key == **wanted => Some(Text::from(&**value)),
-            _ => None,
-        })
-    };
-    if &**kind == "map" { keys.iter().find_map(value) } else { None }
+/// Memory of a row, about.
+fn weight(id: &str, row: &Json) -> usize {
+    id.len() + size_of::<Json>() + row.bytes()
 }
 
 /// A connection to a server, and what it has told.
@@ -433,10 +370,11 @@ mod tests {
         let length = Scan::default().end(RECORDED).unwrap();
         read(&RECORDED[..length], &mut first).unwrap();
         let names = |told: &Told| -> Vec<String> {
-            told.bridges()[0].ports.iter().map(|port| port.interface.to_string()).collect()
+            told.bridges().kept()[0].ports.iter().map(|port| port.interface.to_string()).collect()
         };
         assert_eq!(names(&first), ["nowhere", "p2", "q1", "q2", "tunnel", "p1", "br0"]);
-        let bridge = &first.bridges()[0];
+        let bridges = first.bridges();
+        let bridge = &bridges.kept()[0];
         assert_eq!((bridge.controllers, bridge.connected), (1, 0));
         assert_eq!((&*bridge.datapath, bridge.fail_mode.as_deref()), ("netdev", Some("secure")));
         let of = |name: &str| bridge.ports.iter().find(|port| &*port.interface == name).unwrap();
@@ -447,9 +385,9 @@ mod tests {
         let mut told = Told::default();
         read(RECORDED, &mut told).unwrap();
         assert_eq!(names(&told), ["nowhere", "q1", "q2", "tunnel", "p1", "br0"]);
-        assert_eq!(told.bridges()[0].ports[4].tag, Some(5));
+        assert_eq!(told.bridges().kept()[0].ports[4].tag, Some(5));
         assert_eq!(
-            (first.version().as_deref(), told.bridges()[1].protocols.as_deref()),
+            (first.version().as_deref(), told.bridges().kept()[1].protocols.as_deref()),
             (Some("3.1.0"), Some("OpenFlow15"))
         );
     }
@@ -474,6 +412,68 @@ mod tests {
         text.push_str("}}}");
         let refused = read(text.as_bytes(), &mut told).unwrap_err().to_string();
         assert!(refused.contains("more rows of Port"), "{refused}");
+    }
+
+    /// A database in which a bridge names ports, each of which names interfaces.
+    fn database(bridges: usize, ports: usize, interfaces: usize) -> Told {
+        let ids = |what: &str, count: usize| {
+            let ids: Vec<String> = (0..count).map(|at| format!("[\"uuid\",\"{what}{at}\"]")).collect();
+            format!("[\"set\",[{}]]", ids.join(","))
+        };
+        let rows = |what: &str, count: usize, columns: &str| {
+            let row = |at| format!("\"{what}{at}\":{{\"new\":{{\"name\":\"{what}{at}\"{columns}}}}}");
+            (0..count).map(row).collect::<Vec<_>>().join(",")
+        };
+        let text = format!(
+            "{{\"result\":{{\"Open_vSwitch\":{{\"o\":{{\"new\":{{\"bridges\":{}}}}}}},\"Bridge\":{{{}}},\"Port\":{{{}}},\"Interface\":{{{}}}}}}}",
+            ids("b", bridges),
+            rows("b", bridges, &format!(",\"ports\":{}", ids("p", ports))),
+            rows("p", ports, &format!(",\"interfaces\":{}", ids("i", interfaces))),
+            rows("i", interfaces, ""),
+        );
+        let mut told = Told::default();
+        read(text.as_bytes(), &mut told).unwrap();
+        told
+    }
+
+    #[test]
+    fn what_many_refer_to_has_a_bound() {
+        let bridges = database(60, 60, 60).bridges();
+        let ports = |of: fn(&Bridge) -> usize| bridges.kept().iter().map(of).sum::<usize>();
+        assert_eq!(ports(|bridge| bridge.ports.len()), MOST_PORTS);
+        assert_eq!(ports(|bridge| bridge.left_out), 60 * 60 * 60 - MOST_PORTS);
+        assert_eq!((bridges.kept().len(), bridges.left_out()), (60, 0));
+        // those of the first are whole
+        assert_eq!((bridges.kept()[0].ports.len(), bridges.kept()[0].left_out), (3600, 0));
+        let bridges = database(MOST_BRIDGES + 3, 1, 1).bridges();
+        assert_eq!((bridges.kept().len(), bridges.left_out()), (MOST_BRIDGES, 3));
+    }
+
+    #[test]
+    fn a_reference_that_leads_nowhere_counts_as_well() {
+        let mut told = database(1, 60, 600);
+        told.tables[INTERFACE].clear();
+        let bridges = told.bridges();
+        assert_eq!((bridges.kept()[0].ports.len(), bridges.kept()[0].left_out), (0, 60 * 600 - MOST_PORTS));
+    }
+
+    #[test]
+    fn memory_of_rows_has_a_bound_and_is_given_back() {
+        let mut told = Told::default();
+        let update = |id: usize, size: usize| {
+            let text = format!("{{\"Port\":{{\"{id}\":{{\"new\":{{\"name\":\"{}\"}}}}}}}}", "x".repeat(size));
+            documents(text.as_bytes()).unwrap().remove(0)
+        };
+        // one row that is told again and again takes no more
+        for _ in 0..40 {
+            told.take(&update(0, 4 << 20)).unwrap();
+        }
+        let refused = (1..40).find_map(|id| told.take(&update(id, 4 << 20)).err()).unwrap().to_string();
+        assert!(refused.contains("more rows of Port"), "{refused}");
+        let mut told = Told::default();
+        told.take(&update(0, 100)).unwrap();
+        told.take(&documents(br#"{"Port":{"0":{"old":{}}}}"#).unwrap()[0]).unwrap();
+        assert_eq!(told.bytes, 0);
     }
 
     #[test]

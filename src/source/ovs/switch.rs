@@ -75,6 +75,8 @@ pub struct Switch {
     pub version: Option<Text>,
     /// Its bridges.
     pub bridges: Vec<Bridge>,
+    /// Bridges that are more than are asked.
+    pub left_out: usize,
     database: Option<Database>,
     /// When it told something last.
     told: Option<Timestamp>,
@@ -173,7 +175,15 @@ impl Switches {
 
 impl Switch {
     fn new(socket: PathBuf, now: Timestamp) -> Self {
-        Self { socket, state: State::new(now), version: None, bridges: Vec::new(), database: None, told: None }
+        Self {
+            socket,
+            state: State::new(now),
+            version: None,
+            bridges: Vec::new(),
+            left_out: 0,
+            database: None,
+            told: None,
+        }
     }
 
     /// Whether its socket has gone not long ago: a server takes it away when it ends, and makes it when it starts.
@@ -220,7 +230,9 @@ impl Switch {
         if is_changed {
             self.version = database.told().version();
             let mut before = std::mem::take(&mut self.bridges);
-            for said in database.told().bridges() {
+            let bridges = database.told().bridges();
+            self.left_out = bridges.left_out();
+            for said in bridges.into_kept() {
                 let known = before.iter().position(|bridge| bridge.said.name == said.name);
                 let known = known.map(|at| before.swap_remove(at));
                 let mut bridge = known.unwrap_or_else(|| Bridge::new(now));
