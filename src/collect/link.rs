@@ -4,18 +4,21 @@
 //! kernel's notifications; when notifications were lost, or the two disagree, everything is dumped again.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::pair::{End, Numbers, Pairs};
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Mac, Text};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::file::Root;
 use crate::source::netlink::common::Common;
-use crate::source::netlink::route::{self, FLAG_UP, IfIndex, Link, LinkNews, LinkStats};
+use crate::source::netlink::route::{self, FLAG_UP, IfIndex, Link, LinkNews, LinkStats, Lower};
 use crate::source::netlink::{Drained, Family, Part, Socket};
 use crate::source::netns::{self, Rooms};
 use crate::{label, table};
 
+mod pair;
 mod recorded;
 
 label! {
@@ -101,6 +104,12 @@ table! {
         Text(None) flags: Option<Text> { wide: true },
         /// Words that the administrator gave it.
         Text(None) alias: Option<Text> { wide: true },
+        /// Other end of a virtual pair, where the network namespace that it is in is read.
+        Text(None) peer: Option<Text> { wide: true },
+        /// Network namespace that the other end is in, likewise.
+        Text(None) peer_netns: Option<Text> { wide: true },
+        /// Number of the other end in its network namespace.
+        Gauge(None) peer_index: Option<u32> { exact: true, wide: true },
     }
     derived {
         /// Received data as a share of the line rate.
@@ -124,11 +133,15 @@ pub const ENTRY: Entry = Entry {
 /// Interfaces whose messages are read; more would be an attack on memory.
 const MAX_LINKS: usize = 1 << 18;
 
+/// How often a namespace was opened.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Default)]
 struct LinkCollector {
     /// Dropped after an error, so that the next sample starts with fresh sockets.
     live: Option<Live>,
     others: Rooms<Live>,
+    numbers: Numbers,
 }
 
 impl Collect for LinkCollector {
@@ -137,21 +150,27 @@ impl Collect for LinkCollector {
             out.push(recorded::links(cx.roots)?);
             return Ok(());
         }
-        let (mut rows, mut left_out) = (Vec::new(), 0);
+        let (mut rows, mut left_out, mut pairs) = (Vec::new(), 0, Pairs::default());
         if cx.roots.netns.has_host() {
             let mut live = match self.live.take() {
                 Some(live) => live,
                 None => Live::open()?,
             };
+            live.stale |= self.numbers.moved.contains(&live.number);
             rows = live.sample(&netns::host(), Some(&cx.roots.sys))?;
+            live.pairs(&netns::host(), 0, &rows, &mut pairs);
             left_out += live.stats.left_out();
             self.live = Some(live);
         }
         let troubles = self.others.read(&cx.roots.netns, Live::open, |netns, live| {
+            let first = rows.len();
+            live.stale |= self.numbers.moved.contains(&live.number);
             rows.append(&mut live.sample(netns, None)?);
+            live.pairs(netns, first, &rows, &mut pairs);
             left_out += live.stats.left_out();
             Ok(())
         });
+        pairs.join(&mut rows, &mut self.numbers, |name| netns::file(&cx.roots.netns, name).ok());
         out.left_out(LinkRow::TABLE, left_out, MAX_LINKS, "interfaces");
         out.push_netns(cx, rows, &troubles)
     }
@@ -166,6 +185,8 @@ struct Known {
 }
 
 struct Live {
+    /// Tells it from others in a namespace of the same name.
+    number: u64,
     queries: Common,
     news: Socket,
     known: BTreeMap<IfIndex, Known>,
@@ -179,7 +200,23 @@ impl Live {
         // subscribed before the first dump, so that no change falls between the two
         let news = Socket::subscribe(Family::Route, &[route::GROUP_LINK])?;
         let queries = Common::open(Family::Route)?;
-        Ok(Self { queries, news, known: BTreeMap::new(), stale: true, stats: Bounded::new(MAX_LINKS) })
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { number, queries, news, known: BTreeMap::new(), stale: true, stats: Bounded::new(MAX_LINKS) })
+    }
+
+    /// Adds the ends of virtual pairs among its rows, the first of which has a number.
+    fn pairs(&self, netns: &Text, first: usize, rows: &[LinkRow], pairs: &mut Pairs) {
+        let own = rows.iter().enumerate().skip(first);
+        let mut ends = own
+            .filter(|(_, row)| row.peer_index.is_some())
+            .filter_map(|(at, row)| {
+                let index = IfIndex(row.index);
+                Some(End { row: at, index, peer: peer(&self.known.get(&index)?.link)? })
+            })
+            .peekable();
+        if ends.peek().is_some() {
+            pairs.add(netns.clone(), self.number, self.queries.clone(), ends);
+        }
     }
 
     /// Rows of the namespace that this was opened in; only that of `/sys` shows files there.
@@ -279,8 +316,16 @@ impl Live {
             master: link.master.and_then(|index| self.known.get(&index)).map(|master| master.link.name.clone()),
             flags: Some(known.flags.clone()),
             alias: link.alias.clone(),
+            peer: None,
+            peer_netns: None,
+            peer_index: peer(link).map(|peer| peer.index.0),
         }
     }
+}
+
+/// The other end of a virtual pair.
+fn peer(link: &Link) -> Option<Lower> {
+    link.lower.filter(|_| matches!(link.kind.as_deref(), Some("veth" | "netkit")))
 }
 
 fn remember(known: &mut BTreeMap<IfIndex, Known>, sys: Option<&Root>, link: Link) {

@@ -57,7 +57,8 @@ fn state(link: &Value) -> String {
 
 fn link_facts() -> Facts {
     let mut facts = Facts::default();
-    for link in list(&said_json("ip", &["-s", "-s", "-d", "-j", "link"])) {
+    let links = said_json("ip", &["-s", "-s", "-d", "-j", "link"]);
+    for link in list(&links) {
         let name = link["ifname"].as_str().unwrap();
         let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{link}"));
         facts.number(name, "index", number(&link["ifindex"]));
@@ -87,11 +88,22 @@ fn link_facts() -> Facts {
             (None, Some("ether")) => Some("ethernet"),
             (None, kind) => kind.filter(|kind| ["loopback", "ppp", "infiniband"].contains(kind)),
         };
+        let peer = link["link"].as_str().filter(|_| kind == Some("veth"));
+        match peer.and_then(|peer| list(&links).iter().find(|link| link["ifname"] == peer)) {
+            Some(peer) => facts.number(name, "peer_index", number(&peer["ifindex"])),
+            None if link["link_index"].is_number() => {}
+            None => facts.missing(name, "peer_index"),
+        }
         // tunnels have addresses of another kind
         let mac = link["address"].as_str().filter(|mac| mac.len() == 17);
-        for (column, value) in
-            [("kind", kind), ("mac", mac), ("master", link["master"].as_str()), ("alias", link["ifalias"].as_str())]
-        {
+        for (column, value) in [
+            ("kind", kind),
+            ("mac", mac),
+            ("master", link["master"].as_str()),
+            ("alias", link["ifalias"].as_str()),
+            ("peer", peer),
+            ("peer_netns", peer.map(|_| "host")),
+        ] {
             match value {
                 Some(value) => facts.text(name, column, value),
                 None => facts.missing(name, column),

@@ -78,6 +78,9 @@ fn row(sys: &Root, name: &str, index: u32, counters: [u64; 16]) -> LinkRow {
             .and_then(|uevent| Some(Text::from(value(&uevent, "INTERFACE")?))),
         flags: flags.map(flag_words),
         alias: text("ifalias"),
+        peer: None,
+        peer_netns: None,
+        peer_index: None,
     }
 }
 

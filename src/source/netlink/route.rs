@@ -2,10 +2,12 @@
 //!
 //! Requests and decoders of rtnetlink. Each decoder reads one message into a plain struct; what a message leaves out is `None`.
 //!
-//! Source: `include/uapi/linux/if_link.h`, `include/uapi/linux/if_addr.h`, `include/uapi/linux/rtnetlink.h`.
+//! Source: `include/uapi/linux/if_link.h`, `include/uapi/linux/if_addr.h`, `include/uapi/linux/rtnetlink.h`,
+//! `include/uapi/linux/net_namespace.h`.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use super::attr::{self, Malformed, attributes, u32_at, u64_at};
 use super::{Message, Part, Request, Socket};
@@ -20,6 +22,8 @@ const GET_LINK: u16 = 18;
 /// `RTM_NEWADDR`
 pub const NEW_ADDRESS: u16 = 20;
 const GET_ADDRESS: u16 = 22;
+const NEW_NSID: u16 = 88;
+const GET_NSID: u16 = 90;
 const NEW_STATS: u16 = 92;
 const GET_STATS: u16 = 94;
 
@@ -63,6 +67,8 @@ pub fn addresses() -> Request {
 
 /// `sizeof(struct ifinfomsg)`
 const LINK_HEADER: usize = 16;
+/// `sizeof(struct rtgenmsg)`, aligned
+const RTGEN_HEADER: usize = 4;
 /// `sizeof(struct if_stats_msg)`
 const STATS_HEADER: usize = 12;
 /// `sizeof(struct ifaddrmsg)`
@@ -94,6 +100,17 @@ pub struct Link {
     pub operstate: u8,
     /// Changes of the carrier since it was made.
     pub carrier_changes: Option<u32>,
+    /// What it is made upon, or its other end.
+    pub lower: Option<Lower>,
+}
+
+/// Another interface that one names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lower {
+    /// Its number where it is.
+    pub index: IfIndex,
+    /// What the network namespace of the one calls that of the other; `None` when they are the same.
+    pub netns: Option<i32>,
 }
 
 /// News about one interface.
@@ -122,7 +139,7 @@ pub fn link_news(message: Message<'_>) -> Result<Option<LinkNews>, Malformed> {
 }
 
 fn link(index: IfIndex, message: Message<'_>) -> Result<Option<Link>, Malformed> {
-    let (mut name, mut mtu) = (None, None);
+    let (mut name, mut mtu, mut lower, mut netns) = (None, None, None, None);
     let mut link = Link {
         index,
         name: Text::default(),
@@ -135,6 +152,7 @@ fn link(index: IfIndex, message: Message<'_>) -> Result<Option<Link>, Malformed>
         flags: u32_at(message.body, 8)?,
         operstate: 0,
         carrier_changes: None,
+        lower: None,
     };
     for attribute in message.attributes(LINK_HEADER)? {
         let attribute = attribute?;
@@ -142,15 +160,43 @@ fn link(index: IfIndex, message: Message<'_>) -> Result<Option<Link>, Malformed>
             1 => link.mac = attribute.bytes.try_into().ok().map(Mac),
             3 => name = Some(Text::new(attribute.string())),
             4 => mtu = Some(attribute.u32()?),
+            5 => lower = Some(IfIndex(attribute.u32()?)),
             10 => link.master = Some(IfIndex(attribute.u32()?)),
             16 => link.operstate = attribute.u8()?,
             18 => link.kind = link_kind(attribute.bytes)?,
             20 => link.alias = Some(Text::new(attribute.string())),
             35 => link.carrier_changes = Some(attribute.u32()?),
+            37 => netns = Some(attribute.u32()?.cast_signed()),
             _ => {}
         }
     }
+    link.lower = lower.map(|index| Lower { index, netns });
     Ok(name.zip(mtu).map(|(name, mtu)| Link { name, mtu, ..link }))
+}
+
+/// What the network namespace of a socket calls another one, which a descriptor stands for; `None` when it has no number
+/// for that. Nothing is given one.
+///
+/// # Errors
+/// As [`Socket::ask`].
+pub fn number_of(socket: &mut Socket, netns: BorrowedFd<'_>) -> Result<Option<i32>, Error> {
+    const NETNSA_NSID: u16 = 1;
+    const NETNSA_FD: u16 = 3;
+    let mut body = vec![0; RTGEN_HEADER];
+    attr::push(&mut body, NETNSA_FD, &netns.as_raw_fd().to_ne_bytes());
+    let mut number = None;
+    socket.ask(&Request { kind: GET_NSID, body, what: "numbers of network namespaces" }, |message| {
+        if message.kind == NEW_NSID {
+            for attribute in message.attributes(RTGEN_HEADER)? {
+                let attribute = attribute?;
+                if attribute.kind == NETNSA_NSID {
+                    number = Some(attribute.u32()?.cast_signed()).filter(|number| *number >= 0);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(number)
 }
 
 /// Names of interfaces by their numbers.

@@ -25,7 +25,7 @@ mod room;
 mod selection;
 
 pub use census::{Census, Troubles, names, of_process};
-pub use room::{ENTER, Outgrown, Rooms, visit};
+pub use room::{ENTER, Outgrown, Rooms, file, visit};
 pub use selection::{Pattern, PatternError, Selection};
 
 use std::sync::LazyLock;

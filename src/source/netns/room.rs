@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
@@ -14,8 +14,8 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::Census;
 use super::census::{Found, Hold, Id, Space, Troubles};
+use super::{Census, HOST};
 use crate::model::{Text, lock};
 use crate::source::Error;
 
@@ -27,6 +27,9 @@ const DOORS: usize = 64;
 const SPARE: u64 = 32;
 /// How long it is before a namespace that refused is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// Where this thread is.
+const HERE: &str = "/proc/thread-self/ns/net";
 
 /// Why something has to be opened anew: less is open than is needed by now. In a thousand namespaces only that is opened which
 /// there is something to read from.
@@ -237,14 +240,33 @@ fn is_spare(number: u64, limit: u64) -> bool {
     number >= limit - limit / SPARE
 }
 
-/// Moves this thread into a namespace.
-fn pass(door: &Path, id: Id) -> Result<(), Errno> {
-    let file = rustix::fs::open(door, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
-    // a name, or a process number, that stands for another one by now
-    if Id::of(&rustix::fs::fstat(&file)?) != id {
-        return Err(Errno::NOENT);
+/// The file of a network namespace, the own one or one that is read, by its name.
+///
+/// # Errors
+/// There is none of that name, or it may not be opened.
+pub fn file(census: &Census, name: &Text) -> Result<OwnedFd, Error> {
+    if name.as_str() == HOST {
+        return opened(Path::new(HERE)).map_err(|cause| refused(name, cause));
     }
-    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+    let found = census.found().ok_or_else(|| refused(name, Errno::NOENT))?;
+    let space = found.spaces.iter().find(|space| space.name == *name).ok_or_else(|| refused(name, Errno::NOENT))?;
+    door(&space.door, space.id).map_err(|cause| refused(name, cause))
+}
+
+fn opened(path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+}
+
+/// Opens the file by which a namespace is entered.
+fn door(path: &Path, id: Id) -> Result<OwnedFd, Errno> {
+    let file = opened(path)?;
+    // a name, or a process number, that stands for another one by now
+    if Id::of(&rustix::fs::fstat(&file)?) == id { Ok(file) } else { Err(Errno::NOENT) }
+}
+
+/// Moves this thread into a namespace.
+fn pass(path: &Path, id: Id) -> Result<(), Errno> {
+    move_into_link_name_space(door(path, id)?.as_fd(), Some(LinkNameSpaceType::Network))
 }
 
 #[cfg(test)]
