@@ -1,17 +1,22 @@
 //! Are other network namespaces read as those see themselves that are in them, and does nobody keep one alive?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use netglance::collect::link::{self, LinkRow};
+use netglance::collect::{Batch, Cx, Wants};
+use netglance::model::{Mono, Owners, Timestamp};
+use netglance::source::file::Roots;
 use netglance::source::netlink::attr::push;
 use netglance::source::netlink::nfnetlink::{Header, Subsystem};
 use netglance::source::netlink::{Family, Socket};
+use netglance::source::netns::Selection;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 use serde_json::Value;
 
@@ -93,6 +98,73 @@ fn said(program: &str, args: &[&str]) -> String {
 
 fn names_of(rows: &[Value], column: &str) -> BTreeSet<String> {
     rows.iter().map(|row| row[column].as_str().unwrap().to_owned()).collect()
+}
+
+/// Where the other ends of pairs are, as `link` says it, each as `namespace interface`.
+fn ends(links: &[Value]) -> BTreeMap<String, Option<String>> {
+    let word = |row: &Value, column: &str| row[column].as_str().map(str::to_owned);
+    let end = |row: &Value, netns, name| Some(format!("{} {}", word(row, netns)?, word(row, name)?));
+    // other namespaces of this machine have no names here
+    let is_ours = |row: &&Value| row["kind"] == "veth" && row["netns"].as_str().is_some_and(|name| !name.contains('['));
+    let pairs = links.iter().filter(is_ours);
+    pairs.map(|row| (end(row, "netns", "name").unwrap(), end(row, "peer_netns", "peer"))).collect()
+}
+
+/// The pairs that there should be.
+fn pairs(all: &[(&str, &str)]) -> BTreeMap<String, Option<String>> {
+    let both = all.iter().flat_map(|(a, b)| [(a, b), (b, a)]);
+    both.map(|(one, other)| ((*one).to_owned(), Some((*other).to_owned()))).collect()
+}
+
+#[test]
+fn root_the_ends_of_a_pair_know_each_other_whatever_others_have_the_same_numbers() {
+    apart(|| {
+        ip("netns add blue\nnetns add red\nnetns add green\n\
+            link add h0 index 50 type veth peer name c0 index 60 netns blue\n\
+            link add d0 index 50 netns red type veth peer name e0 index 60 netns green\n\
+            link add f0 netns red type veth peer name f1 netns blue\n\
+            link add g0 type veth peer name g1\n");
+        let want = [("host h0", "blue c0"), ("red d0", "green e0"), ("red f0", "blue f1"), ("host g0", "host g1")];
+        assert_eq!(ends(&rows(&["link", "--netns", "all"])), pairs(&want));
+        let links = rows(&["link", "--netns", "host"]);
+        let h0 = links.iter().find(|row| row["name"] == "h0").unwrap();
+        assert_eq!((&h0["peer"], &h0["peer_index"]), (&Value::Null, &Value::from(60)), "nobody looks there");
+    });
+}
+
+#[test]
+fn root_an_end_that_is_moved_is_found_where_it_is_now() {
+    apart(|| {
+        ip("netns add blue\nnetns add red\nlink add h0 type veth peer name c0\n");
+        let (roots, mut collector) = (Roots::live(), (link::ENTRY.make)());
+        roots.choose(Selection::of("all").unwrap()).unwrap();
+        let mut is = |want: &[(&str, &str)]| {
+            let want = pairs(want);
+            let deadline = Instant::now() + PATIENT;
+            loop {
+                let (wants, owners, mut batch) = (Wants::default(), Owners::default(), Batch::default());
+                let cx =
+                    Cx { roots: &roots, wants: &wants, owners: &owners, time: Timestamp::now(), mono: Mono::now() };
+                collector.collect(&cx, &mut batch).unwrap();
+                let rows = batch.rows(LinkRow::TABLE).unwrap();
+                let cell = |row: usize, column: &str| rows.cell(row, LinkRow::TABLE.position(column).unwrap());
+                let object = |row: usize| {
+                    let columns = ["netns", "name", "kind", "peer_netns", "peer"];
+                    columns.map(|column| (column.to_owned(), Value::from(cell(row, column).text())))
+                };
+                let known = ends(&(0..rows.len()).map(|row| object(row).into_iter().collect()).collect::<Vec<_>>());
+                if known == want {
+                    return;
+                }
+                assert!(Instant::now() < deadline, "{known:?} {want:?}");
+            }
+        };
+        is(&[("host h0", "host c0")]);
+        ip("link set c0 netns blue\n");
+        is(&[("host h0", "blue c0")]);
+        said("ip", &["-n", "blue", "link", "set", "c0", "netns", "red"]);
+        is(&[("host h0", "red c0")]);
+    });
 }
 
 #[test]
@@ -530,5 +602,43 @@ fn root_a_hundred_namespaces_come_and_go_and_leave_no_descriptor() {
         // a thread that has opened something may not have ended yet
         assert!(after.descriptors <= before.descriptors && after.threads <= before.threads + 2, "{held:?}");
         assert!(after.rss < before.rss + (4 << 20), "{held:?}");
+    });
+}
+
+#[test]
+fn root_what_a_view_reads_everywhere_is_closed_soon_after_it_was_left() {
+    apart(|| {
+        ip(&(0..10).map(|n| format!("netns add x{n}")).collect::<Vec<_>>().join("\n"));
+        let config = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(config.path(), "netns = ['x*']\n").unwrap();
+        let file = config.path().to_str().unwrap();
+        let mut session = Session::spawn(160, 50, netglance(&["--view", "cpu", "--config", file]));
+        session.wait_for_host();
+        session.send(":table link\r");
+        session.wait_for("all of them", |screen| screen.contains("x9"));
+        let process = session.pid().as_raw_nonzero().get().unsigned_abs();
+        let held = || usage(process).unwrap().descriptors;
+        // what is always read opens its files with its first samples
+        let mut before = held();
+        loop {
+            session.pump_for(Duration::from_secs(3));
+            if std::mem::replace(&mut before, held()) == held() {
+                break;
+            }
+        }
+        for table in ["neighbor", "fdb", "qdisc", "link_queue", "tcp_metric", "packet_socket"] {
+            let (most, end) = (held() + 10, Instant::now() + PATIENT);
+            session.send(format!(":table {table}\r"));
+            while held() < most {
+                session.pump(Duration::from_millis(50));
+                assert!(Instant::now() < end, "{table} opens something in each: {most} {}", held());
+            }
+        }
+        session.send(":table cpu\r");
+        let end = Instant::now() + 2 * PATIENT;
+        while held() > before {
+            session.pump(Duration::from_millis(50));
+            assert!(Instant::now() < end, "{before} {}", held());
+        }
     });
 }
