@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::UnshareFlags;
 
 use support::process::timed;
+use support::pty::{Session, netglance};
 use support::ring::{run_in, wait_until};
 use support::space::within;
 use support::vswitch::{PLACE, Vswitch, vsctl};
@@ -139,5 +140,40 @@ fn root_sockets_that_are_no_switch_are_told_and_harm_nothing() {
         assert!(silent.state == State::Failed && silent.reason.ends_with("it says nothing"), "{silent:?}");
         std::fs::remove_file(&database).unwrap();
         assert_eq!(watch.look().unwrap_err().status().state, State::Absent);
+    });
+}
+
+/// Whether words stand in one line of a screen in this order.
+fn in_line(screen: &str, words: &[&str]) -> bool {
+    let follow =
+        |line: &str| words.iter().try_fold(line, |rest, word| rest.split_once(word).map(|(_, rest)| rest)).is_some();
+    screen.lines().any(follow)
+}
+
+#[test]
+fn root_guests_ports_and_bridges_of_a_switch_are_on_the_map() {
+    within(UnshareFlags::NEWNET, || {
+        let mut switch = Vswitch::start();
+        let config = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(config.path(), "netns = ['one', 'two']\n").unwrap();
+        let file = config.path().to_str().unwrap();
+        let mut session = Session::spawn(200, 60, netglance(&["--view", "topology", "--config", file]));
+        session.wait_for("guests at their bridge", |screen| {
+            in_line(screen, &["one", "eth0", "p1"]) && in_line(screen, &["two", "eth0", "p2"]) && screen.contains("br0")
+        });
+        let screen = session.screen();
+        for words in [
+            &["bond0", "active-backup", "b1"][..],
+            &["tunnel", "vxlan 10.9.9.9"],
+            &["acc", "VLAN 30"],
+            &["br1", "Open vSwitch"],
+        ] {
+            assert!(in_line(&screen, words), "{words:?}: {screen}");
+        }
+        assert!(!screen.contains("ovs-netdev"), "{screen}");
+        // the guest's own map leads back
+        assert!(in_line(&screen, &["10.0.0.1", "eth0", "host"]), "{screen}");
+        Vswitch::end(&mut switch.forwarder);
+        session.wait_for("bridges that are down", |screen| in_line(screen, &["br0", "down"]));
     });
 }

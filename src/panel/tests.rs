@@ -71,7 +71,7 @@ fn given(table: &Table, row: &str, time: u64) -> Vec<Value> {
                 let (number, growth) = words.split_once('+').unwrap_or((words, "0"));
                 Value::U64(number.parse::<u64>().unwrap() + growth.parse::<u64>().unwrap() * time)
             }
-            Type::Text => Value::Text(Text::from(*words)),
+            Type::Text => Value::Text(Text::from(words.replace('~', " "))),
             Type::Label => Value::Label(Text::from(*words)),
             Type::Ip => Value::Ip(words.parse().unwrap()),
             Type::Bool => Value::Bool(*words == "yes"),

@@ -9,11 +9,14 @@ use crate::collect::routing::{OspfAreaRow, OspfLinkRow};
 use crate::model::{Level, Table};
 
 mod area;
+mod beyond;
 mod graph;
 mod known;
 mod layout;
 mod map;
+mod pair;
 mod style;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -27,7 +30,7 @@ pub(super) const PANEL: PanelDef = PanelDef {
     name: "topology",
     title: "Topology",
     key: None,
-    demands: || std::iter::once(LinkRow::TABLE).chain(known::TABLES).map(|table| Demand::table(&table.name)).collect(),
+    demands: || std::iter::once(LinkRow::TABLE).chain(known::TABLES).map(known::demand).collect(),
     build,
 };
 

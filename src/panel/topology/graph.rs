@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::known::{Known, Name, TABLES, label, word};
+use super::known::{Known, Name, Port, TABLES, label, word};
 use super::layout::Class;
+use super::{beyond, pair, switch};
 use crate::col;
 use crate::collect::link::LinkRow;
-use crate::model::Level;
+use crate::model::{IpText, Level};
 use crate::panel::number::{self, Number};
-use crate::panel::{Cx, Role, pick};
+use crate::panel::{Cx, Role, pick, toggle};
 use crate::source::netns;
 use crate::store::rate::View;
 
@@ -86,7 +87,7 @@ pub(super) struct Graph {
 /// Kinds of interfaces that lead from one to another.
 const BETWEEN: [&str; 8] = ["bridge", "openvswitch", "bond", "team", "vrf", "vlan", "batadv", "hsr"];
 /// Those whose members may be guests.
-const SWITCHES: [&str; 2] = ["bridge", "openvswitch"];
+pub(super) const SWITCHES: [&str; 2] = ["bridge", "openvswitch"];
 /// Kinds whose other end may be a guest or a container.
 const PAIRS: [&str; 3] = ["tun", "veth", "macvtap"];
 
@@ -109,12 +110,17 @@ pub(super) fn graphs(cx: &Cx<'_>, links: &View) -> Vec<Graph> {
 }
 
 /// A link that has a place on the map.
-struct Link<'a> {
+pub(super) struct Link<'a> {
     row: usize,
-    own: &'a str,
-    kind: &'a str,
+    pub(super) own: &'a str,
+    pub(super) kind: &'a str,
+    master: &'a str,
+    /// Whether it is a port of a bridge.
+    pub(super) is_port: bool,
+    /// Where the other end of a pair is.
+    pub(super) peer: Name<'a>,
     shown: String,
-    class: Class,
+    pub(super) class: Class,
 }
 
 fn graph(cx: &Cx<'_>, view: &View, known: &Known<'_>, netns: &str, rows: Vec<usize>) -> Graph {
@@ -122,32 +128,41 @@ fn graph(cx: &Cx<'_>, view: &View, known: &Known<'_>, netns: &str, rows: Vec<usi
     let kinds: HashMap<&str, &str> =
         rows.iter().map(|row| (text(*row, col!(LinkRow, name)), text(*row, col!(LinkRow, kind)))).collect();
     let lower: BTreeSet<&str> = kinds.keys().filter_map(|name| known.lower.get(&(netns, *name)).copied()).collect();
+    let switched = known.switches.range((netns, "")..).next().is_some_and(|(at, _)| *at == netns);
     let mut links: Vec<Link<'_>> = Vec::with_capacity(rows.len());
     for row in rows {
         let (own, kind) = (text(row, col!(LinkRow, name)), text(row, col!(LinkRow, kind)));
-        if kind == "loopback" {
+        if kind == "loopback" || switched && switch::is_datapath(known, (netns, own)) {
             continue;
         }
         let Some(shown) = cx.settings.name(&view.table().name, own).map(std::borrow::Cow::into_owned) else { continue };
         let master = kinds.get(text(row, col!(LinkRow, master))).copied();
-        let class = class(known, (netns, own), kind, master, lower.contains(own));
-        links.push(Link { row, own, kind, shown, class });
+        let port = known.port_of.get(&(netns, own)).and_then(|port| known.ports.get(*port));
+        let is_port = port.map_or(master.is_some_and(|kind| SWITCHES.contains(&kind)), |port| !port.is_member());
+        let class = class(known, (netns, own), kind, (master, is_port), lower.contains(own));
+        let peer = (text(row, col!(LinkRow, peer_netns)), text(row, col!(LinkRow, peer)));
+        let master = text(row, col!(LinkRow, master));
+        links.push(Link { row, own, kind, master, is_port, peer, shown, class });
     }
     links.sort_by(|a, b| pick::natural(&a.shown, &b.shown).then(a.row.cmp(&b.row)));
     let mut out = Graph { name: netns.to_owned(), left_out: links.len().saturating_sub(MOST), ..Graph::default() };
     links.truncate(MOST);
+    let reversed = pair::classes(netns, &mut links);
     let first = inside(&mut out, known, netns, &links);
     let at: HashMap<&str, usize> = links.iter().enumerate().map(|(at, link)| (link.own, first + at)).collect();
     for (number, link) in links.iter().enumerate() {
         let own = first + number;
         out.nodes.push(node(cx, view, known, (netns, link)));
-        let master = at.get(text(link.row, col!(LinkRow, master)));
+        let master = at.get(link.master).filter(|_| !known.port_of.contains_key(&(netns, link.own)));
         let below = known.lower.get(&(netns, link.own)).and_then(|lower| at.get(lower));
         out.edges.extend(below.map(|lower| (own, *lower)));
-        out.edges.extend(master.map(|master| if link.class == Class::End { (own, *master) } else { (*master, own) }));
+        let is_inner = link.class == Class::End || reversed.contains(link.own);
+        out.edges.extend(master.map(|master| if is_inner { (own, *master) } else { (*master, own) }));
     }
-    beyond(&mut out, known, netns, (first, &links));
-    lost(&mut out, known, netns, &kinds.keys().copied().collect());
+    switch::add(&mut out, cx, known, netns, (&at, &reversed));
+    pair::add(&mut out, netns, (first, &links), &at);
+    beyond::add(&mut out, known, netns, (first, &links));
+    beyond::lost(&mut out, known, netns, &kinds.keys().copied().collect());
     out
 }
 
@@ -156,15 +171,12 @@ fn inside(out: &mut Graph, known: &Known<'_>, netns: &str, links: &[Link<'_>]) -
     let mut ends = Vec::new();
     for (at, link) in links.iter().enumerate().filter(|(_, link)| link.class != Class::End) {
         let Some(addresses) = known.addresses.get(&(netns, link.own)) else { continue };
-        // IPv4 first, then in natural order
-        let is_v6 = |address: &str| address.contains(':');
-        let first =
-            addresses.iter().min_by(|(a, ..), (b, ..)| is_v6(a).cmp(&is_v6(b)).then_with(|| pick::natural(a, b)));
-        let Some((first, prefix, _)) = first else { continue };
+        // IPv4 first
+        let Some((first, prefix, _)) = addresses.iter().min_by_key(|(address, ..)| *address) else { continue };
         let more = addresses.len() - 1;
         let about = if more > 0 { format!("/{prefix} +{more}") } else { format!("/{prefix}") };
         let level = addresses.iter().map(|(.., level)| *level).max().unwrap_or_default();
-        ends.push((at, Node { level, ..Node::new(Class::End, first.clone(), about) }));
+        ends.push((at, Node { level, ..Node::new(Class::End, IpText(*first).to_string(), about) }));
     }
     let first = ends.len();
     for (number, (at, node)) in ends.into_iter().enumerate() {
@@ -175,13 +187,29 @@ fn inside(out: &mut Graph, known: &Known<'_>, netns: &str, links: &[Link<'_>]) -
 }
 
 /// What a link is for the map.
-fn class(known: &Known<'_>, name: Name<'_>, kind: &str, master: Option<&str>, is_lower: bool) -> Class {
-    let of_switch = master.is_some_and(|kind| SWITCHES.contains(&kind));
+fn class(
+    known: &Known<'_>,
+    name: Name<'_>,
+    kind: &str,
+    (master, is_port): (Option<&str>, bool),
+    is_lower: bool,
+) -> Class {
+    let port = known.port_of.get(&name).and_then(|port| known.ports.get(*port));
     match kind {
+        _ if port.is_some_and(Port::is_bridge) => Class::Between,
+        _ if port.is_some_and(Port::is_member) => Class::Outer,
+        // what the host itself uses is an address
+        _ if port.is_some_and(|port| port.kind == "internal") => {
+            if known.addresses.contains_key(&name) {
+                Class::Between
+            } else {
+                Class::End
+            }
+        }
         kind if BETWEEN.contains(&kind) || known.tunnels.contains(&name) || known.lower.contains_key(&name) => {
             Class::Between
         }
-        kind if PAIRS.contains(&kind) && of_switch => Class::End,
+        kind if PAIRS.contains(&kind) && is_port => Class::End,
         kind if PAIRS.contains(&kind) && master.is_none() => {
             // one that the host itself uses leads out of it
             let used = is_lower || known.addresses.contains_key(&name) || known.routers.contains_key(&name);
@@ -193,7 +221,6 @@ fn class(known: &Known<'_>, name: Name<'_>, kind: &str, master: Option<&str>, is
 
 /// The node of a link: its state while that is not simply up, or what it carries.
 fn node(cx: &Cx<'_>, view: &View, known: &Known<'_>, (netns, link): (&str, &Link<'_>)) -> Node {
-    use crate::panel::toggle;
     let row = link.row;
     let about = known.about.get(&(netns, link.own)).cloned();
     let about = about.unwrap_or_else(|| word(view, row, col!(LinkRow, kind)).to_owned());
@@ -201,20 +228,12 @@ fn node(cx: &Cx<'_>, view: &View, known: &Known<'_>, (netns, link): (&str, &Link
     out.level = cx.levels.row_level(view, row);
     let (state, level) = label(view, row, col!(LinkRow, state));
     let stopped = known.word.get(&(netns, link.own)).copied();
-    let totals = cx.on(toggle::CUMULATIVE);
-    let (received, sent) = (col!(LinkRow, rx_bytes), col!(LinkRow, tx_bytes));
-    let number =
-        |column| if totals { number::total(cx, view, row, column) } else { number::number(cx, view, row, column) };
     out.said = match (state, stopped) {
         (_, Some((word, level))) => {
             out.level = out.level.max(level);
             Said::Word(word.to_owned(), if level > Level::Ok { Role::Level(level) } else { Role::Accent })
         }
-        ("up" | "unknown" | "", None) => Said::Rates {
-            received: number(received),
-            sent: number(sent),
-            sum: number::sum(cx, view, row, (received, sent), totals),
-        },
+        ("up" | "unknown" | "", None) => carried(cx, view, row, (col!(LinkRow, rx_bytes), col!(LinkRow, tx_bytes))),
         (state, None) => Said::Word(state.to_owned(), if level > Level::Ok { Role::Level(level) } else { Role::Muted }),
     };
     out.fault = fault(cx, view, row);
@@ -222,6 +241,15 @@ fn node(cx: &Cx<'_>, view: &View, known: &Known<'_>, (netns, link): (&str, &Link
         out.level = out.level.max(*level);
     }
     out
+}
+
+/// What something carries, by its counters of what it received and sent.
+pub(super) fn carried(cx: &Cx<'_>, view: &View, row: usize, columns: (usize, usize)) -> Said {
+    let totals = cx.on(toggle::CUMULATIVE);
+    let number =
+        |column| if totals { number::total(cx, view, row, column) } else { number::number(cx, view, row, column) };
+    let sum = number::sum(cx, view, row, columns, totals);
+    Said::Rates { received: number(columns.0), sent: number(columns.1), sum }
 }
 
 /// What a link loses: damaged packets are worse than those for which there was no room.
@@ -236,63 +264,4 @@ fn fault(cx: &Cx<'_>, view: &View, row: usize) -> Option<(String, Level)> {
         let words = || number::sum(cx, view, row, (*received, *sent), false).words;
         is_lost.then(|| (format!("{what} {}/s", words()), *level))
     })
-}
-
-/// Who is behind interfaces: routers, and how many others.
-fn beyond(out: &mut Graph, known: &Known<'_>, netns: &str, (first, links): (usize, &[Link<'_>])) {
-    for (at, link) in links.iter().enumerate() {
-        let name = (netns, link.own);
-        let mut routers: Vec<_> = known.routers.get(&name).into_iter().flatten().collect();
-        routers.sort_by(|(a, _), (b, _)| pick::natural(a, b));
-        for (id, (state, level)) in routers {
-            let node = router(id, state, *level);
-            out.edges.push((first + at, out.nodes.len()));
-            out.nodes.push(node);
-        }
-        // those of a bridge are behind its ports
-        let hosts =
-            known.hosts.get(&name).filter(|_| !SWITCHES.contains(&link.kind)).map(|count| counted(*count, "neighbor"));
-        let macs = known.macs.get(&name).map(|count| counted(*count, "MAC"));
-        let words = [hosts, macs].into_iter().flatten().collect::<Vec<String>>().join(", ");
-        match link.class {
-            _ if words.is_empty() => {}
-            Class::Outer => {
-                out.edges.push((first + at, out.nodes.len()));
-                out.nodes.push(Node::new(Class::Beyond, words, String::new()));
-            }
-            // a line to the outside would pass what is between
-            Class::Between => {
-                if let Some(node) = out.nodes.get_mut(first + at) {
-                    node.about.extend([", ", &words]);
-                }
-            }
-            Class::End | Class::Beyond => {}
-        }
-    }
-}
-
-/// Routers that were behind an interface that is no longer there.
-fn lost(out: &mut Graph, known: &Known<'_>, netns: &str, there: &BTreeSet<&str>) {
-    let mut gone: Vec<_> = known.routers.iter().filter(|((at, own), _)| *at == netns && !there.contains(own)).collect();
-    gone.sort_by(|((_, a), _), ((_, b), _)| pick::natural(a, b));
-    for ((_, interface), routers) in gone {
-        let level = routers.values().map(|(_, level)| *level).max().unwrap_or_default();
-        let at = out.nodes.len();
-        let said = Said::Word("gone".to_owned(), Role::Level(level));
-        out.nodes.push(Node { said, level, ..Node::new(Class::Outer, (*interface).to_owned(), String::new()) });
-        for (id, (state, level)) in routers {
-            out.edges.push((at, out.nodes.len()));
-            out.nodes.push(router(id, state, *level));
-        }
-    }
-}
-
-fn router(id: &str, state: &str, level: Level) -> Node {
-    let role = if level > Level::Ok { Role::Level(level) } else { Role::Value };
-    let said = Said::Word(state.to_owned(), role);
-    Node { said, level, ..Node::new(Class::Beyond, id.to_owned(), "OSPF".to_owned()) }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

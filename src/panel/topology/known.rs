@@ -1,22 +1,60 @@
 //! What do other tables say of the interfaces of a map?
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::col;
 use crate::collect::address::AddressRow;
 use crate::collect::bridge::{BridgePortRow, FdbRow};
 use crate::collect::neighbor::NeighborRow;
-use crate::collect::routing::OspfNeighborRow;
+use crate::collect::ovs::{OvsBridgeRow, OvsPortRow};
+use crate::collect::route::RouteRow;
+use crate::collect::routing::{BgpPeerRow, IsisAdjacencyRow, OspfNeighborRow};
 use crate::collect::virtual_link::{BondPortRow, BondRow, TunnelRow, VlanRow};
-use crate::model::{Cell, IpText, Level, Table};
+use crate::model::{Cell, Demand, IpText, Level, Table, Value};
 use crate::store::rate::View;
 
 /// Most entries of a table that are looked at.
 const ENTRIES: usize = 1 << 16;
 
+/// What a router is that a default route leads to.
+const GATEWAY: &str = "gateway";
+
 /// An interface by the names of its network namespace and its own.
 pub(super) type Name<'a> = (&'a str, &'a str);
+
+/// A router behind an interface.
+#[derive(Default)]
+pub(super) struct Router<'a> {
+    /// What it is to this host.
+    pub(super) about: Vec<&'static str>,
+    /// How it is with it, the worst of all that is said.
+    pub(super) state: Option<(&'a str, Level)>,
+}
+
+/// A port of Open vSwitch.
+pub(super) struct Port<'a> {
+    pub(super) view: &'a View,
+    pub(super) row: usize,
+    pub(super) bridge: &'a str,
+    /// Name that the interfaces of a bond share.
+    pub(super) name: &'a str,
+    pub(super) interface: &'a str,
+    pub(super) kind: &'a str,
+}
+
+impl Port<'_> {
+    /// Whether it is one of several interfaces of a bond.
+    pub(super) fn is_member(&self) -> bool {
+        self.interface != self.name
+    }
+
+    /// Whether it is the bridge itself.
+    pub(super) fn is_bridge(&self) -> bool {
+        self.interface == self.bridge
+    }
+}
 
 /// What other tables say of interfaces.
 #[derive(Default)]
@@ -27,9 +65,17 @@ pub(super) struct Known<'a> {
     pub(super) about: HashMap<Name<'a>, String>,
     /// A word that is said instead of rates.
     pub(super) word: HashMap<Name<'a>, (&'a str, Level)>,
-    pub(super) addresses: HashMap<Name<'a>, Vec<(String, u64, Level)>>,
-    /// Routers behind it with their states.
-    pub(super) routers: HashMap<Name<'a>, BTreeMap<String, (String, Level)>>,
+    pub(super) addresses: HashMap<Name<'a>, Vec<(IpAddr, u64, Level)>>,
+    /// Routers behind it by their names.
+    pub(super) routers: HashMap<Name<'a>, BTreeMap<String, Router<'a>>>,
+    /// The names of those that have an address.
+    behind: HashMap<(Name<'a>, IpAddr), String>,
+    /// Ports of Open vSwitch in the order of their table.
+    pub(super) ports: Vec<Port<'a>>,
+    /// Those that an interface is.
+    pub(super) port_of: HashMap<Name<'a>, usize>,
+    /// Bridges of Open vSwitch.
+    pub(super) switches: BTreeSet<Name<'a>>,
     /// Neighbors behind it, and addresses behind it in forwarding tables.
     pub(super) hosts: HashMap<Name<'a>, usize>,
     pub(super) macs: HashMap<Name<'a>, usize>,
@@ -62,30 +108,64 @@ pub(super) fn label(view: &View, row: usize, column: usize) -> (&str, Level) {
     }
 }
 
-/// An address, as words.
-fn address(view: &View, row: usize, column: usize) -> Option<String> {
+fn ip(view: &View, row: usize, column: usize) -> Option<IpAddr> {
     match view.raw().cell(row, column) {
-        Cell::Ip(address) => Some(IpText(address).to_string()),
+        Cell::Ip(address) => Some(address),
         _ => None,
     }
 }
 
-/// The tables that are looked at beside the links.
-pub(super) const TABLES: [&Table; 9] = [
+/// An address, as words.
+fn address(view: &View, row: usize, column: usize) -> Option<String> {
+    ip(view, row, column).map(|address| IpText(address).to_string())
+}
+
+/// The worse of two states.
+fn worse<'a>(a: Option<(&'a str, Level)>, b: Option<(&'a str, Level)>) -> Option<(&'a str, Level)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b.1 > a.1 { b } else { a }),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Whether an address is in the network of another one.
+fn covers(own: IpAddr, prefix: u64, other: IpAddr) -> bool {
+    let same =
+        |a: u128, b: u128, bits: u64| prefix <= bits && (a ^ b).checked_shr((bits - prefix) as u32).unwrap_or(0) == 0;
+    match (own, other) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => same(u32::from(a).into(), u32::from(b).into(), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => same(a.into(), b.into(), 128),
+        _ => false,
+    }
+}
+
+/// The tables that are looked at beside the links; each may need what is said by those before it.
+pub(super) const TABLES: [&Table; 14] = [
     AddressRow::TABLE,
     VlanRow::TABLE,
     TunnelRow::TABLE,
     BondRow::TABLE,
     BondPortRow::TABLE,
     BridgePortRow::TABLE,
+    OvsBridgeRow::TABLE,
+    OvsPortRow::TABLE,
     OspfNeighborRow::TABLE,
+    IsisAdjacencyRow::TABLE,
+    BgpPeerRow::TABLE,
+    RouteRow::TABLE,
     NeighborRow::TABLE,
     FdbRow::TABLE,
 ];
 
+/// What is wanted of one of [`TABLES`]: of very many routes only those for everything else.
+pub(super) fn demand(table: &Table) -> Demand {
+    let only = (table.name == RouteRow::TABLE.name).then(|| ("prefix".to_owned(), vec![Value::U64(0)]));
+    Demand { only: only.into_iter().collect(), ..Demand::table(&table.name) }
+}
+
 impl<'a> Known<'a> {
     /// What the views of [`TABLES`] say.
-    pub(super) fn of(views: &'a [Option<Arc<View>>; 9]) -> Self {
+    pub(super) fn of(views: &'a [Option<Arc<View>>; 14]) -> Self {
         let mut out = Self::default();
         for (view, take) in views.iter().zip(Self::TAKE) {
             for (view, row) in view.iter().flat_map(|view| (0..view.len().min(ENTRIES)).map(move |row| (view, row))) {
@@ -96,14 +176,19 @@ impl<'a> Known<'a> {
     }
 
     /// What is read of a row of each of [`TABLES`].
-    const TAKE: [fn(&mut Self, &'a View, usize); 9] = [
+    const TAKE: [fn(&mut Self, &'a View, usize); 14] = [
         Self::address,
         Self::vlan,
         Self::tunnel,
         Self::bond,
         Self::bond_port,
         Self::bridge_port,
+        Self::ovs_bridge,
+        Self::ovs_port,
         Self::ospf_neighbor,
+        Self::isis_adjacency,
+        Self::bgp_peer,
+        Self::route,
         Self::neighbor,
         Self::fdb,
     ];
@@ -114,7 +199,7 @@ impl<'a> Known<'a> {
         if matches!(scope, "link" | "host" | "nowhere") {
             return;
         }
-        let Some((address, prefix)) = address(view, row, col!(AddressRow, address)).zip(prefix) else { return };
+        let Some((address, prefix)) = ip(view, row, col!(AddressRow, address)).zip(prefix) else { return };
         let (_, level) = label(view, row, col!(AddressRow, state));
         let name = name(view, row, col!(AddressRow, netns), col!(AddressRow, interface));
         self.addresses.entry(name).or_default().push((address, prefix, level));
@@ -164,26 +249,109 @@ impl<'a> Known<'a> {
         }
     }
 
+    fn ovs_bridge(&mut self, view: &'a View, row: usize) {
+        let name = name(view, row, col!(OvsBridgeRow, netns), col!(OvsBridgeRow, bridge));
+        self.switches.insert(name);
+        self.about.insert(name, "Open vSwitch".to_owned());
+        let (state, level) = label(view, row, col!(OvsBridgeRow, state));
+        if level > Level::Ok {
+            self.word.insert(name, (state, level));
+        }
+    }
+
+    fn ovs_port(&mut self, view: &'a View, row: usize) {
+        let cell = |column| word(view, row, column);
+        let (netns, interface) = name(view, row, col!(OvsPortRow, netns), col!(OvsPortRow, interface));
+        let bridge = cell(col!(OvsPortRow, bridge));
+        let (port, kind) = (cell(col!(OvsPortRow, port)), cell(col!(OvsPortRow, kind)));
+        if let Some(tag) = whole(view, row, col!(OvsPortRow, tag)).filter(|tag| *tag > 0) {
+            self.about.insert((netns, interface), format!("VLAN {tag}"));
+        }
+        self.switches.insert((netns, bridge));
+        self.port_of.insert((netns, interface), self.ports.len());
+        self.ports.push(Port { view, row, bridge, name: port, interface, kind });
+    }
+
+    /// Adds what is said of a router.
+    fn router(&mut self, name: Name<'a>, id: String, about: &'static str, state: Option<(&'a str, Level)>) {
+        let router = self.routers.entry(name).or_default().entry(id).or_default();
+        if !router.about.contains(&about) {
+            router.about.push(about);
+        }
+        // one that speaks both versions is as bad as the worse of them
+        router.state = worse(router.state, state);
+    }
+
     fn ospf_neighbor(&mut self, view: &'a View, row: usize) {
         let name = name(view, row, col!(OspfNeighborRow, netns), col!(OspfNeighborRow, interface));
-        let id = address(view, row, col!(OspfNeighborRow, router_id));
-        let id = id.or_else(|| address(view, row, col!(OspfNeighborRow, address)));
-        let (state, level) = label(view, row, col!(OspfNeighborRow, state));
-        let known = self.routers.entry(name).or_default().entry(id.unwrap_or_else(|| "?".to_owned()));
-        // one that speaks both versions is as bad as the worse of them
-        let known = known.or_insert_with(|| (state.to_owned(), level));
-        if level > known.1 {
-            *known = (state.to_owned(), level);
+        let address = ip(view, row, col!(OspfNeighborRow, address));
+        let id = ip(view, row, col!(OspfNeighborRow, router_id)).or(address);
+        let id = id.map_or_else(|| "?".to_owned(), |id| IpText(id).to_string());
+        self.behind.extend(address.map(|address| ((name, address), id.clone())));
+        self.router(name, id, "OSPF", Some(label(view, row, col!(OspfNeighborRow, state))));
+    }
+
+    fn isis_adjacency(&mut self, view: &'a View, row: usize) {
+        let name = name(view, row, col!(IsisAdjacencyRow, netns), col!(IsisAdjacencyRow, interface));
+        let id = word(view, row, col!(IsisAdjacencyRow, system)).to_owned();
+        let addresses = [col!(IsisAdjacencyRow, address), col!(IsisAdjacencyRow, address6)];
+        for address in addresses.into_iter().filter_map(|column| ip(view, row, column)) {
+            self.behind.insert((name, address), id.clone());
+        }
+        self.router(name, id, "IS-IS", Some(label(view, row, col!(IsisAdjacencyRow, state))));
+    }
+
+    /// A peer that is in a network of this host, or is known by the interface that it is behind.
+    fn bgp_peer(&mut self, view: &'a View, row: usize) {
+        let (netns, peer) = name(view, row, col!(BgpPeerRow, netns), col!(BgpPeerRow, peer));
+        let state = Some(label(view, row, col!(BgpPeerRow, state)));
+        let Ok(address) = peer.parse::<IpAddr>() else {
+            return self.router((netns, peer), peer.to_owned(), "BGP", state);
+        };
+        let own = self.addresses.iter().filter(|((at, _), _)| *at == netns);
+        let own = own.flat_map(|(name, all)| all.iter().map(move |(own, prefix, _)| (*prefix, *name, *own)));
+        let near = own.filter(|(prefix, _, own)| covers(*own, *prefix, address)).max();
+        if let Some((_, name, _)) = near {
+            let known = self.behind.entry((name, address)).or_insert_with(|| IpText(address).to_string());
+            let id = known.clone();
+            self.router(name, id, "BGP", state);
+        }
+    }
+
+    /// A route for what has no other.
+    fn route(&mut self, view: &'a View, row: usize) {
+        let cell = |column| word(view, row, column);
+        if whole(view, row, col!(RouteRow, prefix)) != Some(0) || cell(col!(RouteRow, kind)) != "unicast" {
+            return;
+        }
+        let netns = cell(col!(RouteRow, netns));
+        let one = ip(view, row, col!(RouteRow, gateway)).map(|gateway| (gateway, cell(col!(RouteRow, interface))));
+        let several = cell(col!(RouteRow, next_hops)).split(", ").filter_map(|hop| {
+            let after = |what: &str| hop.split(' ').skip_while(|word| *word != what).nth(1);
+            Some((after("via")?.parse().ok()?, after("dev")?))
+        });
+        for (gateway, interface) in one.into_iter().chain(several) {
+            let name = (netns, interface);
+            let known = self.behind.entry((name, gateway)).or_insert_with(|| IpText(gateway).to_string());
+            let id = known.clone();
+            self.router(name, id, GATEWAY, None);
         }
     }
 
     fn neighbor(&mut self, view: &'a View, row: usize) {
-        let state = word(view, row, col!(NeighborRow, state));
-        if !matches!(state, "reachable" | "stale" | "delay" | "probe" | "permanent") {
-            return;
-        }
+        let (state, level) = label(view, row, col!(NeighborRow, state));
         let name = name(view, row, col!(NeighborRow, netns), col!(NeighborRow, interface));
-        *self.hosts.entry(name).or_default() += 1;
+        let known = ip(view, row, col!(NeighborRow, address)).and_then(|address| self.behind.get(&(name, address)));
+        if let Some(id) = known {
+            let router = self.routers.get_mut(&name).and_then(|routers| routers.get_mut(id));
+            if let Some(router) = router.filter(|router| router.about == [GATEWAY]) {
+                // nothing gets out that way
+                let level = if state == "failed" { Level::Warning } else { level };
+                router.state = Some((state, level));
+            }
+        } else if matches!(state, "reachable" | "stale" | "delay" | "probe" | "permanent") {
+            *self.hosts.entry(name).or_default() += 1;
+        }
     }
 
     fn fdb(&mut self, view: &'a View, row: usize) {

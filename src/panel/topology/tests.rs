@@ -1,5 +1,7 @@
 //! What is on the map of a host, wherever it comes from, and does it keep to its room? On made rows.
 
+mod joined;
+
 use super::*;
 use crate::collect::address::AddressRow;
 use crate::collect::bridge::BridgePortRow;
@@ -13,7 +15,7 @@ use crate::panel::{Body, Item, tests::Fake, toggle};
 fn host(links: &[&str]) -> Fake {
     let mut fake = Fake::empty();
     let row = |(number, link): (usize, &&str)| {
-        let netns = if link.contains("netns=") { "" } else { "netns=host" };
+        let netns = if link.split(' ').any(|word| word.starts_with("netns=")) { "" } else { "netns=host" };
         let state = if link.contains("state=") { "" } else { "state=up" };
         format!("index={number} {netns} {state} {link}")
     };

@@ -1,0 +1,81 @@
+//! Who is behind the interfaces of a map?
+
+use std::collections::BTreeSet;
+
+use super::graph::{Graph, Link, Node, SWITCHES, Said};
+use super::known::{Known, Router};
+use super::layout::Class;
+use crate::model::Level;
+use crate::panel::{Role, pick};
+
+/// Adds routers, and how many others there are, behind links.
+pub(super) fn add(out: &mut Graph, known: &Known<'_>, netns: &str, (first, links): (usize, &[Link<'_>])) {
+    for (at, link) in links.iter().enumerate() {
+        let name = (netns, link.own);
+        let mut routers: Vec<_> = known.routers.get(&name).into_iter().flatten().collect();
+        routers.sort_by(|(a, _), (b, _)| pick::natural(a, b));
+        for (id, known) in routers {
+            out.edges.push((first + at, out.nodes.len()));
+            out.nodes.push(router(id, known));
+        }
+        // those of a bridge are behind its ports
+        let hosts =
+            known.hosts.get(&name).filter(|_| !SWITCHES.contains(&link.kind)).map(|count| counted(*count, "neighbor"));
+        let macs = known.macs.get(&name).map(|count| counted(*count, "MAC"));
+        let words = [hosts, macs].into_iter().flatten().collect::<Vec<String>>().join(", ");
+        match link.class {
+            _ if words.is_empty() => {}
+            Class::Outer => {
+                out.edges.push((first + at, out.nodes.len()));
+                out.nodes.push(Node::new(Class::Beyond, words, String::new()));
+            }
+            // a line to the outside would pass what is between
+            Class::Between => {
+                if let Some(node) = out.nodes.get_mut(first + at) {
+                    node.about.extend([", ", &words]);
+                }
+            }
+            Class::End | Class::Beyond => {}
+        }
+    }
+}
+
+/// Adds routers that were behind an interface that is no longer there.
+pub(super) fn lost(out: &mut Graph, known: &Known<'_>, netns: &str, there: &BTreeSet<&str>) {
+    let mut gone: Vec<_> = known.routers.iter().filter(|((at, own), _)| *at == netns && !there.contains(own)).collect();
+    gone.sort_by(|((_, a), _), ((_, b), _)| pick::natural(a, b));
+    for ((_, interface), routers) in gone {
+        let level = routers.values().map(level).max().unwrap_or_default();
+        let at = out.nodes.len();
+        let said = Said::Word("gone".to_owned(), Role::Level(level));
+        out.nodes.push(Node { said, level, ..Node::new(Class::Outer, (*interface).to_owned(), String::new()) });
+        for (id, known) in routers {
+            out.edges.push((at, out.nodes.len()));
+            out.nodes.push(router(id, known));
+        }
+    }
+}
+
+fn level(router: &Router<'_>) -> Level {
+    router.state.map_or(Level::Ok, |(_, level)| level)
+}
+
+fn router(id: &str, router: &Router<'_>) -> Node {
+    let said = match router.state {
+        Some((state, level)) => {
+            // what was not heard of for a while is nothing bad
+            let role = match (level, state) {
+                (Level::Ok, "stale" | "delay" | "probe") => Role::Muted,
+                (Level::Ok, _) => Role::Value,
+                (level, _) => Role::Level(level),
+            };
+            Said::Word(state.to_owned(), role)
+        }
+        None => Said::Nothing,
+    };
+    Node { said, level: level(router), ..Node::new(Class::Beyond, id.to_owned(), router.about.join(", ")) }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
