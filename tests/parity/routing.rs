@@ -574,7 +574,12 @@ fn peers_of_bgpd(router: &str, facts: &mut Facts) {
             row.number(column, &short[key]);
         }
         row.number("hold", &Value::from(found["bgpTimerHoldTimeMsecs"].as_f64().unwrap() / 1e3));
-        row.text("reason", word(&found["lastResetDueTo"]));
+        // one that was never lost is said to have been waited for
+        if word(&found["bgpState"]) == "Established" && short["connectionsDropped"] == 0 {
+            row.missing(&["reason"]);
+        } else {
+            row.text("reason", word(&found["lastResetDueTo"]));
+        }
         row.missing(&["bfd", "stale"]);
     }
 }

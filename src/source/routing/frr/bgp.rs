@@ -88,6 +88,9 @@ fn peer(vrf: &str, name: &str, found: &Json, at: Timestamp) -> BgpPeer {
     };
     let names = families.map(|all| all.members().map(|(name, _)| name).collect::<Vec<_>>().join(" "));
     let messages = found.get(&["messageStats"]);
+    // one that was never lost is said to have been waited for
+    let is_first = state == Some(BgpState::Established) && found.count(&["connectionsDropped"]) == Some(0);
+    let reset = found.text(&["lastResetDueTo"]).filter(|_| !is_first);
     BgpPeer {
         instance: None,
         vrf: Some(Text::from(vrf)),
@@ -108,6 +111,6 @@ fn peer(vrf: &str, name: &str, found: &Json, at: Timestamp) -> BgpPeer {
         dropped: found.count(&["connectionsDropped"]),
         hold: found.millis(&["bgpTimerHoldTimeMsecs"]).filter(|hold| *hold > Duration::ZERO),
         bfd: bfd_state(found),
-        reason: found.text(&["lastNotificationReason", "lastResetDueTo"]),
+        reason: found.text(&["lastNotificationReason"]).or(reset),
     }
 }
