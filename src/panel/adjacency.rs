@@ -39,13 +39,15 @@ fn named(table: &crate::model::Table) -> Demand {
     Demand::table(&table.name)
 }
 
-/// Columns with their cells; headings tell area and network.
+/// Columns with their cells; headings tell area and network. The version has one where there are both, because a router may be
+/// a neighbor in each.
 const COLUMNS: &[Ranked] = &[
     (col!(OspfNeighborRow, router_id), 16, 0),
+    (col!(OspfNeighborRow, version), 3, 0),
     (col!(OspfNeighborRow, state), 9, 0),
     (col!(OspfNeighborRow, interface), 10, 0),
     (col!(OspfNeighborRow, expires), 17, 1),
-    (col!(OspfNeighborRow, since), 8, 0),
+    (col!(OspfNeighborRow, since), 7, 0),
     (col!(OspfNeighborRow, flaps), 6, 0),
     (col!(OspfNeighborRow, changes), 17, 3),
     (col!(OspfNeighborRow, role), 9, 2),
@@ -53,21 +55,24 @@ const COLUMNS: &[Ranked] = &[
     (col!(OspfNeighborRow, instance), 9, 6),
     (col!(OspfNeighborRow, bfd), 6, 7),
     (col!(OspfNeighborRow, retransmissions), 6, 8),
-    (col!(OspfNeighborRow, reason), 24, 4),
+    (col!(OspfNeighborRow, reason), 21, 4),
 ];
 
 /// Cells of the bar of a dead timer, and of the past of changes.
 const BAR: u16 = 8;
 
 fn build(cx: &Cx<'_>, space: Space) -> Block {
+    let view = cx.views.get(&OspfNeighborRow::TABLE.name).filter(|view| !view.is_empty());
+    let version = col!(OspfNeighborRow, version);
+    let both = view.as_deref().is_some_and(|view| view.raw().differ(version));
+    let columns: Vec<Ranked> = COLUMNS.iter().filter(|(column, ..)| both || *column != version).copied().collect();
     let spec = TableSpec {
-        columns: fitting(COLUMNS, space.width),
+        columns: fitting(&columns, space.width),
         sort: vec![(col!(OspfNeighborRow, since), true)],
         outlined: !cx.on(toggle::ONE_LIST),
         none: "OSPF has no neighbor here",
         ..TableSpec::of(&OspfNeighborRow::TABLE.name)
     };
-    let view = cx.views.get(&OspfNeighborRow::TABLE.name).filter(|view| !view.is_empty());
     Block {
         title: PANEL.title.into(),
         note: view.map_or_else(Line::new, |view| note(&view)),
@@ -324,6 +329,9 @@ const FACTS: &[facts::Fact] = &[
     ("silent", col!(OspfNeighborRow, stale)),
 ];
 
+/// Fewest changes that are told of a neighbor.
+const LEAST_PAST: usize = 2;
+
 fn neighbor(cx: &Cx<'_>, space: Space) -> Block {
     let view = match gauge::single(cx, OspfNeighborRow::TABLE) {
         Ok(view) => view,
@@ -345,11 +353,14 @@ fn neighbor(cx: &Cx<'_>, space: Space) -> Block {
         timer.push(dead(cx, &view, row, 0));
         lines.push(timer);
     }
-    lines.extend(facts::lines(cx, &view, row, FACTS, space.width));
     let totals = [("flaps", col!(OspfNeighborRow, flaps)), ("changes", col!(OspfNeighborRow, changes))];
     let totals = totals.map(|(name, column)| Named::new((name, name), number::total(cx, &view, row, column)));
     lines.extend(gauge::grid(Vec::from(totals), space.width));
-    lines.extend(super::transition::lines(cx, &view, row, space.width));
+    // what has become of it goes before what it is, where there is no room for both
+    let mut past = super::transition::lines(cx, &view, row, space.width);
+    past.truncate(usize::from(space.height / 3).max(LEAST_PAST));
+    lines.append(&mut past);
+    lines.extend(facts::lines(cx, &view, row, FACTS, space.width));
     let left = usize::from(space.height).saturating_sub(lines.len() + 1);
     if left >= 4 && !cx.on(toggle::NO_SPARKLINES) {
         lines.push(Line::new());

@@ -69,7 +69,10 @@ fn areas(cx: &Cx<'_>, space: Space) -> Block {
 }
 
 fn interfaces(cx: &Cx<'_>, space: Space) -> Block {
-    let columns = vec![
+    let version = col!(OspfInterfaceRow, version);
+    // one that speaks both is there twice
+    let both = cx.views.get(&OspfInterfaceRow::TABLE.name).is_some_and(|view| view.raw().differ(version));
+    let mut columns = vec![
         Column::wide("netns", 8, 0, Show::Words(col!(OspfInterfaceRow, netns))),
         Column::wide("area", 8, 2, Show::Words(col!(OspfInterfaceRow, area))),
         Column::wide("state", 8, 0, Show::Words(col!(OspfInterfaceRow, state))),
@@ -81,6 +84,9 @@ fn interfaces(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("dead", 5, Show::Of(col!(OspfInterfaceRow, dead))),
         Column::number(SILENT, 1, Show::Words(col!(OspfInterfaceRow, stale))),
     ];
+    if both {
+        columns.insert(0, Column::wide("v", 1, 0, Show::Words(version)));
+    }
     let (busy, table) = (vec![col!(OspfInterfaceRow, adjacent)], OspfInterfaceRow::TABLE);
     list::block(
         cx,
@@ -94,7 +100,7 @@ fn bgp(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("netns", 8, 0, Show::Words(col!(BgpPeerRow, netns))),
         Column::wide("daemon", 8, 6, Show::Words(col!(BgpPeerRow, instance))),
         Column::wide("VRF", 8, 0, Show::Words(col!(BgpPeerRow, vrf))),
-        Column::number("AS", 1, Show::Words(col!(BgpPeerRow, remote_as))),
+        Column::wide("AS", 10, 1, Show::Words(col!(BgpPeerRow, remote_as))),
         Column::wide("state", 12, 0, Show::Words(col!(BgpPeerRow, state))),
         Column::number("for", 0, Show::Words(col!(BgpPeerRow, since))),
         Column::number(SILENT, 1, Show::Words(col!(BgpPeerRow, stale))),
@@ -138,14 +144,14 @@ fn isis(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("state", 12, 0, Show::Words(col!(IsisAdjacencyRow, state))),
         Column::number("for", 0, Show::Words(col!(IsisAdjacencyRow, since))),
         Column::number(SILENT, 1, Show::Words(col!(IsisAdjacencyRow, stale))),
-        Column::number("hold", 1, Show::Words(col!(IsisAdjacencyRow, expires))),
-        Column::number("flaps", 1, Show::Total(col!(IsisAdjacencyRow, flaps))),
+        Column::wide("hold", 9, 1, Show::Words(col!(IsisAdjacencyRow, expires))),
+        Column::wide("changes", 7, 1, Show::Total(col!(IsisAdjacencyRow, flaps))),
     ];
     let table = IsisAdjacencyRow::TABLE;
     list::block(
         cx,
         space,
-        List { title: ISIS.title, names: "system", table, name: 12, busy: vec![], columns, graphs: &[] },
+        List { title: ISIS.title, names: "system", table, name: 14, busy: vec![], columns, graphs: &[] },
     )
 }
 

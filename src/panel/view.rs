@@ -269,8 +269,10 @@ fn routing(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     let is_ospf = rows(cx, "adjacencies").is_some_and(|rows| rows > 0);
     // where nobody speaks with other routers, or should, there is only what the kernel has
     let is_alone = ours.is_empty() && peers.is_empty() && !is_ospf;
+    let spoken = adjacencies(cx, is_ospf).saturating_add(peers.iter().map(|name| lines(cx, name) + FRAME + 1).sum());
     let node = if width >= WIDE && !is_alone {
-        let lower = height / 3;
+        // who is spoken with goes before what the kernel has
+        let lower = height.saturating_sub(spoken).clamp(height / 5, height / 3);
         let neighbors = (Size::Weight(2), neighbors(cx, &peers, is_ospf, height - lower));
         let left = Node::Column(vec![neighbors, (Size::Fixed(lower), stack(cx, &kernel, lower))]);
         let mut right = vec![(Size::Weight(1), stack(cx, &ours, height / 2))];
@@ -284,12 +286,20 @@ fn routing(cx: &Cx<'_>, width: u16, height: u16) -> Node {
         Node::Column(vec![(Size::Fixed(top), Node::Panel("adjacencies")), (Size::Weight(1), lists)])
     } else {
         let names = [ours.get(..1).unwrap_or_default(), kernel.get(..1).unwrap_or_default()].concat();
-        let lower = tallest(cx, &names).min(height / 3);
+        let most = if peers.is_empty() { height } else { height.saturating_sub(spoken) };
+        let lower = tallest(cx, &names).min(height / 3).min(most);
         let mut parts = vec![(Size::Weight(2), neighbors(cx, &peers, is_ospf, height - lower))];
         parts.extend((lower > FRAME + 1).then(|| (Size::Fixed(lower), even(Node::Row, &names))));
         Node::Column(parts)
     };
     visible(cx, node)
+}
+
+/// Lines that neighbors of OSPF want with the headings of their areas and interfaces.
+fn adjacencies(cx: &Cx<'_>, is_ospf: bool) -> u16 {
+    let headings = ["ospf-areas", "ospf-interfaces"].map(|name| rows(cx, name).unwrap_or(0));
+    let all = rows(cx, "adjacencies").unwrap_or(0) + headings.into_iter().sum::<usize>();
+    if is_ospf { u16::try_from(all).unwrap_or(u16::MAX).saturating_add(FRAME + 1) } else { 0 }
 }
 
 /// Neighbors of OSPF above the peers of other protocols.
@@ -302,7 +312,8 @@ fn neighbors(cx: &Cx<'_>, peers: &[&'static str], is_ospf: bool, height: u16) ->
         return stack(cx, peers, height);
     }
     let wanted = peers.iter().map(|name| lines(cx, name) + FRAME + 1).fold(0, u16::saturating_add);
-    let lower = wanted.min(height / 2);
+    // what neighbors of OSPF have no use for, and half of it at least
+    let lower = wanted.min(height.saturating_sub(adjacencies(cx, is_ospf)).max(height / 2));
     Node::Column(vec![(Size::Weight(1), ospf), (Size::Fixed(lower), stack(cx, peers, lower))])
 }
 

@@ -125,6 +125,35 @@ fn who_is_missing_stands_above_all_and_the_others_under_area_and_interface() {
 }
 
 #[test]
+fn the_version_of_a_neighbor_is_told_where_there_are_both() {
+    let (host, mut app) = empty();
+    let other = |row: Vec<(&'static str, Value)>| -> Vec<(&'static str, Value)> {
+        let mut row = row;
+        row.extend([("version", Value::U64(3))]);
+        row.swap_remove(row.iter().position(|(name, _)| *name == "version").unwrap());
+        row
+    };
+    let versions = |app: &mut App| {
+        let shown = screen(app);
+        let behind = shown.lines().filter_map(|line| line.split("192.0.2.1 ").nth(1)?.split_whitespace().next());
+        behind.map(|word| ["2", "3"].contains(&word).then(|| word.to_owned())).collect()
+    };
+    host.publish(made(OspfNeighborRow::TABLE, &[neighbor(1, "Down", "0.0.0.0", "eth0")]), NOW);
+    app.samples();
+    let one: Vec<Option<String>> = versions(&mut app);
+    assert_eq!(one, [None], "{}", screen(&mut app));
+    let both = [neighbor(1, "Down", "0.0.0.0", "eth0"), other(neighbor(1, "Down", "0.0.0.0", "eth0"))];
+    host.publish(made(OspfNeighborRow::TABLE, &both), NOW + 1);
+    app.samples();
+    for size in [(120, 40), (80, 24), (200, 60)] {
+        app.size = size;
+        let mut both: Vec<Option<String>> = versions(&mut app);
+        both.sort();
+        assert_eq!(both, ["2", "3"].map(|word| Some(word.to_owned())), "{}", screen(&mut app));
+    }
+}
+
+#[test]
 fn a_key_makes_one_list_of_them_and_puts_them_back() {
     let (_, mut app) = routing();
     press(&mut app, &["J"]);
