@@ -15,6 +15,7 @@ mod gpu;
 mod guest;
 mod ipset;
 mod iptables;
+mod link_queue;
 mod memory;
 mod neighbor;
 mod netfilter;
