@@ -1,8 +1,9 @@
 //! What does it cost to draw a map or a list of very many rows?
 //!
 //! `cargo bench --bench panel -- [--links N] [--entries N] [--rounds N]` prints the median wall clock and CPU of the map of a
-//! host with N interfaces in a bridge, and so many entries in its tables of neighbors and addresses behind ports: the first
-//! frame of a snapshot and the further ones, and of as many neighbors of OSPF put under their headings. Nothing is judged here.
+//! host with N interfaces in a bridge, and so many entries in its tables of neighbors and addresses behind ports, and of an
+//! area with so many links: the first frame of a snapshot and the further ones, and of as many neighbors of OSPF put under their
+//! headings. Nothing is judged here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use netglance::collect::bridge::{BridgePortRow, FdbRow};
 use netglance::collect::link::LinkRow;
 use netglance::collect::neighbor::NeighborRow;
-use netglance::collect::routing::{OspfAreaRow, OspfInterfaceRow, OspfNeighborRow};
+use netglance::collect::routing::{OspfAreaRow, OspfInterfaceRow, OspfLinkRow, OspfNeighborRow};
 use netglance::model::{
     Action, ActionError, Cell, Demand, Done, HistoryAsk, Host, Mono, Row, Rows, Sample, Series, Snapshot, Style, Table,
     Timestamp, Type, Value,
@@ -124,6 +125,23 @@ impl Large {
         out.add::<OspfNeighborRow>(links, &ospf);
         out.add::<OspfInterfaceRow>(links.div_ceil(5), &move |row, column| ospf(row * 5, column));
         out.add::<OspfAreaRow>(links.div_ceil(50), &move |row, column| ospf(row * 50, column));
+        // a tree of routers of which each has eight below it, and every tenth a way beside it; both ends tell each link
+        out.add::<OspfLinkRow>(2 * links, &move |row, column| {
+            let (number, is_back) = (row / 2, row % 2 == 1);
+            let above = if number % 10 == 9 { number / 3 } else { number / 8 };
+            let ends = [above, number + 1].map(|router| Some(format!("10.0.{}.{}", router / 250, router % 250)));
+            let [from, to] = if is_back { [1, 0] } else { [0, 1] };
+            match column {
+                "from" => ends.get(from).cloned().flatten(),
+                "to" => ends.get(to).cloned().flatten(),
+                "kind" => own("point-to-point"),
+                "area" => own("0.0.0.0"),
+                "metric" => own("10"),
+                "number" => Some(number.to_string()),
+                "distance" => Some(above.min(1).to_string()),
+                _ => ospf(row, column),
+            }
+        });
         out
     }
 }
@@ -182,16 +200,17 @@ fn main() -> Result<(), Failure> {
         names: Names::default(),
         now: Timestamp::from_seconds(1.8e9),
     };
-    let map = PANELS.iter().find(|panel| panel.name == "topology").ok_or("no such panel")?;
     measure::head()?;
-    for (width, height) in [(78, 20), (198, 56)] {
+    let maps = [("topology", "map"), ("area-map", "area")];
+    for ((name, word), (width, height)) in maps.iter().flat_map(|map| [(map, (78, 20)), (map, (198, 56))]) {
+        let map = PANELS.iter().find(|panel| panel.name == *name).ok_or("no such panel")?;
         let space = Space { width, height, scroll: 0 };
         let draw = || (map.build)(&cx, space).hidden;
-        measure(&format!("map {width} first"), rounds, || {
+        measure(&format!("{word} {width} first"), rounds, || {
             large.kept.clear();
             Ok(draw().to_string())
         })?;
-        measure(&format!("map {width} again"), rounds, || Ok(draw().to_string()))?;
+        measure(&format!("{word} {width} again"), rounds, || Ok(draw().to_string()))?;
     }
     let view = large.views.get(&*OspfNeighborRow::TABLE.name).ok_or("no neighbors")?;
     measure("headings", rounds, || {

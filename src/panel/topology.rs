@@ -3,6 +3,9 @@
 //! A map of interfaces from the inside to the outside, with what each carries and what is wrong with it. Where there is no
 //! room for a map the same is a tree.
 
+use std::cell::LazyCell;
+use std::rc::Rc;
+
 use super::{Block, Cx, Demand, Line, PanelDef, Role, Space, line, list, pick, toggle};
 use crate::collect::link::LinkRow;
 use crate::collect::routing::{OspfAreaRow, OspfLinkRow};
@@ -22,6 +25,7 @@ mod tests;
 mod tree;
 mod wire;
 
+use area::Joined;
 use graph::Graph;
 use map::{Layouts, Map};
 
@@ -46,11 +50,11 @@ pub(super) const AREAS: PanelDef = PanelDef {
 /// Room in which a map is drawn; where there is less it is a tree.
 const LEAST: (u16, u16) = (56, 10);
 
-/// A graph and how it is laid out.
-type Laid = (Graph, Layouts);
+/// A graph and how it is laid out, made when it is needed.
+type Laid = LazyCell<(Graph, Layouts), Box<dyn FnOnce() -> (Graph, Layouts)>>;
 
-fn laid(graph: Graph) -> Laid {
-    (graph, Layouts::default())
+fn laid(graph: impl FnOnce() -> Graph + 'static) -> Laid {
+    LazyCell::new(Box::new(|| (graph(), Layouts::default())))
 }
 
 fn build(cx: &Cx<'_>, space: Space) -> Block {
@@ -59,7 +63,7 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
         Err(body) => return pick::empty(PANEL.title, body),
     };
     let all = cx.views.kept().of(cx, PANEL.name, || -> Vec<Vec<Laid>> {
-        graph::graphs(cx, &view).into_iter().map(|graph| vec![laid(graph)]).collect()
+        graph::graphs(cx, &view).into_iter().map(|graph| vec![laid(|| graph)]).collect()
     });
     drawn(cx, space, &all, (&PANEL, LinkRow::TABLE))
 }
@@ -70,7 +74,12 @@ fn areas(cx: &Cx<'_>, space: Space) -> Block {
         Err(body) => return pick::empty(AREAS.title, body),
     };
     let all = cx.views.kept().of(cx, AREAS.name, || -> Vec<Vec<Laid>> {
-        area::graphs(cx, &view).into_iter().map(|graphs| graphs.into_iter().map(laid).collect()).collect()
+        let maps = |area: Rc<Joined>| {
+            let other = Rc::clone(&area);
+            // this router in the middle, and at the left
+            vec![laid(move || area.graph(true)), laid(move || other.graph(false))]
+        };
+        area::areas(cx, &view).into_iter().map(maps).collect()
     });
     let mut block = drawn(cx, space, &all, (&AREAS, OspfLinkRow::TABLE));
     block.note.push(line::text("  routers and networks with the costs of links", Role::Muted));
@@ -82,7 +91,7 @@ fn drawn(cx: &Cx<'_>, space: Space, all: &[Vec<Laid>], (panel, table): (&PanelDe
     let mut room = space.height;
     let mut parts = Vec::new();
     for several in all {
-        let name = several.first().map(|(graph, _)| graph.name.clone()).filter(|_| all.len() > 1);
+        let name = several.first().map(|laid| laid.0.name.clone()).filter(|_| all.len() > 1);
         let heading = name.map(|name| vec![line::text(name, Role::Title)]);
         let part = part(several, heading, (cx, Space { height: room, ..space }), space.height);
         room = room.saturating_sub(u16::try_from(part.height).unwrap_or(u16::MAX));
@@ -105,7 +114,7 @@ fn drawn(cx: &Cx<'_>, space: Space, all: &[Vec<Laid>], (panel, table): (&PanelDe
 
 /// How bad what is on the maps is.
 fn note(all: &[Vec<Laid>]) -> Line {
-    let nodes = || all.iter().filter_map(|several| several.first()).flat_map(|(graph, _)| &graph.nodes);
+    let nodes = || all.iter().filter_map(|several| several.first()).flat_map(|laid| &laid.0.nodes);
     let mut out = vec![line::text(nodes().count().to_string(), Role::Muted)];
     for level in [Level::Critical, Level::Warning, Level::Careful] {
         let many = nodes().filter(|node| node.level == level).count();
@@ -149,14 +158,14 @@ impl Part<'_> {
 
 fn part<'a>(several: &'a [Laid], heading: Option<Line>, (cx, room): (&Cx<'_>, Space), height: u16) -> Part<'a> {
     let combined = cx.on(toggle::COMBINED);
-    let left_out = several.first().map_or(0, |(graph, _)| graph.left_out);
+    let left_out = several.first().map_or(0, |laid| laid.0.left_out);
     let left_out = (left_out > 0).then(|| vec![line::text(format!("{left_out} more are left out"), Role::Muted)]);
     let around = usize::from(heading.is_some()) + usize::from(left_out.is_some());
     let inside = room.height.saturating_sub(around as u16);
     let small = room.width < LEAST.0 || height < LEAST.1;
     let mut maps = several.iter().filter(|_| !small);
-    let map = maps.find_map(|(graph, layouts)| Map::new(graph, layouts, (room.width, inside), combined));
-    let tree = || several.last().map(|(graph, layouts)| tree::lines(graph, layouts.least(graph), room.width, combined));
+    let map = maps.find_map(|laid| Map::new(&laid.0, &laid.1, (room.width, inside), combined));
+    let tree = || several.last().map(|laid| tree::lines(&laid.0, laid.1.least(&laid.0), room.width, combined));
     let body = map.map_or_else(|| Drawn::Tree(tree().unwrap_or_default()), Drawn::Map);
     let lines = match &body {
         Drawn::Map(map) => map.height(),

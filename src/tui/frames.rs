@@ -6,6 +6,7 @@
 //! one is and is left out.
 
 mod many;
+mod router;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -427,6 +428,7 @@ fn every_frame_is_as_it_was_and_no_file_is_left_behind() {
     colors(&mut seen);
     ascii(&mut seen);
     many::fleet(&mut seen);
+    router::router(&mut seen);
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/frames");
     let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let files: BTreeSet<String> =

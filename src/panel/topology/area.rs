@@ -5,6 +5,7 @@
 //! the other end. A network of two routers is a link between them, one of more is a node.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
 
 use super::graph::{Graph, Node, Said};
 use super::known::{whole, word};
@@ -27,60 +28,70 @@ const PLACE: [(usize, usize); 5] = [
     (col!(OspfLinkRow, area), col!(OspfAreaRow, area)),
 ];
 
-/// What leads from one to another, as the one says it: what it costs, if anything.
-type Told<'a> = BTreeMap<(&'a str, &'a str), Option<u64>>;
+/// A link as its end tells it.
+struct Told<'a> {
+    from: &'a str,
+    to: &'a str,
+    kind: &'a str,
+    metric: Option<u64>,
+}
 
 /// What is told of an area.
 #[derive(Default)]
 struct Area<'a> {
-    told: Told<'a>,
-    networks: BTreeSet<&'a str>,
+    told: Vec<Told<'a>>,
     /// The router that is no way off.
     own: Option<&'a str>,
-    /// Networks without other routers, of each router.
-    stubs: BTreeMap<&'a str, usize>,
     /// How long ago all that was told, by a daemon that says nothing any more.
     old: Option<String>,
 }
 
 /// What joins two.
 #[derive(Clone, Copy)]
-struct Edge<'a> {
-    to: &'a str,
+struct Edge {
+    to: usize,
     /// What it costs there and back.
     costs: [Option<u64>; 2],
     /// Whether both ends tell it.
     both: bool,
 }
 
-type Edges<'a> = BTreeMap<&'a str, Vec<Edge<'a>>>;
+/// Who is joined with whom in an area, by the numbers of routers and networks.
+#[derive(Default)]
+pub(super) struct Joined {
+    /// Name of the map.
+    title: String,
+    /// In their natural order.
+    names: Vec<Box<str>>,
+    networks: Vec<bool>,
+    /// Networks without other routers, of each router.
+    stubs: Vec<usize>,
+    /// What leads from one to another, as the one says it: what it costs, if anything.
+    told: BTreeMap<(usize, usize), Option<u64>>,
+    edges: Vec<Vec<Edge>>,
+    own: Option<usize>,
+    /// Whether nobody knows which one this router is.
+    is_anybodys: bool,
+    /// How long ago all that was told, by a daemon that says nothing any more.
+    old: Option<String>,
+}
 
-/// The maps of each area, of which the first that fits is drawn: with routers to both sides of this one, and to one.
-pub(super) fn graphs(cx: &Cx<'_>, links: &View) -> Vec<Vec<Graph>> {
+/// What is joined in each area.
+pub(super) fn areas(cx: &Cx<'_>, links: &View) -> Vec<Rc<Joined>> {
     let areas = cx.views.get(&OspfAreaRow::TABLE.name);
     let mut all: BTreeMap<[String; 5], (usize, Area<'_>)> = BTreeMap::new();
-    for row in 0..links.len() {
-        let place = PLACE.map(|(column, _)| links.raw().cell(row, column)).map(|cell| written(&cell));
-        let (_, area) = all.entry(place).or_insert_with(|| (row, Area::default()));
-        if arrange::is_stale(links, row) {
-            area.old = Some(number::words(cx, links, row, col!(OspfLinkRow, stale)).words.into_owned());
-        }
-        let cell = |column| word(links, row, column);
-        let (from, to) = (cell(col!(OspfLinkRow, from)), cell(col!(OspfLinkRow, to)));
-        let metric = whole(links, row, col!(OspfLinkRow, metric));
-        let is_router = !matches!(links.raw().cell(row, col!(OspfLinkRow, kind)), Cell::Label("attached"));
-        if is_router && whole(links, row, col!(OspfLinkRow, distance)) == Some(0) {
-            area.own = Some(from);
-        }
-        match cell(col!(OspfLinkRow, kind)) {
-            "stub" => *area.stubs.entry(from).or_default() += 1,
-            kind => {
-                area.networks.extend((kind == "transit").then_some(to));
-                area.networks.extend((kind == "attached").then_some(from));
-                // of several the one that costs least
-                let known = area.told.entry((from, to)).or_insert(metric);
-                *known = [*known, metric].into_iter().flatten().min();
+    let mut row = 0;
+    while row < links.len() {
+        let of = |row: usize| PLACE.map(|(column, _)| links.raw().cell(row, column));
+        let (place, first) = (of(row), row);
+        let (_, area) = all.entry(place.map(|cell| written(&cell))).or_insert_with(|| (first, Area::default()));
+        // those of one area follow each other
+        while row < links.len() && of(row) == place {
+            if arrange::is_stale(links, row) {
+                area.old = Some(number::words(cx, links, row, col!(OspfLinkRow, stale)).words.into_owned());
             }
+            area.take(links, row);
+            row += 1;
         }
     }
     let own = |row: usize| {
@@ -93,9 +104,9 @@ pub(super) fn graphs(cx: &Cx<'_>, links: &View) -> Vec<Vec<Graph>> {
     let netns = several(col!(OspfLinkRow, netns));
     let maps = all.iter().map(|([in_netns, instance, _, version, id], (row, area))| {
         let place = if netns { format!("{in_netns}  ") } else { String::new() };
-        let name = format!("{place}{instance}  area {id}  OSPFv{version}");
+        let title = format!("{place}{instance}  area {id}  OSPFv{version}");
         let own = own(*row);
-        [true, false].map(|both| area.graph(&name, own.as_deref().or(area.own), both)).into()
+        Rc::new(area.joined(title, own.as_deref().or(area.own)))
     });
     maps.collect()
 }
@@ -110,57 +121,132 @@ fn written(cell: &Cell<'_>) -> String {
 }
 
 impl<'a> Area<'a> {
-    /// Who is joined with whom; networks of two are left out.
-    fn edges(&self) -> Edges<'a> {
-        let mut around: BTreeMap<&str, BTreeSet<&'a str>> = BTreeMap::new();
-        for (from, to) in self.told.keys() {
-            around.entry(from).or_default().insert(to);
-            around.entry(to).or_default().insert(from);
+    fn take(&mut self, links: &'a View, row: usize) {
+        let cell = |column| word(links, row, column);
+        let (from, to) = (cell(col!(OspfLinkRow, from)), cell(col!(OspfLinkRow, to)));
+        let (kind, metric) = (cell(col!(OspfLinkRow, kind)), whole(links, row, col!(OspfLinkRow, metric)));
+        if kind != "attached" && whole(links, row, col!(OspfLinkRow, distance)) == Some(0) {
+            self.own = Some(from);
         }
-        let cost = |from: &'a str, to: &'a str| self.told.get(&(from, to)).copied();
-        let mut edges: Edges<'a> = BTreeMap::new();
-        let mut join = |a: &'a str, b: &'a str, costs: [Option<u64>; 2], both: bool| {
-            edges.entry(a).or_default().push(Edge { to: b, costs, both });
-            edges.entry(b).or_default().push(Edge { to: a, costs: [costs[1], costs[0]], both });
+        self.told.push(Told { from, to, kind, metric });
+    }
+
+    /// Gives numbers to routers and networks, and says who is joined with whom.
+    fn joined(&self, title: String, own: Option<&str>) -> Joined {
+        let mut names: Vec<&str> = Vec::with_capacity(self.told.len());
+        for told in &self.told {
+            names.push(told.from);
+            if told.kind != "stub" {
+                names.push(told.to);
+            }
+        }
+        // as bytes first, because that is cheap and there are many of each
+        names.sort_unstable();
+        names.dedup();
+        names.sort_by(|a, b| pick::natural(a, b));
+        let numbers: HashMap<&str, usize> = names.iter().enumerate().map(|(number, name)| (*name, number)).collect();
+        let mut out = Joined {
+            title,
+            names: names.iter().map(|name| (*name).into()).collect(),
+            networks: vec![false; names.len()],
+            stubs: vec![0; names.len()],
+            told: BTreeMap::new(),
+            edges: Vec::new(),
+            own: own.and_then(|own| numbers.get(own).copied()),
+            is_anybodys: own.is_none(),
+            old: self.old.clone(),
         };
-        for (name, ends) in &around {
-            let name = *name;
-            let is_network = self.networks.contains(name);
-            let two: Vec<&str> = ends.iter().copied().collect();
-            if let ([a, b], true) = (two.as_slice(), is_network) {
-                let both = [*a, *b].iter().all(|end| cost(end, name).is_some() && cost(name, end).is_some());
-                join(a, b, [cost(a, name).flatten(), cost(b, name).flatten()], both);
+        for told in &self.told {
+            let Some(from) = numbers.get(told.from).copied() else { continue };
+            match numbers.get(told.to).copied().filter(|_| told.kind != "stub") {
+                None => mark(&mut out.stubs, from, |stubs| *stubs += 1),
+                Some(to) => {
+                    let network =
+                        [("transit", to), ("attached", from)].into_iter().find(|(kind, _)| *kind == told.kind);
+                    if let Some((_, network)) = network {
+                        mark(&mut out.networks, network, |is| *is = true);
+                    }
+                    // of several the one that costs least
+                    let known = out.told.entry((from, to)).or_insert(told.metric);
+                    *known = [*known, told.metric].into_iter().flatten().min();
+                }
             }
         }
-        let between = |name: &str| self.networks.contains(name) && around.get(name).is_some_and(|ends| ends.len() == 2);
-        for (from, to) in self.told.keys().filter(|(from, to)| !between(from) && !between(to)) {
-            let back = cost(to, from);
+        out.edges = out.joins();
+        out
+    }
+}
+
+fn mark<T>(all: &mut [T], at: usize, change: impl FnOnce(&mut T)) {
+    if let Some(one) = all.get_mut(at) {
+        change(one);
+    }
+}
+
+impl Joined {
+    /// Who is joined with whom; networks of two are left out.
+    fn joins(&self) -> Vec<Vec<Edge>> {
+        let mut around: Vec<Vec<usize>> = vec![Vec::new(); self.names.len()];
+        for (from, to) in self.told.keys() {
+            mark(&mut around, *from, |ends| ends.push(*to));
+            mark(&mut around, *to, |ends| ends.push(*from));
+        }
+        for ends in &mut around {
+            ends.sort_unstable();
+            ends.dedup();
+        }
+        let cost = |from: usize, to: usize| self.told.get(&(from, to)).copied();
+        let mut edges: Vec<Vec<Edge>> = vec![Vec::new(); self.names.len()];
+        let mut join = |a: usize, b: usize, costs: [Option<u64>; 2], both: bool| {
+            mark(&mut edges, a, |list| list.push(Edge { to: b, costs, both }));
+            mark(&mut edges, b, |list| list.push(Edge { to: a, costs: [costs[1], costs[0]], both }));
+        };
+        for (name, ends) in around.iter().enumerate() {
+            if let ([a, b], true) = (ends.as_slice(), self.is_network(name)) {
+                let both = [*a, *b].iter().all(|end| cost(*end, name).is_some() && cost(name, *end).is_some());
+                join(*a, *b, [cost(*a, name).flatten(), cost(*b, name).flatten()], both);
+            }
+        }
+        let between = |name: usize| self.is_network(name) && around.get(name).is_some_and(|ends| ends.len() == 2);
+        for (from, to) in self.told.keys().filter(|(from, to)| !between(*from) && !between(*to)) {
+            let back = cost(*to, *from);
             if back.is_none() || from < to {
-                join(from, to, [cost(from, to).flatten(), back.flatten()], back.is_some());
+                join(*from, *to, [cost(*from, *to).flatten(), back.flatten()], back.is_some());
             }
         }
-        for list in edges.values_mut() {
-            list.sort_by(|a, b| pick::natural(a.to, b.to));
+        for list in &mut edges {
+            list.sort_by_key(|edge| edge.to);
         }
         edges
     }
 
+    fn is_network(&self, name: usize) -> bool {
+        self.networks.get(name).copied().unwrap_or(false)
+    }
+
+    fn edges(&self, name: usize) -> &[Edge] {
+        self.edges.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The map with this router in the middle, or at the left.
-    fn graph(&self, name: &str, own: Option<&str>, both: bool) -> Graph {
-        let edges = self.edges();
-        let mut names: Vec<&'a str> = edges.keys().chain(self.stubs.keys()).copied().collect();
-        names.sort_by(|a, b| pick::natural(a, b).then(a.cmp(b)));
-        names.dedup();
+    pub(super) fn graph(&self, both: bool) -> Graph {
+        let stubs = |name: &usize| self.stubs.get(*name).is_some_and(|stubs| *stubs > 0);
+        let mut names: Vec<usize> =
+            (0..self.names.len()).filter(|name| stubs(name) || !self.edges(*name).is_empty()).collect();
         let left_out = names.len().saturating_sub(MOST);
         names.truncate(MOST);
-        let known: BTreeSet<&str> = names.iter().copied().collect();
+        let mut known = vec![false; self.names.len()];
+        for name in &names {
+            mark(&mut known, *name, |is| *is = true);
+        }
+        let own = self.own.filter(|own| known.get(*own) == Some(&true));
         names.sort_by_key(|name| Some(*name) != own);
-        let mut out = Drawing { area: self, edges: &edges, known: &known, graph: Graph::default(), places: Vec::new() };
-        let mut seen: HashMap<&'a str, usize> = HashMap::new();
+        let seen = vec![None; self.names.len()];
+        let mut out = Drawing { area: self, known, seen, graph: Graph::default(), places: Vec::new() };
         for (number, start) in names.iter().enumerate() {
-            if !seen.contains_key(start) {
-                let is_own = number == 0 && (own == Some(*start) || own.is_none());
-                out.around(start, is_own, both, &mut seen);
+            if out.spot(*start).is_none() {
+                let is_own = number == 0 && (own == Some(*start) || self.is_anybodys);
+                out.around(*start, is_own, both);
             }
         }
         if let Some(age) = &self.old {
@@ -168,7 +254,7 @@ impl<'a> Area<'a> {
         }
         let first = out.places.iter().copied().min().unwrap_or(0);
         out.graph.columns = out.places.iter().map(|place| (place - first) as usize).collect();
-        Graph { name: name.to_owned(), left_out, ..out.graph }
+        Graph { name: self.title.clone(), left_out, ..out.graph }
     }
 }
 
@@ -187,57 +273,64 @@ fn fade(nodes: &mut [Node], age: &str) {
 }
 
 /// A map that is being made.
-struct Drawing<'a, 'b> {
-    area: &'b Area<'a>,
-    edges: &'b Edges<'a>,
+struct Drawing<'a> {
+    area: &'a Joined,
     /// What has room on it.
-    known: &'b BTreeSet<&'a str>,
+    known: Vec<bool>,
+    /// Which node each is.
+    seen: Vec<Option<usize>>,
     graph: Graph,
     /// Hops to the left or right of this router.
     places: Vec<i64>,
 }
 
-impl<'a> Drawing<'a, '_> {
+impl Drawing<'_> {
+    fn spot(&self, name: usize) -> Option<usize> {
+        self.seen.get(name).copied().flatten()
+    }
+
     /// Adds what can be reached from a node over links that both ends tell.
-    fn around(&mut self, start: &'a str, is_own: bool, both: bool, seen: &mut HashMap<&'a str, usize>) {
+    fn around(&mut self, start: usize, is_own: bool, both: bool) {
         let level = if is_own { Level::Ok } else { Level::Warning };
         let class = if is_own { Class::Outer } else { self.class(start) };
         let at = self.add(self.node(start, class, level), 0, None);
         if !is_own && let Some(node) = self.graph.nodes.get_mut(at) {
             node.said = Said::Word("not reached".to_owned(), Role::Level(level));
         }
-        seen.insert(start, at);
-        let sides = self.sides(start, both, seen);
+        mark(&mut self.seen, start, |seen| *seen = Some(at));
+        let sides = self.sides(start, both);
+        let area = self.area;
         let mut waiting = VecDeque::from([(start, None)]);
-        let mut done: Vec<(&'a str, Option<&'a str>)> = Vec::new();
+        let mut done: Vec<(usize, Option<usize>)> = Vec::new();
         while let Some((name, before)) = waiting.pop_front() {
             done.push((name, before));
-            let Some(at) = seen.get(name).copied() else { continue };
-            for edge in self.edges.get(name).into_iter().flatten().filter(|edge| edge.both) {
-                if !self.known.contains(edge.to) || seen.contains_key(edge.to) {
+            let Some(at) = self.spot(name) else { continue };
+            for edge in area.edges(name).iter().filter(|edge| edge.both) {
+                if self.known.get(edge.to) != Some(&true) || self.spot(edge.to).is_some() {
                     continue;
                 }
                 let place = self.places.get(at).copied().unwrap_or(0);
-                let is_left = if name == start { sides.contains(edge.to) } else { place < 0 };
+                let is_left = if name == start { sides.contains(&edge.to) } else { place < 0 };
                 let node = Node { said: cost(edge), ..self.node(edge.to, self.class(edge.to), level) };
-                seen.insert(edge.to, self.add(node, place + if is_left { -1 } else { 1 }, Some(at)));
+                let spot = self.add(node, place + if is_left { -1 } else { 1 }, Some(at));
+                mark(&mut self.seen, edge.to, |seen| *seen = Some(spot));
                 waiting.push_back((edge.to, Some(name)));
             }
         }
-        self.marks(&done, seen);
+        self.marks(&done);
     }
 
     /// Which of those around a router stand to the left of it: so many that both sides have about as many behind them.
-    fn sides(&self, start: &'a str, both: bool, seen: &HashMap<&'a str, usize>) -> BTreeSet<&'a str> {
+    fn sides(&self, start: usize, both: bool) -> BTreeSet<usize> {
         let mut out = BTreeSet::new();
         if !both {
             return out;
         }
-        let ends: BTreeSet<&str> =
-            self.edges.get(start).into_iter().flatten().filter(|edge| edge.both).map(|edge| edge.to).collect();
+        let ends: BTreeSet<usize> =
+            self.area.edges(start).iter().filter(|edge| edge.both).map(|edge| edge.to).collect();
         let mut weights = [0_usize; 2];
-        for end in ends.into_iter().filter(|end| !seen.contains_key(end)) {
-            let weight = self.edges.get(end).map_or(1, Vec::len);
+        for end in ends.into_iter().filter(|end| self.spot(*end).is_none()) {
+            let weight = self.area.edges(end).len();
             let [right, left] = &mut weights;
             if left < right {
                 *left += weight;
@@ -250,38 +343,44 @@ impl<'a> Drawing<'a, '_> {
     }
 
     /// Links beside the tree, each once, and those that one end does not tell, beside the end that does.
-    fn marks(&mut self, done: &[(&'a str, Option<&'a str>)], seen: &HashMap<&'a str, usize>) {
-        let parents: HashMap<&str, Option<&str>> = done.iter().copied().collect();
-        let mut told: BTreeSet<(&str, &str)> = BTreeSet::new();
+    fn marks(&mut self, done: &[(usize, Option<usize>)]) {
+        let area = self.area;
+        let mut parents: Vec<Option<usize>> = vec![None; area.names.len()];
         for (name, before) in done {
-            for edge in self.edges.get(name).into_iter().flatten() {
+            mark(&mut parents, *name, |parent| *parent = *before);
+        }
+        let mut told: BTreeSet<(usize, usize)> = BTreeSet::new();
+        for (name, before) in done {
+            for edge in area.edges(*name) {
                 let is_tree = edge.both && (*before == Some(edge.to) || parents.get(edge.to) == Some(&Some(*name)));
-                let is_ours = edge.both || self.area.told.contains_key(&(*name, edge.to)) || edge.costs[0].is_some();
-                if is_tree || !is_ours || told.contains(&(edge.to, name)) {
+                let is_ours = edge.both || area.told.contains_key(&(*name, edge.to)) || edge.costs[0].is_some();
+                if is_tree || !is_ours || told.contains(&(edge.to, *name)) {
                     continue;
                 }
-                told.insert((name, edge.to));
-                let Some(at) = seen.get(name).copied() else { continue };
+                told.insert((*name, edge.to));
+                let Some(at) = self.spot(*name) else { continue };
                 let level = if edge.both { Level::Ok } else { Level::Warning };
                 let said = if edge.both { cost(edge) } else { Said::Word("one way".to_owned(), Role::Level(level)) };
-                let node = Node { said, level, ..Node::new(Class::Beyond, format!("▸ {}", edge.to), String::new()) };
+                let other = area.names.get(edge.to).map_or("", |name| name);
+                let node = Node { said, level, ..Node::new(Class::Beyond, format!("▸ {other}"), String::new()) };
                 let place = self.places.get(at).copied().unwrap_or(0);
                 self.add(node, place + if place < 0 { -1 } else { 1 }, Some(at));
             }
         }
     }
 
-    fn class(&self, name: &str) -> Class {
-        if self.area.networks.contains(name) { Class::Between } else { Class::End }
+    fn class(&self, name: usize) -> Class {
+        if self.area.is_network(name) { Class::Between } else { Class::End }
     }
 
-    fn node(&self, name: &str, class: Class, level: Level) -> Node {
+    fn node(&self, name: usize, class: Class, level: Level) -> Node {
         let about = match self.area.stubs.get(name) {
             _ if class == Class::Between => "network".to_owned(),
             Some(1) => "1 stub".to_owned(),
-            Some(stubs) => format!("{stubs} stubs"),
-            None => String::new(),
+            Some(stubs) if *stubs > 0 => format!("{stubs} stubs"),
+            _ => String::new(),
         };
+        let name = self.area.names.get(name).map_or("", |name| name);
         Node { level, ..Node::new(class, name.to_owned(), about) }
     }
 
@@ -297,7 +396,7 @@ impl<'a> Drawing<'a, '_> {
 }
 
 /// What a link costs, in both directions where that differs.
-fn cost(edge: &Edge<'_>) -> Said {
+fn cost(edge: &Edge) -> Said {
     let [there, back] = edge.costs.map(|cost| cost.map_or_else(|| "–".to_owned(), |cost| cost.to_string()));
     let words = if there == back || edge.costs[1].is_none() { there } else { format!("{there}/{back}") };
     Said::Word(words, Role::Label)

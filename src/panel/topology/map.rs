@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 
 use super::graph::Graph;
 use super::layout::{Bus, Class, Layout, Side, Spacing, Spot};
-use super::style::{NAME, Rates, STYLES, Style, Widths, Words, said};
+use super::style::{Cells, NAME, Rates, STYLES, Style, Widths, Words, said};
 use super::wire::{DOWN, LEFT, RIGHT, UP, Wire, Wires, joined};
 use crate::model::Level;
 use crate::panel::{Line, Role, line};
@@ -15,13 +15,16 @@ use crate::panel::{Line, Role, line};
 /// Most cells by which the room between two columns grows.
 const STRETCH: u16 = 8;
 
-/// The layouts of a graph, by what they leave room for; each is made when it is needed.
+/// The layouts of a graph, by what they leave room for, and the cells of its nodes; each is made when it is needed.
 #[derive(Debug, Default)]
-pub(super) struct Layouts([OnceCell<Layout>; 4]);
+pub(super) struct Layouts {
+    layouts: [OnceCell<Layout>; 4],
+    cells: OnceCell<Vec<Cells>>,
+}
 
 impl Layouts {
     fn of(&self, graph: &Graph, spacing: Spacing) -> &Layout {
-        let [close, apart, tall, airy] = &self.0;
+        let [close, apart, tall, airy] = &self.layouts;
         let known = match (spacing.apart, spacing.below) {
             (false, false) => close,
             (true, false) => apart,
@@ -32,6 +35,10 @@ impl Layouts {
             let classes: Vec<Class> = graph.nodes.iter().map(|node| node.class).collect();
             Layout::new(&classes, &graph.edges, &graph.columns, spacing)
         })
+    }
+
+    fn cells(&self, graph: &Graph) -> &[Cells] {
+        self.cells.get_or_init(|| graph.nodes.iter().map(Cells::of).collect())
     }
 
     /// The one that takes the least room.
@@ -72,7 +79,7 @@ impl<'a> Map<'a> {
         let styles = STYLES.into_iter().filter(|style| !(combined && style.rates == Rates::Both));
         styles.into_iter().find_map(|style| {
             let layout = layouts.fitting(graph, style.below, height);
-            let widths = Self::widths(graph, layout, style);
+            let widths = Self::widths(graph, (layout, layouts.cells(graph)), style);
             let taken = Self::taken(layout, &widths, style);
             (taken <= width).then(|| Self::fitted(graph, layout, style, widths, (taken, width)))
         })
@@ -97,10 +104,11 @@ impl<'a> Map<'a> {
     }
 
     /// Cells of the columns.
-    fn widths(graph: &Graph, layout: &Layout, style: Style) -> Vec<Widths> {
+    fn widths(graph: &Graph, (layout, cells): (&Layout, &[Cells]), style: Style) -> Vec<Widths> {
         let mut all = vec![Widths::default(); layout.columns];
         for spot in &layout.spots {
-            if let (Some(widths), Some(node)) = (all.get_mut(spot.column), graph.nodes.get(spot.node)) {
+            let node = graph.nodes.get(spot.node).zip(cells.get(spot.node).copied());
+            if let (Some(widths), Some(node)) = (all.get_mut(spot.column), node) {
                 widths.take(node, spot.again, style);
             }
         }

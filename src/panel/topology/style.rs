@@ -64,13 +64,33 @@ pub(super) struct Widths {
     pub(super) all: u16,
 }
 
-/// Cells of what is said of a node.
-fn said_cells(node: &Node, rates: Rates) -> u16 {
-    match (&node.said, rates) {
-        (Said::Word(word, _), _) => line::cells(word),
-        (Said::Rates { .. }, Rates::Both) => 3 + 2 * RATE,
-        (Said::Rates { .. }, Rates::Sum) => 1 + RATE,
-        (Said::Rates { .. }, Rates::None) | (Said::Nothing, _) => 0,
+/// Cells of the words of a node, which are counted once for all frames and styles.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cells {
+    name: u16,
+    about: u16,
+    word: u16,
+    fault: u16,
+}
+
+impl Cells {
+    pub(super) fn of(node: &Node) -> Self {
+        Self {
+            name: line::cells(&node.name),
+            about: line::cells(&node.about),
+            word: if let Said::Word(word, _) = &node.said { line::cells(word) } else { 0 },
+            fault: node.fault.as_ref().map_or(0, |(words, _)| line::cells(words) + 1),
+        }
+    }
+
+    /// Those of what is said of it.
+    fn said(self, node: &Node, rates: Rates) -> u16 {
+        match (&node.said, rates) {
+            (Said::Word(..), _) => self.word,
+            (Said::Rates { .. }, Rates::Both) => 3 + 2 * RATE,
+            (Said::Rates { .. }, Rates::Sum) => 1 + RATE,
+            (Said::Rates { .. }, Rates::None) | (Said::Nothing, _) => 0,
+        }
     }
 }
 
@@ -119,16 +139,16 @@ impl Style {
 
 impl Widths {
     /// Makes room for a node.
-    pub(super) fn take(&mut self, node: &Node, again: bool, style: Style) {
-        let name = line::cells(&node.name);
+    pub(super) fn take(&mut self, (node, cells): (&Node, Cells), again: bool, style: Style) {
+        let name = cells.name;
         if again {
             self.alone = self.alone.max((name + 2).min(NAME));
             return;
         }
         let name = name.min(NAME) + node.sign();
-        let about = if style.about { line::cells(&node.about) } else { 0 };
-        let said = if style.says(node) { said_cells(node, style.rates) } else { 0 };
-        let fault = node.fault.as_ref().filter(|_| style.fault).map_or(0, |(words, _)| line::cells(words) + 1);
+        let about = if style.about { cells.about } else { 0 };
+        let said = if style.says(node) { cells.said(node, style.rates) } else { 0 };
+        let fault = if style.fault { cells.fault } else { 0 };
         let (said, below) = if style.is_below(node) { (0, said) } else { (said, 0) };
         if about + said + fault > 0 {
             self.name = self.name.max(name);

@@ -309,8 +309,8 @@ fn what_a_daemon_told_of_an_area_that_says_nothing_any_more_is_old() {
     let text = drawn_area(&old, 120, 20).join("\n");
     assert!(text.contains("silent 1h"), "{text}");
     let cx = old.cx();
-    let graphs = area::graphs(&cx, &cx.views.get(&OspfLinkRow::TABLE.name).unwrap());
-    for node in &graphs[0][0].nodes {
+    let areas = area::areas(&cx, &cx.views.get(&OspfLinkRow::TABLE.name).unwrap());
+    for node in &areas[0].graph(true).nodes {
         let Some(graph::Said::Word(_, said)) = Some(&node.said) else { panic!("{node:?}") };
         assert_eq!((node.role(), *said), (Role::Stale, Role::Stale), "{node:?}");
     }

@@ -1,0 +1,78 @@
+//! What do the views of a router look like, with bridges of Open vSwitch and what its daemons tell of their neighbors?
+
+use std::sync::Arc;
+
+use super::super::app::{App, Config, Page};
+use super::super::testing;
+use super::{Ability, NOW, SIZES, Seen, TRUE, compare, defaults, frame, made, past, state};
+use crate::collect::schedule;
+use crate::model::{Action, ActionError, Demand, Done, HistoryAsk, Host, Rows, Series, Snapshot, Table, TableState};
+use crate::panel::VIEWS;
+use crate::store::level::Thresholds;
+use crate::store::rate::{Mode, View};
+
+const ROUTER: &str = include_str!("../../../tests/fixtures/frames/router.txt");
+
+/// A host with the tables of which there are rows in a text.
+struct Router(Arc<Snapshot>);
+
+impl Router {
+    fn new(text: &str) -> Self {
+        let table = |table: &'static Table| -> Option<(&'static str, TableState)> {
+            let both = [made(text, table, false)?, made(text, table, true)?];
+            Some((&*table.name, state(table, Ok(both.map(|rows| -> Arc<dyn Rows> { Arc::new(rows) })))))
+        };
+        let tables = schedule::tables().iter().copied().filter_map(table).collect();
+        Self(Arc::new(Snapshot { tables, generation: 2 }))
+    }
+}
+
+impl Host for Router {
+    fn schema(&self) -> &'static [&'static Table] {
+        schedule::tables()
+    }
+    fn demand(&self, _: u64, _: Vec<Demand>) {}
+    fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.0)
+    }
+    fn history(&self, ask: &HistoryAsk) -> Option<Series> {
+        let state = self.0.get(&ask.table)?;
+        let view = View::new(state.now.as_ref()?, state.before.as_ref(), Mode::Rate);
+        let value = view.cell(view.find(&ask.key)?, view.table().position(&ask.column)?).number()?;
+        Some(past(value).answer(ask))
+    }
+    fn act(&self, _: &Action) -> Result<Done, ActionError> {
+        Err(ActionError::Off)
+    }
+}
+
+fn dashboard(text: &str, view: &str, ability: Ability) -> App {
+    let levels = Thresholds::new(&defaults(), schedule::tables().iter().copied()).unwrap();
+    let config = Config { levels: Arc::new(levels), ..Config::default() };
+    let mut app = App::new(Arc::new(Router::new(text)), config, ability).unwrap();
+    app.clock = || NOW;
+    app.samples();
+    app.go(Page::View(VIEWS.iter().position(|one| one.name == view).unwrap()));
+    app
+}
+
+/// Its map, that of its area, its neighbors, and what those of other protocols than OSPF are where nobody speaks that.
+pub(super) fn router(seen: &mut Seen) {
+    let without = ROUTER.lines().filter(|line| !line.starts_with("ospf_")).collect::<Vec<_>>().join("\n");
+    let all = [
+        ("router-map", ROUTER, "topology", &[][..]),
+        ("router-area", ROUTER, "topology", &["*"]),
+        ("router-neighbors", ROUTER, "routing", &["down"]),
+        ("router-peers", &without, "routing", &[]),
+    ];
+    for (name, text, view, keys) in all {
+        let mut app = dashboard(text, view, TRUE);
+        for size in SIZES {
+            frame(&mut app, size);
+            if size == SIZES[0] {
+                testing::press(&mut app, keys);
+            }
+            compare(seen, &format!("{name}-{}x{}", size.0, size.1), &frame(&mut app, size));
+        }
+    }
+}
