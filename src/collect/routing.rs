@@ -234,9 +234,9 @@ impl RoutingCollector {
     /// Says which daemons are not for this user, and what had no room.
     fn tell_partly(&self, out: &mut Batch) {
         let daemons = self.daemons.known();
-        let is_denied = |daemon: &&Daemon| daemon.standing == Standing::Denied && daemon.source != Source::Snmp;
+        let is_denied = |daemon: &&Daemon| daemon.state.standing == Standing::Denied && daemon.source != Source::Snmp;
         let denied = daemons.iter().filter(is_denied);
-        let denied = denied.filter_map(|daemon| daemon.fault.as_ref()).chain(self.daemons.denied()).next();
+        let denied = denied.filter_map(|daemon| daemon.state.fault.as_ref()).chain(self.daemons.denied()).next();
         if let Some(error) = denied {
             let skip = Skip::from(error.again()).hint(JOIN);
             out.partly(RoutingDaemonRow::TABLE, &skip);
@@ -302,12 +302,12 @@ fn row(daemon: &Daemon) -> RoutingDaemonRow {
         source: daemon.source,
         name: daemon.instance.clone(),
         socket: Text::from(daemon.socket.as_path()),
-        state: daemon.standing,
-        since: daemon.since,
+        state: daemon.state.standing,
+        since: daemon.state.since,
         version: daemon.version.clone(),
         pid: daemon.pid,
         neighbors: daemon.told.as_ref().map(Told::neighbors),
-        reason: daemon.fault.as_ref().map(|error| Text::from(error.to_string())),
+        reason: daemon.state.fault.as_ref().map(|error| Text::from(error.to_string())),
     }
 }
 
@@ -334,7 +334,7 @@ fn may_tell(daemon: &Daemon, row: &AdjacencyRow) -> bool {
 
 /// When a daemon told something last; `None` while it answers.
 fn stale(daemon: &Daemon) -> Option<Timestamp> {
-    daemon.told.as_ref().filter(|_| daemon.standing != Standing::Up).map(|told| told.at)
+    daemon.told.as_ref().filter(|_| !daemon.state.is_up()).map(|told| told.at)
 }
 
 /// Everything of one kind that daemons have told, with when.

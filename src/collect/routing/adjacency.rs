@@ -172,14 +172,14 @@ impl Chronicle {
     /// Takes how it is with the daemons, which are asked in each look.
     pub(super) fn attend(&mut self, now: Timestamp, daemons: &[Daemon]) {
         // of one for whom there was no time nothing is known yet
-        let asked = daemons.iter().filter(|daemon| daemon.standing != Standing::Down || daemon.fault.is_some());
+        let asked = daemons.iter().filter(|daemon| daemon.state.standing != Standing::Down || daemon.state.fault.is_some());
         let asked: Vec<&Daemon> = asked.collect();
-        let seen = asked.iter().map(|daemon| (daemon.socket.clone(), (daemon.standing, daemon.pid))).collect();
+        let seen = asked.iter().map(|daemon| (daemon.socket.clone(), (daemon.state.standing, daemon.pid))).collect();
         let Some(known) = self.daemons.replace(seen) else { return };
         for daemon in asked {
             match known.get(&daemon.socket) {
                 None => self.turn(now, None, daemon, 1),
-                Some((standing, _)) if *standing != daemon.standing => self.turn(now, Some(*standing), daemon, 1),
+                Some((standing, _)) if *standing != daemon.state.standing => self.turn(now, Some(*standing), daemon, 1),
                 Some((Standing::Up, pid)) if *pid != daemon.pid => self.turn(now, Some(Standing::Up), daemon, 2),
                 Some(_) => {}
             }
@@ -188,7 +188,7 @@ impl Chronicle {
 
     /// Notes that it is another way with a daemon.
     fn turn(&mut self, now: Timestamp, before: Option<Standing>, daemon: &Daemon, changes: u64) {
-        let is_up = daemon.standing == Standing::Up;
+        let is_up = daemon.state.standing == Standing::Up;
         self.write(AdjacencyChangeRow {
             netns: daemon.netns.clone(),
             seq: 0,
@@ -199,10 +199,10 @@ impl Chronicle {
             peer: daemon.instance.clone(),
             address: None,
             before: before.map(|standing| Text::from(standing.name())),
-            after: Some(Text::from(daemon.standing.name())),
+            after: Some(Text::from(daemon.state.standing.name())),
             standing: if is_up { AdjacencyStanding::Up } else { AdjacencyStanding::Down },
             changes,
-            reason: daemon.fault.as_ref().map(|error| Text::from(error.to_string())),
+            reason: daemon.state.fault.as_ref().map(|error| Text::from(error.to_string())),
         });
     }
 
@@ -475,8 +475,8 @@ mod tests {
         let mut chronicle = Chronicle::default();
         let mut daemon = Daemon::testing("/run/frr/bgpd.vty", Timestamp(0));
         let mut look = |standing: Standing, pid: u32, peers: &[&str], is_known: bool| {
-            (daemon.standing, daemon.pid) = (standing, Some(pid));
-            daemon.fault = (standing != Standing::Up).then(|| crate::source::Error::malformed("x", "why"));
+            (daemon.state.standing, daemon.pid) = (standing, Some(pid));
+            daemon.state.fault = (standing != Standing::Up).then(|| crate::source::Error::malformed("x", "why"));
             let seen = peers.iter().map(|peer| (adjacency(peer, "Established", Up), 0)).collect();
             chronicle.follow(Timestamp(0), seen, |_| is_known);
             chronicle.attend(Timestamp(0), if is_known { std::slice::from_ref(&daemon) } else { &[] });

@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn who_is_told_no_more_stays_until_it_comes_back_or_the_time_is_over() {
         let mut daemon = Daemon::testing("/run/frr/bgpd.vty", at(0));
-        daemon.standing = Standing::Up;
+        daemon.state.standing = Standing::Up;
         let mut leavers = Leavers::default();
         let mut look = |daemon: &mut Daemon, second: u64, names: &[&'static str]| {
             let mut rows: Vec<One> = names.iter().map(|name| One(name, None, None)).collect();
@@ -195,9 +195,9 @@ mod tests {
         assert_eq!(look(&mut daemon, 3, &["a"]), [a.clone(), gone("b", 2)]);
         assert_eq!(look(&mut daemon, 4, &[]), [gone("a", 4), gone("b", 2)]);
         // nothing new is told
-        (daemon.standing, daemon.since) = (Standing::Silent, at(5));
+        (daemon.state.standing, daemon.state.since) = (Standing::Silent, at(5));
         assert_eq!(look(&mut daemon, 4, &[])[1], One("b", Some(at(2)), Some(at(4))));
-        daemon.standing = Standing::Up;
+        daemon.state.standing = Standing::Up;
         assert_eq!(look(&mut daemon, 6, &["b"]), [b.clone(), gone("a", 4)]);
         assert_eq!(look(&mut daemon, 3603, &["b"]), [b.clone(), gone("a", 4)]);
         assert_eq!(look(&mut daemon, 3604, &["b"]), [b]);

@@ -2,7 +2,6 @@
 
 use super::instance;
 use crate::model::{Text, Timestamp};
-use crate::source::control::standing::Standing;
 use crate::source::routing::daemon::{Daemon, Source};
 use crate::source::routing::database::{Database, Link, LinkKind};
 use crate::table;
@@ -52,7 +51,7 @@ pub(super) fn rows(daemons: &[&Daemon]) -> Vec<OspfLinkRow> {
 /// When links were told that may have changed since: they are asked for by themselves, and that may fail by itself.
 fn stale(daemon: &Daemon) -> Option<Timestamp> {
     let Database { at, fault, .. } = &daemon.database;
-    (fault.is_some() || daemon.standing != Standing::Up).then_some(*at)
+    (fault.is_some() || !daemon.state.is_up()).then_some(*at)
 }
 
 fn row(daemon: &Daemon, link: &Link) -> OspfLinkRow {

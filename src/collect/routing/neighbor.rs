@@ -383,7 +383,7 @@ mod tests {
     impl Watched {
         fn new() -> Self {
             let mut daemon = Daemon::testing("/run/frr/ospfd.vty", at(0));
-            daemon.standing = Standing::Up;
+            daemon.state.standing = Standing::Up;
             Self { circle: Circle::default(), daemon }
         }
 
@@ -512,11 +512,11 @@ mod tests {
         let mut watched = Watched::new();
         let row = watched.one(100, neighbor(ONE, NeighborState::Full, Some(50), None));
         assert_eq!(row.stale, None);
-        (watched.daemon.standing, watched.daemon.since) = (Standing::Silent, at(101));
+        (watched.daemon.state.standing, watched.daemon.state.since) = (Standing::Silent, at(101));
         let row = watched.one(100, neighbor(ONE, NeighborState::Full, Some(50), None));
         assert_eq!((row.state, row.stale), (NeighborState::Full, Some(at(100))));
         // what it told is not younger when it dies
-        (watched.daemon.standing, watched.daemon.since) = (Standing::Down, at(3700));
+        (watched.daemon.state.standing, watched.daemon.state.since) = (Standing::Down, at(3700));
         let row = watched.one(100, neighbor(ONE, NeighborState::Full, Some(50), None));
         assert_eq!(row.stale, Some(at(100)));
     }
@@ -555,7 +555,7 @@ mod tests {
         let back = look(&mut watched, 8000, vec![neighbor(ONE, NeighborState::Init, None, None)]);
         assert_eq!((back.len(), back[0].state), (1, NeighborState::Init));
         // its daemon says nothing, and is forgotten
-        watched.daemon.standing = Standing::Down;
+        watched.daemon.state.standing = Standing::Down;
         let stale = look(&mut watched, 8000, vec![neighbor(ONE, NeighborState::Init, None, None)]);
         assert_eq!((stale[0].state, stale[0].stale), (NeighborState::Init, Some(at(8000))));
         watched.circle = Circle::default();

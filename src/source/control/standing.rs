@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use super::trust::TRUST;
 use crate::label;
+use crate::model::Timestamp;
 use crate::source::Error;
 
 label! {
@@ -34,5 +35,61 @@ impl Standing {
             ErrorKind::ConnectionRefused | ErrorKind::NotFound | ErrorKind::ConnectionAborted => Self::Down,
             _ => Self::Failed,
         }
+    }
+}
+
+/// How it is with who is asked, and since when.
+#[derive(Debug)]
+pub struct State {
+    /// How it is.
+    pub standing: Standing,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why it is not up.
+    pub fault: Option<Error>,
+}
+
+impl State {
+    /// One who was never asked.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self { standing: Standing::Down, since: now, fault: None }
+    }
+
+    /// Notes how it is, and since when; another reason for the same is no change.
+    pub fn settle(&mut self, fault: Option<Error>, now: Timestamp) {
+        let standing = fault.as_ref().map_or(Standing::Up, Standing::of);
+        if standing != self.standing {
+            (self.standing, self.since) = (standing, now);
+        }
+        self.fault = fault;
+    }
+
+    /// Whether it answers.
+    pub fn is_up(&self) -> bool {
+        self.standing == Standing::Up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_lasts_while_the_standing_is_the_same() {
+        let at = |seconds: i64| Timestamp(seconds * 1_000_000_000);
+        let fault = |kind: ErrorKind, why: &str| Some(Error::new("ask", "x", std::io::Error::new(kind, why)));
+        let mut state = State::new(at(1));
+        let mut is = |fault: Option<Error>, now: i64| {
+            state.settle(fault, at(now));
+            (state.standing, state.since, state.fault.as_ref().map(|fault| fault.cause.to_string()), state.is_up())
+        };
+        let why = |words: &str| Some(words.to_owned());
+        assert_eq!(is(fault(ErrorKind::NotFound, "a"), 2), (Standing::Down, at(1), why("a"), false));
+        assert_eq!(is(None, 3), (Standing::Up, at(3), None, true));
+        assert_eq!(is(None, 4), (Standing::Up, at(3), None, true));
+        assert_eq!(is(fault(ErrorKind::TimedOut, "b"), 5), (Standing::Silent, at(5), why("b"), false));
+        assert_eq!(is(fault(ErrorKind::TimedOut, "c"), 6), (Standing::Silent, at(5), why("c"), false));
+        assert_eq!(is(fault(ErrorKind::InvalidData, "d"), 7), (Standing::Failed, at(7), why("d"), false));
     }
 }

@@ -13,7 +13,7 @@ use super::flow::{self, Flow};
 use super::openflow::{FLOW, Management, PortCounts, TableCounts};
 use crate::model::{Text, Timestamp};
 use crate::source::control::line::PATIENCE;
-use crate::source::control::standing::Standing;
+use crate::source::control::standing::{Standing, State};
 use crate::source::control::trust::Trust;
 use crate::source::file::Roots;
 use crate::source::routing::settings::Settings;
@@ -37,31 +37,6 @@ const USERS: [&str; 1] = ["openvswitch"];
 /// Whether a path is that of a database.
 pub fn is_database(socket: &Path) -> bool {
     socket.extension().is_some_and(|extension| extension == "sock")
-}
-
-/// How it is with somebody who is asked, and since when.
-#[derive(Debug)]
-pub struct State {
-    /// How it is.
-    pub standing: Standing,
-    /// Since when.
-    pub since: Timestamp,
-    /// Why it is not up.
-    pub fault: Option<Error>,
-}
-
-impl State {
-    fn new(now: Timestamp) -> Self {
-        Self { standing: Standing::Down, since: now, fault: None }
-    }
-
-    fn settle(&mut self, fault: Option<Error>, now: Timestamp) {
-        let standing = fault.as_ref().map_or(Standing::Up, Standing::of);
-        if standing != self.standing {
-            (self.standing, self.since) = (standing, now);
-        }
-        self.fault = fault;
-    }
 }
 
 /// A database with its bridges.
@@ -133,7 +108,7 @@ impl Switches {
         self.trust.refresh(&roots.host);
         self.look(roots, settings, now);
         let end = Instant::now() + ROUND;
-        self.known.sort_by_key(|switch| switch.state.standing != Standing::Up);
+        self.known.sort_by_key(|switch| !switch.state.is_up());
         for switch in &mut self.known {
             if Instant::now() < end {
                 switch.ask((&self.trust, roots), end, now, question);

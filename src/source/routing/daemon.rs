@@ -6,7 +6,6 @@
 //! what they said is taken in passing.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,12 +17,13 @@ use super::ospf::RouteCount;
 use super::settings::Settings;
 use super::snmp::settings::Router;
 use super::snmp::{self, Board, Report};
+use super::socket::{Program, found};
+pub use super::socket::{Source, is_known};
 use super::told::Told;
-use crate::label;
 use crate::model::{Text, Timestamp};
 use crate::source::bounded::Bounded;
 use crate::source::control::line::{Line, PATIENCE};
-use crate::source::control::standing::Standing;
+use crate::source::control::standing::State;
 use crate::source::control::trust::Trust;
 use crate::source::file::Roots;
 use crate::source::{Error, netns};
@@ -37,69 +37,6 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// Most daemons that are asked.
 pub const MOST: usize = 64;
 
-/// Directories of control sockets; below those of FRR there is one for each path space (`-N`).
-const PLACES: [(&str, Source, bool); 4] = [
-    ("run/frr", Source::Frr, true),
-    ("run/quagga", Source::Quagga, false),
-    ("run/bird", Source::Bird, false),
-    ("run", Source::Bird, false),
-];
-
-label! {
-    /// Where a neighbor is known from.
-    pub enum Source { Frr = "frr", Bird = "bird", Quagga = "quagga", Snmp = "snmp" }
-}
-
-/// What a daemon speaks about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Program {
-    Ospfd,
-    Ospf6d,
-    Bgpd,
-    Bfdd,
-    Isisd,
-    Bird,
-    /// A router that somebody else asks.
-    Router,
-}
-
-impl Program {
-    /// By the name of the socket: `ospfd.vty`, `ospfd-1.vty`, `bird.ctl`.
-    fn of(socket: &Path) -> Option<Self> {
-        let stem = socket.file_stem()?.to_str()?;
-        match socket.extension()?.to_str()? {
-            "ctl" => Some(Self::Bird),
-            "vty" => [Self::Ospfd, Self::Ospf6d, Self::Bgpd, Self::Bfdd, Self::Isisd]
-                .into_iter()
-                .find(|program| stem.split('-').next() == Some(program.process())),
-            _ => None,
-        }
-    }
-
-    /// What its process calls itself.
-    fn process(self) -> &'static str {
-        match self {
-            Self::Ospfd => "ospfd",
-            Self::Ospf6d => "ospf6d",
-            Self::Bgpd => "bgpd",
-            Self::Bfdd => "bfdd",
-            Self::Isisd => "isisd",
-            Self::Bird => "bird",
-            Self::Router => "",
-        }
-    }
-
-    /// How long what it has told is good for. Peers of BGP may be very many, and have timers of minutes.
-    fn every(self) -> Duration {
-        if self == Self::Bgpd { Duration::from_secs(5) } else { Duration::ZERO }
-    }
-}
-
-/// Whether a path is that of a socket which can be asked.
-pub fn is_known(socket: &Path) -> bool {
-    Program::of(socket).is_some()
-}
-
 /// A control socket, and who is behind it.
 #[derive(Debug)]
 pub struct Daemon {
@@ -110,11 +47,7 @@ pub struct Daemon {
     /// Its name: that of the socket, after that of its path space.
     pub instance: Text,
     /// How it is.
-    pub standing: Standing,
-    /// Since when.
-    pub since: Timestamp,
-    /// Why it is not up.
-    pub fault: Option<Error>,
+    pub state: State,
     /// Name and version of the program.
     pub version: Option<Text>,
     /// Its process.
@@ -175,7 +108,7 @@ impl Daemons {
         self.hear(&roots.routing.board, settings, now);
         let end = Instant::now() + ROUND;
         let mut turns: Vec<usize> = (0..self.known.len()).collect();
-        turns.sort_by_key(|at| self.known.get(*at).map(|daemon| (daemon.standing != Standing::Up, daemon.asked)));
+        turns.sort_by_key(|at| self.known.get(*at).map(|daemon| (!daemon.state.is_up(), daemon.asked)));
         for at in turns {
             let begin = Instant::now();
             if begin >= end {
@@ -184,7 +117,7 @@ impl Daemons {
             if let Some(daemon) = self.known.get_mut(at).filter(|daemon| daemon.is_due(begin)) {
                 let deadline = end.min(begin + PATIENCE);
                 daemon.ask(&self.trust, roots, deadline, now);
-                if wanted.routes && daemon.standing == Standing::Up {
+                if wanted.routes && daemon.state.is_up() {
                     daemon.count(deadline);
                 }
                 daemon.look_up(wanted.links, deadline);
@@ -250,74 +183,13 @@ impl Daemons {
     }
 }
 
-type Found = (PathBuf, Source, Text, Program);
-
-/// Sockets in all places, each once, and the first directory that may not be looked into.
-fn found(roots: &Roots, settings: &Settings) -> (Vec<Found>, Option<Error>) {
-    let (mut found, mut denied) = (Vec::new(), None);
-    for (place, source, spaces) in PLACES {
-        let names = match roots.host.list(place) {
-            Ok(names) => names,
-            Err(error) if error.is_absent() => continue,
-            Err(error) => {
-                denied.get_or_insert(error);
-                continue;
-            }
-        };
-        for name in names {
-            let path = Path::new(place).join(&name);
-            if is_socket(source, &path) {
-                found.extend(found_at(roots.host.join(&path), source, None));
-            } else if spaces && path.extension().is_none() {
-                // what is no directory has no names in it
-                for inside in roots.host.list(&path).unwrap_or_default() {
-                    let path = path.join(inside);
-                    if is_socket(source, &path) {
-                        found.extend(found_at(roots.host.join(&path), source, Some(&name)));
-                    }
-                }
-            }
-        }
-    }
-    for path in &settings.sockets {
-        let source = if Program::of(path) == Some(Program::Bird) { Source::Bird } else { Source::Frr };
-        found.extend(found_at(path.clone(), source, path.parent().and_then(Path::file_name)));
-    }
-    let mut seen = HashSet::new();
-    found.retain(|(socket, ..)| match rustix::fs::stat(socket) {
-        Ok(stat) => seen.insert((stat.st_dev, stat.st_ino)),
-        Err(_) => settings.sockets.contains(socket),
-    });
-    (found, denied)
-}
-
-fn is_socket(source: Source, path: &Path) -> bool {
-    let has = |extension: &str| path.extension() == Some(OsStr::new(extension));
-    // there other programs have such, as unbound does
-    let is_shared = path.parent() == Some(Path::new("run"));
-    let is_named = || path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().starts_with(b"bird"));
-    if source == Source::Bird { has("ctl") && (!is_shared || is_named()) } else { has("vty") }
-}
-
-fn found_at(path: PathBuf, source: Source, space: Option<&OsStr>) -> Option<Found> {
-    let program = Program::of(&path)?;
-    let name = path.file_stem()?.to_string_lossy();
-    let instance = match space {
-        Some(space) => Text::from(format!("{}/{name}", space.to_string_lossy())),
-        None => Text::from(&*name),
-    };
-    Some((path, source, instance, program))
-}
-
 impl Daemon {
     fn new(socket: PathBuf, source: Source, instance: Text, program: Program, now: Timestamp) -> Self {
         Self {
             socket,
             source,
             instance,
-            standing: Standing::Down,
-            since: now,
-            fault: None,
+            state: State::new(now),
             version: None,
             pid: None,
             netns: None,
@@ -339,7 +211,7 @@ impl Daemon {
         if report.age() > router.silence() {
             let told = "nobody has told anything of it any more";
             let cause = std::io::Error::new(ErrorKind::TimedOut, told);
-            return self.stand(Some(Error::new(snmp::ASK, &router.name, cause)), now);
+            return self.state.settle(Some(Error::new(snmp::ASK, &router.name, cause)), now);
         }
         if self.reported == Some(report.at) {
             return;
@@ -350,21 +222,12 @@ impl Daemon {
                 let (told, version) = snmp::told(values, report.at);
                 self.told = Some(told);
                 self.version = version.or(self.version.take());
-                self.stand(None, now);
+                self.state.settle(None, now);
             }
             Err(error) => {
                 let cause = std::io::Error::new(error.cause.kind(), error.cause.to_string());
-                self.stand(Some(Error::new(error.op, error.object.clone(), cause)), now);
+                self.state.settle(Some(Error::new(error.op, error.object.clone(), cause)), now);
             }
-        }
-    }
-
-    /// Notes how it is, and since when.
-    fn stand(&mut self, fault: Option<Error>, now: Timestamp) {
-        let standing = fault.as_ref().map_or(Standing::Up, Standing::of);
-        self.fault = fault;
-        if standing != self.standing {
-            (self.standing, self.since) = (standing, now);
         }
     }
 
@@ -373,8 +236,7 @@ impl Daemon {
         if self.program == Program::Router {
             return false;
         }
-        self.standing != Standing::Up
-            || self.asked.is_none_or(|asked| now.duration_since(asked) >= self.program.every())
+        !self.state.is_up() || self.asked.is_none_or(|asked| now.duration_since(asked) >= self.program.every())
     }
 
     /// Asks it, over a new connection if the old one was closed.
@@ -393,7 +255,7 @@ impl Daemon {
             }
             Err(error) => Some(error),
         };
-        self.stand(fault, now);
+        self.state.settle(fault, now);
     }
 
     /// Asks how many routes there are, if that was long ago. What goes wrong with it is of no other consequence.
@@ -498,7 +360,8 @@ impl Daemon {
 impl Daemon {
     /// One that was never asked.
     pub(crate) fn testing(socket: &str, now: Timestamp) -> Self {
-        let (path, source, instance, program) = found_at(PathBuf::from(socket), Source::Frr, None).unwrap();
+        let (path, source, instance, program) =
+            super::socket::found_at(PathBuf::from(socket), Source::Frr, None).unwrap();
         Self::new(path, source, instance, program, now)
     }
 }
@@ -507,38 +370,6 @@ impl Daemon {
 mod tests {
     use super::*;
     use crate::source::file::Root;
-
-    #[test]
-    fn what_another_program_has_beside_the_sockets_of_daemons_is_none() {
-        let place = tempfile::tempdir().unwrap();
-        let paths = [
-            "run/bird.ctl",
-            "run/bird6.ctl",
-            "run/unbound.ctl",
-            "run/bird/core.ctl",
-            "run/bird/core.vty",
-            "run/frr/ospfd.vty",
-            "run/frr/zebra.vty",
-            "run/frr/blue/ospfd.vty",
-        ];
-        for path in paths {
-            std::fs::create_dir_all(place.path().join(path).parent().unwrap()).unwrap();
-            std::fs::write(place.path().join(path), "").unwrap();
-        }
-        let roots = Roots { host: Root::new(place.path()), ..Roots::live() };
-        let named = |settings: &Settings| {
-            let (found, denied) = found(&roots, settings);
-            assert!(denied.is_none());
-            let mut names: Vec<String> = found.into_iter().map(|(_, _, name, _)| name.as_str().to_owned()).collect();
-            names.sort();
-            names
-        };
-        let usual = ["bird", "bird6", "blue/ospfd", "core", "ospfd"];
-        assert_eq!(named(&Settings::default()), usual);
-        let sockets = vec![place.path().join("run/unbound.ctl")];
-        let asked = named(&Settings { sockets, ..Settings::default() });
-        assert_eq!(asked.len(), usual.len() + 1, "what is configured is one whatever it is called: {asked:?}");
-    }
 
     #[test]
     fn a_daemon_whose_socket_goes_is_forgotten_when_what_it_told_is_old() {

@@ -12,4 +12,5 @@ pub mod ospf;
 pub mod peer;
 pub mod settings;
 pub mod snmp;
+mod socket;
 pub mod told;
