@@ -14,6 +14,7 @@ mod isis;
 mod link;
 mod neighbor;
 mod route;
+mod session;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use self::link::OspfLinkRow;
 pub use self::neighbor::OspfNeighborRow;
 use self::neighbor::{Circle, Missed};
 pub use self::route::OspfRouteRow;
+use self::session::Sessions;
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
@@ -113,8 +115,8 @@ struct RoutingCollector {
     circles: HashMap<PathBuf, Circle>,
     missed: Missed,
     runs: Runs,
-    bfd: bfd::Sessions,
-    bgp: bgp::Sessions,
+    bfd: Sessions<BfdPeerRow>,
+    bgp: Sessions<BgpPeerRow>,
     isis: isis::Adjacencies,
     chronicle: Chronicle,
 }

@@ -1,16 +1,16 @@
 //! Which sessions of bidirectional forwarding detection are there?
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::begun::Begun;
-use super::gone::{Departs, Leaver, Leavers};
+use super::gone::{Departs, Leaver};
+use super::session::Session;
 use super::{name_of, stale};
 use crate::model::{Text, Timestamp};
 use crate::source::routing::daemon::{Daemon, Source};
 use crate::source::routing::ospf::BfdState;
 use crate::source::routing::peer::BfdPeer;
+use crate::source::routing::told::Told;
 use crate::table;
 
 table! {
@@ -68,27 +68,19 @@ table! {
 
 type Key = (Text, Option<Text>, Option<Text>, Option<IpAddr>, Option<IpAddr>);
 
-/// All sessions, with when the states of each began.
-#[derive(Default)]
-pub(super) struct Sessions {
-    begun: Begun<(PathBuf, Key), BfdState>,
-    leavers: Leavers<BfdPeerRow>,
-}
+impl Session for BfdPeerRow {
+    type State = BfdState;
 
-impl Sessions {
-    /// Of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[Daemon], keep: Duration) -> Vec<BfdPeerRow> {
-        let begun = &mut self.begun;
-        begun.look();
-        self.leavers.rows(daemons, keep, |daemon, told| {
-            let row = |peer| {
-                let mut row = row(daemon, peer);
-                let key = (daemon.socket.clone(), row.key());
-                row.since = begun.since(key, row.state, row.since, told.at);
-                row
-            };
-            told.bfd.kept().iter().map(row).collect()
-        })
+    fn told(daemon: &Daemon, told: &Told) -> Vec<Self> {
+        told.bfd.kept().iter().map(|peer| row(daemon, peer)).collect()
+    }
+
+    fn state(&self) -> Option<BfdState> {
+        self.state
+    }
+
+    fn since(&mut self) -> &mut Option<Timestamp> {
+        &mut self.since
     }
 }
 

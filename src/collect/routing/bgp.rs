@@ -1,16 +1,16 @@
 //! Which sessions of BGP are there?
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::begun::Begun;
-use super::gone::{Departs, Leaver, Leavers};
+use super::gone::{Departs, Leaver};
+use super::session::Session;
 use super::{name_of, stale};
 use crate::model::{Text, Timestamp};
 use crate::source::routing::daemon::{Daemon, Source};
 use crate::source::routing::ospf::BfdState;
 use crate::source::routing::peer::{BgpPeer, BgpState};
+use crate::source::routing::told::Told;
 use crate::table;
 
 table! {
@@ -71,27 +71,19 @@ table! {
 
 type Key = (Text, Option<Text>, Text);
 
-/// All sessions, with when the states of each began.
-#[derive(Default)]
-pub(super) struct Sessions {
-    begun: Begun<(PathBuf, Key), BgpState>,
-    leavers: Leavers<BgpPeerRow>,
-}
+impl Session for BgpPeerRow {
+    type State = BgpState;
 
-impl Sessions {
-    /// Of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[Daemon], keep: Duration) -> Vec<BgpPeerRow> {
-        let begun = &mut self.begun;
-        begun.look();
-        self.leavers.rows(daemons, keep, |daemon, told| {
-            let row = |peer| {
-                let mut row = row(daemon, peer);
-                let key = (daemon.socket.clone(), row.key());
-                row.since = begun.since(key, row.state, row.since, told.at);
-                row
-            };
-            told.bgp.kept().iter().map(row).collect()
-        })
+    fn told(daemon: &Daemon, told: &Told) -> Vec<Self> {
+        told.bgp.kept().iter().map(|peer| row(daemon, peer)).collect()
+    }
+
+    fn state(&self) -> Option<BgpState> {
+        self.state
+    }
+
+    fn since(&mut self) -> &mut Option<Timestamp> {
+        &mut self.since
     }
 }
 
