@@ -10,17 +10,19 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use netglance::collect::{Batch, COLLECTORS, Collect, Cx, Wants};
-use netglance::model::{Demand, Mono, Owners, Timestamp};
+use netglance::collect::Wants;
+use netglance::model::Demand;
 use netglance::source::control::trust::Trust;
-use netglance::source::file::Roots;
 use netglance::source::ovs::flow;
 use netglance::source::ovs::openflow::{FLOW, Management};
 
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "support/sample.rs"]
+mod sampled;
 
 use measure::{Failure, Options, measure, resident};
+use sampled::{made, sample};
 
 /// Bridge that has the flows.
 const BRIDGE: &str = "/run/openvswitch/br0.mgmt";
@@ -89,22 +91,6 @@ fn listed() -> String {
     let mut command = Command::new("ovs-ofctl");
     command.args(["-O", "OpenFlow13", "--names", "dump-flows", "br0"]).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().map_or_else(|error| error.to_string(), |status| status.to_string())
-}
-
-fn made(name: &str) -> Result<Box<dyn Collect>, Failure> {
-    let entry = COLLECTORS.iter().find(|entry| entry.name == name).ok_or("no such collector")?;
-    Ok((entry.make)())
-}
-
-/// One sample: how many rows there are in all tables.
-fn sample(collector: &mut dyn Collect, wants: &Wants) -> String {
-    let (owners, roots) = (Owners::default(), Roots::live());
-    let (time, mono) = (Timestamp::now(), Mono::now());
-    let cx = Cx { roots: &roots, wants, owners: &owners, time, mono };
-    let mut batch = Batch::default();
-    let skip = collector.collect(&cx, &mut batch).err();
-    let rows = batch.into_tables().into_iter().filter_map(|(_, rows)| Some(rows.ok()?.len())).sum::<usize>();
-    skip.map_or_else(|| rows.to_string(), |skip| skip.status().state.name().to_owned())
 }
 
 fn main() -> Result<(), Failure> {
