@@ -9,7 +9,7 @@ use crate::table;
 table! {
     /// One link in the database of an area of OSPF, in the direction in which its router tells it; a network that routers share
     /// tells who is attached to it. Two that are linked both ways have two rows. It is read every five seconds while somebody looks.
-    /// Quagga, and FRR before version 8.1, do not tell it.
+    /// Quagga, and FRR before version 8.0, do not tell it; `ospf6d` of 8.0 does not tell networks by their number.
     ///
     /// Source: `show ip ospf database json` and `show ipv6 ospf6 database json` of FRR, `show ospf state all` of BIRD; RFC 2328,
     /// section 12.4, RFC 5340, section 4.4.3.
@@ -45,7 +45,7 @@ table! {
 
 /// Of all daemons.
 pub(super) fn rows(daemons: &[&Daemon]) -> Vec<OspfLinkRow> {
-    daemons.iter().flat_map(|daemon| daemon.database.links.kept().iter().map(|link| row(daemon, link))).collect()
+    daemons.iter().flat_map(|daemon| daemon.database.links.all.kept().iter().map(|link| row(daemon, link))).collect()
 }
 
 /// When links were told that may have changed since: they are asked for by themselves, and that may fail by itself.

@@ -41,8 +41,8 @@ mod tests {
         let path = format!("{}/tests/fixtures/routing/bird-2.0/route-count.txt", env!("CARGO_MANIFEST_DIR"));
         let recorded = std::fs::read_to_string(path).unwrap();
         assert_eq!(count(&recorded), Some(3));
-        let two = "1007-3 of 7 routes for 7 networks in table master4\n 2 of 6 routes for 6 networks in table master6\n\
-            0014 Total: 5 of 13 routes for 13 networks in 2 tables\n";
+        let path = format!("{}/tests/fixtures/routing/made-bird-3.3/route-count.txt", env!("CARGO_MANIFEST_DIR"));
+        let two = &*std::fs::read_to_string(path).unwrap();
         assert_eq!(count(two), Some(5));
         assert_eq!(count("0014 Total: 0 of 0 routes for 0 networks in 0 tables\n"), Some(0));
         for bad in

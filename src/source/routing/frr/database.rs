@@ -15,7 +15,7 @@ use crate::source::control::line::Line;
 /// Asks `ospfd` for the LSAs of routers and networks.
 ///
 /// # Errors
-/// As [`Line::ask`], or the answer is no JSON: versions before 8.1 write none.
+/// As [`Line::ask`], or the answer is no JSON: versions before 8.0 write none.
 pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Links, Error> {
     let routers = query(line, "show ip ospf vrf all database router json", deadline)?;
     let networks = query(line, "show ip ospf vrf all database network json", deadline)?;
@@ -59,7 +59,7 @@ fn compose(routers: &[Json], networks: &[Json]) -> Links {
     }
     for (place, area, lsa) in networks {
         let Some(from) = lsa.str(&["linkStateId"]).and_then(|id| network(id, lsa)) else { continue };
-        // the key had a letter too few up to version 9
+        // the key lacks a letter in all versions so far
         let attached = lsa.get(&["attchedRouters", "attachedRouters"]);
         for (router, _) in attached.into_iter().flat_map(Json::members) {
             let to = (from.clone(), LinkKind::Attached, Text::from(router));

@@ -182,6 +182,7 @@ mod tests {
             within(Some("default"), vec![area("0.0.0.0", 2, 1, 1, 2), area("0.0.0.1", 1, 0, 1, 1), external(1, 1)]);
         want.extend(within(Some("blue"), vec![area("0.0.0.0", 1, 0, 0, 0), external(0, 0)]));
         assert_eq!(counts(read_10.kept()), want);
+        assert_eq!(counts(read(&answer("made-frr-9.1", "ospf-route")).kept()), counts(read_10.kept()));
         let read_7_5 = read(&answer("made-frr-7.5", "ospf-route"));
         assert_eq!(counts(read_7_5.kept()), within(Some("default"), vec![area("0.0.0.0", 2, 1, 1, 1), external(0, 1)]));
         let quagga = read(&answer("made-quagga-1.2", "ospf-route"));

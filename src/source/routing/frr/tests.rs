@@ -309,3 +309,28 @@ fn a_network_that_nobody_tells_of_is_known_by_its_designated_router() {
     let said: Vec<_> = all.kept().iter().map(|link| (link.kind.name(), link.number, link.metric)).collect();
     assert_eq!(said, [("virtual", 0, Some(7)), ("virtual", 1, Some(8))]);
 }
+
+#[test]
+fn links_are_told_in_the_same_way_from_the_first_version_on_that_tells_them() {
+    let of = |version: &str, names: [&str; 2]| names.map(|name| answer(version, name));
+    for version in ["made-frr-8.0", "made-frr-9.1", "made-frr-10.7"] {
+        let two = of(version, ["ospf-database-router.json", "ospf-database-network.json"]);
+        let want = [
+            "0.0.0.0 10.9.9.1 transit 10.0.12.0/24 10",
+            "0.0.0.0 10.9.9.1 point-to-point 10.9.9.4 20",
+            "0.0.0.0 10.9.9.1 stub 10.0.14.0/24 20",
+            "0.0.0.0 10.9.9.2 transit 10.0.12.0/24 10",
+            "0.0.0.0 10.9.9.2 virtual 10.9.9.3 30",
+            "0.0.0.0 10.0.12.0/24 attached 10.9.9.1 -",
+            "0.0.0.0 10.0.12.0/24 attached 10.9.9.2 -",
+        ];
+        assert_eq!(links(read_database(two.each_ref().map(Vec::as_slice)).unwrap()), want, "{version}");
+        let three = of(version, ["ospf6-database-router.json", "ospf6-database-network.json"]);
+        let all = links(read6_database(three.each_ref().map(Vec::as_slice)).unwrap());
+        let of_routers = ["0.0.0.0 10.9.9.1 transit 10.9.9.2-7 10", "0.0.0.0 10.9.9.1 point-to-point 10.9.9.4 20"];
+        assert_eq!(all[..2], of_routers, "{version}");
+        // version 8.0 does not tell the number of a network
+        let attached = ["0.0.0.0 10.9.9.2-7 attached 10.9.9.2 -", "0.0.0.0 10.9.9.2-7 attached 10.9.9.1 -"];
+        assert_eq!(all[2..], attached[..if version == "made-frr-8.0" { 0 } else { 2 }], "{version}");
+    }
+}
