@@ -13,9 +13,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use netglance::collect::routing::{ENTRY, OspfAreaRow, OspfInterfaceRow, OspfNeighborRow, RoutingDaemonRow};
+use netglance::collect::routing::{
+    ENTRY, OspfAreaRow, OspfInterfaceRow, OspfLsaRow, OspfNeighborRow, RoutingDaemonRow,
+};
 use netglance::collect::{Batch, Collect, Cx, Wants};
-use netglance::model::{Mono, Owners, Table, Timestamp};
+use netglance::model::{Demand, Mono, Owners, Table, Timestamp};
 use netglance::source::file::Roots;
 use rustix::thread::UnshareFlags;
 
@@ -26,7 +28,7 @@ use support::snmp::{ONE, agent, secret, snmpwalk};
 use support::space::within;
 
 /// What of a router SNMP can tell, by table.
-const TOLD: [(&Table, &[&str]); 3] = [
+const TOLD: [(&Table, &[&str]); 4] = [
     (
         OspfNeighborRow::TABLE,
         &["version", "interface", "router_id", "address", "area", "state", "role", "priority", "retransmissions"],
@@ -48,6 +50,22 @@ const TOLD: [(&Table, &[&str]); 3] = [
         ],
     ),
     (OspfAreaRow::TABLE, &["version", "area", "router_id", "interfaces", "adjacent", "lsas", "spf_runs"]),
+    (
+        OspfLsaRow::TABLE,
+        &[
+            "version",
+            "area",
+            "interface",
+            "kind",
+            "link_state_id",
+            "advertising_router",
+            "scope",
+            "sequence",
+            "instances",
+            "checksum",
+            "length",
+        ],
+    ),
 ];
 
 /// A collector that is asked as the scheduler asks it.
@@ -65,7 +83,9 @@ impl Watch {
     }
 
     fn look(&mut self) {
-        let (wants, owners) = (Wants::default(), Owners::default());
+        let columns = vec!["length".to_owned()];
+        let wants = Wants::union(&[Demand { columns, ..Demand::table(&OspfLsaRow::TABLE.name) }]);
+        let owners = Owners::default();
         let (time, mono) = (Timestamp::now(), Mono::now());
         let cx = Cx { roots: &self.roots, wants: &wants, owners: &owners, time, mono };
         let mut batch = Batch::default();
@@ -292,8 +312,8 @@ fn root_a_router_behind_an_agent_is_told_as_by_its_own_sockets() {
         let _ring = Ring::told(2, "one", || snmpd = Some(agent(dir.path(), "one")));
         let user = "version = '3'\nuser = 'ng'\nauth = 'sha256'\nprivacy = 'aes128'\ninterval = '1s'\ntimeout = '2s'";
         let config = format!(
-            "[[snmp]]\nname = 'two'\naddress = '{ONE}'\ncommunity_file = '{community}'\ninterval = '1s'\n\
-             [[snmp]]\nname = 'three'\naddress = '{ONE}:1161'\n{user}\nauth_file = '{auth}'\nprivacy_file = '{privacy}'\n\
+            "[[snmp]]\nname = 'two'\naddress = '{ONE}'\ncommunity_file = '{community}'\ninterval = '1s'\ndatabase = true\n\
+             [[snmp]]\nname = 'three'\naddress = '{ONE}:1161'\ndatabase = true\n{user}\nauth_file = '{auth}'\nprivacy_file = '{privacy}'\n\
              [[snmp]]\nname = 'key'\naddress = '{ONE}:2161'\n{user}\nauth_file = '{wrong}'\nprivacy_file = '{privacy}'\n\
              [[snmp]]\nname = 'lost'\naddress = '{ONE}:3161'\ncommunity_file = '{wrong}'\ninterval = '1s'\ntimeout = '1s'\n\
              [[snmp]]\nname = 'nobody'\naddress = '{ONE}:9'\ncommunity_file = '{community}'\ninterval = '1s'\n"

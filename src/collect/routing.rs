@@ -12,6 +12,7 @@ mod gone;
 mod interface;
 mod isis;
 mod link;
+mod lsa;
 mod neighbor;
 mod route;
 mod session;
@@ -31,6 +32,8 @@ use self::gone::Departs;
 pub use self::interface::OspfInterfaceRow;
 pub use self::isis::IsisAdjacencyRow;
 pub use self::link::OspfLinkRow;
+use self::lsa::Instances;
+pub use self::lsa::OspfLsaRow;
 pub use self::neighbor::OspfNeighborRow;
 use self::neighbor::{Circle, Missed};
 pub use self::route::OspfRouteRow;
@@ -42,12 +45,13 @@ use crate::source::bounded::Bounded;
 use crate::source::control::standing::Standing;
 use crate::source::routing::bird::MAX_PROTOCOLS;
 use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source, Wanted};
+use crate::source::routing::database::{self, Database};
 use crate::source::routing::settings::{Settings, Wishes};
 use crate::source::routing::snmp::ask::{Askers, Take};
 use crate::source::routing::snmp::secret::Secrets;
 use crate::source::routing::snmp::settings::Router;
 use crate::source::routing::told::Told;
-use crate::source::routing::{database, ospf};
+use crate::source::routing::{lsa as source, ospf};
 use crate::table;
 
 table! {
@@ -91,6 +95,7 @@ pub const ENTRY: Entry = Entry {
         OspfAreaRow::TABLE,
         OspfRouteRow::TABLE,
         OspfLinkRow::TABLE,
+        OspfLsaRow::TABLE,
         BfdPeerRow::TABLE,
         BgpPeerRow::TABLE,
         IsisAdjacencyRow::TABLE,
@@ -115,6 +120,7 @@ struct RoutingCollector {
     circles: HashMap<PathBuf, Circle>,
     missed: Missed,
     runs: Runs,
+    instances: Instances,
     bfd: Sessions<BfdPeerRow>,
     bgp: Sessions<BgpPeerRow>,
     isis: isis::Adjacencies,
@@ -133,6 +139,8 @@ impl Collect for RoutingCollector {
         let wanted = Wanted {
             routes: cx.wants.table(OspfRouteRow::TABLE).is_some(),
             links: cx.wants.table(OspfLinkRow::TABLE).is_some(),
+            lsas: cx.wants.table(OspfLsaRow::TABLE).is_some(),
+            lengths: cx.wants.column(OspfLsaRow::TABLE, "length"),
         };
         self.daemons.round(cx.roots, &settings, cx.time, wanted);
         if self.daemons.known().is_empty() && settings.expect.is_empty() && settings.snmp.is_empty() {
@@ -158,6 +166,11 @@ impl Collect for RoutingCollector {
         }
         if wanted.links {
             out.push(link::rows(&daemons));
+        }
+        if wanted.lsas {
+            out.push(self.instances.rows(&daemons, cx.time));
+        } else {
+            self.instances.clear();
         }
         out.push(only(bfd, |row| shown(&row.netns)));
         out.push(only(bgp, |row| shown(&row.netns)));
@@ -245,14 +258,22 @@ impl RoutingCollector {
             out.partly(OspfNeighborRow::TABLE, &skip);
         }
         out.left_out(RoutingDaemonRow::TABLE, self.daemons.left_out(), MOST, "daemons");
-        let untold = daemons.iter().find_map(|daemon| daemon.database.fault.as_ref());
-        if let Some(error) = untold {
-            out.partly(OspfLinkRow::TABLE, &Skip::from(error.again()));
+        let untold = |of: fn(&Database) -> Option<&Error>| daemons.iter().find_map(|daemon| of(&daemon.database));
+        for (table, fault) in [
+            (OspfLinkRow::TABLE, untold(|database| database.links.fault.as_ref())),
+            (OspfLsaRow::TABLE, untold(|database| database.lsas.fault.as_ref())),
+        ] {
+            if let Some(error) = fault {
+                out.partly(table, &Skip::from(error.again()));
+            }
         }
-        let links = daemons.iter().map(|daemon| daemon.database.links.left_out()).sum();
+        let unread = |of: fn(&Database) -> usize| daemons.iter().map(|daemon| of(&daemon.database)).sum();
+        let links = unread(|database| database.links.all.left_out());
         out.left_out(OspfLinkRow::TABLE, links, database::MOST, "links of a daemon");
         let unasked = daemons.iter().filter_map(|daemon| daemon.told.as_ref()).map(|told| told.unasked).sum();
         out.left_out(OspfNeighborRow::TABLE, unasked, MAX_PROTOCOLS, "protocols of a daemon");
+        let lsas = unread(|database| database.lsas.all.left_out());
+        out.left_out(OspfLsaRow::TABLE, lsas, source::MOST, "LSAs of a daemon");
         let left_out = |of: fn(&Told) -> usize| daemons.iter().filter_map(|daemon| daemon.told.as_ref()).map(of).sum();
         for (table, count, what) in [
             (OspfNeighborRow::TABLE, left_out(|told| told.neighbors.left_out()), "neighbors of a daemon"),

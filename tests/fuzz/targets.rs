@@ -17,7 +17,7 @@ use netglance::source::nftables::follow::Follower;
 use netglance::source::nftables::text::Names;
 use netglance::source::ovs::openflow::{self, Bytes, TableCounts};
 use netglance::source::ovs::{database, flow as flows, text};
-use netglance::source::routing::{bird, database as link_state, frr, ospf, snmp};
+use netglance::source::routing::{bird, database as link_state, frr, lsa, ospf, snmp};
 use netglance::source::xtables::{Sets, legacy};
 use netglance::store::expr::Filter;
 use netglance::store::rate::{Mode, View};
@@ -240,6 +240,12 @@ fn routing(bytes: &[u8]) {
         let _ = frr::read_bfd(*two, at);
     }
     let _ = texts.first().map(|one| frr::read_bgp(one, at));
+    for text in texts.iter().map(|text| String::from_utf8_lossy(text)) {
+        let (mut two, three) = (frr::read_lsas(&text), frr::read6_lsas(&text));
+        frr::read_lengths(&text, two.kept_mut());
+        assert!(two.kept().len().max(three.kept().len()) <= lsa::MOST);
+        assert!(frr::read_links([&text, &text]).done().kept().len() <= link_state::MOST);
+    }
     let texts: Vec<_> = self::answers(bytes, bird::end).into_iter().map(String::from_utf8_lossy).collect();
     if let [interfaces, neighbors, areas, ..] = texts.as_slice() {
         let told = bird::read([interfaces, neighbors, areas], at);
@@ -252,6 +258,8 @@ fn routing(bytes: &[u8]) {
         let _ = (frr::read_routes6(place(), text), bird::read_routes(place(), [Some(text); 4]));
         assert!(frr::read_routes(text).kept().len() <= ospf::MOST);
         let _ = bird::read_state(2, text);
+        let (two, three) = (bird::read_lsas(2, text), bird::read_lsas(3, text));
+        assert!(two.kept().len().max(three.kept().len()) <= lsa::MOST);
     }
 }
 
@@ -262,6 +270,7 @@ fn snmp(bytes: &[u8]) {
         assert!(snmp::read(&snmp::written(&values)).is_ok_and(|again| again == values));
         let (told, _) = snmp::told(&values, Timestamp(0));
         assert!(told.neighbors.kept().len() <= ospf::MOST);
+        assert!(snmp::lsas(&values).kept().len() <= lsa::MOST);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use netglance::model::Text;
+use netglance::source::routing::{database, frr};
 use serde_json::Value;
 
 use super::bracket::{Facts, Parity};
@@ -179,5 +181,16 @@ pub(crate) fn agree() {
         facts
     });
     assert_eq!(link.keys().len(), counted, "rows that nobody else has");
+    for (router, _) in ROUTERS {
+        // versions that have no JSON write the same text
+        let texts = ["router", "network"].map(|kind| vtysh(router, &format!("show ip ospf database {kind}")));
+        let read = frr::read_links(texts.each_ref().map(String::as_str)).done();
+        let text = |text: &Text| text.as_str().to_owned();
+        let metric = |link: &database::Link| [link.metric.map(|metric| metric as f64), None];
+        let one = |link: &database::Link| {
+            (text(&link.area), text(&link.from), link.kind.name(), text(&link.to), metric(link))
+        };
+        assert_eq!(read.kept().iter().map(one).collect::<Vec<Link>>(), of_ospfd(router), "{router}");
+    }
     link.left_out(&[]);
 }

@@ -16,6 +16,7 @@ mod guest;
 mod ipset;
 mod iptables;
 mod link_queue;
+mod lsa;
 mod memory;
 mod neighbor;
 mod netfilter;

@@ -758,6 +758,7 @@ fn root_routing_daemons_agree_with_vtysh_and_birdc() {
         sessions_agree();
         super::adjacency::agree();
         super::database::agree();
+        super::lsa::agree();
         let mut daemon = Parity::of("routing_daemon", &["netns", "name"]);
         daemon.agrees(|| daemons(&ring));
         daemon.left_out(&["since"]);

@@ -3,13 +3,13 @@
 use super::instance;
 use crate::model::{Text, Timestamp};
 use crate::source::routing::daemon::{Daemon, Source};
-use crate::source::routing::database::{Database, Link, LinkKind};
+use crate::source::routing::database::{Link, LinkKind, Looked};
 use crate::table;
 
 table! {
     /// One link in the database of an area of OSPF, in the direction in which its router tells it; a network that routers share
     /// tells who is attached to it. Two that are linked both ways have two rows. It is read every five seconds while somebody looks.
-    /// Quagga, and FRR before version 8.0, do not tell it; `ospf6d` of 8.0 does not tell networks by their number.
+    /// `ospf6d` of FRR does not tell it before version 8.0, and in 8.0 networks have no number.
     ///
     /// Source: `show ip ospf database json` and `show ipv6 ospf6 database json` of FRR, `show ospf state all` of BIRD; RFC 2328,
     /// section 12.4, RFC 5340, section 4.4.3.
@@ -50,7 +50,7 @@ pub(super) fn rows(daemons: &[&Daemon]) -> Vec<OspfLinkRow> {
 
 /// When links were told that may have changed since: they are asked for by themselves, and that may fail by itself.
 fn stale(daemon: &Daemon) -> Option<Timestamp> {
-    let Database { at, fault, .. } = &daemon.database;
+    let Looked { at, fault, .. } = &daemon.database.links;
     (fault.is_some() || !daemon.state.is_up()).then_some(*at)
 }
 

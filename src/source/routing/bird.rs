@@ -6,10 +6,12 @@
 //! because older ones answer for a single one only.
 
 mod database;
+mod lsa;
 mod peer;
 mod route;
 
 pub use database::read_state;
+pub use lsa::read_lsas;
 pub use peer::{read_bfd, read_bgp};
 pub use route::read as read_routes;
 
@@ -18,6 +20,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::database::Links;
+use super::lsa::{Lsa, MOST};
 use super::ospf::{
     Area, AreaKind, Index, Interface, InterfaceState, Neighbor, NeighborState, NetworkType, Place, Role, RouteCount,
 };
@@ -145,6 +148,19 @@ impl Session {
             database::state(&mut links, place, &answer);
         }
         Ok(links)
+    }
+
+    /// Asks for the LSAs of its OSPF protocols.
+    ///
+    /// # Errors
+    /// As [`Line::ask`].
+    pub(super) fn lsas(&self, line: &mut Line, told: &Told, deadline: Instant) -> Result<Bounded<Lsa>, Error> {
+        let mut lsas = Bounded::new(MOST);
+        for (place, name) in self.protocols(told) {
+            let answer = show(line, &format!("show ospf lsadb '{name}'"), deadline)?.unwrap_or_default();
+            lsa::list(&mut lsas, place, told.interfaces.kept(), &answer);
+        }
+        Ok(lsas)
     }
 
     /// Sessions of BGP, which are asked about now and then: the answer is long where there are many.
@@ -461,6 +477,18 @@ mod tests {
         };
         assert_eq!(["10.9.9.5", "10.9.9.3", "10.0.15.0/24"].map(distances), [Some(0), Some(30), Some(10)]);
         assert!(!two.iter().any(|link| link.contains("10.0.23.0")), "what is in another area is no link of this one");
+        let made = read_state(2, &answer("made-bird-3.3", "v2-state")).done();
+        let said: Vec<_> = made.kept().iter().map(|link| (link.kind.name(), link.to.as_str(), link.distance)).collect();
+        let of_first = [
+            ("point-to-point", "10.9.9.4"),
+            ("virtual", "10.9.9.3"),
+            ("transit", "10.0.14.0/24"),
+            ("stub", "10.9.9.1/32"),
+        ];
+        assert_eq!(said[..4], of_first.map(|(kind, to)| (kind, to, Some(0))));
+        let others =
+            [("transit", "10.0.34.4", None), ("attached", "10.9.9.4", Some(5)), ("attached", "10.9.9.1", Some(5))];
+        assert_eq!(said[4..], others, "what cannot be reached has no distance, and ASBRs of other areas are no links");
         let three = links("v3-state.txt", 3);
         assert!(three.contains(&"0.0.0.0 10.9.9.1 transit 10.9.9.2-2 Some(10)".to_owned()), "{three:?}");
         assert!(three.contains(&"0.0.0.0 10.9.9.2-2 attached 10.9.9.1 None".to_owned()), "{three:?}");

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::bird::Session;
-use super::database::Database;
+use super::database::{Database, Links, Looked};
 use super::frr;
 use super::ospf::RouteCount;
 use super::settings::Settings;
@@ -60,7 +60,7 @@ pub struct Daemon {
     pub routes: Bounded<RouteCount>,
     /// Why that could not be asked.
     pub uncounted: Option<Error>,
-    /// The links in its database, while somebody looks at them.
+    /// What is in its database, while somebody looks at it.
     pub database: Database,
     program: Program,
     line: Option<Line>,
@@ -83,6 +83,10 @@ pub struct Wanted {
     pub routes: bool,
     /// The links in its databases.
     pub links: bool,
+    /// The LSAs in its databases.
+    pub lsas: bool,
+    /// How long those are, where a daemon must be asked for more.
+    pub lengths: bool,
 }
 
 /// All daemons.
@@ -120,7 +124,7 @@ impl Daemons {
                 if wanted.routes && daemon.state.is_up() {
                     daemon.count(deadline);
                 }
-                daemon.look_up(wanted.links, deadline);
+                daemon.look_up(wanted, deadline);
             }
         }
     }
@@ -221,6 +225,7 @@ impl Daemon {
             Ok(values) => {
                 let (told, version) = snmp::told(values, report.at);
                 self.told = Some(told);
+                self.database.lsas.hear(Ok(snmp::lsas(values)), report.at);
                 self.version = version.or(self.version.take());
                 self.state.settle(None, now);
             }
@@ -279,25 +284,53 @@ impl Daemon {
     }
 
     /// Asks for its database now and then, because that is long.
-    fn look_up(&mut self, deep: bool, deadline: Instant) {
-        if !deep {
-            self.database = Database::default();
-            return;
+    fn look_up(&mut self, wanted: Wanted, deadline: Instant) {
+        if !wanted.links {
+            self.database.links = Looked::default();
+        } else if self.database.links.is_due(Instant::now())
+            && let (Some(mut line), Some(told)) = (self.line.take(), &self.told)
+        {
+            let links = match self.program {
+                Program::Ospfd if self.source == Source::Quagga => Some(frr::links(&mut line, true, deadline)),
+                Program::Ospfd => Some(frr::database(&mut line, deadline)),
+                Program::Ospf6d => Some(frr::database6(&mut line, deadline)),
+                Program::Bird => Some(self.session.database(&mut line, told, deadline)),
+                _ => None,
+            };
+            // what is still to come would be the answer to the next question
+            self.line = Some(line).filter(|_| links.as_ref().is_none_or(Result::is_ok));
+            if let Some(links) = links {
+                self.database.links.hear(links.map(Links::done), Timestamp::now());
+            }
         }
+        if !wanted.lsas {
+            self.database.lsas = Looked::default();
+        } else if self.database.lsas.is_due(Instant::now()) {
+            self.list(wanted.lengths, deadline);
+        }
+    }
+
+    /// Asks for the LSAs in it, and how long they are where that is to be asked by itself.
+    fn list(&mut self, lengths: bool, deadline: Instant) {
         let (Some(mut line), Some(told)) = (self.line.take(), &self.told) else { return };
-        let told = match self.program {
-            _ if !self.database.is_due(Instant::now()) => None,
-            Program::Ospfd if self.source == Source::Frr => Some(frr::database(&mut line, deadline)),
-            Program::Ospf6d => Some(frr::database6(&mut line, deadline)),
-            Program::Bird => Some(self.session.database(&mut line, told, deadline)),
-            _ => None,
+        let is_quagga = self.source == Source::Quagga;
+        let lsas = match self.program {
+            Program::Ospfd => frr::lsas(&mut line, is_quagga, deadline),
+            Program::Ospf6d => frr::lsas6(&mut line, deadline),
+            Program::Bird => self.session.lsas(&mut line, told, deadline),
+            Program::Bgpd | Program::Bfdd | Program::Isisd | Program::Router => Ok(Bounded::new(0)),
         };
-        // what is still to come would be the answer to the next question
-        let is_open = told.as_ref().is_none_or(Result::is_ok);
-        self.line = Some(line).filter(|_| is_open);
-        if let Some(told) = told {
-            self.database.hear(told);
-        }
+        let at = Timestamp::now();
+        let mut unmeasured = None;
+        let lsas = lsas.map(|mut lsas| {
+            if lengths && self.program == Program::Ospfd {
+                unmeasured = frr::measure(&mut line, is_quagga, lsas.kept_mut(), deadline).err();
+            }
+            lsas
+        });
+        self.line = Some(line).filter(|_| lsas.is_ok() && unmeasured.is_none());
+        self.database.lsas.hear(lsas, at);
+        self.database.lsas.fault = self.database.lsas.fault.take().or(unmeasured);
     }
 
     fn hear(&mut self, trust: &Trust, roots: &Roots, deadline: Instant) -> Result<Told, Error> {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use super::lsa::Lsa;
 use super::ospf::Place;
 use crate::label;
 use crate::model::{Text, Timestamp};
@@ -95,26 +96,26 @@ impl Links {
     }
 }
 
-/// What is known of the database of a daemon.
+/// What is known of one side of the database of a daemon, while somebody looks at it.
 #[derive(Debug)]
-pub struct Database {
-    /// Links.
-    pub links: Bounded<Link>,
-    /// When they were told.
+pub struct Looked<T> {
+    /// What was told last.
+    pub all: Bounded<T>,
+    /// When.
     pub at: Timestamp,
-    /// Why it was not told last.
+    /// Why it was not told last, or not all of it.
     pub fault: Option<Error>,
     /// When it was asked for last.
     asked: Option<Instant>,
 }
 
-impl Default for Database {
+impl<T> Default for Looked<T> {
     fn default() -> Self {
-        Self { links: Bounded::new(MOST), at: Timestamp(0), fault: None, asked: None }
+        Self { all: Bounded::new(0), at: Timestamp(0), fault: None, asked: None }
     }
 }
 
-impl Database {
+impl<T> Looked<T> {
     /// Whether what was told is not good any more.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         let cannot = self.fault.as_ref().is_some_and(|error| error.cause.kind() == ErrorKind::Unsupported);
@@ -122,28 +123,21 @@ impl Database {
         self.asked.is_none_or(|asked| now.duration_since(asked) >= every)
     }
 
-    /// Remembers what was told.
-    pub(super) fn hear(&mut self, told: Result<Links, Error>) {
+    /// Remembers what was told, and why more was not.
+    pub(super) fn hear(&mut self, told: Result<Bounded<T>, Error>, at: Timestamp) {
         self.asked = Some(Instant::now());
         match told {
-            Ok(links) => (self.links, self.at, self.fault) = (links.done(), Timestamp::now(), None),
+            Ok(all) => (self.all, self.at, self.fault) = (all, at, None),
             Err(error) => self.fault = Some(error),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_was_late_is_asked_again_soon_and_who_does_not_know_the_question_is_not() {
-        let mut database = Database::default();
-        let mut is_due = |kind: ErrorKind, seconds: u64| {
-            database.hear(Err(Error::new("ask", "x", std::io::Error::from(kind))));
-            database.is_due(Instant::now() + Duration::from_secs(seconds))
-        };
-        assert_eq!([4, 6].map(|seconds| is_due(ErrorKind::TimedOut, seconds)), [false, true]);
-        assert_eq!([6, 61].map(|seconds| is_due(ErrorKind::Unsupported, seconds)), [false, true]);
-    }
+/// What is known of the database of a daemon.
+#[derive(Debug, Default)]
+pub struct Database {
+    /// Who is linked to whom.
+    pub links: Looked<Link>,
+    /// LSAs.
+    pub lsas: Looked<Lsa>,
 }

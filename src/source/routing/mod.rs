@@ -1,13 +1,14 @@
 //! Which routers do this host's routing daemons speak with?
 //!
 //! A daemon is asked over its own control socket ([`super::control`]), as its own client asks it (`vtysh`, `birdc`): [`frr`] and
-//! [`bird`] are the languages, [`ospf`], [`database`] and [`peer`] are what they tell, and [`daemon`] finds the sockets and keeps
-//! what was told.
+//! [`bird`] are the languages, [`ospf`], [`database`], [`lsa`] and [`peer`] are what they tell, and [`daemon`] finds the sockets and
+//! keeps what was told.
 
 pub mod bird;
 pub mod daemon;
 pub mod database;
 pub mod frr;
+pub mod lsa;
 pub mod ospf;
 pub mod peer;
 pub mod settings;

@@ -1,23 +1,27 @@
 //! What do the daemons of FRR tell of the links in an area?
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use super::super::database::{LinkKind, Links};
 use super::super::ospf::Place;
-use super::{area_id, query, values, vrfs};
+use super::{area_id, link, query, values, vrfs};
 use crate::model::Text;
 use crate::source::Error;
 use crate::source::control::json::Json;
 use crate::source::control::line::Line;
 
-/// Asks `ospfd` for the LSAs of routers and networks.
+/// Asks `ospfd` for the LSAs of routers and networks. Versions before 8.0 write no JSON.
 ///
 /// # Errors
-/// As [`Line::ask`], or the answer is no JSON: versions before 8.0 write none.
+/// As [`Line::ask`], or the answer is neither JSON nor text.
 pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Links, Error> {
-    let routers = query(line, "show ip ospf vrf all database router json", deadline)?;
+    let routers = match query(line, "show ip ospf vrf all database router json", deadline) {
+        Err(error) if error.cause.kind() == ErrorKind::Unsupported => return link::ask(line, false, deadline),
+        routers => routers?,
+    };
     let networks = query(line, "show ip ospf vrf all database network json", deadline)?;
     Ok(compose(&routers, &networks))
 }
@@ -84,10 +88,15 @@ fn lsas<'a>(documents: &'a [Json], kind: &'static [&'static str]) -> impl Iterat
 
 /// A network by an address in it and its mask, which is a length or written as an address.
 fn network(address: &str, lsa: &Json) -> Option<Text> {
-    let address: Ipv4Addr = address.parse().ok()?;
     let mask = lsa.str(&["networkMask"]).and_then(|mask| mask.parse::<Ipv4Addr>().ok());
     let prefix = lsa.count(&["networkMask"]).or_else(|| Some(u64::from(mask?.to_bits().leading_ones())));
-    let prefix = prefix.filter(|prefix| *prefix <= 32)? as u32;
+    within(address, prefix?)
+}
+
+/// The network of so many bits that an address is in.
+pub(super) fn within(address: &str, prefix: u64) -> Option<Text> {
+    let address: Ipv4Addr = address.parse().ok()?;
+    let prefix = u32::try_from(prefix).ok().filter(|prefix| *prefix <= 32)?;
     let bits = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
     Some(Text::from(format!("{}/{prefix}", Ipv4Addr::from_bits(address.to_bits() & bits))))
 }

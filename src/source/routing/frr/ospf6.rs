@@ -80,7 +80,7 @@ pub(super) fn vrfs(line: &mut Line, deadline: Instant) -> Result<Vec<Option<Stri
 }
 
 /// How a command names a VRF, and the place that it is.
-fn within(vrf: Option<&str>) -> (String, Place) {
+pub(super) fn within(vrf: Option<&str>) -> (String, Place) {
     let of = vrf.map_or(String::new(), |name| format!("vrf {name} "));
     (of, Place { instance: None, vrf: vrf.map(Text::from), version: 3 })
 }

@@ -311,19 +311,26 @@ fn a_network_that_nobody_tells_of_is_known_by_its_designated_router() {
 }
 
 #[test]
-fn links_are_told_in_the_same_way_from_the_first_version_on_that_tells_them() {
+fn links_are_the_same_in_all_versions() {
     let of = |version: &str, names: [&str; 2]| names.map(|name| answer(version, name));
+    let want = [
+        "0.0.0.0 10.9.9.1 transit 10.0.12.0/24 10",
+        "0.0.0.0 10.9.9.1 point-to-point 10.9.9.4 20",
+        "0.0.0.0 10.9.9.1 stub 10.0.14.0/24 20",
+        "0.0.0.0 10.9.9.2 transit 10.0.12.0/24 10",
+        "0.0.0.0 10.9.9.2 virtual 10.9.9.3 30",
+        "0.0.0.0 10.0.12.0/24 attached 10.9.9.1 -",
+        "0.0.0.0 10.0.12.0/24 attached 10.9.9.2 -",
+    ];
+    let old = of("made-frr-7.5", ["ospf-database-router.txt", "ospf-database-network.txt"]);
+    let old = old.map(|answer| String::from_utf8(answer).unwrap());
+    assert_eq!(links(read_links(old.each_ref().map(String::as_str))), want);
+    let [routers, networks] = old.each_ref().map(|answer| answer.replace("VRF Name: default\n", ""));
+    let quagga = read_links([&routers, &networks]).done();
+    assert!(quagga.kept().len() == want.len() && quagga.kept().iter().all(|link| link.place.vrf.is_none()));
+    assert_eq!(read_links([&routers, ""]).done().kept()[0].to.as_str(), "10.0.12.2", "nobody tells of the network");
     for version in ["made-frr-8.0", "made-frr-9.1", "made-frr-10.7"] {
         let two = of(version, ["ospf-database-router.json", "ospf-database-network.json"]);
-        let want = [
-            "0.0.0.0 10.9.9.1 transit 10.0.12.0/24 10",
-            "0.0.0.0 10.9.9.1 point-to-point 10.9.9.4 20",
-            "0.0.0.0 10.9.9.1 stub 10.0.14.0/24 20",
-            "0.0.0.0 10.9.9.2 transit 10.0.12.0/24 10",
-            "0.0.0.0 10.9.9.2 virtual 10.9.9.3 30",
-            "0.0.0.0 10.0.12.0/24 attached 10.9.9.1 -",
-            "0.0.0.0 10.0.12.0/24 attached 10.9.9.2 -",
-        ];
         assert_eq!(links(read_database(two.each_ref().map(Vec::as_slice)).unwrap()), want, "{version}");
         let three = of(version, ["ospf6-database-router.json", "ospf6-database-network.json"]);
         let all = links(read6_database(three.each_ref().map(Vec::as_slice)).unwrap());

@@ -191,7 +191,7 @@ fn ask(
         none => none.insert(Client::open(router, secrets, Arc::clone(end))?),
     };
     client.begin();
-    mib::ask(client)
+    mib::ask(client, router.database)
 }
 
 #[cfg(test)]

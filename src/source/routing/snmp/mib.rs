@@ -1,9 +1,10 @@
 //! Which values does a router tell of OSPF, and what do they say?
 //!
-//! OSPF-MIB (RFC 4750) and OSPFV3-MIB (RFC 5643): general values, areas, interfaces with their metric, neighbors; never the
-//! link state database, which is large. Names of interfaces come from IF-MIB (RFC 2863), and which interface an address is on
-//! from IP-MIB (RFC 4293). What an agent says that no standard knows is missing.
+//! OSPF-MIB (RFC 4750) and OSPFV3-MIB (RFC 5643): general values, areas, interfaces with their metric, neighbors; the
+//! link state database ([`lsdb`]), which is large, where that is wanted. Names of interfaces come from IF-MIB (RFC 2863), and which
+//! interface an address is on from IP-MIB (RFC 4293). What an agent says that no standard knows is missing.
 
+mod lsdb;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -14,6 +15,8 @@ use super::ber::{Binding, Oid, Value};
 use super::client::Client;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::bounded::Bounded;
+use crate::source::routing::lsa::Lsa;
 use crate::source::routing::ospf::{Area, Interface, InterfaceState, Neighbor, NeighborState, Place, Role};
 use crate::source::routing::told::Told;
 
@@ -54,13 +57,16 @@ fn general(version: usize, at: usize) -> Oid {
 ///
 /// # Errors
 /// A question is not answered, or makes no sense.
-pub(super) fn ask(client: &mut Client) -> Result<Vec<Binding>, Error> {
+pub(super) fn ask(client: &mut Client, database: bool) -> Result<Vec<Binding>, Error> {
     let mut names = vec![name(&DESCRIPTION)];
     names.extend((0..2).flat_map(|version| (0..4).map(move |at| general(version, at))));
     let mut all = client.get(&names)?;
     let tables: [&[u32]; 7] = [&AREAS, &INTERFACES, &METRICS, &NEIGHBORS, &AREAS_3, &INTERFACES_3, &NEIGHBORS_3];
     for table in tables {
         all.extend(client.walk(&name(table))?);
+    }
+    if database {
+        lsdb::ask(client, &mut all)?;
     }
     let found = Found::of(&all);
     let addresses: Vec<Oid> = found
@@ -166,6 +172,11 @@ pub(super) fn told(all: &[Binding], at: Timestamp) -> (Told, Option<Text>) {
     three(&found, &mut told);
     told.count_neighbors();
     (told, text(found.value(&DESCRIPTION)))
+}
+
+/// The LSAs in its databases.
+pub(super) fn lsas(all: &[Binding]) -> Bounded<Lsa> {
+    lsdb::lsas(&Found::of(all))
 }
 
 fn place(version: u32) -> Place {

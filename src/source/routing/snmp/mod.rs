@@ -21,11 +21,18 @@ pub use client::ASK;
 
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
+use crate::source::bounded::Bounded;
+use crate::source::routing::lsa::Lsa;
 use crate::source::routing::told::Told;
 
 /// What values say that a router has told at some time, and what it says of itself.
 pub fn told(values: &[Binding], at: Timestamp) -> (Told, Option<Text>) {
     mib::told(values, at)
+}
+
+/// The LSAs of which they tell.
+pub fn lsas(values: &[Binding]) -> Bounded<Lsa> {
+    mib::lsas(values)
 }
 
 /// Values as bytes, for who hands them on.

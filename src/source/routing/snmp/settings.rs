@@ -47,6 +47,9 @@ pub struct Router {
     /// File of the password for that.
     #[serde(default)]
     pub privacy_file: PathBuf,
+    /// Whether it is asked for the LSAs in its databases, too, which may be many.
+    #[serde(default)]
+    pub database: bool,
     /// How often it is asked.
     #[serde(default = "interval")]
     pub interval: Span,

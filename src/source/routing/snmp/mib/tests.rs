@@ -191,3 +191,41 @@ fn nothing_is_told_of_what_makes_no_sense() {
     let neighbors = told.neighbors.kept();
     assert_eq!((neighbors.len(), neighbors[0].state, neighbors[0].router), (1, NeighborState::Other, None));
 }
+
+#[test]
+fn lsas_are_those_of_all_tables_and_their_headers_are_believed() {
+    let word = |lsa: &Lsa| {
+        let text = |text: &Option<Text>| text.as_deref().unwrap_or("-").to_owned();
+        let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        format!(
+            "{} {} {} {} {} {} {} {:x} {} {} {}",
+            lsa.place.version,
+            text(&lsa.area),
+            text(&lsa.interface),
+            lsa.scope.name(),
+            lsa.kind.name(),
+            lsa.id,
+            lsa.router,
+            lsa.sequence.unwrap(),
+            number(lsa.age.map(|age| age.as_secs())),
+            number(lsa.checksum.map(u64::from)),
+            number(lsa.length)
+        )
+    };
+    let lsas = lsas(&walk("made-snmp-rfc4750/walk"));
+    let told: Vec<String> = lsas.kept().iter().map(word).collect();
+    assert_eq!(
+        told,
+        [
+            "2 0.0.0.3 - area Router 192.0.2.1 192.0.2.1 80000002 77 4660 36",
+            // one that tells its numbers with their bytes the other way round tells the age that it came with
+            "2 0.0.0.3 - area Network 192.0.2.9 192.0.2.2 80000001 - 30806 32",
+            "2 0.0.0.3 - area Summary 192.0.2.64 192.0.2.2 80000001 3600 30806 28",
+            "2 - - AS AS-External 198.51.100.0 192.0.2.3 80000009 900 43981 -",
+            "2 0.0.0.3 ether4 link Opaque-Link 3.0.0.0 192.0.2.2 80000001 3 - -",
+            "3 - - AS AS-External 0.0.0.1 192.0.2.3 80000008 600 - -",
+            "3 0.0.0.3 - area Inter-Area-Prefix 0.0.0.4 192.0.2.2 80000003 8 - -",
+            "3 0.0.0.7 ether4 link Link 0.0.0.6 192.0.2.2 80000001 44 255 -",
+        ]
+    );
+}
