@@ -3,14 +3,14 @@
 //! Some rows are left out, some stand on top, and some stand under headings: described here for the tables that have such,
 //! so that the table view need not know any.
 
-use super::{Cx, Item, Line, Role, adjacency, connections, firewall, fleet, legacy, netfilter, toggle};
+use super::{Cx, Item, Line, Role, adjacency, connections, database, firewall, fleet, legacy, netfilter, toggle};
 use crate::col;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::netfilter::rows::NfqueueRow;
 use crate::collect::nftables::NftRuleRow;
 use crate::collect::routing::{
-    AdjacencyRow, BfdPeerRow, BgpPeerRow, IsisAdjacencyRow, OspfAreaRow, OspfInterfaceRow, OspfLinkRow,
+    AdjacencyRow, BfdPeerRow, BgpPeerRow, IsisAdjacencyRow, OspfAreaRow, OspfInterfaceRow, OspfLinkRow, OspfLsaRow,
     OspfNeighborRow, OspfRouteRow,
 };
 use crate::collect::xtables_rule::XtablesRuleRow;
@@ -57,6 +57,9 @@ pub fn arrange(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>, outlined: bool, 
     }
     if table == ConntrackGroupRow::TABLE.name {
         rows.retain(|row| connections::is_shown(cx, view, *row));
+    }
+    if table == OspfLsaRow::TABLE.name {
+        database::worst_first(view, rows);
     }
     let mut heads = match table {
         table if table == NftRuleRow::TABLE.name => rules(cx, view, rows, outlined, all),
@@ -172,7 +175,7 @@ pub fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
 }
 
 /// Columns that are there when who told a row tells nothing any more.
-const STALE: [(&Table, usize); 9] = [
+const STALE: [(&Table, usize); 10] = [
     (AdjacencyRow::TABLE, col!(AdjacencyRow, stale)),
     (BfdPeerRow::TABLE, col!(BfdPeerRow, stale)),
     (BgpPeerRow::TABLE, col!(BgpPeerRow, stale)),
@@ -180,6 +183,7 @@ const STALE: [(&Table, usize); 9] = [
     (OspfAreaRow::TABLE, col!(OspfAreaRow, stale)),
     (OspfInterfaceRow::TABLE, col!(OspfInterfaceRow, stale)),
     (OspfLinkRow::TABLE, col!(OspfLinkRow, stale)),
+    (OspfLsaRow::TABLE, col!(OspfLsaRow, stale)),
     (OspfNeighborRow::TABLE, col!(OspfNeighborRow, stale)),
     (OspfRouteRow::TABLE, col!(OspfRouteRow, stale)),
 ];

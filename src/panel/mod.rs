@@ -15,6 +15,7 @@ mod arrange;
 mod connections;
 mod cores;
 mod cpu;
+mod database;
 mod departed;
 mod device;
 mod essential;
@@ -114,6 +115,7 @@ pub static PANELS: &[PanelDef] = &[
     adjacency::NEIGHBOR,
     routing::DAEMONS,
     routing::AREAS,
+    database::PANEL,
     routing::INTERFACES,
     routing::BGP,
     routing::BFD,

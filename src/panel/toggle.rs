@@ -73,6 +73,9 @@ pub const DROPS_FIRST: &str = "drops-first";
 /// Neighbors as one list instead of under their areas and interfaces.
 pub const ONE_LIST: &str = "one-list";
 
+/// What is in the databases of OSPF instead of the neighbors.
+pub const LSAS: &str = "databases";
+
 /// The map of the areas of OSPF instead of that of this host.
 pub const AREA_MAP: &str = "map-of-areas";
 
@@ -132,6 +135,7 @@ pub static TOGGLES: &[Toggle] = &[
         help: "routing neighbors as one list, or under their areas",
         of: Some(("ospf_neighbor", "one list")),
     },
+    toggle(LSAS, '%', "the view Routing: databases of OSPF, or neighbors"),
     toggle(AREA_MAP, '*', "the view Topology: areas of OSPF, or this host"),
     flows(SERVICES, '#', "services", "ports by the names of /etc/services"),
     flows(HOSTS, '@', "names", "connections by name: asks name servers"),

@@ -263,6 +263,9 @@ fn lists_and_queue(cx: &Cx<'_>, names: &[&'static str], height: u16) -> Node {
 }
 
 fn routing(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    if cx.on(toggle::LSAS) {
+        return databases(cx, width, height);
+    }
     let ours = with_rows(cx, &[], &["routing-daemons", "ospf-areas", "ospf-interfaces"]);
     let kernel = with_rows(cx, &["routes"], &["route-changes", "neighbor-tables"]);
     let peers = with_rows(cx, &[], &["bgp-peers", "bfd-peers", "isis-adjacencies"]);
@@ -300,6 +303,23 @@ fn adjacencies(cx: &Cx<'_>, is_ospf: bool) -> u16 {
     let headings = ["ospf-areas", "ospf-interfaces"].map(|name| rows(cx, name).unwrap_or(0));
     let all = rows(cx, "adjacencies").unwrap_or(0) + headings.into_iter().sum::<usize>();
     if is_ospf { u16::try_from(all).unwrap_or(u16::MAX).saturating_add(FRAME + 1) } else { 0 }
+}
+
+/// Areas and interfaces above the LSAs in them, or beside these.
+fn databases(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let lists = with_rows(cx, &[], &["ospf-areas", "ospf-interfaces"]);
+    let lsas = Node::Panel("ospf-lsas");
+    let node = if lists.is_empty() {
+        lsas
+    } else if width >= QUICK {
+        let side = stack(cx, &lists, height);
+        Node::Row(vec![(Size::Weight(2), lsas), (Size::Weight(1), side)])
+    } else {
+        let names = if width >= WIDE { &lists } else { lists.get(..1).unwrap_or_default() };
+        let upper = tallest(cx, names).min(height / 3);
+        Node::Column(vec![(Size::Fixed(upper), even(Node::Row, names)), (Size::Weight(1), lsas)])
+    };
+    visible(cx, node)
 }
 
 /// Neighbors of OSPF above the peers of other protocols.

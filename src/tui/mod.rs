@@ -29,6 +29,8 @@ pub mod held;
 mod hosts;
 mod input;
 pub mod keymap;
+#[cfg(test)]
+mod lsas;
 mod naming;
 #[cfg(test)]
 mod neighbors;

@@ -172,7 +172,8 @@ impl Chronicle {
     /// Takes how it is with the daemons, which are asked in each look.
     pub(super) fn attend(&mut self, now: Timestamp, daemons: &[Daemon]) {
         // of one for whom there was no time nothing is known yet
-        let asked = daemons.iter().filter(|daemon| daemon.state.standing != Standing::Down || daemon.state.fault.is_some());
+        let asked =
+            daemons.iter().filter(|daemon| daemon.state.standing != Standing::Down || daemon.state.fault.is_some());
         let asked: Vec<&Daemon> = asked.collect();
         let seen = asked.iter().map(|daemon| (daemon.socket.clone(), (daemon.state.standing, daemon.pid))).collect();
         let Some(known) = self.daemons.replace(seen) else { return };
