@@ -336,7 +336,8 @@ impl Guest {
         }
         let _ = self.threads.look(proc, pid, &self.held, vhost);
         let net = |who: &str| std::fs::read_link(proc.join(who).join("ns/net"));
-        self.here = !roots.live || matches!((net("thread-self"), net(&pid.to_string())), (Ok(own), Ok(its)) if own == its);
+        self.here =
+            !roots.live || matches!((net("thread-self"), net(&pid.to_string())), (Ok(own), Ok(its)) if own == its);
         let Ok(cmdline) = proc.read(format!("{pid}/cmdline")) else { return };
         let comm = proc.read(format!("{pid}/comm")).unwrap_or_default();
         let cgroup = proc.read(format!("{pid}/cgroup")).unwrap_or_default();

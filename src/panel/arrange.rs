@@ -3,7 +3,9 @@
 //! Some rows are left out, some stand on top, and some stand under headings: described here for the tables that have such,
 //! so that the table view need not know any.
 
-use super::{Cx, Item, Line, Role, adjacency, connections, database, firewall, fleet, legacy, netfilter, toggle};
+use super::{
+    Cx, Item, Line, Role, adjacency, connections, database, firewall, fleet, guest, legacy, netfilter, toggle,
+};
 use crate::col;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::conntrack_flow::group::ConntrackGroupRow;
@@ -13,6 +15,7 @@ use crate::collect::routing::{
     AdjacencyRow, BfdPeerRow, BgpPeerRow, IsisAdjacencyRow, OspfAreaRow, OspfInterfaceRow, OspfLinkRow, OspfLsaRow,
     OspfNeighborRow, OspfRouteRow,
 };
+use crate::collect::vm::VmRow;
 use crate::collect::xtables_rule::XtablesRuleRow;
 use crate::model::Table;
 use crate::store::rate::View;
@@ -152,6 +155,7 @@ fn busy(table: &str) -> Option<&'static [usize]> {
         table if table == ConntrackGroupRow::TABLE.name => Some(connections::LARGE),
         table if table == NftRuleRow::TABLE.name => Some(firewall::BUSY),
         table if table == XtablesRuleRow::TABLE.name => Some(legacy::BUSY),
+        table if table == VmRow::TABLE.name => Some(guest::BUSY),
         _ => None,
     }
 }
@@ -170,6 +174,7 @@ pub fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
         table if table == NftRuleRow::TABLE.name => firewall::tone(view, row, column),
         table if table == XtablesRuleRow::TABLE.name => legacy::tone(view, row, column),
         table if table == NfqueueRow::TABLE.name => netfilter::tone(view, row, column),
+        table if table == VmRow::TABLE.name => guest::tone(view, row),
         _ => is_stale(view, row).then_some(Role::Stale),
     }
 }

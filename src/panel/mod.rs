@@ -23,6 +23,7 @@ mod facts;
 mod firewall;
 pub mod fleet;
 mod gauge;
+mod guest;
 mod header;
 mod kept;
 mod kernel;
@@ -123,6 +124,10 @@ pub static PANELS: &[PanelDef] = &[
     routing::ROUTES,
     routing::CHANGES,
     routing::CACHES,
+    guest::PANEL,
+    guest::VCPUS,
+    guest::NICS,
+    guest::PLACES,
     topology::PANEL,
     topology::AREAS,
 ];

@@ -57,7 +57,7 @@ pub(super) struct Fake {
     levels: Thresholds,
     settings: Settings,
     pub(super) toggles: BTreeSet<&'static str>,
-    picked: BTreeMap<&'static str, crate::model::Key>,
+    pub(super) picked: BTreeMap<&'static str, crate::model::Key>,
 }
 
 /// A row of `column=value`.

@@ -8,6 +8,7 @@ use super::{Cx, Node, PANELS, Size, ViewDef, legacy, netfilter, toggle};
 /// Every view, in the order of the tabs.
 pub static VIEWS: &[ViewDef] = &[
     view("overview", "Overview", overview),
+    view("guests", "Guests", guests),
     view("processes", "Processes", processes),
     view("network", "Network", network),
     view("storage", "Storage", storage),
@@ -120,6 +121,26 @@ fn processes(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     }
     parts.push((Size::Weight(1), Node::Panel("processes")));
     visible(cx, Node::Column(parts))
+}
+
+fn guests(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let guests = Node::Panel("guests");
+    // a host without guests has no virtual CPUs either
+    if rows(cx, "guests").is_none_or(|rows| rows == 0) {
+        return visible(cx, guests);
+    }
+    let wanted = (lines(cx, "guests") + FRAME + 1).max(FRAME + 4);
+    let lower = height.saturating_sub(wanted).max(height / 2);
+    let node = if width >= WIDE {
+        let left = stack(cx, &["vcpus"], lower);
+        let right = stack(cx, &with_rows(cx, &["guest-cpus"], &["guest-nics"]), lower);
+        let row = Node::Row(vec![(Size::Weight(1), left), (Size::Weight(1), right)]);
+        Node::Column(vec![(Size::Weight(1), guests), (Size::Fixed(lower), row)])
+    } else {
+        let names = with_rows(cx, &["vcpus"], &["guest-nics"]);
+        Node::Column(vec![(Size::Weight(1), guests), (Size::Fixed(lower), stack(cx, &names, lower))])
+    };
+    visible(cx, node)
 }
 
 fn network(cx: &Cx<'_>, width: u16, height: u16) -> Node {
