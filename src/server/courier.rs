@@ -47,12 +47,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Parcel {
     /// What a router has told.
     #[prost(message, optional, tag = "1")]
-    router: Option<Router>,
+    router: Option<Told>,
 }
 
 /// What a router has told, or why it has not.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Router {
+struct Told {
     #[prost(string, tag = "1")]
     name: String,
     #[prost(int64, tag = "2")]
@@ -103,11 +103,11 @@ impl Parcel {
             values = Vec::new();
         }
         let (name, address) = (report.name.clone(), report.address.to_string());
-        Self { router: Some(Router { name, address, at: report.at.0, values, fault }) }
+        Self { router: Some(Told { name, address, at: report.at.0, values, fault }) }
     }
 }
 
-impl Router {
+impl Told {
     /// `None` of one that was asked nowhere.
     fn report(self) -> Option<Report> {
         let address = Endpoint::try_from(self.address).ok()?;
@@ -275,7 +275,7 @@ impl Receiver {
             let ended = loop {
                 match link::read::<Parcel>(&mut socket, MAX_PARCEL) {
                     Ok(Some(parcel)) => {
-                        if let Some(report) = parcel.router.and_then(Router::report) {
+                        if let Some(report) = parcel.router.and_then(Told::report) {
                             board.post(report);
                         }
                     }
