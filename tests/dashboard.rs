@@ -88,9 +88,10 @@ fn escape_closes_help_and_never_quits() {
 fn tab_walks_through_the_views_and_back() {
     let mut session = Session::ready(120, 40, &[]);
     session.wait_for("processes in the overview", |screen| screen.contains("pid user"));
-    session.send("\t\t");
+    // guests, processes, network
+    session.send("\t\t\t");
     session.wait_for("another view", |screen| !screen.contains("pid user"));
-    session.send("\x1b[Z\x1b[Z");
+    session.send("\x1b[Z\x1b[Z\x1b[Z");
     session.wait_for("the overview", |screen| screen.contains("pid user") && screen.contains("CPU"));
 }
 

@@ -133,7 +133,12 @@ fn of_bgpd(router: &str, facts: &mut Facts) {
         row.text("state", state);
         row.text("standing", standing(state));
         row.number("flaps", &short["connectionsDropped"]);
-        row.text("reason", word(&found["lastResetDueTo"]));
+        // one that was never lost is said to have been waited for
+        if state == "Established" && short["connectionsDropped"] == 0 {
+            row.missing(&["reason"]);
+        } else {
+            row.text("reason", word(&found["lastResetDueTo"]));
+        }
         row.missing(&["address"]);
     }
 }
