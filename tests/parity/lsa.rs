@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::bracket::{Facts, Parity};
 use super::routing::Row;
-use super::support::ring::{BIRD, ROUTERS, birdc, vtysh, vtysh_json, wait_until};
+use super::support::ring::{BIRD, ROUTERS, SIX, birdc, vtysh, vtysh_json, wait_until};
 
 /// Lists of `ospfd`: what they are called, their type, and the words that ask for more.
 const LISTS: [(&str, &str, &str); 9] = [
@@ -101,7 +101,7 @@ fn of_ospf6d(router: &str) -> Vec<Said> {
 
 fn of_bird(protocol: &str) -> Vec<Said> {
     let (mut all, mut area, mut interface, mut scope) = (Vec::new(), String::new(), String::new(), "");
-    for line in birdc(&format!("show ospf lsadb {protocol}")).lines() {
+    for line in birdc(&format!("show ospf lsadb '{protocol}'")).lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["Area", id] => (scope, area, interface) = ("area", (*id).to_owned(), String::new()),
@@ -110,15 +110,15 @@ fn of_bird(protocol: &str) -> Vec<Said> {
             ["Global"] => (scope, area, interface) = ("AS", String::new(), String::new()),
             [kind, id, router, sequence, age, checksum] if *kind != "Type" => {
                 let kind = match (protocol, *kind) {
-                    ("backbone", "0001") | ("six", "2001") => "Router",
-                    ("backbone", "0002") | ("six", "2002") => "Network",
+                    ("backbone", "0001") | (SIX, "2001") => "Router",
+                    ("backbone", "0002") | (SIX, "2002") => "Network",
                     ("backbone", "0003") => "Summary",
                     ("backbone", "0004") => "ASBR-Summary",
-                    ("backbone", "0005") | ("six", "4005") => "AS-External",
-                    ("six", "2003") => "Inter-Area-Prefix",
-                    ("six", "2004") => "Inter-Area-Router",
-                    ("six", "0008") => "Link",
-                    ("six", "2009") => "Intra-Area-Prefix",
+                    ("backbone", "0005") | (SIX, "4005") => "AS-External",
+                    (SIX, "2003") => "Inter-Area-Prefix",
+                    (SIX, "2004") => "Inter-Area-Router",
+                    (SIX, "0008") => "Link",
+                    (SIX, "2009") => "Intra-Area-Prefix",
                     other => panic!("{other:?}"),
                 };
                 let [id, router] = [*id, *router].map(str::to_owned);
@@ -188,7 +188,7 @@ pub(crate) fn agree() {
                 said((router, "frr", &instance, version, Some("default")), &lsas, &mut facts);
             }
         }
-        for (protocol, version) in [("backbone", 2), ("six", 3)] {
+        for (protocol, version) in [("backbone", 2), (SIX, 3)] {
             said((BIRD.0, "bird", protocol, version, None), &of_bird(protocol), &mut facts);
         }
         counted = facts.rows();

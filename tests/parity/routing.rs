@@ -8,7 +8,7 @@ use rustix::thread::UnshareFlags;
 use serde_json::Value;
 
 use super::bracket::{Facts, Parity};
-use super::support::ring::{BIRD, ROUTERS, Ring, SIX, birdc, run_in, vtysh, vtysh_json};
+use super::support::ring::{BIRD, ROUTERS, Ring, SIX, birdc, run_in, vtysh, vtysh_json, wait_until};
 use super::support::space::within;
 
 fn now() -> f64 {
@@ -747,13 +747,12 @@ fn root_routing_daemons_agree_with_vtysh_and_birdc() {
         let mut route = Parity::of("ospf_route", &["netns", "instance", "version", "area"]).wanting(&[], &[]);
         route.agrees(routes);
         route.left_out(&[]);
-        // each kind is somewhere
         for column in KINDS.into_iter().chain(["abrs", "asbrs"]) {
-            let (rows, at) = (route.rows(), OspfRouteRow::TABLE.position(column).unwrap());
-            assert!(
-                (0..rows.len()).any(|row| rows.cell(row, at).number().is_some_and(|count| count > 0.0)),
-                "{column}"
-            );
+            let at = OspfRouteRow::TABLE.position(column).unwrap();
+            wait_until(&format!("{column} somewhere"), || {
+                let rows = route.rows();
+                (0..rows.len()).any(|row| rows.cell(row, at).number().is_some_and(|count| count > 0.0))
+            });
         }
         sessions_agree();
         super::adjacency::agree();
