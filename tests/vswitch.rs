@@ -158,21 +158,22 @@ fn root_guests_ports_and_bridges_of_a_switch_are_on_the_map() {
         std::fs::write(config.path(), "netns = ['one', 'two']\n").unwrap();
         let file = config.path().to_str().unwrap();
         let mut session = Session::spawn(200, 60, netglance(&["--view", "topology", "--config", file]));
-        session.wait_for("guests at their bridge", |screen| {
-            in_line(screen, &["one", "eth0", "p1"]) && in_line(screen, &["two", "eth0", "p2"]) && screen.contains("br0")
-        });
-        let screen = session.screen();
+        // each comes from a source of its own, and when that has answered
         for words in [
-            &["bond0", "active-backup", "b1"][..],
+            &["one", "eth0", "p1"][..],
+            &["two", "eth0", "p2"],
+            &["br0"],
+            &["bond0", "active-backup", "b1"],
             &["tunnel", "vxlan 10.9.9.9"],
             &["acc", "VLAN 30"],
             &["br1", "Open vSwitch"],
+            // the guest's own map leads back
+            &["10.0.0.1", "eth0", "host"],
         ] {
-            assert!(in_line(&screen, words), "{words:?}: {screen}");
+            session.wait_for(&format!("{words:?}"), |screen| in_line(screen, words));
         }
+        let screen = session.screen();
         assert!(!screen.contains("ovs-netdev"), "{screen}");
-        // the guest's own map leads back
-        assert!(in_line(&screen, &["10.0.0.1", "eth0", "host"]), "{screen}");
         Vswitch::end(&mut switch.forwarder);
         session.wait_for("bridges that are down", |screen| in_line(screen, &["br0", "down"]));
     });
