@@ -204,6 +204,8 @@ struct VmCollector {
     finder: Finder,
     guests: BTreeMap<u32, Guest>,
     nics: Nics,
+    /// Guests for which there was no room.
+    left_out: usize,
     pids: Vec<u32>,
     boot: Option<Timestamp>,
     turn: u64,
@@ -223,6 +225,7 @@ impl Collect for VmCollector {
         self.rows(cx, &mut scanner, &stats, out);
         self.scanner = Some(scanner);
         complete?;
+        out.left_out(VmRow::TABLE, self.left_out, MAX_GUESTS, "guests");
         if let Some(error) = refused {
             out.partly(
                 VmRow::TABLE,
@@ -239,9 +242,13 @@ impl VmCollector {
     /// Finds new guests and looks up what those that are due are made of. Says why some process could not be looked at.
     fn find(&mut self, roots: &Roots, scanner: &mut Scanner) -> Option<crate::source::Error> {
         let found = self.finder.find(&roots.proc, scanner, &self.pids);
+        self.left_out = 0;
         for pid in found.guests {
-            if self.guests.len() == MAX_GUESTS {
-                break;
+            if self.guests.len() >= MAX_GUESTS {
+                // found anew on each tick, until there is room
+                self.finder.forget(pid);
+                self.left_out += 1;
+                continue;
             }
             let mut handle = Handle::new(pid);
             if let Some(stat) = scanner.stat(&mut handle) {
