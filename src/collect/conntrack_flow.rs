@@ -31,6 +31,7 @@ mod ranked;
 mod room;
 #[cfg(test)]
 mod testing;
+mod uncounted;
 mod words;
 
 use expect::ConntrackExpectRow;
@@ -39,6 +40,7 @@ use narrow::Narrow;
 use process::Processes;
 use ranked::Ranked;
 use room::Room;
+use uncounted::uncounted;
 pub(super) use words::protocol;
 use words::{nat, numbers, offload, words, zone};
 
@@ -298,8 +300,8 @@ impl Collect for FlowCollector {
         if let Some((flows, left_out)) = flows {
             let mut rows = self.rows(&names, &flows, cx.time);
             self.add_processes(&names, &flows, &mut rows, cx, out);
-            if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
-                out.partly(ConntrackFlowRow::TABLE, &not_counted());
+            if let Some(off) = uncounted(rows.iter().map(|row| (&row.netns, row.bytes.is_some()))) {
+                out.partly(ConntrackFlowRow::TABLE, &off);
             }
             let without = cx.wants.table(ConntrackFlowRow::TABLE).map_or(0, |want| want.without_part);
             out.left_out(ConntrackFlowRow::TABLE, left_out, MAX_ROWS, &later(without));
@@ -334,8 +336,8 @@ fn publish_groups(
         );
         out.partly(ConntrackGroupRow::TABLE, &Skip::Failed(Reason { error: words.into(), hint: None }));
     }
-    if !rows.is_empty() && rows.iter().all(|row| row.bytes.is_none()) {
-        out.partly(ConntrackGroupRow::TABLE, &not_counted());
+    if let Some(off) = uncounted(rows.iter().map(|row| (&row.netns, row.bytes.is_some()))) {
+        out.partly(ConntrackGroupRow::TABLE, &off);
     }
     out.push_netns(cx, rows, troubles)
 }
@@ -361,12 +363,6 @@ fn refused(error: Error) -> Skip {
     let denied = error.is_denied();
     let skip = Skip::from(error);
     if denied { skip.hint("run as root, or grant CAP_NET_ADMIN") } else { skip }
-}
-
-/// Says how packets and bytes are had.
-fn not_counted() -> Skip {
-    Skip::absent("the kernel counts no packets and bytes of connections: nf_conntrack_acct is off")
-        .hint("`sysctl -w net.netfilter.nf_conntrack_acct=1` counts those of new connections")
 }
 
 impl FlowCollector {
