@@ -241,6 +241,10 @@ fn mistakes_exit_2_with_a_hint_and_print_nothing() {
         (&["--config", "/dev/null", "check", "/dev/null"], "two files to check"),
         (&["check", "--defaults", "/dev/null"], "cannot be used with"),
         (&["--view", "x", "schema"], "dashboard"),
+        (&["--netns", "a/b"], "no name of a network namespace"),
+        (&["--netns", "all", "show", "load"], "behind it"),
+        (&["connect", "localhost", "--netns", "all"], "configuration of the agent"),
+        (&["browse", "localhost", "--netns", "all"], "configuration of the agent"),
         (&["--config", "/nonexistent.toml", "show", "load"], "/nonexistent.toml"),
     ] {
         let text = fails(args, 2);

@@ -11,6 +11,7 @@ use crate::client::Target;
 use crate::collect::settings::Interval;
 use crate::export::Format;
 use crate::server::{Part, Role};
+use crate::source::netns::{ALL, Pattern, PatternError};
 
 /// See hosts, guests, firewalls and routers on one screen.
 ///
@@ -48,6 +49,10 @@ pub struct Dashboard {
     /// Filter for the processes to start with.
     #[arg(long, value_name = "EXPR")]
     pub filter: Option<String>,
+    /// Network namespaces to read beside the own one: a name, in which `*` stands for any letters, or `all`; may be given
+    /// several times.
+    #[arg(long, value_name = "NAME", value_parser = others)]
+    pub netns: Vec<Pattern>,
     /// Offer nothing that changes the host, signals included.
     #[arg(long, conflicts_with = "allow_actions")]
     pub read_only: bool,
@@ -167,6 +172,7 @@ impl ValueEnum for Role {
 
 /// Arguments of `connect`.
 #[derive(Args, Debug)]
+#[command(mut_arg("netns", |arg| arg.hide(true)))]
 pub struct Connect {
     /// The agent: HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH.
     #[arg(value_name = "HOST")]
@@ -207,6 +213,7 @@ pub struct Speak {
 #[command(
     mut_arg("interval", |arg| arg.help("Time between two looks at a host whose entry in the list has none of its own")),
     mut_arg("view", |arg| arg.help("Table to start with: fleet, fleet_by_group, or one of all hosts such as process; or explore")),
+    mut_arg("netns", |arg| arg.hide(true)),
     mut_arg("filter", |arg| arg.help("Filter for the table to start with: the hosts if --view does not say otherwise"))
 )]
 pub struct Browse {
@@ -337,6 +344,10 @@ fn whole(text: &str, wanted: &str) -> Result<u64, String> {
 fn lifetime(text: &str) -> Result<std::time::Duration, String> {
     let lifetime = crate::model::unit::parse_duration(text).map_err(|error| error.to_string())?;
     if lifetime.as_secs() == 0 { Err("must be a second at least".to_owned()) } else { Ok(lifetime) }
+}
+
+fn others(text: &str) -> Result<Pattern, PatternError> {
+    if text == ALL { Ok(Pattern::any()) } else { text.parse() }
 }
 
 fn span(text: &str) -> Result<Interval, String> {

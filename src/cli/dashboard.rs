@@ -53,6 +53,7 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
 /// # Errors
 /// As [`run`], and 3 when the agent cannot be reached.
 pub(super) fn connect(args: &Connect, named: Option<PathBuf>) -> Result<(), Failure> {
+    check_netns(&args.dashboard)?;
     let config = start(&args.dashboard, named.as_deref())?;
     let (wake, events) = tui::events();
     let samples = wake.clone();
@@ -70,6 +71,7 @@ pub(super) fn connect(args: &Connect, named: Option<PathBuf>) -> Result<(), Fail
 /// # Errors
 /// As [`run`], and 2 when there is no list of hosts or it is wrong.
 pub(super) fn browse(args: &Browse, named: Option<PathBuf>) -> Result<(), Failure> {
+    check_netns(&args.dashboard)?;
     check_view(args.dashboard.view.as_deref())?;
     let mut config = start(&args.dashboard, named.as_deref())?;
     let interval = args.dashboard.interval.map(|interval| interval.0);
@@ -202,8 +204,20 @@ fn check_terminal() -> Result<(), Failure> {
     Err(Failure::usage(message, "set TERM (xterm fits most), or use `netglance show TABLE`, which prints rows"))
 }
 
+/// Refuses what only the agent of a host can be told.
+fn check_netns(args: &Dashboard) -> Result<(), Failure> {
+    if args.netns.is_empty() {
+        return Ok(());
+    }
+    let message = "--netns is for the dashboard of this host: an agent reads those that its configuration names";
+    Err(Failure::usage(message, "write netns = [\"*\"] into the configuration of the agent"))
+}
+
 /// Flags win over the file.
 fn apply(args: &Dashboard, config: &mut Config) {
+    if !args.netns.is_empty() {
+        config.netns.clone_from(&args.netns);
+    }
     let settings = &mut config.dashboard;
     if let Some(interval) = args.interval {
         settings.interval = Some(crate::model::unit::duration(interval.0));
@@ -285,6 +299,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::netns::Pattern;
 
     #[test]
     fn flags_win_over_the_configuration() {
@@ -294,9 +309,12 @@ mod tests {
             theme: Some("nord".to_owned()),
             interval: "1m".parse().ok(),
             read_only: true,
+            netns: vec!["blue".parse().unwrap()],
             ..Dashboard::default()
         };
+        config.netns = vec![Pattern::any()];
         apply(&flags, &mut config);
+        assert_eq!(config.netns, flags.netns);
         let settings = config.dashboard;
         assert_eq!((settings.theme.as_str(), settings.view.as_deref()), ("nord", Some("cpu")));
         assert_eq!((settings.interval.as_deref(), settings.read_only), (Some("1m"), true));

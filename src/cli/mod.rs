@@ -153,8 +153,8 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         return dashboard::run(&cli.dashboard, cli.config.clone());
     };
     if cli.dashboard != args::Dashboard::default() {
-        let message = "--interval, --view, --theme, --filter, --read-only and --allow-actions before a command are for the \
-                       dashboard, which no command shows";
+        let message = "--interval, --view, --theme, --filter, --netns, --read-only and --allow-actions before a command are for \
+                       the dashboard, which no command shows";
         return Err(Failure::usage(message, "write flags of a command behind it"));
     }
     let named = cli.config.as_deref();

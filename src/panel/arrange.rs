@@ -51,6 +51,11 @@ pub fn flat(table: &str) -> Option<&'static str> {
     }
 }
 
+/// The Id that headings tell of every row below them, if rows stand under any.
+pub fn told_above(cx: &Cx<'_>, table: &str) -> Option<usize> {
+    (table == NftRuleRow::TABLE.name && !cx.on(toggle::DROPS_FIRST)).then_some(col!(NftRuleRow, netns))
+}
+
 /// Leaves out rows that are hidden, puts first what belongs there, and under headings what is to have some. `all` is whether
 /// headings without rows are shown.
 pub fn arrange(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>, outlined: bool, all: bool) -> Vec<Head> {

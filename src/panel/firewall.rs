@@ -114,7 +114,7 @@ pub(super) fn is_list(cx: &Cx<'_>) -> bool {
 }
 
 /// What people have said of a rule, for rules of which somebody has, where their texts have room beside it.
-const SAID: &[Ranked] = &[(col!(NftRuleRow, comment), 46, 7)];
+const SAID: &[Ranked] = &[(col!(NftRuleRow, comment), 28, 7)];
 
 /// What fits, with the text at the end.
 fn shown(cx: &Cx<'_>, view: Option<&View>, width: u16) -> Vec<usize> {

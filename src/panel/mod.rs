@@ -53,7 +53,7 @@ mod transition;
 mod view;
 
 pub use alert::{Alert, all as alerts};
-pub use arrange::{Beside, Head, about, arrange, beside, flat, is_outlined, tone};
+pub use arrange::{Beside, Head, about, arrange, beside, flat, is_outlined, told_above, tone};
 pub use connections::members;
 pub use departed::{departed, departs};
 pub use essential::{unknown, without};

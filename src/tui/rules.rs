@@ -398,3 +398,31 @@ fn the_foot_names_the_switches_of_rules_only_where_there_are_rules() {
     app.go(super::app::Page::View(0));
     assert!(!screen(&mut app).lines().last().unwrap().contains("hottest"));
 }
+
+#[test]
+fn a_network_namespace_stands_in_the_heading_or_before_the_rule_and_never_takes_its_room() {
+    let (host, mut app) = firewall();
+    let of = |netns: &str, mut row: Vec<(&'static str, Value)>| {
+        row[0].1 = text(netns);
+        row
+    };
+    for second in 1..3 {
+        let rows =
+            |row: &dyn Fn(&str) -> Vec<(&'static str, Value)>| [of("host", row("first")), of("blue", row("first"))];
+        let chains = rows(&|name| chain(name, Some(("input", 0))));
+        let rules = rows(&|name| rule(name, 7, 1, Some(second), "accept"));
+        host.publish(made(NftChainRow::TABLE, &chains.each_ref().map(Vec::as_slice)), second);
+        host.publish(made(NftRuleRow::TABLE, &rules.each_ref().map(Vec::as_slice)), second);
+    }
+    app.samples();
+    let lines = |app: &mut App, word: &str| -> Vec<String> {
+        screen(app).lines().filter(|line| line.contains(word)).map(str::to_owned).collect()
+    };
+    assert_eq!(lines(&mut app, "rule7").len(), 2);
+    assert_eq!(lines(&mut app, "blue").len(), 1, "its heading has it: {}", screen(&mut app));
+    press(&mut app, &["H"]);
+    let heads = lines(&mut app, "packets/s");
+    assert!(heads[0].find("netns") < heads[0].find(" rule "), "{heads:?}");
+    assert_eq!(lines(&mut app, "blue").len(), 1);
+    assert!(lines(&mut app, "blue")[0].contains("rule7 accept"), "{}", screen(&mut app));
+}

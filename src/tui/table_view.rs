@@ -86,7 +86,7 @@ impl TableView {
         if self.grouping.is_none() {
             self.hold(view);
         }
-        self.tell_apart(view);
+        self.tell_apart(view, cx);
         self.heads = crate::panel::arrange(cx, view, &mut self.rows, self.outlined, self.filter.is_none());
         self.depth.clear();
         self.members.clear();
@@ -109,16 +109,20 @@ impl TableView {
     }
 
     /// Shows the Ids that matter only while they tell something, behind the name, as long as nobody has chosen the columns.
-    fn tell_apart(&mut self, view: &View) {
+    /// The last column has all the room that is left: a name that stands there stays there.
+    fn tell_apart(&mut self, view: &View, cx: &crate::panel::Cx<'_>) {
         if self.chosen {
             return;
         }
         let table = view.table();
+        let above = self.outlined.then(|| crate::panel::told_above(cx, &table.name)).flatten();
         let label = self.columns.iter().position(|column| *column == table.label_column());
+        let beside =
+            label.map_or(0, |label| if label > 0 && label + 1 == self.columns.len() { label } else { label + 1 });
         for column in table.several() {
-            let differ = view.raw().tells(column);
+            let differ = view.raw().tells(column) && above != Some(column);
             match self.columns.iter().position(|one| *one == column) {
-                None if differ => self.columns.insert(label.map_or(0, |label| label + 1), column),
+                None if differ => self.columns.insert(beside, column),
                 Some(at) if !differ => {
                     self.columns.remove(at);
                 }

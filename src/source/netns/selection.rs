@@ -56,6 +56,11 @@ impl schemars::JsonSchema for Pattern {
 }
 
 impl Pattern {
+    /// That of every name.
+    pub fn any() -> Self {
+        Self("*".to_owned())
+    }
+
     /// Whether it fits a name.
     pub fn fits(&self, name: &str) -> bool {
         let Some((start, rest)) = self.0.split_once('*') else { return self.0 == name };
@@ -105,10 +110,9 @@ impl Selection {
     /// # Errors
     /// No namespace can be named so.
     pub fn of(word: &str) -> Result<Self, PatternError> {
-        let all = Pattern("*".to_owned());
         match word {
             HOST => Ok(Self { only: true, ..Self::default() }),
-            ALL => Ok(Self::host_and(vec![all])),
+            ALL => Ok(Self::host_and(vec![Pattern::any()])),
             _ => word.parse().map(|pattern: Pattern| Self {
                 host: pattern.fits(HOST),
                 others: vec![pattern],
