@@ -17,18 +17,18 @@ mod neighbor;
 mod route;
 mod session;
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::adjacency::Chronicle;
 pub use self::adjacency::{AdjacencyChangeRow, AdjacencyRow};
+use self::adjacency::{Chronicle, Place};
 pub use self::area::OspfAreaRow;
 use self::area::Runs;
 pub use self::bfd::BfdPeerRow;
 pub use self::bgp::BgpPeerRow;
-use self::gone::Departs;
+use self::gone::{Departs, Placed};
 pub use self::interface::OspfInterfaceRow;
 pub use self::isis::IsisAdjacencyRow;
 pub use self::link::OspfLinkRow;
@@ -144,7 +144,7 @@ impl Collect for RoutingCollector {
         };
         self.daemons.round(cx.roots, &settings, cx.time, wanted);
         if self.daemons.known().is_empty() && settings.expect.is_empty() && settings.snmp.is_empty() {
-            return Err(self.nobody());
+            return self.end(cx, &settings, out);
         }
         let Seen { neighbors, bfd, bgp, isis, adjacencies } = self.follow(cx, &settings);
         let daemons = self.daemons.known();
@@ -213,20 +213,28 @@ impl RoutingCollector {
     fn follow(&mut self, cx: &Cx<'_>, settings: &Settings) -> Seen {
         let (daemons, keep) = (self.daemons.known(), settings.keep.0);
         self.circles.retain(|socket, _| daemons.iter().any(|daemon| daemon.socket == *socket));
-        let mut neighbors: Vec<OspfNeighborRow> = Vec::new();
+        let mut ospf: Placed<OspfNeighborRow> = Placed::default();
         for (daemon, told) in daemons.iter().filter_map(|daemon| Some((daemon, daemon.told.as_ref()?))) {
             let circle = self.circles.entry(daemon.socket.clone()).or_default();
             circle.follow(daemon, told, keep, cx.mono);
-            neighbors.extend(circle.rows());
+            ospf.add(daemon, circle.rows());
         }
+        let Placed { rows: mut neighbors, mut places } = ospf;
         self.missed.expect(&settings.expect, &mut neighbors, cx.time);
-        let bfd = self.bfd.rows(daemons, keep);
-        let bgp = self.bgp.rows(daemons, keep);
-        let isis = self.isis.rows(daemons, keep);
+        // nobody has told of those who are missed
+        let nowhere: Place = Path::new("").into();
+        places.resize(neighbors.len(), Place::clone(&nowhere));
+        let mut placed = |of: Vec<Place>| places.extend(of);
+        let bfd = self.bfd.rows(daemons, keep).split(&mut placed);
+        let bgp = self.bgp.rows(daemons, keep).split(&mut placed);
+        let isis = self.isis.rows(daemons, keep).split(&mut placed);
         let common = neighbors.iter().map(adjacency::of_ospf).chain(bfd.iter().map(adjacency::of_bfd));
         let common = common.chain(bgp.iter().map(adjacency::of_bgp)).chain(isis.iter().map(adjacency::of_isis));
-        let is_asked = |row: &AdjacencyRow| daemons.iter().any(|daemon| may_tell(daemon, row));
-        let mut seen = self.chronicle.follow(cx.time, common.collect(), is_asked).into_iter();
+        let common = places.into_iter().zip(common).map(|(place, (row, changes))| (place, row, changes));
+        let heard = daemons.iter().filter(|daemon| daemon.told.is_some());
+        let heard = heard.map(|daemon| Place::from(daemon.socket.as_path())).chain([nowhere]);
+        let heard: BTreeSet<Place> = heard.collect();
+        let mut seen = self.chronicle.follow(cx.time, common.collect(), heard).into_iter();
         self.chronicle.attend(cx.time, daemons);
         // what is known is followed all the same: it may come back
         let wishes = &cx.roots.routing;
@@ -236,6 +244,23 @@ impl RoutingCollector {
         let bgp = unknown(wishes, bgp, &mut seen, &mut adjacencies);
         let isis = unknown(wishes, isis, &mut seen, &mut adjacencies);
         Seen { neighbors, bfd, bgp, isis, adjacencies }
+    }
+
+    /// There is nobody to ask any more, or never was. What became of adjacencies is told all the same.
+    ///
+    /// # Errors
+    /// Nobody has been there yet.
+    fn end(&mut self, cx: &Cx<'_>, settings: &Settings, out: &mut Batch) -> Result<(), Skip> {
+        if self.chronicle.is_empty() {
+            return Err(self.nobody());
+        }
+        drop(self.follow(cx, settings));
+        out.push_again(AdjacencyChangeRow::TABLE, self.chronicle.changes(&cx.roots.netns));
+        let others = ENTRY.tables.iter().filter(|table| table.name != AdjacencyChangeRow::TABLE.name);
+        for table in others.filter(|table| !table.attrs.demand || cx.wants.table(table).is_some()) {
+            out.skip(table, &self.nobody());
+        }
+        Ok(())
     }
 
     /// Why there is nobody to ask.
@@ -348,13 +373,6 @@ fn instance(daemon: &Daemon, place: &ospf::Place) -> Text {
     name_of(daemon, place.instance.as_ref())
 }
 
-/// Whether it is this daemon that tells of an adjacency.
-fn may_tell(daemon: &Daemon, row: &AdjacencyRow) -> bool {
-    let Some(name) = row.instance.as_ref().filter(|_| row.source == Some(daemon.source)) else { return false };
-    let own = daemon.instance.as_str();
-    own == "bird" || name.strip_prefix(own).is_some_and(|protocol| protocol.is_empty() || protocol.starts_with('/'))
-}
-
 /// When a daemon told something last; `None` while it answers.
 fn stale(daemon: &Daemon) -> Option<Timestamp> {
     daemon.told.as_ref().filter(|_| !daemon.state.is_up()).map(|told| told.at)
@@ -367,4 +385,44 @@ fn told<'a, T: 'a>(
 ) -> impl Iterator<Item = (&'a Daemon, Timestamp, &'a T)> {
     let with = daemons.iter().filter_map(|daemon| Some((*daemon, daemon.told.as_ref()?)));
     with.flat_map(move |(daemon, told)| of(told).kept().iter().map(move |one| (daemon, told.at, one)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::Wants;
+    use crate::model::{Cell, Mono, Owners, State};
+    use crate::source::file::Roots;
+    use crate::source::routing::peer::{BgpPeer, BgpState};
+
+    #[test]
+    fn when_the_last_daemon_has_gone_the_log_tells_what_became_of_its_neighbors() {
+        let place = tempfile::tempdir().unwrap();
+        let roots = Roots { live: true, ..Roots::recorded(place.path()) };
+        let (wants, owners) = (Wants::default(), Owners::default());
+        let cx = Cx { roots: &roots, wants: &wants, owners: &owners, time: Timestamp::now(), mono: Mono::now() };
+        let mut collector = RoutingCollector::default();
+        assert!(matches!(collector.collect(&cx, &mut Batch::default()), Err(Skip::Absent(_))), "nobody was ever there");
+        let mut told = Told::new(cx.time);
+        let (peer, state) = (Text::from("10.0.12.2"), Some(BgpState::Established));
+        told.bgp.push(BgpPeer { peer, state, ..BgpPeer::default() });
+        let mut daemon = Daemon::testing("/run/frr/bgpd.vty", cx.time);
+        daemon.told = Some(told);
+        let Placed { rows, places } = Sessions::<BgpPeerRow>::default().rows(&[daemon], Duration::from_hours(1));
+        let heard = places.iter().cloned().collect();
+        let seen = rows.iter().zip(places).map(|(row, place)| {
+            let (row, changes) = adjacency::of_bgp(row);
+            (place, row, changes)
+        });
+        collector.chronicle.follow(cx.time, seen.collect(), heard);
+        for _ in 0..2 {
+            let mut out = Batch::default();
+            collector.collect(&cx, &mut out).unwrap();
+            let log = out.rows(AdjacencyChangeRow::TABLE).unwrap();
+            let cell = |column: &str| log.cell(0, AdjacencyChangeRow::TABLE.position(column).unwrap());
+            assert_eq!((log.len(), cell("before"), cell("after")), (1, Cell::Text("Established"), Cell::Missing));
+            let neighbors = out.into_tables().into_iter().find(|(table, _)| table.name == OspfNeighborRow::TABLE.name);
+            assert_eq!(neighbors.unwrap().1.err().unwrap().state, State::Absent);
+        }
+    }
 }

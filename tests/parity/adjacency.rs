@@ -32,7 +32,7 @@ fn begin<'a>(
         "Missing" => row.missing(&["interface"]),
         name => row.text("interface", name),
     }
-    row.missing(&["level", "stale"]);
+    row.missing(if protocol == "BFD" { &["level", "stale"] } else { &["level", "local_address", "stale"] });
     row
 }
 
@@ -80,7 +80,7 @@ fn of_bird(facts: &mut Facts) {
         row.text("state", state);
         row.text("standing", "up");
         row.text("address", address);
-        row.missing(&["vrf", "reason", "level", "since"]);
+        row.missing(&["vrf", "reason", "level", "local_address", "since"]);
     }
     for (protocol, words) in lines("show bfd sessions") {
         let [address, name, state, ..] = words.as_slice() else { continue };
@@ -110,6 +110,10 @@ fn of_bfdd(router: &str, facts: &mut Facts) {
         row.ago("since", found["uptime"].as_f64().unwrap(), 1.0);
         row.number("flaps", &counts["session-down"]);
         row.text("reason", word(&found["remote-diagnostic"]));
+        match found["local"].as_str() {
+            Some(local) => row.text("local_address", local),
+            None => row.missing(&["local_address"]),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! With whom does this host exchange routes or signs of life, over whatever protocol, and what has become of that lately?
 //!
 //! The rows of each protocol are read once more as what all have in common. A [`Chronicle`] remembers the states of the last
-//! look and writes down what is another one now, and what has come or gone, each once.
+//! look and writes down what is another one now, and what has come or gone, each once. What a daemon tells first is where one
+//! begins: nobody has seen when that was not so.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{BfdPeerRow, BgpPeerRow, IsisAdjacencyRow, OspfNeighborRow};
@@ -62,6 +63,8 @@ table! {
         Id(None) address: Option<IpAddr>,
         /// Level of IS-IS.
         Id(None) level: Option<u64> { exact: true, wide: true },
+        /// Own address of a session of bidirectional forwarding detection: there may be several with one peer.
+        Id(None) local_address: Option<IpAddr> { wide: true },
         /// Whether the two speak with each other.
         Text(None) standing: AdjacencyStanding,
         /// How far they have come, in the word of the protocol.
@@ -78,10 +81,10 @@ table! {
 }
 
 table! {
-    /// One change of the state of an adjacency, or of a daemon that tells of some, since this program looks. What happens between
-    /// two looks is one change, with how many the daemon has counted; a daemon that was started anew meanwhile has gone and come. A
-    /// state before is missing for one that came, one after for one that went. Of a daemon that says nothing there is one line, and
-    /// none of its adjacencies: nobody knows what becomes of them.
+    /// One change of the state of an adjacency, or of a daemon that tells of some, since this program looks; what a daemon told first
+    /// is none. What happens between two looks is one change, with how many the daemon has counted; a daemon that was started anew
+    /// meanwhile has gone and come. A state before is missing for one that came, one after for one that went. Of a daemon that says
+    /// nothing there is one line, and none of its adjacencies: nobody knows what becomes of them.
     ///
     /// Source: as of `adjacency`.
     pub struct AdjacencyChangeRow = "adjacency_change" { title: Some("Changes of adjacencies"), shape: Shape::Log } {
@@ -101,6 +104,8 @@ table! {
         Text(None) peer: Text { label: true },
         /// Its address on the network between.
         Text(None) address: Option<IpAddr> { wide: true },
+        /// Own address of a session of bidirectional forwarding detection.
+        Text(None) local_address: Option<IpAddr> { wide: true },
         /// State before.
         Text(None) before: Option<Text>,
         /// State now.
@@ -117,14 +122,33 @@ table! {
 /// Changes that are kept.
 const MOST: usize = 2048;
 
+/// Socket of the daemon that has told something; empty for what none has. A network namespace may get another name.
+pub(super) type Place = Arc<Path>;
+
 /// What tells an adjacency from all others.
-type Key = (Option<Text>, &'static str, Option<Text>, Option<Text>, Option<Text>, Text, Option<IpAddr>, Option<u64>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    place: Place,
+    protocol: &'static str,
+    instance: Option<Text>,
+    vrf: Option<Text>,
+    interface: Option<Text>,
+    peer: Text,
+    address: Option<IpAddr>,
+    local_address: Option<IpAddr>,
+    level: Option<u64>,
+}
+
+/// An adjacency with where it is known from, and how often it has changed as far as that is counted.
+pub(super) type Told = (Place, AdjacencyRow, u64);
 
 /// The adjacencies of the last look, and what has become of them.
 #[derive(Default)]
 pub(super) struct Chronicle {
-    /// Those of the last look with their changes; none before the first.
-    known: Option<BTreeMap<Key, (AdjacencyRow, u64)>>,
+    /// Those of the last look with their changes.
+    known: BTreeMap<Key, (AdjacencyRow, u64)>,
+    /// Who had told anything by then.
+    heard: BTreeSet<Place>,
     /// How it was with each daemon, by its socket, and which process it was; none before the first look.
     daemons: Option<HashMap<PathBuf, (Standing, Option<u32>)>>,
     changes: VecDeque<AdjacencyChangeRow>,
@@ -134,23 +158,23 @@ pub(super) struct Chronicle {
 }
 
 impl Chronicle {
-    /// Takes the adjacencies of this look, each with how often it has changed as far as that is counted. Of those that are missing
-    /// only those have gone of which somebody is asked; a daemon that is forgotten has had its line.
-    pub(super) fn follow(
-        &mut self,
-        now: Timestamp,
-        seen: Vec<(AdjacencyRow, u64)>,
-        is_asked: impl Fn(&AdjacencyRow) -> bool,
-    ) -> Vec<AdjacencyRow> {
-        let rows = seen.iter().map(|(row, _)| row.clone()).collect();
-        let seen: BTreeMap<Key, (AdjacencyRow, u64)> = seen.into_iter().map(|one| (key(&one.0), one)).collect();
-        let Some(mut known) = self.known.take() else {
-            self.known = Some(seen);
-            return rows;
-        };
+    /// Whether there is nothing to follow, and nothing has changed yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty() && self.changes.is_empty() && self.daemons.is_none()
+    }
+
+    /// Takes the adjacencies of this look, and who has told anything so far. Of those that are missing only those have gone whose
+    /// daemon is asked still; one that is forgotten has had its line.
+    pub(super) fn follow(&mut self, now: Timestamp, seen: Vec<Told>, heard: BTreeSet<Place>) -> Vec<AdjacencyRow> {
+        let rows = seen.iter().map(|(_, row, _)| row.clone()).collect();
+        let of = |(place, row, changes)| (key(place, &row), (row, changes));
+        let seen: BTreeMap<Key, (AdjacencyRow, u64)> = seen.into_iter().map(of).collect();
+        let mut known = std::mem::take(&mut self.known);
+        let before = std::mem::replace(&mut self.heard, heard);
         rename(&mut known, &seen);
         for (key, (row, changes)) in &seen {
             match known.get(key) {
+                None if !before.contains(&key.place) => {}
                 None => self.note(now, None, Some(row), 1),
                 Some((before, counted)) if before.state != row.state || changes > counted => {
                     let changes = changes.saturating_sub(*counted).max(1);
@@ -161,11 +185,13 @@ impl Chronicle {
         }
         let gone = known.iter().filter(|(key, _)| !seen.contains_key(*key));
         // of what had gone before that was written then
-        let is_new = |row: &AdjacencyRow| row.standing != AdjacencyStanding::Down && is_asked(row);
-        for (_, (row, _)) in gone.filter(|(_, (row, _))| is_new(row)) {
+        let heard = self.heard.clone();
+        let is_new =
+            |key: &Key, row: &AdjacencyRow| row.standing != AdjacencyStanding::Down && heard.contains(&key.place);
+        for (_, (row, _)) in gone.filter(|(key, (row, _))| is_new(key, row)) {
             self.note(now, Some(row), None, 1);
         }
-        self.known = Some(seen);
+        self.known = seen;
         rows
     }
 
@@ -199,6 +225,7 @@ impl Chronicle {
             interface: None,
             peer: daemon.instance.clone(),
             address: None,
+            local_address: None,
             before: before.map(|standing| Text::from(standing.name())),
             after: Some(Text::from(daemon.state.standing.name())),
             standing: if is_up { AdjacencyStanding::Up } else { AdjacencyStanding::Down },
@@ -227,6 +254,7 @@ impl Chronicle {
             interface: row.interface.clone(),
             peer: row.peer.clone(),
             address: row.address,
+            local_address: row.local_address,
             before: before.map(|row| row.state.clone()),
             after: after.map(|row| row.state.clone()),
             standing: after.map_or(AdjacencyStanding::Down, |row| row.standing),
@@ -252,11 +280,7 @@ impl Chronicle {
 
 /// Gives those their new names who are told under another one now: who has gone for another one to come stays for a while.
 fn rename(known: &mut BTreeMap<Key, (AdjacencyRow, u64)>, seen: &BTreeMap<Key, (AdjacencyRow, u64)>) {
-    let nameless = |key: &Key| {
-        let mut key = key.clone();
-        key.5 = Text::default();
-        key
-    };
+    let nameless = |key: &Key| Key { peer: Text::default(), ..key.clone() };
     let mut come: BTreeMap<Key, Vec<&Key>> = BTreeMap::new();
     for key in seen.keys().filter(|key| !known.contains_key(*key)) {
         come.entry(nameless(key)).or_default().push(key);
@@ -275,12 +299,19 @@ fn rename(known: &mut BTreeMap<Key, (AdjacencyRow, u64)>, seen: &BTreeMap<Key, (
     }
 }
 
-fn key(row: &AdjacencyRow) -> Key {
-    // the number of a router may be known later than its address
-    let peer = if row.address.is_some() { Text::default() } else { row.peer.clone() };
-    let instance = row.instance.clone();
-    let (vrf, interface) = (row.vrf.clone(), row.interface.clone());
-    (row.netns.clone(), row.protocol.name(), instance, vrf, interface, peer, row.address, row.level)
+fn key(place: Place, row: &AdjacencyRow) -> Key {
+    Key {
+        place,
+        protocol: row.protocol.name(),
+        instance: row.instance.clone(),
+        vrf: row.vrf.clone(),
+        interface: row.interface.clone(),
+        // the number of a router may be known later than its address
+        peer: if row.address.is_some() { Text::default() } else { row.peer.clone() },
+        address: row.address,
+        local_address: row.local_address,
+        level: row.level,
+    }
 }
 
 /// How it is with one whose state has this level.
@@ -318,6 +349,7 @@ pub(super) fn of_ospf(row: &OspfNeighborRow) -> (AdjacencyRow, u64) {
         peer: named(row.router_id.or(row.address)),
         address: row.address,
         level: None,
+        local_address: None,
         standing,
         state,
         since: row.since,
@@ -341,6 +373,7 @@ pub(super) fn of_bfd(row: &BfdPeerRow) -> (AdjacencyRow, u64) {
         peer: named(row.address),
         address: row.address,
         level: None,
+        local_address: row.local_address,
         standing,
         state,
         since: row.since,
@@ -364,6 +397,7 @@ pub(super) fn of_bgp(row: &BgpPeerRow) -> (AdjacencyRow, u64) {
         peer: row.peer.clone(),
         address: None,
         level: None,
+        local_address: None,
         standing,
         state,
         since: row.since,
@@ -387,6 +421,7 @@ pub(super) fn of_isis(row: &IsisAdjacencyRow) -> (AdjacencyRow, u64) {
         peer: row.system.clone(),
         address: None,
         level: row.level,
+        local_address: None,
         standing,
         state,
         since: row.since,
@@ -412,6 +447,7 @@ mod tests {
             peer: Text::from(peer),
             address: None,
             level: None,
+            local_address: None,
             standing,
             state: Text::from(state),
             since: None,
@@ -429,12 +465,23 @@ mod tests {
         chronicle.changes.iter().map(one).collect()
     }
 
+    fn place(socket: &str) -> Place {
+        Path::new(socket).into()
+    }
+
+    /// A look at one daemon that has told these.
+    fn sees(chronicle: &mut Chronicle, second: i64, seen: Vec<(AdjacencyRow, u64)>) {
+        let place = place("/run/frr/bgpd.vty");
+        let seen = seen.into_iter().map(|(row, changes)| (Arc::clone(&place), row, changes)).collect();
+        chronicle.follow(Timestamp(second), seen, BTreeSet::from([place]));
+    }
+
     #[test]
     fn each_change_is_written_once_and_what_was_there_before_is_none() {
         use AdjacencyStanding::{Down, Up};
         let mut chronicle = Chronicle::default();
         let mut look = |second: i64, seen: Vec<(AdjacencyRow, u64)>| {
-            chronicle.follow(Timestamp(second), seen, |_| true);
+            sees(&mut chronicle, second, seen);
             told(&chronicle)
         };
         let up = |peer: &str, changes: u64| (adjacency(peer, "Established", Up), changes);
@@ -460,7 +507,7 @@ mod tests {
         let mut chronicle = Chronicle::default();
         let mut look = |seen: &[(&str, &str, AdjacencyStanding)]| {
             let rows = seen.iter().map(|(peer, state, standing)| (adjacency(peer, state, *standing), 0)).collect();
-            chronicle.follow(Timestamp(0), rows, |_| true);
+            sees(&mut chronicle, 0, rows);
             told(&chronicle).len()
         };
         assert_eq!(look(&[("0000.0001", "Up", Up)]), 0);
@@ -478,8 +525,9 @@ mod tests {
         let mut look = |standing: Standing, pid: u32, peers: &[&str], is_known: bool| {
             (daemon.state.standing, daemon.pid) = (standing, Some(pid));
             daemon.state.fault = (standing != Standing::Up).then(|| crate::source::Error::malformed("x", "why"));
-            let seen = peers.iter().map(|peer| (adjacency(peer, "Established", Up), 0)).collect();
-            chronicle.follow(Timestamp(0), seen, |_| is_known);
+            let place = place("/run/frr/bgpd.vty");
+            let seen = peers.iter().map(|peer| (Place::clone(&place), adjacency(peer, "Established", Up), 0)).collect();
+            chronicle.follow(Timestamp(0), seen, Some(place).filter(|_| is_known).into_iter().collect());
             chronicle.attend(Timestamp(0), if is_known { std::slice::from_ref(&daemon) } else { &[] });
             told(&chronicle)
         };
@@ -496,16 +544,66 @@ mod tests {
         let down = line(Some("up"), "down", 1);
         assert_eq!(look(Standing::Down, 2, &["a"], true)[3..], [down]);
         assert_eq!(look(Standing::Down, 2, &[], false).len(), 4, "what is forgotten had its line");
-        assert_eq!(look(Standing::Up, 3, &["a"], true)[4..], [some_new("a"), line(None, "up", 1)]);
+        assert_eq!(look(Standing::Up, 3, &["a"], true)[4..], [line(None, "up", 1)]);
         let last = chronicle.changes.back().map(|row| (row.protocol, row.standing, row.reason.is_none()));
         assert_eq!(last, Some((AdjacencyProtocol::Daemon, Up, true)));
         let down = chronicle.changes.get(3).map(|row| (row.standing, row.reason.is_some()));
         assert_eq!(down, Some((Down, true)));
     }
 
-    /// The line of one that has come.
-    fn some_new(peer: &str) -> (String, Option<String>, Option<String>, u64) {
-        (peer.to_owned(), None, Some("Established".to_owned()), 1)
+    #[test]
+    fn what_a_daemon_tells_first_is_no_change() {
+        let mut chronicle = Chronicle::default();
+        let mut look = |sockets: &[&str], rows: &[(&str, &str)]| {
+            let up = |peer: &str| adjacency(peer, "Established", AdjacencyStanding::Up);
+            let seen = rows.iter().map(|(socket, peer)| (place(socket), up(peer), 0)).collect();
+            chronicle.follow(Timestamp(0), seen, sockets.iter().map(|socket| place(socket)).collect());
+            told(&chronicle)
+                .iter()
+                .map(|(peer, before, after, _)| (peer.clone(), before.is_some(), after.is_some()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(look(&["/a"], &[("/a", "one")]), []);
+        // another one answers later
+        assert_eq!(look(&["/a", "/b"], &[("/a", "one"), ("/b", "two")]), []);
+        let all = [("three".to_owned(), false, true)];
+        assert_eq!(look(&["/a", "/b"], &[("/a", "one"), ("/b", "two"), ("/b", "three")]), all);
+        // it is forgotten with all of its neighbors, and begins anew when it comes back
+        assert_eq!(look(&["/a"], &[("/a", "one")]), all);
+        assert_eq!(look(&["/a", "/b"], &[("/a", "one"), ("/b", "two")]), all);
+        // one that had no neighbors has got one
+        assert_eq!(look(&["/a", "/b", "/c"], &[("/a", "one"), ("/b", "two")]), all);
+        assert_eq!(look(&["/a", "/b", "/c"], &[("/a", "one"), ("/b", "two"), ("/c", "four")]).len(), 2);
+    }
+
+    #[test]
+    fn another_name_of_a_namespace_is_no_change() {
+        let mut chronicle = Chronicle::default();
+        for name in ["blue", "net:[4026532545]", "blue"] {
+            let mut row = adjacency("a", "Established", AdjacencyStanding::Up);
+            row.netns = Some(Text::from(name));
+            sees(&mut chronicle, 0, vec![(row, 1)]);
+        }
+        assert_eq!(told(&chronicle), []);
+    }
+
+    #[test]
+    fn two_sessions_with_one_peer_are_told_apart_by_the_own_address() {
+        use AdjacencyStanding::{Down, Up};
+        let mut chronicle = Chronicle::default();
+        let session = |local: &str, state: &str, standing| {
+            let mut row = adjacency("10.7.0.2", state, standing);
+            (row.protocol, row.address, row.local_address) =
+                (AdjacencyProtocol::Bfd, "10.7.0.2".parse().ok(), local.parse().ok());
+            (row, 0)
+        };
+        let (first, second) = ("10.7.0.1", "10.7.0.11");
+        sees(&mut chronicle, 0, vec![session(first, "up", Up), session(second, "up", Up)]);
+        sees(&mut chronicle, 1, vec![session(first, "up", Up), session(second, "down", Down)]);
+        sees(&mut chronicle, 2, vec![session(first, "down", Down), session(second, "down", Down)]);
+        let locals: Vec<Option<IpAddr>> = chronicle.changes.iter().map(|row| row.local_address).collect();
+        assert_eq!(locals, [second.parse().ok(), first.parse().ok()]);
+        assert!(told(&chronicle).iter().all(|(_, _, after, _)| after.as_deref() == Some("down")));
     }
 
     #[test]
@@ -513,8 +611,7 @@ mod tests {
         let mut chronicle = Chronicle::default();
         for second in 0..=MOST as u64 + 10 {
             let word = if second % 2 == 0 { "Idle" } else { "Connect" };
-            let seen = vec![(adjacency("a", word, AdjacencyStanding::Forming), second)];
-            chronicle.follow(Timestamp(0), seen, |_| true);
+            sees(&mut chronicle, 0, vec![(adjacency("a", word, AdjacencyStanding::Forming), second)]);
         }
         let census = Census::default();
         let rows = chronicle.changes(&census);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::adjacency::Place;
 use super::stale;
 use crate::model::{Key, Row, Timestamp};
 use crate::source::routing::daemon::Daemon;
@@ -94,6 +95,37 @@ struct Left<R: Leaver> {
     gone: Gone<R::Key, R>,
 }
 
+/// Rows of several daemons, and of which each is.
+pub(super) struct Placed<R> {
+    /// The rows.
+    pub(super) rows: Vec<R>,
+    /// As many sockets.
+    pub(super) places: Vec<Place>,
+}
+
+impl<R> Default for Placed<R> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), places: Vec::new() }
+    }
+}
+
+impl<R> Placed<R> {
+    /// Gives the rows, and hands out where they are from.
+    pub(super) fn split(self, places: &mut impl FnMut(Vec<Place>)) -> Vec<R> {
+        places(self.places);
+        self.rows
+    }
+
+    /// Adds rows of one daemon.
+    pub(super) fn add(&mut self, daemon: &Daemon, rows: impl IntoIterator<Item = R>) {
+        self.rows.extend(rows);
+        self.places.resize_with(self.rows.len(), {
+            let place = Place::from(daemon.socket.as_path());
+            move || Place::clone(&place)
+        });
+    }
+}
+
 /// The rows of a table, those included who have gone.
 pub(super) struct Leavers<R: Leaver>(HashMap<PathBuf, Left<R>>);
 
@@ -104,19 +136,19 @@ impl<R: Leaver> Default for Leavers<R> {
 }
 
 impl<R: Leaver> Leavers<R> {
-    /// All rows of all daemons: `there` gives those that one has told of.
+    /// All rows of all daemons, and where each is known from: `there` gives those that one has told of.
     pub(super) fn rows(
         &mut self,
         daemons: &[Daemon],
         keep: Duration,
         mut there: impl FnMut(&Daemon, &Told) -> Vec<R>,
-    ) -> Vec<R> {
+    ) -> Placed<R> {
         self.0.retain(|socket, _| daemons.iter().any(|daemon| daemon.socket == *socket));
-        let mut rows = Vec::new();
+        let mut rows = Placed::default();
         for (daemon, told) in daemons.iter().filter_map(|daemon| Some((daemon, daemon.told.as_ref()?))) {
             let mut own = there(daemon, told);
             self.add(daemon, told.at, keep, &mut own);
-            rows.append(&mut own);
+            rows.add(daemon, own);
         }
         rows
     }
@@ -201,7 +233,7 @@ mod tests {
         assert_eq!(look(&mut daemon, 6, &["b"]), [b.clone(), gone("a", 4)]);
         assert_eq!(look(&mut daemon, 3603, &["b"]), [b.clone(), gone("a", 4)]);
         assert_eq!(look(&mut daemon, 3604, &["b"]), [b]);
-        assert_eq!(leavers.rows(&[], HOUR, |_, _| Vec::new()), []);
+        assert_eq!(leavers.rows(&[], HOUR, |_, _| Vec::new()).rows, []);
         assert!(leavers.0.is_empty());
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::gone::{Departs, Leaver, Leavers};
+use super::gone::{Departs, Leaver, Leavers, Placed};
 use super::stale;
 use crate::collect::address::steady;
 use crate::model::{Text, Timestamp};
@@ -70,7 +70,7 @@ pub(super) struct Adjacencies {
 
 impl Adjacencies {
     /// Of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[Daemon], keep: Duration) -> Vec<IsisAdjacencyRow> {
+    pub(super) fn rows(&mut self, daemons: &[Daemon], keep: Duration) -> Placed<IsisAdjacencyRow> {
         let (before, published) = (std::mem::take(&mut self.published), &mut self.published);
         self.leavers.rows(daemons, keep, |daemon, told| {
             let row = |found| {

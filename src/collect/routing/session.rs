@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::begun::Begun;
-use super::gone::{Leaver, Leavers};
+use super::gone::{Leaver, Leavers, Placed};
 use crate::model::Timestamp;
 use crate::source::routing::daemon::Daemon;
 use crate::source::routing::told::Told;
@@ -39,7 +39,7 @@ impl<R: Session> Default for Sessions<R> {
 
 impl<R: Session> Sessions<R> {
     /// Of all daemons.
-    pub(super) fn rows(&mut self, daemons: &[Daemon], keep: Duration) -> Vec<R> {
+    pub(super) fn rows(&mut self, daemons: &[Daemon], keep: Duration) -> Placed<R> {
         let begun = &mut self.begun;
         begun.look();
         self.leavers.rows(daemons, keep, |daemon, told| {
