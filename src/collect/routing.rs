@@ -16,6 +16,7 @@ mod lsa;
 mod neighbor;
 mod route;
 mod session;
+mod untold;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -38,13 +39,14 @@ pub use self::neighbor::OspfNeighborRow;
 use self::neighbor::{Circle, Missed};
 pub use self::route::OspfRouteRow;
 use self::session::Sessions;
+use self::untold::Untold;
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::control::standing::Standing;
 use crate::source::routing::bird::MAX_PROTOCOLS;
-use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source, Wanted};
+use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source, Subject, Wanted};
 use crate::source::routing::database::{self, Database};
 use crate::source::routing::settings::{Settings, Wishes};
 use crate::source::routing::snmp::ask::{Askers, Take};
@@ -152,29 +154,30 @@ impl Collect for RoutingCollector {
         // what is not shown is followed all the same: which namespaces are may change
         let shown = |netns: &Option<Text>| cx.roots.netns.shows(netns.as_deref());
         let daemons: Vec<&Daemon> = daemons.iter().filter(|daemon| shown(&daemon.netns)).collect();
-        out.push(only(adjacencies, |row| shown(&row.netns)));
-        out.push(only(neighbors, |row| shown(&row.netns)));
+        let untold = Untold::new(&daemons, self.daemons.denied());
+        untold.push(only(adjacencies, |row| shown(&row.netns)), out);
+        untold.push(only(neighbors, |row| shown(&row.netns)), out);
         out.push(daemons.iter().map(|daemon| row(daemon)).collect());
-        out.push(interface::rows(&daemons));
-        out.push(self.runs.rows(&daemons));
+        untold.push(interface::rows(&daemons), out);
+        untold.push(self.runs.rows(&daemons), out);
         if wanted.routes {
-            out.push(route::rows(&daemons));
+            untold.push(route::rows(&daemons), out);
             let uncounted = daemons.iter().find_map(|daemon| daemon.uncounted.as_ref());
             if let Some(error) = uncounted {
                 out.partly(OspfRouteRow::TABLE, &Skip::from(error.again()));
             }
         }
         if wanted.links {
-            out.push(link::rows(&daemons));
+            untold.push(link::rows(&daemons), out);
         }
         if wanted.lsas {
-            out.push(self.instances.rows(&daemons, cx.time));
+            untold.push(self.instances.rows(&daemons, cx.time), out);
         } else {
             self.instances.clear();
         }
-        out.push(only(bfd, |row| shown(&row.netns)));
-        out.push(only(bgp, |row| shown(&row.netns)));
-        out.push(only(isis, |row| shown(&row.netns)));
+        untold.push(only(bfd, |row| shown(&row.netns)), out);
+        untold.push(only(bgp, |row| shown(&row.netns)), out);
+        untold.push(only(isis, |row| shown(&row.netns)), out);
         self.tell_partly(out);
         Ok(())
     }
@@ -220,7 +223,9 @@ impl RoutingCollector {
             ospf.add(daemon, circle.rows());
         }
         let Placed { rows: mut neighbors, mut places } = ospf;
-        self.missed.expect(&settings.expect, &mut neighbors, cx.time);
+        let unheard = daemons.iter().find(|daemon| daemon.tells(Subject::Ospf) && daemon.is_unheard());
+        let unheard = unheard.and_then(|daemon| daemon.state.fault.as_ref()).or(self.daemons.denied());
+        self.missed.expect(&settings.expect, &mut neighbors, unheard, cx.time);
         // nobody has told of those who are missed
         let nowhere: Place = Path::new("").into();
         places.resize(neighbors.len(), Place::clone(&nowhere));
@@ -278,9 +283,7 @@ impl RoutingCollector {
         let denied = daemons.iter().filter(is_denied);
         let denied = denied.filter_map(|daemon| daemon.state.fault.as_ref()).chain(self.daemons.denied()).next();
         if let Some(error) = denied {
-            let skip = Skip::from(error.again()).hint(JOIN);
-            out.partly(RoutingDaemonRow::TABLE, &skip);
-            out.partly(OspfNeighborRow::TABLE, &skip);
+            out.partly(RoutingDaemonRow::TABLE, &Skip::from(error.again()).hint(JOIN));
         }
         out.left_out(RoutingDaemonRow::TABLE, self.daemons.left_out(), MOST, "daemons");
         let untold = |of: fn(&Database) -> Option<&Error>| daemons.iter().find_map(|daemon| of(&daemon.database));
@@ -396,7 +399,7 @@ mod tests {
     use crate::source::routing::peer::{BgpPeer, BgpState};
 
     #[test]
-    fn when_the_last_daemon_has_gone_the_log_tells_what_became_of_its_neighbors() {
+    fn when_the_last_daemon_has_gone_the_log_stays() {
         let place = tempfile::tempdir().unwrap();
         let roots = Roots { live: true, ..Roots::recorded(place.path()) };
         let (wants, owners) = (Wants::default(), Owners::default());
@@ -409,12 +412,13 @@ mod tests {
         let mut daemon = Daemon::testing("/run/frr/bgpd.vty", cx.time);
         daemon.told = Some(told);
         let Placed { rows, places } = Sessions::<BgpPeerRow>::default().rows(&[daemon], Duration::from_hours(1));
-        let heard = places.iter().cloned().collect();
+        let heard: BTreeSet<Place> = places.iter().cloned().collect();
         let seen = rows.iter().zip(places).map(|(row, place)| {
             let (row, changes) = adjacency::of_bgp(row);
             (place, row, changes)
         });
-        collector.chronicle.follow(cx.time, seen.collect(), heard);
+        collector.chronicle.follow(cx.time, seen.collect(), heard.clone());
+        collector.chronicle.follow(cx.time, Vec::new(), heard);
         for _ in 0..2 {
             let mut out = Batch::default();
             collector.collect(&cx, &mut out).unwrap();

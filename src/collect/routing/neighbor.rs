@@ -11,6 +11,7 @@ use super::gone::{Departs, Gone};
 use super::{instance, stale};
 use crate::collect::address::steady;
 use crate::model::{Mono, Text, Timestamp};
+use crate::source::Error;
 use crate::source::routing::daemon::{Daemon, Source};
 use crate::source::routing::ospf::{BfdState, Neighbor, NeighborState, Place, Role};
 use crate::source::routing::settings::Expected;
@@ -21,7 +22,7 @@ table! {
     /// One router that a routing daemon speaks OSPF with, or did until lately, or should. What a daemon does not tell is
     /// missing: BIRD no lengths of lists and no reasons, FRR's `ospf6d` no reasons. What has gone has the state `Deleted`
     /// for as long as `[routing]` of the configuration says; what `expect` names there has it until it comes back, or the state
-    /// `Down` if it was never there.
+    /// `Down` if it was never there, or `unknown` while a daemon that may know it was never heard.
     ///
     /// Source: `show ip ospf neighbor detail json` and `show ipv6 ospf6 neighbor detail json` of FRR (from version 8.0 on), `show ip
     /// ospf neighbor detail` of Quagga, `show ospf neighbors` of BIRD; RFC 2328, section 10.
@@ -265,8 +266,15 @@ pub(super) struct Missed(HashMap<Expected, OspfNeighborRow>);
 
 impl Missed {
     /// Marks the rows of those who are expected, and adds one for each that has none: who has gone keeps its place and since when,
-    /// however long ago that is, and if nobody knows of it any more.
-    pub(super) fn expect(&mut self, expected: &[Expected], rows: &mut Vec<OspfNeighborRow>, now: Timestamp) {
+    /// however long ago that is, and if nobody knows of it any more. One that was never there is not known to be down while a
+    /// daemon that may know it was never heard, for a reason.
+    pub(super) fn expect(
+        &mut self,
+        expected: &[Expected],
+        rows: &mut Vec<OspfNeighborRow>,
+        unheard: Option<&Error>,
+        now: Timestamp,
+    ) {
         self.0.retain(|known, _| expected.contains(known));
         for one in expected {
             let mut found = None;
@@ -277,7 +285,13 @@ impl Missed {
             if let Some(row) = found {
                 self.0.insert(one.clone(), row);
             } else {
-                let row = self.0.entry(one.clone()).or_insert_with(|| missed(one, now));
+                let row = self.0.entry(one.clone()).or_insert_with(|| missed(one, unheard, now));
+                if row.state == NeighborState::Unknown {
+                    row.reason = unheard.map(|why| Text::from(why.to_string()));
+                }
+                if row.state == NeighborState::Unknown && unheard.is_none() {
+                    (row.state, row.since) = (NeighborState::Down, Some(now));
+                }
                 leave(row, now);
                 rows.push(row.clone());
             }
@@ -287,7 +301,7 @@ impl Missed {
 
 /// Notes that nobody tells of one that is expected: its daemon, if it was there as far as that has told, is forgotten, too.
 fn leave(row: &mut OspfNeighborRow, now: Timestamp) {
-    if !matches!(row.state, NeighborState::Deleted | NeighborState::Down) {
+    if !matches!(row.state, NeighborState::Deleted | NeighborState::Down | NeighborState::Unknown) {
         delete(row, row.stale.unwrap_or(now));
     }
     row.stale = None;
@@ -302,7 +316,8 @@ fn is_it(expected: &Expected, row: &OspfNeighborRow) -> bool {
             .is_none_or(|name| row.interface.as_ref().is_some_and(|known| known.as_str() == name))
 }
 
-fn missed(expected: &Expected, since: Timestamp) -> OspfNeighborRow {
+fn missed(expected: &Expected, unheard: Option<&Error>, now: Timestamp) -> OspfNeighborRow {
+    let state = if unheard.is_some() { NeighborState::Unknown } else { NeighborState::Down };
     OspfNeighborRow {
         netns: None,
         source: None,
@@ -314,10 +329,10 @@ fn missed(expected: &Expected, since: Timestamp) -> OspfNeighborRow {
         vrf: None,
         version: None,
         area: None,
-        state: NeighborState::Down,
+        state,
         role: None,
         priority: None,
-        since: Some(since),
+        since: Some(now),
         expires: None,
         retransmissions: None,
         requests: None,
@@ -327,7 +342,7 @@ fn missed(expected: &Expected, since: Timestamp) -> OspfNeighborRow {
         flaps: 0,
         last_change: None,
         regressed: None,
-        reason: None,
+        reason: unheard.map(|why| Text::from(why.to_string())),
         expected: true,
         stale: None,
     }
@@ -529,12 +544,12 @@ mod tests {
         let mut missed = Missed::default();
         let wanted = ["10.9.9.2", "10.0.12.2%to2", "10.9.9.2%to3", "10.9.9.7"].map(expected);
         let mut rows = there.clone();
-        missed.expect(&wanted, &mut rows, at(100));
+        missed.expect(&wanted, &mut rows, None, at(100));
         assert_eq!((rows.len(), rows[0].expected), (3, true));
         let down = |row: &OspfNeighborRow| (row.state, row.interface.as_deref().map(str::to_owned), row.since);
         assert_eq!(down(&rows[1]), (NeighborState::Down, Some("to3".to_owned()), Some(at(100))));
         let mut rows = watched.sees(101, vec![]);
-        missed.expect(&wanted, &mut rows, at(101));
+        missed.expect(&wanted, &mut rows, None, at(101));
         assert_eq!((rows[0].state, rows[0].expected, rows.len()), (NeighborState::Deleted, true, 3), "one row for one");
         assert_eq!(down(&rows[2]), (NeighborState::Down, None, Some(at(100))));
     }
@@ -545,7 +560,7 @@ mod tests {
         let (mut watched, mut missed) = (Watched::new(), Missed::default());
         let mut look = |watched: &mut Watched, now: u64, there: Vec<Neighbor>| {
             let mut rows = watched.sees(now, there);
-            missed.expect(&wanted, &mut rows, at(now));
+            missed.expect(&wanted, &mut rows, None, at(now));
             rows
         };
         look(&mut watched, 100, vec![neighbor(ONE, NeighborState::Full, None, None)]);
@@ -563,5 +578,29 @@ mod tests {
         assert_eq!((lost[0].state, lost[0].since, lost[0].stale), (NeighborState::Deleted, Some(at(8000)), None));
         assert_eq!((&lost[0].netns, &lost[0].instance), (&stale[0].netns, &stale[0].instance));
         assert_eq!(look(&mut watched, 11_601, vec![]), lost, "it goes once");
+    }
+
+    #[test]
+    fn one_that_nobody_could_be_asked_for_is_not_known_to_be_down() {
+        let wanted = ["10.9.9.2", "10.9.9.7"].map(|text| Expected::try_from(text.to_owned()).unwrap());
+        let silent = Error::new("hear", "/run/frr/ospfd.vty", std::io::Error::from(std::io::ErrorKind::TimedOut));
+        let mut missed = Missed::default();
+        let mut look = |now: u64, mut rows: Vec<OspfNeighborRow>, unheard: Option<&Error>| {
+            missed.expect(&wanted, &mut rows, unheard, at(now));
+            rows.iter().map(|row| (row.state, row.since, row.reason.is_some())).collect::<Vec<_>>()
+        };
+        let (unknown, down) = (NeighborState::Unknown, NeighborState::Down);
+        assert_eq!(look(100, vec![], Some(&silent)), [(unknown, Some(at(100)), true); 2]);
+        let mut watched = Watched::new();
+        let there = watched.sees(101, vec![neighbor(ONE, NeighborState::Full, Some(0), None)]);
+        let seen = look(101, there, Some(&silent));
+        assert_eq!(seen[1], (unknown, Some(at(100)), true));
+        // one that was there is missed, whoever else may be silent
+        assert_eq!(
+            look(102, vec![], Some(&silent)),
+            [(NeighborState::Deleted, Some(at(102)), false), (unknown, Some(at(100)), true)]
+        );
+        assert_eq!(look(103, vec![], None)[1], (down, Some(at(103)), false));
+        assert_eq!(look(104, vec![], Some(&silent))[1], (down, Some(at(103)), false));
     }
 }

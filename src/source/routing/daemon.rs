@@ -5,6 +5,10 @@
 //! a daemon has told stays until it tells something else. Routers that have no control socket here are asked by [`snmp`], and
 //! what they said is taken in passing.
 
+mod subject;
+
+pub use subject::Subject;
+
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -29,6 +29,8 @@ label! {
         Full = "Full",
         /// A word that is none of these.
         Other = "other" => Warning,
+        /// Whoever would know could not be asked yet.
+        Unknown = "unknown" => Warning,
     }
 }
 
