@@ -5,6 +5,7 @@
 //! ([`End`]), and has a bound; of a daemon that says much one part is heard after another ([`Line::part`]). After an error the
 //! connection is of no use any more, because it is not known what comes next.
 
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::trust::Trust;
+use crate::model::Text;
 use crate::source::{Error, meter};
 
 /// How long an answer may take.
@@ -73,7 +75,10 @@ impl Line {
     /// It does not come in time, is too long, or the daemon closes the connection. Then this one is of no use any more.
     pub fn ask(&mut self, question: &[u8], end: End, deadline: Instant) -> Result<&[u8], Error> {
         self.send(question, deadline)?;
-        self.hear(end, deadline)
+        self.given = 0;
+        self.answer.clear();
+        let length = self.whole(end, deadline).map_err(|error| of(error, question))?;
+        self.alone(length)
     }
 
     /// Sends a question.
@@ -100,10 +105,12 @@ impl Line {
         self.given = 0;
         self.answer.clear();
         let length = self.whole(end, deadline)?;
-        if length < self.answer.len() {
-            return Err(self.broken("it says more than it was asked"));
-        }
-        Ok(&self.answer)
+        self.alone(length)
+    }
+
+    /// All that has come, if it is an answer of so many bytes and nothing else.
+    fn alone(&self, length: usize) -> Result<&[u8], Error> {
+        if length < self.answer.len() { Err(self.broken("it says more than it was asked")) } else { Ok(&self.answer) }
     }
 
     /// Hears the next part of all that a daemon says.
@@ -124,7 +131,10 @@ impl Line {
             let said = self.answer.get(self.given..).unwrap_or_default();
             match end(said, looked_at).filter(|_| !said.is_empty()) {
                 Some(length) => return Ok(length.min(said.len())),
-                None if said.len() > MAX_ANSWER => return Err(Error::new("hear", &self.path, Errno::FBIG)),
+                None if said.len() > MAX_ANSWER => {
+                    let why = format!("it says more than {MAX_ANSWER} bytes at once");
+                    return Err(self.said(ErrorKind::FileTooLarge, &why));
+                }
                 None => looked_at = said.len(),
             }
             self.more(deadline)?;
@@ -149,7 +159,7 @@ impl Line {
             let came = rustix::net::recv(&self.socket, room, RecvFlags::empty()).map(|(came, _)| came);
             self.answer.truncate(before + *came.as_ref().unwrap_or(&0));
             match came {
-                Ok(0) => return Err(self.broken("it has closed the connection")),
+                Ok(0) => return Err(self.said(ErrorKind::ConnectionAborted, "it has closed the connection")),
                 Ok(came) => {
                     meter::add(came);
                     return Ok(());
@@ -181,16 +191,40 @@ impl Line {
 
     /// That what it says cannot be followed any more.
     pub fn broken(&self, why: &str) -> Error {
-        Error::new("hear", &self.path, std::io::Error::new(std::io::ErrorKind::ConnectionAborted, why))
+        self.said(ErrorKind::InvalidData, why)
+    }
+
+    fn said(&self, kind: ErrorKind, why: &str) -> Error {
+        Error::new("hear", &self.path, std::io::Error::new(kind, why))
     }
 }
 
+/// Says of an answer that is too long to what it is one.
+fn of(error: Error, question: &[u8]) -> Error {
+    if error.cause.kind() != ErrorKind::FileTooLarge {
+        return error;
+    }
+    let question = Text::new(question.trim_ascii_end().strip_suffix(&[0]).unwrap_or(question.trim_ascii_end()));
+    let why = format!("its answer to `{question}` has more than {MAX_ANSWER} bytes");
+    Error::new(error.op, error.object, std::io::Error::new(ErrorKind::FileTooLarge, why))
+}
+
 fn silent(op: &'static str, path: &Path, why: &str) -> Error {
-    Error::new(op, path, std::io::Error::new(std::io::ErrorKind::TimedOut, why))
+    Error::new(op, path, std::io::Error::new(ErrorKind::TimedOut, why))
+}
+
+#[cfg(test)]
+impl Line {
+    /// One over a connection that is there.
+    pub(crate) fn testing(stream: std::os::unix::net::UnixStream) -> Self {
+        stream.set_nonblocking(true).unwrap();
+        Self { socket: stream.into(), path: PathBuf::from("/run/test"), pid: None, answer: Vec::new(), given: 0 }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::standing::Standing;
     use super::super::trust::TRUST;
     use super::*;
     use crate::source::file::Root;
@@ -273,10 +307,7 @@ mod tests {
     fn one_who_says_nothing_or_half_holds_up_nobody() {
         let until_closed = |mut stream: UnixStream| drop(stream.read_to_end(&mut Vec::new()));
         let error = failure(until_closed);
-        assert_eq!(
-            (error.cause.kind(), error.to_string().ends_with("it says nothing")),
-            (std::io::ErrorKind::TimedOut, true)
-        );
+        assert_eq!((error.cause.kind(), error.to_string().ends_with("it says nothing")), (ErrorKind::TimedOut, true));
         let error = failure(move |mut stream| {
             stream.write_all(b"{\"default\":").unwrap();
             until_closed(stream);
@@ -291,12 +322,13 @@ mod tests {
             move |mut stream: UnixStream| while stream.write_all(&piece).is_ok() {}
         };
         let error = failure(forever(1));
-        assert_eq!(error.cause.kind(), std::io::ErrorKind::TimedOut, "{error}");
+        assert_eq!(error.cause.kind(), ErrorKind::TimedOut, "{error}");
         let place = Place::new();
         let daemon = place.daemon(forever(1 << 16));
         let mut line = place.line().unwrap();
         let error = line.ask(b"x\0", end, Instant::now() + Duration::from_mins(1)).unwrap_err();
-        assert_eq!(error.cause.raw_os_error(), Some(libc::EFBIG), "{error}");
+        assert_eq!(error.cause.kind(), ErrorKind::FileTooLarge, "{error}");
+        assert!(error.to_string().ends_with("its answer to `x` has more than 8388608 bytes"), "{error}");
         assert!(line.answer.capacity() < MAX_ANSWER * 4);
         drop(line);
         daemon.join().unwrap();
@@ -305,9 +337,10 @@ mod tests {
     #[test]
     fn one_who_goes_or_says_too_much_is_told_from_one_who_is_silent() {
         let error = failure(drop);
-        assert_ne!(error.cause.kind(), std::io::ErrorKind::TimedOut, "{error}");
+        assert_eq!(Standing::of(&error), Standing::Down, "{error}");
         let error = failure(|mut stream| stream.write_all(b"{}\0\0\0\0{}\0\0\0\0").unwrap());
         assert!(error.to_string().ends_with("more than it was asked"), "{error}");
+        assert_eq!(Standing::of(&error), Standing::Failed, "somebody listens");
     }
 
     #[test]

@@ -32,7 +32,11 @@ impl Standing {
             _ if error.op == TRUST => Self::Untrusted,
             ErrorKind::TimedOut => Self::Silent,
             ErrorKind::PermissionDenied => Self::Denied,
-            ErrorKind::ConnectionRefused | ErrorKind::NotFound | ErrorKind::ConnectionAborted => Self::Down,
+            // a file that is needed to ask it says nothing of it
+            ErrorKind::NotFound if error.op == "read" => Self::Failed,
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound => Self::Down,
+            // it has ended meanwhile
+            ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Self::Down,
             _ => Self::Failed,
         }
     }
@@ -91,5 +95,11 @@ mod tests {
         assert_eq!(is(fault(ErrorKind::TimedOut, "b"), 5), (Standing::Silent, at(5), why("b"), false));
         assert_eq!(is(fault(ErrorKind::TimedOut, "c"), 6), (Standing::Silent, at(5), why("c"), false));
         assert_eq!(is(fault(ErrorKind::InvalidData, "d"), 7), (Standing::Failed, at(7), why("d"), false));
+    }
+
+    #[test]
+    fn a_secret_that_is_missing_does_not_mean_that_nobody_listens() {
+        let of = |op: &'static str| Standing::of(&Error::new(op, "/x", std::io::Error::from(ErrorKind::NotFound)));
+        assert_eq!((of("connect to"), of("look at"), of("read")), (Standing::Down, Standing::Down, Standing::Failed));
     }
 }
