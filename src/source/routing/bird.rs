@@ -16,6 +16,7 @@ pub use peer::{read_bfd, read_bgp};
 pub use route::read as read_routes;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -92,22 +93,30 @@ impl Session {
     /// As [`Line::ask`], or it speaks another language.
     pub(super) fn ospf(&mut self, line: &mut Line, deadline: Instant) -> Result<Told, Error> {
         self.greet(line, deadline)?;
-        let protocols = show(line, "show protocols", deadline)?.unwrap_or_default();
-        let (ospf, unasked) = names(&protocols, "OSPF");
+        let there = protocols(line, deadline)?;
+        let (ospf, unasked) = names(&there, "OSPF");
         self.vrfs.retain(|known, _| ospf.contains(known));
         let mut told = Told { unasked, ..Told::new(Timestamp::now()) };
         for name in ospf {
             let vrf = self.vrf(line, &name, deadline)?;
             let place = Place { instance: Some(Text::from(name.as_str())), vrf, version: 2 };
             let mut ask = |what: &str| show(line, &format!("show ospf {what} '{name}'"), deadline);
-            let answers = [ask("interface")?, ask("neighbors")?, ask("")?].map(Option::unwrap_or_default);
-            compose(&mut told, place, answers.each_ref().map(String::as_str));
+            match [ask("interface")?, ask("neighbors")?, ask("")?] {
+                [Some(interfaces), Some(neighbors), Some(areas)] => {
+                    compose(&mut told, place, [&interfaces, &neighbors, &areas]);
+                }
+                // one that has gone meanwhile has no neighbors
+                _ if names(&protocols(line, deadline)?, "OSPF").0.contains(&name) => {
+                    return Err(refused(line, &format!("show ospf '{name}'")));
+                }
+                _ => {}
+            }
         }
         told.count_neighbors();
-        if has(&protocols, "BFD") {
+        if has(&there, "BFD") {
             told.bfd.extend(read_bfd(&show(line, "show bfd sessions", deadline)?.unwrap_or_default()));
         }
-        if has(&protocols, "BGP") {
+        if has(&there, "BGP") {
             told.bgp.extend(self.bgp(line, deadline)?);
         }
         Ok(told)
@@ -206,6 +215,17 @@ impl Session {
 /// The VRF in `show protocols all`.
 fn vrf_in(answer: &str) -> Option<Text> {
     lines(answer).find_map(|(_, words)| words.trim_start().strip_prefix("VRF:")).map(|name| Text::from(name.trim()))
+}
+
+/// The protocols that there are.
+fn protocols(line: &mut Line, deadline: Instant) -> Result<String, Error> {
+    const QUESTION: &str = "show protocols";
+    show(line, QUESTION, deadline)?.ok_or_else(|| refused(line, QUESTION))
+}
+
+/// A daemon that does not tell what is there.
+fn refused(line: &Line, question: &str) -> Error {
+    Error::new("ask", line.path(), std::io::Error::new(ErrorKind::InvalidData, format!("it refuses `{question}`")))
 }
 
 /// Asks one thing; `None` when it is refused, as for a protocol that is gone.
@@ -352,6 +372,9 @@ fn read_areas(place: &Place, answer: &str, told: &mut Told) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     const AT: Timestamp = Timestamp(1_000_000_000_000);
@@ -439,6 +462,55 @@ mod tests {
         assert_eq!((first.hello, first.dead), (Some(Duration::from_secs(10)), Some(Duration::from_secs(42))));
         let kinds: Vec<_> = told.areas.kept().iter().map(|area| (area.kind, area.interfaces)).collect();
         assert_eq!(kinds, [(Some(AreaKind::Normal), Some(1)), (Some(AreaKind::Nssa), Some(2))]);
+    }
+
+    /// What is told of OSPF by a daemon that answers questions in some way.
+    fn asked(mut answer: impl FnMut(&str) -> &'static str + Send + 'static) -> Result<Told, Error> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let daemon = std::thread::spawn(move || {
+            let mut writer = theirs.try_clone().unwrap();
+            writer.write_all(b"0001 BIRD 2.0.12 ready.\n").unwrap();
+            for question in BufReader::new(theirs).lines().map_while(Result::ok) {
+                writer.write_all(answer(&question).as_bytes()).unwrap();
+            }
+        });
+        let mut line = Line::testing(ours);
+        let told = Session::default().ospf(&mut line, Instant::now() + Duration::from_secs(20));
+        drop(line);
+        daemon.join().unwrap();
+        told
+    }
+
+    #[test]
+    fn one_who_refuses_to_tell_has_not_lost_its_neighbors() {
+        const LIST: &str =
+            "2002-Name       Proto\n1002-one        OSPF       master4    up     10:00  Running\n0000 \n";
+        let refuses = |what: &'static str| {
+            move |question: &str| match question {
+                _ if question == what => "9001 syntax error, unexpected CF_SYM_UNDEFINED\n",
+                "show protocols" => LIST,
+                _ => "0000 \n",
+            }
+        };
+        assert!(asked(refuses("nothing")).is_ok());
+        for (what, why) in [
+            ("show ospf neighbors 'one'", "it refuses `show ospf 'one'`"),
+            ("show protocols", "it refuses `show protocols`"),
+        ] {
+            let error = asked(refuses(what)).unwrap_err();
+            assert!(error.cause.kind() == ErrorKind::InvalidData && error.to_string().ends_with(why), "{error}");
+        }
+        // it was taken away meanwhile
+        let mut lists = 0;
+        let told = asked(move |question| {
+            lists += usize::from(question == "show protocols");
+            match question {
+                "show protocols" if lists == 1 => LIST,
+                _ if question.starts_with("show ospf") => "9001 syntax error, unexpected CF_SYM_UNDEFINED\n",
+                _ => "0000 \n",
+            }
+        });
+        assert_eq!(told.unwrap().neighbors.kept(), []);
     }
 
     #[test]

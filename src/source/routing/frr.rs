@@ -33,6 +33,7 @@ pub use quagga::read as read_quagga;
 pub(super) use route::{ask as count, ask6 as count6};
 pub use route::{read as read_routes, read6 as read_routes6};
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
@@ -90,7 +91,7 @@ fn text(line: &mut Line, words: &str, deadline: Instant) -> Result<String, Error
 
 /// A daemon that is too old, or another one.
 fn unknown(words: &str) -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::Unsupported, format!("it does not know the command `{words}`"))
+    std::io::Error::new(ErrorKind::Unsupported, format!("it does not know the command `{words}`"))
 }
 
 /// The JSON in an answer. A protocol that is not configured is told in words, which begin with `%`.
@@ -104,7 +105,14 @@ type Wanted = fn(usize, &str) -> bool;
 /// The same of an answer of which not all is wanted.
 fn values_of(answer: &[u8], wanted: Wanted) -> Result<Vec<Json>, std::io::Error> {
     let answer = answer.trim_ascii();
-    if answer.is_empty() || answer.starts_with(b"%") { Ok(Vec::new()) } else { Ok(parts(answer, wanted)?) }
+    if answer.is_empty() || answer.starts_with(b"%") {
+        return Ok(Vec::new());
+    }
+    let values = parts(answer, wanted)?;
+    // of anything else nothing could be looked up, as if there was nobody
+    let is_told = |value: &Json| matches!(value, Json::Object(_));
+    let is_all = values.iter().flat_map(Json::items).all(is_told);
+    is_all.then_some(values).ok_or_else(|| std::io::Error::new(ErrorKind::InvalidData, "no object is told"))
 }
 
 /// Name and version of a daemon, such as `FRRouting 8.4.4`.

@@ -341,3 +341,15 @@ fn links_are_the_same_in_all_versions() {
         assert_eq!(all[2..], attached[..if version == "made-frr-8.0" { 0 } else { 2 }], "{version}");
     }
 }
+
+#[test]
+fn an_answer_that_tells_no_object_is_none() {
+    let read = |neighbors: &str| read([neighbors.as_bytes(), b"{}", b"{}"], Timestamp(0));
+    for answer in ["[1,2,3]", "\"x\"", "7", "null", "{} true"] {
+        let refused = read(answer).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidData, "{answer}");
+    }
+    for answer in ["", "{}", "[]", "[{}]", "% OSPF is not running"] {
+        assert_eq!(read(answer).unwrap().neighbors.kept(), [], "{answer}");
+    }
+}
