@@ -20,11 +20,17 @@ impl Secret {
     /// What a file says on its only line.
     ///
     /// # Errors
-    /// It says nothing.
+    /// It says nothing, or more than one line.
     pub fn new(path: &Path, text: &[u8]) -> Result<Self, Error> {
         let line = text.strip_suffix(b"\n").unwrap_or(text);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() { Err(Error::malformed(path, "there is no secret in it")) } else { Ok(Self(line.to_vec())) }
+        if line.is_empty() {
+            return Err(Error::malformed(path, "there is no secret in it"));
+        }
+        if line.contains(&b'\n') {
+            return Err(Error::malformed(path, "there is more than one line in it"));
+        }
+        Ok(Self(line.to_vec()))
     }
 
     /// What nobody else is to see.
@@ -82,6 +88,22 @@ impl Secrets {
                 let told = "it could not be read when the agent was started; its log says why";
                 Error::new("read", path, std::io::Error::new(std::io::ErrorKind::PermissionDenied, told))
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_line() {
+        let read = |text: &str| Secret::new(Path::new("/c"), text.as_bytes()).map(|secret| secret.bytes().to_vec());
+        for text in ["public", "public\n", "public\r\n"] {
+            assert_eq!(read(text).unwrap(), b"public", "{text:?}");
+        }
+        for text in ["", "\n", "public\n\n", "public\nprivate\n"] {
+            assert!(read(text).is_err(), "{text:?}");
         }
     }
 }
