@@ -51,6 +51,28 @@ const TURNS: usize = 4;
 /// Shortest password (RFC 3414, section 11.2).
 const PASSWORD: usize = 8;
 
+/// Names of what is wrong with a question (RFC 3416, section 3).
+const STATUSES: [&str; 19] = [
+    "noError",
+    "tooBig",
+    "noSuchName",
+    "badValue",
+    "readOnly",
+    "genErr",
+    "noAccess",
+    "wrongType",
+    "wrongLength",
+    "wrongEncoding",
+    "wrongValue",
+    "noCreation",
+    "inconsistentValue",
+    "resourceUnavailable",
+    "commitFailed",
+    "undoFailed",
+    "authorizationError",
+    "notWritable",
+    "inconsistentName",
+];
 const TOO_BIG: i64 = 1;
 const REFUSALS: [i64; 2] = [6, 16];
 
@@ -67,6 +89,8 @@ pub(super) struct Client {
     security: Security,
     timeout: Duration,
     repetitions: u16,
+    /// Names for which there is room in an answer.
+    names: usize,
     /// Number of the last question.
     request: i32,
     asked: u32,
@@ -107,6 +131,7 @@ impl Client {
             security,
             timeout: router.timeout.0,
             repetitions: REPETITIONS,
+            names: NAMES,
             request: (random() >> 33) as i32,
             asked: 0,
             heard: 0,
@@ -132,10 +157,15 @@ impl Client {
     /// # Errors
     /// There is no answer, or none that makes sense.
     pub(super) fn get(&mut self, names: &[Oid]) -> Result<Vec<Binding>, Error> {
-        let mut all = Vec::new();
-        for some in names.chunks(NAMES) {
-            let Some(first) = some.first() else { continue };
+        let (mut all, mut left) = (Vec::new(), names);
+        while let Some(first) = left.first() {
+            let (some, rest) = left.split_at(self.names.min(left.len()));
             let answer = self.exchange(first, |request| Pdu::get(request, some))?;
+            if answer.status == TOO_BIG && self.names > 1 {
+                self.names = (some.len() / 2).max(1);
+                continue;
+            }
+            left = rest;
             if answer.status != 0 {
                 return Err(self.refused(first, answer.status));
             }
@@ -194,7 +224,12 @@ impl Client {
 
     fn refused(&self, of: &Oid, status: i64) -> Error {
         let kind = if REFUSALS.contains(&status) { ErrorKind::PermissionDenied } else { ErrorKind::InvalidData };
-        self.fault(of, kind, format!("it answers with error {status}"))
+        let name = usize::try_from(status).ok().and_then(|status| STATUSES.get(status));
+        self.fault(
+            of,
+            kind,
+            name.map_or_else(|| format!("it answers error {status}"), |name| format!("it answers {name}")),
+        )
     }
 
     /// Puts a question until it is answered: of a router that is met for the first time more must be known.

@@ -192,7 +192,30 @@ fn an_agent_that_cannot_say_so_much_is_asked_for_less() {
         (pdu.status, pdu.index) = (16, 1);
         vec![message::of_community(b"public", &pdu)]
     }));
-    assert!(kind == ErrorKind::PermissionDenied && told.ends_with("it answers with error 16"), "{told}");
+    assert!(kind == ErrorKind::PermissionDenied && told.ends_with("it answers authorizationError"), "{told}");
+}
+
+#[test]
+fn an_agent_that_has_no_room_for_so_many_names_is_asked_for_fewer() {
+    let most = |room: usize| {
+        asking(move |mut pdu| {
+            if pdu.bindings.len() > room {
+                pdu.kind = Kind::Response;
+                (pdu.status, pdu.index) = (TOO_BIG, 0);
+                return vec![message::of_community(b"public", &pdu)];
+            }
+            let bindings = pdu.bindings.clone();
+            let there = |binding: Binding| Binding { value: Value::Integer(1), ..binding };
+            answered(pdu, bindings.into_iter().map(there).collect())
+        })
+    };
+    let names: Vec<Oid> = (0..30).map(|number| table().and(&[number])).collect();
+    for room in [8, 1] {
+        let found = most(room).get(&names).unwrap();
+        assert!(found.iter().map(|binding| &binding.oid).eq(&names), "{room}");
+    }
+    let told = most(0).get(&names).unwrap_err().to_string();
+    assert!(told.ends_with("it answers tooBig"), "{told}");
 }
 
 #[test]
