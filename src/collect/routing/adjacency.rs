@@ -198,13 +198,16 @@ impl Chronicle {
     /// Takes how it is with the daemons, which are asked in each look.
     pub(super) fn attend(&mut self, now: Timestamp, daemons: &[Daemon]) {
         // of one for whom there was no time nothing is known yet
-        let asked =
-            daemons.iter().filter(|daemon| daemon.state.standing != Standing::Down || daemon.state.fault.is_some());
-        let asked: Vec<&Daemon> = asked.collect();
+        let is_known = |daemon: &&Daemon| {
+            !daemon.is_awaited() && (daemon.state.standing != Standing::Down || daemon.state.fault.is_some())
+        };
+        let asked: Vec<&Daemon> = daemons.iter().filter(is_known).collect();
         let seen = asked.iter().map(|daemon| (daemon.socket.clone(), (daemon.state.standing, daemon.pid))).collect();
         let Some(known) = self.daemons.replace(seen) else { return };
         for daemon in asked {
             match known.get(&daemon.socket) {
+                // who is asked elsewhere answers later than this program looks first
+                None if !daemon.has_socket() => {}
                 None => self.turn(now, None, daemon, 1),
                 Some((standing, _)) if *standing != daemon.state.standing => self.turn(now, Some(*standing), daemon, 1),
                 Some((Standing::Up, pid)) if *pid != daemon.pid => self.turn(now, Some(Standing::Up), daemon, 2),
@@ -549,6 +552,18 @@ mod tests {
         assert_eq!(last, Some((AdjacencyProtocol::Daemon, Up, true)));
         let down = chronicle.changes.get(3).map(|row| (row.standing, row.reason.is_some()));
         assert_eq!(down, Some((Down, true)));
+    }
+
+    #[test]
+    fn a_router_that_answers_after_the_first_look_has_not_come() {
+        let mut chronicle = Chronicle::default();
+        let mut look = |heard: Option<Standing>| {
+            chronicle.attend(Timestamp(0), &[Daemon::elsewhere("core", heard, Timestamp(0))]);
+            told(&chronicle).len()
+        };
+        let (up, silent) = (Some(Standing::Up), Some(Standing::Silent));
+        assert_eq!([look(None), look(None), look(up), look(up)], [0; 4]);
+        assert_eq!([look(silent), look(silent), look(up)], [1, 1, 2]);
     }
 
     #[test]

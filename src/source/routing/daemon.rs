@@ -27,6 +27,8 @@ use super::told::Told;
 use crate::model::{Text, Timestamp};
 use crate::source::bounded::Bounded;
 use crate::source::control::line::{Line, PATIENCE};
+#[cfg(test)]
+use crate::source::control::standing::Standing;
 use crate::source::control::standing::State;
 use crate::source::control::trust::Trust;
 use crate::source::file::Roots;
@@ -177,15 +179,20 @@ impl Daemons {
         self.known
             .retain(|daemon| daemon.program != Program::Router || routers.iter().any(|router| is_it(daemon, router)));
         for router in routers {
-            let Some(report) = board.of(router) else { continue };
             let known = self.known.iter_mut().position(|daemon| is_it(daemon, router));
             let at = known.unwrap_or_else(|| {
                 let (place, name) = (router.address.to_string().into(), Text::from(router.name.as_str()));
                 self.known.push(Daemon::new(place, Source::Snmp, name, Program::Router, now));
                 self.known.len() - 1
             });
-            if let Some(daemon) = self.known.get_mut(at) {
-                daemon.report(router, &report, now);
+            let Some(daemon) = self.known.get_mut(at) else { continue };
+            match board.of(router) {
+                Some(report) => daemon.report(router, &report, now),
+                None if daemon.is_awaited() => {
+                    let cause = std::io::Error::new(ErrorKind::TimedOut, "it has not answered yet");
+                    daemon.state.settle(Some(Error::new(snmp::ASK, &router.name, cause)), now);
+                }
+                None => {}
             }
         }
     }
@@ -212,6 +219,16 @@ impl Daemon {
             counted: None,
             reported: None,
         }
+    }
+
+    /// Whether it is asked over its control socket.
+    pub fn has_socket(&self) -> bool {
+        self.program != Program::Router
+    }
+
+    /// Whether somebody else asks it, and nothing was heard of that yet.
+    pub fn is_awaited(&self) -> bool {
+        !self.has_socket() && self.reported.is_none()
     }
 
     /// Takes what a router has told, if that is new.
@@ -401,6 +418,14 @@ impl Daemon {
             super::socket::found_at(PathBuf::from(socket), Source::Frr, None).unwrap();
         Self::new(path, source, instance, program, now)
     }
+
+    /// A router that is asked elsewhere, with what was heard of that.
+    pub(crate) fn elsewhere(name: &str, heard: Option<Standing>, now: Timestamp) -> Self {
+        let mut daemon = Self::new(name.into(), Source::Snmp, Text::from(name), Program::Router, now);
+        (daemon.reported, daemon.state.standing) = (heard.map(|_| now), heard.unwrap_or(Standing::Silent));
+        daemon.state.fault = (heard != Some(Standing::Up)).then(|| Error::malformed(name, "why"));
+        daemon
+    }
 }
 
 #[cfg(test)]
@@ -428,5 +453,27 @@ mod tests {
         assert_eq!([10_001, 13_599, 13_600].map(&mut count), [1, 1, 0]);
         std::fs::write(&socket, "").unwrap();
         assert_eq!(count(10_001), 0, "one that is there is not looked for any more");
+    }
+
+    #[test]
+    fn a_router_that_has_not_answered_yet_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        let roots = Roots { host: Root::new(place.path()), ..Roots::live() };
+        let text = "[[snmp]]\nname = 'core'\naddress = '10.0.0.1'\ncommunity_file = '/c'\n";
+        let settings: Settings = toml::from_str(text).unwrap();
+        let at = |seconds: u64| Timestamp::from_seconds(seconds as f64);
+        let mut daemons = Daemons::default();
+        let mut look = |now: u64| {
+            daemons.round(&roots, &settings, at(now), Wanted::default());
+            let [daemon] = daemons.known() else { panic!("{:?}", daemons.known()) };
+            let why = daemon.state.fault.as_ref().map(|error| error.cause.to_string());
+            (daemon.state.standing, daemon.state.since, why, daemon.is_awaited())
+        };
+        let why = Some("it has not answered yet".to_owned());
+        assert_eq!(look(100), (Standing::Silent, at(100), why.clone(), true));
+        assert_eq!(look(101), (Standing::Silent, at(100), why, true));
+        let router = &settings.snmp[0];
+        roots.routing.board.post(Report::new(router.name.clone(), router.address, at(102), Ok(Vec::new())));
+        assert_eq!(look(102), (Standing::Up, at(102), None, false));
     }
 }
