@@ -37,6 +37,9 @@ use crate::source::{Error, netns};
 /// How long a round may take.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// With less time than this what costs more is not asked: an answer that comes late is lost, and its connection with it.
+const ENOUGH: Duration = Duration::from_millis(250);
+
 /// How long a number of routes is good for.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
@@ -119,18 +122,28 @@ impl Daemons {
         let end = Instant::now() + ROUND;
         let mut turns: Vec<usize> = (0..self.known.len()).collect();
         turns.sort_by_key(|at| self.known.get(*at).map(|daemon| (!daemon.state.is_up(), daemon.asked)));
+        let (sound, others): (Vec<usize>, Vec<usize>) =
+            turns.into_iter().partition(|at| self.known.get(*at).is_some_and(|daemon| daemon.state.is_up()));
+        for turns in [sound, others] {
+            self.ask(&turns, roots, end, now);
+            // what takes longer comes when all of them have answered, each question with time of its own
+            for at in turns {
+                if let Some(daemon) = self.known.get_mut(at).filter(|daemon| daemon.has_socket()) {
+                    daemon.ask_more(wanted, end);
+                }
+            }
+        }
+    }
+
+    /// Asks some one after the other, as far as there is time.
+    fn ask(&mut self, turns: &[usize], roots: &Roots, end: Instant, now: Timestamp) {
         for at in turns {
             let begin = Instant::now();
             if begin >= end {
                 return;
             }
-            if let Some(daemon) = self.known.get_mut(at).filter(|daemon| daemon.is_due(begin)) {
-                let deadline = end.min(begin + PATIENCE);
-                daemon.ask(&self.trust, roots, deadline, now);
-                if wanted.routes && daemon.state.is_up() {
-                    daemon.count(deadline);
-                }
-                daemon.look_up(wanted, deadline);
+            if let Some(daemon) = self.known.get_mut(*at).filter(|daemon| daemon.is_due(begin)) {
+                daemon.ask(&self.trust, roots, end.min(begin + PATIENCE), now);
             }
         }
     }
@@ -284,6 +297,29 @@ impl Daemon {
         self.state.settle(fault, now);
     }
 
+    /// Asks for what is wanted and costs more, as far as there is time. What is left is asked in another round.
+    fn ask_more(&mut self, wanted: Wanted, end: Instant) {
+        if !wanted.links {
+            self.database.links = Looked::default();
+        }
+        if !wanted.lsas {
+            self.database.lsas = Looked::default();
+        }
+        let (is_up, deadline) = (self.state.is_up(), || {
+            let now = Instant::now();
+            (now + ENOUGH <= end).then(|| end.min(now + PATIENCE))
+        });
+        if let Some(deadline) = deadline().filter(|_| is_up && wanted.routes) {
+            self.count(deadline);
+        }
+        if let Some(deadline) = deadline().filter(|_| is_up && wanted.links && self.database.links.is_due()) {
+            self.follow(deadline);
+        }
+        if let Some(deadline) = deadline().filter(|_| is_up && wanted.lsas && self.database.lsas.is_due()) {
+            self.list(wanted.lengths, deadline);
+        }
+    }
+
     /// Asks how many routes there are, if that was long ago. What goes wrong with it is of no other consequence.
     fn count(&mut self, deadline: Instant) {
         if self.counted.is_some_and(|counted| counted.elapsed() < COUNT_EVERY) {
@@ -304,30 +340,20 @@ impl Daemon {
         }
     }
 
-    /// Asks for its database now and then, because that is long.
-    fn look_up(&mut self, wanted: Wanted, deadline: Instant) {
-        if !wanted.links {
-            self.database.links = Looked::default();
-        } else if self.database.links.is_due(Instant::now())
-            && let (Some(mut line), Some(told)) = (self.line.take(), &self.told)
-        {
-            let links = match self.program {
-                Program::Ospfd if self.source == Source::Quagga => Some(frr::links(&mut line, true, deadline)),
-                Program::Ospfd => Some(frr::database(&mut line, deadline)),
-                Program::Ospf6d => Some(frr::database6(&mut line, deadline)),
-                Program::Bird => Some(self.session.database(&mut line, told, deadline)),
-                _ => None,
-            };
-            // what is still to come would be the answer to the next question
-            self.line = Some(line).filter(|_| links.as_ref().is_none_or(Result::is_ok));
-            if let Some(links) = links {
-                self.database.links.hear(links.map(Links::done), Timestamp::now());
-            }
-        }
-        if !wanted.lsas {
-            self.database.lsas = Looked::default();
-        } else if self.database.lsas.is_due(Instant::now()) {
-            self.list(wanted.lengths, deadline);
+    /// Asks for the links in its database.
+    fn follow(&mut self, deadline: Instant) {
+        let (Some(mut line), Some(told)) = (self.line.take(), &self.told) else { return };
+        let links = match self.program {
+            Program::Ospfd if self.source == Source::Quagga => Some(frr::links(&mut line, true, deadline)),
+            Program::Ospfd => Some(frr::database(&mut line, deadline)),
+            Program::Ospf6d => Some(frr::database6(&mut line, deadline)),
+            Program::Bird => Some(self.session.database(&mut line, told, deadline)),
+            _ => None,
+        };
+        // what is still to come would be the answer to the next question
+        self.line = Some(line).filter(|_| links.as_ref().is_none_or(Result::is_ok));
+        if let Some(links) = links {
+            self.database.links.hear(links.map(Links::done), Timestamp::now());
         }
     }
 
@@ -430,6 +456,9 @@ impl Daemon {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::net::UnixListener;
+
     use super::*;
     use crate::source::file::Root;
 
@@ -475,5 +504,39 @@ mod tests {
         let router = &settings.snmp[0];
         roots.routing.board.post(Report::new(router.name.clone(), router.address, at(102), Ok(Vec::new())));
         assert_eq!(look(102), (Standing::Up, at(102), None, false));
+    }
+
+    #[test]
+    fn what_takes_longer_has_time_of_its_own() {
+        let place = tempfile::tempdir().unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        std::fs::create_dir_all(place.path().join("run/frr")).unwrap();
+        std::fs::create_dir(place.path().join("etc")).unwrap();
+        std::fs::write(place.path().join("etc/passwd"), format!("frr:x:{own}:{own}::/:\n")).unwrap();
+        let listener = UnixListener::bind(place.path().join("run/frr/ospfd.vty")).unwrap();
+        let daemon = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut writer = stream.try_clone().unwrap();
+            for question in BufReader::new(stream).split(0).map_while(Result::ok) {
+                let millis = match question.as_slice() {
+                    b"show version" => 0,
+                    // three questions whenever it is asked how it is
+                    words if !words.windows(5).any(|word| word == b"route") => 100,
+                    _ => 350,
+                };
+                // this one takes its time
+                std::thread::sleep(Duration::from_millis(millis));
+                let _ = writer.write_all(b"{}\0\0\0\0");
+            }
+        });
+        let roots = Roots { host: Root::new(place.path()), ..Roots::live() };
+        let mut daemons = Daemons::default();
+        let wanted = Wanted { routes: true, ..Wanted::default() };
+        daemons.round(&roots, &Settings::default(), Timestamp::now(), wanted);
+        let [known] = daemons.known() else { panic!("{:?}", daemons.known()) };
+        assert!(known.state.is_up() && known.counted.is_some(), "{known:?}");
+        assert!(known.uncounted.is_none(), "{:?}", known.uncounted);
+        drop(daemons);
+        daemon.join().unwrap();
     }
 }

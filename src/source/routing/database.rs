@@ -117,10 +117,10 @@ impl<T> Default for Looked<T> {
 
 impl<T> Looked<T> {
     /// Whether what was told is not good any more.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         let cannot = self.fault.as_ref().is_some_and(|error| error.cause.kind() == ErrorKind::Unsupported);
         let every = if cannot { AGAIN } else { EVERY };
-        self.asked.is_none_or(|asked| now.duration_since(asked) >= every)
+        self.asked.is_none_or(|asked| asked.elapsed() >= every)
     }
 
     /// Remembers what was told, and why more was not.
