@@ -333,6 +333,11 @@ pub trait Collect: Send {
     /// # Errors
     /// [`Skip`] when the whole collector has nothing; one table of several says so with [`Batch::skip`].
     fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip>;
+
+    /// Whether it costs next to nothing to see that its source is absent still: that is done as often as everything else then.
+    fn is_cheap_to_find(&self) -> bool {
+        false
+    }
 }
 
 /// One collector of the registry; each file declares its own as `ENTRY`.

@@ -187,6 +187,10 @@ impl Collect for OvsCollector {
         out.push(ports);
         Ok(())
     }
+
+    fn is_cheap_to_find(&self) -> bool {
+        true
+    }
 }
 
 /// Why there is nothing, and what to do about it.

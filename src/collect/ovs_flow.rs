@@ -108,6 +108,10 @@ impl Collect for FlowCollector {
         out.push(rows.into_iter().map(|(_, row)| row).collect());
         Ok(())
     }
+
+    fn is_cheap_to_find(&self) -> bool {
+        true
+    }
 }
 
 /// What was found on all bridges.

@@ -181,6 +181,10 @@ impl Collect for RoutingCollector {
         self.tell_partly(out);
         Ok(())
     }
+
+    fn is_cheap_to_find(&self) -> bool {
+        true
+    }
 }
 
 /// Rows of all with whom daemons speak, of those who have gone, and what they have in common.

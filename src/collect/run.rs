@@ -134,9 +134,10 @@ impl Runner {
         self.entry
     }
 
-    /// Time between runs that is kept to. What is not there is looked for less often: it seldom comes.
+    /// Time between runs that is kept to. What is not there is looked for less often, unless that costs nothing: it seldom comes.
     pub fn interval(&self) -> Duration {
-        if self.row.state == State::Absent { self.used.max(ABSENT) } else { self.used }
+        let is_seldom = self.row.state == State::Absent && !self.collector.is_cheap_to_find();
+        if is_seldom { self.used.max(ABSENT) } else { self.used }
     }
 
     /// Time between runs that is asked for while this is wanted. A reader may want the tables of a collector that has no
@@ -351,6 +352,22 @@ mod tests {
         let (runner, _) = run(&NOWHERE, 0.9, 1);
         assert_eq!((runner.interval(), runner.row().interval_used), (ABSENT, ABSENT.as_secs_f64()));
         assert_eq!((runner.row().state, runner.row().interval_asked), (State::Absent, 1.0));
+    }
+
+    #[test]
+    fn what_is_cheap_to_find_is_looked_for_as_often_as_everything_else() {
+        struct Near;
+        impl Collect for Near {
+            fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+                Nowhere.collect(cx, out)
+            }
+            fn is_cheap_to_find(&self) -> bool {
+                true
+            }
+        }
+        static NEAR: Entry = Entry { name: "near", make: || Box::new(Near), ..BROKEN };
+        let (runner, _) = run(&NEAR, 0.9, 1);
+        assert_eq!((runner.row().state, runner.interval()), (State::Absent, Duration::from_secs(1)));
     }
 
     #[test]
