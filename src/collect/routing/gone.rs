@@ -66,10 +66,12 @@ pub(super) trait Departs: Row {
 
 /// Whether a row tells of somebody who has gone, and somebody knows that by now.
 pub(super) fn is_acknowledged<R: Departs>(wishes: &Wishes, row: &R) -> bool {
-    row.gone().is_some_and(|since| {
-        let key = Key::from_cells(R::TABLE.ids().map(|column| row.cell(column)));
-        wishes.is_acknowledged(&R::TABLE.name, key, since)
-    })
+    row.gone().is_some_and(|since| wishes.is_acknowledged(&R::TABLE.name, key_of(row), since))
+}
+
+/// What tells a row from all others of its table.
+pub(super) fn key_of<R: Row>(row: &R) -> Key {
+    Key::from_cells(R::TABLE.ids().map(|column| row.cell(column)))
 }
 
 /// A row of somebody who may go.

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::gone::{Departs, Gone};
+use super::gone::{Departs, Gone, key_of};
 use super::{instance, stale};
 use crate::collect::address::steady;
 use crate::model::{Mono, Text, Timestamp};
@@ -276,9 +276,10 @@ impl Missed {
         now: Timestamp,
     ) {
         self.0.retain(|known, _| expected.contains(known));
+        let told = rows.len();
         for one in expected {
             let mut found = None;
-            for row in rows.iter_mut().filter(|row| is_it(one, row)) {
+            for row in rows.iter_mut().take(told).filter(|row| is_it(one, row)) {
                 row.expected = true;
                 found.get_or_insert_with(|| row.clone());
             }
@@ -293,7 +294,10 @@ impl Missed {
                     (row.state, row.since) = (NeighborState::Down, Some(now));
                 }
                 leave(row, now);
-                rows.push(row.clone());
+                // one may be named in several ways
+                if !rows.iter().skip(told).any(|other| key_of(other) == key_of(row)) {
+                    rows.push(row.clone());
+                }
             }
         }
     }
@@ -552,6 +556,33 @@ mod tests {
         missed.expect(&wanted, &mut rows, None, at(101));
         assert_eq!((rows[0].state, rows[0].expected, rows.len()), (NeighborState::Deleted, true, 3), "one row for one");
         assert_eq!(down(&rows[2]), (NeighborState::Down, None, Some(at(100))));
+    }
+
+    #[test]
+    fn one_that_is_named_twice_is_missed_once() {
+        let named = |words: &[&str]| {
+            let wanted: Vec<Expected> =
+                words.iter().map(|word| Expected::try_from((*word).to_owned()).unwrap()).collect();
+            let mut missed = Missed::default();
+            let look = |missed: &mut Missed, now: u64| {
+                let mut rows = Vec::new();
+                missed.expect(&wanted, &mut rows, None, at(now));
+                rows.iter().map(|row| (row.state, row.interface.clone(), row.since)).collect::<Vec<_>>()
+            };
+            let first = look(&mut missed, 100);
+            assert_eq!(look(&mut missed, 101), first, "{words:?}");
+            first.len()
+        };
+        assert_eq!(named(&["10.9.9.2", "10.9.9.2"]), 1);
+        assert_eq!([named(&["10.9.9.2%to2", "10.9.9.2"]), named(&["10.9.9.2", "10.9.9.2%to2"])], [2, 2]);
+        // both are one that was there
+        let wanted = ["10.9.9.2", "10.0.12.2"].map(|word| Expected::try_from(word.to_owned()).unwrap());
+        let (mut watched, mut missed) = (Watched::new(), Missed::default());
+        let mut rows = watched.sees(100, vec![neighbor(ONE, NeighborState::Full, None, None)]);
+        missed.expect(&wanted, &mut rows, None, at(100));
+        let mut rows = Vec::new();
+        missed.expect(&wanted, &mut rows, None, at(101));
+        assert_eq!(rows.iter().map(|row| row.state).collect::<Vec<_>>(), [NeighborState::Deleted]);
     }
 
     #[test]
