@@ -93,6 +93,24 @@ fn root_a_switch_that_is_stopped_or_started_anew_is_told_and_found_again() {
             signal(process, Signal::CONT);
             wait_until("an answer", || watch.bridge().0 == "up");
         }
+        // of two bridges one is waited for, and each has a reason of its own
+        vsctl("add-br br1 -- set bridge br1 datapath_type=netdev");
+        signal(switch.forwarder.pid(), Signal::STOP);
+        watch.look().unwrap();
+        let told = watch.rows(OvsBridgeRow::TABLE);
+        let cell = |row: usize, column: &str| match told.cell(row, OvsBridgeRow::TABLE.position(column).unwrap()) {
+            Cell::Text(text) | Cell::Label(text) => text.to_owned(),
+            other => format!("{other:?}"),
+        };
+        let mut all: Vec<_> =
+            (0..told.len()).map(|row| ["bridge", "state", "reason"].map(|name| cell(row, name))).collect();
+        all.sort();
+        let waited = "/run/openvswitch/br0.mgmt: it says nothing";
+        assert!(all[0][1] == "silent" && all[0][2].ends_with(waited), "{all:?}");
+        assert!(all[1][1] == "silent" && all[1][2].starts_with("ask br1: it is not waited for"), "{all:?}");
+        signal(switch.forwarder.pid(), Signal::CONT);
+        vsctl("del-br br1");
+        wait_until("an answer", || watch.bridge().0 == "up");
         Vswitch::end(&mut switch.forwarder);
         assert_eq!((watch.bridge().0, watch.bridge().2), ("down".to_owned(), None));
         switch.forwarder = Vswitch::forward();

@@ -180,7 +180,7 @@ impl Switch {
         let mut silent: Option<Error> = None;
         for bridge in &mut self.bridges {
             let fault = match &silent {
-                Some(error) => Some(error.again()),
+                Some(error) => Some(Error::new("ask", &*bridge.said.name, unasked(error))),
                 None => bridge.ask(&directory, place, deadline(), question).err(),
             };
             if fault.is_some() {
@@ -218,6 +218,11 @@ impl Switch {
         (self.database, self.told) = (Some(database), Some(now));
         Ok(())
     }
+}
+
+/// Why a bridge is not asked beside another one that does not answer.
+fn unasked(silent: &Error) -> std::io::Error {
+    std::io::Error::new(ErrorKind::TimedOut, format!("it is not waited for while another is silent: {silent}"))
 }
 
 impl Bridge {
