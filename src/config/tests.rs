@@ -38,6 +38,7 @@ fn every_mistake_is_found_at_its_place() {
         ),
         ("[routing]\nexpect = ['10.0.0.2', 'r2']", "x.toml:2:10:", "`r2` is no neighbor: a router id or address"),
         ("[routing]\nkeep = '0s'", "x.toml:2:8:", "time `0s` is not between 1s and 30d"),
+        ("[routing]\nkeep = '-1s'", "x.toml:2:8:", "`-1s` is below zero"),
         ("[serve]\nlisten = []\ncertificate = '/x'", "x.toml:3:15:", "has no key; key = \"FILE\" names it"),
         ("[serve]\nkey = '/x'", "x.toml:2:7:", "the key has no certificate"),
         ("mouse = 'no'", "x.toml:1:9:", "invalid type"),
@@ -97,6 +98,11 @@ fn mistakes_about_routers_are_found_at_their_place() {
             "[[routing.snmp]]\nname = 'a'\naddress = '::1'\nversion = '1'\ncommunity_file = '/x'",
             "x.toml:4:11:",
             "unknown variant `1`",
+        ),
+        (
+            "[[routing.snmp]]\nname = 'a'\naddress = '0.0.0.0'\ncommunity_file = '/x'",
+            "x.toml:3:11:",
+            "no router answers at 0.0.0.0:161",
         ),
         (
             "[[routing.snmp]]\nname = 'a'\naddress = '::1'\ncommunity_file = '/x'\n\

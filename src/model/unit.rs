@@ -218,6 +218,9 @@ pub enum QuantityError {
     /// There is no number at the front.
     #[error("`{0}` is not a number")]
     Number(String),
+    /// It is less than nothing.
+    #[error("`{0}` is below zero")]
+    Negative(String),
     /// It is written with an exponent.
     #[error("`{0}` has an exponent, which is not read; write its digits, or a unit such as 1k or 2Gi")]
     Exponent(String),
@@ -370,6 +373,9 @@ fn data_factor(suffix: &str) -> Option<(f64, Dimension)> {
 /// [`QuantityError`] with the part that was not understood.
 pub fn parse_duration(text: &str) -> Result<std::time::Duration, QuantityError> {
     let bad = || QuantityError::Number(text.to_owned());
+    if text.trim_start().starts_with('-') {
+        return Err(QuantityError::Negative(text.to_owned()));
+    }
     let mut total = 0.0;
     let mut part = String::new();
     let mut parts = 0;

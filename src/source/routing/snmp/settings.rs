@@ -1,7 +1,7 @@
 //! What is configured about routers that are asked over SNMP?
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,6 +91,9 @@ impl Router {
         if self.privacy == Some(Privacy::Aes256) && matches!(self.auth, Some(Auth::Sha1 | Auth::Sha224)) {
             wrong.push(("privacy", "a digest is too short for such a key".to_owned(), "auth = \"sha256\", or aes128"));
         }
+        if let Some(hint) = self.address.cannot_answer() {
+            wrong.push(("address", format!("no router answers at {}", self.address), hint));
+        }
         if self.interval.0 < LEAST {
             wrong.push(("interval", "a router is not asked more often than once a second".to_owned(), ""));
         }
@@ -123,7 +126,7 @@ impl Router {
 }
 
 /// Version of SNMP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub enum Version {
     /// With a community.
     #[default]
@@ -132,6 +135,35 @@ pub enum Version {
     /// With a user.
     #[serde(rename = "3")]
     Three,
+}
+
+/// What people write for it, as text or as a number.
+const VERSIONS: [&str; 2] = ["2c", "3"];
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+        impl serde::de::Visitor<'_> for Word {
+            type Value = Version;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"2c\" or \"3\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Version, E> {
+                match word {
+                    "2c" => Ok(Version::Two),
+                    "3" => Ok(Version::Three),
+                    other => Err(E::unknown_variant(other, &VERSIONS)),
+                }
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Version, E> {
+                self.visit_str(&number.to_string())
+            }
+        }
+        deserializer.deserialize_any(Word)
+    }
 }
 
 /// How a user proves who asks.
@@ -177,6 +209,20 @@ impl TryFrom<String> for Endpoint {
         match text.parse::<SocketAddr>().or_else(|_| alone()) {
             Ok(place) if place.port() != 0 => Ok(Self(place)),
             _ => Err(EndpointError(text)),
+        }
+    }
+}
+
+impl Endpoint {
+    /// Whether nobody can answer there, with what to write instead.
+    fn cannot_answer(self) -> Option<&'static str> {
+        let lacks_zone = |v6: SocketAddrV6| v6.ip().is_unicast_link_local() && v6.scope_id() == 0;
+        let address = self.0.ip();
+        match self.0 {
+            _ if address.is_unspecified() || address.is_multicast() => Some("the address of one router"),
+            SocketAddr::V4(v4) if v4.ip().is_broadcast() => Some("the address of one router"),
+            SocketAddr::V6(v6) if lacks_zone(v6) => Some("with the number of an interface, as [fe80::1%2]:161"),
+            _ => None,
         }
     }
 }
@@ -275,6 +321,9 @@ mod tests {
         let written = toml::to_string(&three).unwrap();
         assert_eq!(toml::from_str::<Router>(&written).unwrap(), three);
         assert!(two.mistakes().is_empty() && three.mistakes().is_empty());
+        assert_eq!(router(&THREE.replace("'3'", "3")).unwrap(), router(THREE).unwrap(), "a number is one, too");
+        let refused = router(&format!("{TWO}version = 1")).unwrap_err().to_string();
+        assert!(refused.contains("unknown variant `1`, expected `2c` or `3`"), "{refused}");
     }
 
     #[test]
@@ -291,6 +340,10 @@ mod tests {
         }
         assert_eq!(wrong("address = '10.0.0.1'\ncommunity_file = 'c'"), ["community_file"]);
         assert_eq!(wrong(&format!("{TWO}interval = '500ms'")), ["interval"]);
+        for address in ["0.0.0.0", "[::]:161", "255.255.255.255", "224.0.0.5", "ff02::5", "fe80::1"] {
+            assert_eq!(wrong(&TWO.replace("10.0.0.1", address)), ["address"], "{address}");
+        }
+        assert!(wrong(&TWO.replace("10.0.0.1", "[fe80::1%2]:161")).is_empty());
         assert_eq!(wrong(&format!("{TWO}user = 'ng'")), ["user"]);
         assert_eq!(wrong("address = '10.0.0.1'\nversion = '3'"), ["name"]);
         assert_eq!(wrong(&format!("{THREE}privacy = 'aes128'")), ["name"]);
