@@ -11,21 +11,17 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-use netglance::collect::routing::{
-    ENTRY, OspfAreaRow, OspfInterfaceRow, OspfLsaRow, OspfNeighborRow, RoutingDaemonRow,
-};
-use netglance::collect::{Batch, Collect, Cx, Wants};
-use netglance::model::{Demand, Mono, Owners, Table, Timestamp};
-use netglance::source::file::Roots;
+use netglance::collect::routing::{OspfAreaRow, OspfInterfaceRow, OspfLsaRow, OspfNeighborRow};
+use netglance::model::Table;
 use rustix::thread::UnshareFlags;
 
 use served::Agent;
 use support::process::Guard;
-use support::ring::{PATIENCE, Ring, run_in, wait_until};
+use support::ring::{Ring, run_in, wait_until};
 use support::snmp::{ONE, agent, secret, snmpwalk};
 use support::space::within;
+use support::watch::Watch;
 
 /// What of a router SNMP can tell, by table.
 const TOLD: [(&Table, &[&str]); 4] = [
@@ -67,49 +63,6 @@ const TOLD: [(&Table, &[&str]); 4] = [
         ],
     ),
 ];
-
-/// A collector that is asked as the scheduler asks it.
-struct Watch {
-    collector: Box<dyn Collect>,
-    roots: Roots,
-    batch: Batch,
-}
-
-impl Watch {
-    fn new(config: &str) -> Self {
-        let roots = Roots::live();
-        roots.routing.configure(toml::from_str(config).unwrap());
-        Self { collector: (ENTRY.make)(), roots, batch: Batch::default() }
-    }
-
-    fn look(&mut self) {
-        let columns = vec!["length".to_owned()];
-        let wants = Wants::union(&[Demand { columns, ..Demand::table(&OspfLsaRow::TABLE.name) }]);
-        let owners = Owners::default();
-        let (time, mono) = (Timestamp::now(), Mono::now());
-        let cx = Cx { roots: &self.roots, wants: &wants, owners: &owners, time, mono };
-        let mut batch = Batch::default();
-        self.collector.collect(&cx, &mut batch).unwrap();
-        self.batch = batch;
-    }
-
-    /// Cells of the rows that are known from somewhere, in order.
-    fn rows(&self, table: &Table, source: &str, instance: &str, columns: &[&str]) -> Vec<Vec<String>> {
-        let rows = self.batch.rows(table).unwrap();
-        let cell = |row: usize, column: &str| format!("{:?}", rows.cell(row, table.position(column).unwrap()));
-        let name = if table.name == "routing_daemon" { "name" } else { "instance" };
-        let is_it = |row: &usize| cell(*row, "source").contains(source) && cell(*row, name).contains(instance);
-        let mut found: Vec<Vec<String>> =
-            (0..rows.len()).filter(is_it).map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();
-        found.sort();
-        found
-    }
-
-    fn daemon(&self, name: &str, column: &str) -> String {
-        let rows = self.rows(RoutingDaemonRow::TABLE, "snmp", &format!("\"{name}\""), &[column]);
-        format!("{:?}", rows.first())
-    }
-}
 
 const COURIER: &str = "netglance-couri";
 
@@ -298,7 +251,7 @@ fn root_without_a_thread_for_a_router_all_else_is_told() {
     setrlimit(Resource::Nproc, before).unwrap();
     let told: Vec<_> =
         told.unwrap().into_iter().map(|(table, status)| (&*table.name, status.reason.to_string())).collect();
-    assert!(told[0].0 == "routing_daemon" && told[0].1.contains("start a thread for SNMP"), "{told:?}");
+    assert!(told[0].0 == "routing_daemon" && told[0].1.contains("start a thread for who is asked"), "{told:?}");
 }
 
 #[test]
@@ -321,7 +274,7 @@ fn root_a_router_behind_an_agent_is_told_as_by_its_own_sockets() {
         let mut watch = Watch::new(&config);
         for name in ["two", "three"] {
             for (table, columns) in TOLD {
-                until_same(&mut watch, table, name, columns);
+                watch.until_same(table, ("frr", "one/"), ("snmp", name), columns);
             }
         }
         let states = snmpwalk("1.3.6.1.2.1.14.10.1.6", &["-Ov"]);
@@ -337,27 +290,6 @@ fn root_a_router_behind_an_agent_is_told_as_by_its_own_sockets() {
         assert!(watch.daemon("nobody", "state").contains("down"), "{}", watch.daemon("nobody", "state"));
         comes_again(&mut watch, dir.path(), snmpd.take());
     });
-}
-
-/// Waits until a router is told by its sockets and over SNMP in the same way, as far as its sockets tell: the two are not asked
-/// in the same moment.
-fn until_same(watch: &mut Watch, table: &Table, name: &str, columns: &[&str]) {
-    let begin = Instant::now();
-    loop {
-        watch.look();
-        let own = watch.rows(table, "frr", "one/", columns);
-        let mut told = watch.rows(table, "snmp", name, columns);
-        for (own, told) in own.iter().flatten().zip(told.iter_mut().flatten()) {
-            if own == "Missing" {
-                told.clone_from(own);
-            }
-        }
-        if !own.is_empty() && own == told {
-            return;
-        }
-        assert!(begin.elapsed() < PATIENCE / 3, "{}: {own:#?}\n{told:#?}", table.name);
-        std::thread::park_timeout(Duration::from_millis(100));
-    }
 }
 
 /// Ends an agent of SNMP and starts another one, which is both seen.

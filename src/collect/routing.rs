@@ -1,6 +1,6 @@
 //! Which routers do the routing daemons of this host speak with, and how is it with the daemons themselves?
 //!
-//! They are asked over their control sockets, and routers elsewhere over SNMP ([`crate::source::routing`]). What a daemon told stays when it says nothing any
+//! They are asked over their control sockets or at their terminals, and routers elsewhere over SNMP ([`crate::source::routing`]). What a daemon told stays when it says nothing any
 //! more, and [`neighbor`] remembers those who have gone and counts what became of them.
 
 mod adjacency;
@@ -45,32 +45,31 @@ use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::control::standing::Standing;
+use crate::source::routing::ask::{Asked, Askers, Take};
 use crate::source::routing::bird::MAX_PROTOCOLS;
 use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source, Subject, Wanted};
 use crate::source::routing::database::{self, Database};
+use crate::source::routing::secret::Secrets;
 use crate::source::routing::settings::{Settings, Wishes};
-use crate::source::routing::snmp::ask::{Askers, Take};
-use crate::source::routing::snmp::secret::Secrets;
-use crate::source::routing::snmp::settings::Router;
 use crate::source::routing::told::Told;
 use crate::source::routing::{lsa as source, ospf};
 use crate::table;
 
 table! {
-    /// One routing daemon that has a control socket, or router that is asked over SNMP, whether it answers or not. Version,
-    /// process and network namespace are missing until it has answered once; the namespace, too, where this user may not look
-    /// at the process. Routers elsewhere have none of both.
+    /// One routing daemon that has a control socket or is asked at its terminal, or router that is asked over SNMP, whether it
+    /// answers or not. Version, process and network namespace are missing until it has answered once; the namespace, too, where
+    /// this user may not look at the process. Routers elsewhere have none of both, and of a terminal the process is not known.
     ///
     /// Source: the control sockets of FRR (`/run/frr/*.vty`), Quagga (`/run/quagga/*.vty`) and BIRD (`/run/bird/*.ctl`,
-    /// `/run/bird*.ctl`); `unix(7)`, `SO_PEERCRED`; SNMP (RFC 3411) with OSPF-MIB (RFC 4750) and OSPFV3-MIB (RFC 5643).
+    /// `/run/bird*.ctl`); `unix(7)`, `SO_PEERCRED`; the vty of Quagga over Telnet (RFC 854); SNMP (RFC 3411) with OSPF-MIB (RFC 4750) and OSPFV3-MIB (RFC 5643).
     pub struct RoutingDaemonRow = "routing_daemon" { title: Some("Routing daemons") } {
         /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
         Id(None) netns: Option<Text> { several: true },
         /// Which daemons it is one of.
         Id(None) source: Source,
-        /// Its name: that of its socket, after that of its directory where it has one of its own; of a router the configured one.
+        /// Its name: that of its socket, after that of its directory where it has one of its own; of who has none the configured one.
         Id(None) name: Text { label: true },
-        /// Its control socket, or where it answers over SNMP.
+        /// Its control socket, or where it answers otherwise.
         Id(None) socket: Text { wide: true },
         /// How it is with it.
         Text(None) state: Standing,
@@ -116,8 +115,8 @@ pub const ENTRY: Entry = Entry {
 struct RoutingCollector {
     daemons: Daemons,
     askers: Askers,
-    /// The routers that were waited for.
-    routers: Vec<Router>,
+    /// Those without a control socket that were waited for.
+    asked: Vec<Asked>,
     /// What is remembered of the neighbors of each daemon, by its socket.
     circles: HashMap<PathBuf, Circle>,
     missed: Missed,
@@ -135,7 +134,8 @@ impl Collect for RoutingCollector {
             return Err(Skip::absent("a recorded host has no daemons to ask"));
         }
         let settings = cx.roots.routing.now();
-        if let Err(skip) = self.ask_routers(&cx.roots.routing, &settings) {
+        let asked = settings.asked();
+        if let Err(skip) = self.have_asked(&cx.roots.routing, asked) {
             out.partly(RoutingDaemonRow::TABLE, &skip);
         }
         let wanted = Wanted {
@@ -145,7 +145,7 @@ impl Collect for RoutingCollector {
             lengths: cx.wants.column(OspfLsaRow::TABLE, "length"),
         };
         self.daemons.round(cx.roots, &settings, cx.time, wanted);
-        if self.daemons.known().is_empty() && settings.expect.is_empty() && settings.snmp.is_empty() {
+        if self.daemons.known().is_empty() && settings.expect.is_empty() && self.asked.is_empty() {
             return self.end(cx, &settings, out);
         }
         let Seen { neighbors, bfd, bgp, isis, adjacencies } = self.follow(cx, &settings);
@@ -197,21 +197,21 @@ struct Seen {
 }
 
 impl RoutingCollector {
-    /// Has the configured routers asked. Those that are new are given a moment to answer, so that the first sample has them.
+    /// Has those asked that are configured. Those that are new are given a moment to answer, so that the first sample has them.
     ///
     /// # Errors
     /// There is no thread for one of them; all others are asked.
-    fn ask_routers(&mut self, wishes: &Wishes, settings: &Settings) -> Result<(), Skip> {
+    fn have_asked(&mut self, wishes: &Wishes, asked: Vec<Asked>) -> Result<(), Skip> {
         let mut started = Ok(());
-        if wishes.asks_routers() && (self.askers.is_asking() || !settings.snmp.is_empty()) {
+        if wishes.asks_routers() && (self.askers.is_asking() || !asked.is_empty()) {
             let board = Arc::downgrade(&wishes.board);
             let take: Take = Arc::new(move |report| board.upgrade().map(|board| board.post(report)).is_some());
-            let asked = self.askers.follow(&settings.snmp, &Secrets::Files, &take);
-            started = asked.map_err(|cause| Skip::from(Error::new("start a thread for", "SNMP", cause)));
+            let begun = self.askers.follow(&asked, &Secrets::Files, &take);
+            started = begun.map_err(|cause| Skip::from(Error::new("start a thread for", "who is asked", cause)));
         }
-        if settings.snmp != self.routers {
-            wishes.board.wait(&settings.snmp, FIRST);
-            self.routers.clone_from(&settings.snmp);
+        if asked != self.asked {
+            wishes.board.wait(&asked, FIRST);
+            self.asked = asked;
         }
         started
     }
@@ -283,7 +283,7 @@ impl RoutingCollector {
     /// Says which daemons are not for this user, and what had no room.
     fn tell_partly(&self, out: &mut Batch) {
         let daemons = self.daemons.known();
-        let is_denied = |daemon: &&Daemon| daemon.state.standing == Standing::Denied && daemon.source != Source::Snmp;
+        let is_denied = |daemon: &&Daemon| daemon.state.standing == Standing::Denied && daemon.has_socket();
         let denied = daemons.iter().filter(is_denied);
         let denied = denied.filter_map(|daemon| daemon.state.fault.as_ref()).chain(self.daemons.denied()).next();
         if let Some(error) = denied {
@@ -325,7 +325,7 @@ impl RoutingCollector {
     }
 }
 
-/// How long the first answers of routers are waited for.
+/// How long the first answers of those without a control socket are waited for.
 const FIRST: Duration = Duration::from_millis(800);
 
 /// Leaves out rows of those who have gone where somebody knows that, and what they have in common with others, which comes in

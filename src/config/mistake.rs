@@ -12,8 +12,7 @@ use crate::model::Text;
 use crate::panel::show::ShowError;
 use crate::panel::{PROTOCOLS, SORTS};
 use crate::source::ovs::switch;
-use crate::source::routing::daemon;
-use crate::source::routing::snmp::settings as snmp;
+use crate::source::routing::{ask, daemon};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::tui::keymap::{self, KeyError, Keymap};
@@ -127,29 +126,29 @@ impl Config {
             let message = format!("`{}` is no control socket of a daemon that is known", Text::from(&**socket));
             Mistake::new(&["routing", "sockets"], message, "a path from the root on, such as /run/frr/ospfd.vty")
         });
-        wrong.chain(self.of_snmp()).collect()
+        wrong.chain(self.of_asked()).collect()
     }
 
-    fn of_snmp(&self) -> Vec<Mistake> {
-        let routers = &self.routing.snmp;
+    fn of_asked(&self) -> Vec<Mistake> {
+        let all = self.routing.asked();
         let mut mistakes = Vec::new();
-        for (at, router) in routers.iter().enumerate() {
-            let place = at.to_string();
+        for (at, asked) in all.iter().enumerate() {
+            let before = all.get(..at).unwrap_or_default();
+            let place = before.iter().filter(|other| other.list() == asked.list()).count().to_string();
             let mut wrong = |key: &str, message: String, hint: &str| {
-                mistakes.push(Mistake::new(&["routing", "snmp", &place, key], message, hint));
+                mistakes.push(Mistake::new(&["routing", asked.list(), &place, key], message, hint));
             };
-            for (key, message, hint) in router.mistakes() {
+            for (key, message, hint) in asked.mistakes() {
                 wrong(key, message, hint);
             }
-            let before = routers.get(..at).unwrap_or_default();
-            if before.iter().any(|other| other.name == router.name) {
-                wrong("name", format!("there are two routers `{}`", Text::from(router.name.as_str())), "");
+            if before.iter().any(|other| other.name() == asked.name()) {
+                wrong("name", format!("there are two that are called `{}`", Text::from(asked.name())), "");
             }
-            if before.iter().any(|other| other.address == router.address) {
-                wrong("address", format!("{} is asked already", router.address), "");
+            if before.iter().any(|other| other.list() == asked.list() && other.address() == asked.address()) {
+                wrong("address", format!("{} is asked already", asked.address()), "");
             }
-            if at == snmp::MOST {
-                wrong("name", format!("more than {} routers are not asked", snmp::MOST), "");
+            if at == ask::MOST {
+                wrong("name", format!("more than {} are not asked", ask::MOST), "");
             }
         }
         mistakes

@@ -108,7 +108,24 @@ fn mistakes_about_routers_are_found_at_their_place() {
             "[[routing.snmp]]\nname = 'a'\naddress = '::1'\ncommunity_file = '/x'\n\
              [[routing.snmp]]\nname = 'a'\naddress = '[::1]:161'\ncommunity_file = '/x'",
             "x.toml:6:8:",
-            "there are two routers `a`",
+            "there are two that are called `a`",
+        ),
+        (
+            "[[routing.vty]]\nname = 'a'\naddress = '10.0.0.1:2604'",
+            "x.toml:3:11:",
+            "`10.0.0.1:2604` is no loopback address with a port",
+        ),
+        ("[[routing.vty]]\nname = 'a'\naddress = '[::1]:2606'", "x.toml:2:8:", "daemon `a` has no password_file"),
+        (
+            "[[routing.snmp]]\nname = 'a'\naddress = '::1'\ncommunity_file = '/x'\n\
+             [[routing.vty]]\nname = 'a'\naddress = '[::1]:2605'\npassword_file = '/x'",
+            "x.toml:6:8:",
+            "there are two that are called `a`",
+        ),
+        (
+            "[[routing.vty]]\nname = 'a'\naddress = '[::1]:2605'\npassword_file = '/x'",
+            "x.toml:3:11:",
+            "nothing says which daemon listens on port 2605",
         ),
     ] {
         let found = problems(text);

@@ -5,7 +5,7 @@
 //! that goes out, and hands it secrets in a file in memory. What it hears goes to the sampler over a socket pair in
 //! [`Parcel`]s; what else goes out one day has a field of its own there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use prost::Message as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::kept;
@@ -22,10 +23,11 @@ use super::pass::{self, Word};
 use super::{Configuration, Level, Log, link};
 use crate::model::{Timestamp, lock};
 use crate::source::Error;
-use crate::source::routing::snmp::ask::{Askers, Take};
-use crate::source::routing::snmp::secret::{self, Secret, Secrets};
-use crate::source::routing::snmp::settings::Endpoint;
-use crate::source::routing::snmp::{self, Board, Report};
+use crate::source::control::trust::TRUST;
+use crate::source::routing::ask::{ASK, Asked, Askers, Board, Heard, Report, Take};
+use crate::source::routing::secret::{self, Secret, Secrets};
+use crate::source::routing::snmp;
+use crate::source::routing::vty::{Answers, Stored};
 
 /// Bytes of all secrets at most.
 const MAX_SECRETS: u64 = 1 << 20;
@@ -45,12 +47,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What goes to the sampler.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Parcel {
-    /// What a router has told.
+    /// What a router or a daemon has told.
     #[prost(message, optional, tag = "1")]
     router: Option<Told>,
 }
 
-/// What a router has told, or why it has not.
+/// What somebody has told, or why not.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Told {
     #[prost(string, tag = "1")]
@@ -63,6 +65,23 @@ struct Told {
     fault: Option<Fault>,
     #[prost(string, tag = "5")]
     address: String,
+    /// Of one that was asked at its terminal, instead of values.
+    #[prost(message, optional, tag = "6")]
+    answers: Option<Said>,
+}
+
+/// What a daemon has said at its terminal.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Said {
+    #[prost(string, tag = "1")]
+    version: String,
+    #[prost(string, repeated, tag = "2")]
+    state: Vec<String>,
+    /// Answers about its databases, and when they were given; none where it was not asked.
+    #[prost(int64, optional, tag = "3")]
+    stored: Option<i64>,
+    #[prost(string, repeated, tag = "4")]
+    database: Vec<String>,
 }
 
 /// An error.
@@ -79,40 +98,68 @@ struct Fault {
 }
 
 /// What can be attempted.
-const OPS: [&str; 3] = ["read", "parse", snmp::ASK];
+const OPS: [&str; 7] = ["read", "parse", ASK, "connect to", "hear", "wait for", TRUST];
 
 /// Kinds of causes that somebody tells apart.
-const KINDS: [ErrorKind; 6] = [
+const KINDS: [ErrorKind; 10] = [
     ErrorKind::Other,
     ErrorKind::TimedOut,
     ErrorKind::PermissionDenied,
     ErrorKind::ConnectionRefused,
     ErrorKind::NotFound,
     ErrorKind::InvalidData,
+    ErrorKind::ConnectionAborted,
+    ErrorKind::ConnectionReset,
+    ErrorKind::BrokenPipe,
+    ErrorKind::Unsupported,
 ];
 
 impl Parcel {
     fn of(report: &Report) -> Self {
-        let (mut values, mut fault) = match &report.heard {
-            Ok(values) => (snmp::written(values), None),
-            Err(error) => (Vec::new(), Some(Fault::of(error))),
-        };
-        if values.len() > MAX_PARCEL - MAX_REST {
-            let told = format!("it tells {} bytes, more than are handed on", values.len());
-            fault = Some(Fault::of(&Error::new(snmp::ASK, &report.name, io::Error::new(ErrorKind::InvalidData, told))));
-            values = Vec::new();
+        let mut told =
+            Told { name: report.name.clone(), address: report.address.to_string(), at: report.at.0, ..Told::default() };
+        match &report.heard {
+            Ok(Heard::Values(values)) => told.values = snmp::written(values),
+            Ok(Heard::Answers(answers)) => told.answers = Some(Said::of(answers)),
+            Err(error) => told.fault = Some(Fault::of(error)),
         }
-        let (name, address) = (report.name.clone(), report.address.to_string());
-        Self { router: Some(Told { name, address, at: report.at.0, values, fault }) }
+        let length = told.encoded_len();
+        if length > MAX_PARCEL - MAX_REST {
+            let why = format!("it tells {length} bytes, more than are handed on");
+            let error = Error::new(ASK, &report.name, io::Error::new(ErrorKind::InvalidData, why));
+            told = Told { values: Vec::new(), answers: None, fault: Some(Fault::of(&error)), ..told };
+        }
+        Self { router: Some(told) }
     }
 }
 
 impl Told {
     /// `None` of one that was asked nowhere.
     fn report(self) -> Option<Report> {
-        let address = Endpoint::try_from(self.address).ok()?;
-        let heard = self.fault.map_or_else(|| snmp::read(&self.values), |fault| Err(fault.error()));
+        let address = self.address.parse().ok()?;
+        let heard = match (self.fault, self.answers) {
+            (Some(fault), _) => Err(fault.error()),
+            (None, Some(said)) => Ok(Heard::Answers(said.answers())),
+            (None, None) => snmp::read(&self.values).map(Heard::Values),
+        };
         Some(Report::new(self.name, address, Timestamp(self.at), heard))
+    }
+}
+
+impl Said {
+    fn of(answers: &Answers) -> Self {
+        let stored = answers.database.as_ref();
+        Self {
+            version: answers.version.clone(),
+            state: answers.state.clone(),
+            stored: stored.map(|stored| stored.at.0),
+            database: stored.map(|stored| stored.answers.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn answers(self) -> Answers {
+        let of = |at| Arc::new(Stored { at: Timestamp(at), answers: self.database });
+        Answers { version: self.version, state: self.state, database: self.stored.map(of) }
     }
 }
 
@@ -128,16 +175,27 @@ impl Fault {
     }
 
     fn error(self) -> Error {
-        let op = OPS.iter().find(|op| **op == self.op).copied().unwrap_or(snmp::ASK);
+        let op = OPS.iter().find(|op| **op == self.op).copied().unwrap_or(ASK);
         let kind = KINDS.get(self.kind as usize).copied().unwrap_or(ErrorKind::Other);
         Error::new(op, self.object, io::Error::new(kind, self.cause))
     }
 }
 
+/// Those who are asked by it.
+fn asked(configured: &Configuration) -> Vec<Asked> {
+    let collects = configured.collect.collectors.get("routing").is_none_or(|settings| settings.enabled);
+    if collects { configured.routing.asked() } else { Vec::new() }
+}
+
 /// Whether something is configured that goes out.
 pub(super) fn is_wanted(configured: &Configuration) -> bool {
-    let collects = configured.collect.collectors.get("routing").is_none_or(|settings| settings.enabled);
-    collects && !configured.routing.snmp.is_empty()
+    !asked(configured).is_empty()
+}
+
+/// Ports of this host that it connects to.
+pub(super) fn ports(configured: &Configuration) -> BTreeSet<u16> {
+    let vty = |asked: &Asked| matches!(asked, Asked::Vty(_)).then(|| asked.address().port());
+    asked(configured).iter().filter_map(vty).collect()
 }
 
 /// Hands a courier the secrets that it needs for what is configured, and says which there are not.
@@ -146,10 +204,12 @@ pub(super) fn is_wanted(configured: &Configuration) -> bool {
 /// The courier does not listen, or there is no room.
 pub(super) fn hand(configured: &Configuration, control: impl AsFd, log: &Log) -> io::Result<()> {
     let mut known: Vec<(PathBuf, Vec<u8>)> = Vec::new();
-    for (_, path) in configured.routing.snmp.iter().flat_map(|router| router.files()) {
-        match secret::read(path) {
-            Ok(secret) => known.push((path.clone(), secret.bytes().to_vec())),
-            Err(error) => log.say(Level::Error, &format!("a router cannot be asked: {error}")),
+    for asked in asked(configured) {
+        for path in asked.files() {
+            match secret::read(path) {
+                Ok(secret) => known.push((path.clone(), secret.bytes().to_vec())),
+                Err(error) => log.say(Level::Error, &format!("{} cannot be asked: {error}", asked.what())),
+            }
         }
     }
     let bytes = serde_json::to_vec(&known)?;
@@ -238,7 +298,7 @@ pub(super) fn run(mut configured: Configuration, control: &UnixStream, log: &Log
             None => return Ok(()),
             Some((Word::Configuration, Some(file))) => configured = Configuration::take(file)?,
             Some((Word::Secrets, Some(file))) => {
-                if let Err(cause) = askers.follow(&configured.routing.snmp, &secrets(file)?, &take) {
+                if let Err(cause) = askers.follow(&asked(&configured), &secrets(file)?, &take) {
                     log.say(Level::Error, &format!("not all routers are asked: {cause}"));
                 }
             }
@@ -300,12 +360,12 @@ mod tests {
     use super::*;
     use crate::source::routing::snmp::{Binding, Oid, Value};
 
-    fn router(name: &str) -> snmp::settings::Router {
-        toml::from_str(&format!("name = '{name}'\naddress = '10.0.0.1'")).unwrap()
+    fn router(name: &str) -> Asked {
+        Asked::Router(toml::from_str(&format!("name = '{name}'\naddress = '10.0.0.1'")).unwrap())
     }
 
     fn report(name: &str, heard: Result<Vec<Binding>, Error>) -> Report {
-        Report::new(name.to_owned(), router(name).address, Timestamp(7), heard)
+        Report::new(name.to_owned(), router(name).address(), Timestamp(7), heard.map(Heard::Values))
     }
 
     /// Values of so many bytes together.
@@ -360,16 +420,42 @@ mod tests {
         let (board, mut receiver) = (Arc::<Board>::default(), Receiver::default());
         receiver.take(theirs, Arc::clone(&board), &Log::default()).unwrap();
         let values = vec![Binding { oid: Oid::default(), value: Value::Integer(8) }];
-        let fault = || Error::new(snmp::ASK, "r2 for 1.3.6", io::Error::new(ErrorKind::TimedOut, "no answer"));
+        let fault = || Error::new(ASK, "r2 for 1.3.6", io::Error::new(ErrorKind::TimedOut, "no answer"));
         for (name, heard) in [("r1", Ok(values)), ("r2", Err(fault()))] {
             link::write(&mut ours, &Parcel::of(&report(name, heard))).unwrap();
         }
         let [r1, r2] = ["r1", "r2"].map(router);
         board.wait(&[r1.clone(), r2.clone()], Duration::from_secs(20));
         let (one, other) = (board.of(&r1).unwrap(), board.of(&r2).unwrap());
-        assert_eq!((one.at, one.heard.as_ref().unwrap()[0].value.clone()), (Timestamp(7), Value::Integer(8)));
+        let Heard::Values(told) = one.heard.as_ref().unwrap() else { panic!() };
+        assert_eq!((one.at, told[0].value.clone()), (Timestamp(7), Value::Integer(8)));
         let error = other.heard.as_ref().unwrap_err();
         assert_eq!((error.to_string(), error.cause.kind()), (fault().to_string(), ErrorKind::TimedOut));
+    }
+
+    #[test]
+    fn what_was_answered_at_a_terminal_arrives_with_what_was_asked_before() {
+        let text = "name = 'q'\naddress = '127.0.0.1:2604'\npassword_file = '/p'";
+        let vty = Asked::Vty(toml::from_str(text).unwrap());
+        let heard = |database: Option<i64>| Answers {
+            version: "Quagga 1.2.4 (r1).".to_owned(),
+            state: vec!["one\n".to_owned(), String::new(), "three\n".to_owned()],
+            database: database.map(|at| Arc::new(Stored { at: Timestamp(at), answers: vec!["routes\n".to_owned()] })),
+        };
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::default());
+        receiver.take(theirs, Arc::clone(&board), &Log::default()).unwrap();
+        for (at, answers) in [(7, heard(Some(7))), (8, heard(None))] {
+            let report = Report::new("q".to_owned(), vty.address(), Timestamp(at), Ok(Heard::Answers(answers)));
+            link::write(&mut ours, &Parcel::of(&report)).unwrap();
+        }
+        // hung up behind the last one
+        drop(ours);
+        let last = || board.of(&vty).filter(|report| report.at == Timestamp(8));
+        while last().is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(last().unwrap().heard.as_ref().unwrap(), &Heard::Answers(heard(Some(7))));
     }
 
     #[test]

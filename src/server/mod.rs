@@ -270,7 +270,7 @@ pub fn part(part: Part, log: &Log) -> Result<(), Error> {
         Part::Courier => {
             rights::name(c"netglance-couri")?;
             let another = rights::give_up_all()?;
-            let enclosure = sandbox::enclose_courier()?;
+            let enclosure = sandbox::enclose_courier(&courier::ports(&configured))?;
             log.tell_panics();
             tell_missing(&walls("courier", another, enclosure), log);
             courier::run(configured, &control, log)?;

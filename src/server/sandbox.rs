@@ -6,20 +6,21 @@
 //! ([`INTRUSIONS`]) ends the process at once, so that it is seen: the supervisor says by which signal it ended. Both hold
 //! for threads that are started later, so it is called before there are any.
 //!
-//! In the courier: the same, and send datagrams to other hosts. It makes no other socket and listens nowhere; who adds
-//! what goes out over TCP adds that to [`OUTBOUND`] and to what Landlock leaves.
+//! In the courier: the same, and send datagrams to other hosts. Where daemons of this host are asked at their terminals it may
+//! connect to their ports, and to no other as far as the kernel's Landlock knows ports (version 4); addresses it does not know, so
+//! that it is the configuration that takes loopback addresses only. It makes no other socket and listens nowhere.
 //!
 //! In the sampler: read, which is its work, and signal where that is configured. It can start no program, make, empty or write
 //! no file but at the end of the one it was given for that, and wait for nobody's connection ([`CHANGES`]). Only where the driver of a graphics processor is asked it can open
 //! what is there to read and write it, as its devices are. Landlock is not for it: whoever is enclosed by that reads no
 //! process of others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, RulesetStatus,
-    Scope,
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, NetPort, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -107,6 +108,12 @@ const OUTBOUND: &[(i64, &[Argument])] = &[
     (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_DGRAM as u64)]),
     (libc::SYS_bind, &[]),
     (libc::SYS_connect, &[]),
+];
+
+/// And where it asks daemons at their terminals: connections over both families.
+const STREAMS: &[(i64, &[Argument])] = &[
+    (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
+    (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
 ];
 
 /// What nothing but an intruder does in the front.
@@ -292,26 +299,30 @@ pub(super) struct Enclosure {
 /// # Errors
 /// The kernel has the means and refuses them: then nothing may be served.
 pub(super) fn enclose() -> io::Result<Enclosure> {
-    Ok(Enclosure { landlock: files()?, seccomp: calls(&[])? })
+    Ok(Enclosure { landlock: files(&BTreeSet::new())?, seccomp: calls(&[])? })
 }
 
-/// Encloses the courier, with all threads that it starts.
+/// Encloses the courier, with all threads that it starts; what it connects to are these ports.
 ///
 /// # Errors
 /// The kernel has the means and refuses them: then nothing may go out.
-pub(super) fn enclose_courier() -> io::Result<Enclosure> {
-    Ok(Enclosure { landlock: files()?, seccomp: calls(OUTBOUND)? })
+pub(super) fn enclose_courier(ports: &BTreeSet<u16>) -> io::Result<Enclosure> {
+    let streams = if ports.is_empty() { &[] } else { STREAMS };
+    Ok(Enclosure { landlock: files(ports)?, seccomp: calls(&[OUTBOUND, streams].concat())? })
 }
 
-/// Takes away every file, every TCP port, and abstract sockets and signals of others; `false` on a kernel without Landlock.
-fn files() -> io::Result<bool> {
+/// Takes away every file, every TCP port but those to connect to, and abstract sockets and signals of others; `false` on a kernel
+/// without Landlock.
+fn files(ports: &BTreeSet<u16>) -> io::Result<bool> {
     let newest = ABI::V7;
     let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
     let ruleset = ruleset.handle_access(AccessFs::from_all(newest)).map_err(io::Error::other)?;
     let ruleset = ruleset.handle_access(AccessNet::from_all(newest)).map_err(io::Error::other)?;
     let ruleset = ruleset.scope(Scope::from_all(newest)).map_err(io::Error::other)?;
-    // no rule is added: nothing is left
-    let status = ruleset.create().and_then(landlock::RulesetCreated::restrict_self).map_err(io::Error::other)?;
+    // no other rule is added: nothing else is left
+    let rules = ports.iter().map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp)));
+    let created = ruleset.create().and_then(|created| created.add_rules(rules));
+    let status = created.and_then(landlock::RulesetCreated::restrict_self).map_err(io::Error::other)?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
 
@@ -612,7 +623,7 @@ mod tests {
     #[test]
     fn landlock_alone_leaves_no_file() {
         let child = || {
-            if !files().is_ok_and(|enforced| enforced) {
+            if !files(&BTreeSet::new()).is_ok_and(|enforced| enforced) {
                 return 98;
             }
             // SAFETY: a valid string
@@ -635,7 +646,8 @@ mod tests {
     #[test]
     fn the_courier_has_datagrams_and_no_connections() {
         let made = |family: i32, kind: i32| {
-            let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier().is_ok();
+            let none = BTreeSet::new();
+            let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&none).is_ok();
             // SAFETY: takes numbers only
             child(enclosed, || i32::from(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) } >= 0))
         };
@@ -645,6 +657,28 @@ mod tests {
         for (family, kind) in [(libc::AF_UNIX, libc::SOCK_STREAM), (libc::AF_NETLINK, libc::SOCK_RAW)] {
             assert_eq!(made(family, kind), Ok(0));
         }
+    }
+
+    #[test]
+    fn the_courier_connects_to_the_ports_that_it_was_given_only() {
+        use std::net::{Ipv4Addr, TcpListener, TcpStream};
+        let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+        let [given, other] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        let ports = BTreeSet::from([given.port()]);
+        let connects = |place| {
+            let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ports).is_ok();
+            child(enclosed, || match TcpStream::connect(place) {
+                Ok(_) => 0,
+                Err(error) => error.raw_os_error().unwrap_or(-1),
+            })
+        };
+        assert_eq!((connects(given), connects(other)), (Ok(0), Ok(libc::EACCES)));
+        let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ports).is_ok();
+        // SAFETY: takes numbers only
+        let unix = || i32::from(unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) } >= 0);
+        assert_eq!(child(enclosed, unix), Ok(0), "connections over the network only");
+        let listens = || i32::from(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).is_ok());
+        assert_eq!(child(enclosed, listens), Ok(0));
     }
 
     #[test]

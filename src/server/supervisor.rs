@@ -246,6 +246,8 @@ impl Supervisor<'_> {
             self.files = files;
         }
         let again = !new.serves_as(&self.configured);
+        // what it may connect to was settled when it was enclosed
+        let goes_elsewhere = courier::ports(&new) != courier::ports(&self.configured);
         self.configured = new;
         for keeper in keepers.iter_mut() {
             match (&mut keeper.running, keeper.part) {
@@ -259,6 +261,10 @@ impl Supervisor<'_> {
                     running.replaced = true;
                 }
                 (Some(_), Part::Front) if refiled => keeper.tell(&self.files),
+                (Some(running), Part::Courier) if goes_elsewhere && courier::is_wanted(&self.configured) => {
+                    let _ = running.child.kill();
+                    running.replaced = true;
+                }
                 (Some(running), Part::Courier) => {
                     let sent = self.configured.send(&running.control);
                     let _ = sent.and_then(|()| courier::hand(&self.configured, &running.control, self.log));

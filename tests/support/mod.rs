@@ -6,4 +6,5 @@ pub(crate) mod ring;
 pub(crate) mod snmp;
 pub(crate) mod space;
 pub(crate) mod vswitch;
+pub(crate) mod watch;
 pub(crate) mod watchman;

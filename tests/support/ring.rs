@@ -37,11 +37,16 @@ const TALKATIVE: [u32; 3] = [1, 2, 5];
 /// Daemons that tell an agent of SNMP where one is.
 const TELLS: [&str; 2] = ["ospfd", "ospf6d"];
 
+/// Daemons that can be asked at their terminals, with their ports.
+const TERMINALS: [(&str, &str); 2] = [("ospfd", "2604"), ("ospf6d", "2606")];
+
 /// Daemons, which end with it.
 pub(crate) struct Ring {
     daemons: Vec<(String, Guard)>,
     /// The router whose daemons tell an agent of SNMP.
     told: Option<&'static str>,
+    /// The password with which daemons of the test's own router can be asked at their terminals.
+    password: Option<&'static str>,
 }
 
 /// Where the control sockets of a router are.
@@ -102,15 +107,20 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 impl Ring {
     /// Starts so many of the routers of FRR, and that of BIRD if all are wanted, and waits until they have found each other.
     pub(crate) fn start(routers: usize) -> Self {
-        Self::begin(routers, None, || {})
+        Self::begin(routers, None, None, || {})
+    }
+
+    /// The same, where the daemons of the test's own router can be asked at their terminals.
+    pub(crate) fn open(routers: usize, password: &'static str) -> Self {
+        Self::begin(routers, None, Some(password), || {})
     }
 
     /// The same, where the daemons of one router tell an agent of SNMP, which `agent` starts before them.
     pub(crate) fn told(routers: usize, router: &'static str, agent: impl FnOnce()) -> Self {
-        Self::begin(routers, Some(router), agent)
+        Self::begin(routers, Some(router), None, agent)
     }
 
-    fn begin(routers: usize, told: Option<&'static str>, agent: impl FnOnce()) -> Self {
+    fn begin(routers: usize, told: Option<&'static str>, password: Option<&'static str>, agent: impl FnOnce()) -> Self {
         mount("tmpfs", std::path::Path::new("/run"), "tmpfs", 0, "mode=0755");
         let routers = &ROUTERS[..routers];
         let is_whole = routers.len() == ROUTERS.len();
@@ -118,7 +128,7 @@ impl Ring {
         let there: Vec<(&str, u32)> = routers.iter().copied().chain(bird).collect();
         wire(&there);
         agent();
-        let mut ring = Self { daemons: Vec::new(), told };
+        let mut ring = Self { daemons: Vec::new(), told, password };
         run_in("host", &["install", "-d", "-o", "frr", "-g", "frr", "/run/frr"]);
         for (router, number) in routers {
             ring.frr(router, *number, &there);
@@ -190,7 +200,8 @@ impl Ring {
         let more = if is_talkative(number) { all } else { Vec::new() };
         for (daemon, text) in [("zebra", "")].into_iter().chain(more).chain([("ospfd", &*two), ("ospf6d", &*three)]) {
             let agent = if self.told == Some(router) && TELLS.contains(&daemon) { "agentx\n" } else { "" };
-            std::fs::write(place.join(format!("{daemon}.conf")), format!("{text}{agent}")).unwrap();
+            let password = self.password.map(|password| format!("password {password}\n")).unwrap_or_default();
+            std::fs::write(place.join(format!("{daemon}.conf")), format!("{password}{text}{agent}")).unwrap();
             self.daemon(router, daemon);
         }
     }
@@ -209,7 +220,9 @@ impl Ring {
         if self.told == Some(router) && TELLS.contains(&daemon) {
             command.args(["-M", "snmp"]);
         }
-        command.args(["-N", router, "-u", "frr", "-g", "frr", "-A", "127.0.0.1", "-P", "0", "-f"]).arg(config);
+        let terminal = TERMINALS.iter().find(|(known, _)| *known == daemon && router == "host");
+        let port = terminal.filter(|_| self.password.is_some()).map_or("0", |(_, port)| port);
+        command.args(["-N", router, "-u", "frr", "-g", "frr", "-A", "127.0.0.1", "-P", port, "-f"]).arg(config);
         self.daemons.push((format!("{router}/{daemon}"), Guard::start(command.stderr(Stdio::null()))));
         wait_until("a control socket", || socket.exists());
     }

@@ -11,7 +11,7 @@ use crate::collect::{Batch, Skip};
 use crate::model::{Row, Table};
 use crate::source::Error;
 use crate::source::control::standing::Standing;
-use crate::source::routing::daemon::{Daemon, Source, Subject};
+use crate::source::routing::daemon::{Daemon, Subject};
 
 /// Of what the rows of a table are told.
 const TABLES: [(&Table, &[Subject]); 10] = [
@@ -60,7 +60,7 @@ impl<'a> Untold<'a> {
 /// Why a daemon tells nothing.
 fn skip(daemon: &Daemon) -> Option<Skip> {
     let skip = Skip::from(daemon.state.fault.as_ref()?.again());
-    let may_join = daemon.state.standing == Standing::Denied && daemon.source != Source::Snmp;
+    let may_join = daemon.state.standing == Standing::Denied && daemon.has_socket();
     Some(if may_join { skip.hint(JOIN) } else { skip })
 }
 

@@ -61,7 +61,27 @@ impl Line {
             Err(cause) => return Err(fail(cause)),
         }
         let pid = trust.peer(&socket, path, owner)?;
-        Ok(Self { socket, path: path.to_owned(), pid, answer: Vec::new(), given: 0 })
+        Ok(Self { pid, ..Self::over(socket, path.to_owned()) })
+    }
+
+    /// Takes over a connection that does not block; where it leads is told with errors.
+    #[must_use]
+    pub fn over(socket: OwnedFd, path: PathBuf) -> Self {
+        Self { socket, path, pid: None, answer: Vec::new(), given: 0 }
+    }
+
+    /// Connects it, or looks how far that is.
+    ///
+    /// # Errors
+    /// [`Errno::INPROGRESS`] and [`Errno::ALREADY`] while it goes on, [`Errno::ISCONN`] when it is done, all others when it is not.
+    pub fn connect(&self, address: &impl rustix::net::addr::SocketAddrArg) -> Result<(), Errno> {
+        rustix::net::connect(&self.socket, address)
+    }
+
+    /// Ends it as somebody at the other end may do.
+    #[cfg(test)]
+    pub(crate) fn end(&self) {
+        rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both).unwrap();
     }
 
     /// Where it leads.
@@ -172,7 +192,10 @@ impl Line {
     }
 
     /// Waits until there is something to read, or room to write.
-    fn wait(&self, what: PollFlags, deadline: Instant) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// It takes too long.
+    pub fn wait(&self, what: PollFlags, deadline: Instant) -> Result<(), Error> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(self.late());

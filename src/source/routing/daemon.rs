@@ -2,7 +2,7 @@
 //!
 //! Their control sockets are looked for where packages put them, and where the configuration says. One after the other is
 //! asked; a round has a bound, and those that did not answer before come last in it, so that they cost the others nothing. What
-//! a daemon has told stays until it tells something else. Routers that have no control socket here are asked by [`snmp`], and
+//! a daemon has told stays until it tells something else. Those that have no control socket here are asked by [`super::ask`], and
 //! what they said is taken in passing.
 
 mod subject;
@@ -14,16 +14,18 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::ask::{ASK, Asked, Board, Heard, Report};
 use super::bird::Session;
 use super::database::{Database, Links, Looked};
 use super::frr;
 use super::ospf::RouteCount;
 use super::settings::Settings;
-use super::snmp::settings::Router;
-use super::snmp::{self, Board, Report};
+use super::snmp;
 use super::socket::{Program, found};
 pub use super::socket::{Source, is_known};
 use super::told::Told;
+use super::vty::Answers;
+use super::vty::settings::Vty;
 use crate::model::{Text, Timestamp};
 use crate::source::bounded::Bounded;
 use crate::source::control::line::{Line, PATIENCE};
@@ -171,7 +173,7 @@ impl Daemons {
         let there: HashSet<&Path> = found.iter().map(|(socket, ..)| socket.as_path()).collect();
         let is_recent = |told: &Told| told.at.age(now) < settings.keep.0.as_secs_f64();
         self.known.retain(|daemon| {
-            daemon.program == Program::Router
+            !daemon.has_socket()
                 || there.contains(daemon.socket.as_path())
                 || (daemon.told.as_ref().is_some_and(is_recent) && rustix::fs::stat(&daemon.socket).is_err())
         });
@@ -182,28 +184,28 @@ impl Daemons {
         }
     }
 
-    /// Takes what routers have told that are asked over SNMP, and forgets those that are not configured any more.
+    /// Takes what those have told who have no control socket, and forgets those that are not configured any more.
     fn hear(&mut self, board: &Board, settings: &Settings, now: Timestamp) {
-        let routers = &settings.snmp;
-        let is_it = |daemon: &Daemon, router: &Router| {
-            daemon.instance == Text::from(router.name.as_str())
-                && daemon.socket.as_os_str() == router.address.to_string().as_str()
+        let all = settings.asked();
+        let is_it = |daemon: &Daemon, asked: &Asked| {
+            daemon.instance == Text::from(asked.name())
+                && daemon.socket.as_os_str() == asked.address().to_string().as_str()
         };
-        self.known
-            .retain(|daemon| daemon.program != Program::Router || routers.iter().any(|router| is_it(daemon, router)));
-        for router in routers {
-            let known = self.known.iter_mut().position(|daemon| is_it(daemon, router));
+        self.known.retain(|daemon| daemon.has_socket() || all.iter().any(|asked| is_it(daemon, asked)));
+        for asked in &all {
+            let known = self.known.iter_mut().position(|daemon| !daemon.has_socket() && is_it(daemon, asked));
             let at = known.unwrap_or_else(|| {
-                let (place, name) = (router.address.to_string().into(), Text::from(router.name.as_str()));
-                self.known.push(Daemon::new(place, Source::Snmp, name, Program::Router, now));
+                let (place, name) = (asked.address().to_string().into(), Text::from(asked.name()));
+                let source = if matches!(asked, Asked::Router(_)) { Source::Snmp } else { Source::Quagga };
+                self.known.push(Daemon::new(place, source, name, Program::Router, now));
                 self.known.len() - 1
             });
             let Some(daemon) = self.known.get_mut(at) else { continue };
-            match board.of(router) {
-                Some(report) => daemon.report(router, &report, now),
+            match board.of(asked) {
+                Some(report) => daemon.report(asked, &report, now),
                 None if daemon.is_awaited() => {
                     let cause = std::io::Error::new(ErrorKind::TimedOut, "it has not answered yet");
-                    daemon.state.settle(Some(Error::new(snmp::ASK, &router.name, cause)), now);
+                    daemon.state.settle(Some(Error::new(ASK, asked.name(), cause)), now);
                 }
                 None => {}
             }
@@ -244,35 +246,51 @@ impl Daemon {
         !self.has_socket() && self.reported.is_none()
     }
 
-    /// Takes what a router has told, if that is new.
-    fn report(&mut self, router: &Router, report: &Report, now: Timestamp) {
-        if report.age() > router.silence() {
+    /// Takes what one has told who is asked by a thread, if that is new.
+    fn report(&mut self, asked: &Asked, report: &Report, now: Timestamp) {
+        if report.age() > asked.silence() {
             let told = "nobody has told anything of it any more";
             let cause = std::io::Error::new(ErrorKind::TimedOut, told);
-            return self.state.settle(Some(Error::new(snmp::ASK, &router.name, cause)), now);
+            return self.state.settle(Some(Error::new(ASK, asked.name(), cause)), now);
         }
         if self.reported == Some(report.at) {
             return;
         }
         self.reported = Some(report.at);
-        match &report.heard {
-            Ok(values) => {
+        match (&report.heard, asked) {
+            (Ok(Heard::Values(values)), _) => {
                 let (told, version) = snmp::told(values, report.at);
                 self.told = Some(told);
                 self.database.lsas.hear(Ok(snmp::lsas(values)), report.at);
                 self.version = version.or(self.version.take());
-                self.state.settle(None, now);
             }
-            Err(error) => {
-                let cause = std::io::Error::new(error.cause.kind(), error.cause.to_string());
-                self.state.settle(Some(Error::new(error.op, error.object.clone(), cause)), now);
-            }
+            (Ok(Heard::Answers(answers)), Asked::Vty(vty)) => self.answered(vty, answers, report.at),
+            (Ok(Heard::Answers(_)), Asked::Router(_)) => {}
+            (Err(error), _) => return self.state.settle(Some(error.again()), now),
+        }
+        self.state.settle(None, now);
+    }
+
+    /// Takes what a daemon has answered at its terminal.
+    fn answered(&mut self, vty: &Vty, answers: &Answers, at: Timestamp) {
+        let Some(program) = vty.program() else { return };
+        self.told = Some(answers.told(program, at));
+        self.version = answers.version();
+        if self.version.as_ref().is_some_and(|version| version.starts_with("FRR")) {
+            self.source = Source::Frr;
+        }
+        // it listens on a loopback address, which is that of this namespace
+        self.netns = Some(netns::host());
+        if let Some(stored) = answers.database.as_deref().filter(|stored| stored.at != self.database.lsas.at) {
+            self.routes = stored.routes(program);
+            self.database.lsas.hear(Ok(stored.lsas(program)), stored.at);
+            self.database.links.hear(Ok(stored.links(program)), stored.at);
         }
     }
 
     /// Whether what it told is not good any more.
     fn is_due(&self, now: Instant) -> bool {
-        if self.program == Program::Router {
+        if !self.has_socket() {
             return false;
         }
         !self.state.is_up() || self.asked.is_none_or(|asked| now.duration_since(asked) >= self.program.every())
@@ -388,6 +406,7 @@ impl Daemon {
         let told = match self.program {
             Program::Ospfd if self.source == Source::Quagga => frr::quagga(&mut line, deadline),
             Program::Ospfd => frr::ospf(&mut line, deadline),
+            Program::Ospf6d if self.source == Source::Quagga => frr::quagga6(&mut line, deadline),
             Program::Ospf6d => frr::ospf6(&mut line, deadline),
             Program::Bgpd => frr::bgp(&mut line, deadline),
             Program::Bfdd => frr::bfd(&mut line, deadline),
@@ -501,8 +520,9 @@ mod tests {
         let why = Some("it has not answered yet".to_owned());
         assert_eq!(look(100), (Standing::Silent, at(100), why.clone(), true));
         assert_eq!(look(101), (Standing::Silent, at(100), why, true));
-        let router = &settings.snmp[0];
-        roots.routing.board.post(Report::new(router.name.clone(), router.address, at(102), Ok(Vec::new())));
+        let router = &settings.asked()[0];
+        let heard = Ok(Heard::Values(Vec::new()));
+        roots.routing.board.post(Report::new(router.name().to_owned(), router.address(), at(102), heard));
         assert_eq!(look(102), (Standing::Up, at(102), None, false));
     }
 

@@ -12,6 +12,7 @@ mod link;
 mod lsa;
 mod ospf6;
 mod quagga;
+mod quagga6;
 mod route;
 
 pub(super) use bfd::ask as bfd;
@@ -24,12 +25,14 @@ pub(super) use isis::ask as isis;
 pub use isis::read as read_isis;
 pub(super) use link::ask as links;
 pub use link::read as read_links;
-pub(super) use lsa::{ask as lsas, ask6 as lsas6, measure};
+pub(super) use lsa::{ask as lsas, ask6 as lsas6, measure, types_in};
 pub use lsa::{read as read_lsas, read_lengths, read6 as read6_lsas};
 pub use ospf6::read as read6;
 pub(super) use ospf6::{ask as ospf6, database as database6};
 pub(super) use quagga::ask as quagga;
 pub use quagga::read as read_quagga;
+pub(super) use quagga6::ask as quagga6;
+pub use quagga6::read as read_quagga6;
 pub(super) use route::{ask as count, ask6 as count6};
 pub use route::{read as read_routes, read6 as read_routes6};
 
@@ -123,7 +126,8 @@ pub(super) fn version(line: &mut Line, deadline: Instant) -> Result<Option<Text>
     Ok(command(line, "show version", deadline)?.and_then(version_in))
 }
 
-fn version_in(answer: &[u8]) -> Option<Text> {
+/// The same, in what it answers.
+pub(super) fn version_in(answer: &[u8]) -> Option<Text> {
     let line = answer.trim_ascii_start().split(|byte| *byte == b'\n').next()?;
     let end = line.windows(2).position(|bytes| bytes == b" (").unwrap_or(line.len());
     line.get(..end).filter(|words| !words.is_empty()).map(Text::new)

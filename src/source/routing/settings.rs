@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::snmp::Board;
+use super::ask::{Asked, Board};
 use super::snmp::settings::Router;
+use super::vty::settings::Vty;
 use crate::model::{Departed, Key, Text, Timestamp, Value, lock, unit};
 
-/// `[routing]`: where routing daemons listen, which routers are asked over SNMP, and which neighbors they should have.
+/// `[routing]`: where routing daemons listen, which of them are asked at their terminal and which routers over SNMP, and which
+/// neighbors they should have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -27,6 +29,23 @@ pub struct Settings {
     /// Routers that are asked over SNMP.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub snmp: Vec<Router>,
+    /// Daemons of this host that are asked at their terminal, because they have no control socket.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vty: Vec<Vty>,
+}
+
+impl Settings {
+    /// All who are asked by threads.
+    pub fn asked(&self) -> Vec<Asked> {
+        let routers = self.snmp.iter().cloned().map(Asked::Router);
+        routers.chain(self.vty.iter().cloned().map(Asked::Vty)).collect()
+    }
+}
+
+/// Whether somebody can be called that.
+pub(super) fn is_name(name: &str) -> bool {
+    let is_shown = Text::from(name).as_str() == name;
+    !name.is_empty() && name.len() <= 64 && is_shown
 }
 
 /// How long what has gone stays to be seen, written like `1h`.
@@ -123,9 +142,9 @@ impl schemars::JsonSchema for Expected {
 #[derive(Debug, Default)]
 pub struct Wishes {
     now: Mutex<Arc<Settings>>,
-    /// What routers have told over SNMP.
+    /// What those have told who are asked by threads.
     pub board: Arc<Board>,
-    /// Whether another process asks the routers.
+    /// Whether another process asks them.
     elsewhere: AtomicBool,
     /// Rows that tell who has gone, by table and Ids, each with since when.
     acknowledged: Mutex<HashMap<(Text, Key), Timestamp>>,
@@ -137,11 +156,11 @@ const ACKNOWLEDGED: usize = 8 << 10;
 impl Wishes {
     /// Takes what is configured.
     pub fn configure(&self, settings: Settings) {
-        self.board.keep(&settings.snmp);
+        self.board.keep(&settings.asked());
         *lock(&self.now) = Arc::new(settings);
     }
 
-    /// Leaves it to another process to ask routers: this one has no network.
+    /// Leaves it to another process to ask who has no control socket: this one has no network.
     pub fn leave_routers(&self) {
         self.elsewhere.store(true, Ordering::Relaxed);
     }

@@ -26,14 +26,14 @@ impl Daemon {
     /// Whether it is asked for something.
     pub fn tells(&self, subject: Subject) -> bool {
         match self.program {
-            Program::Ospfd | Program::Ospf6d => {
+            Program::Router if self.source == Source::Snmp => matches!(subject, Subject::Ospf | Subject::Lsas),
+            Program::Ospfd | Program::Ospf6d | Program::Router => {
                 matches!(subject, Subject::Ospf | Subject::Routes | Subject::Links | Subject::Lsas)
             }
             Program::Bgpd => subject == Subject::Bgp,
             Program::Bfdd => subject == Subject::Bfd,
             Program::Isisd => subject == Subject::Isis,
             Program::Bird => subject != Subject::Isis,
-            Program::Router => matches!(subject, Subject::Ospf | Subject::Lsas),
         }
     }
 

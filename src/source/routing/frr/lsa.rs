@@ -65,6 +65,11 @@ pub(in super::super) fn measure(
     Ok(())
 }
 
+/// The words that ask for each type of which a list tells.
+pub(in super::super) fn types_in(list: &str) -> impl Iterator<Item = &'static str> {
+    TYPES.iter().filter_map(|(title, _, name)| name.filter(|_| list.contains(title)))
+}
+
 /// Asks `ospf6d`.
 ///
 /// # Errors

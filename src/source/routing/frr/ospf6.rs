@@ -144,7 +144,7 @@ fn read_neighbors(place: &Place, short: &[Json], long: &[Json], told: &mut Told)
 }
 
 /// A span such as `00:02:22` or `1d02:03:04`.
-fn span(words: &str) -> Option<Duration> {
+pub(super) fn span(words: &str) -> Option<Duration> {
     let (days, rest) =
         words.split_once('d').map_or(Some((0, words)), |(days, rest)| Some((days.parse().ok()?, rest)))?;
     let mut parts = rest.split(':').map(|part| part.parse::<u64>().ok());

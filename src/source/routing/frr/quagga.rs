@@ -88,7 +88,8 @@ fn of_neighbor(neighbor: &mut Neighbor, hellos: &mut Hellos, clause: &str) {
     } else if let Some(priority) = after("Neighbor priority is ") {
         neighbor.priority = priority.parse().ok();
     } else if let Some(state) = after("State is ") {
-        neighbor.state = NeighborState::of(state);
+        // FRR has the role behind it
+        neighbor.state = NeighborState::of(state.split('/').next().unwrap_or_default());
     } else if let Some(changes) = clause.strip_suffix(" state changes") {
         neighbor.changes = changes.parse().ok();
     } else if let Some(age) = ago("Progressive change ") {
@@ -151,7 +152,8 @@ fn of_interface(interface: &mut Interface, clause: &str) {
     } else if let Some(priority) = after("Priority ") {
         interface.priority = priority.parse().ok();
     } else if let Some(router) = after("Designated Router (ID) ") {
-        interface.dr = router.parse().ok();
+        // FRR forgets the comma behind it
+        interface.dr = router.split(' ').next().and_then(|router| router.parse().ok());
     } else if let Some(router) = after("Backup Designated Router (ID) ") {
         interface.backup = router.parse().ok();
     } else if let Some(hello) = after("Hello ").filter(|rest| !rest.starts_with("due in ")) {

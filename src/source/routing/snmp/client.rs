@@ -9,17 +9,16 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::bell::Bell;
 use super::ber::{Binding, Oid, Value};
 use super::message::{self, Kind, Pdu};
-use super::secret::Secrets;
+use super::mib;
 use super::settings::{ROUND, Router, Version};
 use super::usm::{Heard, User};
 use crate::model::unit;
 use crate::source::Error;
-
-/// What an error says that was attempted.
-pub const ASK: &str = "ask";
+use crate::source::routing::ask::ASK;
+use crate::source::routing::bell::Bell;
+use crate::source::routing::secret::Secrets;
 
 /// Most values of a round.
 pub(super) const MOST: usize = 1 << 16;
@@ -83,8 +82,10 @@ enum Security {
 }
 
 /// A connection to one router.
-pub(super) struct Client {
+pub(in super::super) struct Client {
     name: String,
+    /// Whether it is asked for its LSAs, too.
+    database: bool,
     socket: UdpSocket,
     security: Security,
     timeout: Duration,
@@ -115,7 +116,7 @@ impl Client {
     ///
     /// # Errors
     /// A secret cannot be read, or there is no way to the address.
-    pub(super) fn open(router: &Router, secrets: &Secrets, bell: Arc<Bell>) -> Result<Self, Error> {
+    pub(in super::super) fn open(router: &Router, secrets: &Secrets, bell: Arc<Bell>) -> Result<Self, Error> {
         let security = security(router, secrets)?;
         let place = router.address.0;
         let fail = |cause| Error::new(ASK, router.name.as_str(), cause);
@@ -127,6 +128,7 @@ impl Client {
         socket.connect(place).map_err(fail)?;
         Ok(Self {
             name: router.name.clone(),
+            database: router.database,
             socket,
             security,
             timeout: router.timeout.0,
@@ -140,6 +142,15 @@ impl Client {
             bell,
             buffer: vec![0; LARGEST],
         })
+    }
+
+    /// Asks for all that there is to know.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(in super::super) fn round(&mut self) -> Result<Vec<Binding>, Error> {
+        self.begin();
+        mib::ask(self, self.database)
     }
 
     /// Begins a round: what a router may cost is counted from here on.

@@ -1,23 +1,18 @@
 //! What do routers tell that have no control socket here?
 //!
-//! Any that has an agent of SNMP, version 2c (RFC 1901, RFC 3416) or 3 (RFC 3414), with OSPF-MIB or OSPFV3-MIB. [`ask`] has a
-//! thread for each of them, off the tick of everything else, and posts what it hears on a [`Board`]. What was heard are names
-//! with their values; [`told`] says what they mean. The protocol is written here because the crates for it are larger than all
-//! that is needed of it, and bring another library of ciphers.
+//! Any that has an agent of SNMP, version 2c (RFC 1901, RFC 3416) or 3 (RFC 3414), with OSPF-MIB or OSPFV3-MIB. [`super::ask`]
+//! has a thread for each of them. What was heard are names with their values; [`told`] says what they mean. The protocol is written
+//! here because the crates for it are larger than all that is needed of it, and bring another library of ciphers.
 
-pub mod ask;
-mod bell;
 mod ber;
 mod client;
 mod message;
 mod mib;
-pub mod secret;
 pub mod settings;
 mod usm;
 
-pub use ask::{Board, Report};
 pub use ber::{Binding, Oid, Value};
-pub use client::ASK;
+pub(super) use client::Client;
 
 use crate::model::{Text, Timestamp};
 use crate::source::Error;

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::{Text, unit};
+use crate::model::unit;
+use crate::source::routing::settings::is_name;
 
 /// Port of agents.
 const PORT: u16 = 161;
-
-/// Most routers.
-pub const MOST: usize = 64;
 
 /// How long all questions of a round may take.
 pub(super) const ROUND: Duration = Duration::from_secs(30);
@@ -76,8 +74,7 @@ impl Router {
     /// What does not fit together: the key, what is wrong, and what to do.
     pub fn mistakes(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut wrong: Vec<(&'static str, String, &'static str)> = Vec::new();
-        let is_shown = Text::from(self.name.as_str()).as_str() == self.name;
-        if self.name.is_empty() || self.name.len() > 64 || !is_shown {
+        if !is_name(&self.name) {
             wrong.push(("name", format!("`{}` is no name", self.name.escape_debug()), "for example \"core-1\""));
         }
         let is_three = self.version == Version::Three;

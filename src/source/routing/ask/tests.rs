@@ -7,9 +7,14 @@ use std::path::PathBuf;
 use super::*;
 
 /// A router on a socket.
-fn router(name: &str, socket: &UdpSocket) -> Router {
+fn router(name: &str, socket: &UdpSocket) -> Asked {
+    of_community(name, socket, "/c")
+}
+
+fn of_community(name: &str, socket: &UdpSocket, file: &str) -> Asked {
     let place = socket.local_addr().unwrap();
-    toml::from_str(&format!("name = '{name}'\naddress = '{place}'\ncommunity_file = '/c'\ntimeout = '1h'")).unwrap()
+    let text = format!("name = '{name}'\naddress = '{place}'\ncommunity_file = '{file}'\ntimeout = '1h'");
+    Asked::Router(toml::from_str(&text).unwrap())
 }
 
 fn socket() -> UdpSocket {
@@ -38,7 +43,7 @@ fn is_asked(socket: &UdpSocket, community: &str) {
 #[test]
 fn only_the_router_whose_secret_has_changed_is_asked_anew() {
     let (first, second) = (socket(), socket());
-    let routers = [router("r1", &first), Router { community_file: "/d".into(), ..router("r2", &second) }];
+    let routers = [router("r1", &first), of_community("r2", &second, "/d")];
     let secrets = |one: &str| {
         let Secrets::Told(mut known) = community(one) else { unreachable!() };
         known.insert("/d".into(), Secret::new("/d".as_ref(), b"as-before").unwrap());
@@ -49,7 +54,7 @@ fn only_the_router_whose_secret_has_changed_is_asked_anew() {
     is_asked(&first, "old-one");
     is_asked(&second, "as-before");
     let bells = |askers: &Askers| -> HashMap<String, Arc<Bell>> {
-        askers.running.iter().map(|asker| (asker.router.name.clone(), Arc::clone(&asker.bell))).collect()
+        askers.running.iter().map(|asker| (asker.asked.name().to_owned(), Arc::clone(&asker.bell))).collect()
     };
     let before = bells(&askers);
     for (text, is_same) in [("old-one", true), ("new-one", false)] {
@@ -86,7 +91,9 @@ fn a_router_is_asked_anew_when_nobody_asks_it_any_more() {
 #[test]
 fn what_was_told_at_another_address_is_of_another_router() {
     let (board, old, new) = (Board::default(), router("r1", &socket()), router("r1", &socket()));
-    let report = |router: &Router| Report::new(router.name.clone(), router.address, Timestamp(1), Ok(Vec::new()));
+    let report = |router: &Asked| {
+        Report::new(router.name().to_owned(), router.address(), Timestamp(1), Ok(Heard::Values(Vec::new())))
+    };
     board.post(report(&old));
     assert!(board.of(&old).is_some() && board.of(&new).is_none());
     board.keep(std::slice::from_ref(&new));
@@ -98,5 +105,5 @@ fn what_was_told_at_another_address_is_of_another_router() {
     board.wait(std::slice::from_ref(&new), Duration::from_millis(50));
     assert!(begin.elapsed() >= Duration::from_millis(50), "nothing of the new one is there");
     board.post(report(&new));
-    assert_eq!(board.of(&new).map(|report| report.address), Some(new.address));
+    assert_eq!(board.of(&new).map(|report| report.address), Some(new.address()));
 }

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::settings::Router;
 use crate::source::{Error, kept};
 
 /// Longest secret.
@@ -69,11 +68,11 @@ pub enum Secrets {
 }
 
 impl Secrets {
-    /// Those of a router that somebody else has read.
-    pub(super) fn given(&self, router: &Router) -> Vec<Option<Secret>> {
+    /// Those of some files, if somebody else has read them.
+    pub(super) fn given(&self, files: &[&PathBuf]) -> Vec<Option<Secret>> {
         match self {
             Self::Files => Vec::new(),
-            Self::Told(known) => router.files().into_iter().map(|(_, path)| known.get(path).cloned()).collect(),
+            Self::Told(known) => files.iter().map(|path| known.get(*path).cloned()).collect(),
         }
     }
 
