@@ -27,7 +27,7 @@ use crate::source::control::trust::TRUST;
 use crate::source::routing::ask::{ASK, Asked, Askers, Board, Heard, Report, Take};
 use crate::source::routing::secret::{self, Secret, Secrets};
 use crate::source::routing::snmp;
-use crate::source::routing::vty::{Answers, Stored};
+use crate::source::routing::vty::{Answers, Peers, Stored};
 
 /// Bytes of all secrets at most.
 const MAX_SECRETS: u64 = 1 << 20;
@@ -198,6 +198,17 @@ pub(super) fn ports(configured: &Configuration) -> BTreeSet<u16> {
     asked(configured).iter().filter_map(vty).collect()
 }
 
+/// What has to be opened before a courier is enclosed: who is at the other end of a connection is asked of the kernel.
+pub(super) fn peers(configured: &Configuration, log: &Log) -> Peers {
+    if ports(configured).is_empty() {
+        return Peers::default();
+    }
+    Peers::ready().unwrap_or_else(|error| {
+        log.say(Level::Error, &format!("no daemon is asked at its terminal: {error}"));
+        Peers::default()
+    })
+}
+
 /// Hands a courier the secrets that it needs for what is configured, and says which there are not.
 ///
 /// # Errors
@@ -278,10 +289,10 @@ fn handing(outlet: &Arc<Mutex<Outlet>>, control: UnixStream, log: &Log) -> Take 
 ///
 /// # Errors
 /// The control socket broke.
-pub(super) fn run(mut configured: Configuration, control: &UnixStream, log: &Log) -> io::Result<()> {
+pub(super) fn run(mut configured: Configuration, control: &UnixStream, peers: Peers, log: &Log) -> io::Result<()> {
     let outlet = Arc::<Mutex<Outlet>>::default();
     let take = handing(&outlet, control.try_clone()?, log);
-    let mut askers = Askers::default();
+    let mut askers = Askers::new(peers);
     loop {
         let mut fds = [PollFd::new(control, PollFlags::IN)];
         match poll(&mut fds, Some(&BEAT)) {

@@ -269,11 +269,12 @@ pub fn part(part: Part, log: &Log) -> Result<(), Error> {
         Part::Front => front(configured, control, log)?,
         Part::Courier => {
             rights::name(c"netglance-couri")?;
+            let peers = courier::peers(&configured, log);
             let another = rights::give_up_all()?;
             let enclosure = sandbox::enclose_courier(&courier::ports(&configured))?;
             log.tell_panics();
             tell_missing(&walls("courier", another, enclosure), log);
-            courier::run(configured, &control, log)?;
+            courier::run(configured, &control, peers, log)?;
         }
     }
     Ok(())

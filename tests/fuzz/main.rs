@@ -314,3 +314,8 @@ fn messages_of_routers_and_what_they_told() {
 fn answers_of_open_vswitch() {
     holds("ovs");
 }
+
+#[test]
+fn answers_at_terminals_of_routing_daemons() {
+    holds("vty");
+}

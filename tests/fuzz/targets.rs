@@ -17,6 +17,7 @@ use netglance::source::nftables::follow::Follower;
 use netglance::source::nftables::text::Names;
 use netglance::source::ovs::openflow::{self, Bytes, TableCounts};
 use netglance::source::ovs::{database, flow as flows, text};
+use netglance::source::routing::vty::Telnet;
 use netglance::source::routing::{bird, database as link_state, frr, lsa, ospf, snmp};
 use netglance::source::xtables::{Sets, legacy};
 use netglance::store::expr::Filter;
@@ -45,6 +46,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("rtnetlink", rtnetlink),
     ("routing", routing),
     ("snmp", snmp),
+    ("vty", vty),
     ("ovs", ovs),
 ];
 
@@ -272,6 +274,24 @@ fn snmp(bytes: &[u8]) {
         assert!(told.neighbors.kept().len() <= ospf::MOST);
         assert!(snmp::lsas(&values).kept().len() <= lsa::MOST);
     }
+}
+
+/// What a daemon says at its terminal, with the commands of Telnet in it.
+fn vty(bytes: &[u8]) {
+    let (mut telnet, mut text) = (Telnet::default(), Vec::new());
+    let _ = telnet.take(bytes, &mut text);
+    assert!(text.len() <= bytes.len() && telnet.answers().len() <= bytes.len());
+    let (mut again, mut bytewise) = (Telnet::default(), Vec::new());
+    let _ = bytes.chunks(1).try_for_each(|byte| again.take(byte, &mut bytewise));
+    assert_eq!(text, bytewise, "wherever it is cut");
+    // behind each of them begins another answer
+    let text = String::from_utf8_lossy(&text);
+    let mut parts = text.split("r1> ");
+    let mut part = || parts.next().unwrap_or_default();
+    let at = Timestamp(0);
+    let two = frr::read_quagga([part(), part(), part()], at);
+    let three = frr::read_quagga6([part(), part(), part(), part()], at);
+    assert!(two.neighbors.kept().len().max(three.neighbors.kept().len()) <= ospf::MOST);
 }
 
 /// What Open vSwitch says: its database in JSON, or a bridge in records of OpenFlow behind the version of their message. Whoever

@@ -6,6 +6,7 @@
 //! connection is of no use any more, because it is not known what comes next.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -76,6 +77,15 @@ impl Line {
     /// [`Errno::INPROGRESS`] and [`Errno::ALREADY`] while it goes on, [`Errno::ISCONN`] when it is done, all others when it is not.
     pub fn connect(&self, address: &impl rustix::net::addr::SocketAddrArg) -> Result<(), Errno> {
         rustix::net::connect(&self.socket, address)
+    }
+
+    /// The end of a connection over the network that is this one's.
+    ///
+    /// # Errors
+    /// It is another one, or has none.
+    pub fn own(&self) -> Result<SocketAddr, Error> {
+        let own = rustix::net::getsockname(&self.socket).and_then(SocketAddr::try_from);
+        own.map_err(|cause| Error::new("look at", &self.path, cause))
     }
 
     /// Ends it as somebody at the other end may do.

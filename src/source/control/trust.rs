@@ -62,6 +62,15 @@ impl Trust {
         Ok(owner)
     }
 
+    /// Whether a user is believed who listens somewhere.
+    ///
+    /// # Errors
+    /// [`TRUST`] when it is somebody else.
+    pub fn listener(&self, user: u32, place: &Path) -> Result<(), Error> {
+        let others = || refused(place, format!("{} listens there", self.users.name(user)));
+        if self.is_trusted(user) { Ok(()) } else { Err(others()) }
+    }
+
     /// The process that listens at the other end, if that is the owner of the socket or root; `None` when it is out of sight.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 //!
 //! Source: `include/uapi/linux/inet_diag.h`, `include/uapi/linux/unix_diag.h`.
 
-use std::net::IpAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 
 use super::attr::{Malformed, u32_at};
 use super::route::ip;
@@ -65,6 +66,21 @@ pub fn inet(
     })
 }
 
+/// User who holds a TCP socket, by its own end and the other one.
+///
+/// # Errors
+/// As [`Socket::ask`]; absent when there is no such socket.
+pub fn owner(socket: &mut Socket, own: SocketAddr, other: SocketAddr) -> Result<u32, Error> {
+    let mut user = None;
+    socket.ask(&one(own, other), |message| {
+        if message.kind == SOCK_DIAG_BY_FAMILY {
+            user = Some(inet_socket(message)?.uid);
+        }
+        Ok(())
+    })?;
+    user.ok_or_else(|| Error::new("look for", format!("a connection to {own}"), ErrorKind::NotFound))
+}
+
 /// Calls `visit` with (type, state) of every unix socket; `None` means start over.
 ///
 /// # Errors
@@ -94,6 +110,22 @@ fn inet_request(kind: Inet, states: u32) -> Request {
     set(&mut body, 0, &[family as u8, kind.protocol]);
     set(&mut body, 4, &states.to_ne_bytes());
     Request { kind: SOCK_DIAG_BY_FAMILY, body, what: "internet sockets" }
+}
+
+/// The same about one socket.
+fn one(own: SocketAddr, other: SocketAddr) -> Request {
+    let kind = Inet { v6: own.is_ipv6(), protocol: libc::IPPROTO_TCP as u8 };
+    let mut request = inet_request(kind, u32::MAX);
+    for (ports, addresses, end) in [(8, 12, own), (10, 28, other)] {
+        set(&mut request.body, ports, &end.port().to_be_bytes());
+        match end.ip() {
+            IpAddr::V4(address) => set(&mut request.body, addresses, &address.octets()),
+            IpAddr::V6(address) => set(&mut request.body, addresses, &address.octets()),
+        }
+    }
+    // `INET_DIAG_NOCOOKIE`
+    set(&mut request.body, 48, &[u8::MAX; 8]);
+    request
 }
 
 fn set(body: &mut [u8], at: usize, bytes: &[u8]) {
@@ -128,6 +160,20 @@ mod tests {
     use proptest::prelude::*;
 
     const LISTEN: u32 = 1 << 10;
+
+    #[test]
+    fn the_other_end_of_a_connection_belongs_to_who_has_taken_it() {
+        for place in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = std::net::TcpListener::bind(place).unwrap();
+            let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (theirs, _) = listener.accept().unwrap();
+            let mut socket = Socket::open(Family::SockDiag).unwrap();
+            let user = owner(&mut socket, theirs.local_addr().unwrap(), ours.local_addr().unwrap()).unwrap();
+            assert_eq!(user, rustix::process::geteuid().as_raw(), "{place}");
+            let nobody = SocketAddr::new(ours.local_addr().unwrap().ip(), 1);
+            assert!(owner(&mut socket, nobody, ours.local_addr().unwrap()).unwrap_err().is_absent());
+        }
+    }
 
     #[test]
     fn a_listening_socket_is_found_with_its_port_and_inode() {

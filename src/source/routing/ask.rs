@@ -15,7 +15,7 @@ use super::secret::{Secret, Secrets};
 use super::snmp::settings::Router;
 use super::snmp::{self, Binding};
 use super::vty::settings::Vty;
-use super::vty::{self, Answers};
+use super::vty::{self, Answers, Peers};
 use crate::model::{Timestamp, lock};
 use crate::source::Error;
 
@@ -208,9 +208,17 @@ pub struct Askers {
     running: Vec<Asker>,
     /// Those that are to end, by whom they ask.
     leaving: Vec<(SocketAddr, JoinHandle<()>)>,
+    /// Who knows to whom passwords may be told.
+    peers: Arc<Peers>,
 }
 
 impl Askers {
+    /// Some that ask who is at the other end in a way that was made ready.
+    #[must_use]
+    pub fn new(peers: Peers) -> Self {
+        Self { running: Vec::new(), leaving: Vec::new(), peers: Arc::new(peers) }
+    }
+
     /// Asks these from now on, and no others. Those that are asked as before go on; one that is asked in another way is asked
     /// when the thread before has ended.
     ///
@@ -239,12 +247,13 @@ impl Askers {
         let before: Vec<_> = self.leaving.extract_if(.., |(place, _)| *place == asked.address()).collect();
         let (bell, one, given) = (Arc::<Bell>::default(), asked.clone(), secrets.given(&asked.files()));
         let (secrets, take, end) = (secrets.clone(), Arc::clone(take), Arc::clone(&bell));
+        let peers = Arc::clone(&self.peers);
         let thread = std::thread::Builder::new().name(asked.list().to_owned()).spawn(move || {
             for (_, thread) in before {
                 // one that panicked has ended, too
                 let _ = thread.join();
             }
-            run(&one, &secrets, &take, &end);
+            run(&one, &(secrets, peers), &take, &end);
         })?;
         self.running.push(Asker { asked: asked.clone(), given, bell, thread });
         Ok(())
@@ -264,12 +273,15 @@ impl Drop for Askers {
     }
 }
 
+/// Secrets, and to whom they may be told.
+type Known = (Secrets, Arc<Peers>);
+
 /// Asks somebody again and again.
-fn run(asked: &Asked, secrets: &Secrets, take: &Take, end: &Arc<Bell>) {
+fn run(asked: &Asked, known: &Known, take: &Take, end: &Arc<Bell>) {
     let mut client = None;
     while !end.is_rung() {
         let begin = Instant::now();
-        let heard = ask(asked, secrets, &mut client, end);
+        let heard = ask(asked, known, &mut client, end);
         if heard.is_err() {
             // with the next one the secrets are read again, and what is known of the other end is forgotten
             client = None;
@@ -291,18 +303,18 @@ enum Client {
 }
 
 impl Client {
-    fn open(asked: &Asked, secrets: &Secrets, end: &Arc<Bell>) -> Result<Self, Error> {
+    fn open(asked: &Asked, (secrets, peers): &Known, end: &Arc<Bell>) -> Result<Self, Error> {
         Ok(match asked {
             Asked::Router(router) => Self::Router(Box::new(snmp::Client::open(router, secrets, Arc::clone(end))?)),
-            Asked::Vty(vty) => Self::Vty(Box::new(vty::Client::open(vty, secrets)?)),
+            Asked::Vty(vty) => Self::Vty(Box::new(vty::Client::open(vty, secrets, peers)?)),
         })
     }
 }
 
-fn ask(asked: &Asked, secrets: &Secrets, client: &mut Option<Client>, end: &Arc<Bell>) -> Result<Heard, Error> {
+fn ask(asked: &Asked, known: &Known, client: &mut Option<Client>, end: &Arc<Bell>) -> Result<Heard, Error> {
     let client = match client {
         Some(client) => client,
-        none => none.insert(Client::open(asked, secrets, end)?),
+        none => none.insert(Client::open(asked, known, end)?),
     };
     match client {
         Client::Router(client) => client.round().map(Heard::Values),

@@ -17,7 +17,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::settings::{Program, Vty};
 use super::telnet::Telnet;
-use super::{Answers, EVERY, Stored, more, state, stored};
+use super::{Answers, EVERY, Peers, Stored, more, state, stored};
 use crate::model::Timestamp;
 use crate::source::Error;
 use crate::source::control::json::{PLAIN, readable};
@@ -50,6 +50,8 @@ pub(in super::super) struct Client {
     database: bool,
     timeout: Duration,
     password: Secret,
+    /// Who knows to whom it may be told.
+    peers: Arc<Peers>,
     session: Option<Session>,
     /// When it was asked last what may be much.
     stored: Option<Instant>,
@@ -60,7 +62,7 @@ impl Client {
     ///
     /// # Errors
     /// The password cannot be read, or cannot be typed.
-    pub(in super::super) fn open(vty: &Vty, secrets: &Secrets) -> Result<Self, Error> {
+    pub(in super::super) fn open(vty: &Vty, secrets: &Secrets, peers: &Arc<Peers>) -> Result<Self, Error> {
         let password = secrets.of(&vty.password_file)?;
         // an end of line in it would be the end of the password, and what is behind it a command
         if !password.bytes().iter().all(|byte| (b' '..=b'~').contains(byte)) {
@@ -71,7 +73,8 @@ impl Client {
         }
         let program = vty.program().unwrap_or(Program::Ospfd);
         let (address, database, timeout) = (vty.address.0, vty.database, vty.timeout.0);
-        Ok(Self { address, program, database, timeout, password, session: None, stored: None })
+        let peers = Arc::clone(peers);
+        Ok(Self { address, program, database, timeout, password, peers, session: None, stored: None })
     }
 
     /// Asks for all that there is to know.
@@ -91,7 +94,7 @@ impl Client {
     fn talk(&mut self) -> Result<Answers, Error> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => Session::open(self.address, &self.password, self.timeout)?,
+            None => Session::open(self)?,
         };
         session.left = BYTES;
         let mut answers = Answers { version: session.version.clone(), ..Answers::default() };
@@ -131,14 +134,17 @@ struct Session {
 }
 
 impl Session {
-    /// Connects, and says the password if that is asked for.
-    fn open(address: SocketAddr, password: &Secret, timeout: Duration) -> Result<Self, Error> {
+    /// Connects, and says the password if that is asked for by who is believed.
+    fn open(client: &Client) -> Result<Self, Error> {
+        let (address, timeout) = (client.address, client.timeout);
         let line = connect(address, Instant::now() + timeout)?;
         let (prompt, version) = (Vec::new(), String::new());
         let mut session = Self { line, telnet: Telnet::default(), prompt, version, timeout, left: BYTES };
+        // who greets has taken the connection
         let mut said = session.hear(is_turn)?;
+        client.peers.believe([address, session.line.own()?], session.line.path())?;
         if last(&said) == PASSWORD {
-            session.type_in(password.bytes())?;
+            session.type_in(client.password.bytes())?;
             said = session.hear(is_turn)?;
             if last(&said) == PASSWORD {
                 return Err(session.fault(ErrorKind::PermissionDenied, "it takes another password"));

@@ -5,12 +5,14 @@
 //! at a terminal can ask, never for more rights. What was heard is text; [`told`] reads it as what the control socket of Quagga tells.
 
 mod client;
+mod peers;
 pub mod settings;
 mod telnet;
 
 use std::sync::Arc;
 
 pub(super) use client::Client;
+pub use peers::Peers;
 pub use telnet::Telnet;
 
 use self::settings::Program;

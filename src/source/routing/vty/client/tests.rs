@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
 
 use super::*;
+use crate::source::control::trust::TRUST;
+use crate::source::file::Root;
 use crate::source::routing::told::Told;
 use crate::source::routing::{frr, ospf};
 
@@ -96,6 +98,15 @@ fn daemon(password: &'static str, answer: impl Fn(&str) -> String + Send + 'stat
     (place, typed)
 }
 
+/// A host on which a user is that of a daemon.
+fn believed(dir: &std::path::Path, user: u32) -> Arc<Peers> {
+    std::fs::create_dir_all(dir.join("etc")).unwrap();
+    std::fs::write(dir.join("etc/passwd"), format!("quagga:x:{user}:{user}::/:\n")).unwrap();
+    let peers = Peers::of(Root::new(dir));
+    peers.look();
+    Arc::new(peers)
+}
+
 fn client_with(place: SocketAddr, password: &[u8], more: &str) -> Result<Client, Error> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("password");
@@ -104,7 +115,7 @@ fn client_with(place: SocketAddr, password: &[u8], more: &str) -> Result<Client,
     let text = format!("name = 'q'\naddress = '{place}'\npassword_file = '{}'\n{more}", file.display());
     let mut vty: Vty = toml::from_str(&text).unwrap();
     vty.timeout.0 = TIMEOUT;
-    Client::open(&vty, &Secrets::Files)
+    Client::open(&vty, &Secrets::Files, &believed(dir.path(), rustix::process::geteuid().as_raw()))
 }
 
 fn client(place: SocketAddr) -> Client {
@@ -329,4 +340,33 @@ fn one_who_accepts_nobody_is_silent() {
     let told = failed(&mut client(place));
     assert_eq!((told.0, told.1.ends_with("it accepts nobody")), (ErrorKind::TimedOut, true), "{}", told.1);
     first.shutdown(Shutdown::Both).unwrap();
+}
+
+#[test]
+fn root_the_password_is_not_told_to_another_user() {
+    let (told, heard) = std::sync::mpsc::channel();
+    let listening = std::thread::spawn(move || {
+        // SAFETY: takes numbers only; the call itself changes the user of this thread, and of no other
+        assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, -1, 4711, -1) }, 0);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        told.send((listener.local_addr().unwrap(), Vec::new())).unwrap();
+        for _ in 0..2 {
+            let (mut stream, from) = listener.accept().unwrap();
+            stream.write_all(GREETING).unwrap();
+            let mut said = Vec::new();
+            let _ = stream.read_to_end(&mut said);
+            told.send((from, said)).unwrap();
+        }
+    });
+    let (place, _) = heard.recv().unwrap();
+    let error = client(place).round().unwrap_err();
+    assert_eq!((error.op, error.to_string().ends_with("4711 listens there")), (TRUST, true), "{error}");
+    assert_eq!(heard.recv().unwrap().1, b"", "not even options are answered");
+    // one whose user it is
+    let mut known = client(place);
+    known.peers = believed(tempfile::tempdir().unwrap().path(), 4711);
+    assert_eq!(known.round().unwrap_err().cause.kind(), ErrorKind::TimedOut);
+    drop(known);
+    assert!(heard.recv().unwrap().1.ends_with(b"s3cret\n"));
+    listening.join().unwrap();
 }
