@@ -21,7 +21,7 @@ use support::process::Guard;
 use support::ring::{Ring, run_in, wait_until};
 use support::snmp::{ONE, agent, secret, snmpwalk};
 use support::space::within;
-use support::watch::Watch;
+use support::watch::{LSA, Watch};
 
 /// What of a router SNMP can tell, by table.
 const TOLD: [(&Table, &[&str]); 4] = [
@@ -46,22 +46,7 @@ const TOLD: [(&Table, &[&str]); 4] = [
         ],
     ),
     (OspfAreaRow::TABLE, &["version", "area", "router_id", "interfaces", "adjacent", "lsas", "spf_runs"]),
-    (
-        OspfLsaRow::TABLE,
-        &[
-            "version",
-            "area",
-            "interface",
-            "kind",
-            "link_state_id",
-            "advertising_router",
-            "scope",
-            "sequence",
-            "instances",
-            "checksum",
-            "length",
-        ],
-    ),
+    (OspfLsaRow::TABLE, LSA),
 ];
 
 const COURIER: &str = "netglance-couri";

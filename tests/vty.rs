@@ -22,7 +22,7 @@ use served::Agent;
 use support::ring::{Ring, run_in, vtysh, vtysh_json, wait_until};
 use support::snmp::secret;
 use support::space::within;
-use support::watch::Watch;
+use support::watch::{LSA, Watch};
 
 /// What both versions tell in text, by table.
 const TOLD: [(&Table, &[&str]); 5] = [
@@ -68,22 +68,7 @@ const TOLD: [(&Table, &[&str]); 5] = [
     ),
     (OspfAreaRow::TABLE, &["version", "area", "router_id", "interfaces", "lsas", "external_lsas"]),
     (OspfRouteRow::TABLE, &["version", "area", "intra_area", "inter_area", "external_1", "external_2"]),
-    (
-        OspfLsaRow::TABLE,
-        &[
-            "version",
-            "area",
-            "interface",
-            "kind",
-            "link_state_id",
-            "advertising_router",
-            "scope",
-            "sequence",
-            "instances",
-            "checksum",
-            "length",
-        ],
-    ),
+    (OspfLsaRow::TABLE, LSA),
 ];
 
 /// What of version 2 is told besides.

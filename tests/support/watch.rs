@@ -9,6 +9,21 @@ use netglance::source::file::Roots;
 
 use super::ring::PATIENCE;
 
+/// What everybody tells of an LSA.
+pub(crate) const LSA: &[&str] = &[
+    "version",
+    "area",
+    "interface",
+    "kind",
+    "link_state_id",
+    "advertising_router",
+    "scope",
+    "sequence",
+    "instances",
+    "checksum",
+    "length",
+];
+
 /// A collector that is asked as the scheduler asks it.
 pub(crate) struct Watch {
     collector: Box<dyn Collect>,

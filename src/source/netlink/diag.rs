@@ -163,12 +163,14 @@ mod tests {
 
     #[test]
     fn the_other_end_of_a_connection_belongs_to_who_has_taken_it() {
-        for place in ["127.0.0.1:0", "[::1]:0"] {
+        // the last one takes connections of both families
+        for (place, other) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")] {
             let listener = std::net::TcpListener::bind(place).unwrap();
-            let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let (theirs, _) = listener.accept().unwrap();
+            let other = SocketAddr::new(other.parse().unwrap(), listener.local_addr().unwrap().port());
+            let ours = std::net::TcpStream::connect(other).unwrap();
+            let _theirs = listener.accept().unwrap();
             let mut socket = Socket::open(Family::SockDiag).unwrap();
-            let user = owner(&mut socket, theirs.local_addr().unwrap(), ours.local_addr().unwrap()).unwrap();
+            let user = owner(&mut socket, other, ours.local_addr().unwrap()).unwrap();
             assert_eq!(user, rustix::process::geteuid().as_raw(), "{place}");
             let nobody = SocketAddr::new(ours.local_addr().unwrap().ip(), 1);
             assert!(owner(&mut socket, nobody, ours.local_addr().unwrap()).unwrap_err().is_absent());

@@ -47,7 +47,7 @@ impl Asked {
     pub fn address(&self) -> SocketAddr {
         match self {
             Self::Router(router) => router.address.0,
-            Self::Vty(vty) => vty.address.0,
+            Self::Vty(vty) => vty.address,
         }
     }
 

@@ -72,7 +72,7 @@ impl Client {
             ));
         }
         let program = vty.program().unwrap_or(Program::Ospfd);
-        let (address, database, timeout) = (vty.address.0, vty.database, vty.timeout.0);
+        let (address, database, timeout) = (vty.address, vty.database, vty.timeout.0);
         let peers = Arc::clone(peers);
         Ok(Self { address, program, database, timeout, password, peers, session: None, stored: None })
     }

@@ -1,11 +1,11 @@
 //! What is configured about daemons that are asked at their terminal?
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::QUESTIONS;
 use crate::source::routing::settings::is_name;
@@ -18,7 +18,9 @@ pub struct Vty {
     /// What it is called here.
     pub name: String,
     /// Where it listens on this host.
-    pub address: Local,
+    #[serde(deserialize_with = "loopback")]
+    #[schemars(with = "String")]
+    pub address: SocketAddr,
     /// Which daemon it is, where the port does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<Program>,
@@ -39,7 +41,7 @@ pub struct Vty {
 impl Vty {
     /// Which daemon it is.
     pub fn program(&self) -> Option<Program> {
-        self.program.or_else(|| Program::at(self.address.0.port()))
+        self.program.or_else(|| Program::at(self.address.port()))
     }
 
     /// Nothing heard of it for so long means that nobody asks it any more: two intervals, and the longest round.
@@ -54,7 +56,7 @@ impl Vty {
             wrong.push(("name", format!("`{}` is no name", self.name.escape_debug()), "for example \"quagga\""));
         }
         if self.program().is_none() {
-            let message = format!("nothing says which daemon listens on port {}", self.address.0.port());
+            let message = format!("nothing says which daemon listens on port {}", self.address.port());
             wrong.push(("address", message, "program = \"ospfd\" or \"ospf6d\" does"));
         }
         if self.password_file.as_os_str().is_empty() {
@@ -97,44 +99,13 @@ impl Program {
 
 /// Where a daemon of this host listens, written like `127.0.0.1:2604` or `[::1]:2606`. What is said there is not hidden, so that
 /// other hosts are not asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Local(pub SocketAddr);
-
-/// A text that is no such place.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no loopback address with a port, such as 127.0.0.1:2604: passwords do not leave this host")]
-pub struct LocalError(String);
-
-impl TryFrom<String> for Local {
-    type Error = LocalError;
-    fn try_from(text: String) -> Result<Self, LocalError> {
-        match text.parse::<SocketAddr>() {
-            Ok(place) if place.ip().is_loopback() && place.port() != 0 => Ok(Self(place)),
-            _ => Err(LocalError(text)),
-        }
-    }
-}
-
-impl From<Local> for String {
-    fn from(place: Local) -> Self {
-        place.to_string()
-    }
-}
-
-impl fmt::Display for Local {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl schemars::JsonSchema for Local {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Local".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "examples": ["127.0.0.1:2604", "[::1]:2606"] })
-    }
+fn loopback<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let place = text.parse::<SocketAddr>().ok().filter(|place| place.ip().is_loopback() && place.port() != 0);
+    let why = || {
+        format!("`{text}` is no loopback address with a port, such as 127.0.0.1:2604: passwords do not leave this host")
+    };
+    place.ok_or_else(|| D::Error::custom(why()))
 }
 
 /// Shortest interval, and longest time for an answer.
