@@ -222,14 +222,14 @@ impl Threads {
 
     /// Whether the guest is held by its monitor: nothing of it ran, and its virtual CPUs wait outside of `KVM_RUN`. `None` where
     /// the kernel does not show what they wait in.
-    pub fn is_held(&self, proc: &Root, pid: u32) -> Option<bool> {
+    pub fn is_held(&mut self, scanner: &mut Scanner) -> Option<bool> {
         let mut waits = self.is_fresh.then_some(true);
-        for (_, vcpu) in self.vcpus() {
-            if vcpu.moved {
-                return Some(false);
-            }
-            let text = proc.read(format!("{pid}/task/{}/syscall", vcpu.id())).ok()?;
-            if text.starts_with(b"running") || parse::syscall(&text).is_some_and(|(_, request)| request == KVM_RUN) {
+        if self.vcpus().any(|(_, vcpu)| vcpu.moved) {
+            return Some(false);
+        }
+        for vcpu in self.all.iter_mut().filter(|thread| matches!(thread.role, Role::Vcpu(_))) {
+            let text = scanner.every_tick(&mut vcpu.handle, File::Syscall).ok()?;
+            if text.starts_with(b"running") || parse::syscall(text).is_some_and(|(_, request)| request == KVM_RUN) {
                 return Some(false);
             }
             waits = Some(true);
@@ -347,16 +347,16 @@ mod tests {
     fn a_guest_whose_virtual_cpus_have_never_run_is_held() {
         let held = Held { vcpus: BTreeMap::from([(14, 0)]), ..Held::default() };
         let dir = tree(&[(7, "qemu", "271 0x55 0x4", "1 1 1"), (8, "qemu", "202 0x55 0x80", "0 0 0")]);
-        let (proc, mut threads) = (Root::new(dir.path()), Threads::default());
+        let (mut scanner, mut threads) = (Scanner::new(&Root::new(dir.path()), false).unwrap(), Threads::default());
         read(&dir, &mut threads, &held);
-        assert!(threads.is_unknown() && threads.is_held(&proc, 7) == Some(true));
+        assert!(threads.is_unknown() && threads.is_held(&mut scanner) == Some(true));
         assert_eq!(threads.sum(Role::Vcpu(0)), None);
         std::fs::write(dir.path().join("7/task/8/syscall"), "running\n").unwrap();
         read(&dir, &mut threads, &held);
-        assert!(threads.is_unknown() && threads.is_held(&proc, 7).is_none());
+        assert!(threads.is_unknown() && threads.is_held(&mut scanner).is_none());
         std::fs::write(dir.path().join("7/task/8/syscall"), "16 0xe 0xae80\n").unwrap();
         read(&dir, &mut threads, &held);
-        assert!(!threads.is_unknown() && threads.is_held(&proc, 7) == Some(false));
+        assert!(!threads.is_unknown() && threads.is_held(&mut scanner) == Some(false));
     }
 
     #[test]
@@ -376,16 +376,16 @@ mod tests {
     fn a_guest_is_held_when_nothing_of_it_ran_and_none_waits_in_kvm() {
         let held = Held::default();
         let dir = tree(&[(8, "CPU 0/KVM", "202 0x55 0x80 0x0", "5 5 5"), (9, "CPU 1/KVM", "16 0xe 0xae80", "5 5 5")]);
-        let (proc, mut threads) = (Root::new(dir.path()), Threads::default());
+        let (mut scanner, mut threads) = (Scanner::new(&Root::new(dir.path()), false).unwrap(), Threads::default());
         read(&dir, &mut threads, &held);
-        assert_eq!(threads.is_held(&proc, 7), Some(false), "one is halted in KVM");
+        assert_eq!(threads.is_held(&mut scanner), Some(false), "one is halted in KVM");
         std::fs::write(dir.path().join("7/task/9/syscall"), "202 0x55 0x80\n").unwrap();
-        assert_eq!(threads.is_held(&proc, 7), Some(true));
+        assert_eq!(threads.is_held(&mut scanner), Some(true));
         std::fs::write(dir.path().join("7/task/9/schedstat"), "6 5 6\n").unwrap();
         read(&dir, &mut threads, &held);
-        assert_eq!(threads.is_held(&proc, 7), Some(false), "one has run since");
+        assert_eq!(threads.is_held(&mut scanner), Some(false), "one has run since");
         read(&dir, &mut threads, &held);
         std::fs::remove_file(dir.path().join("7/task/9/syscall")).unwrap();
-        assert_eq!(threads.is_held(&proc, 7), None);
+        assert_eq!(threads.is_held(&mut scanner), None);
     }
 }

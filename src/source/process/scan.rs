@@ -36,6 +36,10 @@ pub enum File {
     Io,
     /// Time spent waiting for a CPU.
     Schedstat,
+    /// Sizes of memory in pages.
+    Statm,
+    /// What it waits in; only the owner and root may read it.
+    Syscall,
 }
 
 impl File {
@@ -44,6 +48,8 @@ impl File {
             Self::Stat => "stat",
             Self::Io => "io",
             Self::Schedstat => "schedstat",
+            Self::Statm => "statm",
+            Self::Syscall => "syscall",
         }
     }
 }
@@ -54,14 +60,14 @@ pub struct Handle {
     pid: u32,
     /// Process that it is a thread of.
     of: Option<u32>,
-    kept: [Option<OwnedFd>; 3],
+    kept: [Option<OwnedFd>; 5],
 }
 
 impl Handle {
     /// Nothing is opened yet.
     #[must_use]
     pub fn new(pid: u32) -> Self {
-        Self { pid, of: None, kept: [None, None, None] }
+        Self { pid, of: None, kept: [const { None }; 5] }
     }
 
     /// A thread of a process: its files tell of nothing but the thread.
@@ -81,11 +87,13 @@ impl Handle {
     }
 
     fn slot(&mut self, file: File) -> &mut Option<OwnedFd> {
-        let [stat, io, schedstat] = &mut self.kept;
+        let [stat, io, schedstat, statm, syscall] = &mut self.kept;
         match file {
             File::Stat => stat,
             File::Io => io,
             File::Schedstat => schedstat,
+            File::Statm => statm,
+            File::Syscall => syscall,
         }
     }
 }
