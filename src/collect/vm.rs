@@ -10,12 +10,14 @@ use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Text, Timestamp};
 use crate::source::file::{Root, Roots};
 use crate::source::guest::thread::{Role, Threads, Times};
-use crate::source::guest::{Finder, Held, Identity};
+use crate::source::guest::{Disk, Finder, Held, Identity};
 use crate::source::process::{File, Handle, Io, Scanner, Stat, boot_time, detail, parse};
 use crate::{label, table};
 
+pub mod disk;
 pub mod nic;
 
+use disk::VmDiskRow;
 use nic::{Nics, VmNicRow};
 
 label! {
@@ -151,7 +153,7 @@ table! {
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
     name: "vm",
-    tables: &[VmRow::TABLE, VcpuRow::TABLE, VmNicRow::TABLE],
+    tables: &[VmRow::TABLE, VcpuRow::TABLE, VmNicRow::TABLE, VmDiskRow::TABLE],
     interval: EVERY_SECOND,
     // a read of `cmdline` waits for the memory lock of a process that may be stuck
     blocks: true,
@@ -185,6 +187,7 @@ struct Guest {
     name: Text,
     unit: Option<Text>,
     held: Held,
+    disks: Vec<Disk>,
     /// Whether its taps are named as they are here.
     here: bool,
     threads: Threads,
@@ -293,16 +296,18 @@ impl VmCollector {
         };
         let taps = self.guests.values().filter(|guest| guest.here).flat_map(|guest| &guest.held.taps);
         let trouble = self.nics.read(cx.roots, taps).err();
-        let (mut rows, mut vcpus, mut nics) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut vcpus, mut nics, mut disks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (pid, guest) in &mut self.guests {
             let Some(stat) = stats.get(pid) else { continue };
             let own = self.nics.rows(guest, *pid);
             rows.push(common.row(cx, scanner, guest, stat, &own));
             common.vcpus(&cx.roots.proc, guest, *pid, &mut vcpus);
             nics.extend(own);
+            disks.extend(disk::rows(guest, *pid));
         }
         out.push(rows);
         out.push(vcpus);
+        out.push(disks);
         match trouble {
             Some(error) => out.skip(VmNicRow::TABLE, &Skip::from(error)),
             None => out.push(nics),
@@ -325,6 +330,7 @@ impl Guest {
             name: Text::new(stat.comm.as_bytes()),
             unit: None,
             held: Held::default(),
+            disks: Vec::new(),
             here: false,
             threads: Threads::default(),
             due: true,
@@ -350,16 +356,17 @@ impl Guest {
         let cgroup = proc.read(format!("{pid}/cgroup")).unwrap_or_default();
         let place = parse::cgroup(&cgroup);
         self.identity = Identity::of(&cmdline, comm.trim_ascii_end(), place);
+        self.disks = self.held.disks([proc, &roots.sys], pid, &self.identity.others);
         self.unit = place.and_then(parse::unit).map(|unit| Text::new(&unit));
         let plain = || format!("{} {pid}", String::from_utf8_lossy(&self.identity.monitor)).into_bytes();
         self.name = Text::new(&self.identity.name.clone().unwrap_or_else(plain));
     }
 
-    fn state(&self, proc: &Root, stat: &Stat) -> GuestState {
+    fn state(&mut self, scanner: &mut Scanner, stat: &Stat) -> GuestState {
         match stat.state {
             b'T' | b't' => GuestState::Stopped,
             b'D' if self.waits >= STUCK_TURNS => GuestState::Stuck,
-            _ if self.threads.is_held(proc, stat.pid) == Some(true) => GuestState::Paused,
+            _ if self.threads.is_held(scanner) == Some(true) => GuestState::Paused,
             _ => GuestState::Running,
         }
     }
@@ -386,7 +393,9 @@ impl Common {
         let pid = stat.pid;
         let of_ticks = |ticks: u64| ticks as f64 / self.ticks;
         let io = scanner.every_tick(&mut guest.handle, File::Io).map_or(Io::default(), parse::io);
-        let resident = scanner.once(pid, "statm").ok().and_then(parse::resident).unwrap_or(stat.resident);
+        let statm = scanner.every_tick(&mut guest.handle, File::Statm);
+        let resident = statm.ok().and_then(parse::resident).unwrap_or(stat.resident);
+        let state = guest.state(scanner, stat);
         if self.turn.wrapping_add(u64::from(pid)).is_multiple_of(SIZE_TURNS) || guest.swap.is_none() {
             let status = scanner.once(pid, "status").unwrap_or_default();
             guest.swap = parse::kibibytes(status, b"VmSwap:");
@@ -408,7 +417,7 @@ impl Common {
             pid: u64::from(pid),
             start: stat.start,
             name: guest.name.clone(),
-            state: guest.state(&cx.roots.proc, stat),
+            state,
             monitor: Text::new(&guest.identity.monitor),
             machine: guest.identity.machine.as_deref().map(Text::new),
             uuid: guest.identity.uuid.as_deref().map(Text::new),

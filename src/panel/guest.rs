@@ -1,4 +1,4 @@
-//! Which guests run here, what do their virtual CPUs and network cards do, and who sits on which CPU of the host?
+//! Which guests run here, what do their virtual CPUs, disks and network cards do, and who sits on which CPU of the host?
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use super::number;
 use super::pick::{self, Pick};
 use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec};
 use crate::col;
+use crate::collect::vm::disk::VmDiskRow;
 use crate::collect::vm::nic::VmNicRow;
 use crate::collect::vm::{VcpuRow, VmRow};
 use crate::model::{Demand, Level, Table};
@@ -28,6 +29,15 @@ pub(super) const NICS: PanelDef = PanelDef {
     key: None,
     demands: || vec![Demand::table(&VmNicRow::TABLE.name)],
     build: nics,
+};
+
+/// Disks of the selected guest, or those of all.
+pub(super) const DISKS: PanelDef = PanelDef {
+    name: "guest-disks",
+    title: "Guests' disks",
+    key: None,
+    demands: || vec![Demand::table(&VmDiskRow::TABLE.name)],
+    build: disks,
 };
 
 /// CPUs of the host with the virtual CPUs that ran there last.
@@ -185,6 +195,22 @@ fn nics(cx: &Cx<'_>, space: Space) -> Block {
         graphs: &[("rx", col!(VmNicRow, rx_bytes)), ("tx", col!(VmNicRow, tx_bytes))],
     };
     of(cx, space, list, chosen(cx, VmNicRow::TABLE, busy, col!(VmNicRow, pid)))
+}
+
+fn disks(cx: &Cx<'_>, space: Space) -> Block {
+    let columns = vec![
+        Column::wide("guest", 12, 3, Show::Words(col!(VmDiskRow, guest))),
+        Column::wide("", 6, 6, Show::Bar(col!(VmDiskRow, filled))),
+        Column::number("size", 0, Show::Of(col!(VmDiskRow, size))),
+        Column::number("used", 1, Show::Of(col!(VmDiskRow, used))),
+        Column::wide("format", 6, 2, Show::Words(col!(VmDiskRow, format))),
+        Column::wide("", 2, 4, Show::Words(col!(VmDiskRow, access))),
+        Column::wide("on", 6, 5, Show::Words(col!(VmDiskRow, device))),
+    ];
+    let busy = col!(VmDiskRow, used);
+    let (title, table) = (DISKS.title, VmDiskRow::TABLE);
+    let list = List { title, names: "disk", table, name: 20, busy: vec![busy], columns, graphs: &[] };
+    of(cx, space, list, chosen(cx, table, busy, col!(VmDiskRow, pid)))
 }
 
 /// Cells of a virtual CPU on its place: guest, number, and the share of the time in which it ran.

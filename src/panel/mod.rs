@@ -127,6 +127,7 @@ pub static PANELS: &[PanelDef] = &[
     guest::PANEL,
     guest::VCPUS,
     guest::NICS,
+    guest::DISKS,
     guest::PLACES,
     topology::PANEL,
     topology::AREAS,

@@ -132,12 +132,12 @@ fn guests(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     let wanted = (lines(cx, "guests") + FRAME + 1).max(FRAME + 4);
     let lower = height.saturating_sub(wanted).max(height / 2);
     let node = if width >= WIDE {
-        let left = stack(cx, &["vcpus"], lower);
+        let left = stack(cx, &with_rows(cx, &["vcpus"], &["guest-disks"]), lower);
         let right = stack(cx, &with_rows(cx, &["guest-cpus"], &["guest-nics"]), lower);
         let row = Node::Row(vec![(Size::Weight(1), left), (Size::Weight(1), right)]);
         Node::Column(vec![(Size::Weight(1), guests), (Size::Fixed(lower), row)])
     } else {
-        let names = with_rows(cx, &["vcpus"], &["guest-nics"]);
+        let names = with_rows(cx, &["vcpus"], &["guest-nics", "guest-disks"]);
         Node::Column(vec![(Size::Weight(1), guests), (Size::Fixed(lower), stack(cx, &names, lower))])
     };
     visible(cx, node)

@@ -221,6 +221,26 @@ fn vcpu_facts(guests: &[&Guest]) -> Facts {
     facts
 }
 
+/// What QEMU and `stat` say of the disks of a guest.
+fn disk_facts(guest: &Guest) -> Facts {
+    let mut facts = Facts::default();
+    for block in list(&guest.ask("query-block")) {
+        let image = &block["inserted"]["image"];
+        let path = image["filename"].as_str().unwrap();
+        facts.text(path, "guest", guest.ask("query-name")["name"].as_str().unwrap());
+        facts.text(path, "access", if block["inserted"]["ro"] == true { "ro" } else { "rw" });
+        facts.text(path, "format", image["format"].as_str().unwrap());
+        facts.number(path, "size", image["virtual-size"].as_f64().unwrap());
+        facts.number(path, "used", image["actual-size"].as_f64().unwrap());
+        let device = said("stat", &["-c", "/sys/dev/block/%Hd:%Ld", path]);
+        match std::fs::read_link(device.trim()) {
+            Ok(target) => facts.text(path, "device", target.file_name().unwrap().to_str().unwrap()),
+            Err(_) => facts.missing(path, "device"),
+        }
+    }
+    facts
+}
+
 /// Runs where besides this test's guests nobody's processes are seen, with a network of its own.
 fn alone(run: impl FnOnce(&Path) + Send) {
     space::alone(UnshareFlags::NEWNET, |_| {
@@ -373,5 +393,33 @@ fn root_virtual_cpus_whose_threads_have_no_names_are_found_by_what_they_wait_in(
             assert!(Instant::now() < end, "{found:?}, {said:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    });
+}
+
+#[test]
+fn root_disks_of_a_guest_are_what_qemu_says_of_them() {
+    alone(|dir| {
+        let create = |name: &str, format: &str, size: &str| {
+            let path = dir.join(name).into_os_string().into_string().unwrap();
+            said("qemu-img", &["create", "-q", "-f", format, &path, size]);
+            path
+        };
+        let [data, scratch, cd] = [("data.qcow2", "qcow2", "1G"), ("my, disk", "raw", "3M"), ("cd.iso", "raw", "1M")]
+            .map(|(a, b, c)| create(a, b, c));
+        std::fs::OpenOptions::new().append(true).open(&scratch).unwrap().write_all(&vec![1; 1 << 16]).unwrap();
+        let drive = |path: &str, more: &str| format!("file={},{more}", path.replace(',', ",,"));
+        let [data, scratch, cd] = [
+            drive(&data, "format=qcow2,if=ide"),
+            drive(&scratch, "format=raw,if=ide"),
+            drive(&cd, "format=raw,media=cdrom,if=ide"),
+        ];
+        let memory = format!("memory-backend-file,id=ram,size=16M,share=on,mem-path={}/ram", dir.display());
+        let args = ["-name", "disks", "-m", "16", "-object", &memory, "-machine", "pc,memory-backend=ram"];
+        let drives = ["-drive", &data, "-drive", &scratch, "-drive", &cd, "-D", &format!("{}/log", dir.display())];
+        let guest = Guest::boot(dir, "disks", Work::Halt, &[&args[..], &drives].concat());
+        let mut table = Parity::of("vm_disk", &["path"]);
+        table.agrees(|| disk_facts(&guest));
+        table.left_out(&["path", "pid", "start", "filled"]);
+        assert_eq!(table.keys().len(), 4, "memory, log and pid file are no disks: {:?}", table.keys());
     });
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt as _;
 
+use super::disk::{self, Disk};
 use crate::source::Error;
 use crate::source::file::Root;
 use crate::source::process::parse;
@@ -19,8 +20,8 @@ pub struct Held {
     pub vcpus: BTreeMap<u32, u32>,
     /// Its taps, each once.
     pub taps: BTreeSet<Tap>,
-    /// Paths of files and devices.
-    pub files: Vec<Vec<u8>>,
+    /// Files and devices by their descriptors, as the kernel calls them.
+    pub files: Vec<(u32, Vec<u8>)>,
 }
 
 /// The end of a network card that is the host's.
@@ -79,6 +80,11 @@ pub(super) fn descriptors(proc: &Root, pid: u32) -> Result<impl Iterator<Item = 
 }
 
 impl Held {
+    /// Disks among its files, `others` left out, from `/proc` and `/sys`.
+    pub fn disks(&self, roots: [&Root; 2], pid: u32, others: &[Vec<u8>]) -> Vec<Disk> {
+        disk::disks(roots, pid, &self.files, others)
+    }
+
     /// Reads the descriptors of a process.
     ///
     /// # Errors
@@ -106,7 +112,7 @@ impl Held {
                 Link::Macvtap(index) => {
                     held.taps.insert(Tap::Index(index));
                 }
-                Link::File(path) => held.files.push(path),
+                Link::File(path) => held.files.push((fd, path)),
                 Link::Other => {}
             }
         }
@@ -166,7 +172,7 @@ mod tests {
         assert!(held.guest && holds_guest(&proc, 7, &mut 0).unwrap());
         assert_eq!(held.vcpus, BTreeMap::from([(4, 0), (12, 17)]));
         assert_eq!(held.taps, BTreeSet::from([Tap::Name(b"tap-web".to_vec()), Tap::Index(9)]));
-        assert_eq!(held.files, [b"/var/lib/images/a b.raw"]);
+        assert_eq!(held.files, [(11, b"/var/lib/images/a b.raw".to_vec())]);
         assert!(Held::read(&proc, 8).is_err());
     }
 }

@@ -25,6 +25,8 @@ pub struct Identity {
     pub memory: Option<u64>,
     /// Paths of sockets on which it may be asked, in the order of the command line.
     pub sockets: Vec<Vec<u8>>,
+    /// Paths of files that it has open for something else than a disk: memory, the number of its process.
+    pub others: Vec<Vec<u8>>,
 }
 
 /// Programs of virtual machine monitors, by the beginning of their name.
@@ -89,12 +91,23 @@ fn of_qemu(arguments: &[&[u8]]) -> Identity {
             Some(b"machine" | b"M") => identity.machine = first(value, b"type"),
             Some(b"smp") => identity.vcpus = first(value, b"cpus").as_deref().and_then(parse::number),
             Some(b"m") => identity.memory = first(value, b"size").as_deref().and_then(|size| bytes(size, 1 << 20)),
+            Some(b"pidfile" | b"mem-path") => identity.others.push(value.to_vec()),
+            Some(b"object") => identity.others.extend(memory(value)),
             Some(b"qmp") => identity.sockets.extend(value.strip_prefix(b"unix:").map(until_comma)),
             Some(b"chardev") if value.starts_with(b"socket,") => identity.sockets.extend(of_key(value, b"path")),
             _ => {}
         }
     }
     identity
+}
+
+/// File of a memory backend, in a list or in JSON as libvirt writes it.
+fn memory(object: &[u8]) -> Option<Vec<u8>> {
+    if !object.starts_with(b"{") {
+        return of_key(object, b"mem-path");
+    }
+    let object: serde_json::Value = serde_json::from_slice(object).ok()?;
+    Some(object.get("mem-path")?.as_str()?.as_bytes().to_vec())
 }
 
 /// Options of the monitors that take plain ones, with those that name the guest and those that name a socket.
@@ -246,7 +259,18 @@ mod tests {
             "2048",
             "-machine",
             "type=pc+pve0",
+            "-pidfile",
+            "/var/run/qemu-server/100.pid",
+            "-object",
+            "memory-backend-file,id=ram,size=2G,mem-path=/run/hugepages/kvm,share=on",
+            "-object",
+            r#"{"qom-type":"memory-backend-file","id":"pc.ram","mem-path":"/var/lib/libvirt/qemu/ram/1"}"#,
+            "-object",
+            r#"{"qom-type":"#,
         ]);
+        let others: &[&[u8]] =
+            &[b"/var/run/qemu-server/100.pid", b"/run/hugepages/kvm", b"/var/lib/libvirt/qemu/ram/1"];
+        assert_eq!(guest.others, others);
         assert_eq!((text(guest.name.as_ref()), guest.vcpus, guest.memory), (Some("db"), Some(2), Some(2 << 30)));
         assert_eq!(text(guest.machine.as_ref()), Some("pc+pve0"));
         assert_eq!(guest.sockets, [b"/var/run/qemu-server/100.qmp"]);

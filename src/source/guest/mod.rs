@@ -2,16 +2,19 @@
 //!
 //! Whichever program runs it, a guest is a process that holds `anon_inode:kvm-vm`. [`Finder`] looks for those without reading
 //! every descriptor of every process on each tick; [`identity`] reads what the program was told on its command line;
-//! [`thread`] tells the threads that are virtual CPUs from the others; [`held`] is what its descriptors say.
+//! [`thread`] tells the threads that are virtual CPUs from the others; [`held`] is what its descriptors say,
+//! and [`disk`] what of them are disks.
 //!
 //! Source: `Documentation/virt/kvm/api.rst`, `virt/kvm/kvm_main.c` (names of the descriptors), `drivers/net/tun.c` (`fdinfo`);
 //! the manual pages of `qemu-system-x86_64`, `firecracker`, `cloud-hypervisor` and `crosvm`.
 
+pub mod disk;
 mod find;
 pub mod held;
 pub mod identity;
 pub mod thread;
 
+pub use disk::Disk;
 pub use find::{Finder, Found};
 pub use held::{Held, Tap};
 pub use identity::Identity;
