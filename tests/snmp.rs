@@ -10,7 +10,7 @@ mod support;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use netglance::collect::routing::{OspfAreaRow, OspfInterfaceRow, OspfLsaRow, OspfNeighborRow};
 use netglance::model::Table;
@@ -22,6 +22,14 @@ use support::ring::{Ring, run_in, wait_until};
 use support::snmp::{ONE, agent, secret, snmpwalk};
 use support::space::within;
 use support::watch::{LSA, Watch};
+
+/// Whether this process may have as many threads as it likes, as those that it starts will.
+static UNLIMITED: RwLock<()> = RwLock::new(());
+
+fn start(section: &str) -> Agent {
+    let _held = UNLIMITED.read().unwrap_or_else(PoisonError::into_inner);
+    Agent::start("127.0.0.1:0", section)
+}
 
 /// What of a router SNMP can tell, by table.
 const TOLD: [(&Table, &[&str]); 4] = [
@@ -93,7 +101,7 @@ fn root_an_agent_asks_routers_by_a_courier_without_rights() {
             "\n[[routing.snmp]]\nname = 'one'\naddress = '{ONE}'\ncommunity_file = '{community}'\ninterval = '1s'\n\
              [[routing.snmp]]\nname = 'lost'\naddress = '{ONE}:9'\ncommunity_file = '/nowhere/c'\ninterval = '1s'\n"
         );
-        let agent = Agent::start("127.0.0.1:0", &router);
+        let agent = start(&router);
         let both = vec![("Full".to_owned(), false), ("Full".to_owned(), false)];
         wait_until("what a router tells", || told_by(&agent) == both);
         let courier = agent.part(COURIER);
@@ -191,12 +199,9 @@ fn root_a_sampler_that_was_stopped_for_a_while_hears_of_routers_again() {
                 router.send_to(&answer, from).unwrap();
             }
         });
-        let agent = Agent::start(
-            "127.0.0.1:0",
-            &format!(
-                "\n[[routing.snmp]]\nname = 'much'\naddress = '{place}'\ncommunity_file = '{community}'\ninterval = '1s'\n"
-            ),
-        );
+        let agent = start(&format!(
+            "\n[[routing.snmp]]\nname = 'much'\naddress = '{place}'\ncommunity_file = '{community}'\ninterval = '1s'\n"
+        ));
         let version = || {
             let mut command = served::command(&agent.dir);
             command.args(["show", "routing_daemon", "--format", "json", "--host"]);
@@ -224,6 +229,7 @@ fn root_without_a_thread_for_a_router_all_else_is_told() {
     let community = secret(dir.path(), "c", "of-the-test\n");
     let section = format!("[[snmp]]\nname = 'one'\naddress = '127.0.0.1:9'\ncommunity_file = '{community}'\n");
     let (mut watch, before) = (Watch::new(&section), getrlimit(Resource::Nproc));
+    let _held = UNLIMITED.write().unwrap_or_else(PoisonError::into_inner);
     // of this process only the thread of a user without rights is bound by it
     setrlimit(Resource::Nproc, Rlimit { current: Some(0), ..before }).unwrap();
     let told = std::thread::spawn(move || {
