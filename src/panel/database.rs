@@ -8,8 +8,8 @@ use std::cmp::Reverse;
 use super::arrange::{Ranked, fitting};
 use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, line, pick};
 use crate::col;
-use crate::collect::routing::OspfLsaRow;
-use crate::model::{Cell, Demand, Level};
+use crate::collect::routing::{OspfAreaRow, OspfLsaRow};
+use crate::model::{Cell, Demand, Level, Table};
 use crate::store::rate::View;
 
 /// All LSAs.
@@ -54,6 +54,37 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
         stale: pick::stale(cx, OspfLsaRow::TABLE),
         body: Body::Table(spec),
     }
+}
+
+/// What an area and its LSAs have in common, the area itself first.
+const COMMON: [(usize, usize); 6] = [
+    (col!(OspfAreaRow, area), col!(OspfLsaRow, area)),
+    (col!(OspfAreaRow, netns), col!(OspfLsaRow, netns)),
+    (col!(OspfAreaRow, source), col!(OspfLsaRow, source)),
+    (col!(OspfAreaRow, instance), col!(OspfLsaRow, instance)),
+    (col!(OspfAreaRow, vrf), col!(OspfLsaRow, vrf)),
+    (col!(OspfAreaRow, version), col!(OspfLsaRow, version)),
+];
+
+/// The table of what is inside the rows of another one, and what that is called.
+pub fn contents(table: &str) -> Option<(&'static Table, &'static str)> {
+    (table == OspfAreaRow::TABLE.name).then_some((OspfLsaRow::TABLE, "its LSAs"))
+}
+
+/// The filter that keeps what is inside a row; what is the same in all rows is left out of it.
+pub fn inside(view: &View, row: usize) -> Option<String> {
+    contents(&view.table().name)?;
+    let raw = view.raw();
+    let told = COMMON.iter().enumerate().filter(|(at, (column, _))| *at == 0 || raw.differ(*column));
+    let terms = told.filter_map(|(_, (column, other))| {
+        let name = &OspfLsaRow::TABLE.columns.get(*other)?.name;
+        Some(match raw.cell(row, *column) {
+            Cell::Text(words) | Cell::Label(words) => format!("{name} == \"{}\"", words.replace('"', "\\\"")),
+            Cell::U64(number) => format!("{name} == {number}"),
+            _ => format!("missing({name})"),
+        })
+    });
+    Some(terms.collect::<Vec<String>>().join(" and "))
 }
 
 /// What becomes of an LSA, and how bad that is.

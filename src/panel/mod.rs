@@ -55,6 +55,7 @@ mod view;
 pub use alert::{Alert, all as alerts};
 pub use arrange::{Beside, Head, about, arrange, beside, flat, is_outlined, told_above, tone};
 pub use connections::members;
+pub use database::{contents, inside};
 pub use departed::{departed, departs};
 pub use essential::{unknown, without};
 pub use header::{clock, demands as header_demands, header, local};

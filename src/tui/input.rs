@@ -286,7 +286,7 @@ fn open(app: &mut App, act: Act) -> Outcome {
             return Outcome::Done;
         }
     }
-    if act == Act::Enter && super::group::open(app) {
+    if act == Act::Enter && (super::group::open(app) || super::inside::open(app)) {
         return Outcome::Done;
     }
     let Some((_, _, state)) = app.focus() else { return Outcome::Done };

@@ -28,6 +28,7 @@ pub mod group;
 pub mod held;
 mod hosts;
 mod input;
+mod inside;
 pub mod keymap;
 #[cfg(test)]
 mod lsas;

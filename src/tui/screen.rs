@@ -325,6 +325,8 @@ pub(super) fn own(app: &App) -> Vec<(Act, &'static str)> {
         || app.spots.first().is_some_and(|spot| crate::panel::groupings(spot.table).len() > 1);
     own.extend(super::group::came(app).then_some((Act::Back, "groups")));
     own.extend(super::group::leads(app).then_some((Act::Enter, "its connections")));
+    let inside = app.spots.first().and_then(|spot| super::inside::leads(app, spot.table));
+    own.extend(inside.map(|words| (Act::Enter, words)));
     own.extend(grouped.then_some((Act::Programs, "group")));
     let tracked = app.fleet.is_none() && app.spots.first().is_some_and(|spot| crate::panel::is_tracked(spot.table));
     if tracked {
