@@ -200,6 +200,11 @@ const STALE: [(&Table, usize); 10] = [
 
 /// Whether a row is what was so when it was told last.
 pub(super) fn is_stale(view: &View, row: usize) -> bool {
-    let column = STALE.iter().find(|(table, _)| table.name == view.table().name).map(|(_, column)| *column);
-    column.is_some_and(|column| !view.raw().cell(row, column).is_missing())
+    told(view, row).is_some()
+}
+
+/// The column that says when a row was told last, of one that is told no more.
+pub(super) fn told(view: &View, row: usize) -> Option<usize> {
+    let (_, column) = STALE.iter().find(|(table, _)| table.name == view.table().name)?;
+    Some(*column).filter(|column| !view.raw().cell(row, *column).is_missing())
 }

@@ -6,17 +6,22 @@ use super::graph::{Graph, Link, Node, SWITCHES, Said};
 use super::known::{Known, Router};
 use super::layout::Class;
 use crate::model::Level;
-use crate::panel::{Role, pick};
+use crate::panel::{Cx, Role, number, pick};
 
 /// Adds routers, and how many others there are, behind links.
-pub(super) fn add(out: &mut Graph, known: &Known<'_>, netns: &str, (first, links): (usize, &[Link<'_>])) {
+pub(super) fn add(
+    out: &mut Graph,
+    (cx, known): (&Cx<'_>, &Known<'_>),
+    netns: &str,
+    (first, links): (usize, &[Link<'_>]),
+) {
     for (at, link) in links.iter().enumerate() {
         let name = (netns, link.own);
         let mut routers: Vec<_> = known.routers.get(&name).into_iter().flatten().collect();
         routers.sort_by(|(a, _), (b, _)| pick::natural(a, b));
         for (id, known) in routers {
             out.edges.push((first + at, out.nodes.len()));
-            out.nodes.push(router(id, known));
+            out.nodes.push(router(cx, id, known));
         }
         // those of a bridge are behind its ports
         let hosts =
@@ -41,7 +46,7 @@ pub(super) fn add(out: &mut Graph, known: &Known<'_>, netns: &str, (first, links
 }
 
 /// Adds routers that were behind an interface that is no longer there.
-pub(super) fn lost(out: &mut Graph, known: &Known<'_>, netns: &str, there: &BTreeSet<&str>) {
+pub(super) fn lost(out: &mut Graph, (cx, known): (&Cx<'_>, &Known<'_>), netns: &str, there: &BTreeSet<&str>) {
     let mut gone: Vec<_> = known.routers.iter().filter(|((at, own), _)| *at == netns && !there.contains(own)).collect();
     gone.sort_by(|((_, a), _), ((_, b), _)| pick::natural(a, b));
     for ((_, interface), routers) in gone {
@@ -51,7 +56,7 @@ pub(super) fn lost(out: &mut Graph, known: &Known<'_>, netns: &str, there: &BTre
         out.nodes.push(Node { said, level, ..Node::new(Class::Outer, (*interface).to_owned(), String::new()) });
         for (id, known) in routers {
             out.edges.push((at, out.nodes.len()));
-            out.nodes.push(router(id, known));
+            out.nodes.push(router(cx, id, known));
         }
     }
 }
@@ -60,9 +65,13 @@ fn level(router: &Router<'_>) -> Level {
     router.state.map_or(Level::Ok, |(_, level)| level)
 }
 
-fn router(id: &str, router: &Router<'_>) -> Node {
-    let said = match router.state {
-        Some((state, level)) => {
+fn router(cx: &Cx<'_>, id: &str, router: &Router<'_>) -> Node {
+    let said = match (router.state, router.old) {
+        // one that was well when it was told last may be anything by now
+        (Some((_, Level::Ok)), Some((view, row, column))) => {
+            Said::Word(format!("silent {}", number::words(cx, view, row, column).words), Role::Stale)
+        }
+        (Some((state, level)), _) => {
             // what was not heard of for a while is nothing bad
             let role = match (level, state) {
                 (Level::Ok, "stale" | "delay" | "probe") => Role::Muted,
@@ -71,9 +80,10 @@ fn router(id: &str, router: &Router<'_>) -> Node {
             };
             Said::Word(state.to_owned(), role)
         }
-        None => Said::Nothing,
+        (None, _) => Said::Nothing,
     };
-    Node { said, level: level(router), ..Node::new(Class::Beyond, id.to_owned(), router.about.join(", ")) }
+    let is_old = router.old.is_some();
+    Node { said, level: level(router), is_old, ..Node::new(Class::Beyond, id.to_owned(), router.about.join(", ")) }
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -161,8 +161,8 @@ fn graph(cx: &Cx<'_>, view: &View, known: &Known<'_>, netns: &str, rows: Vec<usi
     }
     switch::add(&mut out, cx, known, netns, (&at, &reversed));
     pair::add(&mut out, netns, (first, &links), &at);
-    beyond::add(&mut out, known, netns, (first, &links));
-    beyond::lost(&mut out, known, netns, &kinds.keys().copied().collect());
+    beyond::add(&mut out, (cx, known), netns, (first, &links));
+    beyond::lost(&mut out, (cx, known), netns, &kinds.keys().copied().collect());
     out
 }
 

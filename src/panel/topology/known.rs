@@ -13,6 +13,7 @@ use crate::collect::route::RouteRow;
 use crate::collect::routing::{BgpPeerRow, IsisAdjacencyRow, OspfNeighborRow};
 use crate::collect::virtual_link::{BondPortRow, BondRow, TunnelRow, VlanRow};
 use crate::model::{Cell, Demand, IpText, Level, Table, Value};
+use crate::panel::arrange;
 use crate::store::rate::View;
 
 /// Most entries of a table that are looked at.
@@ -31,6 +32,8 @@ pub(super) struct Router<'a> {
     pub(super) about: Vec<&'static str>,
     /// How it is with it, the worst of all that is said.
     pub(super) state: Option<(&'a str, Level)>,
+    /// The cell that says since when nobody says that any more.
+    pub(super) old: Option<(&'a View, usize, usize)>,
 }
 
 /// A port of Open vSwitch.
@@ -272,14 +275,26 @@ impl<'a> Known<'a> {
         self.ports.push(Port { view, row, bridge, name: port, interface, kind });
     }
 
-    /// Adds what is said of a router.
-    fn router(&mut self, name: Name<'a>, id: String, about: &'static str, state: Option<(&'a str, Level)>) {
+    /// Adds what is said of a router in a row, if that is in one.
+    fn router(
+        &mut self,
+        (name, id): (Name<'a>, String),
+        about: &'static str,
+        state: Option<(&'a str, Level)>,
+        (view, row): (&'a View, usize),
+    ) {
         let router = self.routers.entry(name).or_default().entry(id).or_default();
         if !router.about.contains(&about) {
             router.about.push(about);
         }
-        // one that speaks both versions is as bad as the worse of them
-        router.state = worse(router.state, state);
+        let old = arrange::told(view, row).map(|column| (view, row, column));
+        match (router.state, router.old.is_some(), old.is_some()) {
+            // what is said now is better known than what was
+            (Some(_), false, true) => {}
+            (Some(_), true, false) if state.is_some() => (router.state, router.old) = (state, None),
+            // one that speaks both versions is as bad as the worse of them
+            _ => (router.state, router.old) = (worse(router.state, state), router.old.or(old)),
+        }
     }
 
     fn ospf_neighbor(&mut self, view: &'a View, row: usize) {
@@ -288,7 +303,7 @@ impl<'a> Known<'a> {
         let id = ip(view, row, col!(OspfNeighborRow, router_id)).or(address);
         let id = id.map_or_else(|| "?".to_owned(), |id| IpText(id).to_string());
         self.behind.extend(address.map(|address| ((name, address), id.clone())));
-        self.router(name, id, "OSPF", Some(label(view, row, col!(OspfNeighborRow, state))));
+        self.router((name, id), "OSPF", Some(label(view, row, col!(OspfNeighborRow, state))), (view, row));
     }
 
     fn isis_adjacency(&mut self, view: &'a View, row: usize) {
@@ -298,7 +313,7 @@ impl<'a> Known<'a> {
         for address in addresses.into_iter().filter_map(|column| ip(view, row, column)) {
             self.behind.insert((name, address), id.clone());
         }
-        self.router(name, id, "IS-IS", Some(label(view, row, col!(IsisAdjacencyRow, state))));
+        self.router((name, id), "IS-IS", Some(label(view, row, col!(IsisAdjacencyRow, state))), (view, row));
     }
 
     /// A peer that is in a network of this host, or is known by the interface that it is behind.
@@ -306,7 +321,7 @@ impl<'a> Known<'a> {
         let (netns, peer) = name(view, row, col!(BgpPeerRow, netns), col!(BgpPeerRow, peer));
         let state = Some(label(view, row, col!(BgpPeerRow, state)));
         let Ok(address) = peer.parse::<IpAddr>() else {
-            return self.router((netns, peer), peer.to_owned(), "BGP", state);
+            return self.router(((netns, peer), peer.to_owned()), "BGP", state, (view, row));
         };
         let own = self.addresses.iter().filter(|((at, _), _)| *at == netns);
         let own = own.flat_map(|(name, all)| all.iter().map(move |(own, prefix, _)| (*prefix, *name, *own)));
@@ -314,7 +329,7 @@ impl<'a> Known<'a> {
         if let Some((_, name, _)) = near {
             let known = self.behind.entry((name, address)).or_insert_with(|| IpText(address).to_string());
             let id = known.clone();
-            self.router(name, id, "BGP", state);
+            self.router((name, id), "BGP", state, (view, row));
         }
     }
 
@@ -334,7 +349,7 @@ impl<'a> Known<'a> {
             let name = (netns, interface);
             let known = self.behind.entry((name, gateway)).or_insert_with(|| IpText(gateway).to_string());
             let id = known.clone();
-            self.router(name, id, GATEWAY, None);
+            self.router((name, id), GATEWAY, None, (view, row));
         }
     }
 

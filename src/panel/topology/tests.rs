@@ -98,6 +98,29 @@ fn a_guest_is_connected_to_a_router_through_bridge_vlan_and_bond() {
 }
 
 #[test]
+fn a_router_of_which_nobody_tells_any_more_is_old_unless_somebody_else_does() {
+    let mut fake = host(&["name=eth0 kind=ethernet"]);
+    let since = fake.cx().now.seconds() - 7200.0;
+    let old = format!("interface=eth0 router_id=192.0.2.9 address=192.0.2.9 stale={since}");
+    let said = |fake: &Fake| {
+        let graphs = made(fake);
+        let node = node(&graphs[0], "192.0.2.9");
+        let graph::Said::Word(word, role) = &node.said else { panic!("{node:?}") };
+        (word.clone(), *role, node.is_old, node.level)
+    };
+    add(&mut fake, OspfNeighborRow::TABLE, &[&format!("{old} state=Full")]);
+    assert_eq!(said(&fake), ("silent 2h00m".to_owned(), Role::Stale, true, Level::Ok));
+    add(&mut fake, OspfNeighborRow::TABLE, &[&format!("{old} state=Down")]);
+    assert_eq!((said(&fake).0, said(&fake).2, said(&fake).3), ("Down".to_owned(), true, Level::Critical));
+    // another version or protocol that tells of it is believed
+    let now = "interface=eth0 router_id=192.0.2.9 version=3 state=Full";
+    for rows in [[&*format!("{old} state=Down"), now], [now, &*format!("{old} state=Down")]] {
+        add(&mut fake, OspfNeighborRow::TABLE, &rows);
+        assert_eq!(said(&fake), ("Full".to_owned(), Role::Value, false, Level::Ok));
+    }
+}
+
+#[test]
 fn a_bond_says_how_many_are_up_only_where_that_is_known() {
     let mut fake = hypervisor();
     for (row, said) in [("up=1", "802.3ad"), ("members=2", "802.3ad"), ("up=0 members=2", "802.3ad 0/2")] {
