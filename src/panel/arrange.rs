@@ -179,7 +179,7 @@ pub fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
         table if table == NftRuleRow::TABLE.name => firewall::tone(view, row, column),
         table if table == XtablesRuleRow::TABLE.name => legacy::tone(view, row, column),
         table if table == NfqueueRow::TABLE.name => netfilter::tone(view, row, column),
-        table if table == VmRow::TABLE.name => guest::tone(view, row),
+        table if table == VmRow::TABLE.name => guest::tone(view, row, column),
         _ => is_stale(view, row).then_some(Role::Stale),
     }
 }

@@ -111,7 +111,10 @@ fn note(view: &View) -> Line {
 }
 
 /// How a guest that does not run is written.
-pub(super) fn tone(view: &View, row: usize) -> Option<Role> {
+pub(super) fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
+    if ![col!(VmRow, name), col!(VmRow, state)].contains(&column) {
+        return None;
+    }
     match view.cell(row, col!(VmRow, state)).text()? {
         "running" => None,
         state => Some(Role::Level(view.table().column("state")?.1.label_level(state))),
@@ -119,8 +122,8 @@ pub(super) fn tone(view: &View, row: usize) -> Option<Role> {
 }
 
 /// Rows of a table whose guest is selected, or all of them, and what they are of.
-fn chosen(cx: &Cx<'_>, table: &'static Table, busy: usize, pid: usize) -> Result<(Pick, Option<String>), Body> {
-    let mut picked = pick::pick(cx, table, &[busy])?;
+fn chosen(cx: &Cx<'_>, table: &'static Table, busy: &[usize], pid: usize) -> Result<(Pick, Option<String>), Body> {
+    let mut picked = pick::pick(cx, table, busy)?;
     let guests = cx.views.get(&VmRow::TABLE.name);
     let selected = cx.picked.get(&*VmRow::TABLE.name).zip(guests.as_deref()).and_then(|(key, guests)| {
         let row = (0..guests.len()).find(|row| key.matches(guests.raw(), *row))?;
@@ -151,6 +154,9 @@ fn of(cx: &Cx<'_>, space: Space, list: List, chosen: Result<(Pick, Option<String
     }
 }
 
+/// What a virtual CPU would run if it could.
+const WANTS: &[usize] = &[col!(VcpuRow, used), col!(VcpuRow, ready)];
+
 fn vcpus(cx: &Cx<'_>, space: Space) -> Block {
     let columns = vec![
         Column::number("vcpu", 0, Show::Of(col!(VcpuRow, vcpu))),
@@ -160,17 +166,9 @@ fn vcpus(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("past", 8, 5, Show::Spark(col!(VcpuRow, used), Some(1.0))),
         Column::number("on", 2, Show::Of(col!(VcpuRow, last_cpu))),
     ];
-    let busy = col!(VcpuRow, used);
-    let list = List {
-        title: VCPUS.title,
-        names: "guest",
-        table: VcpuRow::TABLE,
-        name: 18,
-        busy: vec![busy],
-        columns,
-        graphs: &[],
-    };
-    of(cx, space, list, chosen(cx, VcpuRow::TABLE, busy, col!(VcpuRow, pid)))
+    let picked = chosen(cx, VcpuRow::TABLE, WANTS, col!(VcpuRow, pid));
+    let (title, table, busy) = (VCPUS.title, VcpuRow::TABLE, WANTS.to_vec());
+    of(cx, space, List { title, names: "guest", table, name: 18, busy, columns, graphs: &[] }, picked)
 }
 
 fn nics(cx: &Cx<'_>, space: Space) -> Block {
@@ -194,7 +192,7 @@ fn nics(cx: &Cx<'_>, space: Space) -> Block {
         columns,
         graphs: &[("rx", col!(VmNicRow, rx_bytes)), ("tx", col!(VmNicRow, tx_bytes))],
     };
-    of(cx, space, list, chosen(cx, VmNicRow::TABLE, busy, col!(VmNicRow, pid)))
+    of(cx, space, list, chosen(cx, VmNicRow::TABLE, &[busy], col!(VmNicRow, pid)))
 }
 
 fn disks(cx: &Cx<'_>, space: Space) -> Block {
@@ -210,14 +208,14 @@ fn disks(cx: &Cx<'_>, space: Space) -> Block {
     let busy = col!(VmDiskRow, used);
     let (title, table) = (DISKS.title, VmDiskRow::TABLE);
     let list = List { title, names: "disk", table, name: 20, busy: vec![busy], columns, graphs: &[] };
-    of(cx, space, list, chosen(cx, table, busy, col!(VmDiskRow, pid)))
+    of(cx, space, list, chosen(cx, table, &[busy], col!(VmDiskRow, pid)))
 }
 
 /// Cells of a virtual CPU on its place: guest, number, and the share of the time in which it ran.
 const CELL: u16 = 24;
 
 fn places(cx: &Cx<'_>, space: Space) -> Block {
-    let picked = match pick::pick(cx, VcpuRow::TABLE, &[col!(VcpuRow, used)]) {
+    let picked = match pick::pick(cx, VcpuRow::TABLE, WANTS) {
         Ok(picked) => picked,
         Err(body) => return pick::empty(PLACES.title, body),
     };
@@ -310,7 +308,7 @@ mod tests {
         let fake = fake();
         let view = fake.cx().views.get("vm").unwrap();
         assert_eq!(line::words(&note(&view)), "1 running  1 paused  1 stuck");
-        let tones = [0, 1, 2].map(|row| tone(&view, row));
+        let tones = [0, 1, 2].map(|row| tone(&view, row, col!(VmRow, state)));
         assert_eq!(tones, [None, Some(Role::Level(Level::Careful)), Some(Role::Level(Level::Critical))]);
     }
 }

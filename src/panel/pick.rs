@@ -1,13 +1,14 @@
 //! Which rows of a table does a panel show, in which order, and what does it say when there are none?
 //!
 //! The user's `[show]` decides which, then the worst come first, then the busiest, then names in natural order. How busy a
-//! row is counts in powers of four, so that rows do not change places with every sample.
+//! row is counts in powers of four, so that rows do not change places with every sample; shares, of which a whole is all that there
+//! is, in half powers of two.
 
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
 use super::{Block, Body, Cx, Line, Role, number};
-use crate::model::{Connection, Level, State, Table, tell};
+use crate::model::{Connection, Level, State, Table, Unit, tell};
 use crate::store::rate::View;
 
 /// A row to be shown.
@@ -21,6 +22,8 @@ pub(super) struct Picked {
     pub(super) level: Level,
     /// Sum of the columns that say how busy it is; `None` while unknown.
     pub(super) busy: Option<f64>,
+    /// Whether that is a share of something.
+    pub(super) is_share: bool,
 }
 
 impl Picked {
@@ -33,9 +36,10 @@ impl Picked {
         }
     }
 
-    /// How busy it is, in powers of four.
+    /// How busy it is, in powers of four, or of the root of two where it is a share.
     pub(super) fn step(&self) -> i32 {
-        self.busy.filter(|busy| *busy > 0.0).map_or(i32::MIN, |busy| (busy.log2() / 2.0).floor() as i32)
+        let steps = if self.is_share { 2.0 } else { 0.5 };
+        self.busy.filter(|busy| *busy > 0.0).map_or(i32::MIN, |busy| (busy.log2() * steps).floor() as i32)
     }
 
     /// What needs somebody first, then what is busy, then what may be worth a look while nothing happens on it.
@@ -67,6 +71,8 @@ impl Pick {
 pub(super) fn pick(cx: &Cx<'_>, table: &Table, busy: &[usize]) -> Result<Pick, Body> {
     let view = cx.views.get(&table.name).filter(|view| !view.is_empty()).ok_or_else(|| why(cx, table, NONE))?;
     let label = table.label_column();
+    let is_share =
+        busy.iter().all(|column| table.columns.get(*column).is_some_and(|column| column.unit == Unit::Ratio));
     let mut rows = Vec::with_capacity(view.len());
     for row in 0..view.len() {
         let own = number::words(cx, &view, row, label).words;
@@ -79,7 +85,7 @@ pub(super) fn pick(cx: &Cx<'_>, table: &Table, busy: &[usize]) -> Result<Pick, B
             (Some(a), Some(b)) => Some(a + b),
             (one, None) | (None, one) => one,
         });
-        rows.push(Picked { row, name, level: cx.levels.row_level(&view, row), busy });
+        rows.push(Picked { row, name, level: cx.levels.row_level(&view, row), busy, is_share });
     }
     if rows.is_empty() {
         let why = format!("all {} are hidden by [show.{}]", view.len(), table.name);
@@ -183,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_row_keeps_its_place_while_it_is_about_as_busy() {
-        let row = |busy| Picked { row: 0, name: String::new(), level: Level::Ok, busy };
+        let row = |busy| Picked { row: 0, name: String::new(), level: Level::Ok, busy, is_share: false };
         assert_eq!(row(Some(1000.0)).rank(), row(Some(300.0)).rank());
         assert!(row(Some(5000.0)).rank() < row(Some(300.0)).rank());
         assert!(row(Some(0.1)).rank() < row(None).rank());

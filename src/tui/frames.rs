@@ -85,7 +85,7 @@ fn value(column: &crate::model::Column, text: &str, grown: bool) -> Value {
 struct Recorded(Arc<Snapshot>);
 
 /// The tables of the host: a new one changes no frame.
-const NAMES: [&str; 59] = [
+const NAMES: [&str; 63] = [
     "host",
     "cpu",
     "load",
@@ -145,6 +145,10 @@ const NAMES: [&str; 59] = [
     "tunnel",
     "neighbor",
     "fdb",
+    "vm",
+    "vcpu",
+    "vm_nic",
+    "vm_disk",
 ];
 
 fn schema() -> &'static [&'static Table] {
