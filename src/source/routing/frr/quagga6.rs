@@ -186,21 +186,48 @@ fn of_area(area: &mut Area, words: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     const AT: Timestamp = Timestamp(1_000_000_000_000);
 
+    fn answer(name: &str) -> String {
+        let path = format!("{}/tests/fixtures/routing/made-quagga-1.2/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
     fn told() -> Told {
-        let answer = |name: &str| {
-            let path = format!("{}/tests/fixtures/routing/made-quagga-1.2/{name}.txt", env!("CARGO_MANIFEST_DIR"));
-            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-        };
         let answers = ["ospf6-neighbor", "ospf6-neighbor-detail", "ospf6-interface", "ospf6"].map(answer);
         read(answers.each_ref().map(String::as_str), AT)
     }
 
     fn seconds(span: Option<Duration>) -> Option<u64> {
         span.map(|span| span.as_secs())
+    }
+
+    #[test]
+    fn over_a_control_socket_it_is_asked_for_the_same_text() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let daemon = std::thread::spawn(move || {
+            let mut writer = theirs.try_clone().unwrap();
+            for question in BufReader::new(theirs).split(0).map_while(Result::ok) {
+                let text = match question.as_slice() {
+                    b"show ipv6 ospf6 neighbor" => answer("ospf6-neighbor"),
+                    b"show ipv6 ospf6 neighbor detail" => answer("ospf6-neighbor-detail"),
+                    b"show ipv6 ospf6 interface" => answer("ospf6-interface"),
+                    b"show ipv6 ospf6" => answer("ospf6"),
+                    other => panic!("{}", String::from_utf8_lossy(other)),
+                };
+                writer.write_all(&[text.as_bytes(), &[0; 4]].concat()).unwrap();
+            }
+        });
+        let mut line = Line::testing(ours);
+        let heard = ask(&mut line, Instant::now() + Duration::from_secs(20)).unwrap();
+        assert_eq!(Told { at: AT, ..heard }, told());
+        drop(line);
+        daemon.join().unwrap();
     }
 
     #[test]
