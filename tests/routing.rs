@@ -413,6 +413,32 @@ fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing
     });
 }
 
+#[test]
+fn root_what_a_daemon_told_that_is_gone_is_forgotten_when_its_time_is_over() {
+    within(UnshareFlags::NEWNET, || {
+        let mut ring = Ring::start(2);
+        let mut watch = Watch::new();
+        let configure = |watch: &Watch, text: &str| watch.roots.routing.configure(toml::from_str(text).unwrap());
+        configure(&watch, "expect = ['10.0.12.2']");
+        watch.until_state("Full");
+        let written = watch.log().len();
+        ring.kill("host/ospfd");
+        watch.until("what is stale", |watch| !watch.neighbor("stale").is_empty());
+        assert_eq!(watch.neighbor("state"), "Full", "nobody tells anything else");
+        // its socket is there, as that of any daemon that was killed
+        configure(&watch, "expect = ['10.0.12.2']\nkeep = '1s'");
+        let own = [("instance", "host/ospfd")];
+        watch.until("an end", |watch| watch.neighbor("state") == "Deleted");
+        assert_eq!(watch.cells(OspfNeighborRow::TABLE, &own, "expected"), ["true"], "who is expected is missed");
+        assert_eq!(watch.cells(OspfInterfaceRow::TABLE, &own, "state"), [""; 0]);
+        assert_eq!(watch.daemon("host/ospfd", "state"), "down");
+        let log = watch.log();
+        assert_eq!(log[written..].iter().map(|line| &*line.after).collect::<Vec<_>>(), ["Deleted"], "once: {log:?}");
+        ring.daemon("host", "ospfd");
+        watch.until_state("Full");
+    });
+}
+
 /// Starts the daemon that was killed, and looks whether that is seen.
 fn comes_anew(ring: &mut Ring, watch: &mut Watch, flaps: u64) {
     ring.daemon("host", "ospfd");

@@ -240,11 +240,13 @@ pub struct TableAttrs {
     pub history: History,
     /// Collected only while somebody wants it.
     pub demand: bool,
+    /// It has what other tables have, too.
+    pub again: bool,
 }
 
 impl TableAttrs {
     /// Rows, no history.
-    pub const NONE: Self = Self { title: None, shape: Shape::Rows, history: History::Off, demand: false };
+    pub const NONE: Self = Self { title: None, shape: Shape::Rows, history: History::Off, demand: false, again: false };
 }
 
 /// One table's description.
@@ -290,6 +292,11 @@ impl Table {
         }
         positions.sort_by_key(|i| self.columns.get(*i).is_some_and(|column| column.attrs.last));
         positions
+    }
+
+    /// Whether a cell above level ok is something to attend to: an event is over, and of what two tables have one speaks.
+    pub fn alerts(&self) -> bool {
+        self.attrs.shape != Shape::Log && !self.attrs.again
     }
 
     /// Positions of the Ids that people see only while rows differ in them.

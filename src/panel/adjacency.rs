@@ -92,16 +92,21 @@ fn level(view: &View, row: usize) -> Level {
     }
 }
 
+/// Whether one is full now, as far as its daemon tells.
 fn is_full(view: &View, row: usize) -> bool {
-    view.raw().cell(row, col!(OspfNeighborRow, state)).text() == Some("Full")
+    !super::arrange::is_stale(view, row) && view.raw().cell(row, col!(OspfNeighborRow, state)).text() == Some("Full")
 }
 
 /// How many there are in which state.
 fn note(view: &View) -> Line {
     let count = |is: &dyn Fn(usize) -> bool| (0..view.len()).filter(|row| is(*row)).count();
     let mut out = vec![line::text(format!("{} full", count(&|row| is_full(view, row))), Role::Muted)];
+    let stale = count(&|row| super::arrange::is_stale(view, row));
+    if stale > 0 {
+        out.push(line::text(format!(", {stale} stale"), Role::Stale));
+    }
     for (word, worst) in [("missing", Level::Critical), ("not there yet", Level::Warning)] {
-        let many = count(&|row| level(view, row) == worst);
+        let many = count(&|row| !super::arrange::is_stale(view, row) && level(view, row) == worst);
         if many > 0 {
             out.push(line::text(", ", Role::Muted));
             out.push(line::text(format!("{many} {word}"), Role::Level(worst)));

@@ -60,6 +60,9 @@ fn find(cx: &Cx<'_>) -> Vec<Alert> {
         }
         let Some(view) = cx.views.get(name) else { continue };
         let table = view.table();
+        if !table.alerts() {
+            continue;
+        }
         // one busy CPU is a thread that works; all of them together are what matters
         let only = (*name == CpuRow::TABLE.name).then(|| cpu::all(&view)).flatten();
         for row in (0..view.len()).filter(|row| only.is_none_or(|only| only == *row)) {

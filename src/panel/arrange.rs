@@ -51,9 +51,13 @@ pub fn flat(table: &str) -> Option<&'static str> {
     }
 }
 
-/// The Id that headings tell of every row below them, if rows stand under any.
+/// The Id that headings tell of rows below them, if rows stand under any.
 pub fn told_above(cx: &Cx<'_>, table: &str) -> Option<usize> {
-    (table == NftRuleRow::TABLE.name && !cx.on(toggle::DROPS_FIRST)).then_some(col!(NftRuleRow, netns))
+    match table {
+        table if table == NftRuleRow::TABLE.name => (!cx.on(toggle::DROPS_FIRST)).then_some(col!(NftRuleRow, netns)),
+        table if table == OspfNeighborRow::TABLE.name => Some(col!(OspfNeighborRow, netns)),
+        _ => None,
+    }
 }
 
 /// Leaves out rows that are hidden, puts first what belongs there, and under headings what is to have some. `all` is whether

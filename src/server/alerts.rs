@@ -36,7 +36,10 @@ pub(super) struct Alert {
 pub(super) fn above(snapshot: &Snapshot, thresholds: &Thresholds) -> BTreeMap<Place, Alert> {
     let mut alerts = BTreeMap::new();
     let snapshot = redact::snapshot(snapshot);
-    let live = snapshot.tables.iter().filter(|(_, state)| state.status.state == State::Ok && !state.table.attrs.demand);
+    let live = snapshot
+        .tables
+        .iter()
+        .filter(|(_, state)| state.status.state == State::Ok && !state.table.attrs.demand && state.table.alerts());
     for (name, state) in live {
         let Some(now) = &state.now else { continue };
         let view = View::new(now, state.before.as_ref(), Mode::Rate);
@@ -69,4 +72,32 @@ fn alert(name: &'static str, view: &View, row: usize, column: usize, level: Leve
 pub(super) fn ids(view: &View, row: usize) -> impl Iterator<Item = (&str, Cell<'_>)> {
     let named = move |id: usize| Some((&*view.table().columns.get(id)?.name, view.raw().cell(row, id)));
     view.table().ids().filter_map(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::routing::{AdjacencyChangeRow, AdjacencyRow, OspfNeighborRow};
+    use crate::model::testing::Made;
+    use crate::model::{Mono, Sample, Status, Table, TableState, Timestamp};
+    use std::sync::Arc;
+
+    #[test]
+    fn what_is_over_and_what_another_table_tells_are_no_alerts() {
+        let mut snapshot = Snapshot::default();
+        let mut put = |table: &'static Table, column: &str, word: &str| {
+            let mut cells = vec![Value::Missing; table.columns.len()];
+            cells[table.position(column).unwrap()] = Value::Label(word.to_owned().into());
+            let rows = Arc::new(Made { table, cells: vec![cells] });
+            let now = Some(Sample { rows, time: Timestamp(1), mono: Mono(1) });
+            let state = TableState { table, now, before: None, status: Status::ok() };
+            snapshot.tables.insert(&table.name, state);
+        };
+        put(OspfNeighborRow::TABLE, "state", "Deleted");
+        put(AdjacencyRow::TABLE, "standing", "down");
+        put(AdjacencyChangeRow::TABLE, "standing", "down");
+        let found = above(&snapshot, &Thresholds::default());
+        let tables: Vec<&str> = found.keys().map(|(table, ..)| *table).collect();
+        assert_eq!(tables, ["ospf_neighbor"]);
+    }
 }

@@ -84,11 +84,8 @@ pub(super) fn act(app: &mut App, actions: Vec<Action>, what: What) {
     }
 }
 
-/// Acknowledges the newest alert; without one, lets the host show no more that the selected one has gone.
+/// Lets the host show no more that the selected one has gone; acknowledges the newest alert where nobody is selected who has.
 pub(super) fn acknowledge(app: &mut App) {
-    if app.notices.newest().is_some() {
-        return app.notices.acknowledge();
-    }
     let found = app.focus().and_then(|(_, view, state)| crate::panel::departed(&view, state.row(&view)?));
     match found {
         Some(gone) => {
@@ -96,6 +93,7 @@ pub(super) fn acknowledge(app: &mut App) {
             let what = What::Acknowledge(action.aim().1);
             act(app, vec![action], what);
         }
+        None if app.notices.newest().is_some() => app.notices.acknowledge(),
         None if app.spots.first().is_some_and(|spot| crate::panel::departs(spot.table)) => {
             app.say("select one that is Deleted and not expected", Level::Ok);
         }

@@ -136,17 +136,27 @@ mod tests {
     use std::sync::Arc;
 
     use crate::collect::load::LoadRow;
+    use crate::collect::routing::OspfNeighborRow;
     use crate::model::{Level, Value};
     use crate::store::level::{Limit, Threshold, Thresholds};
     use crate::tui::app::{App, Config};
+    use crate::tui::settings::Settings;
     use crate::tui::testing::{Fake, Made, app, press, screen};
 
     fn watched() -> (Arc<Fake>, App) {
+        watching("overview")
+    }
+
+    fn watching(view: &str) -> (Arc<Fake>, App) {
         let limits = [1.0, 5.0, 10.0].map(|limit| Some(Limit::Number(limit)));
         let [careful, warning, critical] = limits;
         let one = Threshold { table: "load".into(), column: "one".into(), row: None, careful, warning, critical };
         let levels = Arc::new(Thresholds::new(&[one], [LoadRow::TABLE]).unwrap());
-        app(Config { levels, ..Config::default() })
+        app(Config {
+            levels,
+            settings: Settings { view: Some(view.to_owned()), ..Settings::default() },
+            ..Config::default()
+        })
     }
 
     /// Samples of one second each.
@@ -193,5 +203,22 @@ mod tests {
         assert!(!screen(&mut app).contains("A:ack"));
         play(&host, &mut app, 18, &[7.0; 7]);
         assert_eq!(level(&app), Some(Level::Warning), "it is told again when it comes again");
+    }
+
+    #[test]
+    fn who_is_selected_and_gone_is_acknowledged_before_an_alert() {
+        let (host, mut app) = watching("routing");
+        *host.tables.lock().unwrap() = Some(&[LoadRow::TABLE, OspfNeighborRow::TABLE]);
+        let column = OspfNeighborRow::TABLE.position("state").unwrap();
+        let gone = || Made::new(OspfNeighborRow::TABLE, 1, "frr").with(0, column, Value::Label("Deleted".into()));
+        for second in 0..17 {
+            host.publish(gone(), second);
+            play(&host, &mut app, second, &[if second < 3 { 0.0 } else { 7.0 }]);
+        }
+        assert_eq!(level(&app), Some(Level::Warning));
+        press(&mut app, &["down", "A"]);
+        assert_eq!((host.acts.lock().unwrap().len(), level(&app)), (1, Some(Level::Warning)), "{}", screen(&mut app));
+        press(&mut app, &["esc", "A"]);
+        assert_eq!((host.acts.lock().unwrap().len(), level(&app)), (1, None), "{}", screen(&mut app));
     }
 }

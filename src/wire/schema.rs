@@ -250,6 +250,7 @@ fn straight_peer(table: &proto::Table) -> Layout {
         shape: Shape::from_name(&table.shape).unwrap_or(Shape::Rows),
         history: value_of(HISTORIES, &table.history).unwrap_or(History::Off),
         demand: table.demand,
+        again: false,
     };
     Layout { foreign: foreign(table), table: keep(table.name.clone(), lines(&table.help), columns, attrs), from, types }
 }

@@ -44,7 +44,7 @@ table! {
     /// `bgp_peer` and `isis_adjacency` have in common. A dashboard shows first what has changed last.
     ///
     /// Source: as of those tables.
-    pub struct AdjacencyRow = "adjacency" { title: Some("Adjacencies") } {
+    pub struct AdjacencyRow = "adjacency" { title: Some("Adjacencies"), again: true } {
         /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
         Id(None) netns: Option<Text> { several: true },
         /// Over which protocol.
@@ -52,15 +52,15 @@ table! {
         /// Which daemons it is known from.
         Id(None) source: Option<Source> { wide: true },
         /// The daemon, or its protocol.
-        Id(None) instance: Option<Text>,
+        Id(None) instance: Option<Text> { last: true },
         /// Virtual router (VRF) that it belongs to.
-        Id(None) vrf: Option<Text> { several: true },
+        Id(None) vrf: Option<Text> { several: true, last: true },
         /// Interface behind which it is.
         Id(None) interface: Option<Text>,
         /// Who it is: number of a router, address, or name of a system.
         Id(None) peer: Text { label: true },
         /// Its address on the network between.
-        Id(None) address: Option<IpAddr>,
+        Id(None) address: Option<IpAddr> { last: true },
         /// Level of IS-IS.
         Id(None) level: Option<u64> { exact: true, wide: true },
         /// Own address of a session of bidirectional forwarding detection: there may be several with one peer.

@@ -121,6 +121,12 @@ impl Daemons {
         self.trust.refresh(&roots.host);
         self.look(roots, settings, now);
         self.hear(&roots.routing.board, settings, now);
+        let old = |told: &Told| told.at.age(now) >= settings.keep.0.as_secs_f64();
+        for daemon in self.known.iter_mut().filter(|daemon| !daemon.state.is_up()) {
+            if daemon.told.as_ref().is_some_and(old) {
+                daemon.forget();
+            }
+        }
         let end = Instant::now() + ROUND;
         let mut turns: Vec<usize> = (0..self.known.len()).collect();
         turns.sort_by_key(|at| self.known.get(*at).map(|daemon| (!daemon.state.is_up(), daemon.asked)));
@@ -234,6 +240,12 @@ impl Daemon {
             counted: None,
             reported: None,
         }
+    }
+
+    /// Forgets what it has told.
+    fn forget(&mut self) {
+        (self.told, self.routes, self.uncounted) = (None, Bounded::new(0), None);
+        (self.database, self.counted) = (Database::default(), None);
     }
 
     /// Whether it is asked over its control socket.
