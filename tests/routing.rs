@@ -361,6 +361,8 @@ fn root_a_daemon_that_is_stopped_killed_or_started_anew_costs_the_others_nothing
         let (written, turned) = (watch.log().len(), watch.turns("host/ospfd").len());
         signal(ring.pid("host/ospfd"), rustix::process::Signal::STOP);
         watch.look();
+        assert_eq!(watch.daemon("host/ospfd", "state"), "up", "who is late once is late");
+        assert!(!watch.neighbor("stale").is_empty());
         watch.look();
         assert_eq!(watch.daemon("host/ospfd", "state"), "silent");
         assert!(

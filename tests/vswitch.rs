@@ -88,6 +88,8 @@ fn root_a_switch_that_is_stopped_or_started_anew_is_told_and_found_again() {
         for process in [switch.forwarder.pid(), switch.database.pid()] {
             signal(process, Signal::STOP);
             let (state, reason, ..) = watch.bridge();
+            assert!(state == "up" && reason.ends_with("it says nothing"), "late once: {state} {reason}");
+            let (state, reason, ..) = watch.bridge();
             assert!(state == "silent" && reason.ends_with("it says nothing"), "{state} {reason}");
             assert_eq!(watch.bridge().3, 2, "what was told stays");
             signal(process, Signal::CONT);
@@ -96,6 +98,7 @@ fn root_a_switch_that_is_stopped_or_started_anew_is_told_and_found_again() {
         // of two bridges one is waited for, and each has a reason of its own
         vsctl("add-br br1 -- set bridge br1 datapath_type=netdev");
         signal(switch.forwarder.pid(), Signal::STOP);
+        watch.look().unwrap();
         watch.look().unwrap();
         let told = watch.rows(OvsBridgeRow::TABLE);
         let cell = |row: usize, column: &str| match told.cell(row, OvsBridgeRow::TABLE.position(column).unwrap()) {

@@ -12,7 +12,7 @@ label! {
     pub enum Standing {
         /// It answers.
         Up = "up",
-        /// It does not answer in time.
+        /// It did not answer in time, and not the time before.
         Silent = "silent" => Critical,
         /// Nobody listens.
         Down = "down" => Critical,
@@ -60,18 +60,20 @@ impl State {
         Self { standing: Standing::Down, since: now, fault: None }
     }
 
-    /// Notes how it is, and since when; another reason for the same is no change.
+    /// Notes how it is, and since when; another reason for the same is no change. Who has answered so far and is late once, as on
+    /// a host that is busy, is not silent yet.
     pub fn settle(&mut self, fault: Option<Error>, now: Timestamp) {
         let standing = fault.as_ref().map_or(Standing::Up, Standing::of);
-        if standing != self.standing {
+        let is_late = standing == Standing::Silent && self.is_up();
+        if standing != self.standing && !is_late {
             (self.standing, self.since) = (standing, now);
         }
         self.fault = fault;
     }
 
-    /// Whether it answers.
+    /// Whether it has answered the last time.
     pub fn is_up(&self) -> bool {
-        self.standing == Standing::Up
+        self.standing == Standing::Up && self.fault.is_none()
     }
 }
 
@@ -92,9 +94,12 @@ mod tests {
         assert_eq!(is(fault(ErrorKind::NotFound, "a"), 2), (Standing::Down, at(1), why("a"), false));
         assert_eq!(is(None, 3), (Standing::Up, at(3), None, true));
         assert_eq!(is(None, 4), (Standing::Up, at(3), None, true));
-        assert_eq!(is(fault(ErrorKind::TimedOut, "b"), 5), (Standing::Silent, at(5), why("b"), false));
-        assert_eq!(is(fault(ErrorKind::TimedOut, "c"), 6), (Standing::Silent, at(5), why("c"), false));
-        assert_eq!(is(fault(ErrorKind::InvalidData, "d"), 7), (Standing::Failed, at(7), why("d"), false));
+        assert_eq!(is(fault(ErrorKind::TimedOut, "b"), 5), (Standing::Up, at(3), why("b"), false), "late once");
+        assert_eq!(is(fault(ErrorKind::TimedOut, "c"), 6), (Standing::Silent, at(6), why("c"), false));
+        assert_eq!(is(fault(ErrorKind::TimedOut, "d"), 7), (Standing::Silent, at(6), why("d"), false));
+        assert_eq!(is(fault(ErrorKind::InvalidData, "e"), 8), (Standing::Failed, at(8), why("e"), false));
+        assert_eq!(is(None, 9), (Standing::Up, at(9), None, true));
+        assert_eq!(is(fault(ErrorKind::ConnectionRefused, "f"), 10), (Standing::Down, at(10), why("f"), false));
     }
 
     #[test]
