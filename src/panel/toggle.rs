@@ -14,6 +14,8 @@ pub struct Toggle {
     pub help: &'static str,
     /// The table whose rows it is about, with what it does to them in a word or two, if it does nothing else.
     pub of: Option<(&'static str, &'static str)>,
+    /// The view that it turns over, with what is on the other side.
+    pub view: Option<(&'static str, &'static str)>,
 }
 
 impl Toggle {
@@ -85,17 +87,17 @@ pub const SERVICES: &str = "service-names";
 pub const HOSTS: &str = "host-names";
 
 const fn toggle(name: &'static str, key: char, help: &'static str) -> Toggle {
-    Toggle { name, key, help, of: None }
+    Toggle { name, key, help, of: None, view: None }
 }
 
 /// A switch of the rules of the packet filter.
 const fn rules(name: &'static str, key: char, word: &'static str, help: &'static str) -> Toggle {
-    Toggle { name, key, help, of: Some(("nft_rule", word)) }
+    Toggle { of: Some(("nft_rule", word)), ..toggle(name, key, help) }
 }
 
 /// A switch of tracked connections.
 const fn flows(name: &'static str, key: char, word: &'static str, help: &'static str) -> Toggle {
-    Toggle { name, key, help, of: Some(("conntrack_flow", word)) }
+    Toggle { of: Some(("conntrack_flow", word)), ..toggle(name, key, help) }
 }
 
 /// Every switch, in the order of the help.
@@ -130,13 +132,17 @@ pub static TOGGLES: &[Toggle] = &[
     rules(ONLY_UNHIT, 'O', "only unhit", "only rules that nothing has hit: what could be cleaned up"),
     rules(DROPS_FIRST, 'Y', "drops on top", "rules that drop or reject above all others"),
     Toggle {
-        name: ONE_LIST,
-        key: 'J',
-        help: "routing neighbors as one list, or under their areas",
         of: Some(("ospf_neighbor", "one list")),
+        ..toggle(ONE_LIST, 'J', "routing neighbors as one list, or under their areas")
     },
-    toggle(LSAS, '%', "the view Routing: databases of OSPF, or neighbors"),
-    toggle(AREA_MAP, '*', "the view Topology: areas of OSPF, or this host"),
+    Toggle {
+        view: Some(("routing", "databases")),
+        ..toggle(LSAS, '%', "the view Routing: databases of OSPF, or neighbors")
+    },
+    Toggle {
+        view: Some(("topology", "areas")),
+        ..toggle(AREA_MAP, '*', "the view Topology: areas of OSPF, or this host")
+    },
     flows(SERVICES, '#', "services", "ports by the names of /etc/services"),
     flows(HOSTS, '@', "names", "connections by name: asks name servers"),
 ];

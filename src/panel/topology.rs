@@ -8,11 +8,12 @@ use std::rc::Rc;
 
 use super::{Block, Cx, Demand, Line, PanelDef, Role, Space, line, list, pick, toggle};
 use crate::collect::link::LinkRow;
-use crate::collect::routing::{OspfAreaRow, OspfLinkRow};
+use crate::collect::routing::{OspfAreaRow, OspfLinkRow, OspfLsaRow};
 use crate::model::{Level, Table};
 
 mod area;
 mod beyond;
+mod border;
 mod graph;
 mod known;
 mod layout;
@@ -26,7 +27,7 @@ mod tree;
 mod wire;
 
 use area::Joined;
-use graph::Graph;
+use graph::{Graph, Node};
 use map::{Layouts, Map};
 
 /// The map.
@@ -43,7 +44,9 @@ pub(super) const AREAS: PanelDef = PanelDef {
     name: "area-map",
     title: "Area map",
     key: None,
-    demands: || [OspfLinkRow::TABLE, OspfAreaRow::TABLE].map(|table| Demand::table(&table.name)).to_vec(),
+    demands: || {
+        [OspfLinkRow::TABLE, OspfAreaRow::TABLE, OspfLsaRow::TABLE].map(|table| Demand::table(&table.name)).to_vec()
+    },
     build: areas,
 };
 
@@ -82,7 +85,7 @@ fn areas(cx: &Cx<'_>, space: Space) -> Block {
         area::areas(cx, &view).into_iter().map(maps).collect()
     });
     let mut block = drawn(cx, space, &all, (&AREAS, OspfLinkRow::TABLE));
-    block.note.push(line::text("  routers and networks with the costs of links", Role::Muted));
+    block.note = area::note(nodes(&all));
     block
 }
 
@@ -109,15 +112,21 @@ fn drawn(cx: &Cx<'_>, space: Space, all: &[Vec<Laid>], (panel, table): (&PanelDe
     }
     let lines = lines.into_iter().map(|one| line::clip(one, space.width)).collect();
     let shown = list::Shown { lines, hidden: height - shown.len(), scrolled: shown.start };
-    shown.block(panel.title, note(all), pick::stale(cx, table))
+    let count = beyond::counted(nodes(all).count(), "node");
+    shown.block(panel.title, note(count, nodes(all).map(|node| node.level)), pick::stale(cx, table))
 }
 
-/// How bad what is on the maps is.
-fn note(all: &[Vec<Laid>]) -> Line {
-    let nodes = || all.iter().filter_map(|several| several.first()).flat_map(|laid| &laid.0.nodes);
-    let mut out = vec![line::text(nodes().count().to_string(), Role::Muted)];
+/// What is on maps.
+fn nodes(all: &[Vec<Laid>]) -> impl Iterator<Item = &Node> {
+    all.iter().filter_map(|several| several.first()).flat_map(|laid| &laid.0.nodes)
+}
+
+/// How many there are on the maps, and how bad they are.
+fn note(count: String, levels: impl Iterator<Item = Level>) -> Line {
+    let levels: Vec<Level> = levels.collect();
+    let mut out = vec![line::text(count, Role::Muted)];
     for level in [Level::Critical, Level::Warning, Level::Careful] {
-        let many = nodes().filter(|node| node.level == level).count();
+        let many = levels.iter().filter(|one| **one == level).count();
         if many > 0 {
             out.extend([line::gap(), line::text(many.to_string(), Role::Level(level))]);
         }

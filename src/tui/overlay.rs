@@ -298,10 +298,21 @@ fn help(app: &App, cells: usize) -> Vec<Line> {
     lines.extend(beside(everywhere.iter().map(key), across, each));
     lines.extend([Line::new(), title("Signs")]);
     lines.extend(signs.into_iter().map(|words| plain(words, Role::Plain)));
+    if super::screen::view_name(app) == Some("topology") {
+        lines.extend(MAP.iter().flat_map(|words| wrap(words, cells)).map(|words| plain(words, Role::Plain)));
+    }
     lines.extend([Line::new(), title("Tables")]);
     lines.extend(beside(app.host.schema().iter().map(table), across, each));
     lines
 }
+
+/// What is written on maps.
+const MAP: [&str; 3] = [
+    "▸ stands elsewhere on the map; this is one more way there",
+    "on the map of areas: 15/10 what a link costs there and back, one way: only this end tells the link, not reached: no way there \
+     over links that both ends tell",
+    "2 stubs: networks without other routers, ABR joins areas, ASBR brings routes of other protocols",
+];
 
 /// Keys with what they do.
 type Told = Vec<(Vec<String>, &'static str)>;

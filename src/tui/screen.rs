@@ -318,7 +318,7 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     wanted
 }
 
-/// What may be done with the rows here and with no others, the most useful first.
+/// What may be done with the rows or the view here and with no others, the most useful first.
 pub(super) fn own(app: &App) -> Vec<(Act, &'static str)> {
     let mut own = Vec::new();
     let grouped = super::group::is_grouped(app)
@@ -342,7 +342,16 @@ pub(super) fn own(app: &App) -> Vec<(Act, &'static str)> {
     };
     let switches = TOGGLES.iter().enumerate().filter_map(|(at, one)| Some((Act::Toggle(at), one.of?)));
     own.extend(switches.filter(|(_, (table, _))| here(table)).map(|(act, (_, word))| (act, word)));
+    let view = view_name(app);
+    let sides = TOGGLES.iter().enumerate().filter_map(|(at, one)| Some((Act::Toggle(at), one.view?)));
+    own.extend(sides.filter(|(_, (name, _))| view == Some(*name)).map(|(act, (_, word))| (act, word)));
     own
+}
+
+/// Name of the view that is shown.
+pub(super) fn view_name(app: &App) -> Option<&'static str> {
+    let Page::View(at) = app.page else { return None };
+    VIEWS.get(at).map(|view| view.name)
 }
 
 fn arrange(app: &mut App, buffer: &mut Buffer, area: Rect, node: &Node) {

@@ -57,6 +57,8 @@ fn the_way_out_of_a_dialog_is_told_before_what_else_it_can() {
 fn hints_name_only_what_can_be_done_here() {
     for (view, there, missing) in [
         ("network", &["views", "panel", "palette"][..], &["details", "sort", "graph", "filter", "tree"][..]),
+        ("topology", &["areas", "views"], &["databases", "details"]),
+        ("routing", &["databases"], &["areas"]),
         ("explore", &["open"], &["details", "sort", "graph", "filter", "panel"]),
         ("disk", &["details", "sort", "graph", "filter"], &["signal", "tree", "panel", "open"]),
         ("processes", &["details", "sort", "filter", "signal", "tree"], &["open"]),
@@ -70,6 +72,19 @@ fn hints_name_only_what_can_be_done_here() {
         let hints = screen.lines().last().unwrap_or_default();
         let has = |word: &&str| hints.contains(&format!(":{word}"));
         assert!(there.iter().all(has) && !missing.iter().any(has), "{view}: {hints}");
+    }
+}
+
+#[test]
+fn help_tells_the_keys_of_a_view_first_and_what_maps_say_where_they_are() {
+    for (view, key, of_maps) in [("topology", "*", true), ("routing", "%", false)] {
+        let (_, mut app) = app(at(view));
+        app.size = (200, 150);
+        press(&mut app, &["?"]);
+        let shown = screen(&mut app);
+        let here: Vec<&str> = shown.lines().skip_while(|line| !line.contains("Keys here")).skip(1).take(2).collect();
+        assert!(here.join(" ").contains(&format!("{key}  ")), "{view}: {here:?}");
+        assert_eq!(shown.contains("what a link costs there and back"), of_maps, "{view}: {shown}");
     }
 }
 

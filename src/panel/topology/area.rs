@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
+use super::beyond::counted;
+use super::border::{Part, Parts, Place};
 use super::graph::{Graph, Node, Said};
 use super::known::{whole, word};
 use super::layout::Class;
 use crate::col;
-use crate::collect::routing::{OspfAreaRow, OspfLinkRow};
+use crate::collect::routing::{OspfAreaRow, OspfLinkRow, OspfLsaRow};
 use crate::model::{Cell, Level};
-use crate::panel::{Cx, Role, arrange, number, pick};
+use crate::panel::{Cx, Line, Role, arrange, line, number, pick};
 use crate::store::rate::View;
 
 /// Most routers and networks of a map.
@@ -42,6 +44,8 @@ struct Area<'a> {
     told: Vec<Told<'a>>,
     /// The router that is no way off.
     own: Option<&'a str>,
+    /// Those who are more than routers of it.
+    parts: BTreeMap<String, Part>,
     /// How long ago all that was told, by a daemon that says nothing any more.
     old: Option<String>,
 }
@@ -66,6 +70,7 @@ pub(super) struct Joined {
     networks: Vec<bool>,
     /// Networks without other routers, of each router.
     stubs: Vec<usize>,
+    parts: Vec<Part>,
     /// What leads from one to another, as the one says it: what it costs, if anything.
     told: BTreeMap<(usize, usize), Option<u64>>,
     edges: Vec<Vec<Edge>>,
@@ -76,10 +81,24 @@ pub(super) struct Joined {
     old: Option<String>,
 }
 
+/// How many routers there are on maps, and how bad they and networks are, each once.
+pub(super) fn note<'a>(nodes: impl Iterator<Item = &'a Node>) -> Line {
+    let mut all: BTreeMap<&str, (bool, Level)> = BTreeMap::new();
+    for node in nodes {
+        let (is_router, level) = all.entry(node.name.trim_start_matches("▸ ")).or_default();
+        *is_router |= matches!(node.class, Class::End | Class::Outer);
+        *level = node.level.max(*level);
+    }
+    let routers = all.values().filter(|(is_router, _)| *is_router).count();
+    let mut out = super::note(counted(routers, "router"), all.values().map(|(_, level)| *level));
+    out.push(line::text("  10/20: what a link costs there and back", Role::Muted));
+    out
+}
+
 /// What is joined in each area.
 pub(super) fn areas(cx: &Cx<'_>, links: &View) -> Vec<Rc<Joined>> {
     let areas = cx.views.get(&OspfAreaRow::TABLE.name);
-    let mut all: BTreeMap<[String; 5], (usize, Area<'_>)> = BTreeMap::new();
+    let mut all: BTreeMap<Place, (usize, Area<'_>)> = BTreeMap::new();
     let mut row = 0;
     while row < links.len() {
         let of = |row: usize| PLACE.map(|(column, _)| links.raw().cell(row, column));
@@ -93,6 +112,11 @@ pub(super) fn areas(cx: &Cx<'_>, links: &View) -> Vec<Rc<Joined>> {
             area.take(links, row);
             row += 1;
         }
+    }
+    let lsas = cx.views.get(&OspfLsaRow::TABLE.name);
+    let parts = Parts::of(areas.as_deref(), lsas.as_deref());
+    for (place, (_, area)) in &mut all {
+        area.parts = parts.of_area(place);
     }
     let own = |row: usize| {
         let areas = areas.as_deref()?;
@@ -111,7 +135,7 @@ pub(super) fn areas(cx: &Cx<'_>, links: &View) -> Vec<Rc<Joined>> {
     maps.collect()
 }
 
-fn written(cell: &Cell<'_>) -> String {
+pub(super) fn written(cell: &Cell<'_>) -> String {
     match cell {
         Cell::Text(words) | Cell::Label(words) => (*words).to_owned(),
         Cell::U64(number) => number.to_string(),
@@ -150,6 +174,7 @@ impl<'a> Area<'a> {
             names: names.iter().map(|name| (*name).into()).collect(),
             networks: vec![false; names.len()],
             stubs: vec![0; names.len()],
+            parts: names.iter().map(|name| self.parts.get(*name).copied().unwrap_or_default()).collect(),
             told: BTreeMap::new(),
             edges: Vec::new(),
             own: own.and_then(|own| numbers.get(own).copied()),
@@ -374,11 +399,13 @@ impl Drawing<'_> {
     }
 
     fn node(&self, name: usize, class: Class, level: Level) -> Node {
-        let about = match self.area.stubs.get(name) {
-            _ if class == Class::Between => "network".to_owned(),
-            Some(1) => "1 stub".to_owned(),
-            Some(stubs) if *stubs > 0 => format!("{stubs} stubs"),
-            _ => String::new(),
+        let Part { abr, asbr } = self.area.parts.get(name).copied().unwrap_or_default();
+        let stubs = self.area.stubs.get(name).filter(|stubs| **stubs > 0).map(|stubs| counted(*stubs, "stub"));
+        let parts = [("ABR", abr), ("ASBR", asbr)].into_iter().filter(|(_, is)| *is).map(|(part, _)| part.to_owned());
+        let about = if class == Class::Between {
+            "network".to_owned()
+        } else {
+            parts.chain(stubs).collect::<Vec<String>>().join(" ")
         };
         let name = self.area.names.get(name).map_or("", |name| name);
         Node { level, ..Node::new(class, name.to_owned(), about) }

@@ -86,6 +86,7 @@ fn router(cx: &Cx<'_>, id: &str, router: &Router<'_>) -> Node {
     Node { said, level: level(router), is_old, ..Node::new(Class::Beyond, id.to_owned(), router.about.join(", ")) }
 }
 
-fn counted(count: usize, what: &str) -> String {
+/// So many of something.
+pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

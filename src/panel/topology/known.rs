@@ -17,7 +17,7 @@ use crate::panel::arrange;
 use crate::store::rate::View;
 
 /// Most entries of a table that are looked at.
-const ENTRIES: usize = 1 << 16;
+pub(super) const ENTRIES: usize = 1 << 16;
 
 /// What a router is that a default route leads to.
 const GATEWAY: &str = "gateway";

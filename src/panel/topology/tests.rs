@@ -6,7 +6,7 @@ use super::*;
 use crate::collect::address::AddressRow;
 use crate::collect::bridge::BridgePortRow;
 use crate::collect::neighbor::NeighborRow;
-use crate::collect::routing::{OspfAreaRow, OspfLinkRow, OspfNeighborRow};
+use crate::collect::routing::{OspfAreaRow, OspfLinkRow, OspfLsaRow, OspfNeighborRow};
 use crate::collect::virtual_link::{BondPortRow, BondRow, VlanRow};
 use crate::model::Table;
 use crate::panel::{Body, Item, tests::Fake, toggle};
@@ -41,7 +41,7 @@ fn edges(graph: &Graph) -> Vec<String> {
     all
 }
 
-fn node<'a>(graph: &'a Graph, name: &str) -> &'a graph::Node {
+fn node<'a>(graph: &'a Graph, name: &str) -> &'a Node {
     graph.nodes.iter().find(|node| node.name == name).unwrap_or_else(|| panic!("{name}: {graph:?}"))
 }
 
@@ -390,6 +390,41 @@ fn a_link_of_which_one_end_says_nothing_stands_out_and_so_does_who_is_behind_it(
     };
     assert!(bad("▸ 192.0.2.3") && bad("one way") && bad("not reached"), "{lines:?}");
     assert!(bad("192.0.2.3") && bad("192.0.2.4") && !bad("192.0.2.1") && !bad("192.0.2.2"), "{lines:?}");
+}
+
+#[test]
+fn a_title_counts_each_router_once_and_says_who_is_more_than_one() {
+    let mut fake = area(&pairs(&[(1, 2, 10, 20), (2, 3, 5, 5), (3, 1, 5, 5)]));
+    let other = area(&pairs(&[(1, 2, 10, 20)]));
+    let place = "netns=host instance=ospfd version=2";
+    let lsa = |area: &str, kind: &str, router: u8, state: &str| {
+        format!("{place} {area} kind={kind} advertising_router=192.0.2.{router} state={state}")
+    };
+    let here = "area=0.0.0.0";
+    let lsas = [
+        lsa(here, "Router", 3, "current"),
+        lsa(here, "Summary", 2, "current"),
+        lsa(here, "ASBR-Summary", 1, "MaxAge"),
+        lsa("area=0.0.0.9", "Summary", 3, "current"),
+        lsa("", "AS-External", 2, "current"),
+        lsa("", "AS-External", 3, "current"),
+    ];
+    fake.put(OspfLsaRow::TABLE, &lsas);
+    let cx = fake.cx();
+    let maps = area::areas(&cx, &cx.views.get(&OspfLinkRow::TABLE.name).unwrap());
+    let graph = maps[0].graph(true);
+    let about = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|name| node(&graph, name).about.as_str());
+    assert_eq!(about, ["", "ABR ASBR", "ASBR"]);
+    fake.put(OspfAreaRow::TABLE, &[format!("{place} {here} source=frr router_id=192.0.2.1 abr=yes asbr=no")]);
+    fake.next();
+    let cx = fake.cx();
+    let maps = area::areas(&cx, &cx.views.get(&OspfLinkRow::TABLE.name).unwrap());
+    assert_eq!(node(&maps[0].graph(true), "192.0.2.1").about, "ABR", "what its daemon says");
+    let graphs = [graph, maps[0].graph(false)];
+    let note = line::words(&area::note(graphs.iter().flat_map(|graph| &graph.nodes)));
+    assert!(note.starts_with("3 routers "), "{note}");
+    let block = areas(&other.cx(), Space { width: 80, height: 20, scroll: 0 });
+    assert!(line::words(&block.note).starts_with("2 routers "), "{:?}", block.note);
 }
 
 #[test]
