@@ -15,6 +15,7 @@ mod area;
 mod beyond;
 mod border;
 mod graph;
+mod guest;
 mod known;
 mod layout;
 mod map;

@@ -1,12 +1,15 @@
 //! Who is behind the interfaces of a map?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::graph::{Graph, Link, Node, SWITCHES, Said};
 use super::known::{Known, Router};
 use super::layout::Class;
 use crate::model::Level;
 use crate::panel::{Cx, Role, number, pick};
+
+/// Most interfaces one below the other, such as VLANs in a VLAN.
+const DEEPEST: usize = 8;
 
 /// Adds routers, and how many others there are, behind links.
 pub(super) fn add(
@@ -50,6 +53,11 @@ pub(super) fn lost(out: &mut Graph, (cx, known): (&Cx<'_>, &Known<'_>), netns: &
     let mut gone: Vec<_> = known.routers.iter().filter(|((at, own), _)| *at == netns && !there.contains(own)).collect();
     gone.sort_by(|((_, a), _), ((_, b), _)| pick::natural(a, b));
     for ((_, interface), routers) in gone {
+        // nobody knows behind which one it should be
+        if interface.is_empty() {
+            out.nodes.extend(routers.iter().map(|(id, known)| router(cx, id, known)));
+            continue;
+        }
         let level = routers.values().map(level).max().unwrap_or_default();
         let at = out.nodes.len();
         let said = Said::Word("gone".to_owned(), Role::Level(level));
@@ -59,6 +67,22 @@ pub(super) fn lost(out: &mut Graph, (cx, known): (&Cx<'_>, &Known<'_>), netns: &
             out.nodes.push(router(cx, id, known));
         }
     }
+}
+
+/// How bad it is with those behind each interface that are lost, and so for the interfaces below it.
+pub(super) fn worst<'a>(known: &Known<'a>, netns: &str) -> HashMap<&'a str, Level> {
+    let mut out: HashMap<&str, Level> = HashMap::new();
+    for ((at, own), routers) in known.routers.iter().filter(|((at, _), _)| *at == netns) {
+        let level = routers.values().map(level).max().filter(|level| *level > Level::Careful);
+        let mut next = level.map(|_| *own);
+        for _ in 0..DEEPEST {
+            let Some(own) = next else { break };
+            let worst = out.entry(own).or_default();
+            *worst = level.unwrap_or_default().max(*worst);
+            next = known.lower.get(&(*at, own)).copied();
+        }
+    }
+    out
 }
 
 fn level(router: &Router<'_>) -> Level {

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::known::{Known, Name, Port, TABLES, label, word};
+use super::known::{Known, Name, Port, TABLES, label, whole, word};
 use super::layout::Class;
-use super::{beyond, pair, switch};
+use super::{beyond, guest, pair, switch};
 use crate::col;
 use crate::collect::link::LinkRow;
 use crate::model::{IpText, Level};
@@ -91,17 +91,21 @@ pub(super) const SWITCHES: [&str; 2] = ["bridge", "openvswitch"];
 /// Kinds whose other end may be a guest or a container.
 const PAIRS: [&str; 3] = ["tun", "veth", "macvtap"];
 
+/// Whether a network namespace is that of this program.
+pub(super) fn is_own(netns: &str) -> bool {
+    netns.is_empty() || *netns == *netns::host()
+}
+
 /// One graph for each network namespace, the own one first.
 pub(super) fn graphs(cx: &Cx<'_>, links: &View) -> Vec<Graph> {
     let views = TABLES.map(|table| cx.views.get(&table.name));
-    let known = Known::of(&views);
+    let known = Known::of(links, &views);
     let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
     for row in 0..links.len() {
         places.entry(word(links, row, col!(LinkRow, netns))).or_default().push(row);
     }
     let mut places: Vec<(&str, Vec<usize>)> = places.into_iter().collect();
-    let other = |name: &str| !name.is_empty() && *name != *netns::host();
-    places.sort_by(|(a, _), (b, _)| other(a).cmp(&other(b)).then_with(|| pick::natural(a, b)).then(a.cmp(b)));
+    places.sort_by(|(a, _), (b, _)| is_own(b).cmp(&is_own(a)).then_with(|| pick::natural(a, b)).then(a.cmp(b)));
     places
         .into_iter()
         .map(|(netns, rows)| graph(cx, links, &known, netns, rows))
@@ -113,6 +117,8 @@ pub(super) fn graphs(cx: &Cx<'_>, links: &View) -> Vec<Graph> {
 pub(super) struct Link<'a> {
     row: usize,
     pub(super) own: &'a str,
+    /// Its number.
+    pub(super) index: Option<u64>,
     pub(super) kind: &'a str,
     master: &'a str,
     /// Whether it is a port of a bridge.
@@ -142,17 +148,21 @@ fn graph(cx: &Cx<'_>, view: &View, known: &Known<'_>, netns: &str, rows: Vec<usi
         let class = class(known, (netns, own), kind, (master, is_port), lower.contains(own));
         let peer = (text(row, col!(LinkRow, peer_netns)), text(row, col!(LinkRow, peer)));
         let master = text(row, col!(LinkRow, master));
-        links.push(Link { row, own, kind, master, is_port, peer, shown, class });
+        let index = whole(view, row, col!(LinkRow, index));
+        links.push(Link { row, own, index, kind, master, is_port, peer, shown, class });
     }
     links.sort_by(|a, b| pick::natural(&a.shown, &b.shown).then(a.row.cmp(&b.row)));
     let mut out = Graph { name: netns.to_owned(), left_out: links.len().saturating_sub(MOST), ..Graph::default() };
     links.truncate(MOST);
-    let reversed = pair::classes(netns, &mut links);
+    let mut reversed = pair::classes(netns, &mut links);
+    reversed.extend(guest::classes(known, netns, &mut links));
+    let lost = beyond::worst(known, netns);
     let first = inside(&mut out, known, netns, &links);
     let at: HashMap<&str, usize> = links.iter().enumerate().map(|(at, link)| (link.own, first + at)).collect();
     for (number, link) in links.iter().enumerate() {
         let own = first + number;
-        out.nodes.push(node(cx, view, known, (netns, link)));
+        let lost = lost.get(link.own).copied().unwrap_or_default();
+        out.nodes.push(node(cx, view, known, (netns, link, lost)));
         let master = at.get(link.master).filter(|_| !known.port_of.contains_key(&(netns, link.own)));
         let below = known.lower.get(&(netns, link.own)).and_then(|lower| at.get(lower));
         out.edges.extend(below.map(|lower| (own, *lower)));
@@ -161,6 +171,7 @@ fn graph(cx: &Cx<'_>, view: &View, known: &Known<'_>, netns: &str, rows: Vec<usi
     }
     switch::add(&mut out, cx, known, netns, (&at, &reversed));
     pair::add(&mut out, netns, (first, &links), &at);
+    guest::add(&mut out, known, netns, (first, &links));
     beyond::add(&mut out, (cx, known), netns, (first, &links));
     beyond::lost(&mut out, (cx, known), netns, &kinds.keys().copied().collect());
     out
@@ -219,14 +230,17 @@ fn class(
     }
 }
 
-/// The node of a link: its state while that is not simply up, or what it carries.
-fn node(cx: &Cx<'_>, view: &View, known: &Known<'_>, (netns, link): (&str, &Link<'_>)) -> Node {
+/// The node of a link: its state while that is not simply up, or what it carries. One without carrier is as bad as what is `lost`
+/// behind it.
+fn node(cx: &Cx<'_>, view: &View, known: &Known<'_>, (netns, link, lost): (&str, &Link<'_>, Level)) -> Node {
     let row = link.row;
     let about = known.about.get(&(netns, link.own)).cloned();
     let about = about.unwrap_or_else(|| word(view, row, col!(LinkRow, kind)).to_owned());
     let mut out = Node::new(link.class, link.shown.clone(), about);
     out.level = cx.levels.row_level(view, row);
     let (state, level) = label(view, row, col!(LinkRow, state));
+    let level = if level > Level::Ok { level.max(lost) } else { level };
+    out.level = out.level.max(level);
     let stopped = known.word.get(&(netns, link.own)).copied();
     out.said = match (state, stopped) {
         (_, Some((word, level))) => {

@@ -4,14 +4,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::graph::is_own;
+use super::guest::{Guest, Process};
 use crate::col;
 use crate::collect::address::AddressRow;
 use crate::collect::bridge::{BridgePortRow, FdbRow};
+use crate::collect::link::LinkRow;
 use crate::collect::neighbor::NeighborRow;
 use crate::collect::ovs::{OvsBridgeRow, OvsPortRow};
 use crate::collect::route::RouteRow;
 use crate::collect::routing::{BgpPeerRow, IsisAdjacencyRow, OspfNeighborRow};
 use crate::collect::virtual_link::{BondPortRow, BondRow, TunnelRow, VlanRow};
+use crate::collect::vm::VmRow;
+use crate::collect::vm::nic::VmNicRow;
 use crate::model::{Cell, Demand, IpText, Level, Table, Value};
 use crate::panel::arrange;
 use crate::store::rate::View;
@@ -83,6 +88,13 @@ pub(super) struct Known<'a> {
     pub(super) hosts: HashMap<Name<'a>, usize>,
     pub(super) macs: HashMap<Name<'a>, usize>,
     pub(super) tunnels: BTreeSet<Name<'a>>,
+    pub(super) guests: BTreeMap<Process, Guest<'a>>,
+    /// Whose network card an interface is, by its number in the network namespace of this program.
+    pub(super) taps: HashMap<u64, Process>,
+    /// Network namespaces by their interfaces, the own one where that has one of the name.
+    places: HashMap<&'a str, &'a str>,
+    /// The network namespace of this program.
+    own: &'a str,
 }
 
 pub(super) fn word(view: &View, row: usize, column: usize) -> &str {
@@ -109,6 +121,10 @@ pub(super) fn label(view: &View, row: usize, column: usize) -> (&str, Level) {
         (Cell::Label(word), Some(about)) => (word, about.label_level(word)),
         _ => ("", Level::Ok),
     }
+}
+
+fn process(view: &View, row: usize, (pid, start): (usize, usize)) -> Option<Process> {
+    whole(view, row, pid).zip(whole(view, row, start))
 }
 
 fn ip(view: &View, row: usize, column: usize) -> Option<IpAddr> {
@@ -143,7 +159,7 @@ fn covers(own: IpAddr, prefix: u64, other: IpAddr) -> bool {
 }
 
 /// The tables that are looked at beside the links; each may need what is said by those before it.
-pub(super) const TABLES: [&Table; 14] = [
+pub(super) const TABLES: [&Table; 16] = [
     AddressRow::TABLE,
     VlanRow::TABLE,
     TunnelRow::TABLE,
@@ -158,6 +174,8 @@ pub(super) const TABLES: [&Table; 14] = [
     RouteRow::TABLE,
     NeighborRow::TABLE,
     FdbRow::TABLE,
+    VmRow::TABLE,
+    VmNicRow::TABLE,
 ];
 
 /// What is wanted of one of [`TABLES`]: of very many routes only those for everything else.
@@ -167,9 +185,17 @@ pub(super) fn demand(table: &Table) -> Demand {
 }
 
 impl<'a> Known<'a> {
-    /// What the views of [`TABLES`] say.
-    pub(super) fn of(views: &'a [Option<Arc<View>>; 14]) -> Self {
+    /// What the views of [`TABLES`] say of links.
+    pub(super) fn of(links: &'a View, views: &'a [Option<Arc<View>>; 16]) -> Self {
         let mut out = Self::default();
+        for row in 0..links.len() {
+            let (netns, interface) = name(links, row, col!(LinkRow, netns), col!(LinkRow, name));
+            let known = out.places.entry(interface).or_insert(netns);
+            if is_own(netns) {
+                *known = netns;
+                out.own = netns;
+            }
+        }
         for (view, take) in views.iter().zip(Self::TAKE) {
             for (view, row) in view.iter().flat_map(|view| (0..view.len().min(ENTRIES)).map(move |row| (view, row))) {
                 take(&mut out, view, row);
@@ -179,7 +205,7 @@ impl<'a> Known<'a> {
     }
 
     /// What is read of a row of each of [`TABLES`].
-    const TAKE: [fn(&mut Self, &'a View, usize); 14] = [
+    const TAKE: [fn(&mut Self, &'a View, usize); 16] = [
         Self::address,
         Self::vlan,
         Self::tunnel,
@@ -194,6 +220,8 @@ impl<'a> Known<'a> {
         Self::route,
         Self::neighbor,
         Self::fdb,
+        Self::guest,
+        Self::tap,
     ];
 
     fn address(&mut self, view: &'a View, row: usize) {
@@ -298,9 +326,15 @@ impl<'a> Known<'a> {
     }
 
     fn ospf_neighbor(&mut self, view: &'a View, row: usize) {
-        let name = name(view, row, col!(OspfNeighborRow, netns), col!(OspfNeighborRow, interface));
-        let address = ip(view, row, col!(OspfNeighborRow, address));
-        let id = ip(view, row, col!(OspfNeighborRow, router_id)).or(address);
+        let mut name = name(view, row, col!(OspfNeighborRow, netns), col!(OspfNeighborRow, interface));
+        let id = ip(view, row, col!(OspfNeighborRow, router_id));
+        let mut address = ip(view, row, col!(OspfNeighborRow, address));
+        if view.raw().cell(row, col!(OspfNeighborRow, netns)).is_missing() {
+            // one that is expected and was never there may be named by its address
+            name.0 = self.places.get(name.1).copied().unwrap_or(self.own);
+            address = address.or(id);
+        }
+        let id = id.or(address);
         let id = id.map_or_else(|| "?".to_owned(), |id| IpText(id).to_string());
         self.behind.extend(address.map(|address| ((name, address), id.clone())));
         self.router((name, id), "OSPF", Some(label(view, row, col!(OspfNeighborRow, state))), (view, row));
@@ -308,10 +342,13 @@ impl<'a> Known<'a> {
 
     fn isis_adjacency(&mut self, view: &'a View, row: usize) {
         let name = name(view, row, col!(IsisAdjacencyRow, netns), col!(IsisAdjacencyRow, interface));
-        let id = word(view, row, col!(IsisAdjacencyRow, system)).to_owned();
         let addresses = [col!(IsisAdjacencyRow, address), col!(IsisAdjacencyRow, address6)];
-        for address in addresses.into_iter().filter_map(|column| ip(view, row, column)) {
-            self.behind.insert((name, address), id.clone());
+        let addresses: Vec<IpAddr> = addresses.into_iter().filter_map(|column| ip(view, row, column)).collect();
+        // who has the same address is the same router
+        let known = addresses.iter().find_map(|address| self.behind.get(&(name, *address)));
+        let id = known.cloned().unwrap_or_else(|| word(view, row, col!(IsisAdjacencyRow, system)).to_owned());
+        for address in addresses {
+            self.behind.entry((name, address)).or_insert_with(|| id.clone());
         }
         self.router((name, id), "IS-IS", Some(label(view, row, col!(IsisAdjacencyRow, state))), (view, row));
     }
@@ -375,5 +412,19 @@ impl<'a> Known<'a> {
             let name = name(view, row, col!(FdbRow, netns), col!(FdbRow, interface));
             *self.macs.entry(name).or_default() += 1;
         }
+    }
+    fn guest(&mut self, view: &'a View, row: usize) {
+        let Some(process) = process(view, row, (col!(VmRow, pid), col!(VmRow, start))) else { return };
+        let (name, monitor) = (word(view, row, col!(VmRow, name)), word(view, row, col!(VmRow, monitor)));
+        self.guests.insert(process, Guest { name, monitor, state: Some(label(view, row, col!(VmRow, state))) });
+    }
+
+    fn tap(&mut self, view: &'a View, row: usize) {
+        let Some(process) = process(view, row, (col!(VmNicRow, pid), col!(VmNicRow, start))) else { return };
+        // one that has no number is in another network namespace
+        let Some(index) = whole(view, row, col!(VmNicRow, index)) else { return };
+        self.taps.insert(index, process);
+        let name = word(view, row, col!(VmNicRow, guest));
+        self.guests.entry(process).or_insert_with(|| Guest { name, ..Guest::default() });
     }
 }

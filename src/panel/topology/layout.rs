@@ -131,9 +131,14 @@ fn columns(classes: &[Class], edges: &[(usize, usize)]) -> Vec<usize> {
         }
     }
     // an end stands right before what it leads to
+    let mut ends = BTreeMap::new();
     for (inner, outer) in edges.iter().copied().filter(|(inner, _)| class(*inner) == Some(Class::End)) {
         let before = ranks.get(outer).map_or(0, |rank| rank.saturating_sub(1));
-        if let Some(rank) = ranks.get_mut(inner) {
+        let known = ends.entry(inner).or_insert(before);
+        *known = before.min(*known);
+    }
+    for (end, before) in ends {
+        if let Some(rank) = ranks.get_mut(end) {
             *rank = before;
         }
     }

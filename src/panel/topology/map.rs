@@ -1,7 +1,7 @@
 //! How does a map become lines?
 //!
 //! Of several ways to write nodes the first that fits is taken: with what is said of each, with rates in both directions, with
-//! one number for both, with rates in a line of their own, or names alone. Where none fits there is no map.
+//! one number for both, with rates in a line of their own, with names of guests cut short, or names alone. Where none fits there is no map.
 
 use std::cell::OnceCell;
 
@@ -182,7 +182,7 @@ impl<'a> Map<'a> {
             return out;
         }
         if !below {
-            out.push(line::cut(&node.name, NAME).into_owned(), node.role());
+            out.push(line::cut(&node.name, self.style.name(node)).into_owned(), node.role());
             if about && !node.about.is_empty() {
                 out.pad(widths.name + 1);
                 out.push(node.about.clone(), Role::Label);

@@ -1,5 +1,7 @@
 //! How much is told of each node of a map, and how wide does that get?
 
+use std::net::IpAddr;
+
 use super::graph::{Node, Said};
 use super::layout::Class;
 use crate::model::Level;
@@ -18,6 +20,8 @@ pub(super) struct Style {
     pub(super) below: bool,
     /// No cell more than it takes to tell nodes and lines from each other, and no words of those beyond.
     pub(super) tight: bool,
+    /// Names of guests and containers are cut further.
+    pub(super) short: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +31,12 @@ pub(super) enum Rates {
     None,
 }
 
-const LEAST: Style = Style { about: false, fault: false, rates: Rates::None, below: false, tight: true };
+const LEAST: Style = Style { about: false, fault: false, rates: Rates::None, below: false, tight: true, short: false };
 const SUM: Style = Style { rates: Rates::Sum, ..LEAST };
 const BOTH: Style = Style { rates: Rates::Both, tight: false, ..LEAST };
 
 /// From the most to the least that is told.
-pub(super) const STYLES: [Style; 9] = [
+pub(super) const STYLES: [Style; 12] = [
     Style { about: true, fault: true, ..BOTH },
     Style { fault: true, ..BOTH },
     BOTH,
@@ -40,14 +44,19 @@ pub(super) const STYLES: [Style; 9] = [
     Style { below: true, ..BOTH },
     Style { tight: false, ..SUM },
     Style { tight: false, below: true, ..SUM },
+    Style { tight: false, below: true, short: true, ..SUM },
     Style { below: true, ..SUM },
+    Style { below: true, short: true, ..SUM },
     LEAST,
+    Style { short: true, ..LEAST },
 ];
 
 /// Cells of a rate behind its arrow.
 const RATE: u16 = 5;
 /// Most cells of a name.
 pub(super) const NAME: u16 = 26;
+/// Those of a short one.
+const SHORT: u16 = 12;
 
 /// Cells of the parts of a column.
 #[derive(Clone, Copy, Debug, Default)]
@@ -122,6 +131,12 @@ pub(super) fn said(node: &Node, rates: Rates) -> Words {
 }
 
 impl Style {
+    /// Most cells of the name of a node. Half an address is none.
+    pub(super) fn name(self, node: &Node) -> u16 {
+        let is_short = self.short && node.class == Class::End && node.name.parse::<IpAddr>().is_err();
+        if is_short { SHORT } else { NAME }
+    }
+
     /// Whether what is said of a node stands below it.
     pub(super) fn is_below(self, node: &Node) -> bool {
         self.below && matches!(node.class, Class::Between | Class::Outer)
@@ -145,7 +160,7 @@ impl Widths {
             self.alone = self.alone.max((name + 2).min(NAME));
             return;
         }
-        let name = name.min(NAME) + node.sign();
+        let name = name.min(style.name(node)) + node.sign();
         let about = if style.about { cells.about } else { 0 };
         let said = if style.says(node) { cells.said(node, style.rates) } else { 0 };
         let fault = if style.fault { cells.fault } else { 0 };

@@ -4,6 +4,8 @@ use super::*;
 use crate::collect::ovs::{OvsBridgeRow, OvsPortRow};
 use crate::collect::route::RouteRow;
 use crate::collect::routing::{BgpPeerRow, IsisAdjacencyRow};
+use crate::collect::vm::VmRow;
+use crate::collect::vm::nic::VmNicRow;
 
 /// A gateway of an interface, and how it is with it.
 fn gateway(entries: &[&str]) -> Fake {
@@ -106,6 +108,149 @@ fn containers_hang_at_their_bridges_and_what_the_host_uses_leads_to_them() {
     assert_eq!([about("db"), about("web"), about("vpn")], ["eth0", "2 links", "eth0"]);
     let text = drawn(&fake, 200, 30, 0).0.join("\n");
     assert!(graphs[0].nodes.iter().all(|node| text.contains(&node.name)), "{text}");
+}
+
+#[test]
+fn a_router_of_several_protocols_has_one_place_whatever_each_calls_it() {
+    let mut fake = host(&["name=eth0 kind=ethernet", "name=eth1 kind=ethernet"]);
+    let own = "interface=eth0 address=192.0.2.2 prefix=24 scope=global state=usable";
+    add(&mut fake, AddressRow::TABLE, &[own]);
+    add(&mut fake, OspfNeighborRow::TABLE, &["interface=eth0 router_id=10.9.9.2 address=192.0.2.1 state=Full"]);
+    let systems = [
+        "interface=eth0 system=vm address=192.0.2.1 address6=fe80::1 state=Up",
+        // the same link-local address behind another interface is somebody else's
+        "interface=eth1 system=other address6=fe80::1 state=Up",
+    ];
+    add(&mut fake, IsisAdjacencyRow::TABLE, &systems);
+    add(&mut fake, BgpPeerRow::TABLE, &["peer=192.0.2.1 state=Active"]);
+    let graphs = made(&fake);
+    assert_eq!(edges(&graphs[0]), ["192.0.2.2 eth0", "eth0 10.9.9.2", "eth1 other"]);
+    let router = node(&graphs[0], "10.9.9.2");
+    assert_eq!((router.about.as_str(), router.level), ("OSPF, IS-IS, BGP", Level::Warning), "the worst of all");
+}
+
+#[test]
+fn who_is_expected_and_was_never_there_stands_behind_its_interface() {
+    let mut fake = host(&["name=eth0 kind=ethernet", "netns=blue name=eth7 kind=ethernet", "netns=blue name=eth0"]);
+    let expected = "state=Down expected=yes";
+    let rows = [
+        format!("interface=eth0 router_id=192.0.2.7 {expected}"),
+        format!("interface=eth7 router_id=192.0.2.8 {expected}"),
+        format!("interface=eth9 router_id=192.0.2.9 {expected}"),
+        format!("router_id=10.9.9.9 {expected}"),
+    ];
+    fake.put(OspfNeighborRow::TABLE, &rows);
+    let graphs = made(&fake);
+    assert_eq!(edges(&graphs[0]), ["eth0 192.0.2.7", "eth9 192.0.2.9"]);
+    assert_eq!(edges(&graphs[1]), ["eth7 192.0.2.8"]);
+    for router in ["192.0.2.7", "192.0.2.9", "10.9.9.9"] {
+        assert_eq!(node(&graphs[0], router).level, Level::Critical, "{router}");
+    }
+    assert!(graphs[0].nodes.iter().all(|node| !node.name.is_empty()), "{graphs:?}");
+    let text = drawn(&fake, 80, 24, 0).0.join("\n");
+    assert!(text.contains("10.9.9.9") && text.contains("192.0.2.7"), "{text}");
+}
+
+#[test]
+fn no_carrier_is_as_bad_as_what_was_lost_behind_it() {
+    let mut fake = host(&[
+        "name=eth0 kind=ethernet state=down",
+        "name=eth0.7 kind=vlan state=lower_down",
+        "name=eth1 kind=ethernet state=down",
+        "name=eth2 kind=ethernet",
+        "name=eth3 kind=ethernet state=down",
+        "name=eth4 kind=ethernet state=disabled",
+    ]);
+    add(&mut fake, VlanRow::TABLE, &["interface=eth0.7 lower=eth0 vlan=7"]);
+    let router =
+        |interface: &str, last: u8, state: &str| format!("interface={interface} router_id=192.0.2.{last} {state}");
+    let routers = [
+        router("eth0.7", 1, "state=Deleted"),
+        router("eth2", 2, "state=Deleted"),
+        router("eth3", 3, "state=Full"),
+        router("eth4", 4, "state=Deleted"),
+    ];
+    add(&mut fake, OspfNeighborRow::TABLE, &routers.iter().map(String::as_str).collect::<Vec<_>>());
+    let graphs = made(&fake);
+    let level = |name: &str| node(&graphs[0], name).level;
+    assert_eq!(["eth0", "eth0.7"].map(level), [Level::Critical; 2], "the interface below is to blame");
+    assert_eq!(["eth1", "eth3"].map(level), [Level::Careful; 2], "nothing is lost behind them");
+    assert_eq!(["eth2", "eth4"].map(level), [Level::Ok; 2], "one is up, and one was switched off");
+    assert_eq!(node(&graphs[0], "eth0").said, graph::Said::Word("down".to_owned(), Role::Level(Level::Critical)));
+}
+
+/// Guests: one with two cards, one whose card the host itself uses, one that stands on an interface, and two elsewhere.
+fn guests() -> Fake {
+    let mut fake = host(&[
+        "name=br0 kind=bridge",
+        "name=tap1 kind=tun master=br0",
+        "name=tap2 kind=tun",
+        "name=tap3 kind=tun master=br0",
+        "name=tap4 kind=tun",
+        "name=macvtap5 kind=macvtap",
+        "name=eth0 kind=ethernet master=br0",
+        "netns=blue name=tap1 kind=tun",
+    ]);
+    let own = "interface=tap4 address=192.0.2.1 prefix=31 scope=global state=usable";
+    add(&mut fake, AddressRow::TABLE, &[own]);
+    let vms = [
+        "pid=7 start=1 name=web monitor=QEMU state=running",
+        "pid=8 start=1 name=mail monitor=QEMU state=stuck",
+        "pid=9 start=1 name=mail monitor=Firecracker state=paused",
+    ];
+    let nics = [
+        "pid=7 start=1 tap=tap1 guest=web index=1",
+        "pid=7 start=1 tap=tap2 guest=web index=2",
+        "pid=8 start=1 tap=tap3 guest=mail index=3",
+        "pid=9 start=1 tap=tap4 guest=mail index=4",
+        "pid=10 start=1 tap=macvtap5 guest=new index=5",
+        // one that has no number here, and one whose number only another namespace has
+        "pid=11 start=1 tap=eth0 guest=hidden",
+        "pid=12 start=1 tap=tap1 guest=hidden index=7",
+    ];
+    fake.put(VmRow::TABLE, &vms.map(str::to_owned));
+    fake.put(VmNicRow::TABLE, &nics.map(str::to_owned));
+    fake
+}
+
+#[test]
+fn guests_hang_at_their_taps_each_once() {
+    let graphs = made(&guests());
+    let expected = [
+        "192.0.2.1 tap4",
+        "br0 eth0",
+        "mail tap3",
+        "new macvtap5",
+        "tap1 br0",
+        "tap3 br0",
+        "tap4 mail",
+        "web tap1",
+        "web tap2",
+    ];
+    assert_eq!(edges(&graphs[0]), expected);
+    assert_eq!(graphs[0].nodes.iter().filter(|node| node.name == "web").count(), 1);
+    assert!(edges(&graphs[1]).is_empty(), "{graphs:?}");
+    let mut states: Vec<_> = graphs[0].nodes.iter().filter(|node| node.name == "mail").collect();
+    states.sort_by_key(|node| node.level);
+    let word = |word: &str, level: Level| (Some((word.to_owned(), level)), level);
+    let faults: Vec<_> = states.iter().map(|node| (node.fault.clone(), node.level)).collect();
+    assert_eq!(faults, [word("paused", Level::Careful), word("stuck", Level::Critical)]);
+    assert_eq!(node(&graphs[0], "web").fault, None, "it runs");
+    for (width, height) in [(120, 30), (80, 24), (50, 24)] {
+        let text = drawn(&guests(), width, height, 0).0.join("\n");
+        assert!(["web", "mail", "new", "tap1", "br0"].iter().all(|name| text.contains(name)), "{text}");
+    }
+}
+
+#[test]
+fn a_guest_at_a_bridge_of_open_vswitch_stands_before_its_tap() {
+    for datapath in ["system", "netdev"] {
+        let mut fake = vswitch(datapath, "up");
+        fake.put(VmRow::TABLE, &["pid=7 start=1 name=web monitor=QEMU state=running".to_owned()]);
+        fake.put(VmNicRow::TABLE, &["pid=7 start=1 tap=tap0 guest=web index=3".to_owned()]);
+        let edges = edges(&made(&fake)[0]);
+        assert!(edges.contains(&"web tap0".to_owned()) && edges.contains(&"tap0 br0".to_owned()), "{edges:?}");
+    }
 }
 
 /// A bridge of Open vSwitch with a guest, a bond and a tunnel, and one that it is joined with.
