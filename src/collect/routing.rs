@@ -228,7 +228,12 @@ impl RoutingCollector {
         }
         let Placed { rows: mut neighbors, mut places } = ospf;
         let unheard = daemons.iter().find(|daemon| daemon.tells(Subject::Ospf) && daemon.is_unheard());
-        let unheard = unheard.and_then(|daemon| daemon.state.fault.as_ref()).or(self.daemons.denied());
+        let unasked = unheard.filter(|daemon| daemon.state.fault.is_none()).map(|daemon| {
+            let cause = std::io::Error::new(std::io::ErrorKind::TimedOut, "there was no time to ask it yet");
+            Error::new("ask", daemon.socket.as_path(), cause)
+        });
+        let unheard = unheard.and_then(|daemon| daemon.state.fault.as_ref()).or(unasked.as_ref());
+        let unheard = unheard.or(self.daemons.denied());
         self.missed.expect(&settings.expect, &mut neighbors, unheard, cx.time);
         // nobody has told of those who are missed
         let nowhere: Place = Path::new("").into();

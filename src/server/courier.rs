@@ -82,6 +82,9 @@ struct Said {
     stored: Option<i64>,
     #[prost(string, repeated, tag = "4")]
     database: Vec<String>,
+    /// Why there are no answers about them.
+    #[prost(string, optional, tag = "5")]
+    untold: Option<String>,
 }
 
 /// An error.
@@ -154,11 +157,12 @@ impl Said {
             state: answers.state.clone(),
             stored: stored.map(|stored| stored.at.0),
             database: stored.map(|stored| stored.answers.clone()).unwrap_or_default(),
+            untold: stored.and_then(|stored| stored.untold.clone()),
         }
     }
 
     fn answers(self) -> Answers {
-        let of = |at| Arc::new(Stored { at: Timestamp(at), answers: self.database });
+        let of = |at| Arc::new(Stored { at: Timestamp(at), answers: self.database, untold: self.untold });
         Answers { version: self.version, state: self.state, database: self.stored.map(of) }
     }
 }
@@ -451,7 +455,10 @@ mod tests {
         let heard = |database: Option<i64>| Answers {
             version: "Quagga 1.2.4 (r1).".to_owned(),
             state: vec!["one\n".to_owned(), String::new(), "three\n".to_owned()],
-            database: database.map(|at| Arc::new(Stored { at: Timestamp(at), answers: vec!["routes\n".to_owned()] })),
+            database: database.map(|at| {
+                let answers = vec!["routes\n".to_owned()];
+                Arc::new(Stored { at: Timestamp(at), answers, untold: Some("a reason".to_owned()) })
+            }),
         };
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let (board, mut receiver) = (Arc::<Board>::default(), Receiver::default());

@@ -110,10 +110,11 @@ const OUTBOUND: &[(i64, &[Argument])] = &[
     (libc::SYS_connect, &[]),
 ];
 
-/// And where it asks daemons at their terminals: connections over both families.
+/// And where it asks daemons at their terminals: connections over both families, of TCP alone, because Landlock knows no ports
+/// of MPTCP.
 const STREAMS: &[(i64, &[Argument])] = &[
-    (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
-    (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_STREAM as u64)]),
+    (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET as u64), (1, 0xf, libc::SOCK_STREAM as u64), (2, u64::MAX, 0)]),
+    (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_STREAM as u64), (2, u64::MAX, 0)]),
 ];
 
 /// What nothing but an intruder does in the front.

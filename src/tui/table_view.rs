@@ -122,7 +122,7 @@ impl TableView {
         for column in table.several() {
             let differ = view.raw().tells(column) && above != Some(column);
             match self.columns.iter().position(|one| *one == column) {
-                None if differ => self.columns.insert(beside, column),
+                None if differ => self.columns.insert(beside.min(self.columns.len()), column),
                 Some(at) if !differ => {
                     self.columns.remove(at);
                 }

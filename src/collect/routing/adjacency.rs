@@ -175,6 +175,8 @@ impl Chronicle {
         for (key, (row, changes)) in &seen {
             match known.get(key) {
                 None if !before.contains(&key.place) => {}
+                // somebody who is expected is missed, and was seen with the daemon that told of it
+                None if key.place.as_os_str().is_empty() && row.standing != AdjacencyStanding::Up => {}
                 None => self.note(now, None, Some(row), 1),
                 Some((before, counted)) if before.state != row.state || changes > counted => {
                     let changes = changes.saturating_sub(*counted).max(1);

@@ -125,6 +125,10 @@ pub(super) fn disks(roots: [&Root; 2], pid: u32, files: &[(u32, Vec<u8>)], other
         let Some(kind) = kind_of(&mounts, opened.mount) else { continue };
         let writable = opened.mode() == OFlags::RDWR.bits();
         let plain = Disk { path: path.clone(), writable, format: None, size: None, used: None, device: None };
+        if kind == b"tmpfs" && path.ends_with(b" (deleted)") {
+            // memory that is shared with programs that move its packets
+            continue;
+        }
         let disk = if LOCAL.contains(&kind) {
             look(proc.join(format!("{pid}/fd/{fd}")).as_path(), sys, plain)
         } else if REMOTE.contains(&kind) || kind.starts_with(b"fuse.") {
@@ -139,8 +143,14 @@ pub(super) fn disks(roots: [&Root; 2], pid: u32, files: &[(u32, Vec<u8>)], other
 }
 
 /// Whether a command line means this file; it may have been written from a directory that nobody knows any more.
+/// A directory means the files in it.
 fn is_named(path: &[u8], name: &[u8]) -> bool {
-    path == name || (!name.starts_with(b"/") && path.strip_suffix(name).is_some_and(|rest| rest.ends_with(b"/")))
+    // one is a link to the other
+    let name = name.strip_prefix(b"/var").filter(|rest| rest.starts_with(b"/run/")).unwrap_or(name);
+    let below = path.strip_prefix(name).filter(|_| name.starts_with(b"/"));
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        || path == name
+        || (!name.starts_with(b"/") && path.strip_suffix(name).is_some_and(|rest| rest.ends_with(b"/")))
 }
 
 /// Looks at a file on this host; `None` for what is neither a file nor a block device.
@@ -257,6 +267,13 @@ mod tests {
         );
         let pid = pid.into_os_string().into_encoded_bytes();
         assert!(is_named(&pid, &pid) && is_named(&pid, b"pid") && !is_named(&pid, b"id") && !is_named(&pid, b"/pid"));
+        for (path, name, is) in [
+            (&b"/run/qemu-server/100.pid"[..], &b"/var/run/qemu-server/100.pid"[..], true),
+            (b"/dev/shm/qemu_back_mem.ram.x (deleted)", b"/dev/shm", true),
+            (b"/dev/shmx", b"/dev/shm", false),
+        ] {
+            assert_eq!(is_named(path, name), is, "{path:?}");
+        }
         let disks = read(dir.path(), &files, &[pid]);
         let told: Vec<_> =
             disks.iter().map(|disk| (disk.path.as_slice(), disk.writable, disk.format, disk.size)).collect();

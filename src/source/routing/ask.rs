@@ -286,7 +286,11 @@ fn run(asked: &Asked, known: &Known, take: &Take, end: &Arc<Bell>) {
             // with the next one the secrets are read again, and what is known of the other end is forgotten
             client = None;
         }
-        let report = Report::new(asked.name().to_owned(), asked.address(), Timestamp::now(), heard);
+        let (at, heard) = match heard {
+            Ok((at, heard)) => (at, Ok(heard)),
+            Err(error) => (Timestamp::now(), Err(error)),
+        };
+        let report = Report::new(asked.name().to_owned(), asked.address(), at, heard);
         if end.is_rung() || !take(report) {
             return;
         }
@@ -311,14 +315,20 @@ impl Client {
     }
 }
 
-fn ask(asked: &Asked, known: &Known, client: &mut Option<Client>, end: &Arc<Bell>) -> Result<Heard, Error> {
+/// What somebody says, and when that was so.
+fn ask(
+    asked: &Asked,
+    known: &Known,
+    client: &mut Option<Client>,
+    end: &Arc<Bell>,
+) -> Result<(Timestamp, Heard), Error> {
     let client = match client {
         Some(client) => client,
         none => none.insert(Client::open(asked, known, end)?),
     };
     match client {
-        Client::Router(client) => client.round().map(Heard::Values),
-        Client::Vty(client) => client.round().map(Heard::Answers),
+        Client::Router(client) => client.round().map(|values| (Timestamp::now(), Heard::Values(values))),
+        Client::Vty(client) => client.round().map(|answers| (client.at(), Heard::Answers(answers))),
     }
 }
 

@@ -293,7 +293,19 @@ impl Daemon {
         }
         // it listens on a loopback address, which is that of this namespace
         self.netns = Some(netns::host());
-        if let Some(stored) = answers.database.as_deref().filter(|stored| stored.at != self.database.lsas.at) {
+        if !vty.database {
+            // it may have been asked before
+            (self.routes, self.database) = (Bounded::new(0), Database::default());
+            return;
+        }
+        let Some(stored) = answers.database.as_deref().filter(|stored| stored.at != self.database.lsas.at) else {
+            return;
+        };
+        if let Some(why) = &stored.untold {
+            let untold = || Error::new(ASK, vty.name.as_str(), std::io::Error::other(why.clone()));
+            self.database.lsas.hear(Err(untold()), stored.at);
+            self.database.links.hear(Err(untold()), stored.at);
+        } else {
             self.routes = stored.routes(program);
             self.database.lsas.hear(Ok(stored.lsas(program)), stored.at);
             self.database.links.hear(Ok(stored.links(program)), stored.at);

@@ -55,6 +55,8 @@ pub(in super::super) struct Client {
     session: Option<Session>,
     /// When it was asked last what may be much.
     stored: Option<Instant>,
+    /// When it told its state last.
+    at: Timestamp,
 }
 
 impl Client {
@@ -74,7 +76,7 @@ impl Client {
         let program = vty.program().unwrap_or(Program::Ospfd);
         let (address, database, timeout) = (vty.address, vty.database, vty.timeout.0);
         let peers = Arc::clone(peers);
-        Ok(Self { address, program, database, timeout, password, peers, session: None, stored: None })
+        Ok(Self { address, program, database, timeout, password, peers, session: None, stored: None, at: Timestamp(0) })
     }
 
     /// Asks for all that there is to know.
@@ -101,17 +103,30 @@ impl Client {
         for question in state(self.program) {
             answers.state.push(session.ask(question)?.ok_or_else(|| session.unknown(question))?);
         }
+        self.at = Timestamp::now();
         if self.database && self.stored.is_none_or(|asked| asked.elapsed() >= EVERY) {
             self.stored = Some(Instant::now());
-            answers.database = Some(Arc::new(self.look_up(&mut session)?));
+            let told = self.look_up(&mut session);
+            let untold = |error: Error| Stored { at: self.at, answers: Vec::new(), untold: Some(error.to_string()) };
+            // what it has told of its state is good all the same, but nobody knows what comes next on this connection
+            let is_told = told.is_ok();
+            answers.database = Some(Arc::new(told.unwrap_or_else(untold)));
+            if !is_told {
+                return Ok(answers);
+            }
         }
         self.session = Some(session);
         Ok(answers)
     }
 
+    /// When it told its state, which is before it was asked what may be much.
+    pub(in super::super) fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// Asks for what is in its databases; a daemon that does not know a question has nothing of that sort.
     fn look_up(&self, session: &mut Session) -> Result<Stored, Error> {
-        let mut told = Stored { at: Timestamp::now(), answers: Vec::new() };
+        let mut told = Stored { at: Timestamp::now(), answers: Vec::new(), untold: None };
         for question in stored(self.program) {
             told.answers.push(session.ask(question)?.unwrap_or_default());
         }
@@ -140,8 +155,8 @@ impl Session {
         let line = connect(address, Instant::now() + timeout)?;
         let (prompt, version) = (Vec::new(), String::new());
         let mut session = Self { line, telnet: Telnet::default(), prompt, version, timeout, left: BYTES };
-        // who greets has taken the connection
-        let mut said = session.hear(is_turn)?;
+        // who greets has taken the connection; who hangs up instead has said why nobody may look
+        let mut said = session.hear(is_turn).map_err(refused)?;
         client.peers.believe([address, session.line.own()?], session.line.path())?;
         if last(&said) == PASSWORD {
             session.type_in(client.password.bytes())?;
@@ -212,6 +227,15 @@ impl Session {
     fn unknown(&self, question: &str) -> Error {
         self.fault(ErrorKind::Unsupported, &format!("it does not know the command `{question}`"))
     }
+}
+
+/// Who hangs up before anybody has typed listens, but not to us.
+fn refused(error: Error) -> Error {
+    if error.cause.kind() != ErrorKind::ConnectionAborted {
+        return error;
+    }
+    let cause = std::io::Error::new(ErrorKind::PermissionDenied, error.cause.to_string());
+    Error::new(error.op, error.object, cause)
 }
 
 /// The line that has not ended.

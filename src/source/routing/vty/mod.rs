@@ -48,6 +48,8 @@ pub struct Stored {
     pub at: Timestamp,
     /// Answers, in the order of the questions.
     pub answers: Vec<String>,
+    /// Why there are none.
+    pub untold: Option<String>,
 }
 
 impl Answers {

@@ -234,7 +234,7 @@ fn a_password_is_told_to_who_asks_for_it_only() {
 #[test]
 fn one_who_hangs_up_says_why() {
     let told = failure(|stream| assert!(say(&stream, "Vty password is not set.\n")));
-    assert_eq!(told.0, ErrorKind::ConnectionAborted);
+    assert_eq!(told.0, ErrorKind::PermissionDenied);
     assert!(told.1.ends_with(": it has closed the connection: Vty password is not set."), "{}", told.1);
     let told = failure(|stream| {
         say(&stream, "\nPassword: ");
@@ -244,7 +244,7 @@ fn one_who_hangs_up_says_why() {
     assert!(told.1.len() < 200 && told.1.contains(": % xxx"), "{}", told.1);
     let place = listen(drop);
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    assert_eq!(failed(&mut client(place)).0, ErrorKind::ConnectionAborted);
+    assert_eq!(failed(&mut client(place)).0, ErrorKind::PermissionDenied);
     assert_eq!(failed(&mut client(closed)).0, ErrorKind::ConnectionRefused);
 }
 
@@ -290,6 +290,25 @@ fn one_who_never_stops_is_stopped() {
     let mut much = client(place);
     much.timeout = Duration::from_secs(20);
     assert!([ErrorKind::InvalidData, ErrorKind::FileTooLarge].contains(&much.round().unwrap_err().cause.kind()));
+}
+
+#[test]
+fn a_database_that_is_not_told_costs_nothing_else() {
+    let (place, _) =
+        daemon(
+            "s3cret",
+            |question| {
+                if question == "show ip ospf database" { "x\n".repeat(5 << 20) } else { answer(question) }
+            },
+        );
+    let mut much = client(place);
+    (much.database, much.timeout) = (true, Duration::from_secs(20));
+    let told = much.round().unwrap();
+    let stored = told.database.unwrap();
+    assert_eq!((told.state.len(), stored.answers.len()), (3, 0));
+    assert!(stored.untold.as_ref().is_some_and(|why| why.contains("more than")), "{stored:?}");
+    let next = much.round().unwrap();
+    assert_eq!((next.state, next.database), (told.state, None), "it is not asked at once again");
 }
 
 #[test]
