@@ -192,8 +192,9 @@ fn hostile_names_are_shown_and_harmless() {
     std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
     let child = Guard::start(Command::new(&program).arg0("x\x1b]0;t\x07\u{202e}").arg("1000"));
     let mut live = Live::new();
-    let rows = live.until(child.pid(), "name", |name| name.text() == Some("a) R 1\\x0a\\x1b[2J"));
-    assert_eq!(cell(&*rows, child.pid(), "command"), Cell::Text("x\\x1b]0;t\\x07\\u{202e} 1000"));
+    let said = "x\\x1b]0;t\\x07\\u{202e} 1000";
+    let rows = live.until(child.pid(), "command", |command| command.text() == Some(said));
+    assert_eq!(cell(&*rows, child.pid(), "name"), Cell::Text("a) R 1\\x0a\\x1b[2J"));
     assert_eq!(cell(&*rows, child.pid(), "parent"), Cell::U64(std::process::id().into()));
 }
 

@@ -309,10 +309,12 @@ impl ProcessCollector {
                 Known { handle, start: stat.start, comm: stat.comm, identity, due: true, fresh, resident: None };
             return Some((known, stat));
         };
-        if known.fresh || known.comm != stat.comm || pid.wrapping_add(self.turn).is_multiple_of(IDENTITY_TURNS) {
+        let is_another = known.comm != stat.comm;
+        if known.fresh || is_another || pid.wrapping_add(self.turn).is_multiple_of(IDENTITY_TURNS) {
             known.due = true;
             known.comm = stat.comm;
-            known.fresh = false;
+            // a program that is being started has its name before its arguments
+            known.fresh = is_another;
             known.resident = None;
         }
         Some((known, stat))
@@ -598,6 +600,9 @@ mod tests {
         let mut collector = ProcessCollector::default();
         sample(&mut collector, &roots, &[]).unwrap();
         write(dir.path(), "proc/7/stat", &stat_line(7, "execed", 0, 500));
+        write(dir.path(), "proc/7/cmdline", b"");
+        let rows = sample(&mut collector, &roots, &[]).unwrap();
+        assert_eq!(cell(&*rows, 7, "command"), Cell::Text("[execed]"), "its arguments come behind its name");
         write(dir.path(), "proc/7/cmdline", b"execed\0now\0");
         let rows = sample(&mut collector, &roots, &[]).unwrap();
         assert_eq!(cell(&*rows, 7, "command"), Cell::Text("execed now"));
