@@ -84,7 +84,7 @@ fn pids(rows: &dyn Rows) -> Vec<u64> {
 fn facts(rows: &dyn Rows) -> BTreeMap<u32, String> {
     pids(rows)
         .into_iter()
-        .map(|pid| {
+        .filter_map(|pid| {
             let pid = pid as u32;
             let integer = |column: &str| match cell(rows, pid, column) {
                 Cell::U64(v) => v.to_string(),
@@ -92,7 +92,9 @@ fn facts(rows: &dyn Rows) -> BTreeMap<u32, String> {
                 other => panic!("{column} is {other:?}"),
             };
             let columns = ["parent", "nice", "threads", "virtual_size"].map(integer);
-            (pid, format!("{} {}", columns.join(" "), cell(rows, pid, "user").text().unwrap()))
+            // of one that ended while it was looked at nobody knows whose it was
+            let user = cell(rows, pid, "user").text()?.to_owned();
+            Some((pid, format!("{} {user}", columns.join(" "))))
         })
         .collect()
 }
