@@ -2,6 +2,7 @@
 //!
 //! The layers, lowest first, are listed in ARCHITECTURE.md; `tests/layers.rs` keeps them apart.
 
+pub mod alert;
 pub mod browse;
 pub mod cli;
 pub mod client;
