@@ -8,7 +8,8 @@
 //!
 //! In the courier: the same, and send datagrams to other hosts. Where daemons of this host are asked at their terminals it may
 //! connect to their ports, and to no other as far as the kernel's Landlock knows ports (version 4); addresses it does not know, so
-//! that it is the configuration that takes loopback addresses only. It makes no other socket and listens nowhere.
+//! that it is the configuration that takes loopback addresses only. It makes no other socket, listens nowhere, and begins no connection
+//! by sending (`MSG_FASTOPEN`), which Landlock does not see.
 //!
 //! In the sampler: read, which is its work, and signal where that is configured. It can start no program, make, empty or write
 //! no file but at the end of the one it was given for that, and wait for nobody's connection ([`CHANGES`]). Only where the driver of a graphics processor is asked it can open
@@ -35,8 +36,6 @@ const CALLS: &[i64] = &[
     libc::SYS_writev,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
-    libc::SYS_sendto,
-    libc::SYS_sendmsg,
     libc::SYS_accept4,
     libc::SYS_shutdown,
     libc::SYS_getsockname,
@@ -98,6 +97,9 @@ const SOME: &[(i64, u8, u64, u64)] = &[
     (libc::SYS_clone, 0, libc::CLONE_THREAD as u64, libc::CLONE_THREAD as u64),
     // sockets are made non-blocking
     (libc::SYS_ioctl, 1, u64::MAX, libc::FIONBIO),
+    // what is sent goes where the socket is connected to, by `connect`, at which Landlock looks
+    (libc::SYS_sendto, 3, libc::MSG_FASTOPEN as u64, 0),
+    (libc::SYS_sendmsg, 2, libc::MSG_FASTOPEN as u64, 0),
     // threads are named
     (libc::SYS_prctl, 0, u64::MAX, libc::PR_SET_NAME as u64),
 ];
@@ -664,7 +666,10 @@ mod tests {
     fn the_courier_connects_to_the_ports_that_it_was_given_only() {
         use std::net::{Ipv4Addr, TcpListener, TcpStream};
         let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-        let [given, other] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
+        let [given, other] = listeners.each_ref().map(|listener| match listener.local_addr().unwrap() {
+            std::net::SocketAddr::V4(place) => place,
+            std::net::SocketAddr::V6(place) => panic!("{place}"),
+        });
         let ports = BTreeSet::from([given.port()]);
         let connects = |place| {
             let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ports).is_ok();
@@ -674,12 +679,41 @@ mod tests {
             })
         };
         assert_eq!((connects(given), connects(other)), (Ok(0), Ok(libc::EACCES)));
+        for by_message in [false, true] {
+            let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ports).is_ok();
+            assert_eq!(child(enclosed, || opened_fast(other, by_message)), Ok(libc::EPERM), "by message: {by_message}");
+        }
         let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ports).is_ok();
         // SAFETY: takes numbers only
         let unix = || i32::from(unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) } >= 0);
         assert_eq!(child(enclosed, unix), Ok(0), "connections over the network only");
         let listens = || i32::from(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).is_ok());
         assert_eq!(child(enclosed, listens), Ok(0));
+    }
+
+    /// Error of a connection that is begun by the data that go over it (RFC 7413), without `connect`; zero if there is one.
+    fn opened_fast(to: std::net::SocketAddrV4, by_message: bool) -> i32 {
+        let mut data = *b"x";
+        // SAFETY: numbers only, and an address and a message that are as long as they say, filled in as the system reads them
+        unsafe {
+            let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
+            let mut address: libc::sockaddr_in = std::mem::zeroed();
+            address.sin_family = libc::AF_INET as libc::sa_family_t;
+            address.sin_port = to.port().to_be();
+            address.sin_addr.s_addr = u32::from(*to.ip()).to_be();
+            let length = size_of_val(&address) as libc::socklen_t;
+            if !by_message {
+                let place = (&raw const address).cast();
+                return errno(libc::sendto(socket, data.as_ptr().cast(), 1, libc::MSG_FASTOPEN, place, length) as i64);
+            }
+            let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: 1 };
+            let mut message: libc::msghdr = std::mem::zeroed();
+            message.msg_name = (&raw mut address).cast();
+            message.msg_namelen = length;
+            message.msg_iov = &raw mut part;
+            message.msg_iovlen = 1;
+            errno(libc::sendmsg(socket, &raw const message, libc::MSG_FASTOPEN) as i64)
+        }
     }
 
     #[test]
