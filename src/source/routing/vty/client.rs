@@ -152,6 +152,9 @@ impl Session {
     /// Connects, and says the password if that is asked for by who is believed.
     fn open(client: &Client) -> Result<Self, Error> {
         let (address, timeout) = (client.address, client.timeout);
+        if client.peers.has_refused(address, &client.password) {
+            return Err(another(address.to_string()));
+        }
         let line = connect(address, Instant::now() + timeout)?;
         let (prompt, version) = (Vec::new(), String::new());
         let mut session = Self { line, telnet: Telnet::default(), prompt, version, timeout, left: BYTES };
@@ -162,7 +165,8 @@ impl Session {
             session.type_in(client.password.bytes())?;
             said = session.hear(is_turn)?;
             if last(&said) == PASSWORD {
-                return Err(session.fault(ErrorKind::PermissionDenied, "it takes another password"));
+                client.peers.refuses(address, &client.password);
+                return Err(another(session.line.path()));
             }
         }
         session.prompt = last(&said).to_vec();
@@ -236,6 +240,11 @@ fn refused(error: Error) -> Error {
     }
     let cause = std::io::Error::new(ErrorKind::PermissionDenied, error.cause.to_string());
     Error::new(error.op, error.object, cause)
+}
+
+/// Who does not take the password.
+fn another(place: impl Into<PathBuf>) -> Error {
+    Error::new(ASK, place, std::io::Error::new(ErrorKind::PermissionDenied, "it takes another password"))
 }
 
 /// The line that has not ended.

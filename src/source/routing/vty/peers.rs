@@ -1,12 +1,15 @@
 //! Who is at the other end of a connection within this host?
 //!
 //! Anybody may listen on a port while a daemon does not, and would be told its password. So the kernel is asked who has taken a
-//! connection (`sock_diag(7)`) before anything is said over it: root, or the user that packages make for the daemon.
+//! connection (`sock_diag(7)`) before anything is said over it: root, or the user that packages make for the daemon. A password
+//! that one of them has not taken is not told again at once: each attempt is a line in the log of somebody who may count them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use crate::model::lock;
 use crate::source::Error;
@@ -14,6 +17,10 @@ use crate::source::control::trust::Trust;
 use crate::source::file::Root;
 use crate::source::netlink::{Family, Socket, diag};
 use crate::source::routing::daemon::USERS;
+use crate::source::routing::secret::Secret;
+
+/// How long a password is not told again to who has not taken it.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// Asks the kernel.
 pub struct Peers {
@@ -21,6 +28,8 @@ pub struct Peers {
     /// Where the files of this host are.
     host: Root,
     socket: Mutex<Option<Socket>>,
+    /// Which password was not taken where, and when.
+    refused: Mutex<HashMap<SocketAddr, (Secret, Instant)>>,
 }
 
 impl fmt::Debug for Peers {
@@ -38,7 +47,7 @@ impl Default for Peers {
 impl Peers {
     /// Believes root, and the users of daemons on a host.
     pub(super) fn of(host: Root) -> Self {
-        Self { trust: Mutex::new(Trust::new(&USERS)), host, socket: Mutex::default() }
+        Self { trust: Mutex::new(Trust::new(&USERS)), host, socket: Mutex::default(), refused: Mutex::default() }
     }
 
     /// One for a process that can open nothing later.
@@ -56,6 +65,27 @@ impl Peers {
     #[cfg(test)]
     pub(super) fn look(&self) {
         lock(&self.trust).refresh(&self.host);
+    }
+
+    /// Remembers that a password was not taken.
+    pub(super) fn refuses(&self, place: SocketAddr, password: &Secret) {
+        let mut refused = lock(&self.refused);
+        refused.retain(|_, (_, at)| at.elapsed() < AGAIN);
+        refused.insert(place, (password.clone(), Instant::now()));
+    }
+
+    /// Whether a password was not taken a moment ago.
+    pub(super) fn has_refused(&self, place: SocketAddr, password: &Secret) -> bool {
+        let refused = lock(&self.refused);
+        refused.get(&place).is_some_and(|(known, at)| known == password && at.elapsed() < AGAIN)
+    }
+
+    /// Makes all that was remembered of passwords a minute older.
+    #[cfg(test)]
+    pub(super) fn later(&self) {
+        for (_, at) in lock(&self.refused).values_mut() {
+            *at -= AGAIN;
+        }
     }
 
     /// Whether the other end of a connection is to be believed.

@@ -232,6 +232,35 @@ fn a_password_is_told_to_who_asks_for_it_only() {
 }
 
 #[test]
+fn a_password_that_was_not_taken_is_not_told_again_at_once() {
+    let connections = Arc::<Mutex<u32>>::default();
+    let counted = Arc::clone(&connections);
+    let place = listen(move |stream| {
+        *counted.lock().unwrap() += 1;
+        let mut reader = BufReader::new(&stream);
+        (&stream).write_all(GREETING).unwrap();
+        while line(&mut reader).is_some() {
+            say(&stream, "\nPassword: ");
+        }
+    });
+    let (mut first, mut changed) = (client(place), client_with(place, b"another", "").unwrap());
+    let peers = Arc::clone(&first.peers);
+    changed.peers = Arc::clone(&peers);
+    let tries = |client: &mut Client| {
+        let (kind, why) = failed(client);
+        assert_eq!((kind, why.ends_with("it takes another password")), (ErrorKind::PermissionDenied, true), "{why}");
+        *connections.lock().unwrap()
+    };
+    assert_eq!([tries(&mut first), tries(&mut first)], [1, 1]);
+    // who starts anew knows it, too
+    let mut anew = client(place);
+    anew.peers = Arc::clone(&peers);
+    assert_eq!([tries(&mut anew), tries(&mut changed), tries(&mut changed)], [1, 2, 2]);
+    peers.later();
+    assert_eq!([tries(&mut changed), tries(&mut changed)], [3, 3]);
+}
+
+#[test]
 fn one_who_hangs_up_says_why() {
     let told = failure(|stream| assert!(say(&stream, "Vty password is not set.\n")));
     assert_eq!(told.0, ErrorKind::PermissionDenied);
