@@ -9,6 +9,7 @@ mod served;
 #[expect(dead_code, reason = "each test program uses its part")]
 mod support;
 
+use std::path::Path;
 use std::process::Stdio;
 
 use netglance::collect::routing::{
@@ -21,7 +22,7 @@ use rustix::thread::UnshareFlags;
 use served::Agent;
 use support::ring::{Ring, run_in, vtysh, vtysh_json, wait_until};
 use support::snmp::secret;
-use support::space::within;
+use support::space::{mount, within};
 use support::watch::{LSA, Watch};
 
 /// What both versions tell in text, by table.
@@ -192,6 +193,29 @@ fn root_an_agent_asks_at_terminals_by_a_courier_that_reaches_nothing_else() {
                     .iter()
                     .all(|[_, state, reason]| state == "denied" && reason.ends_with("it takes another password"))
         });
+        assert_eq!(agent.part(COURIER), courier);
+        agent.end();
+    });
+}
+
+#[test]
+fn root_a_user_that_was_made_after_the_courier_is_believed() {
+    within(UnshareFlags::NEWNET, || {
+        let dir = tempfile::tempdir().unwrap();
+        let file = secret(dir.path(), "p", &format!("{PASSWORD}\n"));
+        let _ring = Ring::open(2, PASSWORD);
+        let both = sections(&file, "").replace("[[vty]]", "[[routing.vty]]");
+        let (two, _) = both.split_once("[[routing.vty]]\nname = 'three'").unwrap();
+        let users = std::fs::read_to_string("/etc/passwd").unwrap();
+        let (before, passwd) = (users.lines().filter(|line| !line.starts_with("frr:")), dir.path().join("passwd"));
+        std::fs::write(&passwd, before.fold(String::new(), |text, line| text + line + "\n")).unwrap();
+        mount(passwd.to_str().unwrap(), Path::new("/etc/passwd"), "none", libc::MS_BIND, "");
+        let agent = Agent::start("127.0.0.1:0", &format!("\n{two}"));
+        let told = || daemons(&agent);
+        wait_until("somebody who is not known", || told().iter().any(|[_, state, _]| state == "untrusted"));
+        let courier = agent.part(COURIER);
+        std::fs::write(&passwd, &users).unwrap();
+        wait_until("somebody who is known", || told().iter().any(|[_, state, _]| state == "up"));
         assert_eq!(agent.part(COURIER), courier);
         agent.end();
     });

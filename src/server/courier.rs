@@ -23,14 +23,19 @@ use super::pass::{self, Word};
 use super::{Configuration, Level, Log, link};
 use crate::model::{Timestamp, lock};
 use crate::source::Error;
-use crate::source::control::trust::TRUST;
+use crate::source::control::trust::{TRUST, Trust};
+use crate::source::file::Root;
 use crate::source::routing::ask::{ASK, Asked, Askers, Board, Heard, Report, Take};
+use crate::source::routing::daemon::USERS;
 use crate::source::routing::secret::{self, Secret, Secrets};
 use crate::source::routing::snmp;
 use crate::source::routing::vty::{Answers, Peers, Stored};
 
 /// Bytes of all secrets at most.
 const MAX_SECRETS: u64 = 1 << 20;
+
+/// Bytes of the list of users at most.
+const MAX_USERS: u64 = 64 << 10;
 
 /// Bytes of a parcel at most: more than a router may tell.
 const MAX_PARCEL: usize = 16 << 20;
@@ -238,6 +243,21 @@ fn secrets(file: OwnedFd) -> io::Result<Secrets> {
     known.map(Secrets::Told).map_err(io::Error::other)
 }
 
+/// Hands a courier who runs daemons on this host: users that were made since it was enclosed are none that it could look up.
+///
+/// # Errors
+/// The courier does not listen, or there is no room.
+pub(super) fn hand_users(control: impl AsFd) -> io::Result<()> {
+    let mut trust = Trust::new(&USERS);
+    trust.refresh(&Root::new("/"));
+    let bytes = serde_json::to_vec(&trust.numbers())?;
+    pass::send(control, Word::Users, Some(kept::in_memory(&bytes)?.as_fd()))
+}
+
+fn users(file: OwnedFd) -> io::Result<Vec<u32>> {
+    Ok(serde_json::from_slice(&kept::from_memory(file, MAX_USERS)?)?)
+}
+
 /// The courier's end of the link to the sampler.
 #[derive(Default)]
 struct Outlet {
@@ -276,6 +296,9 @@ impl Outlet {
 fn handing(outlet: &Arc<Mutex<Outlet>>, control: UnixStream, log: &Log) -> Take {
     let (outlet, log) = (Arc::clone(outlet), log.clone());
     Arc::new(move |report| {
+        if report.heard.as_ref().is_err_and(|error| error.op == TRUST) {
+            let _ = pass::send_now(&control, Word::Users);
+        }
         let parcel = Parcel::of(&report);
         let mut outlet = lock(&outlet);
         if let Err(cause) = outlet.send(&parcel) {
@@ -317,6 +340,7 @@ pub(super) fn run(mut configured: Configuration, control: &UnixStream, peers: Pe
                     log.say(Level::Error, &format!("not all routers are asked: {cause}"));
                 }
             }
+            Some((Word::Users, Some(file))) => askers.believe(users(file)?),
             Some((Word::Link, Some(socket))) => {
                 lock(&outlet).open(UnixStream::from(socket), PATIENCE)?;
             }
@@ -486,6 +510,19 @@ mod tests {
         drop(receiver);
         ours.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         assert_eq!(ours.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn who_is_not_believed_is_looked_up_by_the_supervisor() {
+        let (control, supervisor) = UnixStream::pair().unwrap();
+        supervisor.set_nonblocking(true).unwrap();
+        let take = handing(&Arc::default(), control, &Log::default());
+        let heard = || pass::receive(&supervisor).ok().flatten().map(|(word, _)| word);
+        let fault = |op| Err(Error::new(op, "127.0.0.1:2604", io::Error::from(ErrorKind::PermissionDenied)));
+        take(report("r1", fault(ASK)));
+        assert_eq!(heard(), None);
+        take(report("r1", fault(TRUST)));
+        assert_eq!((heard(), heard()), (Some(Word::Users), None));
     }
 
     #[test]

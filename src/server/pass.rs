@@ -39,9 +39,11 @@ pub(super) enum Word {
     Courier,
     /// The secrets of what goes out come with it, as a file in memory.
     Secrets,
+    /// Who runs daemons comes with it, as a file in memory; of the courier: one is run by somebody whom it does not know.
+    Users,
 }
 
-const WORDS: [(Word, u8); 13] = [
+const WORDS: [(Word, u8); 14] = [
     (Word::Configuration, b'S'),
     (Word::Link, b'L'),
     (Word::Tcp, b'T'),
@@ -55,6 +57,7 @@ const WORDS: [(Word, u8); 13] = [
     (Word::Taken, b'O'),
     (Word::Courier, b'B'),
     (Word::Secrets, b'P'),
+    (Word::Users, b'W'),
 ];
 
 impl Word {

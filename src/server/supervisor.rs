@@ -395,6 +395,9 @@ impl Keeper {
             match (self.part, word) {
                 (Part::Front, Word::Ready) => supervisor.notify.front(),
                 (Part::Front | Part::Courier, Word::Link) => supervisor.part(self.part),
+                (Part::Courier, Word::Users) => {
+                    let _ = courier::hand_users(&running.control);
+                }
                 (Part::Sampler, Word::Alive) => supervisor.notify.sampler(),
                 (Part::Sampler, Word::Trail) => {
                     supervisor.ledger.turn(supervisor.log);

@@ -33,6 +33,11 @@ impl Users {
     pub fn name(&self, uid: u32) -> Text {
         self.names.get(&uid).cloned().unwrap_or_else(|| Text::from(uid.to_string()))
     }
+
+    /// Numbers that have one of these names.
+    pub fn numbers(&self, names: &[&str]) -> Vec<u32> {
+        self.names.iter().filter(|(_, name)| names.contains(&name.as_str())).map(|(uid, _)| *uid).collect()
+    }
 }
 
 /// The first name of each number, as `getpwuid` has it.

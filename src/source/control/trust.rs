@@ -22,13 +22,15 @@ pub struct Trust {
     users: Users,
     /// Users of daemons.
     daemons: &'static [&'static str],
+    /// Their numbers, where somebody else has looked.
+    told: Option<Vec<u32>>,
 }
 
 impl Trust {
     /// Believes root, and these users of daemons.
     #[must_use]
     pub fn new(daemons: &'static [&'static str]) -> Self {
-        Self { users: Users::default(), daemons }
+        Self { users: Users::default(), daemons, told: None }
     }
 
     /// Looks again who is who.
@@ -36,8 +38,19 @@ impl Trust {
         self.users.refresh(host);
     }
 
+    /// Believes root and these users, whatever was looked up.
+    pub fn told(&mut self, users: Vec<u32>) {
+        self.told = Some(users);
+    }
+
+    /// Numbers of the users of daemons.
+    pub fn numbers(&self) -> Vec<u32> {
+        self.users.numbers(self.daemons)
+    }
+
     fn is_trusted(&self, user: u32) -> bool {
-        user == 0 || self.daemons.contains(&self.users.name(user).as_str())
+        let is_known = || self.daemons.contains(&self.users.name(user).as_str());
+        user == 0 || self.told.as_ref().map_or_else(is_known, |told| told.contains(&user))
     }
 
     /// Owner of a socket, if that is one to be believed.

@@ -259,6 +259,11 @@ impl Askers {
         Ok(())
     }
 
+    /// Tells passwords to root and these users only from now on.
+    pub fn believe(&self, users: Vec<u32>) {
+        self.peers.told(users);
+    }
+
     /// Whether somebody is asked.
     pub fn is_asking(&self) -> bool {
         !self.running.is_empty()

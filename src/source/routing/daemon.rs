@@ -85,7 +85,7 @@ pub struct Daemon {
 }
 
 /// Users of routing daemons.
-pub(super) const USERS: [&str; 4] = ["frr", "quagga", "bird", "_bird"];
+pub const USERS: [&str; 4] = ["frr", "quagga", "bird", "_bird"];
 
 /// What costs more than the rest, and is asked only while somebody looks at it.
 #[derive(Clone, Copy, Debug, Default)]
