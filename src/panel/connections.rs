@@ -11,7 +11,7 @@ use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::listener::ListenerRow;
 use crate::model::{Cell, Demand, IpText, Level, OWN_NETNS};
-use crate::store::expr::literal;
+use crate::store::expr::quoted;
 use crate::store::rate::View;
 
 /// The table of connections itself.
@@ -186,7 +186,7 @@ pub fn members(view: &View, row: usize, grouping: Grouping) -> Option<String> {
         Cell::Text("0") if grouping.by == col!(ConntrackFlowRow, mark) => format!("(missing({name}) or {name} == 0)"),
         Cell::Ip(address) => format!("{name} == {}", IpText(address)),
         Cell::U64(number) => format!("{name} == {number}"),
-        Cell::Text(words) | Cell::Label(words) if is_word => format!("{name} == \"{words}\""),
+        Cell::Text(words) | Cell::Label(words) if is_word => format!("{name} == {}", quoted(words)),
         Cell::Text(words) => format!("{name} == {words}"),
         _ => return None,
     };
@@ -205,8 +205,7 @@ fn of_netns(view: &View, row: usize) -> Option<String> {
     if alone || view.table().name != ConntrackGroupRow::TABLE.name {
         return None;
     }
-    let is_plain = !netns.contains(['"', '\\']);
-    Some(if is_plain { format!("netns == \"{netns}\"") } else { format!("netns =~ \"^{}$\"", literal(netns)) })
+    Some(format!("netns == {}", quoted(netns)))
 }
 
 const COUNTS: &[(gauge::Name, usize)] = &[

@@ -10,6 +10,7 @@ use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec, line, pick}
 use crate::col;
 use crate::collect::routing::{OspfAreaRow, OspfLsaRow};
 use crate::model::{Cell, Demand, Level, Table};
+use crate::store::expr::quoted;
 use crate::store::rate::View;
 
 /// All LSAs.
@@ -79,7 +80,7 @@ pub fn inside(view: &View, row: usize) -> Option<String> {
     let terms = told.filter_map(|(_, (column, other))| {
         let name = &OspfLsaRow::TABLE.columns.get(*other)?.name;
         Some(match raw.cell(row, *column) {
-            Cell::Text(words) | Cell::Label(words) => format!("{name} == \"{}\"", words.replace('"', "\\\"")),
+            Cell::Text(words) | Cell::Label(words) => format!("{name} == {}", quoted(words)),
             Cell::U64(number) => format!("{name} == {number}"),
             _ => format!("missing({name})"),
         })

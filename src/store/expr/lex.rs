@@ -102,7 +102,7 @@ fn quoted(text: &str, at: usize, quote: char) -> Result<(Token, usize), ExprErro
             return Ok((Token::Quoted(out), at + 1 + i + 1));
         }
         if ch == '\\'
-            && let Some((_, escaped)) = chars.next_if(|(_, next)| *next == quote)
+            && let Some((_, escaped)) = chars.next_if(|(_, next)| *next == quote || *next == '\\')
         {
             out.push(escaped);
         } else {
@@ -179,8 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_quote_is_escaped_inside_quotes() {
-        assert_eq!(tokens(r#""\d+\"""#).unwrap()[0].0, Token::Quoted("\\d+\"".to_owned()));
+    fn a_backslash_takes_the_quote_or_a_backslash_and_stays_before_all_else() {
+        for (text, wanted) in
+            [(r#""\d+\"""#, "\\d+\""), (r"'a\\'", "a\\"), (r"'\\\'\\d'", r"\'\d"), (r#"'\"'"#, "\\\"")]
+        {
+            assert_eq!(tokens(text).unwrap()[0].0, Token::Quoted(wanted.to_owned()), "{text}");
+        }
+        assert!(tokens(r"'a\'").is_err());
     }
 
     #[test]

@@ -10,6 +10,12 @@ use super::parse::{Ast, Syntax};
 use crate::model::unit::{self, Dimension};
 use crate::model::{Mac, Type};
 
+/// A text as it is written in an expression, whatever is in it.
+pub fn quoted(text: &str) -> String {
+    let escaped = |ch: char| if matches!(ch, '"' | '\\') { ['\\', ch].iter().collect() } else { ch.to_string() };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
+}
+
 /// A regular expression for a text as it is, without anything that ends the quotes around it.
 pub fn literal(text: &str) -> String {
     let plain = |ch: char| ch.is_alphanumeric() || matches!(ch, '-' | '_' | '=' | ' ' | ':' | '/');

@@ -20,7 +20,7 @@ mod tests;
 pub use error::ExprError;
 pub use eval::{Scope, Sense};
 pub use filter::Filter;
-pub use literal::{literal, regex};
+pub use literal::{literal, quoted, regex};
 pub use near::nearest;
 
 use crate::model::{Table, Value};

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Cell, Row, Rows, Timestamp};
+use crate::model::{Cell, Row, Rows, Text, Timestamp, Value};
 use crate::store::made::{SampleRow, row};
 use proptest::prelude::*;
 
@@ -38,7 +38,6 @@ fn answer(text: &str) -> Option<bool> {
 
 #[test]
 fn the_values_that_a_match_can_have_are_known_where_they_are_named() {
-    use crate::model::Value;
     let values = |text: &str, column: &str| {
         let column = SampleRow::TABLE.position(column).unwrap();
         Expr::parse(text, SampleRow::TABLE).unwrap().values(column)
@@ -62,6 +61,18 @@ fn the_values_that_a_match_can_have_are_known_where_they_are_named() {
     assert_eq!(values("name in ('a', 'b')", "name").map(|list| list.len()), Some(2));
     assert_eq!(values("address in (10.0.0.0/8, 10.0.0.1)", "address"), None);
     assert_eq!(values("address == 10.0.0.1", "address"), Some(vec![Value::Ip([10, 0, 0, 1].into())]));
+}
+
+#[test]
+fn every_name_can_be_said() {
+    for name in ["", "a\\", "\\", "\\\\", "\"", "\\\"", "'\"\\' or up", "a\" or \"b", r"\d+", r"\x{22}", "é \u{2028}"]
+    {
+        let name = Text::from(name);
+        let mut named = row();
+        named.name = name.clone();
+        let text = format!("name == {}", quoted(&name));
+        assert_eq!(Expr::parse(&text, SampleRow::TABLE).unwrap().matches(&One(named)), Some(true), "{text}");
+    }
 }
 
 #[test]
@@ -252,6 +263,14 @@ fn a_prompt_takes_plain_text_and_expressions() {
 }
 
 proptest! {
+    #[test]
+    fn what_is_quoted_is_one_text(name in any::<String>()) {
+        let column = SampleRow::TABLE.position("name").unwrap();
+        let parsed = Expr::parse(&format!("name in ({0}, {0})", quoted(&name)), SampleRow::TABLE).unwrap();
+        let said = parsed.values(column).unwrap();
+        prop_assert!(said.iter().all(|value| *value == Value::Text(name.as_str().into())), "{said:?}");
+    }
+
     #[test]
     fn no_text_makes_the_parser_panic(text in "\\PC{0,60}") {
         let _ = Expr::parse(&text, SampleRow::TABLE).map_err(|error| (error.to_string(), error.caret()));
