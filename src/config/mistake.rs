@@ -144,7 +144,7 @@ impl Config {
             if before.iter().any(|other| other.name() == asked.name()) {
                 wrong("name", format!("there are two that are called `{}`", Text::from(asked.name())), "");
             }
-            if before.iter().any(|other| other.list() == asked.list() && other.address() == asked.address()) {
+            if before.iter().any(|other| other.address() == asked.address()) {
                 wrong("address", format!("{} is asked already", asked.address()), "");
             }
             if at == ask::MOST {

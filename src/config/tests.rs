@@ -123,6 +123,12 @@ fn mistakes_about_routers_are_found_at_their_place() {
             "there are two that are called `a`",
         ),
         (
+            "[[routing.snmp]]\nname = 'a'\naddress = '[::1]:2604'\ncommunity_file = '/x'\n\
+             [[routing.vty]]\nname = 'b'\naddress = '[::1]:2604'\npassword_file = '/x'",
+            "x.toml:7:11:",
+            "[::1]:2604 is asked already",
+        ),
+        (
             "[[routing.vty]]\nname = 'a'\naddress = '[::1]:2605'\npassword_file = '/x'",
             "x.toml:3:11:",
             "nothing says which daemon listens on port 2605",
