@@ -14,12 +14,15 @@ use crate::collect::run::{CollectorRow, Runner};
 use crate::collect::settings::CollectorSettings;
 use crate::collect::{COLLECTORS, Cx, Entry, Filled, Partly, Wants, schedule};
 use crate::config::Config;
-use crate::model::{Column, Demand, Mono, Owners, Sample, State, Status, Table, Text, Timestamp};
+use crate::model::{Column, Demand, Mono, Owned, Owners, Sample, State, Status, Table, Text, Timestamp};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
 
 /// Longest wait for one sample.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest wait for what another collector knows.
+const OTHERS: Duration = Duration::from_secs(1);
 
 /// One sample of a collector.
 pub(super) struct Taken {
@@ -29,6 +32,7 @@ pub(super) struct Taken {
     pub(super) partly: Vec<Partly>,
     /// What it cost so far.
     pub(super) row: CollectorRow,
+    owned: Option<Owned>,
     time: Timestamp,
     mono: Mono,
 }
@@ -78,17 +82,24 @@ impl Probe {
         roots.routing.configure(config.routing.clone());
         let (requests, asked) = mpsc::channel::<u64>();
         let (answer, answers) = mpsc::channel();
-        let own = settings.clone();
+        let mut runner = Runner::new(entry, &settings, entry.interval);
+        let others = COLLECTORS.iter().filter(|other| runner.asks().contains(&other.name));
+        let start = |other: &&'static Entry| Self::start(other, Wants::default(), config, roots.clone());
+        let others = others.map(|other| start(other).map(|probe| Self { patience: OTHERS, ..probe }));
+        let others = others.collect::<std::io::Result<Vec<_>>>()?;
         std::thread::Builder::new().name(format!("probe-{}", entry.name)).spawn(move || {
-            let mut runner = Runner::new(entry, &own, entry.interval);
-            let owners = Owners::default();
+            let mut owners = Owners::default();
             while let Ok(number) = asked.recv() {
                 // nobody waits any more for the answers to those before
                 let number = asked.try_iter().last().unwrap_or(number);
+                for other in &others {
+                    let taken = other.take().ok();
+                    taken.and_then(|taken| taken.owned).into_iter().for_each(|owned| owners.take(owned));
+                }
                 let (time, mono) = (Timestamp::now(), Mono::now());
                 let filled = runner.run(&Cx { roots: &roots, wants: &wants, owners: &owners, time, mono });
-                let (partly, row) = (runner.partly().to_vec(), runner.row().clone());
-                if answer.send((number, Taken { filled, partly, row, time, mono })).is_err() {
+                let (partly, row, owned) = (runner.partly().to_vec(), runner.row().clone(), runner.take_owned());
+                if answer.send((number, Taken { filled, partly, row, owned, time, mono })).is_err() {
                     break;
                 }
             }

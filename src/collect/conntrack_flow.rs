@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::address::steady;
 use super::conntrack::not_loaded;
 use super::{Batch, Capabilities, Collect, Cx, Entry, MAX_PARTS, Reason, Skip};
-use crate::model::{Text, Timestamp};
+use crate::model::{Guests, Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::conntrack::expect::{Expectation, expectations};
@@ -26,6 +26,7 @@ pub mod expect;
 pub mod group;
 mod known;
 mod narrow;
+mod owner;
 mod process;
 mod ranked;
 mod room;
@@ -184,6 +185,10 @@ table! {
         Text(None) helper: Option<Text> { wide: true },
         /// What forwards it past the rules.
         Text(None) offload: FlowOffload { wide: true },
+        /// Guest that has an end of it, of two the one that began it; known by the address.
+        Text(None) vm: Option<Text>,
+        /// Guest that has the other end, if both are guests'.
+        Text(None) reply_vm: Option<Text> { wide: true },
         /// First process of this host that has a socket of it, of two the one that began it.
         Gauge(None) pid: Option<u32> { demand: true },
         /// Name of that process.
@@ -234,6 +239,7 @@ struct Look<'a> {
     names: Vec<Text>,
     flows: Option<(&'a mut Ranked, Narrow)>,
     groups: Option<(&'a mut Groups, &'a [GroupBy])>,
+    guests: &'a Guests,
     expected: Option<Bounded<(usize, Expectation)>>,
 }
 
@@ -241,7 +247,7 @@ impl Look<'_> {
     /// Looks at a network namespace with about so many connections.
     fn take(&mut self, netns: Text, socket: &mut Socket, count: u64) -> Result<(), Error> {
         let place = self.names.len();
-        let mut pass = self.groups.as_mut().map(|(groups, by)| groups.enter(&netns, by, count));
+        let mut pass = self.groups.as_mut().map(|(groups, by)| groups.enter(&netns, by, self.guests, count));
         // one dump is enough for both
         let passed = match (&mut self.flows, &mut pass) {
             (Some((ranked, _)), Some(pass)) => ranked.add(place, count, |give| {
@@ -275,16 +281,16 @@ impl Collect for FlowCollector {
         if !cx.roots.live {
             return Err(Skip::absent("connections are asked over netlink, which a recorded tree has not"));
         }
-        let wants = |table| cx.wants.table(table).is_some();
+        let (wants, guests) = (|table| cx.wants.table(table).is_some(), &cx.owners.guests);
         let by = cx.wants.table(ConntrackGroupRow::TABLE).map(|want| GroupBy::named(want.ids.iter()));
         let mut known = std::mem::take(&mut self.groups);
         let groups = by.as_deref().filter(|by| !by.is_empty()).map(|by| (&mut known, by));
         let flows = cx.wants.table(ConntrackFlowRow::TABLE).map(|want| {
-            self.ranked.begin(&want.parts, MAX_ROWS);
-            (&mut self.ranked, Narrow::of(&want.only()))
+            self.ranked.begin(&want.parts, guests, MAX_ROWS);
+            (&mut self.ranked, Narrow::of(&want.only(), guests))
         });
         let expected = wants(ConntrackExpectRow::TABLE).then(|| Bounded::new(MAX_ROWS));
-        let mut look = Look { names: Vec::new(), flows, groups, expected };
+        let mut look = Look { names: Vec::new(), flows, groups, guests, expected };
         if cx.roots.netns.has_host() {
             let mut room = self.own.take().map_or_else(Room::open, Ok).map_err(not_loaded)?;
             let count = room.count.read().map_err(not_loaded)?;
@@ -295,10 +301,11 @@ impl Collect for FlowCollector {
             0 => Ok(()),
             count => look.take(netns.clone(), room.there()?, count),
         });
-        let Look { names, flows, groups, expected } = look;
+        let Look { names, flows, groups, expected, .. } = look;
         let (flows, groups) = (flows.map(|(ranked, _)| ranked.finish()), groups.map(|(groups, _)| groups.finish()));
         if let Some((flows, left_out)) = flows {
             let mut rows = self.rows(&names, &flows, cx.time);
+            owner::add(&flows, &mut rows, guests);
             self.add_processes(&names, &flows, &mut rows, cx, out);
             if let Some(off) = uncounted(rows.iter().map(|row| (&row.netns, row.bytes.is_some()))) {
                 out.partly(ConntrackFlowRow::TABLE, &off);
@@ -319,6 +326,10 @@ impl Collect for FlowCollector {
             out.push_netns(cx, self.expected_rows(&names, expected.kept(), cx.time), &troubles)?;
         }
         Ok(())
+    }
+
+    fn asks(&self) -> &'static [&'static str] {
+        &["vm"]
     }
 }
 
@@ -461,6 +472,8 @@ fn row(netns: &Text, flow: &Flow, now: Timestamp, before: Option<Timestamp>) -> 
         reply_zone: zone(flow.zone, reply.zone),
         helper: flow.helper.map(|name| Text::new(name.split(|byte| *byte == 0).next().unwrap_or(&name))),
         offload: offload(flow.status),
+        vm: None,
+        reply_vm: None,
         pid: None,
         process: None,
         start: flow.start.and_then(|start| i64::try_from(start).ok()).map(Timestamp),

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use rustix::thread::CapabilitySet as Capabilities;
 
 use self::settings::Settings;
-use crate::model::{Demand, Mono, Owners, Row, Rows, State, Status, Table, Text, Timestamp, Top, Value};
+use crate::model::{Demand, Mono, Owned, Owners, Row, Rows, State, Status, Table, Text, Timestamp, Top, Value};
 use crate::source::file::Roots;
 use crate::source::netns::{self, Troubles};
 
@@ -29,7 +29,7 @@ pub struct Cx<'a> {
     pub roots: &'a Roots,
     /// What readers want beside the ordinary columns.
     pub wants: &'a Wants,
-    /// Which guest owns what, one sample late.
+    /// What other collectors know of who has what, one sample late.
     pub owners: &'a Owners,
     /// Wall clock of this sample.
     pub time: Timestamp,
@@ -254,6 +254,7 @@ pub type Partly = (&'static Table, Status);
 pub struct Batch {
     tables: Vec<Filled>,
     partly: Vec<Partly>,
+    owned: Option<Owned>,
 }
 
 impl Batch {
@@ -310,6 +311,16 @@ impl Batch {
         Ok(())
     }
 
+    /// Says who has what, for other collectors.
+    pub fn own(&mut self, owned: Owned) {
+        self.owned = Some(owned);
+    }
+
+    /// Takes out what was said of who has what.
+    pub fn take_owned(&mut self) -> Option<Owned> {
+        self.owned.take()
+    }
+
     /// Takes out what was said of cells that are missing.
     pub fn take_partly(&mut self) -> Vec<Partly> {
         std::mem::take(&mut self.partly)
@@ -337,6 +348,11 @@ pub trait Collect: Send {
     /// Whether it costs next to nothing to see that its source is absent still: that is done as often as everything else then.
     fn is_cheap_to_find(&self) -> bool {
         false
+    }
+
+    /// Collectors whose [`Owned`] it asks for. A command that runs nothing else runs them before it.
+    fn asks(&self) -> &'static [&'static str] {
+        &[]
     }
 }
 

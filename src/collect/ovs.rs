@@ -3,10 +3,13 @@
 //! Its database and its bridges are asked over their control sockets ([`crate::source::ovs`]). What the database told stays when
 //! it says nothing any more; what a bridge counted does not.
 
+use std::sync::Arc;
+
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
-use crate::model::{Text, Timestamp};
+use crate::model::{Owned, Port, Ports, Text, Timestamp};
 use crate::source::Error;
 use crate::source::control::standing::Standing;
+use crate::source::netns;
 use crate::source::ovs::database;
 use crate::source::ovs::openflow::PortCounts;
 use crate::source::ovs::switch::{Bridge, MOST, Switch, Switches};
@@ -183,6 +186,7 @@ impl Collect for OvsCollector {
                 ports.extend(bridge.said.ports.iter().map(|port| port_row(&socket, bridge, port)));
             }
         }
+        out.own(Owned::Ports(Arc::new(owned(known))));
         out.push(bridges);
         out.push(ports);
         Ok(())
@@ -191,6 +195,17 @@ impl Collect for OvsCollector {
     fn is_cheap_to_find(&self) -> bool {
         true
     }
+}
+
+/// Ports of the own network namespace.
+fn owned(known: &[Switch]) -> Ports {
+    let host = netns::host();
+    let bridges = known.iter().flat_map(|switch| &switch.bridges).filter(|bridge| bridge.netns.as_ref() == Some(&host));
+    let ports = bridges.flat_map(|bridge| bridge.said.ports.iter().map(|port| (&bridge.said.name, port)));
+    let port = |(bridge, port): (&Text, &database::Port)| {
+        (port.interface.clone(), Port { bridge: bridge.clone(), vlan: port.tag })
+    };
+    ports.map(port).collect()
 }
 
 /// Why there is nothing, and what to do about it.

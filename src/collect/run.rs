@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::settings::CollectorSettings;
 use super::{Batch, Collect, Cx, Entry, Filled, Partly, Skip, Wants};
-use crate::model::{Cell, Rows, State, Status, Text};
+use crate::model::{Cell, Owned, Rows, State, Status, Text};
 use crate::source::meter;
 use crate::{col, table};
 
@@ -92,6 +92,8 @@ pub struct Runner {
     row: CollectorRow,
     /// What the last run said of cells that are missing.
     partly: Vec<Partly>,
+    /// What the last run said of who has what.
+    owned: Option<Owned>,
     /// Smoothed CPU cost of a run, in seconds.
     cost: Option<f64>,
 }
@@ -118,7 +120,19 @@ impl Runner {
             interval_used: asked.as_secs_f64(),
         };
         let (collector, budget) = ((entry.make)(), settings.budget);
-        Self { entry, collector, budget, fixed, tick, asked, used: asked, row, partly: Vec::new(), cost: None }
+        Self {
+            entry,
+            collector,
+            budget,
+            fixed,
+            tick,
+            asked,
+            used: asked,
+            row,
+            partly: Vec::new(),
+            owned: None,
+            cost: None,
+        }
     }
 
     /// Takes new settings; totals and what the collector keeps stay.
@@ -158,6 +172,16 @@ impl Runner {
         &self.partly
     }
 
+    /// Takes what the last run said of who has what.
+    pub fn take_owned(&mut self) -> Option<Owned> {
+        self.owned.take()
+    }
+
+    /// Collectors whose [`Owned`] its collector asks for.
+    pub fn asks(&self) -> &'static [&'static str] {
+        self.collector.asks()
+    }
+
     /// Whether a run would fill anything: a collector of on-demand tables only runs while somebody wants one.
     pub fn is_wanted(&self, wants: &Wants) -> bool {
         self.entry.tables.iter().any(|table| !table.attrs.demand || wants.table(table).is_some())
@@ -195,7 +219,7 @@ impl Runner {
         self.row.runs += 1;
         self.row.read_bytes += meter::take();
         self.keep_budget(cpu);
-        self.partly = batch.take_partly();
+        (self.partly, self.owned) = (batch.take_partly(), batch.take_owned());
         let filled = match result {
             Ok(()) => batch.into_tables(),
             Err(skip) => {

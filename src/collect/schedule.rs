@@ -96,6 +96,7 @@ struct Live {
     stop: bool,
     plan: Arc<Plan>,
     wants: Arc<Wants>,
+    owners: Arc<Owners>,
     rows: BTreeMap<&'static str, CollectorRow>,
     /// Collectors with their own thread that are in a run now, and since when.
     running: BTreeMap<&'static str, Instant>,
@@ -151,6 +152,8 @@ impl Scheduler {
         let plan = Arc::new(Plan { settings, tick });
         let mut live = self.shared.lock();
         live.plan = Arc::clone(&plan);
+        // whoever is still on says it again
+        live.owners = Arc::default();
         // a collector that hangs cannot say itself that it was switched off
         self.shared.sink.publish(self.shared.off(&plan));
         drop(live);
@@ -345,7 +348,7 @@ impl Worker {
     /// Runs what is due.
     fn round(&mut self) -> Publication {
         let (time, mono, now) = (Timestamp::now(), Mono::now(), Instant::now());
-        let owners = Owners::default();
+        let owners = Arc::clone(&self.shared.lock().owners);
         let cx = Cx { roots: &self.shared.roots, wants: &self.wants, owners: &owners, time, mono };
         let (mut filled, mut partly) = (Vec::new(), Vec::new());
         for planned in &mut self.runners {
@@ -372,6 +375,9 @@ impl Worker {
             let mut live = self.shared.lock();
             live.running.remove(name);
             live.rows.insert(name, planned.runner.row().clone());
+            if let Some(owned) = planned.runner.take_owned().filter(|_| live.plan.runs(entry)) {
+                Arc::make_mut(&mut live.owners).take(owned);
+            }
         }
         if !self.alone {
             filled.push((CollectorRow::TABLE, Ok(Arc::new(self.own_rows(now)))));
@@ -469,6 +475,7 @@ mod tests {
     use crate::collect::clock::ClockRow;
     use crate::collect::load::LoadRow;
     use crate::collect::{Batch, Collect, Skip};
+    use crate::model::{Guests, Owned};
     use std::sync::mpsc;
 
     struct Channel(Mutex<mpsc::Sender<Publication>>);
@@ -581,6 +588,43 @@ mod tests {
         fine.ran = Some(now);
         fine.want(false, now);
         assert_eq!(fine.closes, None, "what it keeps may not come back");
+    }
+
+    struct Says;
+    impl Collect for Says {
+        fn collect(&mut self, _: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+            let links = [(7, Text::from("web"))].into();
+            out.own(Owned::Guests(Arc::new(Guests { links, ..Guests::default() })));
+            out.push(Vec::<ClockRow>::new());
+            Ok(())
+        }
+    }
+
+    /// Has a row for each interface that is a guest's.
+    struct Asks;
+    impl Collect for Asks {
+        fn collect(&mut self, cx: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+            let row = |_| LoadRow { one: 0.0, five: 0.0, fifteen: 0.0, runnable: 0, tasks: 0, cpus: None };
+            out.push(cx.owners.guests.links.keys().map(row).collect());
+            Ok(())
+        }
+    }
+    static ASKS: Entry = Entry { name: "asks", make: || Box::new(Asks), ..HANGS };
+    static SAYS: Entry = Entry { name: "says", make: || Box::new(Says), ..FINE };
+    static SAYS_AND_ASKS: [&Entry; 2] = [&ASKS, &SAYS];
+
+    #[test]
+    fn what_one_collector_knows_others_are_told_until_it_is_switched_off() {
+        let (sender, receiver) = mpsc::channel();
+        let tick = Duration::from_millis(100);
+        let options = Options { roots: Roots::live(), settings: Settings::default(), tick };
+        let sink = Arc::new(Channel(Mutex::new(sender)));
+        let scheduler = Scheduler::start_with(&SAYS_AND_ASKS, options, sink).unwrap();
+        while next_with(&receiver, "load").1 != Ok(1) {}
+        scheduler.reload(toml::from_str("says.enabled = false").unwrap(), tick);
+        while next_with(&receiver, "load").1 != Ok(0) {}
+        scheduler.reload(Settings::default(), tick);
+        while next_with(&receiver, "load").1 != Ok(1) {}
     }
 
     #[test]

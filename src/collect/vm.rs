@@ -7,17 +7,20 @@
 use std::collections::BTreeMap;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
-use crate::model::{Text, Timestamp};
+use crate::model::{Owned, Text, Timestamp};
 use crate::source::file::{Root, Roots};
 use crate::source::guest::thread::{Role, Threads, Times};
 use crate::source::guest::{Disk, Finder, Held, Identity};
+use crate::source::netlink::route::IfIndex;
 use crate::source::process::{File, Handle, Io, Scanner, Stat, boot_time, detail, parse};
 use crate::{label, table};
 
 pub mod disk;
+mod learned;
 pub mod nic;
 
 use disk::VmDiskRow;
+use learned::{Learned, Owner};
 use nic::{Nics, VmNicRow};
 
 label! {
@@ -207,6 +210,7 @@ struct VmCollector {
     finder: Finder,
     guests: BTreeMap<u32, Guest>,
     nics: Nics,
+    learned: Learned,
     /// Guests for which there was no room.
     left_out: usize,
     pids: Vec<u32>,
@@ -238,6 +242,10 @@ impl Collect for VmCollector {
             return Err(Skip::absent("no KVM on this host"));
         }
         Ok(())
+    }
+
+    fn asks(&self) -> &'static [&'static str] {
+        &["ovs"]
     }
 }
 
@@ -295,11 +303,12 @@ impl VmCollector {
             cells: cx.wants.column(VcpuRow::TABLE, "guest_time") || cx.wants.column(VcpuRow::TABLE, "last_cpu"),
         };
         let taps = self.guests.values().filter(|guest| guest.here).flat_map(|guest| &guest.held.taps);
-        let trouble = self.nics.read(cx.roots, taps).err();
+        let trouble = self.nics.read(cx.roots, taps).and_then(|()| self.learned.learn(cx, self.taps())).err();
+        out.own(Owned::Guests(self.learned.guests()));
         let (mut rows, mut vcpus, mut nics, mut disks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (pid, guest) in &mut self.guests {
             let Some(stat) = stats.get(pid) else { continue };
-            let own = self.nics.rows(guest, *pid);
+            let own = self.nics.rows(guest, *pid, &self.learned, cx.owners);
             rows.push(common.row(cx, scanner, guest, stat, &own));
             common.vcpus(&cx.roots.proc, guest, *pid, &mut vcpus);
             nics.extend(own);
@@ -312,6 +321,16 @@ impl VmCollector {
             Some(error) => out.skip(VmNicRow::TABLE, &Skip::from(error)),
             None => out.push(nics),
         }
+    }
+
+    /// Whose which interface is.
+    fn taps(&self) -> BTreeMap<IfIndex, Owner> {
+        let of = |(pid, guest): (&u32, &Guest)| {
+            let owner = Owner { pid: *pid, name: guest.name.clone() };
+            let indices: Vec<_> = guest.held.taps.iter().filter_map(|tap| self.nics.index(guest, tap)).collect();
+            indices.into_iter().map(move |index| (index, owner.clone()))
+        };
+        self.guests.iter().flat_map(of).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::{Action, ActionError, Done};
-use super::cell::{Cell, Mac, Timestamp, Value};
+use super::cell::{Cell, Timestamp, Value};
 use super::series::{HistoryAsk, Series};
 use super::table::{Rows, Table};
 use super::text::Text;
@@ -254,17 +254,6 @@ pub trait Host: Send + Sync {
         let _ = (table, key);
         None
     }
-}
-
-/// Which guest owns an address, a MAC or an interface. Published by one collector, handed to the others one sample late.
-#[derive(Clone, Debug, Default)]
-pub struct Owners {
-    /// By IP address.
-    pub addresses: BTreeMap<IpAddr, Text>,
-    /// By Ethernet address.
-    pub macs: BTreeMap<Mac, Text>,
-    /// By interface index.
-    pub links: BTreeMap<u32, Text>,
 }
 
 /// Identity of a row: the encoded cells of its Id columns. Equal keys mean the same row.

@@ -7,6 +7,7 @@ mod cell;
 mod host;
 mod ip;
 mod lock;
+mod owners;
 mod position;
 mod protocol;
 mod series;
@@ -20,10 +21,11 @@ mod writing;
 pub use action::{Action, ActionError, Allowed, Departed, Done, Tracked};
 pub use cell::{AsCell, Cell, LabelDef, Mac, OWN_NETNS, Timestamp, Type, Value};
 pub use host::{
-    Behind, Connection, Demand, Demands, Host, Key, Mono, Owners, Sample, Snapshot, State, Status, TableState, Top,
+    Behind, Connection, Demand, Demands, Host, Key, Mono, Sample, Snapshot, State, Status, TableState, Top,
 };
 pub use ip::IpText;
 pub use lock::lock;
+pub use owners::{Guests, Owned, Owners, Port, Ports};
 pub use position::position_of;
 pub use protocol::{protocol_name, protocol_number};
 pub use series::{Detail, HistoryAsk, Point, Series};

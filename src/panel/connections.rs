@@ -70,11 +70,12 @@ const COLUMNS: &[Ranked] = &[
     (col!(ConntrackFlowRow, reply_bytes), 11, 1),
     (col!(ConntrackFlowRow, expires), 9, 5),
     (col!(ConntrackFlowRow, nat), 12, 3),
+    (col!(ConntrackFlowRow, vm), 13, 7),
     (col!(ConntrackFlowRow, process), 14, 6),
-    (col!(ConntrackFlowRow, reply_source), 17, 7),
-    (col!(ConntrackFlowRow, reply_destination), 17, 8),
-    (col!(ConntrackFlowRow, mark), 6, 9),
-    (col!(ConntrackFlowRow, status), 24, 10),
+    (col!(ConntrackFlowRow, reply_source), 17, 8),
+    (col!(ConntrackFlowRow, reply_destination), 17, 9),
+    (col!(ConntrackFlowRow, mark), 6, 10),
+    (col!(ConntrackFlowRow, status), 24, 11),
 ];
 
 /// A rate with room for its heading.
@@ -147,6 +148,7 @@ fn groups(cx: &Cx<'_>, _: Space) -> Block {
     let spec = TableSpec {
         columns: vec![
             col!(ConntrackGroupRow, value),
+            col!(ConntrackGroupRow, vm),
             col!(ConntrackGroupRow, flows),
             col!(ConntrackGroupRow, bytes),
             col!(ConntrackGroupRow, packets),
@@ -179,7 +181,8 @@ pub fn members(view: &View, row: usize, grouping: Grouping) -> Option<String> {
     let netns = of_netns(view, row);
     // groups of the host are words in any case
     let is_group = view.table().name == ConntrackGroupRow::TABLE.name;
-    let is_word = [col!(ConntrackFlowRow, protocol), col!(ConntrackFlowRow, state)].contains(&grouping.by);
+    let words = [col!(ConntrackFlowRow, protocol), col!(ConntrackFlowRow, state), col!(ConntrackFlowRow, vm)];
+    let is_word = words.contains(&grouping.by);
     let members = match view.raw().cell(row, if is_group { col!(ConntrackGroupRow, value) } else { grouping.by }) {
         Cell::Missing | Cell::Text("-") => format!("missing({name})"),
         // kernels leave out a mark that is none, or tell it
@@ -227,6 +230,7 @@ const FACTS: &[facts::Fact] = &[
     ("began", col!(ConntrackFlowRow, start)),
     ("ends", col!(ConntrackFlowRow, expires)),
     ("mark", col!(ConntrackFlowRow, mark)),
+    ("guest", col!(ConntrackFlowRow, vm)),
     ("labels", col!(ConntrackFlowRow, labels)),
     ("zone", col!(ConntrackFlowRow, zone)),
     ("helper", col!(ConntrackFlowRow, helper)),

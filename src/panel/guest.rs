@@ -175,6 +175,8 @@ fn nics(cx: &Cx<'_>, space: Space) -> Block {
     let columns = vec![
         Column::wide("tap", 10, 0, Show::Words(col!(VmNicRow, tap))),
         Column::wide("bridge", 8, 3, Show::Words(col!(VmNicRow, bridge))),
+        Column::wide("addresses", 13, 3, Show::Words(col!(VmNicRow, addresses))),
+        Column::wide("mac", 17, 5, Show::Words(col!(VmNicRow, mac))),
         Column::number("rx", 0, Show::Of(col!(VmNicRow, rx_bytes))),
         Column::number("tx", 0, Show::Of(col!(VmNicRow, tx_bytes))),
         Column::number("rx pkt", 4, Show::Of(col!(VmNicRow, rx_packets))),

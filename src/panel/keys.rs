@@ -188,6 +188,7 @@ static OF_FLOWS: &[Grouping] = &[
     flows("by state", col!(ConntrackFlowRow, state)),
     flows("by mark", col!(ConntrackFlowRow, mark)),
     flows("by zone", col!(ConntrackFlowRow, zone)),
+    flows("by vm", col!(ConntrackFlowRow, vm)),
 ];
 
 /// The ways in which rows of a table become lines that stand for several: processes of one name are a program.

@@ -94,6 +94,7 @@ pub(crate) struct Parity {
     key: Vec<usize>,
     wants: Wants,
     routing: Settings,
+    owners: Owners,
     compared: BTreeSet<String>,
 }
 
@@ -104,6 +105,18 @@ struct Record {
     last: String,
 }
 
+/// What those say whom a collector asks.
+fn asked(entry: &Entry) -> Owners {
+    let mut owners = Owners::default();
+    for other in COLLECTORS.iter().filter(|other| (entry.make)().asks().contains(&other.name)) {
+        let (roots, wants, known, mut batch) = (Roots::live(), Wants::default(), asked(other), Batch::default());
+        let cx = Cx { roots: &roots, wants: &wants, owners: &known, time: Timestamp::now(), mono: Mono::now() };
+        drop((other.make)().collect(&cx, &mut batch));
+        batch.take_owned().into_iter().for_each(|owned| owners.take(owned));
+    }
+    owners
+}
+
 impl Parity {
     /// Compares rows of `table` that are told apart by the columns `key`, joined with a blank.
     pub(crate) fn of(table: &str, key: &[&str]) -> Self {
@@ -111,13 +124,27 @@ impl Parity {
         let entry = COLLECTORS.iter().find(has).unwrap();
         let table = entry.tables.iter().find(|known| known.name == table).unwrap();
         let key = key.iter().map(|column| table.position(column).unwrap()).collect();
-        Self { entry, table, key, wants: Wants::default(), routing: Settings::default(), compared: BTreeSet::new() }
+        Self {
+            entry,
+            table,
+            key,
+            wants: Wants::default(),
+            routing: Settings::default(),
+            owners: Owners::default(),
+            compared: BTreeSet::new(),
+        }
     }
 
     /// Demands columns that are collected only on demand, and names the rows of a table that is.
     pub(crate) fn wanting(mut self, columns: &[&str], ids: &[Value]) -> Self {
         let columns = columns.iter().map(|column| (*column).to_owned()).collect();
         self.wants = Wants::union(&[Demand { columns, ids: ids.to_vec(), ..Demand::table(&self.table.name) }]);
+        self
+    }
+
+    /// Has other collectors say who has what: those that it asks, and whom they ask.
+    pub(crate) fn asking(mut self) -> Self {
+        self.owners = asked(self.entry);
         self
     }
 
@@ -149,10 +176,10 @@ impl Parity {
     }
 
     fn collected(&self) -> Result<(Batch, (Timestamp, Mono)), Skip> {
-        let (roots, owners) = (Roots::live(), Owners::default());
+        let roots = Roots::live();
         roots.routing.configure(self.routing.clone());
         let (time, mono) = (Timestamp::now(), Mono::now());
-        let cx = Cx { roots: &roots, wants: &self.wants, owners: &owners, time, mono };
+        let cx = Cx { roots: &roots, wants: &self.wants, owners: &self.owners, time, mono };
         let mut batch = Batch::default();
         (self.entry.make)().collect(&cx, &mut batch)?;
         Ok((batch, (time, mono)))

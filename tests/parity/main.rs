@@ -24,6 +24,7 @@ mod network;
 mod nft_element;
 mod nftables;
 mod ovs;
+mod owner;
 mod packet_socket;
 mod process;
 mod qdisc;

@@ -1,4 +1,4 @@
-//! Who fills the table of connections: which sources, destinations, ports, protocols, states, zones or marks?
+//! Who fills the table of connections: which sources, destinations, ports, protocols, states, zones, marks or guests?
 //!
 //! One pass adds each connection to its group. What it carried since the pass before is added to the counters of the group,
 //! so that a group has a rate although its connections come and go; for that some 34 bytes of each connection are remembered.
@@ -12,8 +12,9 @@ use std::hash::RandomState;
 use std::net::IpAddr;
 
 use super::known::{Known, Place};
+use super::owner::{Names, Numbered};
 use super::{FlowState, protocol, zone};
-use crate::model::{IpText, Text, Value};
+use crate::model::{Guests, IpText, Text, Value};
 use crate::source::conntrack::flow::{Glimpse, Tuple};
 use crate::source::netlink::Malformed;
 use crate::{label, table};
@@ -28,12 +29,13 @@ label! {
         State = "state",
         Zone = "zone",
         Mark = "mark",
+        Vm = "vm",
     }
 }
 
 impl GroupBy {
-    const ALL: [Self; 7] =
-        [Self::Source, Self::Destination, Self::Port, Self::Protocol, Self::State, Self::Zone, Self::Mark];
+    const ALL: [Self; 8] =
+        [Self::Source, Self::Destination, Self::Port, Self::Protocol, Self::State, Self::Zone, Self::Mark, Self::Vm];
 
     /// What readers have named.
     pub(super) fn named<'a>(ids: impl Iterator<Item = &'a Vec<Value>>) -> Vec<Self> {
@@ -59,8 +61,10 @@ table! {
         Id(None) netns: Text { several: true },
         /// What they have in common.
         Id(None) by: GroupBy { required: true },
-        /// Their address, port of the destination, protocol, state, zone or mark.
+        /// Their address, port of the destination, protocol, state, zone, mark or guest.
         Id(None) value: Text { label: true },
+        /// Guest that has the address that they have in common.
+        Text(None) vm: Option<Text>,
         /// Connections that there are now.
         Gauge(None) flows: u64 { top: true },
         /// Packets that they carried, those included that are gone.
@@ -85,12 +89,14 @@ pub(super) struct Groups {
     expected: u64,
     /// By network namespace.
     spaces: BTreeMap<Text, Space>,
+    names: Names,
 }
 
 #[derive(Default)]
 struct Space {
     round: u32,
     kinds: BTreeMap<u8, Kind>,
+    guests: Numbered,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -122,7 +128,8 @@ enum Common {
     Number(u32),
     Protocol(u8),
     State(FlowState),
-    /// Nothing: no port, no state.
+    Guest(u32),
+    /// Nothing: no port, no state, no guest.
     None,
 }
 
@@ -150,11 +157,12 @@ enum Moved {
 
 impl Groups {
     /// Begins with the connections of a network namespace, of which there are about so many, to be put into groups by these.
-    pub(super) fn enter(&mut self, netns: &Text, by: &[GroupBy], count: u64) -> Pass<'_> {
+    pub(super) fn enter(&mut self, netns: &Text, by: &[GroupBy], guests: &Guests, count: u64) -> Pass<'_> {
         self.expected = self.expected.saturating_add(count);
         self.known.make_room(self.expected);
         let space = self.spaces.entry(netns.clone()).or_default();
         space.round = self.round;
+        space.guests = if guests.addresses.is_empty() { Numbered::default() } else { self.names.number(guests, netns) };
         space.kinds.retain(|kind, _| by.iter().any(|by| *by as u8 == *kind));
         for by in by {
             let kind = || Kind { by: *by, groups: HashMap::new(), lack: Lack::default() };
@@ -173,13 +181,21 @@ impl Groups {
         let (mut rows, mut lack) = (Vec::new(), Lack::default());
         let round = self.round;
         self.spaces.retain(|_, space| space.round == round);
+        if self.names.is_full() {
+            // numbers are given anew, so that what they have counted is not known to be the same any more
+            self.names.clear();
+            self.spaces.values_mut().for_each(|space| drop(space.kinds.remove(&(GroupBy::Vm as u8))));
+        }
         for (netns, space) in &mut self.spaces {
             for kind in space.kinds.values_mut() {
                 kind.groups.retain(|_, group| group.flows > 0);
                 if kind.groups.len() > MAX_GROUPS {
                     kind.make_room();
                 }
-                rows.extend(kind.groups.iter().map(|(common, group)| row(netns, kind.by, *common, group)));
+                let row = |(common, group): (&Common, &Group)| {
+                    row(netns, kind.by, *common, group, &space.guests, &self.names)
+                };
+                rows.extend(kind.groups.iter().map(row));
                 lack.groups += kind.lack.groups;
                 lack.flows = lack.flows.max(kind.lack.flows);
                 kind.lack = Lack::default();
@@ -212,7 +228,11 @@ impl Pass<'_> {
             Moved::Counted { packets, bytes } => (packets, bytes, true),
         };
         for kind in self.space.kinds.values_mut() {
-            let group = kind.groups.entry(common(kind.by, glimpse, &original)?).or_default();
+            let common = match kind.by {
+                GroupBy::Vm => guest(&self.space.guests, glimpse, &original)?,
+                by => common(by, glimpse, &original)?,
+            };
+            let group = kind.groups.entry(common).or_default();
             group.flows += 1;
             group.packets = group.packets.saturating_add(packets);
             group.bytes = group.bytes.saturating_add(bytes);
@@ -279,15 +299,39 @@ fn common(by: GroupBy, glimpse: &Glimpse<'_>, original: &Tuple) -> Result<Common
         GroupBy::Zone => Common::Number(zone(glimpse.zone()?, original.zone)),
         // the kernel leaves out the mark 0
         GroupBy::Mark => Common::Number(glimpse.mark()?.map_or(0, |mark| mark)),
+        // known by where it is
+        GroupBy::Vm => Common::None,
     })
 }
 
-fn row(netns: &Text, by: GroupBy, common: Common, group: &Group) -> ConntrackGroupRow {
+/// The guest that has a connection, of two the one that began it.
+fn guest(guests: &Numbered, glimpse: &Glimpse<'_>, original: &Tuple) -> Result<Common, Malformed> {
+    if guests.is_empty() {
+        return Ok(Common::None);
+    }
+    Ok(guests.of(original, glimpse.reply()?.as_ref()).map_or(Common::None, Common::Guest))
+}
+
+fn row(
+    netns: &Text,
+    by: GroupBy,
+    common: Common,
+    group: &Group,
+    guests: &Numbered,
+    names: &Names,
+) -> ConntrackGroupRow {
+    let vm = match common {
+        Common::Address(address) => guests.has(address),
+        Common::Guest(number) => Some(number),
+        _ => None,
+    };
+    let vm = vm.and_then(|number| names.get(number)).cloned();
     let value = match common {
         Common::Address(address) => Text::from(IpText(address).to_string()),
         Common::Number(number) => Text::from(number.to_string()),
         Common::Protocol(number) => protocol(number),
         Common::State(state) => Text::from(state.name()),
+        Common::Guest(_) => vm.clone().unwrap_or_default(),
         Common::None => Text::from("-"),
     };
     let counted = |count| group.is_counted.then_some(count);
@@ -295,6 +339,7 @@ fn row(netns: &Text, by: GroupBy, common: Common, group: &Group) -> ConntrackGro
         netns: netns.clone(),
         by,
         value,
+        vm,
         flows: group.flows,
         packets: counted(group.packets),
         bytes: counted(group.bytes),
@@ -314,7 +359,7 @@ mod tests {
     }
 
     fn pass(groups: &mut Groups, by: GroupBy, flows: impl IntoIterator<Item = Flow>) -> (Vec<ConntrackGroupRow>, Lack) {
-        let mut pass = groups.enter(&Text::from("host"), &[by], 1);
+        let mut pass = groups.enter(&Text::from("host"), &[by], &Guests::default(), 1);
         for flow in flows {
             testing::glimpse(&flow, |glimpse| pass.add(glimpse)).unwrap();
         }
@@ -370,7 +415,7 @@ mod tests {
     fn what_is_read_no_more_is_forgotten() {
         let mut groups = Groups::default();
         pass(&mut groups, GroupBy::Port, (0..100).map(|id| flow(id, id, 1)));
-        groups.enter(&Text::from("other"), &[GroupBy::Mark], 0);
+        groups.enter(&Text::from("other"), &[GroupBy::Mark], &Guests::default(), 0);
         groups.finish();
         assert_eq!((groups.spaces.len(), groups.known.len()), (1, 0));
         let ids =

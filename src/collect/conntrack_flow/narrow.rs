@@ -1,14 +1,14 @@
 //! Which connections does nobody want to see?
 //!
-//! Readers that filter by what a connection is (`source == 10.0.0.1`) say so with their demand. What no reader keeps is not
+//! Readers that filter by what a connection is (`source == 10.0.0.1`) or whose say so with their demand. What no reader keeps is not
 //! given out by the kernel where it can tell (mark, zone, status, addresses, protocol and ports of the original direction), and
 //! never takes the room of what somebody keeps. Readers filter all the same: more than they want is no harm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use super::{protocol, words, zone};
-use crate::model::{Text, Value};
+use crate::model::{Guests, Text, Value};
 use crate::source::conntrack::flow::{self, Flow, Only, Tuple, status};
 use crate::source::netlink::Request;
 
@@ -23,16 +23,23 @@ pub(super) struct Narrow {
     marks: Option<Vec<u64>>,
     zones: Option<Vec<u64>>,
     statuses: Option<Vec<Text>>,
+    /// Addresses of guests: more than those that a guest has in the network namespace of a connection.
+    guests: Option<HashSet<IpAddr>>,
 }
 
 impl Narrow {
-    pub(super) fn of(only: &BTreeMap<String, Vec<Value>>) -> Self {
+    pub(super) fn of(only: &BTreeMap<String, Vec<Value>>, guests: &Guests) -> Self {
         let values = |column: &str| only.get(column).map(Vec::as_slice);
         let numbers = |column: &str| values(column)?.iter().map(number).collect::<Option<Vec<_>>>();
         let addresses = |column: &str| values(column)?.iter().map(address).collect::<Option<Vec<_>>>();
         let texts = |column: &str| values(column)?.iter().map(text).collect::<Option<Vec<_>>>();
         let protocols = texts("protocol")
             .map(|names| (0..=u8::MAX).filter(|number| names.contains(&protocol(*number))).collect::<Vec<_>>());
+        let names = texts("vm").or_else(|| texts("reply_vm"));
+        let of = |names: Vec<Text>| {
+            let known = guests.addresses.values().flatten();
+            known.filter(|(_, name)| names.contains(name)).map(|(address, _)| *address).collect()
+        };
         Self {
             sources: addresses("source"),
             destinations: addresses("destination"),
@@ -42,6 +49,7 @@ impl Narrow {
             marks: numbers("mark"),
             zones: numbers("zone"),
             statuses: texts("status"),
+            guests: names.map(of),
         }
     }
 
@@ -56,6 +64,7 @@ impl Narrow {
             && has(self.destination_ports.as_ref(), port(|ports| ports.1))
             && has(self.marks.as_ref(), flow.mark.map(u64::from))
             && has(self.zones.as_ref(), Some(u64::from(zone(flow.zone, flow.original.zone))))
+            && self.guests.as_ref().is_none_or(|guests| guests.contains(&source) || guests.contains(&flow.reply.source))
             && (self.statuses.is_none() || has(self.statuses.as_ref(), Some(words(flow.status))))
     }
 
@@ -137,6 +146,6 @@ mod tests {
     fn what_is_no_value_of_a_column_narrows_nothing() {
         let only = [("source", Value::U64(1)), ("mark", Value::F64(1.5))];
         let only = only.map(|(column, value)| (column.to_owned(), vec![value])).into();
-        assert_eq!(Narrow::of(&only), Narrow::default());
+        assert_eq!(Narrow::of(&only, &Guests::default()), Narrow::default());
     }
 }

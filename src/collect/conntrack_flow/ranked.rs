@@ -13,6 +13,7 @@ use super::known::{Known, Place};
 use super::narrow::Narrow;
 use super::zone;
 use crate::collect::Part;
+use crate::model::Guests;
 use crate::source::bounded::Largest;
 use crate::source::conntrack::flow::{Carried, Flow, Glimpse};
 use crate::source::netlink::Malformed;
@@ -100,9 +101,9 @@ impl Looked<'_> {
 }
 
 impl Ranked {
-    /// Begins a pass for readers of these parts, each of which has so many connections at most.
-    pub(super) fn begin(&mut self, parts: &[Part], most: usize) {
-        self.lists = parts.iter().map(|part| List::new(part, most)).collect();
+    /// Begins a pass for readers of these parts, each of which has so many connections at most; guests are known by these addresses.
+    pub(super) fn begin(&mut self, parts: &[Part], guests: &Guests, most: usize) {
+        self.lists = parts.iter().map(|part| List::new(part, guests, most)).collect();
         let counters: Vec<Counter> = self.lists.iter().filter_map(List::rate).collect();
         self.moves.retain(|moves| counters.contains(&moves.counter));
         for counter in counters {
@@ -181,13 +182,13 @@ impl Ranked {
 }
 
 impl List {
-    fn new(part: &Part, most: usize) -> Self {
+    fn new(part: &Part, guests: &Guests, most: usize) -> Self {
         let order = part.sort.as_ref().and_then(|(column, largest)| Some((Order::of(column)?, *largest)));
         // in an order that is not known here all of them may be needed
         let enough = part.rows.filter(|_| order.is_some()).map(|rows| rows.max(LEAST)).filter(|rows| *rows < most);
         let (order, largest_first) = order.unwrap_or((Order::Rate(Counter::Carried), true));
         let most = enough.unwrap_or(most);
-        let narrow = Some(Narrow::of(&part.only)).filter(|narrow| *narrow != Narrow::default());
+        let narrow = Some(Narrow::of(&part.only, guests)).filter(|narrow| *narrow != Narrow::default());
         let kept = Largest::new(most);
         Self { narrow, order, largest_first, most, is_enough: enough.is_some(), seen: 0, kept }
     }
@@ -338,7 +339,7 @@ mod tests {
     }
 
     fn pass(ranked: &mut Ranked, parts: &[Part], most: usize, flows: Vec<Flow>) -> (Vec<u32>, usize) {
-        ranked.begin(parts, most);
+        ranked.begin(parts, &Guests::default(), most);
         let taken = ranked.add(0, flows.len() as u64, |give| give_all(flows, give));
         taken.unwrap();
         let (kept, left_out) = ranked.finish();
@@ -432,7 +433,7 @@ mod tests {
     fn what_moved_is_known_in_every_namespace_although_the_first_is_small() {
         let (mut ranked, parts) = (Ranked::default(), [Part::default()]);
         let mut pass = |bytes: u64| {
-            ranked.begin(&parts, 2);
+            ranked.begin(&parts, &Guests::default(), 2);
             for (netns, ids) in [(0, 0..2_u32), (1, 2..10)] {
                 let taken = ranked.add(netns, ids.len() as u64, |give| {
                     give_all(ids.map(|id| flow(id, if id < 2 { 1000 } else { bytes })), give)
@@ -448,7 +449,7 @@ mod tests {
     #[test]
     fn of_a_pass_that_failed_nothing_is_kept() {
         let mut ranked = Ranked::default();
-        ranked.begin(&[Part::default()], 10);
+        ranked.begin(&[Part::default()], &Guests::default(), 10);
         let failed = ranked.add(1, 1, |give| give_all([flow(1, 9)], give).and(Err(Malformed)));
         assert_eq!(failed, Err(Malformed));
         let taken = ranked.add(0, 1, |give| give_all([flow(2, 1)], give));

@@ -3,9 +3,11 @@
 //! A card of a guest is a tap of the host. What the tap sends is what the guest receives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::Guest;
-use crate::model::Text;
+use super::learned::{Behind, Learned};
+use crate::model::{IpText, Mac, Owners, Text};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::file::Roots;
@@ -19,7 +21,10 @@ table! {
     /// One network card of a guest. Received and sent are as the guest sees them. Counters are missing where its tap is in
     /// another network namespace than the guest's process was seen from.
     ///
-    /// Source: `/proc/PID/fdinfo` (`drivers/net/tun.c`); rtnetlink `RTM_GETSTATS` and `RTM_GETLINK`.
+    /// Addresses are those that the host has learned from what the guest sent: they are missing where it has heard nothing.
+    ///
+    /// Source: `/proc/PID/fdinfo` (`drivers/net/tun.c`); rtnetlink `RTM_GETSTATS`, `RTM_GETLINK` and `RTM_GETNEIGH`; the database
+    /// of Open vSwitch.
     pub struct VmNicRow = "vm_nic" { title: Some("Guests' network cards"), history: History::Top } {
         /// Process that runs the guest.
         Id(None) pid: u64 { wide: true },
@@ -33,6 +38,12 @@ table! {
         Gauge(None) index: Option<u64> { wide: true },
         /// Bridge that the interface is a port of.
         Text(None) bridge: Option<Text>,
+        /// VLAN in which the bridge has what comes from the card.
+        Gauge(None) vlan: Option<u32> { exact: true, wide: true },
+        /// Ethernet address of the card; of several that the bridge has learned behind it the first.
+        Text(None) mac: Option<Mac>,
+        /// Addresses that neighbor tables of the host have for it.
+        Text(None) addresses: Option<Text>,
         /// Data received.
         Counter(Bytes) rx_bytes: Option<u64> { title: Some("rx"), traffic: true, top: true },
         /// Data sent.
@@ -134,12 +145,20 @@ impl Nics {
         Some((self.links.get(&index)?, self.stats.get(&index)?))
     }
 
+    /// The interface of a tap of a guest.
+    pub(super) fn index(&self, guest: &Guest, tap: &Tap) -> Option<IfIndex> {
+        self.of(tap).filter(|_| guest.here).map(|(link, _)| link.index)
+    }
+
     /// The network cards of a guest.
-    pub(super) fn rows(&self, guest: &Guest, pid: u32) -> Vec<VmNicRow> {
+    pub(super) fn rows(&self, guest: &Guest, pid: u32, learned: &Learned, owners: &Owners) -> Vec<VmNicRow> {
         let row = |tap: &Tap| {
             let known = self.of(tap).filter(|_| guest.here);
             let (link, stats) = known.unzip();
-            let bridge = link.and_then(|link| self.links.get(&link.master?));
+            // to the kernel all ports of Open vSwitch belong to one device
+            let port = link.and_then(|link| owners.ports.get(&link.name));
+            let master = || self.links.get(&link?.master?).map(|bridge| bridge.name.clone());
+            let behind = link.and_then(|link| learned.behind(link.index));
             let own = match tap {
                 Tap::Name(name) => Text::new(name),
                 Tap::Index(index) => link.map_or_else(|| Text::from(format!("tap{index}")), |link| link.name.clone()),
@@ -150,7 +169,10 @@ impl Nics {
                 tap: own,
                 guest: guest.name.clone(),
                 index: link.map(|link| u64::from(link.index.0)),
-                bridge: bridge.map(|bridge| bridge.name.clone()),
+                bridge: port.map(|port| port.bridge.clone()).or_else(master),
+                vlan: port.map_or_else(|| behind?.vlan(), |port| port.vlan),
+                mac: behind.and_then(Behind::mac),
+                addresses: behind.and_then(|behind| words(&behind.addresses)),
                 rx_bytes: stats.map(|stats| stats.tx_bytes),
                 tx_bytes: stats.map(|stats| stats.rx_bytes),
                 rx_packets: stats.map(|stats| stats.tx_packets),
@@ -161,4 +183,9 @@ impl Nics {
         };
         guest.held.taps.iter().map(row).collect()
     }
+}
+
+fn words(addresses: &BTreeSet<IpAddr>) -> Option<Text> {
+    let all: Vec<String> = addresses.iter().map(|address| IpText(*address).to_string()).collect();
+    (!all.is_empty()).then(|| Text::from(all.join(", ")))
 }

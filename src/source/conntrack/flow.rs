@@ -279,6 +279,14 @@ impl Glimpse<'_> {
         ends(attributes(self.original))
     }
 
+    /// Reads the direction of the answers alone; `None` for families that are not IP.
+    ///
+    /// # Errors
+    /// It is malformed.
+    pub fn reply(&self) -> Result<Option<Tuple>, Malformed> {
+        self.find(2)?.map_or(Ok(None), tuple)
+    }
+
     /// Reads the state alone.
     ///
     /// # Errors

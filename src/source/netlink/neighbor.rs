@@ -76,19 +76,34 @@ pub struct Times {
 /// # Errors
 /// As [`Socket::dump_within`].
 pub fn neighbors(socket: &mut Socket, family: i32, most: usize) -> Result<Bounded<Neighbor>, Error> {
+    let mut found = Bounded::new(most);
+    each(socket, family, |neighbor| match neighbor {
+        Some(neighbor) => found.push(neighbor),
+        None => found.clear(),
+    })?;
+    Ok(found)
+}
+
+/// Gives each entry of a family to `take`, and `None` where all of them begin (anew).
+///
+/// # Errors
+/// As [`Socket::dump_within`].
+pub fn each(socket: &mut Socket, family: i32, mut take: impl FnMut(Option<Neighbor>)) -> Result<(), Error> {
     let mut body = vec![0; HEADER];
     if let (Some(slot), Ok(family)) = (body.first_mut(), u8::try_from(family)) {
         *slot = family;
     }
-    let mut found = Bounded::new(most);
     socket.dump_within(Patience::FEW, &Request { kind: GET_NEIGHBOR, body, what: "neighbors" }, |part| {
         match part {
-            Part::Start => found.clear(),
-            Part::Message(message) => found.extend(neighbor(message)?),
+            Part::Start => take(None),
+            Part::Message(message) => {
+                if let Some(neighbor) = neighbor(message)? {
+                    take(Some(neighbor));
+                }
+            }
         }
         Ok(())
-    })?;
-    Ok(found)
+    })
 }
 
 /// Reads one entry; `None` for another kind of message.
