@@ -142,6 +142,7 @@ impl Collect for RoutingCollector {
             routes: cx.wants.table(OspfRouteRow::TABLE).is_some(),
             links: cx.wants.table(OspfLinkRow::TABLE).is_some(),
             lsas: cx.wants.table(OspfLsaRow::TABLE).is_some(),
+            areas: cx.wants.table(OspfAreaRow::TABLE).is_some(),
             lengths: cx.wants.column(OspfLsaRow::TABLE, "length"),
         };
         self.daemons.round(cx.roots, &settings, cx.time, wanted);
@@ -178,7 +179,7 @@ impl Collect for RoutingCollector {
         untold.push(only(bfd, |row| shown(&row.netns)), out);
         untold.push(only(bgp, |row| shown(&row.netns)), out);
         untold.push(only(isis, |row| shown(&row.netns)), out);
-        self.tell_partly(out);
+        self.tell_partly(wanted, out);
         Ok(())
     }
 
@@ -286,7 +287,7 @@ impl RoutingCollector {
     }
 
     /// Says which daemons are not for this user, and what had no room.
-    fn tell_partly(&self, out: &mut Batch) {
+    fn tell_partly(&self, wanted: Wanted, out: &mut Batch) {
         let daemons = self.daemons.known();
         let is_denied = |daemon: &&Daemon| daemon.state.standing == Standing::Denied && daemon.has_socket();
         let denied = daemons.iter().filter(is_denied);
@@ -296,11 +297,11 @@ impl RoutingCollector {
         }
         out.left_out(RoutingDaemonRow::TABLE, self.daemons.left_out(), MOST, "daemons");
         let untold = |of: fn(&Database) -> Option<&Error>| daemons.iter().find_map(|daemon| of(&daemon.database));
-        for (table, fault) in [
-            (OspfLinkRow::TABLE, untold(|database| database.links.fault.as_ref())),
-            (OspfLsaRow::TABLE, untold(|database| database.lsas.fault.as_ref())),
+        for (table, is_wanted, fault) in [
+            (OspfLinkRow::TABLE, wanted.links, untold(|database| database.links.fault.as_ref())),
+            (OspfLsaRow::TABLE, wanted.lsas, untold(|database| database.lsas.fault.as_ref())),
         ] {
-            if let Some(error) = fault {
+            if let Some(error) = fault.filter(|_| is_wanted) {
                 out.partly(table, &Skip::from(error.again()));
             }
         }
@@ -309,7 +310,7 @@ impl RoutingCollector {
         out.left_out(OspfLinkRow::TABLE, links, database::MOST, "links of a daemon");
         let unasked = daemons.iter().filter_map(|daemon| daemon.told.as_ref()).map(|told| told.unasked).sum();
         out.left_out(OspfNeighborRow::TABLE, unasked, MAX_PROTOCOLS, "protocols of a daemon");
-        let lsas = unread(|database| database.lsas.all.left_out());
+        let lsas = if wanted.lsas { unread(|database| database.lsas.all.left_out()) } else { 0 };
         out.left_out(OspfLsaRow::TABLE, lsas, source::MOST, "LSAs of a daemon");
         let left_out = |of: fn(&Told) -> usize| daemons.iter().filter_map(|daemon| daemon.told.as_ref()).map(of).sum();
         for (table, count, what) in [

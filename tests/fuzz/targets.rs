@@ -254,7 +254,8 @@ fn routing(bytes: &[u8]) {
         assert!(told.neighbors.kept().len() <= ospf::MOST);
     }
     for text in &texts {
-        let _ = (bird::read_bgp(text), bird::read_bfd(text), frr::read_isis(text, at));
+        let clock = bird::Clock::default();
+        let _ = (bird::read_bgp(text, &clock, at), bird::read_bfd(text, &clock, at), frr::read_isis(text, at));
         let _ = frr::read_quagga([text, text, text], at);
         let place = || ospf::Place { instance: None, vrf: None, version: 2 };
         let _ = (frr::read_routes6(place(), text), bird::read_routes(place(), [Some(text); 4]));

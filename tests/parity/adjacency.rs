@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::bracket::{Facts, Parity};
-use super::routing::{Row, TALKATIVE, birds, lines, members, short_span, span, word};
+use super::routing::{Row, TALKATIVE, ago, birds, lines, members, short_span, span, word};
 use super::support::ring::{BIRD, ROUTERS, SIX, vtysh, vtysh_json};
 
 /// What tells an adjacency from others.
@@ -83,11 +83,12 @@ fn of_bird(facts: &mut Facts) {
         row.missing(&["vrf", "reason", "level", "local_address", "since"]);
     }
     for (protocol, words) in lines("show bfd sessions") {
-        let [address, name, state, ..] = words.as_slice() else { continue };
+        let [address, name, state, since, ..] = words.as_slice() else { continue };
         if address.parse::<std::net::IpAddr>().is_ok() {
             let mut row = Row { facts, key: format!("{} BFD {protocol} {name} {address} Missing", BIRD.0) };
             row.text("state", &state.to_lowercase());
-            row.missing(&["flaps", "reason", "since"]);
+            row.ago("since", ago(since), 0.0);
+            row.missing(&["flaps", "reason"]);
         }
     }
     for (protocol, peer, state) in birds() {
@@ -109,7 +110,9 @@ fn of_bfdd(router: &str, facts: &mut Facts) {
         row.text("state", word(&found["status"]));
         row.ago("since", found["uptime"].as_f64().unwrap(), 1.0);
         row.number("flaps", &counts["session-down"]);
-        row.text("reason", word(&found["remote-diagnostic"]));
+        // that there is no trouble is none
+        assert_eq!((word(&found["remote-diagnostic"]), word(&found["diagnostic"])), ("ok", "ok"));
+        row.missing(&["reason"]);
         match found["local"].as_str() {
             Some(local) => row.text("local_address", local),
             None => row.missing(&["local_address"]),

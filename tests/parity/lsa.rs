@@ -20,13 +20,23 @@ const LISTS: [(&str, &str, &str); 9] = [
 ];
 
 /// One LSA: area, interface, type, id and router; scope, sequence number, checksum, age, length.
-struct Said {
+pub(super) struct Said {
     key: [String; 5],
-    scope: &'static str,
+    pub(super) scope: &'static str,
     sequence: u64,
     checksum: u64,
     age: f64,
     length: Option<u64>,
+}
+
+impl Said {
+    pub(super) fn is_of(&self, scope: &str, kind: &str) -> bool {
+        self.scope == scope && self.key[2] == kind
+    }
+
+    pub(super) fn router(&self) -> &str {
+        &self.key[4]
+    }
 }
 
 fn word(value: &Value) -> String {
@@ -99,7 +109,7 @@ fn of_ospf6d(router: &str) -> Vec<Said> {
     all
 }
 
-fn of_bird(protocol: &str) -> Vec<Said> {
+pub(super) fn of_bird(protocol: &str) -> Vec<Said> {
     let (mut all, mut area, mut interface, mut scope) = (Vec::new(), String::new(), String::new(), "");
     for line in birdc(&format!("show ospf lsadb '{protocol}'")).lines() {
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -360,6 +360,46 @@ fn areas_of_ospf6d(router: &str, facts: &mut Facts) {
     }
 }
 
+/// What BIRD says of the only area of a protocol, whose LSAs it lists and does not count.
+fn area_of_bird(protocol: &str, version: u32, facts: &mut Facts) {
+    let said = birdc(&format!("show ospf '{protocol}'"));
+    let of = |name: &str| said.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim().to_owned();
+    let count = |name: &str| Value::from(of(name).parse::<u64>().unwrap());
+    assert_eq!(of("Number of areas:"), "1");
+    let id = of("Area:");
+    let mut row = Row { facts, key: format!("{} {protocol} {version} {}", BIRD.0, id.split(' ').next().unwrap()) };
+    row.text("source", "bird");
+    row.text("kind", "normal");
+    let status = birdc("show status");
+    let router = status.lines().find_map(|line| line.split_once("Router ID is ")).unwrap().1;
+    row.text("router_id", router);
+    row.text("abr", "false");
+    row.number("interfaces", &count("Number of interfaces:"));
+    row.number("adjacent", &count("Number of adjacent neighbors:"));
+    let lsas = super::lsa::of_bird(protocol);
+    let of = |scope: &str, kind: &str| lsas.iter().filter(|lsa| lsa.is_of(scope, kind)).count();
+    row.number("lsas", &Value::from(lsas.iter().filter(|lsa| lsa.scope == "area").count()));
+    for (column, kind) in [
+        ("router_lsas", "Router"),
+        ("network_lsas", "Network"),
+        ("summary_lsas", if version == 3 { "Inter-Area-Prefix" } else { "Summary" }),
+        ("asbr_summary_lsas", if version == 3 { "Inter-Area-Router" } else { "ASBR-Summary" }),
+        ("nssa_lsas", "NSSA-External"),
+    ] {
+        row.number(column, &Value::from(of("area", kind)));
+    }
+    row.number("external_lsas", &Value::from(of("AS", "AS-External")));
+    let (told, other, kind) = if version == 3 {
+        ("prefix_lsas", "opaque_lsas", "Intra-Area-Prefix")
+    } else {
+        ("opaque_lsas", "prefix_lsas", "Opaque-Area")
+    };
+    row.number(told, &Value::from(of("area", kind)));
+    let own = lsas.iter().any(|lsa| lsa.router() == router && lsa.is_of("AS", "AS-External"));
+    row.text("asbr", &own.to_string());
+    row.missing(&[other, "spf_runs", "last_spf", "stale"]);
+}
+
 /// LSAs of an area by type, number and origin; each has as many lines as it tells networks.
 fn database(router: &str, area: &str) -> BTreeSet<(String, String, String)> {
     let said = vtysh(router, "show ipv6 ospf6 database");
@@ -516,9 +556,15 @@ fn sessions_of_bfdd(router: &str, facts: &mut Facts) {
     }
 }
 
+/// How long ago it was a time of day.
+pub(super) fn ago(time: &str) -> f64 {
+    let today = run_in("host", &["date", "-d", time, "+%s.%N"]).trim().parse::<f64>().unwrap();
+    (now() - today).rem_euclid(86_400.0)
+}
+
 fn sessions_of_bird(facts: &mut Facts) {
     for (protocol, words) in lines("show bfd sessions") {
-        let [address, interface, state, _, interval, timeout] = words.as_slice() else { continue };
+        let [address, interface, state, since, interval, timeout] = words.as_slice() else { continue };
         if address.parse::<std::net::IpAddr>().is_err() {
             continue;
         }
@@ -527,7 +573,8 @@ fn sessions_of_bird(facts: &mut Facts) {
         row.text("state", &state.to_lowercase());
         row.number("transmit", &Value::from(interval.parse::<f64>().unwrap()));
         row.number("timeout", &Value::from(timeout.parse::<f64>().unwrap()));
-        row.missing(&["vrf", "local_address", "since", "multiplier", "ups", "downs"]);
+        row.ago("since", ago(since), 0.0);
+        row.missing(&["vrf", "local_address", "multiplier", "ups", "downs"]);
     }
 }
 
@@ -619,7 +666,9 @@ fn peer_of_bird(protocol: &str, facts: &mut Facts) {
         Some(error) => row.text("reason", &error),
         None => row.missing(&["reason"]),
     }
-    row.missing(&["vrf", "since", "received_messages", "sent_messages", "established", "dropped", "bfd"]);
+    let columns = said.lines().find_map(|line| line.strip_prefix(protocol)).unwrap();
+    row.ago("since", ago(columns.split_whitespace().nth(3).unwrap()), 0.0);
+    row.missing(&["vrf", "received_messages", "sent_messages", "established", "dropped", "bfd"]);
 }
 
 /// Name, peer and state of each protocol of BGP that `birdc` knows.
@@ -734,13 +783,15 @@ fn root_routing_daemons_agree_with_vtysh_and_birdc() {
             facts
         });
         interface.left_out(&[]);
-        let mut area = Parity::of("ospf_area", &["netns", "instance", "version", "area"]);
+        let mut area = Parity::of("ospf_area", &["netns", "instance", "version", "area"]).wanting(&[], &[]);
         area.agrees(|| {
             let mut facts = Facts::default();
             for (router, _) in ROUTERS {
                 areas_of_ospfd(router, &mut facts);
                 areas_of_ospf6d(router, &mut facts);
             }
+            area_of_bird("backbone", 2, &mut facts);
+            area_of_bird(SIX, 3, &mut facts);
             facts
         });
         area.left_out(&[]);

@@ -383,10 +383,19 @@ pub(super) fn of_bfd(row: &BfdPeerRow) -> (AdjacencyRow, u64) {
         state,
         since: row.since,
         flaps: row.downs,
-        reason: row.remote_diagnostic.clone().or_else(|| row.diagnostic.clone()),
+        reason: [&row.remote_diagnostic, &row.diagnostic]
+            .into_iter()
+            .flatten()
+            .find(|words| is_trouble(words))
+            .cloned(),
         stale: row.stale,
     };
     (common, row.ups.unwrap_or_default().saturating_add(row.downs.unwrap_or_default()))
+}
+
+/// Whether a diagnostic says that something is wrong.
+fn is_trouble(words: &str) -> bool {
+    words != "ok"
 }
 
 /// The same of sessions of BGP.

@@ -7,15 +7,16 @@ use super::{instance, stale, told};
 use crate::collect::address::steady;
 use crate::model::{Text, Timestamp};
 use crate::source::routing::daemon::{Daemon, Source};
+use crate::source::routing::lsa::LsaType;
 use crate::source::routing::ospf::{Area, AreaKind};
 use crate::table;
 
 table! {
-    /// One area of OSPF that a routing daemon is in. What a daemon does not tell is missing: BIRD counts LSAs of all areas
-    /// together only, FRR's `ospf6d` does not say which role the router has.
+    /// One area of OSPF that a routing daemon is in. What a daemon does not tell is missing: FRR's `ospf6d` does not say which role
+    /// the router has, and LSAs of BIRD, which does not count them by area, are counted while somebody looks.
     ///
-    /// Source: `show ip ospf json` and `show ipv6 ospf6 json` of FRR, `show ospf` of BIRD; RFC 2328, section 12, RFC 5340,
-    /// section 4.4.
+    /// Source: `show ip ospf json` and `show ipv6 ospf6 json` of FRR, `show ospf` and `show ospf lsadb` of BIRD;
+    /// RFC 2328, section 12, RFC 5340, section 4.4.
     pub struct OspfAreaRow = "ospf_area" { title: Some("OSPF areas") } {
         /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
         Id(None) netns: Option<Text> { several: true },
@@ -68,6 +69,10 @@ table! {
     }
 }
 
+/// Which types of LSAs are counted together.
+const SUMMARY: [LsaType; 2] = [LsaType::Summary, LsaType::InterAreaPrefix];
+const ASBR_SUMMARY: [LsaType; 2] = [LsaType::AsbrSummary, LsaType::InterAreaRouter];
+
 /// An area by what people tell it from others.
 type Key = (Option<Text>, Source, Text, Option<Text>, u32, Text);
 
@@ -93,6 +98,27 @@ fn key(row: &OspfAreaRow) -> Key {
 }
 
 fn row(daemon: &Daemon, at: Timestamp, area: &Area) -> OspfAreaRow {
+    let counts = daemon.database.counts.iter().find(|counts| counts.area == area.id && counts.place == area.place);
+    let row = told_of(daemon, at, area);
+    let Some(counts) = counts else { return row };
+    let of = |kinds: &[LsaType]| Some(counts.of(kinds));
+    let is_three = area.place.version == 3;
+    OspfAreaRow {
+        asbr: row.router_id.map(|_| counts.is_asbr),
+        lsas: Some(counts.all),
+        router_lsas: of(&[LsaType::Router]),
+        network_lsas: of(&[LsaType::Network]),
+        summary_lsas: of(&SUMMARY),
+        asbr_summary_lsas: of(&ASBR_SUMMARY),
+        external_lsas: of(&[LsaType::External]),
+        nssa_lsas: of(&[LsaType::Nssa]),
+        opaque_lsas: of(&[LsaType::OpaqueArea]).filter(|_| !is_three),
+        prefix_lsas: of(&[LsaType::IntraAreaPrefix]).filter(|_| is_three),
+        ..row
+    }
+}
+
+fn told_of(daemon: &Daemon, at: Timestamp, area: &Area) -> OspfAreaRow {
     OspfAreaRow {
         netns: daemon.netns.clone(),
         source: daemon.source,

@@ -15,7 +15,7 @@ use crate::table;
 
 table! {
     /// One session of bidirectional forwarding detection. What a daemon does not tell is missing: BIRD no counts and no
-    /// reasons, FRR no timeout. When a state of BIRD began is missing until it changes.
+    /// reasons, FRR no timeout. Since when a session of BIRD is in its state is told as of BGP.
     /// What has gone has the state `Deleted` for as long as `[routing]` of the configuration says.
     ///
     /// Source: `show bfd peers json` and `show bfd peers counters json` of FRR, `show bfd sessions` of BIRD; RFC 5880,
@@ -71,8 +71,8 @@ type Key = (Text, Option<Text>, Option<Text>, Option<IpAddr>, Option<IpAddr>);
 impl Session for BfdPeerRow {
     type State = BfdState;
 
-    fn told(daemon: &Daemon, told: &Told) -> Vec<Self> {
-        told.bfd.kept().iter().map(|peer| row(daemon, peer)).collect()
+    fn told(daemon: &Daemon, told: &Told) -> Vec<(Self, bool)> {
+        told.bfd.kept().iter().map(|peer| (row(daemon, peer), peer.is_dated)).collect()
     }
 
     fn state(&self) -> Option<BfdState> {

@@ -15,8 +15,8 @@ use crate::table;
 
 table! {
     /// One session of BGP, established or not. What a daemon does not tell is missing: BIRD no messages and no counts of what
-    /// became of the session. When a state of BIRD began is missing until it changes. What has
-    /// gone has the state `Deleted` for as long as `[routing]` of the configuration says.
+    /// became of the session, and before version 2.16 of what began 20 hours ago the day only, where its `timeformat` says no more; then
+    /// that is put at its beginning. What has gone has the state `Deleted` for as long as `[routing]` of the configuration says.
     ///
     /// Source: `show bgp neighbors json` of FRR, `show protocols all` of BIRD; RFC 4271, section 8.2.2.
     pub struct BgpPeerRow = "bgp_peer" { title: Some("BGP peers") } {
@@ -74,8 +74,8 @@ type Key = (Text, Option<Text>, Text);
 impl Session for BgpPeerRow {
     type State = BgpState;
 
-    fn told(daemon: &Daemon, told: &Told) -> Vec<Self> {
-        told.bgp.kept().iter().map(|peer| row(daemon, peer)).collect()
+    fn told(daemon: &Daemon, told: &Told) -> Vec<(Self, bool)> {
+        told.bgp.kept().iter().map(|peer| (row(daemon, peer), peer.is_dated)).collect()
     }
 
     fn state(&self) -> Option<BgpState> {

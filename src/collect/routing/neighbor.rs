@@ -73,7 +73,7 @@ table! {
         Text(None) last_change: Option<Text> { wide: true },
         /// When it fell back to a lesser state, as the daemon knows it.
         Gauge(None) regressed: Option<Timestamp> { wide: true },
-        /// Why it did.
+        /// Why it did, or why one that is expected is not there.
         Text(None) reason: Option<Text> { last: true },
         /// Whether the configuration expects it.
         Text(None) expected: bool { wide: true },
@@ -288,7 +288,7 @@ impl Missed {
             } else {
                 let row = self.0.entry(one.clone()).or_insert_with(|| missed(one, unheard, now));
                 if row.state == NeighborState::Unknown {
-                    row.reason = unheard.map(|why| Text::from(why.to_string()));
+                    row.reason = Some(why_not(unheard));
                 }
                 if row.state == NeighborState::Unknown && unheard.is_none() {
                     (row.state, row.since) = (NeighborState::Down, Some(now));
@@ -320,6 +320,11 @@ fn is_it(expected: &Expected, row: &OspfNeighborRow) -> bool {
             .is_none_or(|name| row.interface.as_ref().is_some_and(|known| known.as_str() == name))
 }
 
+/// Why one is not there that was never there.
+fn why_not(unheard: Option<&Error>) -> Text {
+    unheard.map_or_else(|| Text::from("never seen"), |why| Text::from(why.to_string()))
+}
+
 fn missed(expected: &Expected, unheard: Option<&Error>, now: Timestamp) -> OspfNeighborRow {
     let state = if unheard.is_some() { NeighborState::Unknown } else { NeighborState::Down };
     OspfNeighborRow {
@@ -346,7 +351,7 @@ fn missed(expected: &Expected, unheard: Option<&Error>, now: Timestamp) -> OspfN
         flaps: 0,
         last_change: None,
         regressed: None,
-        reason: unheard.map(|why| Text::from(why.to_string())),
+        reason: Some(why_not(unheard)),
         expected: true,
         stale: None,
     }
@@ -618,20 +623,22 @@ mod tests {
         let mut missed = Missed::default();
         let mut look = |now: u64, mut rows: Vec<OspfNeighborRow>, unheard: Option<&Error>| {
             missed.expect(&wanted, &mut rows, unheard, at(now));
-            rows.iter().map(|row| (row.state, row.since, row.reason.is_some())).collect::<Vec<_>>()
+            rows.iter()
+                .map(|row| (row.state, row.since, row.reason.as_deref() == Some("never seen")))
+                .collect::<Vec<_>>()
         };
         let (unknown, down) = (NeighborState::Unknown, NeighborState::Down);
-        assert_eq!(look(100, vec![], Some(&silent)), [(unknown, Some(at(100)), true); 2]);
+        assert_eq!(look(100, vec![], Some(&silent)), [(unknown, Some(at(100)), false); 2]);
         let mut watched = Watched::new();
         let there = watched.sees(101, vec![neighbor(ONE, NeighborState::Full, Some(0), None)]);
         let seen = look(101, there, Some(&silent));
-        assert_eq!(seen[1], (unknown, Some(at(100)), true));
+        assert_eq!(seen[1], (unknown, Some(at(100)), false));
         // one that was there is missed, whoever else may be silent
         assert_eq!(
             look(102, vec![], Some(&silent)),
-            [(NeighborState::Deleted, Some(at(102)), false), (unknown, Some(at(100)), true)]
+            [(NeighborState::Deleted, Some(at(102)), false), (unknown, Some(at(100)), false)]
         );
-        assert_eq!(look(103, vec![], None)[1], (down, Some(at(103)), false));
-        assert_eq!(look(104, vec![], Some(&silent))[1], (down, Some(at(103)), false));
+        assert_eq!(look(103, vec![], None)[1], (down, Some(at(103)), true));
+        assert_eq!(look(104, vec![], Some(&silent))[1], (down, Some(at(103)), true));
     }
 }

@@ -15,8 +15,8 @@ pub(super) trait Session: Leaver<Key: Hash> {
     /// Its states.
     type State: Copy + PartialEq;
 
-    /// All of which a daemon has told.
-    fn told(daemon: &Daemon, told: &Told) -> Vec<Self>;
+    /// All of which a daemon has told, and of which of them only the day is known on which their state began.
+    fn told(daemon: &Daemon, told: &Told) -> Vec<(Self, bool)>;
 
     /// In which it is.
     fn state(&self) -> Option<Self::State>;
@@ -44,11 +44,11 @@ impl<R: Session> Sessions<R> {
         begun.look();
         self.leavers.rows(daemons, keep, |daemon, told| {
             let mut rows = R::told(daemon, told);
-            for row in &mut rows {
+            for (row, is_dated) in &mut rows {
                 let (key, state, since) = ((daemon.socket.clone(), row.key()), row.state(), *row.since());
-                *row.since() = begun.since(key, state, since, told.at);
+                *row.since() = begun.since(key, state, (since, *is_dated), told.at);
             }
-            rows
+            rows.into_iter().map(|(row, _)| row).collect()
         })
     }
 }

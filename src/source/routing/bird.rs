@@ -9,11 +9,13 @@ mod database;
 mod lsa;
 mod peer;
 mod route;
+mod since;
 
 pub use database::read_state;
-pub use lsa::read_lsas;
+pub use lsa::{count, read_lsas};
 pub use peer::{read_bfd, read_bgp};
 pub use route::read as read_routes;
+pub use since::Clock;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -38,6 +40,12 @@ pub const MAX_PROTOCOLS: usize = 64;
 
 /// How long what was told of BGP is good for.
 const BGP_EVERY: Duration = Duration::from_secs(5);
+
+/// How long the number of the router is.
+const ROUTER_EVERY: Duration = Duration::from_secs(5);
+
+/// What tells the present and the number of the router.
+const STATUS: &str = "show status";
 
 /// From this code on an answer is a refusal.
 const REFUSED: u16 = 8000;
@@ -80,10 +88,14 @@ pub(super) struct Session {
     greeted: bool,
     /// Version, such as `BIRD 2.0.12`.
     pub(super) version: Option<Text>,
-    /// VRFs of protocols: they do not change while one lives.
-    vrfs: HashMap<String, Option<Text>>,
+    /// VRFs and numbers of protocols: they do not change while one lives.
+    known: HashMap<String, (Option<Text>, Option<IpAddr>)>,
+    /// Number of this router, of those protocols that have none of their own, and when that was asked for.
+    router: Option<(Instant, Option<IpAddr>)>,
     /// Sessions of BGP, and when they were asked about.
     bgp: Option<(Instant, Vec<BgpPeer>)>,
+    /// How its times are to be understood.
+    clock: Clock,
 }
 
 impl Session {
@@ -95,15 +107,16 @@ impl Session {
         self.greet(line, deadline)?;
         let there = protocols(line, deadline)?;
         let (ospf, unasked) = names(&there, "OSPF");
-        self.vrfs.retain(|known, _| ospf.contains(known));
+        self.known.retain(|known, _| ospf.contains(known));
         let mut told = Told { unasked, ..Told::new(Timestamp::now()) };
         for name in ospf {
-            let vrf = self.vrf(line, &name, deadline)?;
+            let (vrf, router) = self.protocol(line, &name, deadline)?;
+            let router = router.map_or_else(|| self.router(line, deadline), |own| Ok(Some(own)))?;
             let place = Place { instance: Some(Text::from(name.as_str())), vrf, version: 2 };
             let mut ask = |what: &str| show(line, &format!("show ospf {what} '{name}'"), deadline);
             match [ask("interface")?, ask("neighbors")?, ask("")?] {
                 [Some(interfaces), Some(neighbors), Some(areas)] => {
-                    compose(&mut told, place, [&interfaces, &neighbors, &areas]);
+                    compose(&mut told, (place, router), [&interfaces, &neighbors, &areas]);
                 }
                 // one that has gone meanwhile has no neighbors
                 _ if names(&protocols(line, deadline)?, "OSPF").0.contains(&name) => {
@@ -114,7 +127,8 @@ impl Session {
         }
         told.count_neighbors();
         if has(&there, "BFD") {
-            told.bfd.extend(read_bfd(&show(line, "show bfd sessions", deadline)?.unwrap_or_default()));
+            let answer = show(line, "show bfd sessions", deadline)?.unwrap_or_default();
+            told.bfd.extend(read_bfd(&answer, &self.clock, Timestamp::now()));
         }
         if has(&there, "BGP") {
             told.bgp.extend(self.bgp(line, deadline)?);
@@ -143,7 +157,7 @@ impl Session {
         let mut places: Vec<&Place> = told.areas.kept().iter().map(|area| &area.place).collect();
         places.dedup();
         let named = places.into_iter().filter_map(|place| Some((place, place.instance.as_deref()?)));
-        named.filter(|(_, name)| self.vrfs.contains_key(*name)).collect()
+        named.filter(|(_, name)| self.known.contains_key(*name)).collect()
     }
 
     /// Asks for the databases of its OSPF protocols.
@@ -179,7 +193,8 @@ impl Session {
         {
             return Ok(peers.clone());
         }
-        let peers = read_bgp(&show(line, "show protocols all", deadline)?.unwrap_or_default());
+        let answer = show(line, "show protocols all", deadline)?.unwrap_or_default();
+        let peers = read_bgp(&answer, &self.clock, Timestamp::now());
         self.bgp = Some((Instant::now(), peers.clone()));
         Ok(peers)
     }
@@ -196,25 +211,48 @@ impl Session {
         let Some(version) = version else { return Err(Error::malformed(line.path(), "this is not how BIRD greets")) };
         self.version = Some(Text::from(version));
         line.ask(b"restrict\n", end, deadline)?;
+        if show(line, since::SECONDS, deadline)?.is_none() {
+            let status = show(line, STATUS, deadline)?.unwrap_or_default();
+            self.clock = Clock::of(&status, Timestamp::now());
+        }
         self.greeted = true;
         Ok(())
     }
 
-    /// VRF of a protocol.
-    fn vrf(&mut self, line: &mut Line, name: &str, deadline: Instant) -> Result<Option<Text>, Error> {
-        if let Some(known) = self.vrfs.get(name) {
+    /// VRF of a protocol, and its own number if it has one.
+    fn protocol(
+        &mut self,
+        line: &mut Line,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<(Option<Text>, Option<IpAddr>), Error> {
+        if let Some(known) = self.known.get(name) {
             return Ok(known.clone());
         }
         let answer = show(line, &format!("show protocols all '{name}'"), deadline)?.unwrap_or_default();
-        let vrf = vrf_in(&answer);
-        self.vrfs.insert(name.to_owned(), vrf.clone());
-        Ok(vrf)
+        let router = behind(&answer, "Router ID:").and_then(|words| words.parse().ok());
+        let known = (behind(&answer, "VRF:").map(Text::from), router);
+        self.known.insert(name.to_owned(), known.clone());
+        Ok(known)
+    }
+
+    /// Number of this router, which may be configured anew.
+    fn router(&mut self, line: &mut Line, deadline: Instant) -> Result<Option<IpAddr>, Error> {
+        if let Some((asked, router)) = self.router
+            && asked.elapsed() < ROUTER_EVERY
+        {
+            return Ok(router);
+        }
+        let status = show(line, STATUS, deadline)?.unwrap_or_default();
+        let router = behind(&status, "Router ID is ").and_then(|words| words.parse().ok());
+        self.router = Some((Instant::now(), router));
+        Ok(router)
     }
 }
 
-/// The VRF in `show protocols all`.
-fn vrf_in(answer: &str) -> Option<Text> {
-    lines(answer).find_map(|(_, words)| words.trim_start().strip_prefix("VRF:")).map(|name| Text::from(name.trim()))
+/// What follows some words at the beginning of a line.
+fn behind<'a>(answer: &'a str, words: &str) -> Option<&'a str> {
+    lines(answer).find_map(|(_, line)| line.trim_start().strip_prefix(words)).map(str::trim)
 }
 
 /// The protocols that there are.
@@ -238,15 +276,15 @@ fn show(line: &mut Line, question: &str, deadline: Instant) -> Result<Option<Str
 /// Reads what an OSPF protocol answered when it was asked for interfaces, neighbors and itself.
 pub fn read(answers: [&str; 3], at: Timestamp) -> Told {
     let mut told = Told::new(at);
-    compose(&mut told, Place { instance: None, vrf: None, version: 2 }, answers);
+    compose(&mut told, (Place { instance: None, vrf: None, version: 2 }, None), answers);
     told.count_neighbors();
     told
 }
 
-fn compose(told: &mut Told, place: Place, [interfaces, neighbors, areas]: [&str; 3]) {
+fn compose(told: &mut Told, (place, router): (Place, Option<IpAddr>), [interfaces, neighbors, areas]: [&str; 3]) {
     let place = read_interfaces(place, interfaces, told);
     read_neighbors(&place, neighbors, told);
-    read_areas(&place, areas, told);
+    read_areas((&place, router), areas, told);
 }
 
 /// The protocols of a kind.
@@ -348,16 +386,18 @@ fn body(interface: &mut Interface, key: &str, value: &str) {
     }
 }
 
-/// Reads `show ospf`. How many LSAs there are is told for all areas together only.
-fn read_areas(place: &Place, answer: &str, told: &mut Told) {
+/// Reads `show ospf`. How many LSAs there are is told for all areas together only. A router that is in several joins them.
+fn read_areas((place, router): (&Place, Option<IpAddr>), answer: &str, told: &mut Told) {
     let mut found: Option<Area> = None;
+    let count: Option<u32> = behind(answer, "Number of areas:").and_then(|count| count.parse().ok());
+    let new = Area { place: place.clone(), router, abr: count.map(|count| count > 1), ..Area::default() };
     for (_, words) in lines(answer) {
         let Some((key, value)) = words.trim_start().split_once(':') else { continue };
         let (value, area) = (value.trim(), &mut found);
         match (key, area) {
             ("Area", area) => {
                 let id = Text::from(value.split(' ').next().unwrap_or_default());
-                let begun = Area { place: place.clone(), id, kind: Some(AreaKind::Normal), ..Area::default() };
+                let begun = Area { id, kind: Some(AreaKind::Normal), ..new.clone() };
                 told.areas.extend(area.replace(begun));
             }
             ("Stub", Some(area)) if value == "Yes" => area.kind = Some(AreaKind::Stub),
@@ -515,8 +555,8 @@ mod tests {
 
     #[test]
     fn what_a_description_says_is_no_vrf() {
-        assert_eq!(vrf_in(&answer("made-bird-3.3", "protocol")).as_deref(), Some("blue"));
-        assert_eq!(vrf_in(&answer("bird-2.0", "protocol")), None);
+        assert_eq!(behind(&answer("made-bird-3.3", "protocol"), "VRF:"), Some("blue"));
+        assert_eq!(behind(&answer("bird-2.0", "protocol"), "VRF:"), None);
     }
 
     #[test]

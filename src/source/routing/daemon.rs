@@ -5,8 +5,10 @@
 //! a daemon has told stays until it tells something else. Those that have no control socket here are asked by [`super::ask`], and
 //! what they said is taken in passing.
 
+mod more;
 mod subject;
 
+pub use more::Wanted;
 pub use subject::Subject;
 
 use std::collections::HashSet;
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::ask::{ASK, Asked, Board, Heard, Report};
 use super::bird::Session;
-use super::database::{Database, Links, Looked};
+use super::database::Database;
 use super::frr;
 use super::ospf::RouteCount;
 use super::settings::Settings;
@@ -38,12 +40,6 @@ use crate::source::{Error, netns};
 
 /// How long a round may take.
 const ROUND: Duration = Duration::from_secs(1);
-
-/// With less time than this what costs more is not asked: an answer that comes late is lost, and its connection with it.
-const ENOUGH: Duration = Duration::from_millis(250);
-
-/// How long a number of routes is good for.
-const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// Most daemons that are asked.
 pub const MOST: usize = 64;
@@ -86,19 +82,6 @@ pub struct Daemon {
 
 /// Users of routing daemons.
 pub const USERS: [&str; 4] = ["frr", "quagga", "bird", "_bird"];
-
-/// What costs more than the rest, and is asked only while somebody looks at it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted {
-    /// How many routes OSPF has found.
-    pub routes: bool,
-    /// The links in its databases.
-    pub links: bool,
-    /// The LSAs in its databases.
-    pub lsas: bool,
-    /// How long those are, where a daemon must be asked for more.
-    pub lengths: bool,
-}
 
 /// All daemons.
 #[derive(Debug)]
@@ -337,89 +320,6 @@ impl Daemon {
             Err(error) => Some(error),
         };
         self.state.settle(fault, now);
-    }
-
-    /// Asks for what is wanted and costs more, as far as there is time. What is left is asked in another round.
-    fn ask_more(&mut self, wanted: Wanted, end: Instant) {
-        if !wanted.links {
-            self.database.links = Looked::default();
-        }
-        if !wanted.lsas {
-            self.database.lsas = Looked::default();
-        }
-        let (is_up, deadline) = (self.state.is_up(), || {
-            let now = Instant::now();
-            (now + ENOUGH <= end).then(|| end.min(now + PATIENCE))
-        });
-        if let Some(deadline) = deadline().filter(|_| is_up && wanted.routes) {
-            self.count(deadline);
-        }
-        if let Some(deadline) = deadline().filter(|_| is_up && wanted.links && self.database.links.is_due()) {
-            self.follow(deadline);
-        }
-        if let Some(deadline) = deadline().filter(|_| is_up && wanted.lsas && self.database.lsas.is_due()) {
-            self.list(wanted.lengths, deadline);
-        }
-    }
-
-    /// Asks how many routes there are, if that was long ago. What goes wrong with it is of no other consequence.
-    fn count(&mut self, deadline: Instant) {
-        if self.counted.is_some_and(|counted| counted.elapsed() < COUNT_EVERY) {
-            return;
-        }
-        let (Some(mut line), Some(told)) = (self.line.take(), &self.told) else { return };
-        let counts = match self.program {
-            Program::Ospfd => frr::count(&mut line, self.source == Source::Quagga, deadline),
-            Program::Ospf6d => frr::count6(&mut line, deadline),
-            Program::Bird => self.session.count(&mut line, told, deadline),
-            Program::Bgpd | Program::Bfdd | Program::Isisd | Program::Router => Ok(Bounded::new(0)),
-        };
-        self.counted = Some(Instant::now());
-        match counts {
-            Ok(counts) => (self.routes, self.uncounted, self.line) = (counts, None, Some(line)),
-            // what comes next over this connection is not known
-            Err(error) => self.uncounted = Some(error),
-        }
-    }
-
-    /// Asks for the links in its database.
-    fn follow(&mut self, deadline: Instant) {
-        let (Some(mut line), Some(told)) = (self.line.take(), &self.told) else { return };
-        let links = match self.program {
-            Program::Ospfd if self.source == Source::Quagga => Some(frr::links(&mut line, true, deadline)),
-            Program::Ospfd => Some(frr::database(&mut line, deadline)),
-            Program::Ospf6d => Some(frr::database6(&mut line, deadline)),
-            Program::Bird => Some(self.session.database(&mut line, told, deadline)),
-            _ => None,
-        };
-        // what is still to come would be the answer to the next question
-        self.line = Some(line).filter(|_| links.as_ref().is_none_or(Result::is_ok));
-        if let Some(links) = links {
-            self.database.links.hear(links.map(Links::done), Timestamp::now());
-        }
-    }
-
-    /// Asks for the LSAs in it, and how long they are where that is to be asked by itself.
-    fn list(&mut self, lengths: bool, deadline: Instant) {
-        let (Some(mut line), Some(told)) = (self.line.take(), &self.told) else { return };
-        let is_quagga = self.source == Source::Quagga;
-        let lsas = match self.program {
-            Program::Ospfd => frr::lsas(&mut line, is_quagga, deadline),
-            Program::Ospf6d => frr::lsas6(&mut line, deadline),
-            Program::Bird => self.session.lsas(&mut line, told, deadline),
-            Program::Bgpd | Program::Bfdd | Program::Isisd | Program::Router => Ok(Bounded::new(0)),
-        };
-        let at = Timestamp::now();
-        let mut unmeasured = None;
-        let lsas = lsas.map(|mut lsas| {
-            if lengths && self.program == Program::Ospfd {
-                unmeasured = frr::measure(&mut line, is_quagga, lsas.kept_mut(), deadline).err();
-            }
-            lsas
-        });
-        self.line = Some(line).filter(|_| lsas.is_ok() && unmeasured.is_none());
-        self.database.lsas.hear(lsas, at);
-        self.database.lsas.fault = self.database.lsas.fault.take().or(unmeasured);
     }
 
     fn hear(&mut self, trust: &Trust, roots: &Roots, deadline: Instant) -> Result<Told, Error> {

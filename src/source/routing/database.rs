@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use super::lsa::Lsa;
+use super::lsa::{Lsa, LsaCounts};
 use super::ospf::Place;
 use crate::label;
 use crate::model::{Text, Timestamp};
@@ -140,4 +140,6 @@ pub struct Database {
     pub links: Looked<Link>,
     /// LSAs.
     pub lsas: Looked<Lsa>,
+    /// How many of them there are in each area, where the daemon does not count them.
+    pub counts: Vec<LsaCounts>,
 }

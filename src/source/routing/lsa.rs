@@ -3,6 +3,7 @@
 //! The headers of them, as RFC 2328, section 12.1, has it: of those in which OSPF keeps nothing of its own, too. Ages are those
 //! of the moment of the answer.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -137,6 +138,40 @@ pub struct Lsa {
     pub age: Option<Duration>,
     /// Bytes, its header included.
     pub length: Option<u64>,
+}
+
+/// How many LSAs an area has, for daemons that do not count them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LsaCounts {
+    /// Where.
+    pub place: Place,
+    /// Area.
+    pub area: Text,
+    /// All of the area.
+    pub all: u64,
+    /// By type: of the area, and those that go through all areas.
+    types: HashMap<LsaType, u64>,
+    /// Whether this router tells routes of other protocols.
+    pub is_asbr: bool,
+}
+
+impl LsaCounts {
+    /// None in an area.
+    pub(super) fn new(place: &Place, area: &Text) -> Self {
+        Self { place: place.clone(), area: area.clone(), ..Self::default() }
+    }
+
+    /// Counts one, which may be of this router.
+    pub(super) fn add(&mut self, lsa: &Lsa, is_own: bool) {
+        self.all += u64::from(lsa.scope == Scope::Area);
+        *self.types.entry(lsa.kind).or_default() += 1;
+        self.is_asbr |= is_own && matches!(lsa.kind, LsaType::External | LsaType::Nssa);
+    }
+
+    /// How many are of some types.
+    pub fn of(&self, types: &[LsaType]) -> u64 {
+        types.iter().filter_map(|of| self.types.get(of)).sum()
+    }
 }
 
 /// A hexadecimal number, behind `0x` or not.

@@ -128,6 +128,8 @@ pub struct BgpPeer {
     pub state: Option<BgpState>,
     /// When the state began.
     pub since: Option<Timestamp>,
+    /// Whether only the day is known on which that was, at whose beginning it is put.
+    pub is_dated: bool,
     /// Address families that are exchanged, one behind the other.
     pub families: Option<Text>,
     /// Prefixes that were accepted, of all families.
@@ -169,6 +171,8 @@ pub struct BfdPeer {
     pub state: Option<BfdState>,
     /// When the state began.
     pub since: Option<Timestamp>,
+    /// Whether only the day is known on which that was, at whose beginning it is put.
+    pub is_dated: bool,
     /// Why it changed, as this end says.
     pub diagnostic: Option<Text>,
     /// The same as the other end says.

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::super::lsa::{Lsa, LsaType, MOST, Scope, hex};
-use super::super::ospf::{Interface, Place};
+use super::super::lsa::{Lsa, LsaCounts, LsaType, MOST, Scope, hex};
+use super::super::ospf::{Area, Interface, Place};
 use super::lines;
 use crate::model::Text;
 use crate::source::bounded::Bounded;
@@ -36,6 +36,34 @@ pub(super) fn list(lsas: &mut Bounded<Lsa>, place: &Place, interfaces: &[Interfa
             lsas.push(within);
         }
     }
+}
+
+/// How many there are of each type, by area. Those of routes from elsewhere are in all areas of a protocol.
+pub fn count(lsas: &[Lsa], areas: &[Area]) -> Vec<LsaCounts> {
+    let mut counts: Vec<(&Area, LsaCounts)> =
+        areas.iter().map(|area| (area, LsaCounts::new(&area.place, &area.id))).collect();
+    let mut last = 0;
+    for lsa in lsas.iter().filter(|lsa| lsa.scope != Scope::Link) {
+        let is_own = |area: &Area| area.router == Some(lsa.router);
+        match &lsa.area {
+            None => {
+                for (area, counts) in counts.iter_mut().filter(|(area, _)| area.place == lsa.place) {
+                    counts.add(lsa, is_own(area));
+                }
+            }
+            Some(name) => {
+                // they come one area after the other
+                let is_it = |(area, _): &(&Area, LsaCounts)| area.id == *name && area.place == lsa.place;
+                if !counts.get(last).is_some_and(is_it) {
+                    last = counts.iter().position(is_it).unwrap_or(counts.len());
+                }
+                if let Some((area, counts)) = counts.get_mut(last) {
+                    counts.add(lsa, is_own(area));
+                }
+            }
+        }
+    }
+    counts.into_iter().map(|(_, counts)| counts).collect()
 }
 
 /// Type, link state id, router, sequence number, age and checksum.
@@ -101,6 +129,24 @@ mod tests {
         ];
         assert_eq!(kinds(&three), want.map(|(scope, kind, id)| (scope, kind, id.to_owned())));
         assert_eq!(read_lsas(2, "8001-backbone: is not up\n0000 \n").kept(), []);
+    }
+
+    #[test]
+    fn lsas_of_each_area_are_counted() {
+        let text = |words: &str| Text::from(words);
+        let area = |id: &str| Area { place: Place { version: 2, ..Place::default() }, id: text(id), ..Area::default() };
+        let lsas = read_lsas(2, &answer("made-bird-3.3", "v2-lsadb"));
+        let areas = [area("0.0.0.0"), Area { router: "192.168.100.100".parse().ok(), ..area("0.0.0.9") }];
+        let counts = count(lsas.kept(), &areas);
+        let seen: Vec<_> = counts
+            .iter()
+            .map(|of| (of.area.as_str(), of.all, of.of(&[LsaType::Network]), of.of(&[LsaType::External]), of.is_asbr))
+            .collect();
+        assert_eq!(seen, [("0.0.0.0", 0, 0, 1, false), ("0.0.0.9", 4, 1, 1, false)]);
+        assert_eq!(counts[1].of(&[LsaType::Nssa, LsaType::Router, LsaType::OpaqueLink]), 2);
+        let own = [Area { router: Some(lsas.kept()[2].router), ..area("0.0.0.9") }];
+        assert!(count(lsas.kept(), &own)[0].is_asbr, "it has told a route of an NSSA");
+        assert_eq!(count(lsas.kept(), &[Area { place: Place::default(), ..area("0.0.0.9") }])[0].all, 0);
     }
 
     #[test]

@@ -47,6 +47,7 @@ fn compose(peers: &[Json], counters: &[Json], at: Timestamp) -> Told {
             local: found.ip(&["local"]),
             multihop: found.flag(&["multihop"]),
             state: found.str(&["status"]).map(BfdState::of),
+            is_dated: false,
             since: found.seconds(&["uptime", "downtime"]).map(|age| at.before(age)),
             diagnostic: found.text(&["diagnostic"]),
             remote_diagnostic: found.text(&["remote-diagnostic"]),

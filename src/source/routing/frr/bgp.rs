@@ -102,6 +102,7 @@ fn peer(vrf: &str, name: &str, found: &Json, at: Timestamp) -> BgpPeer {
         local_as: found.count(&["localAs"]),
         state,
         since: age.map(|age| at.before(age)),
+        is_dated: false,
         families: names.map(Text::from),
         accepted: sum(ACCEPTED),
         sent: sum(SENT),
