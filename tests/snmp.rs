@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use netglance::collect::routing::{OspfAreaRow, OspfInterfaceRow, OspfLsaRow, OspfNeighborRow};
+use netglance::collect::routing::{OspfAreaRow, OspfInterfaceRow, OspfLinkRow, OspfLsaRow, OspfNeighborRow};
 use netglance::model::Table;
 use rustix::thread::UnshareFlags;
 
@@ -32,7 +32,7 @@ fn start(section: &str) -> Agent {
 }
 
 /// What of a router SNMP can tell, by table.
-const TOLD: [(&Table, &[&str]); 4] = [
+const TOLD: [(&Table, &[&str]); 5] = [
     (
         OspfNeighborRow::TABLE,
         &["version", "interface", "router_id", "address", "area", "state", "role", "priority", "retransmissions"],
@@ -55,6 +55,7 @@ const TOLD: [(&Table, &[&str]); 4] = [
     ),
     (OspfAreaRow::TABLE, &["version", "area", "router_id", "interfaces", "adjacent", "lsas", "spf_runs"]),
     (OspfLsaRow::TABLE, LSA),
+    (OspfLinkRow::TABLE, &["version", "area", "from", "kind", "to", "number", "metric"]),
 ];
 
 const COURIER: &str = "netglance-couri";

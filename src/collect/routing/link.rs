@@ -11,8 +11,9 @@ table! {
     /// tells who is attached to it. Two that are linked both ways have two rows. It is read every five seconds while somebody looks.
     /// `ospf6d` of FRR does not tell it before version 8.0, and in 8.0 networks have no number.
     ///
-    /// Source: `show ip ospf database json` and `show ipv6 ospf6 database json` of FRR, `show ospf state all` of BIRD; RFC 2328,
-    /// section 12.4, RFC 5340, section 4.4.3.
+    /// Source: `show ip ospf database json` and `show ipv6 ospf6 database json` of FRR, `show ospf state all` of BIRD,
+    /// `ospfLsdbAdvertisement` (RFC 4750) and `ospfv3AreaLsdbAdvertisement` (RFC 5643) over SNMP; RFC 2328, section 12.4, RFC 5340,
+    /// section 4.4.3.
     pub struct OspfLinkRow = "ospf_link" { title: Some("OSPF links"), demand: true } {
         /// Network namespace of the daemon: `host`, or a name that `ip netns` has given it.
         Id(None) netns: Option<Text> { several: true },

@@ -257,6 +257,7 @@ impl Daemon {
                 let (told, version) = snmp::told(values, report.at);
                 self.told = Some(told);
                 self.database.lsas.hear(Ok(snmp::lsas(values)), report.at);
+                self.database.links.hear(Ok(snmp::links(values)), report.at);
                 self.version = version.or(self.version.take());
             }
             (Ok(Heard::Answers(answers)), Asked::Vty(vty)) => self.answered(vty, answers, report.at),

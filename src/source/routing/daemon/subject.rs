@@ -26,7 +26,9 @@ impl Daemon {
     /// Whether it is asked for something.
     pub fn tells(&self, subject: Subject) -> bool {
         match self.program {
-            Program::Router if self.source == Source::Snmp => matches!(subject, Subject::Ospf | Subject::Lsas),
+            Program::Router if self.source == Source::Snmp => {
+                matches!(subject, Subject::Ospf | Subject::Links | Subject::Lsas)
+            }
             Program::Ospfd | Program::Ospf6d | Program::Router => {
                 matches!(subject, Subject::Ospf | Subject::Routes | Subject::Links | Subject::Lsas)
             }

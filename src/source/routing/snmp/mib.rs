@@ -4,6 +4,7 @@
 //! link state database ([`lsdb`]), which is large, where that is wanted. Names of interfaces come from IF-MIB (RFC 2863), and which
 //! interface an address is on from IP-MIB (RFC 4293). What an agent says that no standard knows is missing.
 
+mod links;
 mod lsdb;
 mod value;
 
@@ -16,6 +17,7 @@ use super::client::Client;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
+use crate::source::routing::database::Link;
 use crate::source::routing::lsa::Lsa;
 use crate::source::routing::ospf::{Area, Interface, InterfaceState, Neighbor, NeighborState, Place, Role};
 use crate::source::routing::told::Told;
@@ -172,6 +174,11 @@ pub(super) fn told(all: &[Binding], at: Timestamp) -> (Told, Option<Text>) {
     three(&found, &mut told);
     told.count_neighbors();
     (told, text(found.value(&DESCRIPTION)))
+}
+
+/// The links of which they tell.
+pub(super) fn links(all: &[Binding]) -> Bounded<Link> {
+    links::links(&lsdb::advertised(&Found::of(all)))
 }
 
 /// The LSAs in its databases.

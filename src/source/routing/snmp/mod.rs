@@ -17,6 +17,7 @@ pub(super) use client::Client;
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
+use crate::source::routing::database::Link;
 use crate::source::routing::lsa::Lsa;
 use crate::source::routing::told::Told;
 
@@ -28,6 +29,11 @@ pub fn told(values: &[Binding], at: Timestamp) -> (Told, Option<Text>) {
 /// The LSAs of which they tell.
 pub fn lsas(values: &[Binding]) -> Bounded<Lsa> {
     mib::lsas(values)
+}
+
+/// The links in those of routers and networks.
+pub fn links(values: &[Binding]) -> Bounded<Link> {
+    mib::links(values)
 }
 
 /// Values as bytes, for who hands them on.

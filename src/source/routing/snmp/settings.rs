@@ -45,7 +45,7 @@ pub struct Router {
     /// File of the password for that.
     #[serde(default)]
     pub privacy_file: PathBuf,
-    /// Whether it is asked for the LSAs in its databases, too, which may be many.
+    /// Whether it is asked for the LSAs and links in its databases, too, which may be many.
     #[serde(default)]
     pub database: bool,
     /// How often it is asked.

@@ -41,8 +41,12 @@ const LAYOUTS: [Layout; 7] = [
 /// Column of the area of an interface.
 const AREA: u32 = 3;
 
-/// Columns that are asked for, from the first on.
+/// Columns that are asked for, from the first on, and the last of them.
 const COLUMNS: u32 = 4;
+const TOLD: u32 = COLUMNS - 1;
+
+/// Bytes of the header of an LSA.
+const HEADER: usize = 20;
 
 /// Asks for all of them.
 ///
@@ -70,6 +74,35 @@ pub(super) fn lsas(found: &Found<'_>) -> Bounded<Lsa> {
         }
     }
     lsas
+}
+
+/// An LSA of an area that a router tells as it travels.
+pub(super) struct Advertised<'a> {
+    pub(super) version: u32,
+    pub(super) area: Text,
+    pub(super) kind: LsaType,
+    pub(super) id: Ipv4Addr,
+    pub(super) router: Ipv4Addr,
+    /// What follows its header.
+    pub(super) body: &'a [u8],
+}
+
+/// All that are not taken away.
+pub(super) fn advertised<'a>(found: &Found<'a>) -> Vec<Advertised<'a>> {
+    let mut all = Vec::new();
+    for layout in LAYOUTS.iter().filter(|layout| layout.scope == Scope::Area) {
+        for (index, row) in found.rows(layout.table) {
+            let told = row.get(&(layout.first + TOLD)).copied();
+            let (Some(Value::Bytes(bytes)), Some((age, _, _, length))) = (told, header(told)) else { continue };
+            let body = bytes.get(HEADER..usize::from(length).min(bytes.len())).unwrap_or_default();
+            let is_flushed = Duration::from_secs(age.into()) >= MAX_AGE;
+            if let Some((Some(area), _, kind, id, router)) = identity(found, layout, index).filter(|_| !is_flushed) {
+                let (version, kind) = (layout.version, LsaType::of(layout.version, kind));
+                all.push(Advertised { version, area, kind, id, router, body });
+            }
+        }
+    }
+    all
 }
 
 /// What tells an LSA from others: area, interface, type, id, router.
@@ -109,7 +142,7 @@ fn identity(found: &Found<'_>, layout: &Layout, index: &[u32]) -> Option<Identit
 /// What the header of an LSA says: its age, sequence number, checksum and length.
 fn header(value: Option<&Value>) -> Option<(u16, u32, u16, u16)> {
     let Some(Value::Bytes(bytes)) = value else { return None };
-    let bytes = bytes.first_chunk::<20>()?;
+    let bytes = bytes.first_chunk::<HEADER>()?;
     let [age0, age1, .., s0, s1, s2, s3, c0, c1, l0, l1] = *bytes;
     let two = |high, low| u16::from_be_bytes([high, low]);
     Some((two(age0, age1), u32::from_be_bytes([s0, s1, s2, s3]), two(c0, c1), two(l0, l1)))
@@ -124,7 +157,7 @@ fn lsa(found: &Found<'_>, layout: &Layout, index: &[u32], row: &BTreeMap<u32, &V
         Some(Value::Integer(number)) => i32::try_from(*number).ok().map(i32::cast_unsigned),
         _ => None,
     };
-    let header = header(of(3));
+    let header = header(of(TOLD));
     let is_turned = header.is_some_and(|(_, sequence, ..)| told.is_some_and(|told| told != sequence));
     let age = unsigned(of(1)).map(Duration::from_secs).filter(|_| !is_turned);
     let flushed = header.filter(|(age, ..)| Duration::from_secs((*age).into()) >= MAX_AGE).map(|_| MAX_AGE);

@@ -229,3 +229,17 @@ fn lsas_are_those_of_all_tables_and_their_headers_are_believed() {
         ]
     );
 }
+
+#[test]
+fn links_are_those_of_lsas_that_are_told_whole() {
+    let all = links(&walk("made-snmp-rfc4750/walk"));
+    let told: Vec<_> = all.kept().iter().map(|link| (&*link.area, &*link.from, link.kind.name(), &*link.to)).collect();
+    assert_eq!(
+        told,
+        [
+            ("0.0.0.3", "192.0.2.1", "transit", "192.0.2.8/29"),
+            ("0.0.0.3", "192.0.2.8/29", "attached", "192.0.2.2"),
+            ("0.0.0.3", "192.0.2.8/29", "attached", "192.0.2.1"),
+        ]
+    );
+}
