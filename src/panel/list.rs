@@ -13,7 +13,7 @@ use crate::model::{Level, Table};
 use crate::store::rate::View;
 
 /// Fewest lines with which a list has headings.
-const HEADED: u16 = 4;
+const HEADED: u16 = 2;
 /// Cells between columns.
 const GAP: u16 = 1;
 
@@ -121,8 +121,8 @@ pub(super) fn filled(cx: &Cx<'_>, space: Space, mut list: List, picked: &Pick) -
     let longest = longest.max(line::cells(list.names));
     let name = fit(&mut list, space.width, longest);
     let mut lines = Vec::new();
-    // few rows leave room for headings in little room, too
-    if space.height >= HEADED || usize::from(space.height) > picked.rows.len().max(1) {
+    // numbers without names say less than one row more
+    if space.height >= HEADED {
         lines.push(line::clip(heading(&list, name), space.width));
     }
     let room = usize::from(space.height).saturating_sub(lines.len());

@@ -67,7 +67,7 @@ pub use keys::{
 pub use named::{Names, PROTOCOLS, Services, has_addresses};
 pub use pick::{NONE, why};
 pub use toggle::{TOGGLES, Toggle};
-pub use view::{VIEWS, left_out};
+pub use view::{VIEWS, left_out, with_below};
 
 /// Every panel.
 pub static PANELS: &[PanelDef] = &[

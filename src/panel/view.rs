@@ -3,7 +3,7 @@
 //! A view is a function from the room there is to a tree of panels. Lists get the lines they need as far as there are any,
 //! and what the user has hidden, or has no panel, is left out before the room is shared.
 
-use super::{Cx, Node, PANELS, Size, ViewDef, legacy, netfilter, toggle};
+use super::{Cx, Node, PANELS, PanelDef, Size, ViewDef, legacy, netfilter, toggle};
 
 /// Every view, in the order of the tabs.
 pub static VIEWS: &[ViewDef] = &[
@@ -365,8 +365,8 @@ fn topology(cx: &Cx<'_>, _: u16, _: u16) -> Node {
 /// Largest screen that a view is arranged for.
 const LARGEST: (u16, u16) = (300, 100);
 
-/// Headings of the panels that have something to show and would be there on a large screen, but found no room in `node`.
-pub fn left_out(cx: &Cx<'_>, view: &ViewDef, node: &Node) -> Vec<&'static str> {
+/// Panels that have something to show and would be there on a large screen, but found no room in `node`.
+pub fn left_out(cx: &Cx<'_>, view: &ViewDef, node: &Node) -> Vec<&'static PanelDef> {
     let (all, shown) = ((view.layout)(cx, LARGEST.0, LARGEST.1).panels(), node.panels());
     // quick look repeats what others say
     let missing = all.into_iter().filter(|name| *name != "quick" && !shown.contains(name));
@@ -374,7 +374,21 @@ pub fn left_out(cx: &Cx<'_>, view: &ViewDef, node: &Node) -> Vec<&'static str> {
         "alerts" => !super::alert::all(cx).is_empty(),
         name => rows(cx, name).is_some_and(|rows| rows > 0),
     });
-    filled.filter_map(|name| PANELS.iter().find(|panel| panel.name == name)).map(|panel| panel.title).collect()
+    filled.filter_map(|name| PANELS.iter().find(|panel| panel.name == name)).collect()
+}
+
+/// Lines of a list that is looked at for a moment, and those of a view from which it has room above.
+const LOOKED: u16 = FRAME + 5;
+const ROOM: u16 = 2 * LOOKED;
+
+/// A view with a panel below it that has no room in it, with the lines that it wants and half of all at most.
+pub fn with_below(cx: &Cx<'_>, view: &ViewDef, name: &'static str, (width, height): (u16, u16)) -> Node {
+    if height < ROOM {
+        return Node::Panel(name);
+    }
+    let lower = (lines(cx, name) + FRAME + 1).clamp(LOOKED, height / 2);
+    let upper = (view.layout)(cx, width, height - lower);
+    Node::Column(vec![(Size::Weight(1), upper), (Size::Fixed(lower), Node::Panel(name))])
 }
 
 /// Panels of equal size along an axis.

@@ -19,7 +19,7 @@ use super::table_paint::Placed;
 use super::table_view::TableView;
 use super::theme::{Ability, Theme};
 use crate::model::{Behind, Connection, Demand, Host, Key, Level, Style, Table, Timestamp};
-use crate::panel::{self, Node, PANELS, TOGGLES, VIEWS, Views as _};
+use crate::panel::{self, Node, PANELS, PanelDef, TOGGLES, VIEWS, ViewDef, Views as _};
 use crate::store::{expr::Filter, level::Thresholds};
 
 /// Everything beside the host that the dashboard is started with.
@@ -102,6 +102,8 @@ pub(super) struct App {
     pub(super) spots: Vec<Spot>,
     /// Panels as drawn last.
     pub(super) panes: Vec<Pane>,
+    /// Names of the panels that the focus goes through: those as drawn last, and those without room.
+    pub(super) walk: Vec<&'static str>,
     /// The panel that the arrows go to, if it is not the table.
     pub(super) focused: Option<&'static str>,
     /// First item shown of each panel that is scrolled.
@@ -169,6 +171,7 @@ impl App {
             listed: None,
             spots: Vec::new(),
             panes: Vec::new(),
+            walk: Vec::new(),
             focused: None,
             scrolls: HashMap::new(),
             came: None,
@@ -347,15 +350,44 @@ impl App {
 
     /// Arrangement of the shown view for a size.
     pub(super) fn layout(&self, width: u16, height: u16) -> Option<Node> {
+        let node = self.arranged(width, height)?;
+        let below = self.below(&node).zip(self.shown_view());
+        Some(below.map_or(node, |(name, view)| panel::with_below(&self.cx(), view, name, (width, height))))
+    }
+
+    /// The same without the panel that has the focus and no room.
+    fn arranged(&self, width: u16, height: u16) -> Option<Node> {
         let Page::View(at) = self.page else { return None };
-        let view = VIEWS.get(at)?;
         let own = &self.config.settings.layout.overview;
         if at == 0 && !own.is_empty() {
             let shown = own.iter().filter(|name| !self.toggles.contains(name.as_str()));
             let found = shown.filter_map(|name| PANELS.iter().find(|panel| panel.name == *name));
             return Some(Node::Column(found.map(|p| (panel::Size::Weight(1), Node::Panel(p.name))).collect()));
         }
-        Some((view.layout)(&self.cx(), width, height))
+        Some((VIEWS.get(at)?.layout)(&self.cx(), width, height))
+    }
+
+    /// The shown view, if panels can be left out of it: an arrangement of one's own has those that it names.
+    fn shown_view(&self) -> Option<&'static ViewDef> {
+        let Page::View(at) = self.page else { return None };
+        let own = at == 0 && !self.config.settings.layout.overview.is_empty();
+        VIEWS.get(at).filter(|_| !own)
+    }
+
+    /// Panels of the shown view that found no room.
+    pub(super) fn left_out(&self, node: &Node) -> Vec<&'static PanelDef> {
+        self.shown_view().map_or(Vec::new(), |view| panel::left_out(&self.cx(), view, node))
+    }
+
+    /// The panel that has the focus if it found no room.
+    fn below(&self, node: &Node) -> Option<&'static str> {
+        let focused = self.focused.filter(|name| !node.panels().contains(name))?;
+        self.left_out(node).iter().any(|panel| panel.name == focused).then_some(focused)
+    }
+
+    /// Whether the panel that has the focus was given room that there is none for in a view of this size.
+    pub(super) fn is_crowded(&self, width: u16, height: u16) -> bool {
+        self.arranged(width, height).is_some_and(|node| self.below(&node).is_some())
     }
 
     /// The table that keys go to, which may have no sample yet.
@@ -398,6 +430,7 @@ impl App {
         self.page = page;
         self.focused = None;
         self.panes.clear();
+        self.walk.clear();
         self.overlay = Overlay::None;
         self.message = None;
         self.spots.clear();

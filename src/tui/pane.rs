@@ -1,7 +1,7 @@
 //! Which panel do the arrows go to, and how far is each one scrolled?
 //!
 //! The panels of a view as drawn last are the panes. One of them may have the focus: a click or a key gives it, Esc takes it
-//! away, and then the keys go to the table of the view.
+//! away, and then the keys go to the table of the view. One that has no room gets some while it has the focus.
 
 use ratatui::layout::{Position, Rect};
 
@@ -45,19 +45,26 @@ pub(super) fn holds(app: &App, pane: &Pane) -> bool {
     }
 }
 
-/// Gives the focus to the pane that lies `by` places beside the one that has it.
+/// Remembers which panels there are: those without room come behind the others.
+pub(super) fn remember(app: &mut App, left_out: &[&'static PanelDef]) {
+    let drawn = app.panes.iter().map(|pane| pane.name);
+    app.walk = drawn.chain(left_out.iter().map(|panel| panel.name)).collect();
+}
+
+/// Gives the focus to the panel that lies `by` places beside the one that has it.
 pub(super) fn turn(app: &mut App, by: isize) {
-    let count = app.panes.len() as isize;
+    let count = app.walk.len() as isize;
     if count == 0 {
         return;
     }
-    let now = app.panes.iter().position(|pane| holds(app, pane));
+    let holder = app.panes.iter().find(|pane| holds(app, pane)).map(|pane| pane.name);
+    let now = holder.and_then(|holder| app.walk.iter().position(|name| *name == holder));
     let next = match now {
         Some(at) => (at as isize + by).rem_euclid(count),
         None if by > 0 => 0,
         None => count - 1,
     };
-    app.focused = app.panes.get(next as usize).map(|pane| pane.name);
+    app.focused = app.walk.get(next as usize).copied();
     lead(app);
 }
 

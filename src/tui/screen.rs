@@ -78,6 +78,10 @@ fn view(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
     }
     // a panel may be gone with the last row that it was there for
     app.focused = app.focused.filter(|name| app.panes.iter().any(|pane| pane.name == *name));
+    if !app.is_crowded(area.width, area.height) {
+        let left_out = node.map_or(Vec::new(), |node| app.left_out(node));
+        pane::remember(app, &left_out);
+    }
     pane::lead(app);
     for pane in app.panes.iter().filter(|pane| pane::holds(app, pane)) {
         paint::emphasize(buffer, pane.area, &app.theme);
@@ -174,9 +178,11 @@ fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
     let page = if app.fleet.is_none() && matches!(app.page, Page::Table(_)) { Page::Explore } else { app.page.clone() };
     let on = all.iter().position(|(_, one)| *one == page).unwrap_or(0);
     let widths: Vec<usize> = all.iter().map(|(title, _)| width(title) + 2).collect();
-    let left_out = node.map_or(Vec::new(), |node| left_out(app, node));
+    let left_out: Vec<&str> =
+        node.map_or(Vec::new(), |node| app.left_out(node).iter().map(|panel| panel.title).collect());
+    let key = app.keymap.key(Act::NextPanel);
     // how many panels have no room is not left out for want of room
-    let kept = if left_out.is_empty() { 0 } else { width(&counted(left_out.len())) + 2 };
+    let kept = if left_out.is_empty() { 0 } else { width(&counted(left_out.len(), key.as_deref())) + 2 };
     let shown = around(&widths, on, usize::from(area.width.saturating_sub(1)).saturating_sub(kept));
     let more = |count: usize| if count > 0 { format!("+{count}") } else { String::new() };
     let (before, after) = (more(shown.start), more(all.len() - shown.end));
@@ -195,7 +201,7 @@ fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
     }
     x += put(buffer, x, area.y, area.right().saturating_sub(x), &after, muted);
     let room = area.right().saturating_sub(x + 2);
-    let words = told(&left_out, usize::from(room));
+    let words = told(&left_out, key.as_deref(), usize::from(room));
     let cells = width(&words) as u16;
     put(buffer, area.right().saturating_sub(cells + 1), area.y, cells, &words, app.theme.role(Role::Muted));
 }
@@ -212,27 +218,20 @@ fn around(widths: &[usize], on: usize, room: usize) -> std::ops::Range<usize> {
     start..end
 }
 
-/// Panels of the view that found no room.
-fn left_out(app: &App, node: &Node) -> Vec<&'static str> {
-    let Page::View(at) = app.page else { return Vec::new() };
-    // an arrangement of one's own leaves out what it does not name
-    let own = at == 0 && !app.config.settings.layout.overview.is_empty();
-    let view = VIEWS.get(at).filter(|_| !own);
-    view.map_or(Vec::new(), |view| crate::panel::left_out(&app.cx(), view, node))
-}
-
-/// Panels that found no room: by name, or counted where there is no room for names either.
-fn told(names: &[&str], room: usize) -> String {
-    let full = format!("no room: {}", names.join(", "));
+/// Panels that found no room: by name, or counted where there is no room for names either, with the key that leads to them.
+fn told(names: &[&str], key: Option<&str>, room: usize) -> String {
+    let shown = key.map_or(String::new(), |key| format!(" ({key})"));
+    let full = format!("no room{shown}: {}", names.join(", "));
     match names.len() {
         0 => String::new(),
         _ if width(&full) <= room => full,
-        count => Some(counted(count)).filter(|short| width(short) <= room).unwrap_or_default(),
+        count => Some(counted(count, key)).filter(|short| width(short) <= room).unwrap_or_default(),
     }
 }
 
-fn counted(panels: usize) -> String {
-    format!("+{panels} {}", if panels == 1 { "panel" } else { "panels" })
+fn counted(panels: usize, key: Option<&str>) -> String {
+    let key = key.map_or(String::new(), |key| format!("{key}:"));
+    format!("{key}+{panels} {}", if panels == 1 { "panel" } else { "panels" })
 }
 
 /// The keys that work now; those that help when lost are never left out, the rest goes from the right.
@@ -301,7 +300,7 @@ fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     let processes = app.spots.iter().any(|spot| crate::panel::tree(spot.table).is_some());
     let processes = processes && app.fleet.is_none();
     wanted.extend(processes.then_some((Act::Signal, "signal")));
-    if app.panes.len() > 1 {
+    if app.walk.len() > 1 {
         wanted.push((Act::NextPanel, "panel"));
     }
     if tables {

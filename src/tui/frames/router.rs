@@ -64,6 +64,8 @@ pub(super) fn router(seen: &mut Seen) {
         ("router-area", ROUTER, "topology", &["*"]),
         ("router-neighbors", ROUTER, "routing", &["down"]),
         ("router-peers", &without, "routing", &[]),
+        // the first panel that has no room on a small screen
+        ("router-below", ROUTER, "routing", &[".", ".", ".", ".", "."]),
     ];
     for (name, text, view, keys) in all {
         let mut app = dashboard(text, view, TRUE);
@@ -74,5 +76,35 @@ pub(super) fn router(seen: &mut Seen) {
             }
             compare(seen, &format!("{name}-{}x{}", size.0, size.1), &frame(&mut app, size));
         }
+    }
+}
+
+#[test]
+fn the_focus_goes_through_all_panels_of_a_view_whatever_room_there_is() {
+    for (view, size) in [("routing", (80, 24)), ("routing", (110, 20)), ("routing", (60, 12)), ("overview", (80, 24))] {
+        let mut app = dashboard(ROUTER, view, TRUE);
+        let drawn = |app: &mut App| {
+            testing::screen(app);
+            app.panes.iter().map(|pane| pane.name).collect::<Vec<_>>()
+        };
+        app.size = size;
+        let at_first = drawn(&mut app);
+        let node = app.layout(size.0, size.1 - 3).unwrap();
+        let without_room: Vec<&str> = app.left_out(&node).iter().map(|panel| panel.name).collect();
+        assert!(!without_room.is_empty(), "{view} {size:?}");
+        let mut seen = Vec::new();
+        for _ in 0..at_first.len() + without_room.len() {
+            testing::press(&mut app, &["."]);
+            let panes = drawn(&mut app);
+            let focused = app.focused.unwrap();
+            assert!(panes.contains(&focused), "{focused}: {panes:?}");
+            seen.push(focused);
+        }
+        let mut wanted: Vec<&str> = at_first.iter().copied().chain(without_room).collect();
+        wanted.sort_unstable();
+        seen.sort_unstable();
+        assert_eq!(seen, wanted, "{view} {size:?}");
+        testing::press(&mut app, &["esc"]);
+        assert_eq!(drawn(&mut app), at_first);
     }
 }
