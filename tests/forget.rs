@@ -12,8 +12,6 @@ use netglance::collect::{Batch, Cx, Wants};
 use netglance::model::{Action, ActionError, Demand, Done, Mono, Owners, Sample, Timestamp, Tracked};
 use netglance::source::action::act;
 use netglance::source::file::Roots;
-use netglance::source::netns::Census;
-use netglance::source::routing::settings::Wishes;
 use netglance::store::rate::{Mode, View};
 use rustix::thread::UnshareFlags;
 
@@ -66,7 +64,7 @@ fn listed() -> usize {
 }
 
 fn forget(flows: &[&Tracked]) -> Result<Done, ActionError> {
-    act(&Action::Forget { flows: flows.iter().copied().cloned().collect() }, &Census::default(), &Wishes::default())
+    act(&Action::Forget { flows: flows.iter().copied().cloned().collect() }, &"me".into(), &Roots::live())
 }
 
 #[test]

@@ -11,8 +11,6 @@ use netglance::collect::process::{ENTRY, ProcessRow};
 use netglance::collect::{Batch, Collect, Cx, Skip, Wants};
 use netglance::model::{Action, ActionError, Cell, Demand, Done, Mono, Owners, Rows, Timestamp};
 use netglance::source::file::{Root, Roots};
-use netglance::source::netns::Census;
-use netglance::source::routing::settings::Wishes;
 
 #[expect(dead_code, reason = "each test program uses its part")]
 mod support;
@@ -116,7 +114,7 @@ fn ps() -> BTreeMap<u32, String> {
 }
 
 fn act(action: &Action) -> Result<Done, ActionError> {
-    netglance::source::action::act(action, &Census::default(), &Wishes::default())
+    netglance::source::action::act(action, &"me".into(), &Roots::live())
 }
 
 #[test]

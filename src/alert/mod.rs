@@ -4,8 +4,23 @@
 //! [`Message`] for people. Only an agent delivers: it puts an [`Order`] for each action into its [`Outbox`], from where a
 //! process that may go out takes it, tries once, and says what came of it. What is tried again, and when, is decided here.
 
+mod engine;
+mod events;
+mod instance;
+mod look;
+mod measure;
 pub mod message;
 pub mod outbox;
+mod rows;
+pub mod rule;
+pub mod run;
+pub mod settings;
+pub mod silence;
+mod told;
+mod watched;
+mod words;
 
+pub use engine::{Engine, Looked, Moment};
 pub use message::{Change, Message, Notification};
 pub use outbox::{Failure, Order, Outbox, Outcome};
+pub use rule::Rule;

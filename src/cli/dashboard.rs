@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::args::{Browse, Connect, Dashboard};
 use super::{Failure, access};
+use crate::alert::Engine;
+use crate::alert::run::{Nobody, Rules, Watcher};
 use crate::browse;
 use crate::client;
 use crate::collect;
@@ -32,14 +34,23 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     let (trail, routing) = (Arc::clone(&roots.trail), Arc::clone(&roots.routing));
     trail.configure(config.trail.clone());
     routing.configure(config.routing.clone());
+    let alarm = Arc::clone(&roots.alarm);
     let options = Options { roots, settings: config.collect.clone(), tick, actions: config.dashboard.allowed() };
-    let samples = wake.clone();
-    let host =
-        LocalHost::start(options, Box::new(move || samples.samples())).map_err(|error| Failure::thread(&error))?;
+    let (samples, rung) = (wake.clone(), Arc::clone(&alarm));
+    let changed = move || {
+        samples.samples();
+        rung.ring();
+    };
+    let host = LocalHost::start(options, Box::new(changed)).map_err(|error| Failure::thread(&error))?;
+    let engine = Engine::new(rules(&config, named.as_deref())?);
+    let watched = Arc::clone(&host) as Arc<dyn Host>;
+    let watcher = Watcher::start(watched, alarm, engine, Box::new(Nobody)).map_err(|error| Failure::thread(&error))?;
+    let own = named.clone();
     let reloaded = Arc::clone(&host);
     let reload = move |config: &Config, tick: Duration| {
         let reloading = reloaded.reload(netns(config), config.collect.clone(), tick);
         reloading.map_err(|error| Failure::thread(&error))?;
+        watcher.configure(rules(config, own.as_deref())?);
         reloaded.allow(config.dashboard.allowed());
         trail.configure(config.trail.clone());
         routing.configure(config.routing.clone());
@@ -239,6 +250,12 @@ fn tick(config: &Config) -> Result<Duration, Failure> {
     let interval: Interval =
         text.parse().map_err(|error: IntervalError| Failure::usage(error.to_string(), "for example 2s"))?;
     Ok(interval.0)
+}
+
+/// The rules of alerts that belong to a configuration.
+fn rules(config: &Config, named: Option<&Path>) -> Result<Rules, Failure> {
+    let thresholds = levels(&config.threshold, collect::schedule::tables())?;
+    Ok(Rules::new(&config::alerts(named)?, thresholds).0)
 }
 
 /// The network namespaces of a configuration.

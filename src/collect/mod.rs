@@ -446,6 +446,7 @@ collectors! {
     process,
     process_detail,
     action,
+    alert,
 }
 
 /// The collector that fills a table; none fills the table that the scheduler keeps about them.

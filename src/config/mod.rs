@@ -3,6 +3,7 @@
 //! Defaults, then the file, then the environment, then flags: what comes later wins. Every part of the program declares its
 //! own settings; here they become one [`Config`], are checked against what exists, and get a place in an error message.
 
+mod alerts;
 mod environment;
 mod file;
 mod hosts;
@@ -28,6 +29,7 @@ use crate::store::level;
 use crate::{panel, server, tui};
 
 pub use crate::store::expr::nearest;
+pub use alerts::{ALERTS, alerts, alerts_file, check_alerts, is_alerts};
 pub use file::{candidates, themes};
 pub use hosts::{check as check_hosts, hosts, is_list, watch_hosts};
 pub use load::{Loaded, load};

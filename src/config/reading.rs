@@ -65,7 +65,7 @@ fn meant(config: &Config, root: DeTable<'_>) -> Vec<Refusal> {
 }
 
 /// Where a key or an element of an array stands; the nearest thing above it that exists if it does not.
-fn span_of(tree: &DeValue<'_>, path: &[&str]) -> Option<Range<usize>> {
+pub(super) fn span_of(tree: &DeValue<'_>, path: &[&str]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
     let (span, inner) = match tree {
         DeValue::Table(table) => {

@@ -41,6 +41,39 @@ pub enum Action {
         /// Who has gone.
         gone: Departed,
     },
+    /// Say that an alert is known or may be silent, or take that back. Nothing but who is told changes.
+    Mute {
+        /// Which alert, and how.
+        mute: Mute,
+    },
+}
+
+/// What a person says of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mute {
+    /// Its rule.
+    pub rule: Text,
+    /// Its instance; empty for all of the rule where it is silent for a time.
+    pub instance: Text,
+    /// Until when nobody is told of it; `None` is that it is known, until it is over or gets worse.
+    pub until: Option<Timestamp>,
+    /// Why.
+    pub comment: Option<Text>,
+    /// Whether what was said of it before is taken back, and nothing else.
+    pub lift: bool,
+}
+
+impl Mute {
+    /// The word for it, and what it is for.
+    fn aim(&self) -> (&'static str, Text) {
+        let word = match (self.lift, self.until) {
+            (true, _) => "unmute",
+            (false, Some(_)) => "silence",
+            (false, None) => "acknowledge",
+        };
+        let space = if self.instance.is_empty() { "" } else { " " };
+        (word, Text::from(format!("alert {}{space}{}", self.rule, self.instance)))
+    }
 }
 
 /// Somebody who was there and is gone, by the row that tells it.
@@ -125,13 +158,14 @@ impl Action {
             Self::Renice { pid, .. } => ("renice", process(*pid)),
             Self::Forget { flows } => ("forget", connections(flows)),
             Self::Acknowledge { gone } => ("acknowledge", gone.words()),
+            Self::Mute { mute } => mute.aim(),
         }
     }
 
     /// How many things it is for.
     pub fn count(&self) -> usize {
         match self {
-            Self::Signal { .. } | Self::Renice { .. } | Self::Acknowledge { .. } => 1,
+            Self::Signal { .. } | Self::Renice { .. } | Self::Acknowledge { .. } | Self::Mute { .. } => 1,
             Self::Forget { flows } => flows.len(),
         }
     }
@@ -171,7 +205,9 @@ impl Allowed {
     /// Whether an action is done.
     pub fn allows(self, action: &Action) -> bool {
         match action {
-            Action::Signal { .. } | Action::Renice { .. } | Action::Acknowledge { .. } => self != Self::Nothing,
+            Action::Signal { .. } | Action::Renice { .. } | Action::Acknowledge { .. } | Action::Mute { .. } => {
+                self != Self::Nothing
+            }
             Action::Forget { .. } => self == Self::Everything,
         }
     }

@@ -18,7 +18,7 @@ pub mod text;
 pub mod unit;
 mod writing;
 
-pub use action::{Action, ActionError, Allowed, Departed, Done, Tracked};
+pub use action::{Action, ActionError, Allowed, Departed, Done, Mute, Tracked};
 pub use cell::{AsCell, Cell, LabelDef, Mac, OWN_NETNS, Timestamp, Type, Value};
 pub use host::{
     Behind, Connection, Demand, Demands, Host, Key, Mono, Sample, Snapshot, State, Status, TableState, Top,

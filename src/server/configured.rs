@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use super::kept;
 use super::pass::{self, Word};
+use crate::alert;
 use crate::collect::{self, COLLECTORS, Capabilities, OTHER_NAMESPACES};
 use crate::source::netns::Pattern;
 use crate::source::routing::settings as routing;
@@ -36,6 +37,8 @@ pub struct Configuration {
     pub routing: routing::Settings,
     /// From where on a value deserves attention.
     pub threshold: level::Settings,
+    /// Rules of alerts.
+    pub alerts: alert::settings::Settings,
 }
 
 /// Where the supervisor learns what is configured, at the start and after a hangup.
@@ -119,6 +122,7 @@ mod tests {
             trail: trail::Settings::default(),
             routing: routing::Settings::default(),
             threshold: Vec::new(),
+            alerts: alert::settings::Settings::default(),
         }
     }
 

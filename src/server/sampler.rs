@@ -13,12 +13,15 @@ use std::time::{Duration, Instant};
 use super::courier::Receiver;
 use super::pass::{self, Word};
 use super::{Configuration, Level, Log, link};
-use crate::collect::{Capabilities, EVERY_SECOND};
+use crate::alert::Engine;
+use crate::alert::run::{Nobody, Rules, Watcher};
+use crate::collect::{Capabilities, EVERY_SECOND, schedule};
 use crate::model::{Allowed, Done, Host, Text, Timestamp, lock};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
 use crate::source::routing::settings::Wishes;
 use crate::source::trail::{Hand, News, Trail};
+use crate::store::level::Thresholds;
 use crate::store::local::{LocalHost, Options};
 use crate::wire::frame::Frames;
 use crate::wire::{convert, proto, schema};
@@ -52,6 +55,7 @@ impl Changes {
 /// A thread could not be started, or the control socket broke.
 pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) -> io::Result<()> {
     let needs = configured.needs();
+    let rules = rules(&configured, log);
     let changes = Arc::new(Changes::default());
     let roots = Roots::live().choosing(Selection::host_and(configured.netns))?;
     let actions = allowed(configured.serve.allow_actions);
@@ -68,9 +72,16 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     let routing = Arc::clone(&roots.routing);
     routing.leave_routers();
     routing.configure(configured.routing);
+    let alarm = Arc::clone(&roots.alarm);
     let options = Options { roots, settings: configured.collect, tick: EVERY_SECOND, actions };
-    let told = Arc::clone(&changes);
-    let host = LocalHost::start(options, Box::new(move || told.tell()))?;
+    let (told, rung) = (Arc::clone(&changes), Arc::clone(&alarm));
+    let changed = move || {
+        told.tell();
+        rung.ring();
+    };
+    let host = LocalHost::start(options, Box::new(changed))?;
+    let watched = Arc::clone(&host) as Arc<dyn Host>;
+    let watcher = Watcher::start(watched, alarm, Engine::new(rules), Box::new(Nobody))?;
     alive(control.try_clone()?, Arc::clone(&changes))?;
     let log = log.clone();
     let started = Timestamp::now();
@@ -78,7 +89,9 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     let mut courier = Receiver::default();
     while let Some((word, descriptor)) = pass::receive(control)? {
         match (word, descriptor) {
-            (Word::Configuration, Some(file)) => reload(&seats.host, &trail, &routing, file, needs, &seats.log),
+            (Word::Configuration, Some(file)) => {
+                reload((&seats.host, &watcher), &trail, &routing, file, needs, &seats.log);
+            }
             (Word::Trail, file) => trail.hand(file.map_or(Hand::Refused, |file| Hand::File(Arc::new(file.into())))),
             (Word::Taken, _) => trail.hand(Hand::Taken),
             (Word::Courier, Some(socket)) => {
@@ -97,13 +110,30 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     Ok(())
 }
 
+/// The rules of alerts that make sense; the others are named.
+fn rules(configured: &Configuration, log: &Log) -> Rules {
+    let thresholds = Thresholds::new(&configured.threshold, schedule::tables().iter().copied());
+    let (rules, wrong) = Rules::new(&configured.alerts, thresholds.unwrap_or_default());
+    for mistake in wrong {
+        log.say(Level::Error, &mistake);
+    }
+    rules
+}
+
 /// What is done for those who may ask for it.
 fn allowed(actions: bool) -> Allowed {
     if actions { Allowed::Everything } else { Allowed::Nothing }
 }
 
 /// Samples what is configured now; what is known and remembered stays.
-fn reload(host: &LocalHost, trail: &Trail, routing: &Wishes, file: OwnedFd, has: Capabilities, log: &Log) {
+fn reload(
+    (host, watcher): (&LocalHost, &Watcher),
+    trail: &Trail,
+    routing: &Wishes,
+    file: OwnedFd,
+    has: Capabilities,
+    log: &Log,
+) {
     let reloaded = Configuration::take(file).and_then(|configured| {
         let lacks = configured.needs() - has;
         if !lacks.is_empty() {
@@ -113,6 +143,7 @@ fn reload(host: &LocalHost, trail: &Trail, routing: &Wishes, file: OwnedFd, has:
             log.say(Level::Warning, &told);
         }
         host.allow(allowed(configured.serve.allow_actions));
+        watcher.configure(rules(&configured, log));
         trail.configure(configured.trail);
         routing.configure(configured.routing);
         host.reload(Selection::host_and(configured.netns), configured.collect, EVERY_SECOND)

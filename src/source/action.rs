@@ -10,12 +10,12 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use super::alarm::Said;
 use super::conntrack;
-use super::file::Root;
+use super::file::{Root, Roots};
 use super::netlink::{Family, Socket};
 use super::netns::{self, Census};
 use super::process::{detail, parse};
-use super::routing::settings::Wishes;
 use crate::model::{Action, ActionError, Done, Text, Tracked};
 
 /// Does something to the running kernel.
@@ -23,13 +23,19 @@ use crate::model::{Action, ActionError, Done, Text, Tracked};
 /// # Errors
 /// [`ActionError::Gone`] when what it is for is gone or its number belongs to something else, [`ActionError::Kernel`] with
 /// the errno otherwise.
-pub fn act(action: &Action, census: &Census, routing: &Wishes) -> Result<Done, ActionError> {
+pub fn act(action: &Action, user: &Text, roots: &Roots) -> Result<Done, ActionError> {
     match *action {
+        Action::Mute { ref mute } => {
+            let said = Said { user: user.clone(), mute: mute.clone() };
+            // nobody heeds it where nothing is evaluated
+            let heeded = roots.alarm.is_up() && roots.alarm.say(said);
+            if heeded { Ok(Done::default()) } else { Err(action.gone()) }
+        }
         Action::Acknowledge { ref gone } => {
-            routing.acknowledge(gone);
+            roots.routing.acknowledge(gone);
             Ok(Done::default())
         }
-        Action::Forget { ref flows } => forget(action, flows, census),
+        Action::Forget { ref flows } => forget(action, flows, &roots.netns),
         Action::Signal { pid, start, signal } => {
             let signal = Signal::from_named_raw(signal).ok_or_else(|| refused("signal", pid, Errno::INVAL))?;
             let process = pin(pid, start, "signal")?;
@@ -116,7 +122,7 @@ mod tests {
     use super::*;
 
     fn act(action: &Action) -> Result<Done, ActionError> {
-        super::act(action, &Census::default(), &Wishes::default())
+        super::act(action, &"me".into(), &Roots::live())
     }
 
     fn errno(result: Result<Done, ActionError>) -> Option<i32> {

@@ -42,7 +42,7 @@ impl Deeds {
         let value = match action {
             Action::Signal { signal, .. } => Some(i64::from(*signal)),
             Action::Renice { nice, .. } => Some(i64::from(*nice)),
-            Action::Forget { .. } | Action::Acknowledge { .. } => None,
+            Action::Forget { .. } | Action::Acknowledge { .. } | Action::Mute { .. } => None,
         };
         let several = matches!(action, Action::Forget { flows } if flows.len() > 1);
         let gone = done.as_ref().ok().filter(|_| several).map(|done| done.gone);

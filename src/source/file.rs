@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
+use super::alarm::Board;
 use super::deed::Deeds;
 use super::netns::{Census, Selection};
 use super::routing::settings::Wishes;
@@ -39,6 +40,8 @@ pub struct Roots {
     pub trail: Arc<Trail>,
     /// Which routing daemons and neighbors there should be.
     pub routing: Arc<Wishes>,
+    /// What deserves attention, and what was said of it.
+    pub alarm: Arc<Board>,
 }
 
 impl Roots {
@@ -53,6 +56,7 @@ impl Roots {
             deeds: Arc::default(),
             trail: Arc::default(),
             routing: Arc::default(),
+            alarm: Arc::default(),
         }
     }
 
@@ -84,6 +88,7 @@ impl Roots {
             deeds: Arc::default(),
             trail: Arc::default(),
             routing: Arc::default(),
+            alarm: Arc::default(),
         }
     }
 }

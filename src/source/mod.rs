@@ -6,6 +6,7 @@
 pub mod action;
 pub mod address;
 pub mod agent;
+pub mod alarm;
 pub mod bounded;
 pub mod cgroup;
 pub mod clock;

@@ -170,6 +170,13 @@ impl Thresholds {
         number.map(|number| limits.number(number)).unwrap_or_default()
     }
 
+    /// Where the levels of one cell begin: the first rule whose `row` fits it.
+    pub fn begins(&self, view: &View, row: usize, column: usize) -> Option<Begins<'_>> {
+        let table = view.table();
+        let schema = table.columns.get(column)?;
+        self.limits(table, &schema.name, |row_regex| row_fits(view, row, row_regex)).map(Limits::begins)
+    }
+
     /// Worst level of a row's cells.
     pub fn row_level(&self, view: &View, row: usize) -> Level {
         (0..view.table().columns.len()).map(|column| self.level(view, row, column)).max().unwrap_or_default()
@@ -203,13 +210,9 @@ impl Thresholds {
     /// The rules of a column, the first that fits a row first: the regex on the name of the row, and where the levels begin.
     pub fn rules<'a>(&'a self, table: &'a Table, column: &'a str) -> impl Iterator<Item = Found<'a>> + 'a {
         let rules = self.by_table.get(&*table.name).into_iter().flatten();
-        rules.filter(move |rule| rule.column == column).map(|rule| Found {
-            row: rule.row.as_ref().map(regex::Regex::as_str),
-            begins: match &rule.limits {
-                Limits::Numbers { values, low_is_bad } => Begins::Numbers { values: *values, low_is_bad: *low_is_bad },
-                Limits::Words(words) => Begins::Words(words),
-            },
-        })
+        rules
+            .filter(move |rule| rule.column == column)
+            .map(|rule| Found { row: rule.row.as_ref().map(regex::Regex::as_str), begins: rule.limits.begins() })
     }
 
     fn watches(&self, view: &View, column: usize) -> bool {
@@ -246,6 +249,13 @@ fn row_fits(view: &View, row: usize, wanted: Option<&regex::Regex>) -> bool {
 }
 
 impl Limits {
+    fn begins(&self) -> Begins<'_> {
+        match self {
+            Self::Numbers { values, low_is_bad } => Begins::Numbers { values: *values, low_is_bad: *low_is_bad },
+            Self::Words(words) => Begins::Words(words),
+        }
+    }
+
     fn number(&self, number: f64) -> Level {
         let Self::Numbers { values, low_is_bad } = self else {
             return Level::Ok;

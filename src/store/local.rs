@@ -87,7 +87,7 @@ impl LocalHost {
     /// As [`Host::act`].
     pub fn act_for(&self, user: Text, action: &Action) -> Result<Done, ActionError> {
         let allowed = lock(&self.actions).allows(action);
-        let done = if allowed { act(action, &self.roots.netns, &self.roots.routing) } else { Err(ActionError::Off) };
+        let done = if allowed { act(action, &user, &self.roots) } else { Err(ActionError::Off) };
         self.roots.deeds.note(user, action, &done);
         done
     }

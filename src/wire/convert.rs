@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{WireError, decode, proto};
 use crate::model::{
-    Action, ActionError, Demand, Departed, Detail, Done, HistoryAsk, Key, Mono, Point, Series, State, Status, Text,
-    Timestamp, Top, Tracked, Value,
+    Action, ActionError, Demand, Departed, Detail, Done, HistoryAsk, Key, Mono, Mute, Point, Series, State, Status,
+    Text, Timestamp, Top, Tracked, Value,
 };
 
 /// Values in a list at most.
@@ -243,6 +243,13 @@ pub fn from_action(action: &Action) -> proto::ActRequest {
         }
         Action::Renice { pid, start, nice } => Wire::Renice(proto::Renice { pid: *pid, start: *start, nice: *nice }),
         Action::Forget { flows } => Wire::Forget(proto::Forget { flows: flows.iter().map(from_tracked).collect() }),
+        Action::Mute { mute } => Wire::Mute(proto::Mute {
+            rule: mute.rule.to_string(),
+            instance: mute.instance.to_string(),
+            until: mute.until.map(|until| until.0),
+            comment: mute.comment.as_ref().map(Text::to_string),
+            lift: mute.lift,
+        }),
         Action::Acknowledge { gone } => Wire::Acknowledge(proto::Acknowledge {
             table: gone.table.to_string(),
             ids: gone.ids.iter().map(from_value).collect(),
@@ -260,6 +267,15 @@ pub fn action(request: &proto::ActRequest) -> Option<Action> {
         Wire::Renice(it) => Action::Renice { pid: it.pid, start: it.start, nice: it.nice },
         Wire::Forget(it) if it.flows.len() > Action::MOST => return None,
         Wire::Forget(it) => Action::Forget { flows: it.flows.iter().map(tracked).collect::<Option<_>>()? },
+        Wire::Mute(it) => Action::Mute {
+            mute: Mute {
+                rule: Text::from(it.rule.as_str()),
+                instance: Text::from(it.instance.as_str()),
+                until: it.until.map(Timestamp),
+                comment: it.comment.as_deref().map(Text::from),
+                lift: it.lift,
+            },
+        },
         Wire::Acknowledge(it) if it.ids.len() > Departed::MOST => return None,
         Wire::Acknowledge(it) => Action::Acknowledge {
             gone: Departed {

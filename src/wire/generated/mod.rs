@@ -501,7 +501,7 @@ pub struct ActRequest {
     #[prost(string, tag = "4")]
     pub asker: ::prost::alloc::string::String,
     /// One of a closed list.
-    #[prost(oneof = "act_request::Action", tags = "1, 2, 3, 5")]
+    #[prost(oneof = "act_request::Action", tags = "1, 2, 3, 5, 6")]
     pub action: ::core::option::Option<act_request::Action>,
 }
 /// Nested message and enum types in `ActRequest`.
@@ -521,6 +521,9 @@ pub mod act_request {
         /// Show no more that somebody has gone.
         #[prost(message, tag = "5")]
         Acknowledge(super::Acknowledge),
+        /// Say something of an alert.
+        #[prost(message, tag = "6")]
+        Mute(super::Mute),
     }
 }
 /// A signal.
@@ -568,6 +571,25 @@ pub struct Acknowledge {
     /// Since when, in nanoseconds since 1970.
     #[prost(sfixed64, tag = "3")]
     pub since: i64,
+}
+/// What a person says of an alert.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mute {
+    /// Its rule.
+    #[prost(string, tag = "1")]
+    pub rule: ::prost::alloc::string::String,
+    /// Its instance; empty for all of the rule.
+    #[prost(string, tag = "2")]
+    pub instance: ::prost::alloc::string::String,
+    /// Until when nobody is told, in nanoseconds since 1970; without it the alert is known.
+    #[prost(sfixed64, optional, tag = "3")]
+    pub until: ::core::option::Option<i64>,
+    /// Why.
+    #[prost(string, optional, tag = "4")]
+    pub comment: ::core::option::Option<::prost::alloc::string::String>,
+    /// What was said of it before is taken back.
+    #[prost(bool, tag = "5")]
+    pub lift: bool,
 }
 /// A tracked connection by all that tells it from others.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

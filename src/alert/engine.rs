@@ -1,0 +1,271 @@
+//! What fires, what is over, and what is a person told?
+//!
+//! [`Engine::look`] takes the newest samples: a table is looked at once for each of its samples, and its rows become alerts
+//! by the rules about it. A table whose source does not answer changes nothing; one that is not there has no rows. Between
+//! samples [`Engine::look`] lets time pass, so that an alert fires to the moment.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::events::{Event, Events};
+use super::instance::{Known, Step};
+use super::message::{Change, Notification};
+use super::rule::Rule;
+use super::run::Rules;
+use super::silence::Silences;
+use super::watched::{Happened, Look, Watched};
+use crate::collect::alert::What;
+use crate::model::{Level, Mono, Mute, Snapshot, State, Text, Timestamp};
+use crate::store::level::Thresholds;
+use crate::store::rate::{Mode, View};
+
+/// Evaluates rules.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) watched: Vec<Watched>,
+    configured: Thresholds,
+    /// The sample of each table that was looked at last.
+    seen: HashMap<&'static str, Mono>,
+    round: u64,
+    pub(super) events: Events,
+    pub(super) silences: Silences,
+    /// Alerts whose words were written anew in this look.
+    rewrites: usize,
+}
+
+/// The moment of a look.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Wall clock.
+    pub time: Timestamp,
+    /// Monotonic clock.
+    pub mono: Mono,
+}
+
+impl Moment {
+    /// Now.
+    pub fn now() -> Self {
+        Self { time: Timestamp::now(), mono: Mono::now() }
+    }
+}
+
+/// What has happened in a look.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// What people may be told.
+    pub notifications: Vec<Notification>,
+    /// Whether anything is worth writing down.
+    pub changed: bool,
+}
+
+impl Engine {
+    /// Nothing is known yet.
+    pub fn new(rules: Rules) -> Self {
+        let Rules { rules, thresholds: configured, silences } = rules;
+        let facts = |rule: &Rule| {
+            let own = rule.inhibited_by.iter().flat_map(|(_, equal)| equal.iter().map(|(own, _)| *own));
+            let of_others = rules.iter().flat_map(|other| &other.inhibited_by).filter(|(name, _)| *name == rule.name);
+            let theirs =
+                of_others.flat_map(|(_, equal)| equal.iter().filter_map(|(_, name)| rule.table.position(name)));
+            let mut facts: Vec<usize> = own.chain(theirs).collect();
+            facts.sort_unstable();
+            facts.dedup();
+            facts
+        };
+        let facts: Vec<Vec<usize>> = rules.iter().map(facts).collect();
+        let watch = |(rule, facts)| Watched {
+            rule,
+            instances: HashMap::new(),
+            newest: None,
+            facts,
+            left_out: 0,
+            is_kept: false,
+        };
+        Self {
+            watched: rules.into_iter().zip(facts).map(watch).collect(),
+            configured,
+            seen: HashMap::new(),
+            round: 0,
+            events: Events::default(),
+            silences,
+            rewrites: 0,
+        }
+    }
+
+    /// Takes other rules; alerts of those whose name and table stay go on, if the same tells them apart.
+    pub fn adopt(&mut self, new: Rules) {
+        let said = std::mem::take(&mut self.silences.said);
+        let old = std::mem::take(&mut self.watched);
+        let events = std::mem::take(&mut self.events);
+        *self = Self::new(new);
+        self.silences.said = said;
+        self.events = events;
+        for old in old {
+            let is_same = |watched: &&mut Watched| {
+                let (new, old) = (&watched.rule, &old.rule);
+                new.name == old.name && new.table.name == old.table.name && new.by == old.by
+            };
+            if let Some(watched) = self.watched.iter_mut().find(is_same) {
+                (watched.instances, watched.newest) = (old.instances, old.newest);
+            }
+        }
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.watched.iter().map(|watched| &watched.rule)
+    }
+
+    /// Looks at what is new since the last look.
+    pub fn look(&mut self, snapshot: &Snapshot, moment: Moment) -> Looked {
+        self.round += 1;
+        self.rewrites = 0;
+        let mut looked = Looked::default();
+        let mut views: BTreeMap<&'static str, Option<View>> = BTreeMap::new();
+        for at in 0..self.watched.len() {
+            let Some(watched) = self.watched.get_mut(at) else { continue };
+            let name = watched.rule.table.name.as_ref();
+            let Some(state) = snapshot.get(name) else { continue };
+            let name: &'static str = match &watched.rule.table.name {
+                std::borrow::Cow::Borrowed(name) => name,
+                std::borrow::Cow::Owned(_) => continue,
+            };
+            let seen = self.seen.get(name).copied();
+            let view = views.entry(name).or_insert_with(|| {
+                let now = state.now.as_ref().filter(|now| state.status.state == State::Ok && seen != Some(now.mono))?;
+                Some(View::new(now, state.before.as_ref(), Mode::Rate))
+            });
+            let mut changes = Vec::new();
+            let mut look = Look {
+                configured: &self.configured,
+                round: self.round,
+                moment,
+                rewrites: &mut self.rewrites,
+                changes: &mut changes,
+            };
+            match view {
+                Some(view) => watched.rows(view, &mut look),
+                None if state.status.state == State::Absent => watched.nothing(&mut look),
+                None => {}
+            }
+            watched.settle(view.as_ref(), &mut look);
+            for change in changes {
+                looked.changed = true;
+                let notification = watched.told(&change, snapshot, moment);
+                self.events.note(event(&notification, &change, moment));
+                looked.notifications.push(notification);
+            }
+        }
+        for (name, view) in views {
+            if let Some(view) = view {
+                self.seen.insert(name, view.sample().mono);
+            }
+        }
+        self.inhibit();
+        self.silences.forget(moment.time);
+        looked
+    }
+
+    /// When something happens by itself.
+    pub fn due(&self) -> Option<Mono> {
+        self.watched.iter().filter_map(Watched::due).min()
+    }
+
+    /// Marks alerts that others make needless.
+    fn inhibit(&mut self) {
+        let mut firing: HashMap<Text, Vec<Vec<(String, String)>>> = HashMap::new();
+        let wanted: Vec<Text> = self
+            .watched
+            .iter()
+            .filter(|watched| !watched.instances.is_empty())
+            .flat_map(|watched| watched.rule.inhibited_by.iter().map(|(name, _)| name.clone()))
+            .collect();
+        if wanted.is_empty() {
+            return;
+        }
+        for watched in self.watched.iter().filter(|watched| wanted.contains(&watched.rule.name)) {
+            let those = watched.instances.values().filter(|one| one.level > Level::Ok).map(|one| one.facts.clone());
+            firing.entry(watched.rule.name.clone()).or_default().extend(those);
+        }
+        for watched in &mut self.watched {
+            let Watched { rule, instances, .. } = watched;
+            if rule.inhibited_by.is_empty() {
+                continue;
+            }
+            for one in instances.values_mut() {
+                one.is_inhibited = rule.inhibited_by.iter().any(|(name, equal)| {
+                    let fits = |theirs: &Vec<(String, String)>| {
+                        equal.iter().all(|(own, name)| {
+                            let own = rule.table.columns.get(*own).and_then(|column| fact(&one.facts, &column.name));
+                            own.is_some() && own == fact(theirs, name)
+                        })
+                    };
+                    firing.get(name).is_some_and(|others| others.iter().any(fits))
+                });
+            }
+        }
+    }
+
+    /// Heeds what somebody has said of an alert; whether there is one.
+    pub fn mute(&mut self, user: &Text, mute: &Mute, moment: Moment) -> bool {
+        let of_rule = |watched: &&mut Watched| watched.rule.name == mute.rule;
+        let Some(watched) = self.watched.iter_mut().find(of_rule) else { return false };
+        let one = watched.instances.values_mut().find(|one| one.name == mute.instance && one.level > Level::Ok);
+        let level = one.as_ref().map_or(Level::Ok, |one| one.level);
+        let what = match (mute.lift, mute.until) {
+            (true, _) => {
+                let lifted = one.is_some_and(|one| one.known.take().is_some());
+                let spoken = self.silences.lift(&mute.rule, &mute.instance);
+                if !(lifted || spoken) {
+                    return false;
+                }
+                What::Unmuted
+            }
+            (false, Some(_)) => {
+                self.silences.add(user, mute);
+                What::Silenced
+            }
+            (false, None) => {
+                let Some(one) = one else { return false };
+                one.known = Some(Known { user: user.clone(), comment: mute.comment.clone() });
+                What::Acknowledged
+            }
+        };
+        let said = mute.comment.as_ref().map_or(String::new(), |comment| format!(": {comment}"));
+        self.events.note(Event {
+            time: moment.time,
+            what,
+            severity: level,
+            rule: mute.rule.clone(),
+            instance: mute.instance.clone(),
+            value: None,
+            duration: None,
+            text: Text::from(format!("{user}{said}")),
+        });
+        true
+    }
+}
+
+fn fact<'a>(facts: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    facts.iter().find(|(known, _)| known == name).map(|(_, word)| word.as_str())
+}
+
+fn event(notification: &Notification, change: &Happened, moment: Moment) -> Event {
+    Event {
+        time: moment.time,
+        what: match notification.change {
+            Change::Fired | Change::Still => What::Fired,
+            Change::Worse => What::Worse,
+            Change::Better => What::Better,
+            Change::Cleared => What::Cleared,
+        },
+        severity: notification.severity,
+        rule: notification.rule.as_str().into(),
+        instance: notification.instance.as_str().into(),
+        value: notification.value.as_deref().map(Text::from),
+        duration: (change.step == Step::Cleared).then(|| moment.time.seconds() - notification.begin),
+        text: notification.text.as_str().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::alert::settings::Alert;
+use crate::alert::watched::MOST;
+use crate::collect::alert::AlertState;
+use crate::model::{Row, Status, Table, TableState};
+use crate::store::made::{CpuRow, Phase, SampleRow, cpu, row, sample};
+
+/// A host that is sampled by hand.
+struct Made {
+    engine: Engine,
+    snapshot: Snapshot,
+}
+
+fn rules(text: &str) -> Vec<Rule> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        alert: Vec<Alert>,
+    }
+    let file: File = toml::from_str(text).unwrap();
+    let tables: [&'static Table; 2] = [SampleRow::TABLE, CpuRow::TABLE];
+    file.alert.iter().map(|alert| Rule::new(alert, &tables).unwrap_or_else(|error| panic!("{error}"))).collect()
+}
+
+impl Made {
+    fn new(text: &str) -> Self {
+        Self {
+            engine: Engine::new(Rules {
+                rules: rules(text),
+                thresholds: Thresholds::default(),
+                silences: Silences::default(),
+            }),
+            snapshot: Snapshot::default(),
+        }
+    }
+
+    /// The moment that a sample is taken at.
+    fn moment(seconds: f64) -> Moment {
+        let sample = sample(seconds, Vec::<SampleRow>::new());
+        Moment { time: sample.time, mono: sample.mono }
+    }
+
+    fn put<R: Row>(&mut self, seconds: f64, rows: Vec<R>) {
+        let name: &'static str = match &R::TABLE.name {
+            std::borrow::Cow::Borrowed(name) => name,
+            std::borrow::Cow::Owned(_) => panic!(),
+        };
+        let before = self.snapshot.tables.remove(name).and_then(|state| state.now);
+        let now = Some(sample(seconds, rows));
+        self.snapshot.tables.insert(name, TableState { table: R::TABLE, now, before, status: Status::ok() });
+    }
+
+    /// What happens when these rows are sampled: changes, instances and texts.
+    fn rows<R: Row>(&mut self, seconds: f64, rows: Vec<R>) -> Vec<String> {
+        self.put(seconds, rows);
+        self.look(seconds)
+    }
+
+    fn look(&mut self, seconds: f64) -> Vec<String> {
+        let looked = self.engine.look(&self.snapshot, Self::moment(seconds));
+        let told =
+            |one: Notification| format!("{} {} {}: {}", one.severity.name(), one.change.name(), one.rule, one.text);
+        looked.notifications.into_iter().map(told).collect()
+    }
+
+    fn states(&self, seconds: f64) -> Vec<(String, AlertState)> {
+        let rows = self.engine.rows(Self::moment(seconds));
+        rows.into_iter().map(|row| (format!("{} {}", row.rule, row.instance), row.state)).collect()
+    }
+}
+
+fn named(pid: u64, name: &str, share: f64) -> SampleRow {
+    SampleRow { pid, name: name.into(), share, ..row() }
+}
+
+#[test]
+fn a_value_fires_after_its_time_to_the_moment_and_clears_with_hysteresis() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nclear = '70%'\nfor = '30s'\n\
+         keep_firing_for = '0s'\nby = ['name']\ntext = '{name} is at {value} of {limit}'\n",
+    );
+    let mut all = Vec::new();
+    for second in 0..40 {
+        let share = if second < 5 { 0.5 } else { 0.9 };
+        all.extend(made.rows(f64::from(second), vec![named(1, "web0", share), named(2, "db", 0.1)]));
+        assert_eq!(all.len(), usize::from(second >= 35), "{second}: {all:?}");
+    }
+    assert_eq!(all, ["warning fired hot: web0 is at 90.0% of 80.0%"]);
+    assert_eq!(made.rows(40.0, vec![named(1, "web0", 0.75)]), [""; 0]);
+    let told = made.rows(41.0, vec![named(1, "web0", 0.7)]);
+    assert_eq!(told, ["warning cleared hot: web0 is at 70.0% of 80.0%"]);
+    assert_eq!(made.states(41.0), [("hot web0".to_owned(), AlertState::Over)]);
+    assert_eq!(made.states(700.0), []);
+}
+
+#[test]
+fn it_fires_between_two_samples_when_its_time_has_come() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nfor = '10s'\nby = ['name']\n",
+    );
+    assert!(made.rows(0.0, vec![named(1, "web0", 0.9)]).is_empty());
+    assert_eq!(made.engine.due(), Some(Made::moment(10.0).mono));
+    assert!(made.look(9.999).is_empty());
+    assert_eq!(made.look(10.0), ["warning fired hot: sample web0: share is 90.0%"]);
+}
+
+#[test]
+fn rows_of_a_group_are_one_alert_with_the_worst_of_them() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\ncritical = '95%'\nby = ['phase']\n\
+         text = '{count} rows, the worst is {name} with {value}'\n",
+    );
+    let told = made.rows(0.0, vec![named(1, "a", 0.9), named(2, "b", 0.97), named(3, "c", 0.1)]);
+    assert_eq!(told, ["critical fired hot: 3 rows, the worst is b with 97.0%"]);
+    // another process of the same name is the same alert
+    assert!(made.rows(1.0, vec![named(9, "b", 0.98)]).is_empty());
+}
+
+#[test]
+fn a_condition_holds_until_what_clears_it() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'gone'\ntable = 'sample'\nwhen = 'phase == gone'\nclear = 'phase == running'\n\
+         severity = 'critical'\nkeep_firing_for = '0s'\nby = ['name']\ntext = '{name} is {phase}'\n",
+    );
+    let phase = |phase| vec![SampleRow { phase, ..row() }];
+    assert_eq!(made.rows(0.0, phase(Phase::Gone)), ["critical fired gone: qemu-kvm is gone"]);
+    assert!(made.rows(1.0, phase(Phase::Waiting)).is_empty());
+    assert_eq!(made.rows(2.0, phase(Phase::Running)), ["critical cleared gone: qemu-kvm is running"]);
+    assert!(made.rows(3.0, phase(Phase::Waiting)).is_empty());
+}
+
+#[test]
+fn a_change_is_told_once_with_what_was_before() {
+    let mut made =
+        Made::new("[[alert]]\nname = 'moved'\ntable = 'sample'\nchanges = 'phase'\nto = ['gone']\nby = ['name']\n");
+    let phase = |phase| vec![SampleRow { phase, ..row() }];
+    assert!(made.rows(0.0, phase(Phase::Gone)).is_empty(), "what is found is no change");
+    assert!(made.rows(1.0, phase(Phase::Running)).is_empty());
+    let told = made.rows(2.0, phase(Phase::Gone));
+    assert_eq!(told, ["warning fired moved: sample qemu-kvm: phase is gone, was running"]);
+    assert!(made.rows(3.0, phase(Phase::Gone)).is_empty());
+    // a moment is shown for a while
+    assert_eq!(made.states(60.0), [("moved qemu-kvm".to_owned(), AlertState::Firing)]);
+}
+
+#[test]
+fn too_few_rows_are_told_with_their_number_and_one_that_is_gone_by_its_name() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'few'\ntable = 'sample'\nwhere = 'name == \"daemon\"'\nmin = 2\nkeep_firing_for = '0s'\n\
+         [[alert]]\nname = 'lost'\ntable = 'sample'\ngone = true\nby = ['name']\nkeep_firing_for = '0s'\n",
+    );
+    assert!(made.rows(0.0, vec![named(1, "daemon", 0.0), named(2, "daemon", 0.0)]).is_empty());
+    assert_eq!(made.rows(1.0, vec![named(2, "daemon", 0.0)]), ["warning fired few: sample: 1 rows, expected 2.."]);
+    let told = made.rows(2.0, Vec::<SampleRow>::new());
+    assert_eq!(told, ["warning fired lost: sample daemon is gone"]);
+    let told = made.rows(3.0, vec![named(5, "daemon", 0.0), named(6, "daemon", 0.0)]);
+    assert_eq!(
+        told,
+        ["warning cleared few: sample: 2 rows, expected 2..", "warning cleared lost: sample daemon is gone"]
+    );
+}
+
+#[test]
+fn a_source_that_does_not_answer_changes_nothing_and_one_that_is_not_there_has_no_rows() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nkeep_firing_for = '0s'\n",
+    );
+    assert_eq!(made.rows(0.0, vec![named(1, "a", 0.9)]).len(), 1);
+    let mut say = |state, seconds| {
+        let status = Status { state, ..Status::ok() };
+        if let Some(table) = made.snapshot.tables.get_mut("sample") {
+            table.status = status;
+        }
+        made.look(seconds).len()
+    };
+    assert_eq!(say(State::Failed, 100.0), 0);
+    assert_eq!(say(State::Stale, 200.0), 0);
+    assert_eq!(say(State::Absent, 300.0), 1);
+}
+
+#[test]
+fn an_alert_of_what_is_behind_it_is_inhibited() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nby = ['name']\n\
+         [[alert.inhibited_by]]\nrule = 'down'\nequal = { name = 'name' }\n\
+         [[alert]]\nname = 'down'\ntable = 'made_cpu'\nvalue = 'ticks'\ncareful = 1\n",
+    );
+    made.put(0.0, vec![named(1, "a", 0.9), named(2, "b", 0.9)]);
+    made.put(0.0, vec![cpu("a", 0.0, 0)]);
+    made.look(0.0);
+    assert_eq!(made.states(0.0).len(), 2);
+    assert_eq!(made.rows(1.0, vec![cpu("a", 0.0, 10)]).len(), 1);
+    let inhibited: Vec<String> = made
+        .states(1.0)
+        .into_iter()
+        .filter(|(_, state)| *state == AlertState::Inhibited)
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(inhibited, ["hot a"]);
+}
+
+#[test]
+fn who_says_that_it_is_known_or_silent_is_heeded_and_remembered() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\ncritical = '95%'\nby = ['name']\n",
+    );
+    made.rows(0.0, vec![named(1, "a", 0.9), named(2, "b", 0.9)]);
+    let mute = |instance: &str, until: Option<f64>, lift| Mute {
+        rule: "hot".into(),
+        instance: instance.into(),
+        until: until.map(|until| Made::moment(until).time),
+        comment: Some("on it".into()),
+        lift,
+    };
+    let moment = Made::moment(1.0);
+    assert!(made.engine.mute(&"me".into(), &mute("a", None, false), moment));
+    assert!(made.engine.mute(&"me".into(), &mute("b", Some(60.0), false), moment));
+    assert!(!made.engine.mute(&"me".into(), &mute("c", None, false), moment));
+    let state = |made: &Made, seconds| made.states(seconds).into_iter().map(|(_, state)| state).collect::<Vec<_>>();
+    assert_eq!(state(&made, 2.0), [AlertState::Acknowledged, AlertState::Silenced]);
+    assert_eq!(state(&made, 60.0), [AlertState::Firing, AlertState::Acknowledged]);
+    // one that gets worse is not known any more
+    made.rows(61.0, vec![named(1, "a", 0.96), named(2, "b", 0.9)]);
+    assert_eq!(state(&made, 61.0), [AlertState::Firing; 2]);
+    assert!(made.engine.mute(&"me".into(), &mute("a", None, false), moment));
+    assert!(made.engine.mute(&"me".into(), &mute("a", None, true), moment));
+    assert!(!made.engine.mute(&"me".into(), &mute("a", None, true), moment));
+    let said: Vec<(What, String)> =
+        made.engine.events.kept.iter().map(|(_, event)| (event.what, event.text.to_string())).collect();
+    assert_eq!(said[2..4], [(What::Acknowledged, "me: on it".to_owned()), (What::Silenced, "me: on it".to_owned())]);
+}
+
+#[test]
+fn alerts_of_rules_that_stay_go_on_when_the_configuration_is_read_again() {
+    let text = "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nby = ['name']\n";
+    let mut made = Made::new(text);
+    assert_eq!(made.rows(0.0, vec![named(1, "a", 0.9)]).len(), 1);
+    let (thresholds, silences) = (Thresholds::default(), Silences::default());
+    made.engine.adopt(Rules { rules: rules(text), thresholds, silences });
+    assert!(made.rows(1.0, vec![named(1, "a", 0.9)]).is_empty());
+    assert_eq!(made.states(1.0), [("hot a".to_owned(), AlertState::Firing)]);
+}
+
+#[test]
+fn ten_thousand_alerts_are_bounded_and_the_worst_are_shown() {
+    let mut made =
+        Made::new("[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\ncritical = '90%'\n");
+    let rows: Vec<SampleRow> =
+        (0..20_000).map(|pid| named(pid, "a", if pid % 100 == 0 { 0.95 } else { 0.85 })).collect();
+    made.put(0.0, rows);
+    let looked = made.engine.look(&made.snapshot, Made::moment(0.0));
+    assert_eq!((looked.notifications.len(), made.engine.watched[0].left_out), (MOST, 20_000 - MOST as u64));
+    let rows = made.engine.rows(Made::moment(0.0));
+    assert_eq!(rows.len(), 1024);
+    assert!(rows[..150].iter().all(|row| row.severity == crate::collect::alert::Severity::Critical));
+    let _: Arc<dyn crate::model::Rows> = Arc::new(rows);
+}
+
+#[test]
+fn what_has_changed_lasts_until_what_clears_it() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'down'\ntable = 'sample'\nchanges = 'phase'\nfrom = ['running']\nto = ['gone']\n\
+         clear = 'phase == running'\nby = ['name']\nkeep_firing_for = '0s'\ntext = '{name} is {phase}'\n",
+    );
+    let phase = |phase| vec![SampleRow { phase, ..row() }];
+    let mut all = Vec::new();
+    for (second, phase_now) in
+        [Phase::Gone, Phase::Running, Phase::Gone, Phase::Waiting, Phase::Running].iter().enumerate()
+    {
+        all.push(made.rows(second as f64, phase(*phase_now)).join(""));
+    }
+    assert_eq!(all, ["", "", "warning fired down: qemu-kvm is gone", "", "warning cleared down: qemu-kvm is running"]);
+}

@@ -1,0 +1,318 @@
+//! Which rows of a table are alerts of a rule?
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::engine::Moment;
+use super::instance::{Instance, Pace, Step};
+use super::look::{self, Found};
+use super::measure::Over;
+use super::rule::{Rule, Test};
+use super::told::write;
+use super::words;
+use crate::model::{Cell, Key, Level, Mono, OWN_NETNS, Text};
+use crate::store::expr::Filter;
+use crate::store::level::Thresholds;
+use crate::store::rate::View;
+
+/// Alerts of one rule at most, with those that are watched for what they were.
+pub(super) const MOST: usize = 16_384;
+
+/// How long an alert that is over is shown.
+pub(super) const SHOWN: Duration = Duration::from_mins(10);
+
+/// How often the words of an alert that goes on are written anew.
+const REWRITE: Duration = Duration::from_secs(10);
+
+/// Words that are written anew in one look at most: transitions always are.
+const REWRITES: usize = 256;
+
+/// A rule and its alerts.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) rule: Rule,
+    pub(super) instances: HashMap<Key, Instance>,
+    /// Number of the newest entry of a log that was seen.
+    pub(super) newest: Option<u64>,
+    /// Columns that tell which alerts make which others needless.
+    pub(super) facts: Vec<usize>,
+    /// How many alerts there was no room for at the last look.
+    pub(super) left_out: u64,
+    /// Its alerts as of before a restart, until their table is seen.
+    pub(super) is_kept: bool,
+}
+
+/// One look at one rule.
+pub(super) struct Look<'a> {
+    pub(super) configured: &'a Thresholds,
+    pub(super) round: u64,
+    pub(super) moment: Moment,
+    pub(super) rewrites: &'a mut usize,
+    pub(super) changes: &'a mut Vec<Happened>,
+}
+
+/// What has happened to an alert.
+#[derive(Debug)]
+pub(super) struct Happened {
+    pub(super) key: Key,
+    pub(super) step: Step,
+}
+
+/// What the rows of a group say together.
+pub(super) struct Together {
+    pub(super) row: usize,
+    pub(super) count: u64,
+    pub(super) found: Found,
+}
+
+impl Watched {
+    fn pace(&self) -> Pace {
+        Pace { lasts: self.rule.lasts, of: self.rule.of, calm: self.rule.calm }
+    }
+
+    /// The key of a row's alert.
+    fn key(&self, view: &View, row: usize) -> Key {
+        match &self.rule.by {
+            None => view.key(row),
+            Some(by) => Key::from_cells(by.iter().map(|column| view.raw().cell(row, *column))),
+        }
+    }
+
+    /// Whether an alert must be known before it is bad.
+    fn remembers(&self) -> bool {
+        match &self.rule.test {
+            Test::Value(measure) => measure.over != Over::Now || self.rule.of.is_some(),
+            Test::Changes { .. } | Test::Gone { .. } => true,
+            Test::When { .. } | Test::Count { .. } | Test::Happens { .. } => self.rule.of.is_some(),
+        }
+    }
+
+    /// Looks at all rows of a table.
+    pub(super) fn rows(&mut self, view: &View, look: &mut Look<'_>) {
+        self.left_out = 0;
+        self.is_kept = false;
+        if let Test::Happens { when, .. } = &self.rule.test {
+            let when = when.clone();
+            return self.log(view, when.as_ref(), look);
+        }
+        let keeps = |row: &usize| self.rule.rows.as_ref().is_none_or(|filter| filter.keeps(&view.scope(*row)));
+        let rows: Vec<usize> = (0..view.len()).filter(keeps).collect();
+        if let Test::Count { .. } = self.rule.test {
+            return self.count(view, &rows, look);
+        }
+        let (is_grouped, remembers) = (self.rule.by.is_some(), self.remembers());
+        let mut groups: HashMap<Key, Together> = HashMap::new();
+        for row in rows {
+            if self.instances.is_empty() && !is_grouped && !remembers {
+                // most rows of most rules are well
+                let found = look::row(&self.rule, look.configured, view, row, None, look.moment.mono);
+                if found.level.is_none_or(|level| level == Level::Ok) {
+                    continue;
+                }
+            }
+            let key = self.key(view, row);
+            if remembers && !self.instances.contains_key(&key) {
+                self.open(&key, view, row, look);
+            }
+            let one = self.instances.get_mut(&key);
+            let found = look::row(&self.rule, look.configured, view, row, one, look.moment.mono);
+            if !is_grouped {
+                self.take(&key, view, &Together { row, count: 1, found }, look);
+                continue;
+            }
+            let level = found.level;
+            match groups.get_mut(&key) {
+                Some(known) => {
+                    known.count += 1;
+                    let is_worse =
+                        level > known.found.level || (level == known.found.level && worse(&found, &known.found));
+                    if is_worse {
+                        (known.row, known.found) = (row, found);
+                    }
+                }
+                None => drop(groups.insert(key, Together { row, count: 1, found })),
+            }
+        }
+        for (key, together) in groups {
+            self.take(&key, view, &together, look);
+        }
+        self.others(look, None);
+    }
+
+    /// Looks at how many rows there are.
+    fn count(&mut self, view: &View, rows: &[usize], look: &mut Look<'_>) {
+        let mut groups: HashMap<Key, Together> = HashMap::new();
+        if self.rule.by.is_none() {
+            groups.insert(Key::default(), Together { row: usize::MAX, count: 0, found: Found::default() });
+        }
+        for row in rows {
+            let key = if self.rule.by.is_none() { Key::default() } else { self.key(view, *row) };
+            let one = groups.entry(key).or_insert_with(|| Together { row: *row, count: 0, found: Found::default() });
+            one.count += 1;
+        }
+        for (key, mut together) in groups {
+            together.found = self.counted(together.count);
+            self.take(&key, view, &together, look);
+        }
+        let none = self.counted(0);
+        self.others(look, Some(&none));
+    }
+
+    fn counted(&self, count: u64) -> Found {
+        let Test::Count { min, max, severity } = self.rule.test else { return Found::default() };
+        let level = if (min..=max).contains(&count) { Level::Ok } else { severity };
+        Found { level: Some(level), value: Some(count as f64), low_is_bad: count < min, ..Found::default() }
+    }
+
+    /// Looks at what is new in a log.
+    fn log(&mut self, view: &View, when: Option<&Filter>, look: &mut Look<'_>) {
+        let seq = |row: usize| match view.raw().cell(row, view.table().ids().next().unwrap_or(0)) {
+            Cell::U64(seq) => Some(seq),
+            _ => None,
+        };
+        let newest = (0..view.len()).filter_map(seq).max();
+        let Some(seen) = self.newest else {
+            // what happened before anybody watched is the past
+            self.newest = Some(newest.unwrap_or(0));
+            return;
+        };
+        // a log that was begun anew counts from the start
+        let seen = if newest.is_some_and(|newest| newest < seen) { 0 } else { seen };
+        self.newest = newest.or(self.newest);
+        let rows = self.rule.rows.clone();
+        for row in (0..view.len()).filter(|row| seq(*row).is_some_and(|seq| seq > seen)) {
+            let scope = view.scope(row);
+            if ![rows.as_ref(), when].into_iter().flatten().all(|filter| filter.keeps(&scope)) {
+                continue;
+            }
+            let found = look::row(&self.rule, look.configured, view, row, None, look.moment.mono);
+            let key = if self.rule.by.is_none() { Key::default() } else { self.key(view, row) };
+            self.take(&key, view, &Together { row, count: 1, found }, look);
+        }
+        self.others(look, None);
+    }
+
+    /// Of a table that is not there.
+    pub(super) fn nothing(&mut self, look: &mut Look<'_>) {
+        if self.is_kept {
+            // right after a start nobody knows
+            return;
+        }
+        let none = matches!(self.rule.test, Test::Count { .. }).then(|| self.counted(0));
+        self.others(look, none.as_ref());
+    }
+
+    /// Takes what the row of an alert says.
+    fn take(&mut self, key: &Key, view: &View, together: &Together, look: &mut Look<'_>) {
+        let found = &together.found;
+        let is_bad = found.level.is_some_and(|level| level > Level::Ok);
+        if is_bad && !self.instances.contains_key(key) {
+            self.open(key, view, together.row, look);
+        }
+        let pace = self.pace();
+        let Some(one) = self.instances.get_mut(key) else { return };
+        (one.round, one.seen) = (look.round, Some(look.moment.mono));
+        one.limit = found.limit.or(one.limit);
+        one.sample(found.level, pace, look.moment.mono, look.moment.time);
+        one.measure(found.value, found.low_is_bad);
+        let step = one.settle(pace, look.moment.mono, look.moment.time);
+        let is_old = one.written.is_none_or(|written| look.moment.mono.since(written) > REWRITE.as_secs_f64());
+        // what happened in a moment is told as it was then
+        let goes_on = is_old && !self.rule.is_moment() && *look.rewrites < REWRITES;
+        // of one that is gone nobody can say more than was said before
+        let matters = one.level > Level::Ok || one.held[0].is_some() || matches!(self.rule.test, Test::Gone { .. });
+        if step != Step::Same || (matters && goes_on) || (is_bad && self.rule.is_moment()) {
+            *look.rewrites += 1;
+            write(&self.rule, &self.facts, one, view, together, look.moment.mono);
+        }
+        if step != Step::Same {
+            look.changes.push(Happened { key: key.clone(), step });
+        }
+    }
+
+    /// Makes room for an alert.
+    fn open(&mut self, key: &Key, view: &View, row: usize, look: &Look<'_>) {
+        if self.instances.len() >= MOST {
+            self.left_out += 1;
+            return;
+        }
+        let name = name(&self.rule, view, row);
+        self.instances.insert(key.clone(), Instance::new(name, look.moment.time));
+    }
+
+    /// Those whose rows were not there, who say this.
+    fn others(&mut self, look: &mut Look<'_>, none: Option<&Found>) {
+        let pace = self.pace();
+        let moment = look.moment;
+        for (key, one) in self.instances.iter_mut().filter(|(_, one)| one.round != look.round) {
+            let mut level = none.map_or(Level::Ok, |none| none.level.unwrap_or_default());
+            if let Test::Gone { keep, severity } = &self.rule.test {
+                let is_missed = one.seen.is_some_and(|seen| moment.mono.since(seen) <= keep.as_secs_f64());
+                level = if is_missed { *severity } else { Level::Ok };
+            }
+            one.sample(Some(level), pace, moment.mono, moment.time);
+            if let Some(none) = none {
+                one.measure(none.value, none.low_is_bad);
+            }
+            one.word = None;
+            let step = one.settle(pace, moment.mono, moment.time);
+            if step != Step::Same {
+                look.changes.push(Happened { key: key.clone(), step });
+            }
+        }
+    }
+
+    /// Lets time pass for those whose table was not sampled, and forgets those that are over.
+    pub(super) fn settle(&mut self, view: Option<&View>, look: &mut Look<'_>) {
+        let pace = self.pace();
+        let moment = look.moment;
+        if view.is_none() {
+            for (key, one) in &mut self.instances {
+                let step = one.settle(pace, moment.mono, moment.time);
+                if step != Step::Same {
+                    look.changes.push(Happened { key: key.clone(), step });
+                }
+            }
+        }
+        let remembers = self.remembers();
+        let (round, seen) = (look.round, view.is_some());
+        self.instances.retain(|_, one| {
+            let is_active = one.level > Level::Ok || one.held[0].is_some();
+            let is_shown = one.end.is_some_and(|end| moment.time.seconds() - end.seconds() < SHOWN.as_secs_f64());
+            let is_there = remembers && (one.round == round || !seen);
+            is_active || is_shown || !one.fires.is_empty() || is_there
+        });
+    }
+
+    pub(super) fn due(&self) -> Option<Mono> {
+        let pace = self.pace();
+        self.instances.values().filter_map(|one| one.due(pace)).min()
+    }
+}
+
+fn worse(a: &Found, b: &Found) -> bool {
+    match (a.value, b.value) {
+        (Some(a_value), Some(b_value)) if a.low_is_bad => a_value < b_value,
+        (Some(a_value), Some(b_value)) => a_value > b_value,
+        (a_value, b_value) => a_value.is_some() && b_value.is_none(),
+    }
+}
+
+/// What people call the alert of a row.
+fn name(rule: &Rule, view: &View, row: usize) -> Text {
+    if row >= view.len() {
+        return Text::default();
+    }
+    let table = view.table();
+    let columns = rule.by.clone().unwrap_or_else(|| {
+        let label = table.label_column();
+        let is_shown = |id: &usize| {
+            let wide = table.columns.get(*id).is_some_and(|column| column.attrs.wide);
+            let is_own = view.raw().cell(row, *id).text() == Some(OWN_NETNS);
+            *id != label && !wide && !is_own
+        };
+        [label].into_iter().chain(table.ids().filter(is_shown)).collect::<Vec<usize>>()
+    });
+    let words = columns.into_iter().map(|column| words::id(view, row, column)).filter(|word| !word.is_empty());
+    Text::from(words.collect::<Vec<_>>().join(" "))
+}

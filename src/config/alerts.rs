@@ -1,0 +1,171 @@
+//! What deserves that somebody is told?
+//!
+//! The rules of `alerts.toml` beside the configuration, laid over those that come with the program: one of the user takes the
+//! place of one that has its name.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Problem, Problems, place};
+use super::reading::span_of;
+use super::{candidates, file};
+use crate::alert::rule::{Mistake, Rule};
+use crate::alert::settings::{Alert, Settings, Silence};
+use crate::alert::silence::Silences;
+use crate::collect::schedule;
+use crate::model::Text;
+
+/// The rules that packages install.
+pub const ALERTS: &str = include_str!("../../config/alerts.toml");
+
+/// The file beside the configuration.
+const FILE: &str = "alerts.toml";
+
+/// Bytes of it at most.
+const MAX: u64 = 1 << 20;
+
+/// Rules at most.
+const MOST: usize = 1024;
+
+/// What the file says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    /// Whether the rules that come with the program are in force.
+    defaults: bool,
+    alert: Vec<Alert>,
+    silence: Vec<Silence>,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self { defaults: true, alert: Vec::new(), silence: Vec::new() }
+    }
+}
+
+/// Whether a file has rules of alerts by its name.
+pub fn is_alerts(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == FILE)
+}
+
+/// The file of rules that belongs to a configuration, if there is one.
+pub fn alerts_file(named: Option<&Path>) -> Option<PathBuf> {
+    let beside = named.map_or_else(candidates, |path| vec![path.to_owned()]);
+    let files = beside.iter().filter_map(|path| Some(path.parent()?.join(FILE)));
+    files.into_iter().find(|path| path.symlink_metadata().is_ok())
+}
+
+/// What is written of alerts for a configuration, with what comes with the program.
+///
+/// # Errors
+/// Every mistake with its place.
+pub fn alerts(named: Option<&Path>) -> Result<Settings, Problems> {
+    let Some(path) = alerts_file(named) else { return defaults() };
+    let own = read(&path)?;
+    let mut alert = if own.defaults { defaults()?.alert } else { Vec::new() };
+    alert.retain(|one| own.alert.iter().all(|other| other.name != one.name));
+    // those of the user first
+    alert.splice(0..0, own.alert);
+    Ok(Settings { alert, silence: own.silence })
+}
+
+/// What comes with the program.
+fn defaults() -> Result<Settings, Problems> {
+    let file: File = toml::from_str(ALERTS).map_err(|error| Problem::new("built-in alerts", error.message(), ""))?;
+    Ok(Settings { alert: file.alert, silence: file.silence })
+}
+
+/// Checks one file.
+///
+/// # Errors
+/// Every mistake with file, line and column.
+pub fn check_alerts(path: &Path) -> Result<(), Problems> {
+    read(path).map(|_| ())
+}
+
+fn read(path: &Path) -> Result<File, Problems> {
+    let text = file::trusted(path, MAX)?;
+    let at = |span: Option<Range<usize>>| place(path, &text, span);
+    let file: File = toml::from_str(&text).map_err(|error| Problem::new(at(error.span()), error.message(), ""))?;
+    let tree = DeTable::parse(&text).map(Spanned::into_inner).unwrap_or_default();
+    let tree = DeValue::Table(tree);
+    let found = |list: &str, number: usize, mistake: Mistake| {
+        let span = span_of(&tree, &[list, &number.to_string(), mistake.key]);
+        Problem::new(at(span), mistake.message, mistake.hint.unwrap_or_default())
+    };
+    let mut problems = Vec::new();
+    for (number, alert) in file.alert.iter().enumerate() {
+        let is_double = file.alert.iter().take(number).any(|other| other.name == alert.name);
+        let mistake = if is_double {
+            let message = format!("there are two rules that are called `{}`", Text::from(alert.name.as_str()));
+            Some(Mistake { key: "name", message, hint: None })
+        } else if number >= MOST {
+            Some(Mistake { key: "name", message: format!("there are more than {MOST} rules"), hint: None })
+        } else {
+            Rule::new(alert, schedule::tables()).err()
+        };
+        problems.extend(mistake.map(|mistake| found("alert", number, mistake)));
+    }
+    if let Err((number, mistake)) = Silences::new(&file.silence) {
+        problems.push(found("silence", number, mistake));
+    }
+    if problems.is_empty() { Ok(file) } else { Err(Problems(problems)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::run::Rules;
+    use crate::store::level::Thresholds;
+    use std::io::Write as _;
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        let config = dir.path().join("netglance.toml");
+        (dir, config)
+    }
+
+    #[test]
+    fn every_rule_that_comes_with_the_program_makes_sense() {
+        let settings = defaults().unwrap();
+        let (rules, wrong) = Rules::new(&settings, Thresholds::default());
+        assert_eq!(wrong, [""; 0]);
+        assert_eq!(rules.rules.len(), settings.alert.len());
+        let mut names: Vec<&str> = settings.alert.iter().map(|alert| alert.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), settings.alert.len());
+    }
+
+    #[test]
+    fn a_rule_of_the_user_takes_the_place_of_one_of_its_name() {
+        let (_dir, config) = file("[[alert]]\nname = 'cpu'\ntable = 'cpu'\nvalue = 'used'\nwarning = '1%'\n");
+        let settings = alerts(Some(&config)).unwrap();
+        assert_eq!(settings.alert.iter().filter(|alert| alert.name == "cpu").count(), 1);
+        assert_eq!(settings.alert[0].name, "cpu");
+        assert_eq!(settings.alert.len(), defaults().unwrap().alert.len());
+        let (_dir, config) = file("defaults = false\n[[alert]]\nname = 'cpu'\ntable = 'cpu'\nvalue = 'used'\n");
+        assert_eq!(alerts(Some(&config)).unwrap().alert.len(), 1);
+    }
+
+    #[test]
+    fn mistakes_have_their_place() {
+        let text = "[[alert]]\nname = 'one'\ntable = 'cpu'\nvalue = 'usd'\n\n[[alert]]\nname = 'one'\ntable = 'cpu'\n\
+            value = 'used'\n\n[[silence]]\nend = 'never'\n";
+        let (dir, config) = file(text);
+        let error = alerts(Some(&config)).unwrap_err().to_string();
+        let path = dir.path().join(FILE);
+        for told in ["4:9: ", "7:8: there are two rules", "12:7: `never` is no instant"] {
+            assert!(error.contains(&format!("{}:{told}", path.display())), "{told}: {error}");
+        }
+        let (_dir, config) = file("[[alert]]\nnam = 'one'\n");
+        let error = alerts(Some(&config)).unwrap_err().to_string();
+        assert!(error.contains("2:1: ") && error.contains("nam"), "{error}");
+    }
+}
