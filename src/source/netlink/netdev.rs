@@ -136,6 +136,20 @@ mod tests {
         assert_eq!(tx, want);
     }
 
+    #[test]
+    fn each_queue_of_a_device_has_its_number() {
+        let told = |text: &str, number: u32| {
+            let mut body = bytes(text);
+            // behind the header, the device, and whether it is sent
+            body[24..28].copy_from_slice(&number.to_ne_bytes());
+            queue(Message { kind: 20, flags: 0, body: &body }).unwrap().unwrap()
+        };
+        let queues: Vec<_> = TOLD.iter().flat_map(|text| (0..4).map(move |number| told(text, number))).collect();
+        let seen: Vec<_> = queues.iter().map(|queue| (queue.is_tx, queue.number, queue.packets)).collect();
+        let want = |is_tx: bool, packets: u64| (0..4).map(move |number| (is_tx, number, Some(packets)));
+        assert_eq!(seen, want(false, 5620).chain(want(true, 3052)).collect::<Vec<_>>());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_decoded_or_refused(body in proptest::collection::vec(any::<u8>(), 0..256)) {
