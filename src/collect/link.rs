@@ -100,6 +100,8 @@ table! {
         Text(None) kind: Option<Text>,
         /// Bridge, bond or routing domain that it belongs to.
         Text(None) master: Option<Text>,
+        /// Interface that it is made on, such as that of a VLAN or a macvtap, if it is in the same network namespace.
+        Text(None) lower: Option<Text> { wide: true },
         /// What it can do and is doing, such as `running` and `promisc`.
         Text(None) flags: Option<Text> { wide: true },
         /// Words that the administrator gave it.
@@ -314,6 +316,7 @@ impl Live {
             mac: link.mac,
             kind: known.kind.clone(),
             master: link.master.and_then(|index| self.known.get(&index)).map(|master| master.link.name.clone()),
+            lower: lower(link).and_then(|index| self.known.get(&index)).map(|lower| lower.link.name.clone()),
             flags: Some(known.flags.clone()),
             alias: link.alias.clone(),
             peer: None,
@@ -321,6 +324,12 @@ impl Live {
             peer_index: peer(link).map(|peer| peer.index.0),
         }
     }
+}
+
+/// The interface below one that is no end of a virtual pair.
+fn lower(link: &Link) -> Option<IfIndex> {
+    let lower = link.lower.filter(|lower| lower.netns.is_none() && peer(link).is_none())?;
+    Some(lower.index)
 }
 
 /// The other end of a virtual pair.

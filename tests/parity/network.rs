@@ -100,6 +100,7 @@ fn link_facts() -> Facts {
             ("kind", kind),
             ("mac", mac),
             ("master", link["master"].as_str()),
+            ("lower", link["link"].as_str().filter(|_| peer.is_none())),
             ("alias", link["ifalias"].as_str()),
             ("peer", peer),
             ("peer_netns", peer.map(|_| "host")),
@@ -140,10 +141,12 @@ fn root_interfaces_with_masters_aliases_and_traffic_are_what_ip_says() {
     in_own_network(|| {
         ip("link add br0 type bridge");
         ip("link add left type veth peer name right");
+        ip("link add link left name tap1 type macvtap");
         for line in [
             "left mtu 1400 alias uplink",
             "left addrgenmode none",
             "right addrgenmode none",
+            "tap1 addrgenmode none",
             "right master br0",
             "br0 promisc on",
             "left up",

@@ -76,6 +76,7 @@ fn row(sys: &Root, name: &str, index: u32, counters: [u64; 16]) -> LinkRow {
             .text(format!("class/net/{name}/master/uevent"))
             .ok()
             .and_then(|uevent| Some(Text::from(value(&uevent, "INTERFACE")?))),
+        lower: None,
         flags: flags.map(flag_words),
         alias: text("ifalias"),
         peer: None,

@@ -217,9 +217,8 @@ fn class(
                 Class::End
             }
         }
-        kind if BETWEEN.contains(&kind) || known.tunnels.contains(&name) || known.lower.contains_key(&name) => {
-            Class::Between
-        }
+        kind if BETWEEN.contains(&kind) || known.tunnels.contains(&name) => Class::Between,
+        kind if known.lower.contains_key(&name) && !PAIRS.contains(&kind) => Class::Between,
         kind if PAIRS.contains(&kind) && is_port => Class::End,
         kind if PAIRS.contains(&kind) && master.is_none() => {
             // one that the host itself uses leads out of it

@@ -190,6 +190,10 @@ impl<'a> Known<'a> {
         let mut out = Self::default();
         for row in 0..links.len() {
             let (netns, interface) = name(links, row, col!(LinkRow, netns), col!(LinkRow, name));
+            let lower = word(links, row, col!(LinkRow, lower));
+            if !lower.is_empty() {
+                out.lower.insert((netns, interface), lower);
+            }
             let known = out.places.entry(interface).or_insert(netns);
             if is_own(netns) {
                 *known = netns;

@@ -187,9 +187,10 @@ fn guests() -> Fake {
         "name=tap2 kind=tun",
         "name=tap3 kind=tun master=br0",
         "name=tap4 kind=tun",
-        "name=macvtap5 kind=macvtap",
+        "name=macvtap5 kind=macvtap lower=eth0",
         "name=eth0 kind=ethernet master=br0",
         "netns=blue name=tap1 kind=tun",
+        "name=macvlan6 kind=macvlan lower=eth0",
     ]);
     let own = "interface=tap4 address=192.0.2.1 prefix=31 scope=global state=usable";
     add(&mut fake, AddressRow::TABLE, &[own]);
@@ -219,6 +220,8 @@ fn guests_hang_at_their_taps_each_once() {
     let expected = [
         "192.0.2.1 tap4",
         "br0 eth0",
+        "macvlan6 eth0",
+        "macvtap5 eth0",
         "mail tap3",
         "new macvtap5",
         "tap1 br0",
