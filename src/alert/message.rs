@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Level;
+use crate::model::{Level, Text};
 
 /// What has happened to an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -91,6 +91,23 @@ impl Message {
         self.notifications.iter().map(|one| one.severity).max().unwrap_or_default()
     }
 
+    /// The same with all words made safe to print, and bounded: of one that comes from elsewhere.
+    #[must_use]
+    pub fn safe(mut self) -> Self {
+        let clean = |word: &mut String| Text::from(word.as_str()).as_str().clone_into(word);
+        clean(&mut self.host);
+        for one in &mut self.notifications {
+            let words = [&mut one.id, &mut one.alert, &mut one.rule, &mut one.instance, &mut one.table, &mut one.text];
+            let told = [&mut one.value, &mut one.peak, &mut one.comment];
+            for word in words.into_iter().chain(told.into_iter().flatten()).chain(&mut one.top) {
+                clean(word);
+            }
+            let safe = |word: &str| Text::from(word).as_str().to_owned();
+            one.labels = one.labels.iter().map(|(name, value)| (safe(name), safe(value))).collect();
+        }
+        self
+    }
+
     /// Whether all that it tells is over.
     pub fn is_over(&self) -> bool {
         self.notifications.iter().all(|one| one.change == Change::Cleared)
@@ -112,5 +129,37 @@ mod severity {
         let word = std::borrow::Cow::<str>::deserialize(deserializer)?;
         let known = Level::ALL.into_iter().find(|level| level.name() == word);
         known.ok_or_else(|| serde::de::Error::custom("no severity"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_of_a_message_that_comes_from_elsewhere_is_believed() {
+        let hostile = "a\u{1b}]0;b\r\n\u{202e}";
+        let one = Notification {
+            id: hostile.to_owned(),
+            alert: hostile.to_owned(),
+            rule: hostile.to_owned(),
+            instance: hostile.to_owned(),
+            table: hostile.to_owned(),
+            severity: Level::Warning,
+            change: Change::Fired,
+            text: hostile.to_owned(),
+            value: Some(hostile.to_owned()),
+            peak: Some(hostile.to_owned()),
+            begin: 1.0,
+            end: None,
+            labels: [(hostile.to_owned(), hostile.to_owned())].into(),
+            top: vec![hostile.to_owned()],
+            flaps: 0,
+            comment: Some(hostile.to_owned()),
+        };
+        let safe = Message { host: hostile.to_owned(), notifications: vec![one], more: 0 }.safe();
+        let written = serde_json::to_string(&safe).unwrap();
+        assert!(!written.contains("\\u001b") && !written.contains("\\r") && !written.contains('\u{202e}'), "{written}");
+        assert_eq!(written.matches("a\\\\x1b]0;b\\\\x0d").count(), 13, "{written}");
     }
 }

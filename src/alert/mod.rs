@@ -4,6 +4,7 @@
 //! [`Message`] for people. Only an agent delivers: it puts an [`Order`] for each action into its [`Outbox`], from where a
 //! process that may go out takes it, tries once, and says what came of it. What is tried again, and when, is decided here.
 
+pub mod action;
 mod engine;
 mod events;
 mod instance;

@@ -44,6 +44,18 @@ pub struct Failure {
     pub again: bool,
 }
 
+impl Failure {
+    /// One that may go better later.
+    pub fn again(cause: String) -> Self {
+        Self { cause, again: true }
+    }
+
+    /// One that stays as long as nobody changes something.
+    pub fn never(cause: String) -> Self {
+        Self { cause, again: false }
+    }
+}
+
 /// What waits.
 #[derive(Debug, Default)]
 pub struct Outbox {
