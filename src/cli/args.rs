@@ -131,7 +131,7 @@ pub struct Serve {
 
 impl ValueEnum for Part {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Sampler, Self::Front, Self::Courier]
+        &[Self::Sampler, Self::Front, Self::Courier, Self::Runner]
     }
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         Some(clap::builder::PossibleValue::new(self.name()))

@@ -70,6 +70,10 @@ Sets a key of the configuration and wins over the file:
 NETGLANCE__COLLECT__PROCESS__INTERVAL=5s sets collect.process.interval.
 One that names no key is an error.
 .TP
+.B NETGLANCE_ALERT_*
+Set for the program of an action that tells of an alert: RULE, INSTANCE, SEVERITY, CHANGE, TEXT, VALUE, PEAK, BEGIN, END (both in
+seconds since 1970), HOST, ID, TABLE and COUNT. All that is known is on its standard input as JSON. No shell sees any of it.
+.TP
 .B NO_COLOR
 No colors.
 .SH EXAMPLES

@@ -76,6 +76,6 @@ impl Source for Configured<'_> {
         if let Some(socket) = &self.args.socket {
             serve.socket.clone_from(socket);
         }
-        Ok(Configuration { serve, netns, collect, trail, routing, threshold, alerts })
+        Ok(Configuration { serve, netns, collect, trail, routing, threshold, alerts, actions: Vec::new() })
     }
 }

@@ -22,6 +22,15 @@ pub(super) fn end_with_parent() -> io::Result<()> {
     end_with(rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get()))
 }
 
+/// Lets this process see that its parent has ended, and end by itself.
+///
+/// # Errors
+/// The kernel refuses.
+pub(super) fn outlive_parent() -> io::Result<()> {
+    // SAFETY: takes numbers only
+    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Only system calls that may be made between fork and exec.
 fn end_with(parent: i32) -> io::Result<()> {
     // SAFETY: takes numbers only

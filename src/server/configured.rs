@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use super::kept;
 use super::pass::{self, Word};
-use crate::alert;
+use crate::alert::{self, action};
 use crate::collect::{self, COLLECTORS, Capabilities, OTHER_NAMESPACES};
 use crate::source::netns::Pattern;
 use crate::source::routing::settings as routing;
@@ -38,7 +38,11 @@ pub struct Configuration {
     /// From where on a value deserves attention.
     pub threshold: level::Settings,
     /// Rules of alerts.
+    #[serde(default)]
     pub alerts: alert::settings::Settings,
+    /// `[[action]]`: who is told of alerts, and how.
+    #[serde(default)]
+    pub actions: action::Settings,
 }
 
 /// Where the supervisor learns what is configured, at the start and after a hangup.
@@ -123,6 +127,7 @@ mod tests {
             routing: routing::Settings::default(),
             threshold: Vec::new(),
             alerts: alert::settings::Settings::default(),
+            actions: Vec::new(),
         }
     }
 
@@ -154,6 +159,7 @@ mod tests {
         configured.trail = toml::from_str("file = '/var/x'\nsize = '1.5MiB'").unwrap();
         let threshold = "table = 'cpu'\ncolumn = 'busy'\nrow = '^all$'\ncareful = '70%'\ncritical = 0.9";
         configured.threshold = vec![toml::from_str(threshold).unwrap()];
+        configured.actions = vec![toml::from_str("name = 'log'\nwindow = '90s'\njournald = {}").unwrap()];
         configured.send(&ours).unwrap();
         assert_eq!(Configuration::receive(&theirs).unwrap(), Some(configured));
         pass::send(&ours, Word::Ready, None).unwrap();

@@ -3,9 +3,10 @@
 //! The courier is a process of its own for what goes out: the sampler has no network, and the front has nothing but those who
 //! came to it. It has no capability, no file and nothing to listen on. The supervisor starts it when something is configured
 //! that goes out, and hands it secrets in a file in memory. What it hears goes to the sampler over a socket pair in
-//! [`Parcel`]s; what else goes out one day has a field of its own there.
+//! [`Parcel`]s; what else goes out one day has a field of its own there. Back comes what is to be told of alerts
+//! ([`super::delivery`]).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,21 +16,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use prost::Message as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::delivery::{self, Deliveries, Ended};
 use super::kept;
+use super::parcel::{MAX_PARCEL, Parcel, Told};
 use super::pass::{self, Word};
+use super::runner::Line;
+use super::sandbox::Ways;
 use super::{Configuration, Level, Log, link};
+use crate::alert::Outbox;
+use crate::alert::action::{Files, MAX_FILES, Needs, Outside};
 use crate::model::{Timestamp, lock};
 use crate::source::Error;
 use crate::source::control::trust::{TRUST, Trust};
 use crate::source::file::Root;
-use crate::source::routing::ask::{ASK, Asked, Askers, Board, Heard, Report, Take};
+use crate::source::routing::ask::{Asked, Askers, Board, Take};
 use crate::source::routing::daemon::USERS;
 use crate::source::routing::secret::{self, Secret, Secrets};
-use crate::source::routing::snmp;
-use crate::source::routing::vty::{Answers, Peers, Stored};
+use crate::source::routing::vty::Peers;
 
 /// Bytes of all secrets at most.
 const MAX_SECRETS: u64 = 1 << 20;
@@ -37,158 +42,11 @@ const MAX_SECRETS: u64 = 1 << 20;
 /// Bytes of the list of users at most.
 const MAX_USERS: u64 = 64 << 10;
 
-/// Bytes of a parcel at most: more than a router may tell.
-const MAX_PARCEL: usize = 16 << 20;
-
-/// Bytes of it that are no values.
-const MAX_REST: usize = 64 << 10;
-
 /// How often the courier says that it lives.
 const BEAT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Longest wait for a sampler that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What goes to the sampler.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Parcel {
-    /// What a router or a daemon has told.
-    #[prost(message, optional, tag = "1")]
-    router: Option<Told>,
-}
-
-/// What somebody has told, or why not.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Told {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(int64, tag = "2")]
-    at: i64,
-    #[prost(bytes = "vec", tag = "3")]
-    values: Vec<u8>,
-    #[prost(message, optional, tag = "4")]
-    fault: Option<Fault>,
-    #[prost(string, tag = "5")]
-    address: String,
-    /// Of one that was asked at its terminal, instead of values.
-    #[prost(message, optional, tag = "6")]
-    answers: Option<Said>,
-}
-
-/// What a daemon has said at its terminal.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Said {
-    #[prost(string, tag = "1")]
-    version: String,
-    #[prost(string, repeated, tag = "2")]
-    state: Vec<String>,
-    /// Answers about its databases, and when they were given; none where it was not asked.
-    #[prost(int64, optional, tag = "3")]
-    stored: Option<i64>,
-    #[prost(string, repeated, tag = "4")]
-    database: Vec<String>,
-    /// Why there are no answers about them.
-    #[prost(string, optional, tag = "5")]
-    untold: Option<String>,
-}
-
-/// An error.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Fault {
-    #[prost(string, tag = "1")]
-    op: String,
-    #[prost(string, tag = "2")]
-    object: String,
-    #[prost(uint32, tag = "3")]
-    kind: u32,
-    #[prost(string, tag = "4")]
-    cause: String,
-}
-
-/// What can be attempted.
-const OPS: [&str; 7] = ["read", "parse", ASK, "connect to", "hear", "wait for", TRUST];
-
-/// Kinds of causes that somebody tells apart.
-const KINDS: [ErrorKind; 10] = [
-    ErrorKind::Other,
-    ErrorKind::TimedOut,
-    ErrorKind::PermissionDenied,
-    ErrorKind::ConnectionRefused,
-    ErrorKind::NotFound,
-    ErrorKind::InvalidData,
-    ErrorKind::ConnectionAborted,
-    ErrorKind::ConnectionReset,
-    ErrorKind::BrokenPipe,
-    ErrorKind::Unsupported,
-];
-
-impl Parcel {
-    fn of(report: &Report) -> Self {
-        let mut told =
-            Told { name: report.name.clone(), address: report.address.to_string(), at: report.at.0, ..Told::default() };
-        match &report.heard {
-            Ok(Heard::Values(values)) => told.values = snmp::written(values),
-            Ok(Heard::Answers(answers)) => told.answers = Some(Said::of(answers)),
-            Err(error) => told.fault = Some(Fault::of(error)),
-        }
-        let length = told.encoded_len();
-        if length > MAX_PARCEL - MAX_REST {
-            let why = format!("it tells {length} bytes, more than are handed on");
-            let error = Error::new(ASK, &report.name, io::Error::new(ErrorKind::InvalidData, why));
-            told = Told { values: Vec::new(), answers: None, fault: Some(Fault::of(&error)), ..told };
-        }
-        Self { router: Some(told) }
-    }
-}
-
-impl Told {
-    /// `None` of one that was asked nowhere.
-    fn report(self) -> Option<Report> {
-        let address = self.address.parse().ok()?;
-        let heard = match (self.fault, self.answers) {
-            (Some(fault), _) => Err(fault.error()),
-            (None, Some(said)) => Ok(Heard::Answers(said.answers())),
-            (None, None) => snmp::read(&self.values).map(Heard::Values),
-        };
-        Some(Report::new(self.name, address, Timestamp(self.at), heard))
-    }
-}
-
-impl Said {
-    fn of(answers: &Answers) -> Self {
-        let stored = answers.database.as_ref();
-        Self {
-            version: answers.version.clone(),
-            state: answers.state.clone(),
-            stored: stored.map(|stored| stored.at.0),
-            database: stored.map(|stored| stored.answers.clone()).unwrap_or_default(),
-            untold: stored.and_then(|stored| stored.untold.clone()),
-        }
-    }
-
-    fn answers(self) -> Answers {
-        let of = |at| Arc::new(Stored { at: Timestamp(at), answers: self.database, untold: self.untold });
-        Answers { version: self.version, state: self.state, database: self.stored.map(of) }
-    }
-}
-
-impl Fault {
-    fn of(error: &Error) -> Self {
-        let kind = KINDS.iter().position(|kind| *kind == error.cause.kind()).unwrap_or_default();
-        Self {
-            op: error.op.to_owned(),
-            object: error.object.display().to_string(),
-            kind: kind as u32,
-            cause: error.cause.to_string(),
-        }
-    }
-
-    fn error(self) -> Error {
-        let op = OPS.iter().find(|op| **op == self.op).copied().unwrap_or(ASK);
-        let kind = KINDS.get(self.kind as usize).copied().unwrap_or(ErrorKind::Other);
-        Error::new(op, self.object, io::Error::new(kind, self.cause))
-    }
-}
 
 /// Those who are asked by it.
 fn asked(configured: &Configuration) -> Vec<Asked> {
@@ -198,18 +56,24 @@ fn asked(configured: &Configuration) -> Vec<Asked> {
 
 /// Whether something is configured that goes out.
 pub(super) fn is_wanted(configured: &Configuration) -> bool {
-    !asked(configured).is_empty()
+    !asked(configured).is_empty() || !configured.actions.is_empty()
 }
 
-/// Ports of this host that it connects to.
-pub(super) fn ports(configured: &Configuration) -> BTreeSet<u16> {
+/// Ports of daemons of this host that are asked at their terminals.
+fn terminals(configured: &Configuration) -> BTreeSet<u16> {
     let vty = |asked: &Asked| matches!(asked, Asked::Vty(_)).then(|| asked.address().port());
     asked(configured).iter().filter_map(vty).collect()
 }
 
+/// What it is to reach.
+pub(super) fn ways(configured: &Configuration) -> Ways {
+    let needs = Needs::of(&configured.actions);
+    Ways { ports: &terminals(configured) | &needs.ports, sockets: needs.sockets }
+}
+
 /// What has to be opened before a courier is enclosed: who is at the other end of a connection is asked of the kernel.
 pub(super) fn peers(configured: &Configuration, log: &Log) -> Peers {
-    if ports(configured).is_empty() {
+    if terminals(configured).is_empty() {
         return Peers::default();
     }
     Peers::ready().unwrap_or_else(|error| {
@@ -233,7 +97,18 @@ pub(super) fn hand(configured: &Configuration, control: impl AsFd, log: &Log) ->
         }
     }
     let bytes = serde_json::to_vec(&known)?;
-    pass::send(control, Word::Secrets, Some(kept::in_memory(&bytes)?.as_fd()))
+    pass::send(&control, Word::Secrets, Some(kept::in_memory(&bytes)?.as_fd()))?;
+    let (files, untold) = Files::read(&configured.actions);
+    for (action, error) in untold {
+        log.say(Level::Error, &format!("action {action} cannot do all that it should: {error}"));
+    }
+    pass::send(control, Word::Files, Some(kept::in_memory(&files.encoded())?.as_fd()))
+}
+
+/// What actions name on the disk.
+fn files(file: OwnedFd) -> io::Result<Files> {
+    let none = || io::Error::new(ErrorKind::InvalidData, "no files");
+    Files::decoded(&kept::from_memory(file, MAX_FILES)?).ok_or_else(none)
 }
 
 fn secrets(file: OwnedFd) -> io::Result<Secrets> {
@@ -264,17 +139,45 @@ struct Outlet {
     link: Option<UnixStream>,
     /// Whether there was one that broke, and no other since.
     is_lost: bool,
+    /// What came of errands that could not be told, because no other link is there yet.
+    untold: VecDeque<Ended>,
+    /// How many links there were.
+    links: u64,
 }
 
+/// What came of errands that is kept for another link at most.
+const MAX_UNTOLD: usize = 512;
+
 impl Outlet {
-    /// Hands parcels to another sampler, or to the same one over another link.
+    /// Hands parcels to another sampler, or to the same one over another link, which has this number.
     ///
     /// # Errors
     /// The socket is none.
-    fn open(&mut self, socket: UnixStream, patience: Duration) -> io::Result<()> {
+    fn open(&mut self, socket: UnixStream, patience: Duration) -> io::Result<u64> {
         socket.set_write_timeout(Some(patience))?;
-        *self = Self { link: Some(socket), is_lost: false };
-        Ok(())
+        (self.link, self.is_lost, self.links) = (Some(socket), false, self.links + 1);
+        while let Some(ended) = self.untold.pop_front() {
+            if !self.end(ended) {
+                break;
+            }
+        }
+        Ok(self.links)
+    }
+
+    /// Says what came of an errand, now or over the next link; whether it was now.
+    fn end(&mut self, ended: Ended) -> bool {
+        let told = self.link.is_some() && self.send(&Parcel::end(ended.clone())).is_ok();
+        if !told && self.untold.len() < MAX_UNTOLD {
+            self.untold.push_back(ended);
+        }
+        told
+    }
+
+    /// A link has ended at the other end.
+    fn lose(&mut self, link: u64) {
+        if self.links == link && self.link.is_some() {
+            (self.link, self.is_lost) = (None, true);
+        }
     }
 
     /// Hands on a parcel if there is a link.
@@ -285,7 +188,7 @@ impl Outlet {
         let Some(link) = &mut self.link else { return Ok(()) };
         let sent = link::write(link, parcel);
         if sent.is_err() {
-            *self = Self { link: None, is_lost: true };
+            (self.link, self.is_lost) = (None, true);
         }
         sent
     }
@@ -316,16 +219,23 @@ fn handing(outlet: &Arc<Mutex<Outlet>>, control: UnixStream, log: &Log) -> Take 
 ///
 /// # Errors
 /// The control socket broke.
-pub(super) fn run(mut configured: Configuration, control: &UnixStream, peers: Peers, log: &Log) -> io::Result<()> {
+pub(super) fn run(configured: Configuration, control: &UnixStream, peers: Peers, log: &Log) -> io::Result<()> {
     let outlet = Arc::<Mutex<Outlet>>::default();
     let take = handing(&outlet, control.try_clone()?, log);
-    let mut askers = Askers::new(peers);
+    let line = Arc::<Line>::default();
+    let tells = Arc::clone(&outlet);
+    let tell = Box::new(move |ended| _ = lock(&tells).end(ended));
+    let deliveries = Deliveries::new(Arc::clone(&line) as Arc<dyn Outside>, tell);
+    let mut courier = Courier { configured, control, askers: Askers::new(peers), take, outlet, line, deliveries, log };
     loop {
         let mut fds = [PollFd::new(control, PollFlags::IN)];
         match poll(&mut fds, Some(&BEAT)) {
             Ok(0) => {
                 // a supervisor that reads nothing is not waited for, and one that has gone ends this process anyhow
                 let _ = pass::send_now(control, Word::Alive);
+                if lock(&courier.outlet).is_lost {
+                    let _ = pass::send_now(control, Word::Link);
+                }
                 continue;
             }
             Ok(_) => {}
@@ -334,29 +244,77 @@ pub(super) fn run(mut configured: Configuration, control: &UnixStream, peers: Pe
         }
         match pass::receive(control)? {
             None => return Ok(()),
-            Some((Word::Configuration, Some(file))) => configured = Configuration::take(file)?,
-            Some((Word::Secrets, Some(file))) => {
-                if let Err(cause) = askers.follow(&asked(&configured), &secrets(file)?, &take) {
-                    log.say(Level::Error, &format!("not all routers are asked: {cause}"));
-                }
-            }
-            Some((Word::Users, Some(file))) => askers.believe(users(file)?),
-            Some((Word::Link, Some(socket))) => {
-                lock(&outlet).open(UnixStream::from(socket), PATIENCE)?;
-            }
+            Some((word, Some(file))) => courier.hear(word, file)?,
             Some(_) => {}
         }
     }
 }
 
-/// What the sampler takes from the courier: it hears one at a time.
-#[derive(Default)]
+/// Who goes out.
+struct Courier<'a> {
+    configured: Configuration,
+    control: &'a UnixStream,
+    askers: Askers,
+    take: Take,
+    outlet: Arc<Mutex<Outlet>>,
+    line: Arc<Line>,
+    deliveries: Arc<Deliveries>,
+    log: &'a Log,
+}
+
+impl Courier<'_> {
+    /// Takes what the supervisor hands over.
+    fn hear(&mut self, word: Word, file: OwnedFd) -> io::Result<()> {
+        match word {
+            Word::Configuration => self.configured = Configuration::take(file)?,
+            Word::Secrets => {
+                if let Err(cause) = self.askers.follow(&asked(&self.configured), &secrets(file)?, &self.take) {
+                    self.log.say(Level::Error, &format!("not all routers are asked: {cause}"));
+                }
+            }
+            Word::Users => self.askers.believe(users(file)?),
+            Word::Files => self.deliveries.configure(self.configured.actions.clone(), files(file)?),
+            Word::Link => self.link(UnixStream::from(file))?,
+            Word::Runner => {
+                let control = self.control.try_clone()?;
+                self.line.open(file.into(), move || drop(pass::send_now(&control, Word::Runner)))?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Hands on to another sampler, and takes its errands.
+    fn link(&mut self, socket: UnixStream) -> io::Result<()> {
+        let hears = socket.try_clone()?;
+        let number = lock(&self.outlet).open(socket, PATIENCE)?;
+        let (deliveries, outlet, log) = (Arc::clone(&self.deliveries), Arc::clone(&self.outlet), self.log.clone());
+        let hear = move || {
+            if let Err(cause) = deliveries.hear(&hears) {
+                log.say(Level::Warning, &format!("the courier does not understand the sampler: {cause}"));
+            }
+            let _ = hears.shutdown(Shutdown::Both);
+            lock(&outlet).lose(number);
+        };
+        std::thread::Builder::new().name("errands".to_owned()).spawn(hear).map(drop)
+    }
+}
+
+/// What the sampler takes from the courier, and gives it to do: it hears one at a time.
 pub(super) struct Receiver {
+    outbox: Arc<Outbox>,
+    /// Tells this sampler from those before.
+    era: u64,
     /// The link, and whether another one has taken its place.
     last: Option<(UnixStream, Arc<AtomicBool>)>,
 }
 
 impl Receiver {
+    /// One that has heard nobody yet.
+    pub(super) fn new(outbox: Arc<Outbox>) -> Self {
+        Self { outbox, era: Timestamp::now().0.cast_unsigned(), last: None }
+    }
+
     /// Hears another courier from now on, and the one before no more.
     ///
     /// # Errors
@@ -366,9 +324,11 @@ impl Receiver {
             is_replaced.store(true, Ordering::Relaxed);
             let _ = last.shutdown(Shutdown::Both);
         }
+        socket.set_write_timeout(Some(PATIENCE))?;
         let is_replaced = Arc::<AtomicBool>::default();
         self.last = Some((socket.try_clone()?, Arc::clone(&is_replaced)));
-        let log = log.clone();
+        let (ships, is_over, era) = (socket.try_clone()?, Arc::<AtomicBool>::default(), self.era);
+        let (log, outbox, over) = (log.clone(), Arc::clone(&self.outbox), Arc::clone(&is_over));
         let hear = move || {
             let mut socket = socket;
             let ended = loop {
@@ -377,10 +337,14 @@ impl Receiver {
                         if let Some(report) = parcel.router.and_then(Told::report) {
                             board.post(report);
                         }
+                        if let Some(outcome) = parcel.ended.and_then(|ended| ended.outcome(era)) {
+                            outbox.outcome(outcome);
+                        }
                     }
                     other => break other,
                 }
             };
+            over.store(true, Ordering::Relaxed);
             // the courier is to notice, and wants another one
             let _ = socket.shutdown(Shutdown::Both);
             match ended {
@@ -390,14 +354,23 @@ impl Receiver {
             }
         };
         std::thread::Builder::new().name("courier".to_owned()).spawn(hear)?;
-        Ok(())
+        let outbox = Arc::clone(&self.outbox);
+        let ship = move || {
+            if delivery::ship(&outbox, &ships, era, &is_over).is_err() {
+                // of an errand that was cut off nobody knows where the next one begins
+                let _ = ships.shutdown(Shutdown::Both);
+            }
+        };
+        std::thread::Builder::new().name("errands".to_owned()).spawn(ship).map(drop)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::routing::ask::{ASK, Heard, Report};
     use crate::source::routing::snmp::{Binding, Oid, Value};
+    use crate::source::routing::vty::{Answers, Stored};
 
     fn router(name: &str) -> Asked {
         Asked::Router(toml::from_str(&format!("name = '{name}'\naddress = '10.0.0.1'")).unwrap())
@@ -431,7 +404,7 @@ mod tests {
         assert!(asks());
         let (ours, another) = UnixStream::pair().unwrap();
         lock(&outlet).open(ours, PATIENCE).unwrap();
-        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::default());
+        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::new(Arc::default()));
         receiver.take(theirs, Arc::clone(&board), &Log::default()).unwrap();
         receiver.take(another, Arc::clone(&board), &Log::default()).unwrap();
         take(report("r2", Ok(Vec::new())));
@@ -442,7 +415,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told_as_a_fault() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::default());
+        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::new(Arc::default()));
         receiver.take(theirs, Arc::clone(&board), &Log::default()).unwrap();
         link::write(&mut ours, &Parcel::of(&report("r1", Ok(values(MAX_PARCEL))))).unwrap();
         board.wait(&[router("r1")], Duration::from_secs(20));
@@ -456,7 +429,7 @@ mod tests {
     #[test]
     fn what_a_router_told_arrives_as_it_was_heard() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::default());
+        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::new(Arc::default()));
         receiver.take(theirs, Arc::clone(&board), &Log::default()).unwrap();
         let values = vec![Binding { oid: Oid::default(), value: Value::Integer(8) }];
         let fault = || Error::new(ASK, "r2 for 1.3.6", io::Error::new(ErrorKind::TimedOut, "no answer"));
@@ -485,7 +458,7 @@ mod tests {
             }),
         };
         let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::default());
+        let (board, mut receiver) = (Arc::<Board>::default(), Receiver::new(Arc::default()));
         receiver.take(theirs, Arc::clone(&board), &Log::default()).unwrap();
         for (at, answers) in [(7, heard(Some(7))), (8, heard(None))] {
             let report = Report::new("q".to_owned(), vty.address(), Timestamp(at), Ok(Heard::Answers(answers)));
@@ -504,7 +477,7 @@ mod tests {
     fn who_sends_garbage_is_heard_no_more() {
         use std::io::{Read as _, Write as _};
         let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let mut receiver = Receiver::default();
+        let mut receiver = Receiver::new(Arc::default());
         receiver.take(theirs, Arc::default(), &Log::default()).unwrap();
         ours.write_all(&u32::MAX.to_le_bytes()).unwrap();
         drop(receiver);

@@ -3,14 +3,16 @@
 //! `netglance serve` is a [`supervisor`] that keeps two processes of the same program up: the sampler, which has the
 //! capabilities that collectors need and no network, and the front, which has the network and no capability. They are
 //! joined by a socket pair that carries typed messages of the wire. Where something goes out to other hosts it keeps a third
-//! one up for that, the courier.
+//! one up for that, the courier, and where that takes names or programs a fourth one, the runner.
 
 mod alerts;
 mod bodies;
+mod bond;
 mod caller;
 mod child;
 mod configured;
 mod courier;
+mod delivery;
 mod desk;
 mod door;
 mod events;
@@ -26,11 +28,13 @@ mod lock;
 mod log;
 mod meter;
 mod notify;
+mod parcel;
 mod pass;
 mod penalty;
 mod pulse;
 mod rest;
 mod rights;
+mod runner;
 mod sampled;
 mod sampler;
 mod sandbox;
@@ -271,10 +275,25 @@ pub fn part(part: Part, log: &Log) -> Result<(), Error> {
             rights::name(c"netglance-couri")?;
             let peers = courier::peers(&configured, log);
             let another = rights::give_up_all()?;
-            let enclosure = sandbox::enclose_courier(&courier::ports(&configured))?;
+            let enclosure = sandbox::enclose_courier(&courier::ways(&configured))?;
             log.tell_panics();
             tell_missing(&walls("courier", another, enclosure), log);
             courier::run(configured, &control, peers, log)?;
+        }
+        Part::Runner => {
+            rights::name(c"netglance-runne")?;
+            let another = rights::give_up_all()?;
+            // what it runs is killed by it, and not left behind
+            child::outlive_parent()?;
+            // programs would be behind the same walls
+            let enclosure = if runner::runs(&configured) {
+                sandbox::Enclosure { landlock: true, seccomp: true }
+            } else {
+                sandbox::enclose_runner()?
+            };
+            log.tell_panics();
+            tell_missing(&walls("runner", another, enclosure), log);
+            runner::run(configured, &control, log)?;
         }
     }
     Ok(())

@@ -41,9 +41,13 @@ pub(super) enum Word {
     Secrets,
     /// Who runs daemons comes with it, as a file in memory; of the courier: one is run by somebody whom it does not know.
     Users,
+    /// What actions name on the disk comes with it, as a file in memory.
+    Files,
+    /// A link between the courier and the runner comes with it; of the courier: it has none and wants one.
+    Runner,
 }
 
-const WORDS: [(Word, u8); 14] = [
+const WORDS: [(Word, u8); 16] = [
     (Word::Configuration, b'S'),
     (Word::Link, b'L'),
     (Word::Tcp, b'T'),
@@ -58,6 +62,8 @@ const WORDS: [(Word, u8); 14] = [
     (Word::Courier, b'B'),
     (Word::Secrets, b'P'),
     (Word::Users, b'W'),
+    (Word::Files, b'D'),
+    (Word::Runner, b'X'),
 ];
 
 impl Word {

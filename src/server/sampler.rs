@@ -86,7 +86,7 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
     let log = log.clone();
     let started = Timestamp::now();
     let mut seats = Seats { host, changes, log, started, reader: 0, last: Weak::new(), taken: Arc::default() };
-    let mut courier = Receiver::default();
+    let mut courier = Receiver::new(Arc::default());
     while let Some((word, descriptor)) = pass::receive(control)? {
         match (word, descriptor) {
             (Word::Configuration, Some(file)) => {

@@ -6,10 +6,14 @@
 //! ([`INTRUSIONS`]) ends the process at once, so that it is seen: the supervisor says by which signal it ended. Both hold
 //! for threads that are started later, so it is called before there are any.
 //!
-//! In the courier: the same, and send datagrams to other hosts. Where daemons of this host are asked at their terminals it may
-//! connect to their ports, and to no other as far as the kernel's Landlock knows ports (version 4); addresses it does not know, so
-//! that it is the configuration that takes loopback addresses only. It makes no other socket, listens nowhere, and begins no connection
-//! by sending (`MSG_FASTOPEN`), which Landlock does not see.
+//! In the courier: the same, and send datagrams to other hosts. Where daemons of this host are asked at their terminals, or
+//! somebody is told of alerts, it may connect to their ports, and to no other as far as the kernel's Landlock knows ports (version
+//! 4); addresses it does not know, so that it is the configuration that takes loopback addresses only. Where the log of this host
+//! is told it sends datagrams to sockets of this host, too. It makes no other socket, listens nowhere, and begins no connection by
+//! sending (`MSG_FASTOPEN`), which Landlock does not see.
+//!
+//! In the runner: where programs are run everything that they may do, which is what its user may. Where none is it reads files
+//! and asks name servers.
 //!
 //! In the sampler: read, which is its work, and signal where that is configured. It can start no program, make, empty or write
 //! no file but at the end of the one it was given for that, and wait for nobody's connection ([`CHANGES`]). Only where the driver of a graphics processor is asked it can open
@@ -118,6 +122,13 @@ const STREAMS: &[(i64, &[Argument])] = &[
     (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET as u64), (1, 0xf, libc::SOCK_STREAM as u64), (2, u64::MAX, 0)]),
     (libc::SYS_socket, &[(0, u64::MAX, libc::AF_INET6 as u64), (1, 0xf, libc::SOCK_STREAM as u64), (2, u64::MAX, 0)]),
 ];
+
+/// And where the log of this host is told.
+const LOCAL: &[(i64, &[Argument])] =
+    &[(libc::SYS_socket, &[(0, u64::MAX, libc::AF_UNIX as u64), (1, 0xf, libc::SOCK_DGRAM as u64)])];
+
+/// Port of name servers.
+const NAMES: u16 = 53;
 
 /// What nothing but an intruder does in the front.
 const INTRUSIONS: &[i64] = &[
@@ -288,6 +299,15 @@ pub(super) struct Reach {
     pub(super) devices: bool,
 }
 
+/// What the courier may reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ways {
+    /// Ports that it connects to.
+    pub(super) ports: BTreeSet<u16>,
+    /// Whether it sends datagrams to sockets of this host.
+    pub(super) sockets: bool,
+}
+
 /// What the kernel took away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Enclosure {
@@ -302,21 +322,41 @@ pub(super) struct Enclosure {
 /// # Errors
 /// The kernel has the means and refuses them: then nothing may be served.
 pub(super) fn enclose() -> io::Result<Enclosure> {
-    Ok(Enclosure { landlock: files(&BTreeSet::new())?, seccomp: calls(&[])? })
+    Ok(Enclosure { landlock: files(&BTreeSet::new(), false)?, seccomp: calls(&[])? })
 }
 
-/// Encloses the courier, with all threads that it starts; what it connects to are these ports.
+/// Encloses the courier, with all threads that it starts.
 ///
 /// # Errors
 /// The kernel has the means and refuses them: then nothing may go out.
-pub(super) fn enclose_courier(ports: &BTreeSet<u16>) -> io::Result<Enclosure> {
-    let streams = if ports.is_empty() { &[] } else { STREAMS };
-    Ok(Enclosure { landlock: files(ports)?, seccomp: calls(&[OUTBOUND, streams].concat())? })
+pub(super) fn enclose_courier(ways: &Ways) -> io::Result<Enclosure> {
+    let streams = if ways.ports.is_empty() { &[] } else { STREAMS };
+    let local = if ways.sockets { LOCAL } else { &[] };
+    let more = [OUTBOUND, streams, local].concat();
+    Ok(Enclosure { landlock: files(&ways.ports, false)?, seccomp: calls(&more)? })
 }
 
-/// Takes away every file, every TCP port but those to connect to, and abstract sockets and signals of others; `false` on a kernel
-/// without Landlock.
-fn files(ports: &BTreeSet<u16>) -> io::Result<bool> {
+/// Encloses a runner that runs no program, with all threads that it starts.
+///
+/// # Errors
+/// The kernel has the means and refuses them: then nothing may be looked up.
+pub(super) fn enclose_runner() -> io::Result<Enclosure> {
+    let landlock = files(&BTreeSet::from([NAMES]), true)?;
+    if !threads_by_clone()? {
+        return Ok(Enclosure { landlock, seccomp: false });
+    }
+    let fast = libc::MSG_FASTOPEN as u64;
+    let sends = [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)];
+    let sends = sends.into_iter().map(|(call, at)| Ok((call, vec![rule(&[(at, fast, fast)])?])));
+    let sends = sends.collect::<Result<Rules, seccompiler::BackendError>>().map_err(io::Error::other)?;
+    install(sends, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32)).map_err(io::Error::other)?;
+    install(whole(INTRUSIONS), SeccompAction::Allow, SeccompAction::KillProcess).map_err(io::Error::other)?;
+    Ok(Enclosure { landlock, seccomp: true })
+}
+
+/// Takes away every file, or all but to read them, every TCP port but those to connect to, and abstract sockets and signals of
+/// others; `false` on a kernel without Landlock.
+fn files(ports: &BTreeSet<u16>, reads: bool) -> io::Result<bool> {
     let newest = ABI::V7;
     let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
     let ruleset = ruleset.handle_access(AccessFs::from_all(newest)).map_err(io::Error::other)?;
@@ -325,6 +365,9 @@ fn files(ports: &BTreeSet<u16>) -> io::Result<bool> {
     // no other rule is added: nothing else is left
     let rules = ports.iter().map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp)));
     let created = ruleset.create().and_then(|created| created.add_rules(rules));
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let roots = if reads { vec!["/"] } else { Vec::new() };
+    let created = created.and_then(|created| created.add_rules(landlock::path_beneath_rules(roots, read)));
     let status = created.and_then(landlock::RulesetCreated::restrict_self).map_err(io::Error::other)?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
@@ -626,7 +669,7 @@ mod tests {
     #[test]
     fn landlock_alone_leaves_no_file() {
         let child = || {
-            if !files(&BTreeSet::new()).is_ok_and(|enforced| enforced) {
+            if !files(&BTreeSet::new(), false).is_ok_and(|enforced| enforced) {
                 return 98;
             }
             // SAFETY: a valid string
@@ -649,7 +692,7 @@ mod tests {
     #[test]
     fn the_courier_has_datagrams_and_no_connections() {
         let made = |family: i32, kind: i32| {
-            let none = BTreeSet::new();
+            let none = Ways::default();
             let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&none).is_ok();
             // SAFETY: takes numbers only
             child(enclosed, || i32::from(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) } >= 0))
@@ -670,9 +713,9 @@ mod tests {
             std::net::SocketAddr::V4(place) => place,
             std::net::SocketAddr::V6(place) => panic!("{place}"),
         });
-        let ports = BTreeSet::from([given.port()]);
+        let ways = Ways { ports: BTreeSet::from([given.port()]), sockets: false };
         let connects = |place| {
-            let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ports).is_ok();
+            let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ways).is_ok();
             child(enclosed, || match TcpStream::connect(place) {
                 Ok(_) => 0,
                 Err(error) => error.raw_os_error().unwrap_or(-1),
@@ -680,10 +723,10 @@ mod tests {
         };
         assert_eq!((connects(given), connects(other)), (Ok(0), Ok(libc::EACCES)));
         for by_message in [false, true] {
-            let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ports).is_ok();
+            let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ways).is_ok();
             assert_eq!(child(enclosed, || opened_fast(other, by_message)), Ok(libc::EPERM), "by message: {by_message}");
         }
-        let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ports).is_ok();
+        let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ways).is_ok();
         // SAFETY: takes numbers only
         let unix = || i32::from(unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) } >= 0);
         assert_eq!(child(enclosed, unix), Ok(0), "connections over the network only");
@@ -714,6 +757,39 @@ mod tests {
             message.msg_iovlen = 1;
             errno(libc::sendmsg(socket, &raw const message, libc::MSG_FASTOPEN) as i64)
         }
+    }
+
+    #[test]
+    fn the_courier_sends_to_sockets_of_this_host_where_its_log_is_told() {
+        let made = |kind: i32| {
+            let ways = Ways { ports: BTreeSet::new(), sockets: true };
+            let enclosed = || super::super::rights::give_up_all().is_ok() && enclose_courier(&ways).is_ok();
+            // SAFETY: takes numbers only
+            child(enclosed, || i32::from(unsafe { libc::socket(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0) } >= 0))
+        };
+        assert_eq!((made(libc::SOCK_DGRAM), made(libc::SOCK_STREAM)), (Ok(1), Ok(0)));
+    }
+
+    #[test]
+    fn a_runner_without_programs_reads_and_asks_name_servers() {
+        use std::net::{Ipv4Addr, TcpListener, TcpStream};
+        let dir = tempfile::tempdir().unwrap();
+        let (there, new) = (dir.path().join("there"), dir.path().join("new"));
+        std::fs::write(&there, "kept").unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let std::net::SocketAddr::V4(place) = listener.local_addr().unwrap() else { panic!() };
+        let code = |result: io::Result<()>| result.map_or_else(|cause| cause.raw_os_error().unwrap_or(-1), |()| 0);
+        let enclosed = |does: &dyn Fn() -> i32| child(|| enclose_runner().is_ok(), does);
+        assert_eq!(enclosed(&|| code(std::fs::read(&there).map(drop))), Ok(0));
+        assert_eq!(enclosed(&|| code(std::fs::write(&there, "x"))), Ok(libc::EACCES));
+        assert_eq!(enclosed(&|| code(std::fs::write(&new, "x"))), Ok(libc::EACCES));
+        assert_eq!(enclosed(&|| code(TcpStream::connect(place).map(drop))), Ok(libc::EACCES));
+        assert_eq!([false, true].map(|by_message| enclosed(&|| opened_fast(place, by_message))), [Ok(libc::EPERM); 2]);
+        let program = c"/bin/true";
+        let argv = [program.as_ptr(), std::ptr::null()];
+        // SAFETY: valid strings
+        let run = || errno(i64::from(unsafe { libc::execv(program.as_ptr(), argv.as_ptr()) }));
+        assert_eq!(enclosed(&run), Err(libc::SIGSYS));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Who keeps the agent up?
 //!
-//! The supervisor starts the sampler and the front as processes of their own, and a courier where something goes out, joins
-//! them, starts again what has ended, and ends with them. It does nothing else: no network input and no data pass through it.
+//! The supervisor starts the sampler and the front as processes of their own, a courier where something goes out and a runner
+//! for what that cannot do itself, joins them, starts again what has ended, and ends with them. It does nothing else: no network input and no data pass through it.
 //! Children end when it does, however it ends ([`super::child`]).
 
 use std::io;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
+use super::bond::Bonds;
 use super::child::spawn;
 use super::courier;
 use super::kept::Files;
@@ -20,6 +21,7 @@ use super::ledger::Ledger;
 use super::listen::Listeners;
 use super::notify::{self, Notify};
 use super::pass::{self, Word};
+use super::runner;
 use super::{Configuration, Level, Log, Settings, Source};
 use crate::model::unit;
 
@@ -30,9 +32,6 @@ const BURIAL: Duration = Duration::from_millis(200);
 
 /// Shortest and longest wait before a child that ended is started again.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-
-/// Wait after a link could not be made.
-const RELINK: Duration = Duration::from_secs(1);
 
 /// A child that lived so long has not failed at the start.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -50,8 +49,10 @@ pub enum Part {
     Sampler,
     /// Serves.
     Front,
-    /// Asks other hosts.
+    /// Asks and tells other hosts.
     Courier,
+    /// Looks up names and runs programs for that.
+    Runner,
 }
 
 impl Part {
@@ -61,6 +62,7 @@ impl Part {
             Self::Sampler => "sampler",
             Self::Front => "front",
             Self::Courier => "courier",
+            Self::Runner => "runner",
         }
     }
 }
@@ -99,18 +101,7 @@ struct Supervisor<'a> {
     ledger: Ledger,
     notify: Notify,
     log: &'a Log,
-    bonds: [Bond; 2],
-}
-
-/// Who has a link to the sampler.
-struct Bond {
-    part: Part,
-    /// What the sampler is told with it.
-    word: Word,
-    /// When both are to be given one, if they lack it.
-    due: Option<Instant>,
-    /// When they were given one last.
-    joined: Option<Instant>,
+    bonds: Bonds,
 }
 
 /// Starts the agent and keeps it up until a signal ends it.
@@ -141,12 +132,7 @@ pub(super) fn run(
         ledger,
         notify: Notify::new(),
         log,
-        bonds: [(Part::Front, Word::Link), (Part::Courier, Word::Courier)].map(|(part, word)| Bond {
-            part,
-            word,
-            due: None,
-            joined: None,
-        }),
+        bonds: Bonds::new(),
     };
     let mut keepers: Vec<Keeper> = [Part::Sampler, Part::Front].map(Keeper::new).into();
     supervisor.hire(&mut keepers);
@@ -169,10 +155,12 @@ pub(super) fn run(
         for keeper in &mut keepers {
             keeper.look(&mut supervisor)?;
             if keeper.running.is_none() && keeper.due <= Instant::now() && keeper.begin(&supervisor)? {
-                supervisor.begun(keeper.part);
+                supervisor.bonds.begun(keeper.part);
             }
         }
-        supervisor.link(&keepers);
+        let control =
+            |part| keepers.iter().find(|keeper| keeper.part == part)?.running.as_ref().map(|one| &one.control);
+        supervisor.bonds.join(&control, log);
         sleep(&wake, &keepers, &supervisor)?;
     }
     notify::tell("STOPPING=1");
@@ -181,35 +169,6 @@ pub(super) fn run(
 }
 
 impl Supervisor<'_> {
-    /// Gives the sampler and others a link when that is due. What the kernel refuses is tried again: the past is the
-    /// sampler's, and must not end with a moment in which there is no memory.
-    fn link(&mut self, keepers: &[Keeper]) {
-        for bond in self.bonds.iter_mut().filter(|bond| bond.due.is_some_and(|due| due <= Instant::now())) {
-            (bond.due, bond.joined) = (None, Some(Instant::now()));
-            if let Err(cause) = join(keepers, bond) {
-                let (part, again) = (bond.part.name(), unit::duration(RELINK));
-                self.log.say(Level::Error, &format!("no link for the {part}: {cause}; tried again in {again}"));
-                bond.due = Some(Instant::now() + RELINK);
-            }
-        }
-    }
-
-    /// A child was started, which has no link yet; without the sampler of before nobody has one.
-    fn begun(&mut self, part: Part) {
-        for bond in self.bonds.iter_mut().filter(|bond| part == Part::Sampler || bond.part == part) {
-            bond.due = Some(Instant::now());
-        }
-    }
-
-    /// A child has no link any more. One that was taken over may say so all the time.
-    fn part(&mut self, part: Part) {
-        let now = Instant::now();
-        for bond in self.bonds.iter_mut().filter(|bond| bond.part == part) {
-            let due = bond.joined.map_or(now, |joined| now.max(joined + RELINK));
-            bond.due = Some(bond.due.map_or(due, |known| known.min(due)));
-        }
-    }
-
     /// Reads the configuration again; a wrong one changes nothing.
     fn reload(&mut self, keepers: &mut Vec<Keeper>) {
         notify::reloading();
@@ -247,7 +206,8 @@ impl Supervisor<'_> {
         }
         let again = !new.serves_as(&self.configured);
         // what it may connect to was settled when it was enclosed
-        let goes_elsewhere = courier::ports(&new) != courier::ports(&self.configured);
+        let goes_elsewhere = courier::ways(&new) != courier::ways(&self.configured);
+        let runs_otherwise = runner::runs(&new) != runner::runs(&self.configured);
         self.configured = new;
         for keeper in keepers.iter_mut() {
             match (&mut keeper.running, keeper.part) {
@@ -265,6 +225,11 @@ impl Supervisor<'_> {
                     let _ = running.child.kill();
                     running.replaced = true;
                 }
+                (Some(running), Part::Runner) if runs_otherwise && runner::is_wanted(&self.configured) => {
+                    let _ = running.child.kill();
+                    running.replaced = true;
+                }
+                (Some(running), Part::Runner) => drop(self.configured.send(&running.control)),
                 (Some(running), Part::Courier) => {
                     let sent = self.configured.send(&running.control);
                     let _ = sent.and_then(|()| courier::hand(&self.configured, &running.control, self.log));
@@ -275,13 +240,18 @@ impl Supervisor<'_> {
         self.hire(keepers);
     }
 
-    /// Keeps a courier while something goes out, and ends it when nothing does.
+    /// Keeps a courier while something goes out, with a runner if that takes one, and ends them when nothing does.
     fn hire(&self, keepers: &mut Vec<Keeper>) {
-        let at = keepers.iter().position(|keeper| keeper.part == Part::Courier);
-        match (at, courier::is_wanted(&self.configured)) {
-            (None, true) => keepers.push(Keeper::new(Part::Courier)),
-            (Some(at), false) => end(&mut [keepers.remove(at)]),
-            _ => {}
+        let wanted = [
+            (Part::Courier, courier::is_wanted(&self.configured)),
+            (Part::Runner, runner::is_wanted(&self.configured)),
+        ];
+        for (part, is_wanted) in wanted {
+            match (keepers.iter().position(|keeper| keeper.part == part), is_wanted) {
+                (None, true) => keepers.push(Keeper::new(part)),
+                (Some(at), false) => end(&mut [keepers.remove(at)]),
+                _ => {}
+            }
         }
     }
 
@@ -307,22 +277,10 @@ impl Supervisor<'_> {
     }
 }
 
-/// Gives the sampler and who is bound to it a new link, if both run.
-fn join(keepers: &[Keeper], bond: &Bond) -> io::Result<()> {
-    let of = |part| keepers.iter().find(|keeper| keeper.part == part)?.running.as_ref();
-    let (Some(sampler), Some(running)) = (of(Part::Sampler), of(bond.part)) else { return Ok(()) };
-    let (one, other) = UnixStream::pair()?;
-    // one that has ended meanwhile is noticed by its end
-    let _ = pass::send(&sampler.control, bond.word, Some(one.as_fd()));
-    let _ = pass::send(&running.control, Word::Link, Some(other.as_fd()));
-    Ok(())
-}
-
 /// Waits for a signal, a word of a child, the next start, or the end of patience.
 fn sleep(wake: &UnixStream, keepers: &[Keeper], supervisor: &Supervisor<'_>) -> io::Result<()> {
     let (silence, files) = (supervisor.configured.serve.silence.0, &supervisor.files);
-    let linked = supervisor.bonds.iter().filter_map(|bond| bond.due).min();
-    let linked = linked.map(|due| due.saturating_duration_since(Instant::now()));
+    let linked = supervisor.bonds.due().map(|due| due.saturating_duration_since(Instant::now()));
     let due = keepers.iter().map(|keeper| keeper.deadline(silence)).min();
     let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
     let wait = wait.into_iter().chain(files.patience()).chain(supervisor.ledger.patience()).chain(linked).min();
@@ -394,7 +352,7 @@ impl Keeper {
             (running.heard, running.suspect) = (Instant::now(), None);
             match (self.part, word) {
                 (Part::Front, Word::Ready) => supervisor.notify.front(),
-                (Part::Front | Part::Courier, Word::Link) => supervisor.part(self.part),
+                (Part::Front | Part::Courier, Word::Link | Word::Runner) => supervisor.bonds.parted(self.part, word),
                 (Part::Courier, Word::Users) => {
                     let _ = courier::hand_users(&running.control);
                 }
@@ -462,6 +420,7 @@ impl Keeper {
             Part::Sampler => supervisor.ledger.hand(&control),
             Part::Front => hand_over(&control, supervisor.listeners, &supervisor.files),
             Part::Courier => courier::hand(&supervisor.configured, &control, supervisor.log),
+            Part::Runner => Ok(()),
         };
         if let Err(cause) = control.set_nonblocking(true) {
             let _ = child.kill();

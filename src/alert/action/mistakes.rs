@@ -1,6 +1,7 @@
 //! Which actions cannot be meant as they were written?
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::place::{Place, Url};
 use super::settings::{Action, Alertmanager, Command, Mail, Settings, Syslog, Template, Tls, Way, Webhook};
@@ -16,6 +17,9 @@ const MAX_NAME: usize = 64;
 
 /// Attempts of one command that may be under way at most.
 const CONCURRENT: usize = 8;
+
+/// Shortest and longest time that an attempt may have.
+const TIMES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_hours(1));
 
 /// Headers that say who asks, which is secret, or that belong to the request itself.
 const OWN: [&str; 9] = [
@@ -98,6 +102,9 @@ impl Found {
             if let Err(cause) = regex(pattern) {
                 self.add(&["rules"], cause, "");
             }
+        }
+        if action.timeout.0 < TIMES.0 || action.timeout.0 > TIMES.1 {
+            self.add(&["timeout"], "an attempt has between 100ms and 1h".to_owned(), "");
         }
         if action.repeat.is_some_and(|repeat| repeat < action.window) {
             self.add(&["repeat"], "it is repeated within the time in which it is not told twice".to_owned(), "");
@@ -322,6 +329,8 @@ mod tests {
             ("on = []\njournald = {}", "on"),
             ("rules = ['(']\njournald = {}", "rules"),
             ("repeat = '10s'\njournald = {}", "repeat"),
+            ("timeout = '0s'\njournald = {}", "timeout"),
+            ("timeout = '2h'\njournald = {}", "timeout"),
             ("command = { argv = [] }", "command.argv"),
             ("command = { argv = ['page'] }", "command.argv"),
             ("command = { argv = ['/p', \"a\\u0000b\"] }", "command.argv"),

@@ -35,8 +35,8 @@ pub use files::{Files, MAX_FILES};
 pub use mistakes::{Mistake, mistakes};
 pub use place::{Place, Url, UrlError};
 pub use settings::{
-    Action, Alertmanager, Command, Facility, Journald, Mail, Method, Occasion, Settings, Span, Syslog, Template, Tls,
-    Way, Webhook,
+    Action, Alertmanager, Command, Facility, Journald, Mail, Method, Occasion, Settings, Syslog, Template, Tls, Way,
+    Webhook,
 };
 
 /// What an attempt takes from who carries actions out.

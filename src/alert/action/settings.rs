@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::alert::Change;
-use crate::model::{Level, unit};
+use crate::alert::settings::Span;
+use crate::model::Level;
 
 /// All actions of a configuration.
 pub type Settings = Vec<Action>;
@@ -297,39 +298,6 @@ pub struct Alertmanager {
     pub insecure: bool,
 }
 
-/// A span of time, written like `10s` or `4h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span(pub Duration);
-
-/// Shortest and longest time that makes sense.
-const LIMITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_hours(24 * 30));
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let span = unit::parse_duration(&text).map_err(serde::de::Error::custom)?;
-        if span < LIMITS.0 || span > LIMITS.1 {
-            return Err(serde::de::Error::custom(format!("time `{text}` is not between 100ms and 30d")));
-        }
-        Ok(Self(span))
-    }
-}
-
-impl Serialize for Span {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&unit::duration(self.0))
-    }
-}
-
-impl schemars::JsonSchema for Span {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Span".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "examples": ["10s", "1m", "4h"] })
-    }
-}
-
 fn empty(path: &Path) -> bool {
     path.as_os_str().is_empty()
 }
@@ -398,8 +366,7 @@ mod tests {
         for wrong in [
             "",
             "on = ['ok']",
-            "window = '31d'",
-            "timeout = '0s'",
+            "window = '2000d'",
             "command = { argv = '/bin/page' }",
             "command = { argv = ['/bin/page'], shell = true }",
             "webhook = {}",
