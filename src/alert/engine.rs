@@ -4,10 +4,10 @@
 //! by the rules about it. A table whose source does not answer changes nothing; one that is not there has no rows. Between
 //! samples [`Engine::look`] lets time pass, so that an alert fires to the moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::events::{Event, Events};
-use super::instance::{Known, Step};
+use super::instance::{Instance, Known, Step};
 use super::message::{Change, Notification};
 use super::rule::Rule;
 use super::run::Rules;
@@ -113,6 +113,21 @@ impl Engine {
     /// The rules.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.watched.iter().map(|watched| &watched.rule)
+    }
+
+    /// Whether alerts of a rule are about moments.
+    pub(super) fn is_moment(&self, rule: &str) -> bool {
+        self.watched.iter().any(|watched| watched.rule.name.as_str() == rule && watched.rule.is_moment())
+    }
+
+    /// Alerts of which nobody is told now: rules and instances.
+    pub(super) fn muted(&self, moment: Moment) -> HashSet<(&str, &str)> {
+        let all = self.watched.iter().flat_map(|watched| watched.instances.values().map(move |one| (watched, one)));
+        let is_muted = |(watched, one): &(&Watched, &Instance)| {
+            let is_silent = || self.silences.of(&watched.rule.name, &one.name, moment.time).is_some();
+            one.level > Level::Ok && (one.known.is_some() || one.is_inhibited || is_silent())
+        };
+        all.filter(is_muted).map(|(watched, one)| (watched.rule.name.as_str(), one.name.as_str())).collect()
     }
 
     /// Looks at what is new since the last look.

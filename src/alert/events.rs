@@ -8,6 +8,9 @@ use crate::model::{Level, Text, Timestamp};
 /// Changes that are kept.
 pub(super) const MOST: usize = 1024;
 
+/// Among so many newest changes a failure is noted once.
+const AGAIN: usize = 16;
+
 /// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Event {
@@ -36,6 +39,25 @@ impl Events {
             self.kept.pop_front();
         }
         self.kept.push_back((self.seq, event));
+    }
+
+    /// Notes that something about telling people has failed; the same again only when something else has happened since.
+    pub(super) fn fail(&mut self, name: &str, cause: &str, time: Timestamp) {
+        let text = Text::from(cause);
+        let is_same = |(_, event): &(u64, Event)| event.what == What::Failed && event.text == text;
+        if self.kept.iter().rev().take(AGAIN).any(is_same) {
+            return;
+        }
+        self.note(Event {
+            time,
+            what: What::Failed,
+            severity: Level::Warning,
+            rule: name.into(),
+            instance: Text::default(),
+            value: None,
+            duration: None,
+            text,
+        });
     }
 
     /// Their rows.

@@ -60,7 +60,7 @@ pub(super) struct Instance {
     /// Since when it is at least that bad.
     pub(super) held: [Option<Mono>; 3],
     /// In which of the last samples it was at least that bad, the newest at the right.
-    bits: [u64; 3],
+    pub(super) bits: [u64; 3],
     /// How bad it is to people; ok while it does not fire.
     pub(super) level: Level,
     /// How bad it was when it was over.
@@ -72,14 +72,14 @@ pub(super) struct Instance {
     /// Since when it is better than it is told.
     pub(super) down: Option<Mono>,
     /// Whether it was not bad at all meanwhile.
-    rested: bool,
+    pub(super) rested: bool,
     pub(super) value: Option<f64>,
     pub(super) peak: Option<f64>,
     /// The limit that it has passed last.
     pub(super) limit: Option<f64>,
     pub(super) flaps: u32,
     pub(super) fires: VecDeque<Mono>,
-    points: VecDeque<(Mono, f64)>,
+    pub(super) points: VecDeque<(Mono, f64)>,
     /// What a column said that is watched for changes.
     pub(super) word: Option<Box<str>>,
     pub(super) known: Option<Known>,

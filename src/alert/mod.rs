@@ -5,9 +5,11 @@
 //! process that may go out takes it, tries once, and says what came of it. What is tried again, and when, is decided here.
 
 pub mod action;
+pub mod dispatch;
 mod engine;
 mod events;
 mod instance;
+mod kept;
 mod look;
 mod measure;
 pub mod message;
@@ -17,6 +19,7 @@ pub mod rule;
 pub mod run;
 pub mod settings;
 pub mod silence;
+pub mod slots;
 mod told;
 mod watched;
 mod words;

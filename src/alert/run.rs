@@ -3,15 +3,18 @@
 //! A thread of its own beside the collectors: it is rung for when samples have come or somebody has said something, looks at
 //! most ten times a second, and wakes by itself when an alert is due. Whoever reads never waits for it.
 
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::dispatch::{Dispatch, Recipient};
+use super::kept;
 use super::settings::Settings;
 use super::silence::Silences;
-use super::{Engine, Looked, Moment, Rule};
-use crate::collect::alert::AlertActionRow;
+use super::slots::Slots;
+use super::{Engine, Looked, Moment, Notification, Rule};
 use crate::collect::schedule;
 use crate::model::{Demand, Host, Mono, Rows, Text, lock};
 use crate::source::alarm::{Board, Up};
@@ -22,6 +25,12 @@ const PACE: Duration = Duration::from_millis(100);
 
 /// Longest time between two looks.
 const LEAST: Duration = Duration::from_secs(1);
+
+/// What is known is written down at least so often.
+const SAVE: Duration = Duration::from_mins(1);
+
+/// Longest wait for a disk.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The reader that it is to its host: none has so high a number.
 const READER: u64 = u64::MAX;
@@ -55,40 +64,53 @@ impl Rules {
     }
 }
 
-/// What is done with what happens.
-pub trait Tell: Send {
-    /// Alerts were looked at.
-    fn looked(&mut self, engine: &Engine, looked: Looked, moment: Moment);
-    /// How telling people fares.
-    fn rows(&self) -> Vec<AlertActionRow>;
-    /// When it wants to be called again.
-    fn due(&self) -> Option<Mono>;
+/// What is told here, besides what recipients are told.
+pub type Hear = Box<dyn FnMut(&[Notification]) + Send>;
+
+/// How a watcher begins.
+pub struct Options {
+    /// Whose samples are looked at.
+    pub host: Arc<dyn Host>,
+    /// Where rows are put up, and people say something.
+    pub board: Arc<Board>,
+    /// The rules.
+    pub rules: Rules,
+    /// Who is told.
+    pub dispatch: Dispatch,
+    /// Who hears of everything that happens.
+    pub hear: Hear,
 }
 
 /// The thread that looks. It ends when this is dropped.
 pub struct Watcher {
     board: Arc<Board>,
-    new: Arc<Mutex<Option<Rules>>>,
+    new: Arc<Mutex<New>>,
     is_over: Arc<AtomicBool>,
 }
 
+/// What is to be taken up.
+#[derive(Default)]
+struct New {
+    configured: Option<(Rules, Vec<Recipient>)>,
+    kept: Option<(Slots, Vec<u8>)>,
+}
+
 impl Watcher {
-    /// Begins to look at a host, with what was known before.
+    /// Begins to look at a host.
     ///
     /// # Errors
     /// There is no thread.
-    pub fn start(host: Arc<dyn Host>, board: Arc<Board>, engine: Engine, tell: Box<dyn Tell>) -> io::Result<Self> {
+    pub fn start(options: Options) -> io::Result<Self> {
+        let Options { host, board, rules, dispatch, hear } = options;
         let watcher = Self { board: Arc::clone(&board), new: Arc::default(), is_over: Arc::default() };
         let (new, is_over) = (Arc::clone(&watcher.new), Arc::clone(&watcher.is_over));
-        let mut round = Round { host, board, engine, tell, put: None };
+        let mut round =
+            Round { host, board, engine: Engine::new(rules), dispatch, hear, slots: None, put: None, saved: None };
         let run = move || {
             round.want();
             while !is_over.load(Ordering::Relaxed) {
                 let begin = Instant::now();
-                if let Some(rules) = lock(&new).take() {
-                    round.engine.adopt(rules);
-                    round.want();
-                }
+                round.renew(std::mem::take(&mut *lock(&new)));
                 round.look();
                 std::thread::sleep(PACE.saturating_sub(begin.elapsed()));
                 round.board.wait(round.patience());
@@ -98,10 +120,20 @@ impl Watcher {
         Ok(watcher)
     }
 
-    /// Takes other rules; alerts of rules that stay go on.
-    pub fn configure(&self, rules: Rules) {
-        *lock(&self.new) = Some(rules);
+    /// Takes other rules and recipients; alerts of rules that stay go on.
+    pub fn configure(&self, rules: Rules, recipients: Vec<Recipient>) {
+        lock(&self.new).configured = Some((rules, recipients));
         self.board.ring();
+    }
+
+    /// Takes up what a file says, and writes down there from now on what is known.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn keep(&self, file: File) -> io::Result<()> {
+        lock(&self.new).kept = Some(Slots::open(file)?);
+        self.board.ring();
+        Ok(())
     }
 }
 
@@ -116,9 +148,12 @@ struct Round {
     host: Arc<dyn Host>,
     board: Arc<Board>,
     engine: Engine,
-    tell: Box<dyn Tell>,
-    /// When rows were put up last.
+    dispatch: Dispatch,
+    hear: Hear,
+    slots: Option<Slots>,
+    /// When rows were put up last, and when what is known was written down.
     put: Option<Mono>,
+    saved: Option<Mono>,
 }
 
 impl Round {
@@ -128,6 +163,21 @@ impl Round {
         self.host.demand(READER, demands);
     }
 
+    fn renew(&mut self, new: New) {
+        if let Some((rules, recipients)) = new.configured {
+            self.engine.adopt(rules);
+            self.dispatch.adopt(recipients);
+            self.want();
+        }
+        if let Some((slots, bytes)) = new.kept {
+            self.slots = Some(slots);
+            match kept::restore(&bytes, &mut self.engine, Moment::now()) {
+                Ok(recipients) => self.dispatch.restore(recipients),
+                Err(cause) => self.fail("state", &format!("what was known of alerts is lost: {cause}"), Moment::now()),
+            }
+        }
+    }
+
     fn look(&mut self) {
         let snapshot = self.host.latest();
         let moment = Moment::now();
@@ -135,34 +185,67 @@ impl Round {
         for said in self.board.said() {
             has_changed |= self.engine.mute(&said.user, &said.mute, moment);
         }
-        let mut looked = self.engine.look(&snapshot, moment);
-        looked.changed |= has_changed;
-        has_changed = looked.changed;
-        self.tell.looked(&self.engine, looked, moment);
+        let Looked { notifications, changed } = self.engine.look(&snapshot, moment);
+        has_changed |= changed;
+        if !notifications.is_empty() {
+            (self.hear)(&notifications);
+        }
+        has_changed |= self.tell(&notifications, moment);
+        if has_changed || self.saved.is_none_or(|saved| moment.mono.since(saved) >= SAVE.as_secs_f64()) {
+            self.save(moment);
+        }
         if has_changed || self.put.is_none_or(|put| moment.mono.since(put) >= LEAST.as_secs_f64()) {
             self.put = Some(moment.mono);
             let alerts: Arc<dyn Rows> = Arc::new(self.engine.rows(moment));
-            let (events, actions) = (Arc::new(self.engine.events.rows()), Arc::new(self.tell.rows()));
+            let (events, actions) = (Arc::new(self.engine.events.rows()), Arc::new(self.dispatch.rows(moment)));
             self.board.put(Up { alerts, events, actions });
         }
     }
 
+    /// Tells recipients what is due; whether anything is worth writing down.
+    fn tell(&mut self, notifications: &[Notification], moment: Moment) -> bool {
+        let engine = &self.engine;
+        self.dispatch.take(notifications, &|rule| engine.is_moment(rule));
+        if self.dispatch.is_idle() {
+            return false;
+        }
+        let muted = engine.muted(moment);
+        self.dispatch.mute(&|one| muted.contains(&(one.rule.as_str(), one.instance.as_str())));
+        let failed = self.dispatch.hear(moment);
+        let heard = !failed.is_empty();
+        for (name, cause) in failed {
+            self.fail(&name, &cause, moment);
+        }
+        let orders = self.dispatch.prepare(moment);
+        if orders.is_empty() {
+            return heard;
+        }
+        // what is tried is written down before: who is killed then does not try it again too soon
+        self.save(moment);
+        for order in orders {
+            self.dispatch.send(order, moment);
+        }
+        true
+    }
+
+    fn save(&mut self, moment: Moment) {
+        let Some(slots) = &self.slots else { return };
+        self.saved = Some(moment.mono);
+        let bytes = kept::write(&self.engine, self.dispatch.kept(), moment);
+        // people are told whatever the disk does
+        if let Err(cause) = slots.save(bytes, PATIENCE) {
+            self.fail("state", &format!("what is known of alerts is not written down: {cause}"), moment);
+        }
+    }
+
+    /// Notes what has gone wrong, once.
+    fn fail(&mut self, name: &str, cause: &str, moment: Moment) {
+        self.engine.events.fail(name, cause, moment.time);
+    }
+
     fn patience(&self) -> Duration {
-        let due = self.engine.due().into_iter().chain(self.tell.due()).min();
+        let due = self.engine.due().into_iter().chain(self.dispatch.due(Moment::now())).min();
         let left = due.map(|due| Duration::from_nanos(due.0.saturating_sub(Mono::now().0)));
         left.map_or(LEAST, |left| left.min(LEAST))
-    }
-}
-
-/// Tells nobody.
-pub struct Nobody;
-
-impl Tell for Nobody {
-    fn looked(&mut self, _: &Engine, _: Looked, _: Moment) {}
-    fn rows(&self) -> Vec<AlertActionRow> {
-        Vec::new()
-    }
-    fn due(&self) -> Option<Mono> {
-        None
     }
 }

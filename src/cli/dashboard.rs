@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::args::{Browse, Connect, Dashboard};
 use super::{Failure, access};
-use crate::alert::Engine;
-use crate::alert::run::{Nobody, Rules, Watcher};
+use crate::alert::dispatch::Dispatch;
+use crate::alert::run::{self as watch, Rules, Watcher};
 use crate::browse;
 use crate::client;
 use crate::collect;
@@ -42,15 +42,21 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
         rung.ring();
     };
     let host = LocalHost::start(options, Box::new(changed)).map_err(|error| Failure::thread(&error))?;
-    let engine = Engine::new(rules(&config, named.as_deref())?);
-    let watched = Arc::clone(&host) as Arc<dyn Host>;
-    let watcher = Watcher::start(watched, alarm, engine, Box::new(Nobody)).map_err(|error| Failure::thread(&error))?;
+    let watcher = Watcher::start(watch::Options {
+        host: Arc::clone(&host) as Arc<dyn Host>,
+        board: alarm,
+        rules: rules(&config, named.as_deref())?,
+        // a dashboard tells who looks at it, and nobody else
+        dispatch: Dispatch::new(Vec::new(), Arc::default(), String::new()),
+        hear: Box::new(|_| {}),
+    });
+    let watcher = watcher.map_err(|error| Failure::thread(&error))?;
     let own = named.clone();
     let reloaded = Arc::clone(&host);
     let reload = move |config: &Config, tick: Duration| {
         let reloading = reloaded.reload(netns(config), config.collect.clone(), tick);
         reloading.map_err(|error| Failure::thread(&error))?;
-        watcher.configure(rules(config, own.as_deref())?);
+        watcher.configure(rules(config, own.as_deref())?, Vec::new());
         reloaded.allow(config.dashboard.allowed());
         trail.configure(config.trail.clone());
         routing.configure(config.routing.clone());

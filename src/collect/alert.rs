@@ -50,6 +50,23 @@ label! {
     }
 }
 
+impl What {
+    /// That of a word, as it was written down; what this version does not know has failed.
+    pub fn of(word: &str) -> Self {
+        let all = [
+            Self::Fired,
+            Self::Worse,
+            Self::Better,
+            Self::Cleared,
+            Self::Acknowledged,
+            Self::Silenced,
+            Self::Unmuted,
+            Self::Told,
+        ];
+        all.into_iter().find(|what| what.name() == word).unwrap_or(Self::Failed)
+    }
+}
+
 table! {
     /// One alert: a rule of `alerts.toml` that holds for a row, a group of rows or a whole table, by what is known now. One that
     /// is over stays for ten minutes. Evaluated by the agent, or by the dashboard where it is about its own host.

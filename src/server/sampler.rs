@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use super::courier::Receiver;
 use super::pass::{self, Word};
 use super::{Configuration, Level, Log, link};
-use crate::alert::Engine;
-use crate::alert::run::{Nobody, Rules, Watcher};
+use crate::alert::dispatch::Dispatch;
+use crate::alert::run::{self as watch, Rules, Watcher};
 use crate::collect::{Capabilities, EVERY_SECOND, schedule};
 use crate::model::{Allowed, Done, Host, Text, Timestamp, lock};
 use crate::source::file::Roots;
@@ -80,8 +80,13 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
         rung.ring();
     };
     let host = LocalHost::start(options, Box::new(changed))?;
-    let watched = Arc::clone(&host) as Arc<dyn Host>;
-    let watcher = Watcher::start(watched, alarm, Engine::new(rules), Box::new(Nobody))?;
+    let watcher = Watcher::start(watch::Options {
+        host: Arc::clone(&host) as Arc<dyn Host>,
+        board: alarm,
+        rules,
+        dispatch: Dispatch::new(Vec::new(), Arc::default(), String::new()),
+        hear: Box::new(|_| {}),
+    })?;
     alive(control.try_clone()?, Arc::clone(&changes))?;
     let log = log.clone();
     let started = Timestamp::now();
@@ -143,7 +148,7 @@ fn reload(
             log.say(Level::Warning, &told);
         }
         host.allow(allowed(configured.serve.allow_actions));
-        watcher.configure(rules(&configured, log));
+        watcher.configure(rules(&configured, log), Vec::new());
         trail.configure(configured.trail);
         routing.configure(configured.routing);
         host.reload(Selection::host_and(configured.netns), configured.collect, EVERY_SECOND)

@@ -272,3 +272,48 @@ fn what_has_changed_lasts_until_what_clears_it() {
     }
     assert_eq!(all, ["", "", "warning fired down: qemu-kvm is gone", "", "warning cleared down: qemu-kvm is running"]);
 }
+
+#[test]
+fn what_fires_goes_on_firing_when_the_agent_is_started_again() {
+    let text = "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nfor = '10s'\nby = ['name']\n\
+        keep_firing_for = '0s'\n";
+    let mut made = Made::new(text);
+    made.rows(0.0, vec![named(1, "a", 0.9)]);
+    made.rows(10.0, vec![named(1, "a", 0.95), named(2, "b", 0.9)]);
+    let mute = Mute {
+        rule: "hot".into(),
+        instance: "b".into(),
+        until: Some(Made::moment(900.0).time),
+        comment: None,
+        lift: false,
+    };
+    assert!(made.engine.mute(&"me".into(), &mute, Made::moment(10.0)));
+    let bytes = crate::alert::kept::write(&made.engine, Vec::new(), Made::moment(10.0));
+    let mut again = Made::new(text);
+    crate::alert::kept::restore(&bytes, &mut again.engine, Made::moment(15.0)).unwrap();
+    assert_eq!(
+        again.states(15.0),
+        [("hot a".to_owned(), AlertState::Firing), ("hot b".to_owned(), AlertState::Pending)]
+    );
+    // it is not told again, and what waits fires when its time has come
+    assert_eq!(again.rows(16.0, vec![named(1, "a", 0.9), named(2, "b", 0.9)]), [""; 0]);
+    assert_eq!(again.look(20.0), ["warning fired hot: sample b: share is 90.0%"]);
+    let rows = again.engine.rows(Made::moment(20.0));
+    assert_eq!((rows[0].peak.as_deref(), rows[0].since), (Some("95.0%"), Made::moment(0.0).time));
+    assert_eq!(again.states(20.0)[1].1, AlertState::Silenced);
+    let seqs: Vec<u64> = again.engine.events.kept.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(seqs, [1, 2, 3]);
+    assert!(crate::alert::kept::restore(b"{", &mut again.engine, Made::moment(20.0)).is_err());
+}
+
+#[test]
+fn what_is_written_down_fits_whatever_names_there_are() {
+    let mut made =
+        Made::new("[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nby = ['name']\n");
+    let long = "\u{fffd}\"\\".repeat(80);
+    let rows: Vec<SampleRow> = (0..MOST as u64).map(|pid| named(pid, &format!("{pid}{long}"), 0.9)).collect();
+    made.put(0.0, rows);
+    made.engine.look(&made.snapshot, Made::moment(0.0));
+    let bytes = crate::alert::kept::write(&made.engine, Vec::new(), Made::moment(0.0));
+    assert!(bytes.len() <= crate::alert::slots::ROOM && bytes.len() > 100_000, "{}", bytes.len());
+}
