@@ -6,16 +6,18 @@
 //! once in its window, also when the agent was killed between an attempt and its outcome: then that is tried again after the
 //! window. What is due together goes together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use super::action::{Action, Way};
 use super::{Change, Failure, Message, Moment, Notification, Order, Outbox, Outcome};
 use crate::collect::alert::AlertActionRow;
 use crate::model::{Level, Mono, Text, Timestamp};
+use crate::store::expr::regex;
 
 /// What is due is told together with what is due so much later.
 const GATHER: Duration = Duration::from_millis(300);
@@ -55,6 +57,34 @@ pub struct Recipient {
 }
 
 impl Recipient {
+    /// Those of a configuration; a pattern that is none fits nothing.
+    pub fn of(action: &Action) -> Self {
+        let patterns = action.rules.iter().filter_map(|pattern| regex(pattern).ok());
+        let repeat = match action.way() {
+            // it forgets what it is not told again
+            Some(Way::Alertmanager(manager)) => Some(manager.resend.0),
+            _ => action.repeat.map(|repeat| repeat.0),
+        };
+        let kind = match action.way() {
+            Some(Way::Command(_)) => "command",
+            Some(Way::Webhook(_)) => "webhook",
+            Some(Way::Mail(_)) => "mail",
+            Some(Way::Syslog(_)) => "syslog",
+            Some(Way::Journald) => "journald",
+            Some(Way::Alertmanager(_)) => "alertmanager",
+            None => "none",
+        };
+        Self {
+            name: action.name.as_str().into(),
+            kind,
+            levels: Level::ALL.into_iter().filter(|level| action.tells(*level, Change::Fired)).collect(),
+            recovery: action.tells(Level::Ok, Change::Cleared),
+            rules: patterns.collect(),
+            window: action.window.0,
+            repeat,
+        }
+    }
+
     fn wants(&self, notification: &Notification) -> bool {
         self.levels.contains(&notification.severity) && self.is_about(&notification.rule)
     }
@@ -239,7 +269,7 @@ impl Dispatch {
         for Outcome { seq, result } in self.outbox.outcomes() {
             let is_own = |(_, state): &&mut (Recipient, State)| state.flight.as_ref().is_some_and(|one| one.seq == seq);
             let Some((recipient, state)) = self.recipients.iter_mut().find(is_own) else { continue };
-            if let Some(cause) = state.outcome(recipient, result, moment) {
+            if let Some(cause) = state.outcome(result, moment) {
                 failed.push((recipient.name.clone(), cause));
             }
         }
@@ -247,7 +277,7 @@ impl Dispatch {
             let is_lost = |one: &Flight| moment.mono.since(one.begin) > SILENCE.as_secs_f64();
             if state.flight.as_ref().is_some_and(is_lost) {
                 let cause = "nobody says what came of it".to_owned();
-                let lost = state.outcome(recipient, Err(Failure { cause, again: true }), moment);
+                let lost = state.outcome(Err(Failure { cause, again: true }), moment);
                 failed.extend(lost.map(|cause| (recipient.name.clone(), cause)));
             }
         }
@@ -292,9 +322,9 @@ impl Dispatch {
             return;
         }
         let is_own = |(_, state): &&mut (Recipient, State)| state.flight.as_ref().is_some_and(|one| one.seq == seq);
-        if let Some((recipient, state)) = self.recipients.iter_mut().find(is_own) {
+        if let Some((_, state)) = self.recipients.iter_mut().find(is_own) {
             let cause = "nobody takes orders".to_owned();
-            let _ = state.outcome(recipient, Err(Failure { cause, again: true }), moment);
+            let _ = state.outcome(Err(Failure { cause, again: true }), moment);
         }
     }
 
@@ -346,10 +376,14 @@ impl Dispatch {
         }
     }
 
-    /// Whether a recipient knows of an alert that goes on; for those that were forgotten while nobody looked.
-    pub(super) fn going_on(&self) -> impl Iterator<Item = &Notification> {
-        let entries = self.recipients.iter().flat_map(|(_, state)| state.entries.values());
-        entries.filter(|entry| !entry.is_over()).map(|entry| &entry.now)
+    /// Takes it that alerts are over that do not fire any more, because their rule is gone.
+    pub(super) fn orphan(&mut self, firing: &HashSet<(&str, &str)>, moment: Moment) {
+        for entry in self.recipients.iter_mut().flat_map(|(_, state)| state.entries.values_mut()) {
+            let now = &mut entry.now;
+            if now.change != Change::Cleared && !firing.contains(&(now.rule.as_str(), now.instance.as_str())) {
+                (now.change, now.end) = (Change::Cleared, Some(moment.time.seconds()));
+            }
+        }
     }
 }
 
@@ -373,7 +407,7 @@ impl State {
     }
 
     /// Takes what came of the message that is under way; why it failed.
-    fn outcome(&mut self, recipient: &Recipient, result: Result<(), Failure>, moment: Moment) -> Option<String> {
+    fn outcome(&mut self, result: Result<(), Failure>, moment: Moment) -> Option<String> {
         let flight = self.flight.take()?;
         let wait = |wait: Duration| Some(Mono(moment.mono.0 + wait.as_nanos() as u64));
         let failure = result.err();

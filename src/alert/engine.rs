@@ -120,6 +120,13 @@ impl Engine {
         self.watched.iter().any(|watched| watched.rule.name.as_str() == rule && watched.rule.is_moment())
     }
 
+    /// Alerts that fire: rules and instances.
+    pub(super) fn firing(&self) -> HashSet<(&str, &str)> {
+        let all = self.watched.iter().flat_map(|watched| watched.instances.values().map(move |one| (watched, one)));
+        let firing = all.filter(|(_, one)| one.level > Level::Ok);
+        firing.map(|(watched, one)| (watched.rule.name.as_str(), one.name.as_str())).collect()
+    }
+
     /// Alerts of which nobody is told now: rules and instances.
     pub(super) fn muted(&self, moment: Moment) -> HashSet<(&str, &str)> {
         let all = self.watched.iter().flat_map(|watched| watched.instances.values().map(move |one| (watched, one)));

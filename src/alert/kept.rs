@@ -3,6 +3,8 @@
 //! What fires and what waits to, silences, what was acknowledged, the newest events, and what each recipient was told. Times
 //! are those of the wall clock: the other one begins anew with the machine.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::dispatch;
@@ -137,7 +139,11 @@ pub(super) fn restore(bytes: &[u8], engine: &mut Engine, moment: Moment) -> Resu
     let clocks = Clocks(moment);
     for one in kept.alerts {
         let is_its = |watched: &&mut super::watched::Watched| watched.rule.name.as_str() == one.rule;
-        let (Some(watched), Some(key)) = (engine.watched.iter_mut().find(is_its), bytes_of(&one.key)) else { continue };
+        let (Some(watched), Some(key)) =
+            (engine.watched.iter_mut().find(is_its), STANDARD_NO_PAD.decode(&one.key).ok())
+        else {
+            continue;
+        };
         watched.is_kept = true;
         watched.instances.insert(Key::from_bytes(&key), instance(one, clocks));
     }
@@ -153,7 +159,7 @@ pub(super) fn restore(bytes: &[u8], engine: &mut Engine, moment: Moment) -> Resu
     }
     let new = std::mem::take(&mut engine.events.kept);
     for event in kept.events.into_iter().rev().take(events::MOST).rev() {
-        engine.events.kept.push_back((event.seq, event_of(event)));
+        engine.events.kept.push_back((event.seq, event_of(&event)));
     }
     engine.events.seq = kept.seq;
     for (_, event) in new {
@@ -166,7 +172,7 @@ fn alert(rule: &Text, key: &Key, one: &Instance, clocks: Clocks) -> Alert {
     let wall = |mono: &Mono| clocks.wall(*mono);
     Alert {
         rule: rule.to_string(),
-        key: key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
+        key: STANDARD_NO_PAD.encode(key.as_bytes()),
         name: one.name.to_string(),
         level: one.level.name().to_owned(),
         last: one.last.name().to_owned(),
@@ -236,7 +242,7 @@ fn kept_event(seq: u64, event: &Event) -> KeptEvent {
     }
 }
 
-fn event_of(event: KeptEvent) -> Event {
+fn event_of(event: &KeptEvent) -> Event {
     Event {
         time: Timestamp(event.time),
         what: What::of(&event.what),
@@ -247,11 +253,4 @@ fn event_of(event: KeptEvent) -> Event {
         duration: event.duration,
         text: event.text.as_str().into(),
     }
-}
-
-fn bytes_of(hex: &str) -> Option<Vec<u8>> {
-    let digits = hex.as_bytes();
-    let is_whole = digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit);
-    let pair = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    is_whole.then(|| digits.chunks(2).map(pair).collect()).flatten()
 }

@@ -29,6 +29,9 @@ const LEAST: Duration = Duration::from_secs(1);
 /// What is known is written down at least so often.
 const SAVE: Duration = Duration::from_mins(1);
 
+/// How often it is looked which alerts have no rule any more.
+const SORT: Duration = Duration::from_secs(5);
+
 /// Longest wait for a disk.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -104,8 +107,17 @@ impl Watcher {
         let Options { host, board, rules, dispatch, hear } = options;
         let watcher = Self { board: Arc::clone(&board), new: Arc::default(), is_over: Arc::default() };
         let (new, is_over) = (Arc::clone(&watcher.new), Arc::clone(&watcher.is_over));
-        let mut round =
-            Round { host, board, engine: Engine::new(rules), dispatch, hear, slots: None, put: None, saved: None };
+        let mut round = Round {
+            host,
+            board,
+            engine: Engine::new(rules),
+            dispatch,
+            hear,
+            slots: None,
+            put: None,
+            saved: None,
+            sorted: None,
+        };
         let run = move || {
             round.want();
             while !is_over.load(Ordering::Relaxed) {
@@ -154,6 +166,8 @@ struct Round {
     /// When rows were put up last, and when what is known was written down.
     put: Option<Mono>,
     saved: Option<Mono>,
+    /// When it was looked last which alerts have no rule any more.
+    sorted: Option<Mono>,
 }
 
 impl Round {
@@ -208,6 +222,10 @@ impl Round {
         self.dispatch.take(notifications, &|rule| engine.is_moment(rule));
         if self.dispatch.is_idle() {
             return false;
+        }
+        if self.sorted.is_none_or(|sorted| moment.mono.since(sorted) >= SORT.as_secs_f64()) {
+            self.sorted = Some(moment.mono);
+            self.dispatch.orphan(&engine.firing(), moment);
         }
         let muted = engine.muted(moment);
         self.dispatch.mute(&|one| muted.contains(&(one.rule.as_str(), one.instance.as_str())));

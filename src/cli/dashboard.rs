@@ -261,7 +261,7 @@ fn tick(config: &Config) -> Result<Duration, Failure> {
 /// The rules of alerts that belong to a configuration.
 fn rules(config: &Config, named: Option<&Path>) -> Result<Rules, Failure> {
     let thresholds = levels(&config.threshold, collect::schedule::tables())?;
-    Ok(Rules::new(&config::alerts(named)?, thresholds).0)
+    Ok(Rules::new(&config::alerts(named)?.0, thresholds).0)
 }
 
 /// The network namespaces of a configuration.

@@ -58,7 +58,8 @@ impl Source for Configured<'_> {
             Some(loaded) => loaded,
             None => config::load(self.named).map_err(|problems| problems.to_string().replace('\n', "; "))?,
         };
-        let alerts = config::alerts(self.named).map_err(|problems| problems.to_string().replace('\n', "; "))?;
+        let (alerts, actions) =
+            config::alerts(self.named).map_err(|problems| problems.to_string().replace('\n', "; "))?;
         let tokens = super::token::path(&loaded);
         let Config { mut serve, netns, collect, trail, routing, threshold, .. } = loaded.config;
         (serve.tokens, serve.insecure) = (tokens, self.args.insecure);
@@ -76,6 +77,6 @@ impl Source for Configured<'_> {
         if let Some(socket) = &self.args.socket {
             serve.socket.clone_from(socket);
         }
-        Ok(Configuration { serve, netns, collect, trail, routing, threshold, alerts, actions: Vec::new() })
+        Ok(Configuration { serve, netns, collect, trail, routing, threshold, alerts, actions })
     }
 }

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Problem, Problems, place};
 use super::reading::span_of;
 use super::{candidates, file};
+use crate::alert::action;
 use crate::alert::rule::{Mistake, Rule};
 use crate::alert::settings::{Alert, Settings, Silence};
 use crate::alert::silence::Silences;
@@ -39,11 +40,12 @@ struct File {
     defaults: bool,
     alert: Vec<Alert>,
     silence: Vec<Silence>,
+    action: action::Settings,
 }
 
 impl Default for File {
     fn default() -> Self {
-        Self { defaults: true, alert: Vec::new(), silence: Vec::new() }
+        Self { defaults: true, alert: Vec::new(), silence: Vec::new(), action: Vec::new() }
     }
 }
 
@@ -59,18 +61,18 @@ pub fn alerts_file(named: Option<&Path>) -> Option<PathBuf> {
     files.into_iter().find(|path| path.symlink_metadata().is_ok())
 }
 
-/// What is written of alerts for a configuration, with what comes with the program.
+/// What is written of alerts for a configuration, with what comes with the program; and who is told of them.
 ///
 /// # Errors
 /// Every mistake with its place.
-pub fn alerts(named: Option<&Path>) -> Result<Settings, Problems> {
-    let Some(path) = alerts_file(named) else { return defaults() };
+pub fn alerts(named: Option<&Path>) -> Result<(Settings, action::Settings), Problems> {
+    let Some(path) = alerts_file(named) else { return Ok((defaults()?, Vec::new())) };
     let own = read(&path)?;
     let mut alert = if own.defaults { defaults()?.alert } else { Vec::new() };
     alert.retain(|one| own.alert.iter().all(|other| other.name != one.name));
     // those of the user first
     alert.splice(0..0, own.alert);
-    Ok(Settings { alert, silence: own.silence })
+    Ok((Settings { alert, silence: own.silence }, own.action))
 }
 
 /// What comes with the program.
@@ -113,6 +115,11 @@ fn read(path: &Path) -> Result<File, Problems> {
     if let Err((number, mistake)) = Silences::new(&file.silence) {
         problems.push(found("silence", number, mistake));
     }
+    for mistake in action::mistakes(&file.action) {
+        let number = mistake.index.to_string();
+        let keys: Vec<&str> = ["action", &number].into_iter().chain(mistake.key).collect();
+        problems.push(Problem::new(at(span_of(&tree, &keys)), mistake.message, mistake.hint));
+    }
     if problems.is_empty() { Ok(file) } else { Err(Problems(problems)) }
 }
 
@@ -146,12 +153,12 @@ mod tests {
     #[test]
     fn a_rule_of_the_user_takes_the_place_of_one_of_its_name() {
         let (_dir, config) = file("[[alert]]\nname = 'cpu'\ntable = 'cpu'\nvalue = 'used'\nwarning = '1%'\n");
-        let settings = alerts(Some(&config)).unwrap();
+        let settings = alerts(Some(&config)).unwrap().0;
         assert_eq!(settings.alert.iter().filter(|alert| alert.name == "cpu").count(), 1);
         assert_eq!(settings.alert[0].name, "cpu");
         assert_eq!(settings.alert.len(), defaults().unwrap().alert.len());
         let (_dir, config) = file("defaults = false\n[[alert]]\nname = 'cpu'\ntable = 'cpu'\nvalue = 'used'\n");
-        assert_eq!(alerts(Some(&config)).unwrap().alert.len(), 1);
+        assert_eq!(alerts(Some(&config)).unwrap().0.alert.len(), 1);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod link;
 mod listen;
 mod lock;
 mod log;
+mod memory;
 mod meter;
 mod notify;
 mod parcel;

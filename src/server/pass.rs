@@ -43,11 +43,14 @@ pub(super) enum Word {
     Users,
     /// What actions name on the disk comes with it, as a file in memory.
     Files,
+    /// The file of what is known of alerts comes with it.
+    Alerts,
     /// A link between the courier and the runner comes with it; of the courier: it has none and wants one.
     Runner,
 }
 
-const WORDS: [(Word, u8); 16] = [
+const WORDS: [(Word, u8); 17] = [
+    (Word::Alerts, b'M'),
     (Word::Configuration, b'S'),
     (Word::Link, b'L'),
     (Word::Tcp, b'T'),

@@ -13,14 +13,15 @@ use std::time::{Duration, Instant};
 use super::courier::Receiver;
 use super::pass::{self, Word};
 use super::{Configuration, Level, Log, link};
-use crate::alert::dispatch::Dispatch;
+use crate::alert::Outbox;
+use crate::alert::dispatch::{Dispatch, Recipient};
 use crate::alert::run::{self as watch, Rules, Watcher};
 use crate::collect::{Capabilities, EVERY_SECOND, schedule};
 use crate::model::{Allowed, Done, Host, Text, Timestamp, lock};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
 use crate::source::routing::settings::Wishes;
-use crate::source::trail::{Hand, News, Trail};
+use crate::source::trail::{self, Hand, News, Trail};
 use crate::store::level::Thresholds;
 use crate::store::local::{LocalHost, Options};
 use crate::wire::frame::Frames;
@@ -56,19 +57,13 @@ impl Changes {
 pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) -> io::Result<()> {
     let needs = configured.needs();
     let rules = rules(&configured, log);
+    let outbox = Arc::<Outbox>::default();
+    let dispatch = Dispatch::new(recipients(&configured), Arc::clone(&outbox), hostname());
     let changes = Arc::new(Changes::default());
     let roots = Roots::live().choosing(Selection::host_and(configured.netns))?;
     let actions = allowed(configured.serve.allow_actions);
     let trail = Arc::clone(&roots.trail);
-    let asking = control.try_clone()?;
-    // one that is not heard is asked again with the next change
-    trail.ask(Box::new(move || drop(pass::send_now(&asking, Word::Trail))));
-    let telling = log.clone();
-    trail.tell(Box::new(move |news| {
-        let level = if let News::Broken(_) = news { Level::Error } else { Level::Notice };
-        telling.say(level, &news.to_string());
-    }));
-    trail.configure(configured.trail);
+    write_down(&trail, control, configured.trail, log)?;
     let routing = Arc::clone(&roots.routing);
     routing.leave_routers();
     routing.configure(configured.routing);
@@ -84,14 +79,14 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
         host: Arc::clone(&host) as Arc<dyn Host>,
         board: alarm,
         rules,
-        dispatch: Dispatch::new(Vec::new(), Arc::default(), String::new()),
+        dispatch,
         hear: Box::new(|_| {}),
     })?;
     alive(control.try_clone()?, Arc::clone(&changes))?;
     let log = log.clone();
     let started = Timestamp::now();
     let mut seats = Seats { host, changes, log, started, reader: 0, last: Weak::new(), taken: Arc::default() };
-    let mut courier = Receiver::new(Arc::default());
+    let mut courier = Receiver::new(outbox);
     while let Some((word, descriptor)) = pass::receive(control)? {
         match (word, descriptor) {
             (Word::Configuration, Some(file)) => {
@@ -99,6 +94,11 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
             }
             (Word::Trail, file) => trail.hand(file.map_or(Hand::Refused, |file| Hand::File(Arc::new(file.into())))),
             (Word::Taken, _) => trail.hand(Hand::Taken),
+            (Word::Alerts, Some(file)) => {
+                if let Err(cause) = watcher.keep(file.into()) {
+                    seats.log.say(Level::Error, &format!("what was known of alerts is lost: {cause}"));
+                }
+            }
             (Word::Courier, Some(socket)) => {
                 if let Err(cause) = courier.take(socket.into(), Arc::clone(&routing.board), &seats.log) {
                     seats.log.say(Level::Error, &format!("the sampler hears no courier: {cause}"));
@@ -125,6 +125,33 @@ fn rules(configured: &Configuration, log: &Log) -> Rules {
     rules
 }
 
+/// Lets changes of the packet filter be written down.
+///
+/// # Errors
+/// There is no descriptor.
+fn write_down(trail: &Trail, control: &UnixStream, settings: trail::Settings, log: &Log) -> io::Result<()> {
+    let asking = control.try_clone()?;
+    // one that is not heard is asked again with the next change
+    trail.ask(Box::new(move || drop(pass::send_now(&asking, Word::Trail))));
+    let telling = log.clone();
+    trail.tell(Box::new(move |news| {
+        let level = if let News::Broken(_) = news { Level::Error } else { Level::Notice };
+        telling.say(level, &news.to_string());
+    }));
+    trail.configure(settings);
+    Ok(())
+}
+
+/// What the host calls itself.
+fn hostname() -> String {
+    Text::new(rustix::system::uname().nodename().to_bytes()).to_string()
+}
+
+/// Who is told of alerts.
+fn recipients(configured: &Configuration) -> Vec<Recipient> {
+    configured.actions.iter().map(Recipient::of).collect()
+}
+
 /// What is done for those who may ask for it.
 fn allowed(actions: bool) -> Allowed {
     if actions { Allowed::Everything } else { Allowed::Nothing }
@@ -148,7 +175,7 @@ fn reload(
             log.say(Level::Warning, &told);
         }
         host.allow(allowed(configured.serve.allow_actions));
-        watcher.configure(rules(&configured, log), Vec::new());
+        watcher.configure(rules(&configured, log), recipients(&configured));
         trail.configure(configured.trail);
         routing.configure(configured.routing);
         host.reload(Selection::host_and(configured.netns), configured.collect, EVERY_SECOND)

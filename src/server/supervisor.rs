@@ -19,6 +19,7 @@ use super::courier;
 use super::kept::Files;
 use super::ledger::Ledger;
 use super::listen::Listeners;
+use super::memory::Memory;
 use super::notify::{self, Notify};
 use super::pass::{self, Word};
 use super::runner;
@@ -99,6 +100,7 @@ struct Supervisor<'a> {
     listeners: &'a Listeners,
     files: Files,
     ledger: Ledger,
+    memory: Memory,
     notify: Notify,
     log: &'a Log,
     bonds: Bonds,
@@ -123,6 +125,7 @@ pub(super) fn run(
     }
     wake.set_nonblocking(true)?;
     let ledger = Ledger::open(&configured.trail, log);
+    let memory = Memory::open(&configured.serve.state, log);
     let mut supervisor = Supervisor {
         source,
         configured,
@@ -130,6 +133,7 @@ pub(super) fn run(
         listeners,
         files,
         ledger,
+        memory,
         notify: Notify::new(),
         log,
         bonds: Bonds::new(),
@@ -417,7 +421,7 @@ impl Keeper {
         // one that has ended meanwhile is noticed by its end
         let _ = supervisor.configured.send(&control);
         let _ = match self.part {
-            Part::Sampler => supervisor.ledger.hand(&control),
+            Part::Sampler => supervisor.ledger.hand(&control).and_then(|()| supervisor.memory.hand(&control)),
             Part::Front => hand_over(&control, supervisor.listeners, &supervisor.files),
             Part::Courier => courier::hand(&supervisor.configured, &control, supervisor.log),
             Part::Runner => Ok(()),

@@ -227,3 +227,14 @@ fn only_what_a_recipient_wants_is_told() {
     desk.take(Notification { rule: "disk-full".to_owned(), ..told("b", Change::Worse, Level::Warning) });
     assert_eq!(changes(&desk.pass(10.0, 20.0, &Ok(()))), [Change::Fired]);
 }
+
+#[test]
+fn an_alert_whose_rule_is_gone_is_over() {
+    let mut desk = Desk::new(recipient());
+    desk.take(told("a", Change::Fired, Level::Warning));
+    assert_eq!(changes(&desk.pass(0.0, 10.0, &Ok(()))), [Change::Fired]);
+    desk.dispatch.orphan(&HashSet::from([("cpu", "a")]), moment(10.0));
+    assert!(desk.pass(10.0, 70.0, &Ok(())).is_empty());
+    desk.dispatch.orphan(&HashSet::new(), moment(70.0));
+    assert_eq!(changes(&desk.pass(70.0, 80.0, &Ok(()))), [Change::Cleared]);
+}
