@@ -145,6 +145,8 @@ pub(super) type Told = (Place, AdjacencyRow, u64);
 /// The adjacencies of the last look, and what has become of them.
 #[derive(Default)]
 pub(super) struct Chronicle {
+    /// All of the last look: as long as they are the same nothing has become of any.
+    last: Vec<Told>,
     /// Those of the last look with their changes.
     known: BTreeMap<Key, (AdjacencyRow, u64)>,
     /// Who had told anything by then.
@@ -166,7 +168,14 @@ impl Chronicle {
     /// Takes the adjacencies of this look, and who has told anything so far. Of those that are missing only those have gone whose
     /// daemon is asked still; one that is forgotten has had its line.
     pub(super) fn follow(&mut self, now: Timestamp, seen: Vec<Told>, heard: BTreeSet<Place>) -> Vec<AdjacencyRow> {
-        let rows = seen.iter().map(|(_, row, _)| row.clone()).collect();
+        if self.last != seen || self.heard != heard {
+            self.compare(now, seen.clone(), heard);
+            self.last.clone_from(&seen);
+        }
+        seen.into_iter().map(|(_, row, _)| row).collect()
+    }
+
+    fn compare(&mut self, now: Timestamp, seen: Vec<Told>, heard: BTreeSet<Place>) {
         let of = |(place, row, changes)| (key(place, &row), (row, changes));
         let seen: BTreeMap<Key, (AdjacencyRow, u64)> = seen.into_iter().map(of).collect();
         let mut known = std::mem::take(&mut self.known);
@@ -194,7 +203,6 @@ impl Chronicle {
             self.note(now, Some(row), None, 1);
         }
         self.known = seen;
-        rows
     }
 
     /// Takes how it is with the daemons, which are asked in each look.
