@@ -24,7 +24,9 @@ use netglance::source::netns::Selection;
 use rustix::thread::UnshareFlags;
 
 use served::Agent;
+use support::held;
 use support::process::timed;
+use support::pty::{Session, netglance};
 use support::ring::{Ring, configure, run_in, space, vtysh_json, wait_until};
 use support::space::within;
 
@@ -698,5 +700,20 @@ fn root_an_agent_without_capabilities_for_it_asks_daemons_as_one_of_their_groups
         let member = run_in("host", &["getent", "group", "frrvty"]);
         let number = member.split(':').nth(2).unwrap();
         assert!(groups.split_whitespace().any(|group| group == number), "{groups} lacks {number}");
+    });
+}
+
+#[test]
+fn root_databases_are_asked_for_over_the_connection_that_there_is() {
+    within(UnshareFlags::NEWNET, || {
+        let _ring = Ring::start(2);
+        let mut session = Session::spawn(160, 50, netglance(&["--view", "cpu"]));
+        session.wait_for_host();
+        let before = held::settled(&mut session);
+        for table in ["ospf_link", "ospf_lsa", "ospf_route"] {
+            session.send(format!(":table {table}\r"));
+            session.wait_for(table, |screen| screen.contains("ospfd"));
+            held::wait(&mut session, table, before, false);
+        }
     });
 }

@@ -18,6 +18,7 @@ use netglance::source::file::Roots;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::UnshareFlags;
 
+use support::held;
 use support::process::timed;
 use support::pty::{Session, netglance};
 use support::ring::{run_in, wait_until};
@@ -197,5 +198,20 @@ fn root_guests_ports_and_bridges_of_a_switch_are_on_the_map() {
         assert!(!screen.contains("ovs-netdev"), "{screen}");
         Vswitch::end(&mut switch.forwarder);
         session.wait_for("bridges that are down", |screen| in_line(screen, &["br0", "down"]));
+    });
+}
+
+#[test]
+fn root_sockets_over_which_flows_are_asked_for_close_when_nobody_looks_any_more() {
+    within(UnshareFlags::NEWNET, || {
+        let _switch = Vswitch::start();
+        let mut session = Session::spawn(160, 50, netglance(&["--view", "cpu"]));
+        session.wait_for_host();
+        let before = held::settled(&mut session);
+        session.send(":table ovs_flow\r");
+        held::wait(&mut session, "bridges are asked", before, true);
+        session.wait_for("flows", |screen| in_line(screen, &["br1", "NORMAL"]));
+        session.send(":table cpu\r");
+        held::wait(&mut session, "nobody asks any more", before, false);
     });
 }

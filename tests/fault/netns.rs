@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space}
 use serde_json::Value;
 
 use crate::rights::Public;
-use crate::support::process::{Guard, usage, with_descriptors};
+use crate::support::process::{Guard, sockets, usage, with_descriptors};
 use crate::support::pty::{PATIENT, Session, netglance};
 use crate::support::space::{alone, ip, mount, within};
 
@@ -603,13 +603,6 @@ fn root_a_hundred_namespaces_come_and_go_and_leave_no_descriptor() {
         assert!(after.descriptors <= before.descriptors && after.threads <= before.threads + 2, "{held:?}");
         assert!(after.rss < before.rss + (4 << 20), "{held:?}");
     });
-}
-
-/// Sockets that a process has open, each with a number of its own.
-fn sockets(process: u32) -> BTreeSet<PathBuf> {
-    let open = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
-    let targets = open.filter_map(|one| std::fs::read_link(one.ok()?.path()).ok());
-    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).collect()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What do the tests that run the built program share: terminals, namespaces, strangers, and the watchman of the output?
 
+pub(crate) mod held;
 pub(crate) mod process;
 pub(crate) mod pty;
 pub(crate) mod ring;

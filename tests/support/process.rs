@@ -1,9 +1,9 @@
 //! Processes that tests start: strangers with names of our choice, storms, and what the kernel says of one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -165,6 +165,13 @@ pub(crate) fn usage_below(proc: &Path, pid: u32) -> Option<Usage> {
         rss: fields.get(20)? * rustix::param::page_size() as u64,
         cpu: (fields.get(10)? + fields.get(11)?) as f64 / ticks,
     })
+}
+
+/// Sockets that a process has open, each with a number of its own.
+pub(crate) fn sockets(process: u32) -> BTreeSet<PathBuf> {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let targets = open.filter_map(|one| std::fs::read_link(one.ok()?.path()).ok());
+    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).collect()
 }
 
 /// Takes every right from the process that a command starts, and makes it nobody.
