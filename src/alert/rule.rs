@@ -176,6 +176,11 @@ impl Rule {
         &self.table.name
     }
 
+    /// The tables that it reads.
+    pub fn tables(&self) -> impl Iterator<Item = &'static Table> {
+        self.top.iter().map(|(table, _)| *table).chain([self.table])
+    }
+
     /// What must be collected for it.
     pub fn demands(&self) -> &[Demand] {
         &self.demands

@@ -95,6 +95,9 @@ pub enum Command {
     /// A named file is checked alone. Without one it is what the dashboard would start with: the file that it would find and
     /// the variables NETGLANCE__SECTION__KEY of the environment. A theme is checked with the configuration that names it.
     Check(Check),
+    /// Check the rules of alerts, or try them on this host.
+    #[command(subcommand)]
+    Alerts(Alerts),
     /// Print a completion script for a shell.
     ///
     /// For bash: netglance completions bash > /etc/bash_completion.d/netglance. For zsh: netglance completions zsh >
@@ -305,6 +308,23 @@ pub struct Doctor {
     /// How to write the answer.
     #[arg(long, value_parser = answers(), default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// What is done with the rules of alerts.
+#[derive(Subcommand, Debug)]
+pub enum Alerts {
+    /// Check the rules that belong to the configuration, and say how many are in force.
+    Check,
+    /// Try one rule on this host, or all that are in force, and say what would fire.
+    ///
+    /// Nothing has to last, and nobody is told.
+    Test {
+        /// The rule; all that are in force if not given.
+        rule: Option<String>,
+        /// For how long it is tried: rates take two samples.
+        #[arg(long = "for", value_name = "TIME")]
+        during: Option<Interval>,
+    },
 }
 
 /// Arguments of `check`.

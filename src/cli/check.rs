@@ -24,6 +24,10 @@ pub(super) fn run(args: &args::Check, named: Option<&Path>, out: &mut dyn Write)
             config::check_hosts(file)?;
             Some(file.clone())
         }
+        Some(file) if config::is_alerts(file) => {
+            config::check_alerts(file)?;
+            Some(file.clone())
+        }
         Some(file) => {
             config::check(file)?;
             Some(file.clone())
@@ -31,6 +35,7 @@ pub(super) fn run(args: &args::Check, named: Option<&Path>, out: &mut dyn Write)
         // as a program would start: the environment counts too
         None => {
             let file = config::load(named)?.file;
+            config::alerts(named)?;
             let hosts = config::hosts(named, None)?.hosts.len();
             if hosts > 0 {
                 writeln!(out, "{hosts} hosts to browse: ok")?;

@@ -4,6 +4,7 @@
 //! 2 usage or configuration, 3 the peer. A reader that closes the pipe early is not an error.
 
 mod access;
+mod alerts;
 pub mod args;
 mod check;
 mod completions;
@@ -165,6 +166,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Browse(args) => dashboard::browse(args, cli.config.clone()),
         Command::Show(args) => show::run(args, &config::load(named)?.config, out),
         Command::Check(args) => check::run(args, named, out),
+        Command::Alerts(args) => alerts::run(args, named, out),
         Command::Schema(args) => schema::run(args, named, out),
         Command::Doctor(args) => doctor::run(args, &config::load(named)?.config, out),
         Command::Completions { shell } => completions::run(*shell, out),

@@ -55,6 +55,17 @@ The agent's own key; ~/.local/state/netglance for other users than root.
 The keys of agents that somebody has accepted, for
 .BR connect " and " browse .
 .TP
+.I alerts.toml
+Beside the configuration: rules of alerts, silences, and the actions by which an agent tells people. It is laid over the rules
+that come with the program;
+.B netglance alerts check
+says what is in force,
+.B netglance alerts test
+what would fire now.
+.TP
+.I /var/lib/netglance/alerts.state
+What an agent knows of alerts, when it is started again.
+.TP
 .IR hosts.toml ", " hosts.d/*.toml
 Beside the configuration: the hosts that
 .B browse
