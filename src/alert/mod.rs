@@ -5,6 +5,7 @@
 //! process that may go out takes it, tries once, and says what came of it. What is tried again, and when, is decided here.
 
 pub mod action;
+pub mod desktop;
 pub mod dispatch;
 mod engine;
 mod events;

@@ -317,3 +317,28 @@ fn an_alertmanager_has_each_alert_once_until_it_is_over() {
         assert_eq!(manager.active(), active(wanted), "{change:?}");
     }
 }
+
+#[test]
+fn root_the_journal_is_told_in_its_own_protocol() {
+    let dir = open_dir();
+    let path = dir.path().join("socket");
+    let journal = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    journal.set_read_timeout(Some(parts::PATIENCE)).unwrap();
+    // the socket stands where that of the journal does, for both parts only
+    let script = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && \
+                  mount --bind \"$0\" /run/systemd/journal && exec \"$@\"";
+    let before = ["unshare", "--mount", "sh", "-c", script, dir.path().to_str().unwrap()];
+    let mut parts = Parts::traced("[[action]]\nname = 'journal'\njournald = {}\n", &before);
+    assert_eq!(parts.tell("journal", &message("vm1\nPRIORITY=0", Change::Fired)), Ok(()));
+    let mut bytes = [0; 4096];
+    let read = journal.recv(&mut bytes).unwrap();
+    let text = String::from_utf8_lossy(&bytes[..read]);
+    let value = |name: &str| {
+        let (_, rest) = text.split_once(&format!("{name}\n")).unwrap();
+        // its length stands in eight bytes, of which all but the first are zero
+        rest[8..8 + usize::from(rest.as_bytes()[0])].to_owned()
+    };
+    assert_eq!((value("PRIORITY"), value("SYSLOG_IDENTIFIER")), ("2".to_owned(), "netglance".to_owned()));
+    assert_eq!(value("\nMESSAGE"), "critical: vm1\\x0aPRIORITY=0 is busy");
+}

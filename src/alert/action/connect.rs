@@ -100,3 +100,47 @@ pub(super) async fn secure<S: Stream>(
     let spoken = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     spoken.map_err(|cause| Failure::again(format!("speak TLS with {place}: {cause}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::Message;
+    use std::net::IpAddr;
+    use std::time::Duration;
+
+    /// A name server that says what somebody wants it to say, and something else the next time.
+    struct Names(std::sync::Mutex<Vec<Vec<&'static str>>>);
+
+    impl Outside for Names {
+        fn addresses(&self, _: &str, _: Instant) -> io::Result<Vec<IpAddr>> {
+            let answer = crate::model::lock(&self.0).pop().ok_or(io::ErrorKind::NotFound)?;
+            Ok(answer.iter().map(|address| address.parse().unwrap()).collect())
+        }
+
+        fn run(&self, _: &str, _: &Message, _: Instant) -> Result<(), Failure> {
+            unreachable!()
+        }
+    }
+
+    fn routed(host: &str, answers: &[&[&'static str]]) -> Result<Vec<SocketAddr>, Failure> {
+        let names = Names(std::sync::Mutex::new(answers.iter().rev().map(|answer| answer.to_vec()).collect()));
+        let until = Instant::now() + Duration::from_secs(20);
+        let told = route(&Place::parse(host, 443).unwrap(), &names, until);
+        assert!(crate::model::lock(&names.0).len() + 1 >= answers.len(), "it was looked up more than once");
+        told
+    }
+
+    #[test]
+    fn a_name_is_looked_up_once_and_what_may_not_be_reached_is_left_out() {
+        let good: SocketAddr = "192.0.2.1:443".parse().unwrap();
+        let answers: &[&[&'static str]] = &[&["169.254.169.254", "192.0.2.1", "::1"], &["127.0.0.1"]];
+        assert_eq!(routed("hooks.example", answers), Ok(vec![good]));
+        let refused = routed("hooks.example", &[&["169.254.169.254"]]).unwrap_err();
+        assert!(refused.again && refused.cause.contains("169.254.169.254 is refused"), "{refused}");
+        assert!(!routed("100.100.100.200", &[]).unwrap_err().again, "what was written down stays so");
+        assert!(routed("hooks.example", &[&[]]).unwrap_err().cause.ends_with("it has no address"));
+        assert!(routed("hooks.example", &[]).unwrap_err().again);
+        let many: Vec<&'static str> = vec!["192.0.2.1"; 3 * MAX_ADDRESSES];
+        assert_eq!(routed("hooks.example", &[&many]).unwrap().len(), MAX_ADDRESSES);
+    }
+}

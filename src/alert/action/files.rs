@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
-use super::settings::{Action, Way};
+use super::settings::{Action, Tls, Way};
 use crate::alert::Failure;
 use crate::source::routing::secret::{self, Secret};
 use crate::source::{Error, kept};
@@ -123,7 +123,7 @@ fn needed(action: &Action) -> BTreeMap<PathBuf, Kept> {
         Some(Way::Webhook(hook)) => {
             (Some(&hook.token_file), Some(&hook.template_file), hook.url.starts_with("https:").then_some(&hook.ca_file))
         }
-        Some(Way::Mail(mail)) => (Some(&mail.password_file), None, Some(&mail.ca_file)),
+        Some(Way::Mail(mail)) => (Some(&mail.password_file), None, (mail.tls != Tls::None).then_some(&mail.ca_file)),
         Some(Way::Alertmanager(manager)) => {
             let is_tls = manager.urls.iter().any(|url| url.starts_with("https:"));
             (Some(&manager.token_file), None, is_tls.then_some(&manager.ca_file))

@@ -322,6 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_in_the_file_of_alerts_make_sense() {
+        let text = include_str!("../../../config/alerts.toml");
+        let ways = ["command", "webhook", "mail", "syslog", "journald", "alertmanager"];
+        let is_way = |line: &&str| ways.iter().any(|way| line.starts_with(&format!("{way} = {{")));
+        let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_way).collect();
+        assert!(ways.iter().all(|way| lines.iter().any(|line| line.starts_with(way))), "{lines:?}");
+        for line in lines {
+            assert!(wrong(line).is_empty(), "{line}: {:?}", wrong(line));
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_told_at_its_key() {
         for (bad, key) in [
             ("", "name"),

@@ -17,7 +17,7 @@ mod smtp;
 mod syslog;
 mod template;
 mod webhook;
-mod words;
+pub(super) mod words;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -154,28 +154,13 @@ fn slack(message: &Message) -> Value {
 
 fn matrix(message: &Message) -> Value {
     let text = format!("{}\n{}", words::subject(message), words::text(message));
-    let html = format!("<b>{}</b><pre>{}</pre>", html(&words::subject(message)), html(&words::text(message)));
+    let html =
+        format!("<b>{}</b><pre>{}</pre>", words::html(&words::subject(message)), words::html(&words::text(message)));
     // an empty list of those who are called: no name in the text calls anybody
     json!({
         "msgtype": "m.text", "body": text, "format": "org.matrix.custom.html", "formatted_body": html,
         "m.mentions": {},
     })
-}
-
-/// A text as HTML that says the same.
-fn html(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for ch in text.chars() {
-        match ch {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(ch),
-        }
-    }
-    escaped
 }
 
 /// As JSON, where no text can be taken for a header.

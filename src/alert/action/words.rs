@@ -6,7 +6,7 @@ use crate::alert::{Change, Message, Notification};
 use crate::model::Level;
 
 /// One line: how bad it is, and what it is.
-pub(super) fn headline(one: &Notification) -> String {
+pub(in crate::alert) fn headline(one: &Notification) -> String {
     let severity = one.severity.name();
     match one.change {
         Change::Fired => format!("{severity}: {}", one.text),
@@ -16,7 +16,7 @@ pub(super) fn headline(one: &Notification) -> String {
 }
 
 /// One line about all of a message, with the host.
-pub(super) fn subject(message: &Message) -> String {
+pub(in crate::alert) fn subject(message: &Message) -> String {
     let all = message.notifications.len() as u64 + message.more;
     let first = message.notifications.first().map(headline).unwrap_or_default();
     if all < 2 {
@@ -27,7 +27,7 @@ pub(super) fn subject(message: &Message) -> String {
 }
 
 /// More about one change: what is known, a line each.
-pub(super) fn details(one: &Notification) -> Vec<String> {
+pub(in crate::alert) fn details(one: &Notification) -> Vec<String> {
     let mut lines = Vec::new();
     let instance = if one.instance.is_empty() { String::new() } else { format!(" of {}", one.instance) };
     lines.push(format!("rule {}, table {}{instance}", one.rule, one.table));
@@ -55,7 +55,7 @@ pub(super) fn details(one: &Notification) -> Vec<String> {
 }
 
 /// All of a message; lines that say more about the one before are indented.
-pub(super) fn text(message: &Message) -> String {
+pub(in crate::alert) fn text(message: &Message) -> String {
     let mut text = String::new();
     for one in &message.notifications {
         text.push_str(&headline(one));
@@ -71,25 +71,41 @@ pub(super) fn text(message: &Message) -> String {
 }
 
 /// A time of the Unix epoch as RFC 3339 has it, with milliseconds; the epoch itself for what is none.
-pub(super) fn time(seconds: f64) -> String {
+pub(in crate::alert) fn time(seconds: f64) -> String {
     let known = jiff::Timestamp::from_millisecond((seconds * 1e3) as i64).unwrap_or_default();
     format!("{known:.3}")
 }
 
 /// What of a text has room, cut where a character ends.
-pub(super) fn cut(text: &str, most: usize) -> &str {
+pub(in crate::alert) fn cut(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
 /// The end of a text, as far as it has room, from where a character begins.
-pub(super) fn end(text: &str, most: usize) -> &str {
+pub(in crate::alert) fn end(text: &str, most: usize) -> &str {
     let begin = (text.len().saturating_sub(most)..=text.len()).find(|begin| text.is_char_boundary(*begin));
     begin.and_then(|begin| text.get(begin..)).unwrap_or_default()
 }
 
+/// A text as HTML that says the same.
+pub(in crate::alert) fn html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for ch in text.chars() {
+        match ch {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(ch),
+        }
+    }
+    escaped
+}
+
 /// How urgent something is for who knows three steps; what is over is not.
-pub(super) fn urgency(message: &Message) -> Urgency {
+pub(in crate::alert) fn urgency(message: &Message) -> Urgency {
     match message.severity() {
         _ if message.is_over() => Urgency::Low,
         Level::Critical => Urgency::High,
@@ -100,7 +116,7 @@ pub(super) fn urgency(message: &Message) -> Urgency {
 
 /// Three steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Urgency {
+pub(in crate::alert) enum Urgency {
     Low,
     Normal,
     High,
@@ -108,7 +124,7 @@ pub(super) enum Urgency {
 
 /// One change, for tests.
 #[cfg(test)]
-pub(super) fn example(text: &str) -> Notification {
+pub(in crate::alert) fn example(text: &str) -> Notification {
     Notification {
         id: "id-1".to_owned(),
         alert: "alert-1".to_owned(),
@@ -131,7 +147,7 @@ pub(super) fn example(text: &str) -> Notification {
 
 /// A message with one change, for tests.
 #[cfg(test)]
-pub(super) fn message(text: &str) -> Message {
+pub(in crate::alert) fn message(text: &str) -> Message {
     Message { host: "hv1".to_owned(), notifications: vec![example(text)], more: 0 }
 }
 
