@@ -215,13 +215,16 @@ impl Watched {
         one.limit = found.limit.or(one.limit);
         one.sample(found.level, pace, look.moment.mono, look.moment.time);
         one.measure(found.value, found.low_is_bad);
+        let was_down = one.down.is_some();
         let step = one.settle(pace, look.moment.mono, look.moment.time);
+        // one that comes back is told with what it came back to, whenever it is over
+        let turns = was_down != one.down.is_some();
         let is_old = one.written.is_none_or(|written| look.moment.mono.since(written) > REWRITE.as_secs_f64());
         // what happened in a moment is told as it was then
         let goes_on = is_old && !self.rule.is_moment() && *look.rewrites < REWRITES;
         // of one that is gone nobody can say more than was said before
         let matters = one.level > Level::Ok || one.held[0].is_some() || matches!(self.rule.test, Test::Gone { .. });
-        if step != Step::Same || (matters && goes_on) || (is_bad && self.rule.is_moment()) {
+        if step != Step::Same || turns || (matters && goes_on) || (is_bad && self.rule.is_moment()) {
             *look.rewrites += 1;
             write(&self.rule, &self.facts, one, view, together, look.moment.mono);
         }

@@ -317,3 +317,14 @@ fn what_is_written_down_fits_whatever_names_there_are() {
     let bytes = crate::alert::kept::write(&made.engine, Vec::new(), Made::moment(0.0));
     assert!(bytes.len() <= crate::alert::slots::ROOM && bytes.len() > 100_000, "{}", bytes.len());
 }
+
+#[test]
+fn what_is_over_between_two_samples_is_told_as_it_was_seen_last() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nby = ['name']\n\
+         keep_firing_for = '1s'\ntext = '{name} is at {value}'\n",
+    );
+    assert_eq!(made.rows(0.0, vec![named(1, "a", 0.9)]), ["warning fired hot: a is at 90.0%"]);
+    assert!(made.rows(1.0, vec![named(1, "a", 0.1)]).is_empty());
+    assert_eq!(made.look(2.0), ["warning cleared hot: a is at 10.0%"]);
+}
