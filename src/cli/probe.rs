@@ -32,7 +32,7 @@ pub(super) struct Taken {
     pub(super) partly: Vec<Partly>,
     /// What it cost so far.
     pub(super) row: CollectorRow,
-    owned: Option<Owned>,
+    owned: Vec<Owned>,
     time: Timestamp,
     mono: Mono,
 }
@@ -75,6 +75,17 @@ impl Line {
 impl Probe {
     /// Starts the thread, unless the collector is switched off; nothing is read yet.
     pub(super) fn start(entry: &'static Entry, wants: Wants, config: &Config, roots: Roots) -> std::io::Result<Self> {
+        Self::asking(entry, wants, config, roots, &[])
+    }
+
+    /// The same for one that is asked by others. One of these that is asked in turn asks nobody.
+    fn asking(
+        entry: &'static Entry,
+        wants: Wants,
+        config: &Config,
+        roots: Roots,
+        by: &[&'static str],
+    ) -> std::io::Result<Self> {
         let settings = config.collect.collectors.get(entry.name).cloned().unwrap_or_default();
         if !settings.enabled {
             return Ok(Self { entry, settings, thread: None, patience: PATIENCE });
@@ -83,8 +94,11 @@ impl Probe {
         let (requests, asked) = mpsc::channel::<u64>();
         let (answer, answers) = mpsc::channel();
         let mut runner = Runner::new(entry, &settings, entry.interval);
-        let others = COLLECTORS.iter().filter(|other| runner.asks().contains(&other.name));
-        let start = |other: &&'static Entry| Self::start(other, Wants::default(), config, roots.clone());
+        let asks = if by.contains(&entry.name) { &[] } else { runner.asks() };
+        let by = [by, &[entry.name]].concat();
+        let is_asked = |name: &&str| asks.contains(name);
+        let others = COLLECTORS.iter().filter(|other| is_asked(&other.name));
+        let start = |other: &&'static Entry| Self::asking(other, Wants::default(), config, roots.clone(), &by);
         let others = others.map(|other| start(other).map(|probe| Self { patience: OTHERS, ..probe }));
         let others = others.collect::<std::io::Result<Vec<_>>>()?;
         std::thread::Builder::new().name(format!("probe-{}", entry.name)).spawn(move || {
@@ -93,8 +107,8 @@ impl Probe {
                 // nobody waits any more for the answers to those before
                 let number = asked.try_iter().last().unwrap_or(number);
                 for other in &others {
-                    let taken = other.take().ok();
-                    taken.and_then(|taken| taken.owned).into_iter().for_each(|owned| owners.take(owned));
+                    let taken = other.take().map(|taken| taken.owned);
+                    taken.unwrap_or_default().into_iter().for_each(|owned| owners.take(owned));
                 }
                 let (time, mono) = (Timestamp::now(), Mono::now());
                 let filled = runner.run(&Cx { roots: &roots, wants: &wants, owners: &owners, time, mono });

@@ -254,7 +254,7 @@ pub type Partly = (&'static Table, Status);
 pub struct Batch {
     tables: Vec<Filled>,
     partly: Vec<Partly>,
-    owned: Option<Owned>,
+    owned: Vec<Owned>,
 }
 
 impl Batch {
@@ -313,12 +313,12 @@ impl Batch {
 
     /// Says who has what, for other collectors.
     pub fn own(&mut self, owned: Owned) {
-        self.owned = Some(owned);
+        self.owned.push(owned);
     }
 
     /// Takes out what was said of who has what.
-    pub fn take_owned(&mut self) -> Option<Owned> {
-        self.owned.take()
+    pub fn take_owned(&mut self) -> Vec<Owned> {
+        std::mem::take(&mut self.owned)
     }
 
     /// Takes out what was said of cells that are missing.
@@ -443,6 +443,7 @@ collectors! {
     clock,
     unit,
     vm,
+    vm_monitor,
     process,
     process_detail,
     action,

@@ -93,7 +93,7 @@ pub struct Runner {
     /// What the last run said of cells that are missing.
     partly: Vec<Partly>,
     /// What the last run said of who has what.
-    owned: Option<Owned>,
+    owned: Vec<Owned>,
     /// Smoothed CPU cost of a run, in seconds.
     cost: Option<f64>,
 }
@@ -130,7 +130,7 @@ impl Runner {
             used: asked,
             row,
             partly: Vec::new(),
-            owned: None,
+            owned: Vec::new(),
             cost: None,
         }
     }
@@ -173,8 +173,8 @@ impl Runner {
     }
 
     /// Takes what the last run said of who has what.
-    pub fn take_owned(&mut self) -> Option<Owned> {
-        self.owned.take()
+    pub fn take_owned(&mut self) -> Vec<Owned> {
+        std::mem::take(&mut self.owned)
     }
 
     /// Collectors whose [`Owned`] its collector asks for.

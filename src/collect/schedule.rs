@@ -375,8 +375,12 @@ impl Worker {
             let mut live = self.shared.lock();
             live.running.remove(name);
             live.rows.insert(name, planned.runner.row().clone());
-            if let Some(owned) = planned.runner.take_owned().filter(|_| live.plan.runs(entry)) {
-                Arc::make_mut(&mut live.owners).take(owned);
+            let owned = planned.runner.take_owned();
+            if live.plan.runs(entry) && !owned.is_empty() {
+                let owners = Arc::make_mut(&mut live.owners);
+                for owned in owned {
+                    owners.take(owned);
+                }
             }
         }
         if !self.alone {

@@ -5,23 +5,26 @@
 //! of its threads and the counters of its process are read, from kept descriptors.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
-use crate::model::{Owned, Text, Timestamp};
-use crate::source::file::{Root, Roots};
-use crate::source::guest::thread::{Role, Threads, Times};
-use crate::source::guest::{Disk, Finder, Held, Identity};
+use crate::model::{Machine, Monitor, Owned, Text, Timestamp};
+use crate::source::file::Roots;
+use crate::source::guest::thread::{Role, Threads};
+use crate::source::guest::{Finder, Held, Identity};
 use crate::source::netlink::route::IfIndex;
 use crate::source::process::{File, Handle, Io, Scanner, Stat, boot_time, detail, parse};
 use crate::{label, table};
 
-pub mod disk;
 mod learned;
 pub mod nic;
+mod status;
+mod vcpu;
 
-use disk::VmDiskRow;
 use learned::{Learned, Owner};
 use nic::{Nics, VmNicRow};
+pub use status::GuestStatus;
+pub use vcpu::VcpuRow;
 
 label! {
     /// What a guest does.
@@ -46,7 +49,7 @@ table! {
     /// huge pages are read of a few guests on each tick, in turn.
     ///
     /// Source: `Documentation/filesystems/proc.rst`, `/proc/PID/{stat,statm,status,io,cmdline,cgroup,fd,fdinfo}`,
-    /// `/proc/PID/task/TID/{comm,schedstat,syscall}`; rtnetlink `RTM_GETSTATS`.
+    /// `/proc/PID/task/TID/{comm,schedstat,syscall}`; rtnetlink `RTM_GETSTATS`; `query-status` and `query-balloon` of QMP.
     pub struct VmRow = "vm" { title: Some("Guests"), history: History::Whole } {
         /// Process that runs it.
         Id(None) pid: u64 { wide: true },
@@ -56,6 +59,8 @@ table! {
         Text(None) name: Text { label: true, title: Some("guest") },
         /// Whether it runs.
         Text(None) state: GuestState,
+        /// What its monitor says that it does; missing where the monitor is not asked.
+        Text(None) status: Option<GuestStatus> { wide: true },
         /// Program that runs it.
         Text(None) monitor: Text { title: Some("vmm") },
         /// Type of the machine that it believes to be.
@@ -80,6 +85,8 @@ table! {
         Counter(Seconds) emulator_time: Option<f64> { cpu: true, wide: true },
         /// Time its virtual CPUs were ready to run but waited for a CPU of the host.
         Counter(Seconds) run_delay: Option<f64> { wide: true },
+        /// Memory that it has, less than it was started with where a balloon has taken some.
+        Gauge(Bytes) balloon: Option<u64> { wide: true },
         /// Memory of its process that is resident.
         Gauge(Bytes) rss: u64,
         /// Memory of its process shared out among all who map it.
@@ -121,42 +128,10 @@ table! {
     }
 }
 
-table! {
-    /// One virtual CPU of a guest. What the guest itself ran and where it ran last are read while somebody wants them.
-    ///
-    /// Source: `Documentation/filesystems/proc.rst`, `/proc/PID/task/TID/{comm,stat,schedstat,syscall}`.
-    pub struct VcpuRow = "vcpu" { title: Some("Virtual CPUs"), history: History::Top } {
-        /// Process that runs the guest.
-        Id(None) pid: u64 { wide: true },
-        /// Start of the process in clock ticks since boot.
-        Id(None) start: u64 { wide: true },
-        /// Number of the virtual CPU.
-        Id(None) vcpu: u32,
-        /// Guest that it belongs to.
-        Text(None) guest: Text { label: true },
-        /// Thread that runs it.
-        Gauge(None) thread: u64 { wide: true },
-        /// CPU time of its thread, with what the host did for it.
-        Counter(Seconds) cpu_time: Option<f64> { title: Some("time+"), total: true, cpu: true },
-        /// CPU time in which the guest itself ran.
-        Counter(Seconds) guest_time: Option<f64> { cpu: true, wide: true, demand: true },
-        /// Time it was ready to run but waited for a CPU of the host.
-        Counter(Seconds) run_delay: Option<f64> { wide: true },
-        /// CPU of the host that it last ran on.
-        Gauge(None) last_cpu: Option<u64> { title: Some("on"), demand: true },
-    }
-    derived {
-        /// Share of the time in which it ran.
-        used(Ratio) = "rate(cpu_time)" { top: true },
-        /// Share of the time in which it was ready to run but waited for a CPU of the host.
-        ready(Ratio) = "rate(run_delay)",
-    }
-}
-
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
     name: "vm",
-    tables: &[VmRow::TABLE, VcpuRow::TABLE, VmNicRow::TABLE, VmDiskRow::TABLE],
+    tables: &[VmRow::TABLE, VcpuRow::TABLE, VmNicRow::TABLE],
     interval: EVERY_SECOND,
     // a read of `cmdline` waits for the memory lock of a process that may be stuck
     blocks: true,
@@ -190,7 +165,6 @@ struct Guest {
     name: Text,
     unit: Option<Text>,
     held: Held,
-    disks: Vec<Disk>,
     /// Whether its taps are named as they are here.
     here: bool,
     threads: Threads,
@@ -245,7 +219,7 @@ impl Collect for VmCollector {
     }
 
     fn asks(&self) -> &'static [&'static str] {
-        &["ovs"]
+        &["ovs", "vm_monitor"]
     }
 }
 
@@ -305,18 +279,18 @@ impl VmCollector {
         let taps = self.guests.values().filter(|guest| guest.here).flat_map(|guest| &guest.held.taps);
         let trouble = self.nics.read(cx.roots, taps).and_then(|()| self.learned.learn(cx, self.taps())).err();
         out.own(Owned::Guests(self.learned.guests()));
-        let (mut rows, mut vcpus, mut nics, mut disks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let machine = |(pid, guest): (&u32, &Guest)| (*pid, Machine { start: guest.start, name: guest.name.clone() });
+        out.own(Owned::Machines(Arc::new(self.guests.iter().map(machine).collect())));
+        let (mut rows, mut vcpus, mut nics) = (Vec::new(), Vec::new(), Vec::new());
         for (pid, guest) in &mut self.guests {
             let Some(stat) = stats.get(pid) else { continue };
             let own = self.nics.rows(guest, *pid, &self.learned, cx.owners);
             rows.push(common.row(cx, scanner, guest, stat, &own));
             common.vcpus(&cx.roots.proc, guest, *pid, &mut vcpus);
             nics.extend(own);
-            disks.extend(disk::rows(guest, *pid));
         }
         out.push(rows);
         out.push(vcpus);
-        out.push(disks);
         match trouble {
             Some(error) => out.skip(VmNicRow::TABLE, &Skip::from(error)),
             None => out.push(nics),
@@ -349,7 +323,6 @@ impl Guest {
             name: Text::new(stat.comm.as_bytes()),
             unit: None,
             held: Held::default(),
-            disks: Vec::new(),
             here: false,
             threads: Threads::default(),
             due: true,
@@ -375,7 +348,6 @@ impl Guest {
         let cgroup = proc.read(format!("{pid}/cgroup")).unwrap_or_default();
         let place = parse::cgroup(&cgroup);
         self.identity = Identity::of(&cmdline, comm.trim_ascii_end(), place);
-        self.disks = self.held.disks([proc, &roots.sys], pid, &self.identity.others);
         self.unit = place.and_then(parse::unit).map(|unit| Text::new(&unit));
         let plain = || format!("{} {pid}", String::from_utf8_lossy(&self.identity.monitor)).into_bytes();
         self.name = Text::new(&self.identity.name.clone().unwrap_or_else(plain));
@@ -429,6 +401,7 @@ impl Common {
             seconds(guest.emulator)
         });
         let net = |of: fn(&VmNicRow) -> Option<u64>| nics.iter().filter_map(of).reduce(u64::saturating_add);
+        let said = cx.owners.monitors.get(&pid).filter(|said: &&Monitor| said.start == stat.start);
         let started = |boot: Timestamp| Timestamp(boot.0.saturating_add((of_ticks(stat.start) * 1e9) as i64));
         let held = u64::try_from(guest.held.vcpus.len()).ok().filter(|count| *count > 0);
         let named = Some(guest.threads.vcpus().count() as u64).filter(|count| *count > 0);
@@ -437,6 +410,7 @@ impl Common {
             start: stat.start,
             name: guest.name.clone(),
             state,
+            status: said.and_then(|said| GuestStatus::of(said.status.as_ref()?)),
             monitor: Text::new(&guest.identity.monitor),
             machine: guest.identity.machine.as_deref().map(Text::new),
             uuid: guest.identity.uuid.as_deref().map(Text::new),
@@ -449,6 +423,7 @@ impl Common {
             vhost_time: vhost.map(|times| seconds(times.run)),
             emulator_time: emulator,
             run_delay: vcpu.map(|times| seconds(times.delay)),
+            balloon: said.and_then(|said| said.balloon),
             rss: resident.saturating_mul(self.page),
             pss: if self.pss { detail::proportional(&cx.roots.proc, pid).ok().flatten() } else { None },
             swap: guest.swap,
@@ -464,31 +439,6 @@ impl Common {
             started: self.boot.map(started),
             unit: guest.unit.clone(),
         }
-    }
-
-    /// How long a guest itself ran, in seconds; a kernel that does not account for guests says zero.
-    fn guest_time(&self, stat: &Stat, vcpu: Option<Times>) -> Option<f64> {
-        let ticks = stat.guest?;
-        let accounts = ticks > 0 || vcpu.is_none_or(|vcpu| vcpu.run < ACCOUNTED);
-        accounts.then_some(ticks as f64 / self.ticks)
-    }
-
-    fn vcpus(&self, proc: &Root, guest: &Guest, pid: u32, rows: &mut Vec<VcpuRow>) {
-        rows.extend(guest.threads.vcpus().map(|(vcpu, thread)| {
-            let text = self.cells.then(|| proc.read(format!("{pid}/task/{}/stat", thread.id())).ok()).flatten();
-            let stat = text.as_deref().and_then(parse::stat);
-            VcpuRow {
-                pid: u64::from(pid),
-                start: guest.start,
-                vcpu,
-                guest: guest.name.clone(),
-                thread: u64::from(thread.id()),
-                cpu_time: thread.times.map(|times| seconds(times.run)),
-                guest_time: stat.and_then(|stat| self.guest_time(&stat, thread.times)),
-                run_delay: thread.times.map(|times| seconds(times.delay)),
-                last_cpu: stat.and_then(|stat| stat.last_cpu),
-            }
-        }));
     }
 }
 
@@ -538,7 +488,7 @@ mod tests {
             }
         }
 
-        fn rows(&self, collector: &mut VmCollector) -> std::sync::Arc<dyn Rows> {
+        fn rows(&self, collector: &mut VmCollector) -> Arc<dyn Rows> {
             let batch = run(collector, &Roots::recorded(self.0.path())).unwrap();
             batch.rows(VmRow::TABLE).unwrap().clone()
         }

@@ -25,7 +25,7 @@ pub use host::{
 };
 pub use ip::IpText;
 pub use lock::lock;
-pub use owners::{Guests, Owned, Owners, Port, Ports};
+pub use owners::{Guests, Machine, Machines, Monitor, Monitors, Owned, Owners, Port, Ports};
 pub use position::position_of;
 pub use protocol::{protocol_name, protocol_number};
 pub use series::{Detail, HistoryAsk, Point, Series};

@@ -3,7 +3,7 @@
 //! What one collector knows and others ask for. It is published through the scheduler, so that it is one sample late, and
 //! missing until it is known.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,6 +17,36 @@ pub struct Owners {
     pub guests: Arc<Guests>,
     /// Ports of bridges that the kernel knows nothing of.
     pub ports: Arc<Ports>,
+    /// The guests themselves.
+    pub machines: Arc<Machines>,
+    /// What their monitors say of them.
+    pub monitors: Arc<Monitors>,
+}
+
+/// Guests by their processes.
+pub type Machines = BTreeMap<u32, Machine>;
+
+/// A guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Start of its process in clock ticks since boot.
+    pub start: u64,
+    /// Its name.
+    pub name: Text,
+}
+
+/// What monitors say, by their processes.
+pub type Monitors = BTreeMap<u32, Monitor>;
+
+/// What a monitor says of its guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Monitor {
+    /// Start of its process in clock ticks since boot.
+    pub start: u64,
+    /// What the guest does, in a word.
+    pub status: Option<Text>,
+    /// Bytes that the guest has of its memory.
+    pub balloon: Option<u64>,
 }
 
 /// What guests have, by their names. What two of them seem to have is neither's.
@@ -49,6 +79,10 @@ pub enum Owned {
     Guests(Arc<Guests>),
     /// Ports of bridges that the kernel knows nothing of.
     Ports(Arc<Ports>),
+    /// The guests themselves.
+    Machines(Arc<Machines>),
+    /// What their monitors say of them.
+    Monitors(Arc<Monitors>),
 }
 
 impl Owners {
@@ -57,6 +91,8 @@ impl Owners {
         match owned {
             Owned::Guests(guests) => self.guests = guests,
             Owned::Ports(ports) => self.ports = ports,
+            Owned::Machines(machines) => self.machines = machines,
+            Owned::Monitors(monitors) => self.monitors = monitors,
         }
     }
 }

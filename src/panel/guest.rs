@@ -9,9 +9,9 @@ use super::number;
 use super::pick::{self, Pick};
 use super::{Block, Body, Cx, Line, PanelDef, Role, Space, TableSpec};
 use crate::col;
-use crate::collect::vm::disk::VmDiskRow;
 use crate::collect::vm::nic::VmNicRow;
 use crate::collect::vm::{VcpuRow, VmRow};
+use crate::collect::vm_monitor::disk::VmDiskRow;
 use crate::model::{Demand, Level, Table};
 use crate::store::rate::View;
 
@@ -206,10 +206,15 @@ fn disks(cx: &Cx<'_>, space: Space) -> Block {
         Column::wide("format", 6, 2, Show::Words(col!(VmDiskRow, format))),
         Column::wide("", 2, 4, Show::Words(col!(VmDiskRow, access))),
         Column::wide("on", 6, 5, Show::Words(col!(VmDiskRow, device))),
+        Column::number("R/s", 2, Show::Of(col!(VmDiskRow, read_bytes))),
+        Column::number("W/s", 2, Show::Of(col!(VmDiskRow, write_bytes))),
+        Column::number("R lat", 4, Show::Of(col!(VmDiskRow, read_latency))),
+        Column::number("W lat", 4, Show::Of(col!(VmDiskRow, write_latency))),
     ];
     let busy = col!(VmDiskRow, used);
     let (title, table) = (DISKS.title, VmDiskRow::TABLE);
-    let list = List { title, names: "disk", table, name: 20, busy: vec![busy], columns, graphs: &[] };
+    let graphs = &[("read", col!(VmDiskRow, read_bytes)), ("written", col!(VmDiskRow, write_bytes))];
+    let list = List { title, names: "disk", table, name: 20, busy: vec![busy], columns, graphs };
     of(cx, space, list, chosen(cx, table, &[busy], col!(VmDiskRow, pid)))
 }
 

@@ -94,7 +94,7 @@ pub(crate) struct Parity {
     key: Vec<usize>,
     wants: Wants,
     routing: Settings,
-    owners: Owners,
+    asks: bool,
     compared: BTreeSet<String>,
 }
 
@@ -106,10 +106,12 @@ struct Record {
 }
 
 /// What those say whom a collector asks.
-fn asked(entry: &Entry) -> Owners {
-    let mut owners = Owners::default();
-    for other in COLLECTORS.iter().filter(|other| (entry.make)().asks().contains(&other.name)) {
-        let (roots, wants, known, mut batch) = (Roots::live(), Wants::default(), asked(other), Batch::default());
+fn asked(entry: &Entry, by: &[&str]) -> Owners {
+    let asks = if by.contains(&entry.name) { &[] } else { (entry.make)().asks() };
+    let (mut owners, by) = (Owners::default(), [by, &[entry.name]].concat());
+    let is_asked = |name: &&str| asks.contains(name);
+    for other in COLLECTORS.iter().filter(|other| is_asked(&other.name)) {
+        let (roots, wants, known, mut batch) = (Roots::live(), Wants::default(), asked(other, &by), Batch::default());
         let cx = Cx { roots: &roots, wants: &wants, owners: &known, time: Timestamp::now(), mono: Mono::now() };
         drop((other.make)().collect(&cx, &mut batch));
         batch.take_owned().into_iter().for_each(|owned| owners.take(owned));
@@ -130,7 +132,7 @@ impl Parity {
             key,
             wants: Wants::default(),
             routing: Settings::default(),
-            owners: Owners::default(),
+            asks: false,
             compared: BTreeSet::new(),
         }
     }
@@ -144,7 +146,7 @@ impl Parity {
 
     /// Has other collectors say who has what: those that it asks, and whom they ask.
     pub(crate) fn asking(mut self) -> Self {
-        self.owners = asked(self.entry);
+        self.asks = true;
         self
     }
 
@@ -176,10 +178,11 @@ impl Parity {
     }
 
     fn collected(&self) -> Result<(Batch, (Timestamp, Mono)), Skip> {
+        let owners = if self.asks { asked(self.entry, &[]) } else { Owners::default() };
         let roots = Roots::live();
         roots.routing.configure(self.routing.clone());
         let (time, mono) = (Timestamp::now(), Mono::now());
-        let cx = Cx { roots: &roots, wants: &self.wants, owners: &self.owners, time, mono };
+        let cx = Cx { roots: &roots, wants: &self.wants, owners: &owners, time, mono };
         let mut batch = Batch::default();
         (self.entry.make)().collect(&cx, &mut batch)?;
         Ok((batch, (time, mono)))

@@ -29,6 +29,8 @@ pub(crate) enum Work {
     Spin,
     /// Waits for interrupts.
     Halt,
+    /// Reads and writes a sector of its disk.
+    Disk,
 }
 
 impl Work {
@@ -36,10 +38,15 @@ impl Work {
         let code: &[u8] = match self {
             Self::Spin => &[0xeb, 0xfe],
             Self::Halt => &[0xfb, 0xf4, 0xeb, 0xfc],
+            Self::Disk => &[
+                0x31, 0xc0, 0x8e, 0xc0, 0xbb, 0x00, 0x7e, 0xb9, 0x02, 0x00, 0xba, 0x80, 0x00, 0xb8, 0x01, 0x02, 0xcd,
+                0x13, 0xb8, 0x01, 0x03, 0xcd, 0x13, 0xeb, 0xf4,
+            ],
         };
         let mut sector = code.to_vec();
         sector.resize(510, 0);
         sector.extend([0x55, 0xaa]);
+        sector.resize(1 << 20, 0);
         sector
     }
 }
@@ -168,6 +175,8 @@ fn vm_facts(guests: &[&Guest]) -> Facts {
         ] {
             if running { facts.number(&name, column, sum) } else { facts.missing(&name, column) }
         }
+        facts.text(&name, "status", guest.ask("query-status")["status"].as_str().unwrap());
+        facts.missing(&name, "balloon");
         facts.text(&name, "state", if running { "running" } else { "paused" });
         match guest.ask("query-uuid")["UUID"].as_str().unwrap() {
             // who was given none
@@ -224,6 +233,7 @@ fn vcpu_facts(guests: &[&Guest]) -> Facts {
 /// What QEMU and `stat` say of the disks of a guest.
 fn disk_facts(guest: &Guest) -> Facts {
     let mut facts = Facts::default();
+    let counts = guest.ask("query-blockstats");
     for block in list(&guest.ask("query-block")) {
         let image = &block["inserted"]["image"];
         let path = image["filename"].as_str().unwrap();
@@ -232,6 +242,20 @@ fn disk_facts(guest: &Guest) -> Facts {
         facts.text(path, "format", image["format"].as_str().unwrap());
         facts.number(path, "size", image["virtual-size"].as_f64().unwrap());
         facts.number(path, "used", image["actual-size"].as_f64().unwrap());
+        let stats = &list(&counts).iter().find(|one| one["device"] == block["device"]).unwrap()["stats"];
+        facts.text(path, "target", block["device"].as_str().unwrap());
+        for (column, name, unit) in [
+            ("read_bytes", "rd_bytes", 1.0),
+            ("write_bytes", "wr_bytes", 1.0),
+            ("reads", "rd_operations", 1.0),
+            ("writes", "wr_operations", 1.0),
+            ("flushes", "flush_operations", 1.0),
+            ("read_time", "rd_total_time_ns", 1e9),
+            ("write_time", "wr_total_time_ns", 1e9),
+            ("flush_time", "flush_total_time_ns", 1e9),
+        ] {
+            facts.number(path, column, stats[name].as_f64().unwrap() / unit);
+        }
         let device = said("stat", &["-c", "/sys/dev/block/%Hd:%Ld", path]);
         match std::fs::read_link(device.trim()) {
             Ok(target) => facts.text(path, "device", target.file_name().unwrap().to_str().unwrap()),
@@ -272,7 +296,7 @@ fn root_guests_of_qemu_are_what_qemu_and_the_kernel_say_of_them() {
         let held = Guest::boot(dir, "held", Work::Spin, &["-name", "held", "-m", "16", "-S"]);
         let guests = [&busy, &idle, &held];
 
-        let mut table = Parity::of("vm", &["name"]).wanting(&["pss"], &[]);
+        let mut table = Parity::of("vm", &["name"]).wanting(&["pss"], &[]).asking();
         table.agrees(|| vm_facts(&guests));
         // the kernel of a guest accounts for guests of its own wrongly, so that what they ran is left to recorded trees
         table.left_out(&[
@@ -417,10 +441,32 @@ fn root_disks_of_a_guest_are_what_qemu_says_of_them() {
         let memory = format!("memory-backend-file,id=ram,size=16M,share=on,mem-path={}/ram", dir.display());
         let args = ["-name", "disks", "-m", "16", "-object", &memory, "-machine", "pc,memory-backend=ram"];
         let drives = ["-drive", &data, "-drive", &scratch, "-drive", &cd, "-D", &format!("{}/log", dir.display())];
-        let guest = Guest::boot(dir, "disks", Work::Halt, &[&args[..], &drives].concat());
-        let mut table = Parity::of("vm_disk", &["path"]);
+        let guest = Guest::boot(dir, "disks", Work::Disk, &[&args[..], &drives].concat());
+        let mut table = Parity::of("vm_disk", &["path"]).asking();
         table.agrees(|| disk_facts(&guest));
         table.left_out(&["path", "pid", "start", "filled"]);
         assert_eq!(table.keys().len(), 4, "memory, log and pid file are no disks: {:?}", table.keys());
+    });
+}
+
+#[test]
+fn root_a_monitor_that_does_not_answer_lacks_what_it_would_say_and_nothing_else() {
+    alone(|dir| {
+        let silent = Guest::boot(dir, "silent", Work::Disk, &["-name", "silent", "-m", "16"]);
+        let fine = Guest::boot(dir, "fine", Work::Disk, &["-name", "fine", "-m", "16"]);
+        wait_for("reads", || silent.ask("query-blockstats")[0]["stats"]["rd_operations"].as_u64() > Some(9));
+        silent.signal(Signal::STOP);
+        let mut disks = Parity::of("vm_disk", &["guest"]).asking();
+        disks.agrees(|| {
+            let (mut facts, counts) = (Facts::default(), fine.ask("query-blockstats"));
+            facts.number("fine", "reads", counts[0]["stats"]["rd_operations"].as_f64().unwrap());
+            for column in ["target", "reads", "read_bytes", "read_time"] {
+                facts.missing("silent", column);
+            }
+            facts.number("silent", "size", f64::from(1 << 20));
+            facts
+        });
+        let told = disks.partly();
+        assert!(told.len() == 1 && told[0].contains("silent.qmp: it says nothing"), "{told:?}");
     });
 }

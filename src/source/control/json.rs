@@ -54,6 +54,13 @@ impl Json {
         names.iter().find_map(|name| self.members().find(|(key, _)| key == name).map(|(_, value)| value))
     }
 
+    /// Takes out the member of this name.
+    pub fn take(&mut self, name: &str) -> Option<Self> {
+        let Self::Object(members) = self else { return None };
+        let (_, value) = members.iter_mut().find(|(key, _)| **key == *name)?;
+        Some(std::mem::replace(value, Self::Null))
+    }
+
     /// Words under one of these names.
     pub fn str(&self, names: &[&str]) -> Option<&str> {
         if let Self::Text(text) = self.get(names)? { Some(text) } else { None }

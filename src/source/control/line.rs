@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::trust::Trust;
+use super::trust::{Trust, credentials};
 use crate::model::Text;
 use crate::source::{Error, meter};
 
@@ -51,18 +51,35 @@ impl Line {
     /// [`TRUST`] when it is not, another error when nobody listens or there is no room for one more.
     pub fn open(path: &Path, trust: &Trust) -> Result<Self, Error> {
         let owner = trust.owner(path)?;
+        let line = Self::to(path)?;
+        let pid = trust.peer(&line.socket, path, owner)?;
+        Ok(Self { pid, ..line })
+    }
+
+    /// Connects to a socket of which nothing is known but its path; [`Self::peer`] says who listens there.
+    ///
+    /// # Errors
+    /// Nobody listens, or there is no room for one more.
+    pub fn to(path: &Path) -> Result<Self, Error> {
         let fail = |cause| Error::new("connect to", path, cause);
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(fail)?;
         let address = SocketAddrUnix::new(path).map_err(fail)?;
         match rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address)) {
-            Ok(()) => {}
+            Ok(()) => Ok(Self::over(socket, path.to_owned())),
             // those who wait to be accepted are as many as there is room for
-            Err(Errno::AGAIN) => return Err(silent("connect to", path, "it accepts nobody")),
-            Err(cause) => return Err(fail(cause)),
+            Err(Errno::AGAIN) => Err(silent("connect to", path, "it accepts nobody")),
+            Err(cause) => Err(fail(cause)),
         }
-        let pid = trust.peer(&socket, path, owner)?;
-        Ok(Self { pid, ..Self::over(socket, path.to_owned()) })
+    }
+
+    /// Process and user of who listens at the other end; the process is 0 when it is out of sight.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn peer(&self) -> Result<(u32, u32), Error> {
+        let peer = credentials(&self.socket).map_err(|cause| Error::new("ask who listens on", &self.path, cause))?;
+        Ok((u32::try_from(peer.pid).unwrap_or(0), peer.uid))
     }
 
     /// Takes over a connection that does not block; where it leads is told with errors.

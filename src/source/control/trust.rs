@@ -98,7 +98,7 @@ impl Trust {
 }
 
 /// Who has called `listen(2)`. The number of a process that is in no namespace of this one is 0.
-fn credentials(connection: impl AsFd) -> std::io::Result<libc::ucred> {
+pub(super) fn credentials(connection: impl AsFd) -> std::io::Result<libc::ucred> {
     let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
     let socket = connection.as_fd().as_raw_fd();
@@ -110,6 +110,7 @@ fn credentials(connection: impl AsFd) -> std::io::Result<libc::ucred> {
     if done == 0 { Ok(peer) } else { Err(std::io::Error::last_os_error()) }
 }
 
-fn refused(what: &Path, why: String) -> Error {
+/// That something is not believed.
+pub fn refused(what: &Path, why: String) -> Error {
     Error::new(TRUST, what, std::io::Error::new(std::io::ErrorKind::PermissionDenied, why))
 }

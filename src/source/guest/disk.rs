@@ -144,7 +144,7 @@ pub(super) fn disks(roots: [&Root; 2], pid: u32, files: &[(u32, Vec<u8>)], other
 
 /// Whether a command line means this file; it may have been written from a directory that nobody knows any more.
 /// A directory means the files in it.
-fn is_named(path: &[u8], name: &[u8]) -> bool {
+pub fn is_named(path: &[u8], name: &[u8]) -> bool {
     // one is a link to the other
     let name = name.strip_prefix(b"/var").filter(|rest| rest.starts_with(b"/run/")).unwrap_or(name);
     let below = path.strip_prefix(name).filter(|_| name.starts_with(b"/"));

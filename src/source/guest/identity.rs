@@ -3,6 +3,8 @@
 //! The arguments are those of a stranger: each is understood or left out, and nothing of them is trusted further. QEMU writes
 //! `key=value` lists separated by commas, in which a comma of a value stands twice; the others take plain options.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::source::process::parse;
 
 /// Arguments that are looked at; libvirt gives a guest of many disks some hundreds.
@@ -25,6 +27,8 @@ pub struct Identity {
     pub memory: Option<u64>,
     /// Paths of sockets on which it may be asked, in the order of the command line.
     pub sockets: Vec<Vec<u8>>,
+    /// Paths of sockets on which QEMU listens for QMP.
+    pub monitors: Vec<Vec<u8>>,
     /// Paths of files that it has open for something else than a disk: memory, the number of its process.
     pub others: Vec<Vec<u8>>,
 }
@@ -83,6 +87,7 @@ fn options<'a>(arguments: &'a [&'a [u8]]) -> impl Iterator<Item = (&'a [u8], &'a
 
 fn of_qemu(arguments: &[&[u8]]) -> Identity {
     let mut identity = Identity::default();
+    let (mut listening, mut asked) = (BTreeMap::new(), BTreeSet::new());
     for (option, value) in options(arguments) {
         // QEMU takes one dash for two
         match option.strip_prefix(b"-").map(|name| name.strip_prefix(b"-").unwrap_or(name)) {
@@ -93,12 +98,29 @@ fn of_qemu(arguments: &[&[u8]]) -> Identity {
             Some(b"m") => identity.memory = first(value, b"size").as_deref().and_then(|size| bytes(size, 1 << 20)),
             Some(b"pidfile" | b"mem-path") => identity.others.push(value.to_vec()),
             Some(b"object") => identity.others.extend(memory(value)),
-            Some(b"qmp") => identity.sockets.extend(value.strip_prefix(b"unix:").map(until_comma)),
-            Some(b"chardev") if value.starts_with(b"socket,") => identity.sockets.extend(of_key(value, b"path")),
+            Some(b"qmp" | b"qmp-pretty") => {
+                let path = value.strip_prefix(b"unix:").map(until_comma);
+                identity.monitors.extend(path.clone().filter(|_| is_server(value)));
+                identity.sockets.extend(path);
+            }
+            Some(b"chardev") if value.starts_with(b"socket,") => {
+                let path = of_key(value, b"path");
+                listening.extend(of_key(value, b"id").zip(path.clone()).filter(|_| is_server(value)));
+                identity.sockets.extend(path);
+            }
+            Some(b"mon") if of_key(value, b"mode").as_deref() == Some(b"control") => {
+                asked.extend(first(value, b"chardev"));
+            }
             _ => {}
         }
     }
+    identity.monitors.extend(asked.iter().filter_map(|id| listening.remove(id)));
     identity
+}
+
+/// Whether QEMU listens on a socket and is not the one who connects to it.
+fn is_server(list: &[u8]) -> bool {
+    parts(list).iter().any(|part| part == b"server" || part == b"server=on")
 }
 
 /// File of a memory backend, in a list or in JSON as libvirt writes it.
@@ -329,5 +351,31 @@ mod tests {
             let _ = Identity::of(&[b"qemu\0-name\0", cmdline.as_slice()].concat(), b"", None);
             let _ = (unescape(&cmdline), parts(&cmdline), bytes(&cmdline, 1));
         }
+    }
+
+    #[test]
+    fn only_sockets_on_which_qemu_listens_for_qmp_are_monitors() {
+        let guest = read(&[
+            "/usr/bin/kvm",
+            "-chardev",
+            "socket,id=qmp,path=/var/run/qemu-server/100.qmp,server=on,wait=off",
+            "-mon",
+            "chardev=qmp,mode=control",
+            "-chardev",
+            "socket,id=qmp-event,path=/var/run/qmeventd.sock,reconnect=5",
+            "-mon",
+            "chardev=qmp-event,mode=control",
+            "-chardev",
+            "socket,id=serial0,path=/run/serial,server,nowait",
+            "-chardev",
+            "socket,id=hmp,path=/run/hmp,server=on",
+            "-mon",
+            "hmp",
+            "-qmp",
+            "unix:/run/a,,b,server,nowait",
+            "-qmp",
+            "unix:/run/client",
+        ]);
+        assert_eq!(guest.monitors, [b"/run/a,b".to_vec(), b"/var/run/qemu-server/100.qmp".to_vec()]);
     }
 }

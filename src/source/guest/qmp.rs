@@ -1,0 +1,267 @@
+//! What does QEMU say over QMP?
+//!
+//! A monitor serves one client at a time, so that this one asks all at once and leaves. Who listens must be the process of the
+//! guest or its user, because anybody may make a socket of that name. What QEMU tells without being asked is passed over.
+//!
+//! Source: `docs/interop/qmp-spec.rst`, `qapi/block-core.json`, `qapi/machine.json` and `qapi/run-state.json` of QEMU.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::said::{Block, Counts, Said};
+use crate::model::Text;
+use crate::source::Error;
+use crate::source::control::json::{self, Json};
+use crate::source::control::line::Line;
+use crate::source::control::trust::refused;
+
+/// Block devices that are listened to; a guest has some hundreds at most.
+const MAX_BLOCKS: usize = 1024;
+
+/// Longest path of a socket.
+const MAX_PATH: usize = 107;
+
+/// What is asked, in this order.
+const COMMANDS: [&str; 5] = ["qmp_capabilities", "query-status", "query-balloon", "query-block", "query-blockstats"];
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its user.
+    pub uid: u32,
+}
+
+/// Where a socket is as its process has the path.
+pub fn place(proc: &Path, pid: u32, path: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    let own = Path::new(std::ffi::OsStr::from_bytes(path));
+    let there = match own.strip_prefix("/") {
+        Ok(rest) => proc.join(pid.to_string()).join("root").join(rest),
+        Err(_) => proc.join(pid.to_string()).join("cwd").join(own),
+    };
+    if there.as_os_str().len() > MAX_PATH && own.is_absolute() { own.to_owned() } else { there }
+}
+
+/// Asks the process that listens on a socket.
+///
+/// # Errors
+/// Nobody listens, somebody else does, or what is said is not understood or does not come in time.
+pub fn ask(socket: &Path, process: Process, deadline: Instant) -> Result<Said, Error> {
+    let mut line = Line::to(socket)?;
+    let (pid, uid) = line.peer()?;
+    if pid != process.pid && uid != process.uid {
+        return Err(refused(socket, format!("user {uid} listens there")));
+    }
+    talk(&mut line, deadline)
+}
+
+fn talk(line: &mut Line, deadline: Instant) -> Result<Said, Error> {
+    let greeting = hear(line, deadline)?;
+    if greeting.get(&["QMP"]).is_none() {
+        return Err(line.broken("it does not begin with a greeting of QMP"));
+    }
+    let mut questions = String::new();
+    for (id, command) in COMMANDS.iter().enumerate() {
+        questions.extend(["{\"execute\":\"", command, "\",\"id\":", &id.to_string(), "}\n"]);
+    }
+    line.send(questions.as_bytes(), deadline)?;
+    let mut answers: [Option<Json>; COMMANDS.len()] = Default::default();
+    loop {
+        let mut said = hear(line, deadline)?;
+        // an event answers nothing
+        let id = said.count(&["id"]).filter(|_| said.get(&["return", "error"]).is_some());
+        let Some(at) = id.and_then(|id| usize::try_from(id).ok()) else { continue };
+        // one that is refused is missing: a guest may have no balloon
+        if let Some(slot) = answers.get_mut(at) {
+            *slot = said.take("return");
+        }
+        if at + 1 == COMMANDS.len() {
+            break;
+        }
+    }
+    let [_, status, balloon, blocks, counts] = &answers;
+    Ok(Said {
+        status: status.as_ref().and_then(|status| status.text(&["status"])),
+        balloon: balloon.as_ref().and_then(|balloon| balloon.count(&["actual"])),
+        blocks: blocks.as_ref().map(|blocks| self::blocks(blocks, counts.as_ref())).unwrap_or_default(),
+    })
+}
+
+/// Hears one line.
+fn hear(line: &mut Line, deadline: Instant) -> Result<Json, Error> {
+    let end = |said: &[u8], looked: usize| {
+        said.iter().skip(looked).position(|byte| *byte == b'\n').map(|more| looked + more + 1)
+    };
+    let said = json::documents(line.part(end, deadline)?);
+    match said.ok().and_then(|said| said.into_iter().next()) {
+        Some(said) => Ok(said),
+        None => Err(line.broken("it says something that is no JSON")),
+    }
+}
+
+fn blocks(blocks: &Json, counts: Option<&Json>) -> Vec<Block> {
+    let counts = counts.map(Json::items).unwrap_or_default();
+    let counts: BTreeMap<_, _> = counts.iter().filter_map(|one| Some((name(one)?, one.get(&["stats"])?))).collect();
+    let block = |one: &Json| {
+        let inserted = one.get(&["inserted"])?;
+        let image = inserted.get(&["image"]);
+        let path = image.and_then(|image| image.str(&["filename"])).or_else(|| inserted.str(&["file"]));
+        Some(Block {
+            target: name(one).map(target),
+            path: path.filter(|path| !path.is_empty()).map(Box::from),
+            format: inserted.text(&["drv"]),
+            size: image.and_then(|image| image.count(&["virtual-size"])),
+            is_writable: inserted.flag(&["ro"]).map(|only| !only),
+            counts: name(one).and_then(|name| counts.get(name)).map(|stats| self::counts(stats)),
+        })
+    };
+    blocks.items().iter().filter_map(block).take(MAX_BLOCKS).collect()
+}
+
+/// By what a block device is known in all answers: its own name, or that of the device of the machine.
+fn name(block: &Json) -> Option<&str> {
+    block.str(&["device"]).filter(|name| !name.is_empty()).or_else(|| block.str(&["qdev"]))
+}
+
+/// What people call it: `/machine/peripheral/virtio-disk0/virtio-backend` is `virtio-disk0`.
+fn target(name: &str) -> Text {
+    let short = name.strip_prefix("/machine/peripheral/").and_then(|rest| rest.split('/').next());
+    Text::from(short.unwrap_or(name))
+}
+
+fn counts(stats: &Json) -> [Counts; 3] {
+    let nanoseconds = |name: &str| stats.count(&[name]).map(Duration::from_nanos);
+    let one = |operations: &str, bytes: &str, time: &str| Counts {
+        operations: stats.count(&[operations]),
+        bytes: stats.count(&[bytes]),
+        time: nanoseconds(time),
+    };
+    [
+        one("rd_operations", "rd_bytes", "rd_total_time_ns"),
+        one("wr_operations", "wr_bytes", "wr_total_time_ns"),
+        one("flush_operations", "", "flush_total_time_ns"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::thread::JoinHandle;
+
+    const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"major": 7}}, "capabilities": []}}"#;
+
+    fn own() -> Process {
+        Process { pid: std::process::id(), uid: u32::MAX }
+    }
+
+    /// A monitor for one client in a directory.
+    fn monitor(dir: &Path, does: impl FnOnce(UnixStream) + Send + 'static) -> (PathBuf, JoinHandle<()>) {
+        let path = dir.join("qmp");
+        let listener = UnixListener::bind(&path).unwrap();
+        (path, std::thread::spawn(move || does(listener.accept().unwrap().0)))
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(200)
+    }
+
+    /// What becomes of a monitor that says these lines.
+    fn heard(said: &'static str) -> Result<Said, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, monitor) = monitor(dir.path(), move |mut stream| {
+            let _ = stream.write_all(said.as_bytes());
+            let _ = BufReader::new(stream).lines().map_while(Result::ok).count();
+        });
+        let heard = ask(&path, own(), soon());
+        monitor.join().unwrap();
+        heard
+    }
+
+    #[test]
+    fn a_monitor_is_asked_all_at_once_and_what_it_refuses_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, monitor) = monitor(dir.path(), |stream| {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            writeln!(&stream, "{GREETING}").unwrap();
+            let asked: Vec<String> = (0..5).map(|_| lines.next().unwrap().unwrap()).collect();
+            assert!(asked[0].contains("qmp_capabilities") && asked[4].contains("query-blockstats"), "{asked:?}");
+            for line in [
+                r#"{"return": {}, "id": 0}"#,
+                r#"{"timestamp": {"seconds": 1}, "event": "RESUME", "id": 4}"#,
+                r#"{"return": {"status": "io-error", "running": false}, "id": 1}"#,
+                r#"{"error": {"class": "DeviceNotActive", "desc": "no"}, "id": 2}"#,
+                r#"{"return": [{"device": "", "qdev": "/machine/peripheral/disk0/virtio-backend", "inserted":
+                    {"file": "a", "drv": "qcow2", "ro": false, "image": {"filename": "/a", "virtual-size": 9}}},
+                    {"device": "cd0"}], "id": 3}"#,
+                r#"{"return": [{"device": "cd0", "stats": {"rd_bytes": 5}}, {"device": "", "qdev":
+                    "/machine/peripheral/disk0/virtio-backend", "stats": {"rd_bytes": 1, "rd_operations": 2,
+                    "rd_total_time_ns": 3, "flush_operations": 4}}], "id": 4}"#,
+            ] {
+                writeln!(&stream, "{}\r", line.replace('\n', "")).unwrap();
+            }
+            assert!(lines.next().is_none(), "it leaves");
+        });
+        let said = ask(&path, own(), Instant::now() + Duration::from_secs(20));
+        monitor.join().unwrap();
+        let said = said.unwrap();
+        assert_eq!((said.status.as_deref(), said.balloon, said.blocks.len()), (Some("io-error"), None, 1));
+        let block = &said.blocks[0];
+        assert_eq!((block.target.as_deref(), block.path.as_deref()), (Some("disk0"), Some("/a")));
+        assert_eq!((block.format.as_deref(), block.size, block.is_writable), (Some("qcow2"), Some(9), Some(true)));
+        let [read, write, flush] = block.counts.unwrap();
+        let time = Some(Duration::from_nanos(3));
+        assert_eq!(read, Counts { operations: Some(2), bytes: Some(1), time });
+        assert_eq!((write, flush.operations), (Counts::default(), Some(4)));
+    }
+
+    #[test]
+    fn a_monitor_that_hangs_lies_or_never_ends_costs_no_more_than_its_time() {
+        let begin = Instant::now();
+        for (said, kind) in [
+            ("", ErrorKind::TimedOut),
+            ("{\"QMP\": {}}\n", ErrorKind::TimedOut),
+            (
+                "{\"QMP\": {}}\n{\"event\": \"A\"}\n{\"return\": [], \"id\": 99999999999999999999}\n",
+                ErrorKind::TimedOut,
+            ),
+            ("SSH-2.0-OpenSSH\r\n", ErrorKind::InvalidData),
+            ("[]\n", ErrorKind::InvalidData),
+            ("{\"QMP\": {}}\n\u{0}\n", ErrorKind::InvalidData),
+        ] {
+            let error = heard(said).unwrap_err();
+            assert_eq!(error.cause.kind(), kind, "{error}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (path, monitor) = monitor(dir.path(), |mut stream| {
+            while stream.write_all("{\"QMP\": {}, \"event\": 1}\n".repeat(1000).as_bytes()).is_ok() {}
+        });
+        assert_eq!(ask(&path, own(), soon()).unwrap_err().cause.kind(), ErrorKind::TimedOut);
+        monitor.join().unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn who_is_neither_the_process_nor_its_user_is_asked_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, monitor) = monitor(dir.path(), |stream| {
+            let lines = BufReader::new(stream).lines().map_while(Result::ok);
+            assert_eq!(lines.count(), 0);
+        });
+        let error = ask(&path, Process { pid: 1, uid: u32::MAX }, soon()).unwrap_err();
+        assert!(error.is_denied(), "{error}");
+        monitor.join().unwrap();
+    }
+
+    #[test]
+    fn a_socket_is_where_its_process_has_it() {
+        let of = |path: &[u8]| place(Path::new("/proc"), 7, path).into_os_string().into_string().unwrap();
+        assert_eq!((of(b"/run/a"), of(b"a")), ("/proc/7/root/run/a".to_owned(), "/proc/7/cwd/a".to_owned()));
+        let long = format!("/{}", "a".repeat(100));
+        assert_eq!(of(long.as_bytes()), long);
+    }
+}
