@@ -40,6 +40,7 @@ mod number;
 mod pick;
 mod process;
 mod quick;
+mod related;
 mod routing;
 mod ruleset;
 pub mod show;
@@ -66,6 +67,7 @@ pub use keys::{
 };
 pub use named::{Names, PROTOCOLS, Services, has_addresses};
 pub use pick::{NONE, why};
+pub use related::{demand as related_demand, of as related_rows, related};
 pub use toggle::{TOGGLES, Toggle};
 pub use view::{VIEWS, left_out, with_below};
 

@@ -2,7 +2,7 @@
 //!
 //! The first section is the row itself with every column, those on demand included. The others are the on-demand tables
 //! whose required Ids are Ids of the row's table: of a process its open files, threads, limits and environment. Each is
-//! asked for only while it is shown.
+//! asked for only while it is shown. So are those of a guest, of which the panels know which rows are about it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::overlay::{Overlay, centered, framed_popup, plain, window};
 use super::paint::{clear, line, tint};
 use super::text::{width, wrap};
 use crate::model::{Demand, Key, Level, Table, Timestamp, Value};
-use crate::panel::{Body, Item, Line, Names, Role, Views as _};
+use crate::panel::{Body, Item, Line, Names, Role, Views as _, related_rows};
 use crate::store::query::{Query, default_sort, run};
 use crate::store::rate::{Mode, View};
 
@@ -83,7 +83,9 @@ fn about(app: &App, table: &Table) -> Vec<&'static Table> {
             && family(other) == family(table)
             && names.all(|name| table.ids().any(|id| table.columns.get(id).is_some_and(|c| c.name == name)))
     };
-    app.host.schema().iter().copied().filter(|other| fits(other)).collect()
+    let asked = app.host.schema().iter().copied().filter(|other| fits(other));
+    let related = crate::panel::related(&table.name).iter().filter_map(|other| app.table(&other.name));
+    asked.chain(related).collect()
 }
 
 /// Places of the Ids of `table` that rows of `other` have, too, in both.
@@ -114,6 +116,9 @@ pub(super) fn demand(app: &App, table: &str, key: &Key, section: usize) -> Optio
     };
     let about = about(app, view.table());
     let wanted = about.get(at)?;
+    if is_related(view.table(), wanted) {
+        return Some(crate::panel::related_demand(&view, row, wanted));
+    }
     let ids = values(&mut required(wanted).filter_map(|name| view.table().position(name)));
     let only = shared(view.table(), wanted)
         .filter(|(_, there)| wanted.columns.get(*there).is_some_and(|column| !column.attrs.required))
@@ -122,6 +127,11 @@ pub(super) fn demand(app: &App, table: &str, key: &Key, section: usize) -> Optio
             Some((name, vec![view.cell(row, here).to_value()]))
         });
     Some(Demand { ids, only: only.collect(), ..Demand::table(&wanted.name) })
+}
+
+/// Whether rows of another table are about some of this one without being asked for its Ids.
+fn is_related(table: &Table, other: &Table) -> bool {
+    crate::panel::related(&table.name).iter().any(|related| related.name == other.name)
 }
 
 /// Draws a section of a row's details.
@@ -203,11 +213,14 @@ fn more(app: &App, view: &View, row: usize, other: &'static Table, room: usize) 
         };
         // what came for another row is not about this one
         let busiest = Query { filter: None, sort: default_sort(rows.table()), limit: None };
-        let own: Vec<usize> = run(&rows, &busiest).into_iter().filter(same).take(ROWS).collect();
+        let related = is_related(view.table(), other).then(|| related_rows(&app.cache, view, row, &rows));
+        let is_own = |one: &usize| related.as_ref().map_or_else(|| same(one), |own| own.binary_search(one).is_ok());
+        let own: Vec<usize> = run(&rows, &busiest).into_iter().filter(is_own).take(ROWS).collect();
         (rows, own)
     });
     match rows {
         Some((rows, own)) if !own.is_empty() => listed(&rows, &own, &app.writing(), room),
+        Some(_) if is_related(view.table(), other) => vec![plain("none of them is its own".to_owned(), Role::Muted)],
         Some((rows, _)) if !rows.is_empty() => vec![plain("waiting for the host".to_owned(), Role::Muted)],
         _ => match crate::panel::why(&app.cx(), other, crate::panel::NONE) {
             Body::Empty { why, .. } => wrap(&why, room).into_iter().map(|words| plain(words, Role::Muted)).collect(),
