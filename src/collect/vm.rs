@@ -9,18 +9,20 @@ use std::sync::Arc;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
 use crate::model::{Machine, Monitor, Owned, Text, Timestamp};
-use crate::source::file::Roots;
+use crate::source::file::{Root, Roots};
 use crate::source::guest::thread::{Role, Threads};
-use crate::source::guest::{Finder, Held, Identity};
+use crate::source::guest::{Finder, Held, Identity, memory};
 use crate::source::netlink::route::IfIndex;
-use crate::source::process::{File, Handle, Io, Scanner, Stat, boot_time, detail, parse};
+use crate::source::process::{File, Handle, Io, Scanner, Stat, boot_time, parse};
 use crate::{label, table};
 
+mod costly;
 mod learned;
 pub mod nic;
 mod status;
 mod vcpu;
 
+use costly::Costly;
 use learned::{Learned, Owner};
 use nic::{Nics, VmNicRow};
 pub use status::GuestStatus;
@@ -46,10 +48,10 @@ table! {
     /// The times of virtual CPUs, of threads that read and write for it and of threads that move packets in the kernel are the
     /// scheduler's; they are missing where the kernel keeps none. What a guest itself ran is missing where the kernel does not
     /// account for guests. What is received and sent is seen from the guest, and summed up over its network cards. Swap and
-    /// huge pages are read of a few guests on each tick, in turn.
+    /// huge pages are read of a few guests on each tick, in turn, and so is what is shared out while somebody wants it.
     ///
-    /// Source: `Documentation/filesystems/proc.rst`, `/proc/PID/{stat,statm,status,io,cmdline,cgroup,fd,fdinfo}`,
-    /// `/proc/PID/task/TID/{comm,schedstat,syscall}`; rtnetlink `RTM_GETSTATS`; `query-status` and `query-balloon` of QMP.
+    /// Source: `Documentation/filesystems/proc.rst`, `/proc/PID/{stat,statm,status,io,cmdline,cgroup,fd,fdinfo,numa_maps}`,
+    /// `cpu.pressure` of its control group, `/proc/PID/task/TID/{comm,schedstat,syscall}`; rtnetlink `RTM_GETSTATS`; `query-status` and `query-balloon` of QMP.
     pub struct VmRow = "vm" { title: Some("Guests"), history: History::Whole } {
         /// Process that runs it.
         Id(None) pid: u64 { wide: true },
@@ -91,6 +93,10 @@ table! {
         Gauge(Bytes) rss: u64,
         /// Memory of its process shared out among all who map it.
         Gauge(Bytes) pss: Option<u64> { wide: true, demand: true },
+        /// Memory of its process whose contents others have, too, so that they share it (KSM).
+        Gauge(Bytes) ksm: Option<u64> { wide: true },
+        /// Which part of its memory is on each NUMA node.
+        Text(None) numa: Option<Text> { wide: true, demand: true },
         /// Memory of its process that was moved to swap.
         Gauge(Bytes) swap: Option<u64>,
         /// Huge pages that it has from the host's pool.
@@ -111,6 +117,12 @@ table! {
         Counter(Packets) rx_dropped: Option<u64> { title: Some("rx drop"), wide: true },
         /// Packets of it that the host threw away.
         Counter(Packets) tx_dropped: Option<u64> { title: Some("tx drop"), wide: true },
+        /// Time in which a task of its control group waited for a CPU.
+        Counter(Seconds) cpu_waited: Option<f64> { wide: true, demand: true },
+        /// Time in which a task of its control group waited for memory.
+        Counter(Seconds) memory_waited: Option<f64> { wide: true, demand: true },
+        /// Time in which a task of its control group waited for storage.
+        Counter(Seconds) io_waited: Option<f64> { wide: true, demand: true },
         /// When its process started.
         Gauge(None) started: Option<Timestamp> { wide: true },
         /// Systemd unit or container that it belongs to.
@@ -176,6 +188,11 @@ struct Guest {
     emulator: u64,
     swap: Option<u64>,
     huge: Option<u64>,
+    /// Pages that it shares because others have the same contents.
+    ksm: Option<u64>,
+    /// Its control group.
+    group: Option<Vec<u8>>,
+    costly: Costly,
 }
 
 #[derive(Default)]
@@ -273,7 +290,6 @@ impl VmCollector {
             page: rustix::param::page_size() as u64,
             boot: boot(&mut self.boot, cx),
             turn: self.turn,
-            pss: cx.wants.column(VmRow::TABLE, "pss"),
             cells: cx.wants.column(VcpuRow::TABLE, "guest_time") || cx.wants.column(VcpuRow::TABLE, "last_cpu"),
         };
         let taps = self.guests.values().filter(|guest| guest.here).flat_map(|guest| &guest.held.taps);
@@ -281,6 +297,7 @@ impl VmCollector {
         out.own(Owned::Guests(self.learned.guests()));
         let machine = |(pid, guest): (&u32, &Guest)| (*pid, Machine { start: guest.start, name: guest.name.clone() });
         out.own(Owned::Machines(Arc::new(self.guests.iter().map(machine).collect())));
+        costly::find(cx, self.turn, self.guests.values_mut());
         let (mut rows, mut vcpus, mut nics) = (Vec::new(), Vec::new(), Vec::new());
         for (pid, guest) in &mut self.guests {
             let Some(stat) = stats.get(pid) else { continue };
@@ -330,6 +347,9 @@ impl Guest {
             emulator: 0,
             swap: None,
             huge: None,
+            ksm: None,
+            group: None,
+            costly: Costly::default(),
         }
     }
 
@@ -347,10 +367,23 @@ impl Guest {
         let comm = proc.read(format!("{pid}/comm")).unwrap_or_default();
         let cgroup = proc.read(format!("{pid}/cgroup")).unwrap_or_default();
         let place = parse::cgroup(&cgroup);
+        self.group = place.map(<[u8]>::to_vec);
         self.identity = Identity::of(&cmdline, comm.trim_ascii_end(), place);
         self.unit = place.and_then(parse::unit).map(|unit| Text::new(&unit));
         let plain = || format!("{} {pid}", String::from_utf8_lossy(&self.identity.monitor)).into_bytes();
         self.name = Text::new(&self.identity.name.clone().unwrap_or_else(plain));
+    }
+
+    /// Reads sizes that cost more than others, if it is time to.
+    fn size(&mut self, turn: u64, proc: &Root, scanner: &mut Scanner) {
+        let pid = self.handle.pid();
+        if !turn.wrapping_add(u64::from(pid)).is_multiple_of(SIZE_TURNS) && self.swap.is_some() {
+            return;
+        }
+        let status = scanner.once(pid, "status").unwrap_or_default();
+        self.swap = parse::kibibytes(status, b"VmSwap:");
+        self.huge = parse::kibibytes(status, b"HugetlbPages:");
+        self.ksm = memory::merged(proc, pid);
     }
 
     fn state(&mut self, scanner: &mut Scanner, stat: &Stat) -> GuestState {
@@ -369,7 +402,6 @@ struct Common {
     page: u64,
     boot: Option<Timestamp>,
     turn: u64,
-    pss: bool,
     /// Whether the `stat` of each virtual CPU is wanted.
     cells: bool,
 }
@@ -387,11 +419,7 @@ impl Common {
         let statm = scanner.every_tick(&mut guest.handle, File::Statm);
         let resident = statm.ok().and_then(parse::resident).unwrap_or(stat.resident);
         let state = guest.state(scanner, stat);
-        if self.turn.wrapping_add(u64::from(pid)).is_multiple_of(SIZE_TURNS) || guest.swap.is_none() {
-            let status = scanner.once(pid, "status").unwrap_or_default();
-            guest.swap = parse::kibibytes(status, b"VmSwap:");
-            guest.huge = parse::kibibytes(status, b"HugetlbPages:");
-        }
+        guest.size(self.turn, &cx.roots.proc, scanner);
         let [vcpu, work, vhost] = [Role::Vcpu(0), Role::Io, Role::Vhost].map(|role| guest.threads.sum(role));
         let busy = stat.user.saturating_add(stat.system);
         let others = vcpu.zip(work).zip(guest.threads.own(Role::Vhost));
@@ -425,7 +453,9 @@ impl Common {
             run_delay: vcpu.map(|times| seconds(times.delay)),
             balloon: said.and_then(|said| said.balloon),
             rss: resident.saturating_mul(self.page),
-            pss: if self.pss { detail::proportional(&cx.roots.proc, pid).ok().flatten() } else { None },
+            pss: guest.costly.pss,
+            ksm: guest.ksm.and_then(|pages| pages.checked_mul(self.page)),
+            numa: guest.costly.numa.clone(),
             swap: guest.swap,
             huge: guest.huge,
             read_bytes: io.read,
@@ -436,6 +466,9 @@ impl Common {
             tx_packets: net(|nic| nic.tx_packets),
             rx_dropped: net(|nic| nic.rx_dropped),
             tx_dropped: net(|nic| nic.tx_dropped),
+            cpu_waited: guest.costly.waited[0],
+            memory_waited: guest.costly.waited[1],
+            io_waited: guest.costly.waited[2],
             started: self.boot.map(started),
             unit: guest.unit.clone(),
         }

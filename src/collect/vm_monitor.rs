@@ -2,7 +2,7 @@
 //!
 //! Collector `vm` finds the guests; what takes longer is done here, on a thread of its own: files are looked at, and QEMU is asked
 //! over QMP. Each monitor is asked for a moment only, because it serves one client at a time, and one that does not answer is
-//! asked ever less often. A monitor of libvirt is left alone: libvirt holds it.
+//! asked ever less often. A monitor of libvirt is left alone: libvirt holds it, and is asked itself.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,7 +13,10 @@ use std::time::{Duration, Instant};
 use super::{Batch, Collect, Cx, Entry, Skip};
 use crate::model::{Machine, Monitor, Owned};
 use crate::source::Error;
-use crate::source::file::Roots;
+use crate::source::control::line::Line;
+use crate::source::control::trust::Trust;
+use crate::source::file::{Root, Roots};
+use crate::source::guest::libvirt::{Connection, Domain, SOCKETS};
 use crate::source::guest::qmp::{self, Process};
 use crate::source::guest::said::Said;
 use crate::source::guest::{Disk, Held, Identity};
@@ -52,16 +55,34 @@ struct Known {
     disks: Vec<Disk>,
     /// Where its monitor listens.
     socket: Option<PathBuf>,
+    /// By which libvirt knows it, if it is libvirt's.
+    uuid: Option<String>,
     uid: u32,
-    /// When its monitor is asked again, and how many turns it was not after the last time.
-    asks: u64,
-    wait: u64,
+    wait: Wait,
 }
 
 #[derive(Default)]
 struct MonitorCollector {
     turn: u64,
     known: BTreeMap<u32, Known>,
+    /// What is open to those of libvirt, and when they are asked again that have not answered.
+    libvirt: [Option<Connection>; SOCKETS.len()],
+    waits: [Wait; SOCKETS.len()],
+}
+
+/// When somebody is asked again.
+#[derive(Clone, Copy, Default)]
+struct Wait {
+    until: u64,
+    turns: u64,
+}
+
+impl Wait {
+    /// What follows from an answer in a turn.
+    fn after(self, turn: u64, has_answered: bool) -> Self {
+        let turns = if has_answered { 0 } else { (self.turns * 2).clamp(1, LONGEST) };
+        Self { until: turn + 1 + turns, turns }
+    }
 }
 
 impl Collect for MonitorCollector {
@@ -76,7 +97,11 @@ impl Collect for MonitorCollector {
                 known.look(cx.roots, *pid, machine);
             }
         }
-        let (said, trouble) = if cx.roots.live { self.ask() } else { (BTreeMap::new(), None) };
+        let (mut said, mut trouble) = (BTreeMap::new(), None);
+        if cx.roots.live {
+            (said, trouble) = self.ask();
+            trouble = trouble.or(self.ask_libvirt(&cx.roots.host, &mut said));
+        }
         let monitor = |(pid, said): (&u32, &Said)| {
             let monitor =
                 Monitor { start: machines.get(pid)?.start, status: said.status.clone(), balloon: said.balloon };
@@ -114,6 +139,7 @@ impl Known {
         }
         self.disks = disks;
         self.uid = std::fs::metadata(proc.join(pid.to_string())).map_or(u32::MAX, |owner| owner.uid());
+        self.uuid = identity.uuid.map(|uuid| String::from_utf8_lossy(&uuid).to_ascii_lowercase());
         let own = identity.monitors.iter().find(|path| !is_libvirts(path));
         self.socket = own.map(|path| qmp::place(proc.path(), pid, path));
     }
@@ -130,22 +156,51 @@ impl MonitorCollector {
         let (mut said, mut trouble) = (BTreeMap::new(), None);
         let end = Instant::now() + PATIENCE[1];
         let mut order: Vec<(u64, u64, u32)> =
-            self.known.iter().map(|(pid, known)| (known.wait, known.asks, *pid)).collect();
+            self.known.iter().map(|(pid, known)| (known.wait.turns, known.wait.until, *pid)).collect();
         order.sort_unstable();
         for (_, _, pid) in order {
-            let Some(known) = self.known.get_mut(&pid).filter(|known| known.asks <= self.turn) else { continue };
+            let Some(known) = self.known.get_mut(&pid).filter(|known| known.wait.until <= self.turn) else { continue };
             let Some(socket) = &known.socket else { continue };
             if Instant::now() >= end {
                 break;
             }
             let answer = qmp::ask(socket, Process { pid, uid: known.uid }, Instant::now() + PATIENCE[0]);
-            known.wait = if answer.is_ok() { 0 } else { (known.wait * 2).clamp(1, LONGEST) };
-            known.asks = self.turn + 1 + known.wait;
+            known.wait = known.wait.after(self.turn, answer.is_ok());
             match answer {
                 Ok(answer) => drop(said.insert(pid, answer)),
                 Err(error) => drop(trouble.get_or_insert(error)),
             }
         }
         (said, trouble)
+    }
+
+    /// Asks libvirt for its guests.
+    fn ask_libvirt(&mut self, host: &Root, said: &mut BTreeMap<u32, Said>) -> Option<Error> {
+        let own = |known: &Known| known.uuid.clone().filter(|_| known.socket.is_none());
+        let whose: BTreeMap<String, u32> =
+            self.known.iter().filter_map(|(pid, known)| Some((own(known)?, *pid))).collect();
+        let mut trouble = None;
+        for ((path, connection), wait) in SOCKETS.iter().zip(&mut self.libvirt).zip(&mut self.waits) {
+            let path = host.join(path);
+            if whose.is_empty() || wait.until > self.turn || (connection.is_none() && !path.exists()) {
+                continue;
+            }
+            let deadline = Instant::now() + PATIENCE[0];
+            let opened = connection.take().map_or_else(
+                || Line::open(&path, &Trust::new(&[])).and_then(|line| Connection::open(line, deadline)),
+                Ok,
+            );
+            let told = opened.and_then(|mut opened| Ok((opened.domains(deadline)?, opened)));
+            *wait = wait.after(self.turn, told.is_ok());
+            match told {
+                Ok((domains, opened)) => {
+                    *connection = Some(opened);
+                    let guest = |domain: Domain| Some((*whose.get(&domain.uuid)?, domain.said));
+                    said.extend(domains.into_iter().filter_map(guest));
+                }
+                Err(error) => drop(trouble.get_or_insert(error)),
+            }
+        }
+        trouble
     }
 }

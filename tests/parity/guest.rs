@@ -34,7 +34,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    fn sector(self) -> Vec<u8> {
+    pub(crate) fn sector(self) -> Vec<u8> {
         let code: &[u8] = match self {
             Self::Spin => &[0xeb, 0xfe],
             Self::Halt => &[0xfb, 0xf4, 0xeb, 0xfc],
@@ -147,6 +147,36 @@ fn line(text: &str, name: &str) -> f64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
+/// A group of its own for each guest, below that of this test.
+fn group(guest: &Guest) -> PathBuf {
+    let unified = Path::new("/sys/fs/cgroup/unified");
+    let top = if unified.exists() { unified } else { Path::new("/sys/fs/cgroup") };
+    top.join(format!("netglance-{}", guest.pid))
+}
+
+fn file_of_group(guest: &Guest, name: &str) -> String {
+    file(group(guest).join(name).to_str().unwrap())
+}
+
+/// Moves a guest into a group that goes with the test.
+struct Grouped<'a>(&'a Guest);
+
+impl<'a> Grouped<'a> {
+    fn new(guest: &'a Guest) -> Self {
+        std::fs::create_dir(group(guest)).unwrap();
+        std::fs::write(group(guest).join("cgroup.procs"), guest.pid.to_string()).unwrap();
+        Self(guest)
+    }
+}
+
+impl Drop for Grouped<'_> {
+    fn drop(&mut self) {
+        let back = group(self.0).parent().unwrap().join("cgroup.procs");
+        let _ = std::fs::write(back, self.0.pid.to_string());
+        let _ = std::fs::remove_dir(group(self.0));
+    }
+}
+
 fn vm_facts(guests: &[&Guest]) -> Facts {
     let mut facts = Facts::default();
     for guest in guests {
@@ -160,6 +190,13 @@ fn vm_facts(guests: &[&Guest]) -> Facts {
         number("pss", line(&guest.proc("smaps_rollup"), "Pss:") * 1024.0);
         number("swap", line(&status, "VmSwap:") * 1024.0);
         number("huge", line(&status, "HugetlbPages:") * 1024.0);
+        let page = |name: &str| guest.proc(name).trim().parse::<f64>().unwrap() * 4096.0;
+        number("ksm", page("ksm_merging_pages"));
+        for (column, file) in [("cpu_waited", "cpu"), ("memory_waited", "memory"), ("io_waited", "io")] {
+            let text = file_of_group(guest, &format!("{file}.pressure"));
+            let total = text.lines().next().and_then(|line| line.rsplit_once("total=")).unwrap().1;
+            number(column, total.parse::<f64>().unwrap() / 1e6);
+        }
         number("read_bytes", line(&io, "read_bytes:"));
         number("write_bytes", line(&io, "write_bytes:"));
         number("memory_size", guest.ask("query-memory-size-summary")["base-memory"].as_f64().unwrap());
@@ -175,6 +212,8 @@ fn vm_facts(guests: &[&Guest]) -> Facts {
         ] {
             if running { facts.number(&name, column, sum) } else { facts.missing(&name, column) }
         }
+        // this machine has one node
+        facts.text(&name, "numa", "0:100%");
         facts.text(&name, "status", guest.ask("query-status")["status"].as_str().unwrap());
         facts.missing(&name, "balloon");
         facts.text(&name, "state", if running { "running" } else { "paused" });
@@ -295,8 +334,10 @@ fn root_guests_of_qemu_are_what_qemu_and_the_kernel_say_of_them() {
         let idle = Guest::boot(dir, "idle", Work::Halt, &[&idle[..], &card, &[&*other]].concat());
         let held = Guest::boot(dir, "held", Work::Spin, &["-name", "held", "-m", "16", "-S"]);
         let guests = [&busy, &idle, &held];
+        let _groups = guests.map(Grouped::new);
 
-        let mut table = Parity::of("vm", &["name"]).wanting(&["pss"], &[]).asking();
+        let demanded = ["pss", "numa", "cpu_waited", "memory_waited", "io_waited"];
+        let mut table = Parity::of("vm", &["name"]).wanting(&demanded, &[]).asking();
         table.agrees(|| vm_facts(&guests));
         // the kernel of a guest accounts for guests of its own wrongly, so that what they ran is left to recorded trees
         table.left_out(&[

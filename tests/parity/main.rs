@@ -15,6 +15,7 @@ mod gpu;
 mod guest;
 mod ipset;
 mod iptables;
+mod libvirt;
 mod link_queue;
 mod lsa;
 mod memory;

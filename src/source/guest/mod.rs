@@ -3,7 +3,8 @@
 //! Whichever program runs it, a guest is a process that holds `anon_inode:kvm-vm`. [`Finder`] looks for those without reading
 //! every descriptor of every process on each tick; [`identity`] reads what the program was told on its command line;
 //! [`thread`] tells the threads that are virtual CPUs from the others; [`held`] is what its descriptors say,
-//! and [`disk`] what of them are disks. What only the monitor knows is [`said`], by QEMU over [`qmp`].
+//! and [`disk`] what of them are disks. What only the monitor knows is [`said`], by QEMU over [`qmp`] or by
+//! [`libvirt`], and [`memory`] what takes long to find out.
 //!
 //! Source: `Documentation/virt/kvm/api.rst`, `virt/kvm/kvm_main.c` (names of the descriptors), `drivers/net/tun.c` (`fdinfo`);
 //! the manual pages of `qemu-system-x86_64`, `firecracker`, `cloud-hypervisor` and `crosvm`.
@@ -12,6 +13,8 @@ pub mod disk;
 mod find;
 pub mod held;
 pub mod identity;
+pub mod libvirt;
+pub mod memory;
 pub mod qmp;
 pub mod said;
 pub mod thread;
