@@ -72,14 +72,8 @@ impl Engine {
             facts
         };
         let facts: Vec<Vec<usize>> = rules.iter().map(facts).collect();
-        let watch = |(rule, facts)| Watched {
-            rule,
-            instances: HashMap::new(),
-            newest: None,
-            facts,
-            left_out: 0,
-            is_kept: false,
-        };
+        let watch =
+            |(rule, facts)| Watched { rule, instances: HashMap::new(), newest: None, facts, left_out: 0, kept: None };
         Self {
             watched: rules.into_iter().zip(facts).map(watch).collect(),
             configured,

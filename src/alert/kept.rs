@@ -144,7 +144,7 @@ pub(super) fn restore(bytes: &[u8], engine: &mut Engine, moment: Moment) -> Resu
         else {
             continue;
         };
-        watched.is_kept = true;
+        watched.kept = Some(moment.mono);
         watched.instances.insert(Key::from_bytes(&key), instance(one, clocks));
     }
     for said in kept.silences {

@@ -21,6 +21,9 @@ pub(super) const MOST: usize = 16_384;
 /// How long an alert that is over is shown.
 pub(super) const SHOWN: Duration = Duration::from_mins(10);
 
+/// How long after a start a table that is not there may be one that is not there yet.
+const START: Duration = Duration::from_mins(1);
+
 /// How often the words of an alert that goes on are written anew.
 const REWRITE: Duration = Duration::from_secs(10);
 
@@ -38,8 +41,8 @@ pub(super) struct Watched {
     pub(super) facts: Vec<usize>,
     /// How many alerts there was no room for at the last look.
     pub(super) left_out: u64,
-    /// Its alerts as of before a restart, until their table is seen.
-    pub(super) is_kept: bool,
+    /// When alerts of before a restart were taken up, until their table is seen.
+    pub(super) kept: Option<Mono>,
 }
 
 /// One look at one rule.
@@ -90,7 +93,7 @@ impl Watched {
     /// Looks at all rows of a table.
     pub(super) fn rows(&mut self, view: &View, look: &mut Look<'_>) {
         self.left_out = 0;
-        self.is_kept = false;
+        self.kept = None;
         if let Test::Happens { when, .. } = &self.rule.test {
             let when = when.clone();
             return self.log(view, when.as_ref(), look);
@@ -142,11 +145,13 @@ impl Watched {
     /// Looks at how many rows there are.
     fn count(&mut self, view: &View, rows: &[usize], look: &mut Look<'_>) {
         let mut groups: HashMap<Key, Together> = HashMap::new();
-        if self.rule.by.is_none() {
+        // a table without a row has too few of them, too
+        let is_whole = self.rule.by.as_ref().is_none_or(Vec::is_empty);
+        if is_whole {
             groups.insert(Key::default(), Together { row: usize::MAX, count: 0, found: Found::default() });
         }
         for row in rows {
-            let key = if self.rule.by.is_none() { Key::default() } else { self.key(view, *row) };
+            let key = if is_whole { Key::default() } else { self.key(view, *row) };
             let one = groups.entry(key).or_insert_with(|| Together { row: *row, count: 0, found: Found::default() });
             one.count += 1;
         }
@@ -194,8 +199,8 @@ impl Watched {
 
     /// Of a table that is not there.
     pub(super) fn nothing(&mut self, look: &mut Look<'_>) {
-        if self.is_kept {
-            // right after a start nobody knows
+        // right after a start nobody knows
+        if self.kept.is_some_and(|kept| look.moment.mono.since(kept) < START.as_secs_f64()) {
             return;
         }
         let none = matches!(self.rule.test, Test::Count { .. }).then(|| self.counted(0));

@@ -69,7 +69,7 @@ fn a_command_has_no_rights_and_what_it_is_told() {
 #[test]
 fn a_command_that_hangs_holds_up_no_other_and_ends_with_the_runner() {
     let dir = open_dir();
-    let hang = script(dir.path(), "hang", "echo $$ >\"$0.new\"; mv \"$0.new\" \"$0.pid\"; sleep 1000 & sleep 1000");
+    let hang = script(dir.path(), "hang", "echo $$ >\"$0.$$\"; mv \"$0.$$\" \"$0.pid\"; sleep 1000 & sleep 1000");
     let of = |name: &str, program: &str, timeout: &str| {
         format!("[[action]]\nname = '{name}'\ntimeout = '{timeout}'\ncommand = {{ argv = ['{program}'] }}\n")
     };

@@ -328,3 +328,29 @@ fn what_is_over_between_two_samples_is_told_as_it_was_seen_last() {
     assert!(made.rows(1.0, vec![named(1, "a", 0.1)]).is_empty());
     assert_eq!(made.look(2.0), ["warning cleared hot: a is at 10.0%"]);
 }
+
+#[test]
+fn a_table_without_a_row_has_too_few_of_them() {
+    for by in ["", "by = []\n"] {
+        let mut made =
+            Made::new(&format!("[[alert]]\nname = 'few'\ntable = 'sample'\nmin = 1\n{by}text = '{{count}} of them'\n"));
+        assert_eq!(made.rows(0.0, Vec::<SampleRow>::new()), ["warning fired few: 0 of them"], "{by}");
+    }
+}
+
+#[test]
+fn what_fired_before_a_restart_is_over_when_its_table_does_not_come_back() {
+    let text = "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nkeep_firing_for = '0s'\n";
+    let mut made = Made::new(text);
+    made.rows(0.0, vec![named(1, "a", 0.9)]);
+    let bytes = crate::alert::kept::write(&made.engine, Vec::new(), Made::moment(0.0));
+    let mut again = Made::new(text);
+    crate::alert::kept::restore(&bytes, &mut again.engine, Made::moment(10.0)).unwrap();
+    again.put(10.0, Vec::<SampleRow>::new());
+    let status = Status { state: State::Absent, ..Status::ok() };
+    if let Some(table) = again.snapshot.tables.get_mut("sample") {
+        (table.now, table.status) = (None, status);
+    }
+    assert!(again.look(11.0).is_empty() && again.look(69.0).is_empty());
+    assert_eq!(again.look(70.5).len(), 1);
+}
