@@ -121,6 +121,11 @@ fn an_alert_is_told_once_after_its_time_and_an_agent_that_is_killed_repeats_and_
     assert_eq!(told[0].1, "fired 1 of them");
     assert!(told[0].0 - begin >= 2.0, "{told:?} since {begin}");
     let since = show(&first, "alert")[0]["since"].clone();
+    // what came of it is known within a second
+    let begin_shown = Instant::now();
+    while show(&first, "alert_action")[0]["sent"] != 1 {
+        assert!(begin_shown.elapsed() < PATIENCE);
+    }
     let pid = rustix::process::Pid::from_raw(i32::try_from(first.pid()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     let state = first.dir.path().join("state");
@@ -134,6 +139,11 @@ fn an_alert_is_told_once_after_its_time_and_an_agent_that_is_killed_repeats_and_
         assert!(begin.elapsed() < PATIENCE, "{alerts}");
     };
     assert_eq!(alert["since"], since, "it has been so since before");
+    // beyond the window it goes on, and nobody hears of it again
+    while now() - told[0].0 < 11.0 {
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    assert_eq!(desk.told().len(), 1, "{:?}", desk.told());
     process.kill().unwrap();
     process.wait().unwrap();
     let told = desk.wait(2);

@@ -263,12 +263,13 @@ impl Dispatch {
         self.recipients.iter().all(|(_, state)| state.entries.is_empty() && state.flight.is_none())
     }
 
-    /// Hears what came of orders; what has failed in words.
-    pub fn hear(&mut self, moment: Moment) -> Vec<(Text, String)> {
-        let mut failed = Vec::new();
+    /// Hears what came of orders: whether anything did, and what has failed in words.
+    pub fn hear(&mut self, moment: Moment) -> (bool, Vec<(Text, String)>) {
+        let (mut heard, mut failed) = (false, Vec::new());
         for Outcome { seq, result } in self.outbox.outcomes() {
             let is_own = |(_, state): &&mut (Recipient, State)| state.flight.as_ref().is_some_and(|one| one.seq == seq);
             let Some((recipient, state)) = self.recipients.iter_mut().find(is_own) else { continue };
+            heard = true;
             if let Some(cause) = state.outcome(result, moment) {
                 failed.push((recipient.name.clone(), cause));
             }
@@ -276,12 +277,13 @@ impl Dispatch {
         for (recipient, state) in &mut self.recipients {
             let is_lost = |one: &Flight| moment.mono.since(one.begin) > SILENCE.as_secs_f64();
             if state.flight.as_ref().is_some_and(is_lost) {
+                heard = true;
                 let cause = "nobody says what came of it".to_owned();
                 let lost = state.outcome(Err(Failure { cause, again: true }), moment);
                 failed.extend(lost.map(|cause| (recipient.name.clone(), cause)));
             }
         }
-        failed
+        (heard, failed)
     }
 
     /// Prepares what is due: what is returned has been noted as tried, and is to be given out by [`Self::send`] when that is

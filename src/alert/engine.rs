@@ -89,8 +89,10 @@ impl Engine {
     pub fn adopt(&mut self, new: Rules) {
         let said = std::mem::take(&mut self.silences.said);
         let old = std::mem::take(&mut self.watched);
-        let events = std::mem::take(&mut self.events);
+        let (events, round) = (std::mem::take(&mut self.events), self.round);
         *self = Self::new(new);
+        // alerts that stay know in which look they were seen
+        self.round = round;
         self.silences.said = said;
         self.events = events;
         for old in old {
@@ -99,7 +101,7 @@ impl Engine {
                 new.name == old.name && new.table.name == old.table.name && new.by == old.by
             };
             if let Some(watched) = self.watched.iter_mut().find(is_same) {
-                (watched.instances, watched.newest) = (old.instances, old.newest);
+                (watched.instances, watched.newest, watched.kept) = (old.instances, old.newest, old.kept);
             }
         }
     }

@@ -229,8 +229,8 @@ impl Round {
         }
         let muted = engine.muted(moment);
         self.dispatch.mute(&|one| muted.contains(&(one.rule.as_str(), one.instance.as_str())));
-        let failed = self.dispatch.hear(moment);
-        let heard = !failed.is_empty();
+        // that somebody was told is written down, too: it is not to be told again
+        let (heard, failed) = self.dispatch.hear(moment);
         for (name, cause) in failed {
             self.fail(&name, &cause, moment);
         }
