@@ -12,9 +12,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use netglance::alert::dispatch::Dispatch;
+use netglance::alert::run::{self as watch, Rules, Watcher};
 use netglance::client::{Access, RemoteHost, Target};
 use netglance::collect::{COLLECTORS, Capabilities, Entry};
-use netglance::model::{Connection, Demand, HistoryAsk, Host as _, Key, Value};
+use netglance::model::{Connection, Demand, HistoryAsk, Host, Key, Value};
+use netglance::store::level::Thresholds;
 
 #[expect(dead_code, reason = "each test program uses its part")]
 mod served;
@@ -172,23 +175,39 @@ fn the_sampler_is_behind_a_filter_and_reads_what_a_dashboard_reads() {
     let (host, changes) = connect(&agent);
     let usual: Vec<&str> =
         host.schema().iter().filter(|table| !table.attrs.demand).map(|table| table.name.as_ref()).collect();
-    let states = |host: &dyn netglance::model::Host| {
+    let states = |host: &dyn Host| {
         let latest = host.latest();
         let of = |name: &&str| latest.get(name).map(|state| (state.status.state, state.now.is_some()));
         usual.iter().map(|name| (*name, of(name))).collect::<Vec<_>>()
     };
     let (sender, samples) = mpsc::channel();
     let sender = std::sync::Mutex::new(sender);
-    let told = Box::new(move || {
+    let told = move || {
         let _ = sender.lock().unwrap().send(());
+    };
+    let roots = netglance::source::file::Roots::live();
+    let board = Arc::clone(&roots.alarm);
+    let rung = Arc::clone(&board);
+    let told = Box::new(move || {
+        told();
+        rung.ring();
     });
     let options = netglance::store::local::Options {
-        roots: netglance::source::file::Roots::live(),
+        roots,
         settings: netglance::collect::settings::Settings::default(),
         tick: netglance::collect::EVERY_SECOND,
         actions: netglance::model::Allowed::Nothing,
     };
     let own = netglance::store::local::LocalHost::start(options, told).unwrap();
+    // who looks at its rules, as the agent and a dashboard do
+    let _watcher = Watcher::start(watch::Options {
+        host: Arc::clone(&own) as Arc<dyn Host>,
+        board,
+        rules: Rules::new(&netglance::alert::settings::Settings::default(), Thresholds::default()).0,
+        dispatch: Dispatch::new(Vec::new(), Arc::default(), String::new()),
+        hear: Box::new(|_| {}),
+    })
+    .unwrap();
     changed(&samples, "own samples", || states(&*own).iter().all(|(_, state)| state.is_some()));
     changed(&changes, "the same of the agent", || states(&*host) == states(&*own));
     assert!(filtered(agent.part(SAMPLER)) > 4);
