@@ -1,18 +1,35 @@
 //! Is somebody told of what happens while nobody looks, once, whatever becomes of the agent?
 //!
-//! A real agent, whose action is a real program; what fires is that a process is there.
+//! A real agent, whose action is a real program; what fires is that a process is there, or that a guest of QEMU is busy.
 
 #![cfg(test)]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+use netglance::alert::dispatch::Dispatch;
+use netglance::alert::run::{self, Rules, Watcher};
+use netglance::alert::{self, Change, Notification};
+use netglance::collect::settings::Settings as CollectSettings;
+use netglance::collect::{COLLECTORS, EVERY_SECOND};
+use netglance::model::Allowed;
+use netglance::source::file::Roots;
+use netglance::store::level::Thresholds;
+use netglance::store::local::{LocalHost, Options};
 
 #[expect(dead_code, reason = "each test program uses its part")]
 mod served;
+#[expect(dead_code, reason = "each test program uses its part")]
+mod support;
 
 use served::{Agent, PATIENCE};
+use support::qemu::{Guest, Work};
+use support::ring::wait_until;
 
 /// A directory in which whoever runs actions may write.
 struct Desk {
@@ -76,7 +93,11 @@ impl Desk {
 }
 
 fn agent(rules: &str, state: Option<&Path>) -> Agent {
-    Agent::prepared("127.0.0.1:0", "", |dir| {
+    agent_with("", rules, state)
+}
+
+fn agent_with(more: &str, rules: &str, state: Option<&Path>) -> Agent {
+    Agent::prepared("127.0.0.1:0", more, |dir| {
         let path = dir.path().join("alerts.toml");
         std::fs::write(&path, rules).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
@@ -161,4 +182,101 @@ fn an_alert_is_told_once_after_its_time_and_an_agent_that_is_killed_repeats_and_
     };
     let words: Vec<&str> = events.as_array().unwrap().iter().filter_map(|event| event["what"].as_str()).collect();
     assert_eq!(words, ["fired", "cleared"], "those of before are known: {events}");
+}
+
+/// Switches off all collectors but those about alerts and guests, which have as much time as they need.
+fn lean() -> String {
+    let others = COLLECTORS.iter().filter(|entry| !["alert", "vm"].contains(&entry.name));
+    let off = others.map(|entry| format!("[collect.{}]\nenabled = false\n", entry.name));
+    off.chain(["[collect.vm]\nbudget = 0\n".to_owned()]).collect()
+}
+
+/// What is told in a dashboard of this host, and when.
+fn dashboard(rule: &str) -> (Watcher, Receiver<(f64, Notification)>) {
+    let settings: alert::settings::Settings = toml::from_str(&format!("[[alert]]\n{rule}")).unwrap();
+    let (rules, wrong) = Rules::new(&settings, Thresholds::default());
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let (sender, heard) = channel();
+    let hear = move |told: &[Notification]| {
+        for one in told {
+            let _ = sender.send((now(), one.clone()));
+        }
+    };
+    let mut sections: BTreeMap<String, CollectSettings> = toml::from_str(&lean()).unwrap();
+    let (roots, settings) = (Roots::live(), sections.remove("collect").unwrap());
+    let options = Options { roots, settings, tick: EVERY_SECOND, actions: Allowed::Nothing };
+    let host = LocalHost::start(options, Box::new(|| {})).unwrap();
+    let watcher = Watcher::start(run::Options {
+        board: Arc::default(),
+        host,
+        rules,
+        dispatch: Dispatch::new(Vec::new(), Arc::default(), String::new()),
+        hear: Box::new(hear),
+    });
+    (watcher.unwrap(), heard)
+}
+
+#[test]
+fn root_a_guest_that_is_busy_fires_after_its_time_and_is_over_when_it_is_paused_not_when_it_is_less_busy() {
+    let desk = Desk::new();
+    let name = format!("busy{}", std::process::id());
+    let rule = format!(
+        "name = 'hot'\ntable = 'vm'\nwhere = 'name == \"{name}\"'\nvalue = 'used + ready'\ncritical = '80%'\nclear = '8%'\nfor = '3s'\nkeep_firing_for = '1s'\n\
+         by = ['name']\ntext = 'guest {{name}} wants {{value}} of its CPUs'"
+    );
+    // whatever else runs here, who wants a CPU either has it or waits for it
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["-name", &format!("guest={name},debug-threads=on"), "-m", "16"];
+    let guest = Guest::boot(dir.path(), "busy", Work::Ease, &args);
+    guest.wait();
+    guest.ask("stop");
+    let agent = agent_with(&lean(), &desk.rules(&rule), None);
+    let (_watcher, heard) = dashboard(&rule);
+    let own = |table: &str, column: &str| {
+        let rows = show(&agent, table);
+        rows.as_array().and_then(|rows| rows.iter().find(|row| row[column] == *name).cloned()).unwrap_or_default()
+    };
+    wait_until("the guest", || own("vm", "name")["state"] == "paused");
+
+    let begin = now();
+    guest.ask("cont");
+    let told = desk.wait(1);
+    let (time, first) = heard.recv_timeout(PATIENCE).unwrap();
+    assert!(told[0].1.starts_with(&format!("fired guest {name} wants ")), "{told:?}");
+    assert_eq!((first.change, first.instance.contains(&name)), (Change::Fired, true));
+    // rows follow within a second
+    let mut alert = serde_json::Value::Null;
+    wait_until("a row of what fires", || {
+        alert = own("alert", "instance");
+        alert["fired"].is_number()
+    });
+    let seconds = |column: &str| alert[column].as_f64().unwrap();
+    for (since, fired) in [(seconds("since"), seconds("fired")), (first.begin, time)] {
+        // the first sample of an interval in which it was busy all the time is the second one
+        assert!((0.0..=3.0).contains(&(since - begin)), "busy since {begin}, seen at {since}");
+        assert!((3.0..=4.0).contains(&(fired - since)), "since {since}, fired at {fired}");
+    }
+
+    // less than what it takes to fire, and more than what it takes to be over
+    guest.tell("send-key", &serde_json::json!({"keys": [{"type": "qcode", "data": "a"}]}));
+    let mut samples = BTreeSet::new();
+    wait_until("a guest that is less busy", || {
+        let alert = own("alert", "instance");
+        assert_eq!((&alert["state"], &alert["severity"]), (&"firing".into(), &"critical".into()), "{alert}");
+        let used = alert["number"].as_f64().unwrap();
+        if used < 0.7 {
+            samples.insert((used * 1e9) as u64);
+        }
+        samples.len() >= 4
+    });
+    assert!(heard.try_recv().is_err());
+    assert!(samples.iter().all(|used| *used > 80_000_000), "{samples:?}");
+
+    guest.ask("stop");
+    let told = desk.wait(2);
+    let (_, second) = heard.recv_timeout(PATIENCE).unwrap();
+    assert!(told[1].1.starts_with(&format!("cleared guest {name} wants ")), "{told:?}");
+    assert_eq!((second.change, &second.alert), (Change::Cleared, &first.alert));
+    assert_eq!(desk.told().len(), 2, "{:?}", desk.told());
+    assert!(heard.try_recv().is_err());
 }

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use rustix::thread::UnshareFlags;
 
 use super::bracket::{Facts, Parity};
-use super::guest::Work;
 use super::said;
 use super::support::process::Guard;
+use super::support::qemu::Work;
 use super::support::ring::wait_until;
 use super::support::space::{mount, within};
 

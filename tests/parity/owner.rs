@@ -13,8 +13,8 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::thread::UnshareFlags;
 
 use super::bracket::{Facts, Parity};
-use super::guest::{Guest, Work};
 use super::network::{in_own_network, ip, list};
+use super::support::qemu::{Guest, Work};
 use super::support::ring::wait_until;
 use super::support::space::within;
 use super::support::vswitch::{Vswitch, vsctl};

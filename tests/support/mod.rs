@@ -3,6 +3,7 @@
 pub(crate) mod held;
 pub(crate) mod process;
 pub(crate) mod pty;
+pub(crate) mod qemu;
 pub(crate) mod ring;
 pub(crate) mod snmp;
 pub(crate) mod space;
