@@ -115,6 +115,8 @@ struct State {
     failed: u64,
     dropped: u64,
     last: Option<Timestamp>,
+    /// When it is tried again after a failure.
+    again: Option<Timestamp>,
     error: Option<Text>,
 }
 
@@ -353,6 +355,7 @@ impl Dispatch {
             failed: state.failed,
             dropped: state.dropped,
             last: state.last,
+            again: state.again,
             error: state.error.clone(),
         };
         self.recipients.iter().map(row).collect()
@@ -426,7 +429,7 @@ impl State {
         }
         match failure {
             None => {
-                (self.fails, self.error, self.last) = (0, None, Some(moment.time));
+                (self.fails, self.error, self.last, self.again) = (0, None, Some(moment.time), None);
                 self.sent += 1;
                 self.ready = wait(PACE);
                 None
@@ -438,6 +441,7 @@ impl State {
                 let is_new = self.error.as_deref() != Some(cause.as_str());
                 self.error = Some(Text::from(cause.as_str()));
                 self.ready = wait(again);
+                self.again = Some(Timestamp(moment.time.0.saturating_add(again.as_nanos() as i64)));
                 is_new.then_some(cause)
             }
         }

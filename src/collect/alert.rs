@@ -82,7 +82,7 @@ table! {
         /// Whether people are told of it, and if not, why not.
         Text(None) state: AlertState,
         /// Since when what it is about has been so.
-        Gauge(None) since: Timestamp,
+        Gauge(None) since: Timestamp { title: Some("lasts") },
         /// When people were told of it first, or would have been.
         Gauge(None) fired: Option<Timestamp> { wide: true },
         /// When it was over.
@@ -155,6 +155,8 @@ table! {
         Counter(Events) dropped: u64 { total: true },
         /// When the last message was delivered.
         Gauge(None) last: Option<Timestamp>,
+        /// When it is tried again; missing if the last attempt did not fail.
+        Gauge(None) again: Option<Timestamp> { until: true },
         /// Why the last attempt failed; missing if it did not.
         Text(None) error: Option<Text> { last: true },
     }

@@ -5,10 +5,12 @@
 
 use std::rc::Rc;
 
+pub(super) mod list;
+
 use super::line::{self, gap};
 use super::number::{self, NUMBER};
 use super::pick::natural;
-use super::{Block, Body, Cx, Line, PanelDef, Role, Space, cpu, list};
+use super::{Block, Body, Cx, Line, PanelDef, Role, Space, cpu};
 use crate::collect::cpu::CpuRow;
 use crate::collect::process::ProcessRow;
 use crate::model::{Demand, Key, Kind, Level};
@@ -163,5 +165,5 @@ fn build(cx: &Cx<'_>, space: Space) -> Block {
             ),
         ]
     });
-    list::lines(all.collect(), space).block("Alerts", note, None)
+    super::list::lines(all.collect(), space).block("Alerts", note, None)
 }

@@ -4,9 +4,10 @@
 //! so that the table view need not know any.
 
 use super::{
-    Cx, Item, Line, Role, adjacency, connections, database, firewall, fleet, guest, legacy, netfilter, toggle,
+    Cx, Item, Line, Role, adjacency, alert, connections, database, firewall, fleet, guest, legacy, netfilter, toggle,
 };
 use crate::col;
+use crate::collect::alert::AlertRow;
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::conntrack_flow::group::ConntrackGroupRow;
 use crate::collect::netfilter::rows::NfqueueRow;
@@ -72,6 +73,9 @@ pub fn arrange(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>, outlined: bool, 
     }
     if table == OspfLsaRow::TABLE.name {
         database::worst_first(view, rows);
+    }
+    if alert::list::has(view.table()) {
+        alert::list::worst_first(view, rows);
     }
     let mut heads = match table {
         table if table == NftRuleRow::TABLE.name => rules(cx, view, rows, outlined, all),
@@ -173,6 +177,7 @@ fn busy(table: &str) -> Option<&'static [usize]> {
 pub fn about(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Vec<Line> {
     match &*view.table().name {
         table if table == NftRuleRow::TABLE.name => firewall::about(cx, view, row, width),
+        table if table == AlertRow::TABLE.name => alert::list::sentence(cx, view, row, width),
         _ => netfilter::about(view, width),
     }
 }
@@ -184,8 +189,19 @@ pub fn tone(view: &View, row: usize, column: usize) -> Option<Role> {
         table if table == XtablesRuleRow::TABLE.name => legacy::tone(view, row, column),
         table if table == NfqueueRow::TABLE.name => netfilter::tone(view, row, column),
         table if table == VmRow::TABLE.name => guest::tone(view, row, column),
+        table if table == AlertRow::TABLE.name => alert::list::tone(view, row),
         _ => is_stale(view, row).then_some(Role::Stale),
     }
+}
+
+/// Whether what a row tells is over, so that nothing of it is bad any more.
+pub fn is_over(view: &View, row: usize) -> bool {
+    alert::list::is_over(view, row)
+}
+
+/// What stands in a cell in place of what its column tells.
+pub fn reworded(view: &View, row: usize, column: usize) -> Option<String> {
+    alert::list::lasted(view, row, column)
 }
 
 /// Columns that are there when who told a row tells nothing any more.

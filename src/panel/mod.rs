@@ -54,7 +54,7 @@ mod transition;
 mod view;
 
 pub use alert::{Alert, all as alerts};
-pub use arrange::{Beside, Head, about, arrange, beside, flat, is_outlined, told_above, tone};
+pub use arrange::{Beside, Head, about, arrange, beside, flat, is_outlined, is_over, reworded, told_above, tone};
 pub use connections::members;
 pub use database::{contents, inside};
 pub use departed::{departed, departs};
@@ -88,6 +88,10 @@ pub static PANELS: &[PanelDef] = &[
     device::RAID,
     device::GPU,
     alert::PANEL,
+    alert::list::LIST,
+    alert::list::EVENTS,
+    alert::list::ACTIONS,
+    alert::list::ALERT,
     process::PANEL,
     cores::PANEL,
     kernel::INTERRUPTS,

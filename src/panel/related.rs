@@ -1,7 +1,8 @@
-//! What else is there to say of a guest: its parts, its connections, and the rules that name it?
+//! What else is there to say of a guest (its parts, its connections, and the rules that name it), or of an alert (its events)?
 
-use super::Views;
+use super::{Views, alert};
 use crate::col;
+use crate::collect::alert::{AlertRow, EventRow};
 use crate::collect::conntrack_flow::ConntrackFlowRow;
 use crate::collect::nftables::NftRuleRow;
 use crate::collect::vm::nic::VmNicRow;
@@ -14,11 +15,19 @@ use crate::store::rate::View;
 pub fn related(table: &str) -> &'static [&'static Table] {
     static OF_GUESTS: [&Table; 5] =
         [VcpuRow::TABLE, VmNicRow::TABLE, VmDiskRow::TABLE, ConntrackFlowRow::TABLE, NftRuleRow::TABLE];
-    if table == VmRow::TABLE.name { &OF_GUESTS } else { &[] }
+    static OF_ALERTS: [&Table; 1] = [EventRow::TABLE];
+    match table {
+        table if table == VmRow::TABLE.name => &OF_GUESTS,
+        table if table == AlertRow::TABLE.name => &OF_ALERTS,
+        _ => &[],
+    }
 }
 
 /// What is demanded of one of those tables to say more about a row.
 pub fn demand(view: &View, row: usize, other: &'static Table) -> Demand {
+    if is(other, EventRow::TABLE) {
+        return Demand::table(&other.name);
+    }
     let shown = other.columns.iter().filter(|column| column.attrs.demand && !column.attrs.wide);
     let columns = shown.map(|column| column.name.to_string()).collect();
     let name = || view.cell(row, col!(VmRow, name)).to_value();
@@ -35,6 +44,9 @@ fn is(one: &Table, other: &Table) -> bool {
 /// Rows of one of those tables that are about a row.
 pub fn of<V: Views + ?Sized>(views: &V, view: &View, row: usize, rows: &View) -> Vec<usize> {
     let table = rows.table();
+    if is(table, EventRow::TABLE) {
+        return alert::list::of(view, row, rows);
+    }
     let name = view.cell(row, col!(VmRow, name));
     let is_it = |one: usize, column: usize| !name.is_missing() && rows.cell(one, column) == name;
     let all = 0..rows.len();

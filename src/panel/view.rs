@@ -18,6 +18,7 @@ pub static VIEWS: &[ViewDef] = &[
     ViewDef { demands: netfilter::demands, ..view("queues", "Queues", queues) },
     view("routing", "Routing", routing),
     view("topology", "Topology", topology),
+    view("alerts", "Alerts", alerts),
 ];
 
 const fn view(name: &'static str, title: &'static str, layout: fn(&Cx<'_>, u16, u16) -> Node) -> ViewDef {
@@ -360,6 +361,26 @@ fn neighbors(cx: &Cx<'_>, peers: &[&'static str], is_ospf: bool, height: u16) ->
 
 fn topology(cx: &Cx<'_>, _: u16, _: u16) -> Node {
     visible(cx, Node::Panel(if cx.on(toggle::AREA_MAP) { "area-map" } else { "topology" }))
+}
+
+fn alerts(cx: &Cx<'_>, width: u16, height: u16) -> Node {
+    let list = Node::Panel("alert-list");
+    let actions = with_rows(cx, &[], &["alert-actions"]);
+    // one that fails says why below
+    let told = if actions.is_empty() { 0 } else { FRAME + 1 + 2 * lines(cx, "alert-actions") };
+    let wanted = (lines(cx, "alert-list") + FRAME + 1).max(FRAME + 4);
+    let lower = height.saturating_sub(wanted).clamp(height / 3, height / 3 * 2);
+    let events = (Size::Weight(1), Node::Panel("alert-events"));
+    let told = (Size::Fixed(told.min(lower / 2)), Node::Panel("alert-actions"));
+    let told = (!actions.is_empty()).then_some(told);
+    let below = if width >= WIDE {
+        let mut right = vec![(Size::Weight(1), Node::Panel("alert"))];
+        right.extend(told);
+        Node::Row(vec![events, (Size::Weight(1), Node::Column(right))])
+    } else {
+        Node::Column(std::iter::once(events).chain(told).collect())
+    };
+    visible(cx, Node::Column(vec![(Size::Weight(1), list), (Size::Fixed(lower), below)]))
 }
 
 /// Largest screen that a view is arranged for.

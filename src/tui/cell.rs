@@ -80,8 +80,10 @@ pub fn write(view: &View, row: usize, position: usize, reader: &Reader<'_>) -> W
     if view.unknown(row, position) {
         return Written { text: "?".to_owned(), role: Role::Muted };
     }
-    let level = reader.levels.level(view, row, position);
-    let written = write_cell(view, position, column, view.cell(row, position), level, reader);
+    let is_over = crate::panel::is_over(view, row);
+    let level = if is_over { Level::Ok } else { reader.levels.level(view, row, position) };
+    let mut written = write_cell(view, position, column, view.cell(row, position), level, reader);
+    written.text = crate::panel::reworded(view, row, position).unwrap_or(written.text);
     let tone = crate::panel::tone(view, row, position).filter(|_| written.role == Role::Plain);
     named(view, row, position, reader, Written { role: tone.unwrap_or(written.role), ..written })
 }

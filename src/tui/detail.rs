@@ -15,7 +15,7 @@ use super::cell::{Reader, heading, is_right, unit_words, write};
 use super::overlay::{Overlay, centered, framed_popup, plain, window};
 use super::paint::{clear, line, tint};
 use super::text::{width, wrap};
-use crate::model::{Demand, Key, Level, Table, Timestamp, Value};
+use crate::model::{Column, Demand, Key, Kind, Level, Table, Timestamp, Value};
 use crate::panel::{Body, Item, Line, Names, Role, Views as _, related_rows};
 use crate::store::query::{Query, default_sort, run};
 use crate::store::rate::{Mode, View};
@@ -219,7 +219,10 @@ fn more(app: &App, view: &View, row: usize, other: &'static Table, room: usize) 
         (rows, own)
     });
     match rows {
-        Some((rows, own)) if !own.is_empty() => listed(&rows, &own, &app.writing(), room),
+        Some((rows, own)) if !own.is_empty() => {
+            let told = told(view, row, &rows, &own);
+            listed(&rows, (&own, &told), &app.writing(), room)
+        }
         Some(_) if is_related(view.table(), other) => vec![plain("none of them is its own".to_owned(), Role::Muted)],
         Some((rows, _)) if !rows.is_empty() => vec![plain("waiting for the host".to_owned(), Role::Muted)],
         _ => match crate::panel::why(&app.cx(), other, crate::panel::NONE) {
@@ -229,13 +232,27 @@ fn more(app: &App, view: &View, row: usize, other: &'static Table, room: usize) 
     }
 }
 
-/// Rows in columns under headings.
-fn listed(view: &View, rows: &[usize], reader: &Reader<'_>, room: usize) -> Vec<Line> {
+/// Columns of words that say of all these rows what the row says that they are about.
+fn told(view: &View, row: usize, rows: &View, own: &[usize]) -> Vec<usize> {
+    let is_said = |at: usize, column: &Column| {
+        let Some(here) = view.table().position(&column.name).filter(|_| column.kind == Kind::Text) else {
+            return false;
+        };
+        own.iter().all(|one| rows.cell(*one, at) == view.cell(row, here))
+    };
+    let columns = rows.table().columns.iter().enumerate();
+    columns.filter(|(at, column)| is_said(*at, column)).map(|(at, _)| at).collect()
+}
+
+/// Rows in columns under headings, without those that are told.
+fn listed(view: &View, (rows, told): (&[usize], &[usize]), reader: &Reader<'_>, room: usize) -> Vec<Line> {
     let columns = view.table().columns.iter().enumerate();
     // what none of them has takes the room of what tells them apart
     let has = |at: usize| rows.iter().any(|row| !view.cell(*row, at).is_missing() || view.unknown(*row, at));
-    let shown: Vec<usize> =
-        columns.filter(|(at, column)| !column.attrs.required && has(*at)).map(|(at, _)| at).collect();
+    let shown: Vec<usize> = columns
+        .filter(|(at, column)| !column.attrs.required && has(*at) && !told.contains(at))
+        .map(|(at, _)| at)
+        .collect();
     // words that may be long come last
     let (long, mut shown): (Vec<usize>, Vec<usize>) =
         shown.into_iter().partition(|at| *at == view.table().label_column() && rows.len() > 1);

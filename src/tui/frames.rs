@@ -85,7 +85,7 @@ fn value(column: &crate::model::Column, text: &str, grown: bool) -> Value {
 struct Recorded(Arc<Snapshot>);
 
 /// The tables of the host: a new one changes no frame.
-const NAMES: [&str; 63] = [
+const NAMES: [&str; 66] = [
     "host",
     "cpu",
     "load",
@@ -149,6 +149,9 @@ const NAMES: [&str; 63] = [
     "vcpu",
     "vm_nic",
     "vm_disk",
+    "alert",
+    "event",
+    "alert_action",
 ];
 
 fn schema() -> &'static [&'static Table] {

@@ -110,7 +110,7 @@ fn draw_row(
     theme: &Theme,
 ) {
     let level = reader.levels.row_level(view, row);
-    if level != Level::Ok {
+    if level != Level::Ok && !crate::panel::is_over(view, row) {
         put(buffer, line.x, line.y, 1, glyph(level), theme.level(level));
     }
     let depth = state.depth.get(at).copied().unwrap_or(0);
