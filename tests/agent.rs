@@ -206,6 +206,7 @@ fn the_sampler_is_behind_a_filter_and_reads_what_a_dashboard_reads() {
         rules: Rules::new(&netglance::alert::settings::Settings::default(), Thresholds::default()).0,
         dispatch: Dispatch::new(Vec::new(), Arc::default(), String::new()),
         hear: Box::new(|_| {}),
+        is_kept: false,
     })
     .unwrap();
     changed(&samples, "own samples", || states(&*own).iter().all(|(_, state)| state.is_some()));

@@ -173,15 +173,17 @@ fn an_alert_is_told_once_after_its_time_and_an_agent_that_is_killed_repeats_and_
     assert!(told[1].0 - told[0].0 >= 8.0, "nothing of it is told twice within the window: {told:?}");
     // rows follow within a second
     let begin = Instant::now();
-    let events = loop {
+    loop {
         let events = show(&second, "event");
-        if events.as_array().is_some_and(|events| events.len() >= 2) {
-            break events;
+        // that a busy disk was late is an event, too
+        let of_rule = events.as_array().unwrap().iter().filter(|event| event["rule"] == "marked");
+        let words: Vec<&str> = of_rule.filter_map(|event| event["what"].as_str()).collect();
+        if words.len() >= 2 {
+            assert_eq!(words, ["fired", "cleared"], "those of before are known: {events}");
+            break;
         }
         assert!(begin.elapsed() < PATIENCE, "{events}");
-    };
-    let words: Vec<&str> = events.as_array().unwrap().iter().filter_map(|event| event["what"].as_str()).collect();
-    assert_eq!(words, ["fired", "cleared"], "those of before are known: {events}");
+    }
 }
 
 /// Switches off all collectors but those about alerts and guests, which have as much time as they need.
@@ -211,6 +213,7 @@ fn dashboard(rule: &str) -> (Watcher, Receiver<(f64, Notification)>) {
         host,
         rules,
         dispatch: Dispatch::new(Vec::new(), Arc::default(), String::new()),
+        is_kept: false,
         hear: Box::new(hear),
     });
     (watcher.unwrap(), heard)

@@ -14,7 +14,7 @@ use super::run::Rules;
 use super::silence::Silences;
 use super::watched::{Happened, Look, Watched};
 use crate::collect::alert::What;
-use crate::model::{Level, Mono, Mute, Snapshot, State, Text, Timestamp};
+use crate::model::{Demand, Level, Mono, Mute, Snapshot, State, Text, Timestamp};
 use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
 
@@ -72,8 +72,15 @@ impl Engine {
             facts
         };
         let facts: Vec<Vec<usize>> = rules.iter().map(facts).collect();
-        let watch =
-            |(rule, facts)| Watched { rule, instances: HashMap::new(), newest: None, facts, left_out: 0, kept: None };
+        let watch = |(rule, facts)| Watched {
+            rule,
+            instances: HashMap::new(),
+            newest: None,
+            facts,
+            left_out: 0,
+            kept: None,
+            sampled: None,
+        };
         Self {
             watched: rules.into_iter().zip(facts).map(watch).collect(),
             configured,
@@ -102,8 +109,14 @@ impl Engine {
             };
             if let Some(watched) = self.watched.iter_mut().find(is_same) {
                 (watched.instances, watched.newest, watched.kept) = (old.instances, old.newest, old.kept);
+                watched.sampled = old.sampled;
             }
         }
+    }
+
+    /// What must be collected now.
+    pub(super) fn demands(&self) -> Vec<Demand> {
+        self.watched.iter().flat_map(Watched::demands).collect()
     }
 
     /// The rules.

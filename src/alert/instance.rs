@@ -1,6 +1,7 @@
 //! How does one alert come and go?
 //!
-//! Each sample says how bad it is, or that nobody knows, which changes nothing. A severity counts when it has held for as long
+//! Each sample says how bad it is, or that nobody knows, which changes nothing: nor does time, when nothing was heard for longer
+//! than a few samples take. A severity counts when it has held for as long
 //! as the rule wants; an alert is over when nothing has held for its time of calm, which doubles for one that comes back within
 //! the hour, so that who flaps pages once.
 
@@ -40,6 +41,8 @@ pub(super) struct Pace {
     pub(super) lasts: Duration,
     pub(super) of: Option<(u32, u32)>,
     pub(super) calm: Duration,
+    /// How long after the last thing that was known time still counts.
+    pub(super) patience: Duration,
 }
 
 /// That an alert is known.
@@ -57,6 +60,8 @@ pub(super) struct Instance {
     /// The last look that has seen its row, and when that was.
     pub(super) round: u64,
     pub(super) seen: Option<Mono>,
+    /// When something was known of it last; nothing after a restart.
+    pub(super) heard: Option<Mono>,
     /// Since when it is at least that bad.
     pub(super) held: [Option<Mono>; 3],
     /// In which of the last samples it was at least that bad, the newest at the right.
@@ -82,6 +87,8 @@ pub(super) struct Instance {
     pub(super) points: VecDeque<(Mono, f64)>,
     /// What a column said that is watched for changes.
     pub(super) word: Option<Box<str>>,
+    /// What it said before it changed.
+    pub(super) was: Option<Box<str>>,
     pub(super) known: Option<Known>,
     /// What a person reads, and when that was written.
     pub(super) text: Text,
@@ -99,6 +106,7 @@ impl Instance {
             name,
             round: 0,
             seen: None,
+            heard: None,
             held: [None; 3],
             bits: [0; 3],
             level: Level::Ok,
@@ -115,6 +123,7 @@ impl Instance {
             fires: VecDeque::new(),
             points: VecDeque::new(),
             word: None,
+            was: None,
             known: None,
             text: Text::default(),
             written: None,
@@ -125,9 +134,30 @@ impl Instance {
         }
     }
 
+    /// Begins anew with what needs to be known all the time, if nothing was known for too long.
+    pub(super) fn resume(&mut self, pace: Pace, mono: Mono) {
+        if self.is_heard(pace, mono) {
+            return;
+        }
+        self.points.clear();
+        self.bits = [0; 3];
+        for (held, level) in self.held.iter_mut().zip(LEVELS) {
+            if level > self.level {
+                *held = None;
+            }
+        }
+        (self.down, self.rested, self.heard) = (None, false, Some(mono));
+    }
+
+    /// Whether what was known of it last still holds.
+    fn is_heard(&self, pace: Pace, mono: Mono) -> bool {
+        self.heard.is_none_or(|heard| !has_passed(heard, pace.patience, mono))
+    }
+
     /// Takes what a sample says; `None` is that nobody knows.
     pub(super) fn sample(&mut self, level: Option<Level>, pace: Pace, mono: Mono, now: Timestamp) {
         let Some(level) = level else { return };
+        self.heard = Some(mono);
         let was_bad = self.held[0].is_some();
         for (at, one) in LEVELS.into_iter().enumerate() {
             let mut holds = level >= one;
@@ -175,6 +205,9 @@ impl Instance {
         while self.fires.front().is_some_and(|fired| mono.since(*fired) > MEMORY.as_secs_f64()) {
             self.fires.pop_front();
         }
+        if !self.is_heard(pace, mono) {
+            return Step::Same;
+        }
         let lasted = |held: &Option<Mono>| held.is_some_and(|held| has_passed(held, pace.lasts, mono));
         let reached =
             LEVELS.iter().zip(&self.held).rev().find(|(_, held)| lasted(held)).map_or(Level::Ok, |(level, _)| *level);
@@ -215,10 +248,12 @@ impl Instance {
     pub(super) fn due(&self, pace: Pace) -> Option<Mono> {
         let fires = LEVELS.iter().zip(self.held).filter(|(level, _)| **level > self.level);
         let fires = fires.filter_map(|(_, held)| Some(after(held?, pace.lasts)));
-        fires.chain(self.down.map(|down| after(down, self.calm(pace)))).min()
+        let due = fires.chain(self.down.map(|down| after(down, self.calm(pace)))).min()?;
+        // nothing happens without another sample then
+        self.is_heard(pace, due).then_some(due)
     }
 
-    /// Remembers a value, and what it was so long ago; `None` until that is known.
+    /// Remembers a value, and by how much it has grown in so long; `None` until that is known.
     pub(super) fn delta(&mut self, value: f64, span: Duration, mono: Mono) -> Option<f64> {
         let old = self.points.iter().rev().find(|(then, _)| has_passed(*then, span, mono)).map(|(_, value)| *value);
         self.remember(value, span, mono);
@@ -272,7 +307,12 @@ mod tests {
     }
 
     fn pace(lasts: u64, calm: u64) -> Pace {
-        Pace { lasts: Duration::from_secs(lasts), of: None, calm: Duration::from_secs(calm) }
+        Pace {
+            lasts: Duration::from_secs(lasts),
+            of: None,
+            calm: Duration::from_secs(calm),
+            patience: Duration::from_hours(1),
+        }
     }
 
     /// What happens at each second with these severities.
@@ -320,6 +360,25 @@ mod tests {
         };
         assert_eq!([step(1, Some(W)), step(2, None), step(4, None)], [Step::Same, Step::Same, Step::Fired]);
         assert_eq!([step(5, Some(O)), step(6, None), step(8, None)], [Step::Same, Step::Same, Step::Cleared]);
+    }
+
+    #[test]
+    fn time_does_not_count_when_nothing_is_known() {
+        let pace = Pace { patience: Duration::from_secs(3), ..pace(5, 4) };
+        let mut one = Instance::new("one".into(), Timestamp(0));
+        let mut step = |second: u64, level: Option<Level>| {
+            one.resume(pace, at(second as f64));
+            one.sample(level, pace, at(second as f64), Timestamp(0));
+            (one.settle(pace, at(second as f64), Timestamp(0)), one.due(pace).is_some())
+        };
+        assert_eq!(step(1, Some(W)), (Step::Same, false));
+        // a collector that hangs makes nobody believe that it goes on
+        assert_eq!([step(7, None), step(8, Some(W))], [(Step::Same, false); 2]);
+        assert_eq!([step(10, Some(W)), step(12, Some(W))], [(Step::Same, false), (Step::Same, true)]);
+        assert_eq!(step(13, Some(W)), (Step::Fired, false));
+        // nor that it is over
+        assert_eq!([step(14, Some(O)), step(19, None), step(20, Some(O))], [(Step::Same, false); 3]);
+        assert_eq!([step(22, Some(O)).0, step(24, Some(O)).0], [Step::Same, Step::Cleared]);
     }
 
     #[test]

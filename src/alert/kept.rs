@@ -61,6 +61,10 @@ struct Alert {
     limit: Option<f64>,
     flaps: u32,
     fires: Vec<i64>,
+    #[serde(default)]
+    seen: Option<i64>,
+    #[serde(default)]
+    bits: [u64; 3],
     known: Option<(String, Option<String>)>,
     text: String,
     labels: Vec<(String, String)>,
@@ -186,6 +190,8 @@ fn alert(rule: &Text, key: &Key, one: &Instance, clocks: Clocks) -> Alert {
         limit: one.limit,
         flaps: one.flaps,
         fires: one.fires.iter().map(wall).collect(),
+        seen: one.seen.as_ref().map(wall),
+        bits: one.bits,
         known: one.known.as_ref().map(|known| (known.user.to_string(), known.comment.as_ref().map(Text::to_string))),
         text: one.text.to_string(),
         labels: one.labels.clone(),
@@ -208,6 +214,8 @@ fn instance(one: Alert, clocks: Clocks) -> Instance {
         limit: one.limit,
         flaps: one.flaps,
         fires: one.fires.into_iter().take(8).map(mono).collect(),
+        seen: one.seen.map(mono),
+        bits: one.bits,
         known: one
             .known
             .map(|(user, comment)| Known { user: user.as_str().into(), comment: comment.as_deref().map(Text::from) }),

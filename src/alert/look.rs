@@ -1,7 +1,7 @@
 //! How bad is a row by a rule?
 
 use super::instance::Instance;
-use super::measure::{MARGIN, Measure, Of, Over};
+use super::measure::{LEVELS, MARGIN, Measure, Of, Over};
 use super::rule::{Rule, Test};
 use super::words;
 use crate::model::{Cell, Kind, Level, Mono};
@@ -23,9 +23,6 @@ pub(super) struct Found {
     /// What was there before a change.
     pub(super) was: Option<Box<str>>,
 }
-
-/// Levels that limits are of.
-const LEVELS: [Level; 3] = [Level::Careful, Level::Warning, Level::Critical];
 
 /// Looks at a row; what it has been is in its instance, if it has one.
 pub(super) fn row(
@@ -56,6 +53,10 @@ pub(super) fn row(
             let fits = |listed: &[String], word: &str| listed.is_empty() || listed.iter().any(|one| one == word);
             let lasts = current > Level::Ok && clear.as_ref().is_some_and(|clear| !clear.keeps(&view.scope(row)));
             let changed = was.as_deref().is_some_and(|was| was != word && fits(from, was)) && fits(to, &word);
+            if changed {
+                instance.was.clone_from(&was);
+            }
+            let was = if lasts { instance.was.clone() } else { was };
             Found { level: Some(if changed || lasts { *severity } else { Level::Ok }), was, ..Found::default() }
         }
         // those that are there are as they should be
@@ -94,7 +95,7 @@ fn value(
         Of::Expr(expr) => expr.value(&view.scope(row)),
     };
     let Some(now) = now.filter(|now| now.is_finite()) else {
-        return Found { low_is_bad, ..Found::default() };
+        return Found { level: measure.missing, low_is_bad, ..Found::default() };
     };
     let told = match (measure.over, instance) {
         (Over::Now, _) => Some(now),
@@ -102,17 +103,24 @@ fn value(
         (Over::Forecast(span), Some(instance)) => instance.forecast(now, span, mono),
         (Over::Delta(_) | Over::Forecast(_), None) => None,
     };
-    let level = told.map(|told| level(told, values, low_is_bad, measure.clear, current));
+    let level = told.map(|told| level(told, values, low_is_bad, (measure.clear, measure.least), current));
     let at = level.and_then(|level| LEVELS.iter().position(|one| *one == level));
     Found { level, value: told, limit: at.and_then(|at| values[at]), low_is_bad, was: None }
 }
 
-/// How bad a value is for somebody at a level: it stays there until the value has come back by a margin, or to `clear`.
-fn level(value: f64, values: [Option<f64>; 3], low_is_bad: bool, clear: Option<f64>, current: Level) -> Level {
+/// How bad a value is for somebody at a level: it stays there until the value has come back by a margin, or to what clears the
+/// mildest level that counts.
+fn level(
+    value: f64,
+    values: [Option<f64>; 3],
+    low_is_bad: bool,
+    (clear, least): (Option<f64>, Level),
+    current: Level,
+) -> Level {
     let reached = |limit: f64| if low_is_bad { value <= limit } else { value >= limit };
     let mut known = LEVELS.iter().zip(values).filter_map(|(level, limit)| Some((*level, limit?)));
     let raw = known.clone().filter(|(_, limit)| reached(*limit)).map(|(level, _)| level).max().unwrap_or_default();
-    let mildest = known.next().map(|(level, _)| level);
+    let mildest = known.find(|(level, _)| *level >= least).map(|(level, _)| level);
     let stays = |(level, limit): (Level, f64)| {
         let back = match clear {
             Some(clear) if mildest == Some(level) => clear,
@@ -134,28 +142,32 @@ mod tests {
     #[test]
     fn a_value_stays_at_its_level_until_it_has_come_back() {
         let values = [None, Some(0.8), Some(0.9)];
-        let at = |value, current| level(value, values, false, Some(0.7), current);
+        let at = |value, current| level(value, values, false, (Some(0.7), Careful), current);
         assert_eq!([at(0.79, Fine), at(0.8, Fine), at(0.9, Fine)], [Fine, Warning, Critical]);
         assert_eq!([at(0.88, Critical), at(0.85, Critical)], [Critical, Warning]);
         assert_eq!([at(0.75, Warning), at(0.75, Critical), at(0.7, Warning)], [Warning, Warning, Fine]);
         // without one, five percent
-        let at = |value, current| level(value, values, false, None, current);
+        let at = |value, current| level(value, values, false, (None, Careful), current);
         assert_eq!([at(0.77, Warning), at(0.75, Warning), at(0.77, Fine)], [Warning, Fine, Fine]);
+        // what is milder than what counts is not what must be cleared
+        let values = [Some(0.5), Some(0.7), Some(0.9)];
+        let at = |value, current| level(value, values, false, (Some(0.6), Warning), current);
+        assert_eq!([at(0.65, Warning), at(0.6, Warning), at(0.65, Fine)], [Warning, Careful, Careful]);
     }
 
     #[test]
     fn low_is_bad_the_other_way_round() {
         let values = [Some(3600.0), Some(900.0), Some(180.0)];
-        let at = |value, current| level(value, values, true, None, current);
+        let at = |value, current| level(value, values, true, (None, Careful), current);
         assert_eq!([at(4000.0, Fine), at(3600.0, Fine), at(100.0, Fine)], [Fine, Careful, Critical]);
         assert_eq!([at(185.0, Critical), at(200.0, Critical), at(3700.0, Careful)], [Critical, Warning, Careful]);
     }
 
     #[test]
     fn nothing_is_no_level_of_a_limit_of_nothing() {
-        let at = |value, current| level(value, [None, Some(1.0), None], false, None, current);
+        let at = |value, current| level(value, [None, Some(1.0), None], false, (None, Careful), current);
         assert_eq!([at(0.0, Warning), at(1.0, Fine)], [Fine, Warning]);
         // a limit of zero is always passed by what is no less
-        assert_eq!(level(0.0, [Some(0.0), None, None], false, None, Fine), Careful);
+        assert_eq!(level(0.0, [Some(0.0), None, None], false, (None, Careful), Fine), Careful);
     }
 }

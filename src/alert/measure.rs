@@ -9,6 +9,9 @@ use crate::store::expr::Expr;
 use crate::store::level::{Begins, Limit, Threshold, Thresholds};
 use crate::store::rate::View;
 
+/// Levels that limits are of.
+pub(super) const LEVELS: [Level; 3] = [Level::Careful, Level::Warning, Level::Critical];
+
 /// A share of a limit by which a value must come back before it is no longer above it, if the rule has no `clear`.
 pub(super) const MARGIN: f64 = 0.05;
 
@@ -17,6 +20,10 @@ pub(super) const MARGIN: f64 = 0.05;
 pub(super) struct Measure {
     pub(super) of: Of,
     pub(super) limits: Own,
+    /// Whether low values are bad, whatever the order of the limits says.
+    low_is_bad: bool,
+    /// How bad it is when there is no value; `None` is that nobody knows.
+    pub(super) missing: Option<Level>,
     /// What it must come back to.
     pub(super) clear: Option<f64>,
     /// What is milder is none.
@@ -60,11 +67,17 @@ impl Measure {
 
     /// The limits for a row.
     pub(super) fn begins<'a>(&'a self, configured: &'a Thresholds, view: &View, row: usize) -> Option<Begins<'a>> {
-        match (&self.limits, &self.of) {
+        let begins = match (&self.limits, &self.of) {
             (Own::Numbers(values, low_is_bad), _) => Some(Begins::Numbers { values: *values, low_is_bad: *low_is_bad }),
             (Own::Column(own), Of::Column(column)) => own.begins(view, row, *column),
             (Own::Configured, Of::Column(column)) => configured.begins(view, row, *column),
             (_, Of::Expr(_)) => None,
+        };
+        match begins {
+            Some(Begins::Numbers { values, low_is_bad }) => {
+                Some(Begins::Numbers { values, low_is_bad: low_is_bad || self.low_is_bad })
+            }
+            begins => begins,
         }
     }
 }
@@ -117,7 +130,47 @@ fn measure(alert: &Alert, table: &'static Table) -> Result<Measure, Mistake> {
         (None, Own::Column(_) | Own::Numbers(..)) => Level::Careful,
         (least, _) => severity("least", least.as_deref())?,
     };
-    Ok(Measure { of, limits: own, clear, least, over })
+    let missing = match alert.missing.as_deref() {
+        None | Some("keep") => None,
+        Some("ok") => Some(Level::Ok),
+        Some(_) => return Err(Mistake::new("missing", "is `keep` or `ok`")),
+    };
+    let measure = Measure { of, limits: own, low_is_bad: alert.low_is_bad, missing, clear, least, over };
+    sides(&measure, alert, table)?;
+    Ok(measure)
+}
+
+/// Whether the limits, what clears them, and the side that is bad go together.
+fn sides(measure: &Measure, alert: &Alert, table: &'static Table) -> Result<(), Mistake> {
+    let begins = match &measure.limits {
+        Own::Configured => None,
+        Own::Numbers(values, low_is_bad) => Some((*values, *low_is_bad)),
+        Own::Column(own) => {
+            let column = alert.value.as_deref().unwrap_or_default().trim();
+            own.rules(table, column).find_map(|found| match found.begins {
+                Begins::Numbers { values, low_is_bad } => Some((values, low_is_bad)),
+                Begins::Words(_) => None,
+            })
+        }
+    };
+    let Some((values, falls)) = begins else {
+        let wrong = || Mistake::new("low_is_bad", "means nothing without limits that are numbers");
+        return if alert.low_is_bad { Err(wrong()) } else { Ok(()) };
+    };
+    let known: Vec<f64> = values.into_iter().flatten().collect();
+    if alert.low_is_bad && !falls && known.len() > 1 {
+        return Err(Mistake::new("low_is_bad", "careful must be above critical where low is bad"));
+    }
+    let low_is_bad = falls || alert.low_is_bad;
+    let mildest = LEVELS.iter().zip(values).filter(|(level, _)| **level >= measure.least).find_map(|(_, limit)| limit);
+    if let (Some(clear), Some(limit)) = (measure.clear, mildest)
+        && (if low_is_bad { clear < limit } else { clear > limit })
+    {
+        let side = if low_is_bad { "below" } else { "above" };
+        let hint = if low_is_bad { "it must be above it" } else { "with `low_is_bad = true` low values are bad" };
+        return Err(Mistake::new("clear", format!("is {side} the limit that it is to come back from")).hint(hint));
+    }
+    Ok(())
 }
 
 fn own_limits(alert: &Alert, table: &'static Table) -> Result<Thresholds, Mistake> {

@@ -113,7 +113,7 @@ impl Mistake {
         Self { key, message: message.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -181,6 +181,14 @@ impl Rule {
         self.top.iter().map(|(table, _)| *table).chain([self.table])
     }
 
+    /// What must be collected so that who is at the top can be told.
+    pub(super) fn of_top(&self) -> impl Iterator<Item = Demand> {
+        let demands = |(table, column): &(&'static Table, usize)| {
+            wanted::demands(table, &[*column], &Query::default(), Mode::Rate).unwrap_or_default()
+        };
+        self.top.iter().flat_map(demands).filter(|demand| !demand.columns.is_empty())
+    }
+
     /// What must be collected for it.
     pub fn demands(&self) -> &[Demand] {
         &self.demands
@@ -188,6 +196,9 @@ impl Rule {
 
     fn wants(&self) -> Result<Vec<Demand>, Mistake> {
         let mut named = self.by.clone().unwrap_or_default();
+        named.extend(self.words.columns());
+        let equal = self.inhibited_by.iter().flat_map(|(_, equal)| equal.iter().map(|(own, _)| *own));
+        named.extend(equal);
         match &self.test {
             Test::Value(Measure { of: Of::Column(column), .. }) | Test::Changes { column, .. } => named.push(*column),
             Test::Value(Measure { of: Of::Expr(expr), .. }) => named.extend(expr.columns()),
@@ -311,6 +322,9 @@ fn test(alert: &Alert, table: &'static Table, filter: &Read<'_>) -> Result<Test,
         "changes" => {
             let column = column_of("changes", alert.changes.as_deref().unwrap_or_default(), table)?;
             let clear = clear(alert, filter)?;
+            if clear.is_none() && alert.lasts.is_some() {
+                return Err(Mistake::new("for", "means nothing beside `changes` without `clear`: it is a moment"));
+            }
             Test::Changes { column, from: alert.from.clone(), to: alert.to.clone(), clear, severity }
         }
         "min" => {
@@ -321,6 +335,12 @@ fn test(alert: &Alert, table: &'static Table, filter: &Read<'_>) -> Result<Test,
             Test::Count { min, max, severity }
         }
         "gone" => Test::Gone { keep: alert.keep.map_or(MISSED, |span| span.0), severity },
+        "log" if table.name == "event" && alert.when.is_none() => {
+            return Err(Mistake::new(
+                "table",
+                "that an alert begins is an event, too: say which ones are meant with `when`",
+            ));
+        }
         "log" => Test::Happens { when: filter("when", alert.when.as_deref())?, severity },
         _ => {
             let clear = clear(alert, filter)?;
@@ -349,13 +369,15 @@ fn fits(alert: &Alert, kind: &str) -> Result<(), Mistake> {
         of_value("delta", alert.delta.is_some()),
         of_value("forecast", alert.forecast.is_some()),
         ("clear", alert.clear.is_some(), &["value", "when", "changes"]),
+        of_value("low_is_bad", alert.low_is_bad),
+        of_value("missing", alert.missing.is_some()),
         ("least", alert.least.is_some(), &["value"]),
         ("severity", alert.severity.is_some(), &["when", "changes", "min", "gone", "log"]),
         ("from", !alert.from.is_empty(), &["changes"]),
         ("to", !alert.to.is_empty(), &["changes"]),
         ("keep", alert.keep.is_some(), &["gone"]),
         ("of", alert.of.is_some(), &["value", "when", "min"]),
-        ("for", alert.lasts.is_some(), &["value", "when", "min", "gone"]),
+        ("for", alert.lasts.is_some(), &["value", "when", "changes", "min", "gone"]),
     ];
     match keys.into_iter().find(|(_, is, kinds)| *is && !kinds.contains(&kind)) {
         Some((key, ..)) if kind == "log" => Err(Mistake::new(key, "means nothing for a log")),
@@ -416,6 +438,8 @@ mod tests {
             "value = 'rss'\ncareful = '1M'\ndelta = '1h'\nby = ['name']",
             "when = 'phase == \"gone\" and share > 50%'\nclear = 'share < 20%'\nseverity = 'critical'",
             "changes = 'phase'\nfrom = ['running']\nto = ['gone']",
+            "changes = 'phase'\nclear = 'up'\nfor = '3s'",
+            "value = 'rss'\nwarning = '1Mi'\nlow_is_bad = true\nclear = '2Mi'\nmissing = 'ok'",
             "where = 'name =~ \"^qemu\"'\nmin = 1\nmax = 3",
             "gone = true\nkeep = '1h'\ntop = ['made_cpu.busy']\ntext = '{name} is gone'",
         ] {
@@ -436,6 +460,12 @@ mod tests {
             ("value = 'rss'\nseverity = 'critical'\ncareful = 1", "severity: means nothing beside `value`"),
             ("value = 'rss'\ncareful = 1\ndelta = '1m'\nforecast = '1m'", "forecast: cannot"),
             ("value = 'rss'\ncareful = 1\nof = '4/3'", "of: `4/3` is no number of samples"),
+            ("value = 'rss'\ncareful = 1\ncritical = 2\nlow_is_bad = true", "low_is_bad: careful must be above"),
+            ("value = 'phase'\nlow_is_bad = true", "low_is_bad: means nothing without"),
+            ("value = 'rss'\nwarning = '1Mi'\nclear = '2Mi'", "clear: is above the limit"),
+            ("value = 'rss * 2'\nwarning = 10\nlow_is_bad = true\nclear = 5", "clear: is below the limit"),
+            ("value = 'rss'\nwarning = '1Mi'\nmissing = 'bad'", "missing: is `keep` or `ok`"),
+            ("changes = 'phase'\nfor = '3s'", "for: means nothing beside `changes` without `clear`"),
             ("when = 'up'\nseverity = 'bad'", "severity: there is no severity `bad`"),
             ("when = 'upp'", "when: "),
             ("changes = 'phse'", "changes: table `sample` has no column `phse` (did you mean `phase`?)"),

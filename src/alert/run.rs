@@ -35,6 +35,9 @@ const SORT: Duration = Duration::from_secs(5);
 /// Longest wait for a disk.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Longest wait at the start for what was known before.
+const KNOWN: Duration = Duration::from_secs(5);
+
 /// The reader that it is to its host: none has so high a number.
 const READER: u64 = u64::MAX;
 
@@ -82,6 +85,8 @@ pub struct Options {
     pub dispatch: Dispatch,
     /// Who hears of everything that happens.
     pub hear: Hear,
+    /// Whether [`Watcher::keep`] will say what was known before; until then nothing is looked at, but not for long.
+    pub is_kept: bool,
 }
 
 /// The thread that looks. It ends when this is dropped.
@@ -91,11 +96,17 @@ pub struct Watcher {
     is_over: Arc<AtomicBool>,
 }
 
+/// Where what is known is written down.
+enum KeptIn {
+    File(File),
+    Nowhere,
+}
+
 /// What is to be taken up.
 #[derive(Default)]
 struct New {
     configured: Option<(Rules, Vec<Recipient>)>,
-    kept: Option<(Slots, Vec<u8>)>,
+    kept: Option<KeptIn>,
 }
 
 impl Watcher {
@@ -104,7 +115,7 @@ impl Watcher {
     /// # Errors
     /// There is no thread.
     pub fn start(options: Options) -> io::Result<Self> {
-        let Options { host, board, rules, dispatch, hear } = options;
+        let Options { host, board, rules, dispatch, hear, is_kept } = options;
         let watcher = Self { board: Arc::clone(&board), new: Arc::default(), is_over: Arc::default() };
         let (new, is_over) = (Arc::clone(&watcher.new), Arc::clone(&watcher.is_over));
         let mut round = Round {
@@ -117,9 +128,14 @@ impl Watcher {
             put: None,
             saved: None,
             sorted: None,
+            wanted: Vec::new(),
         };
         let run = move || {
             round.want();
+            let begin = Instant::now();
+            while is_kept && lock(&new).kept.is_none() && begin.elapsed() < KNOWN && !is_over.load(Ordering::Relaxed) {
+                round.board.wait(PACE);
+            }
             while !is_over.load(Ordering::Relaxed) {
                 let begin = Instant::now();
                 round.renew(std::mem::take(&mut *lock(&new)));
@@ -138,14 +154,10 @@ impl Watcher {
         self.board.ring();
     }
 
-    /// Takes up what a file says, and writes down there from now on what is known.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn keep(&self, file: File) -> io::Result<()> {
-        lock(&self.new).kept = Some(Slots::open(file)?);
+    /// Takes up what a file says, and writes down there from now on what is known; without a file nothing was known.
+    pub fn keep(&self, file: Option<File>) {
+        lock(&self.new).kept = Some(file.map_or(KeptIn::Nowhere, KeptIn::File));
         self.board.ring();
-        Ok(())
     }
 }
 
@@ -168,27 +180,33 @@ struct Round {
     saved: Option<Mono>,
     /// When it was looked last which alerts have no rule any more.
     sorted: Option<Mono>,
+    /// What is collected for the rules.
+    wanted: Vec<Demand>,
 }
 
 impl Round {
     /// Says what the rules need.
-    fn want(&self) {
-        let demands: Vec<Demand> = self.engine.rules().flat_map(|rule| rule.demands().to_vec()).collect();
-        self.host.demand(READER, demands);
+    fn want(&mut self) {
+        let wanted = self.engine.demands();
+        if wanted != self.wanted {
+            self.wanted.clone_from(&wanted);
+            self.host.demand(READER, wanted);
+        }
     }
 
     fn renew(&mut self, new: New) {
         if let Some((rules, recipients)) = new.configured {
             self.engine.adopt(rules);
             self.dispatch.adopt(recipients);
-            self.want();
         }
-        if let Some((slots, bytes)) = new.kept {
+        let Some(KeptIn::File(file)) = new.kept else { return };
+        let restored = Slots::open(file).map_err(|cause| cause.to_string()).and_then(|(slots, bytes)| {
             self.slots = Some(slots);
-            match kept::restore(&bytes, &mut self.engine, Moment::now()) {
-                Ok(recipients) => self.dispatch.restore(recipients),
-                Err(cause) => self.fail("state", &format!("what was known of alerts is lost: {cause}"), Moment::now()),
-            }
+            kept::restore(&bytes, &mut self.engine, Moment::now())
+        });
+        match restored {
+            Ok(recipients) => self.dispatch.restore(recipients),
+            Err(cause) => self.fail("state", &format!("what was known of alerts is lost: {cause}"), Moment::now()),
         }
     }
 
@@ -201,6 +219,7 @@ impl Round {
         }
         let Looked { notifications, changed } = self.engine.look(&snapshot, moment);
         has_changed |= changed;
+        self.want();
         if !notifications.is_empty() {
             (self.hear)(&notifications);
         }

@@ -79,6 +79,13 @@ pub struct Alert {
     /// See `careful`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical: Option<Limit>,
+    /// Whether low values are bad, which one limit alone does not say.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub low_is_bad: bool,
+    /// What it means when there is no value: `keep`, that nothing is known and all stays as it is, which is the default, or
+    /// `ok`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
     /// What the value must come back to until it is over. With `when` and `changes`: the expression that must hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clear: Option<Limit>,

@@ -104,8 +104,9 @@ impl Slots {
         let own = Arc::clone(&shared);
         let run = move || {
             while let Some((number, bytes)) = own.next() {
-                generation += 1;
-                let written = write(&mut file, generation, &bytes);
+                let written = write(&mut file, generation + 1, &bytes);
+                // the slot of one that was not written is the one to try again: the other holds what is known
+                generation += u64::from(written.is_ok());
                 let mut state = lock(&own.state);
                 state.done = number;
                 state.error = written.err().map(|cause| cause.to_string());
@@ -176,6 +177,22 @@ mod tests {
             }
         }
         assert!(std::fs::metadata(&path).unwrap().len() <= 2 * SLOT);
+    }
+
+    #[test]
+    fn what_could_not_be_written_leaves_what_was_however_often_it_is_tried() {
+        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+        let memory = memfd_create("alerts", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+        let mut one = File::from(memory);
+        write(&mut one, 2, b"good").unwrap();
+        // a disk without room for the other slot
+        fcntl_add_seals(&one, SealFlags::GROW).unwrap();
+        let (slots, before) = Slots::open(one.try_clone().unwrap()).unwrap();
+        assert_eq!(before, b"good");
+        for _ in 0..3 {
+            assert!(slots.save(b"more".to_vec(), Duration::from_secs(20)).is_err());
+        }
+        assert_eq!(newest(&mut one).unwrap(), (2, b"good".to_vec()));
     }
 
     #[test]

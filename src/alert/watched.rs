@@ -10,7 +10,7 @@ use super::measure::Over;
 use super::rule::{Rule, Test};
 use super::told::write;
 use super::words;
-use crate::model::{Cell, Key, Level, Mono, OWN_NETNS, Text};
+use crate::model::{Cell, Demand, Key, Level, Mono, OWN_NETNS, Text, Timestamp};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::store::rate::View;
@@ -21,8 +21,12 @@ pub(super) const MOST: usize = 16_384;
 /// How long an alert that is over is shown.
 pub(super) const SHOWN: Duration = Duration::from_mins(10);
 
-/// How long after a start a table that is not there may be one that is not there yet.
+/// How long after a start a table or a row that is not there may be one that is not there yet.
 const START: Duration = Duration::from_mins(1);
+
+/// How long nothing may be known before time counts no more: where the interval of its table is not known yet, and at least.
+const UNKNOWN: Duration = Duration::from_mins(1);
+const LEAST: Duration = Duration::from_secs(10);
 
 /// How often the words of an alert that goes on are written anew.
 const REWRITE: Duration = Duration::from_secs(10);
@@ -41,8 +45,10 @@ pub(super) struct Watched {
     pub(super) facts: Vec<usize>,
     /// How many alerts there was no room for at the last look.
     pub(super) left_out: u64,
-    /// When alerts of before a restart were taken up, until their table is seen.
+    /// When alerts of before a restart were taken up.
     pub(super) kept: Option<Mono>,
+    /// When its table was sampled last, and how long before that it was.
+    pub(super) sampled: Option<(Mono, Option<Duration>)>,
 }
 
 /// One look at one rule.
@@ -70,7 +76,30 @@ pub(super) struct Together {
 
 impl Watched {
     fn pace(&self) -> Pace {
-        Pace { lasts: self.rule.lasts, of: self.rule.of, calm: self.rule.calm }
+        let interval = self.sampled.and_then(|(_, interval)| interval);
+        let patience = interval.map_or(UNKNOWN, |interval| interval.saturating_mul(3).max(LEAST));
+        Pace { lasts: self.rule.lasts, of: self.rule.of, calm: self.rule.calm, patience }
+    }
+
+    /// Takes that its table was sampled. One that was late does not make the next one late, too.
+    fn sampled(&mut self, mono: Mono) {
+        let interval = self.sampled.map(|(last, before)| {
+            let now = Duration::from_secs_f64(mono.since(last).max(0.0));
+            before.map_or(now, |before| now.min(before.saturating_mul(2)))
+        });
+        self.sampled = Some((mono, interval));
+    }
+
+    /// Whether alerts of before a restart may be about what is not there yet.
+    fn is_fresh(&self, mono: Mono) -> bool {
+        self.kept.is_some_and(|kept| mono.since(kept) < START.as_secs_f64())
+    }
+
+    /// What must be collected for it now: who is at the top only while that may be told.
+    pub(super) fn demands(&self) -> impl Iterator<Item = Demand> {
+        let is_active = || self.instances.values().any(|one| one.level > Level::Ok || one.held[0].is_some());
+        let top = (!self.rule.top.is_empty() && is_active()).then(|| self.rule.of_top());
+        self.rule.demands().iter().cloned().chain(top.into_iter().flatten())
     }
 
     /// The key of a row's alert.
@@ -93,7 +122,7 @@ impl Watched {
     /// Looks at all rows of a table.
     pub(super) fn rows(&mut self, view: &View, look: &mut Look<'_>) {
         self.left_out = 0;
-        self.kept = None;
+        self.sampled(look.moment.mono);
         if let Test::Happens { when, .. } = &self.rule.test {
             let when = when.clone();
             return self.log(view, when.as_ref(), look);
@@ -104,6 +133,7 @@ impl Watched {
             return self.count(view, &rows, look);
         }
         let (is_grouped, remembers) = (self.rule.by.is_some(), self.remembers());
+        let pace = self.pace();
         let mut groups: HashMap<Key, Together> = HashMap::new();
         for row in rows {
             if self.instances.is_empty() && !is_grouped && !remembers {
@@ -117,7 +147,10 @@ impl Watched {
             if remembers && !self.instances.contains_key(&key) {
                 self.open(&key, view, row, look);
             }
-            let one = self.instances.get_mut(&key);
+            let mut one = self.instances.get_mut(&key);
+            if let Some(one) = &mut one {
+                one.resume(pace, look.moment.mono);
+            }
             let found = look::row(&self.rule, look.configured, view, row, one, look.moment.mono);
             if !is_grouped {
                 self.take(&key, view, &Together { row, count: 1, found }, look);
@@ -200,7 +233,7 @@ impl Watched {
     /// Of a table that is not there.
     pub(super) fn nothing(&mut self, look: &mut Look<'_>) {
         // right after a start nobody knows
-        if self.kept.is_some_and(|kept| look.moment.mono.since(kept) < START.as_secs_f64()) {
+        if self.is_fresh(look.moment.mono) {
             return;
         }
         let none = matches!(self.rule.test, Test::Count { .. }).then(|| self.counted(0));
@@ -252,7 +285,10 @@ impl Watched {
     fn others(&mut self, look: &mut Look<'_>, none: Option<&Found>) {
         let pace = self.pace();
         let moment = look.moment;
-        for (key, one) in self.instances.iter_mut().filter(|(_, one)| one.round != look.round) {
+        // who was known before a restart may come later than others
+        let waits = self.is_fresh(moment.mono);
+        let absent = |one: &Instance| one.round != look.round && !(waits && one.round == 0);
+        for (key, one) in self.instances.iter_mut().filter(|(_, one)| absent(one)) {
             let mut level = none.map_or(Level::Ok, |none| none.level.unwrap_or_default());
             if let Test::Gone { keep, severity } = &self.rule.test {
                 let is_missed = one.seen.is_some_and(|seen| moment.mono.since(seen) <= keep.as_secs_f64());
@@ -286,7 +322,10 @@ impl Watched {
         let (round, seen) = (look.round, view.is_some());
         self.instances.retain(|_, one| {
             let is_active = one.level > Level::Ok || one.held[0].is_some();
-            let is_shown = one.end.is_some_and(|end| moment.time.seconds() - end.seconds() < SHOWN.as_secs_f64());
+            // a clock that was put back makes nobody wait for longer
+            let ended =
+                |end: Timestamp| (-60.0..SHOWN.as_secs_f64()).contains(&(moment.time.seconds() - end.seconds()));
+            let is_shown = one.end.is_some_and(ended);
             let is_there = remembers && (one.round == round || !seen);
             is_active || is_shown || !one.fires.is_empty() || is_there
         });

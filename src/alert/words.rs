@@ -75,6 +75,14 @@ impl Words {
         Ok(Self(pieces))
     }
 
+    /// The columns that it has.
+    pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Column(column) => Some(*column),
+            Piece::Plain(_) | Piece::Own(_) => None,
+        })
+    }
+
     /// The words for a row; without one columns are `–`.
     pub(super) fn write(&self, view: Option<(&View, usize)>, said: Said<'_>) -> String {
         let mut out = String::new();

@@ -49,6 +49,7 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
         // a dashboard tells who looks at it, and nobody else
         dispatch: Dispatch::new(Vec::new(), Arc::default(), String::new()),
         hear: Box::new(|_| {}),
+        is_kept: false,
     });
     let watcher = watcher.map_err(|error| Failure::thread(&error))?;
     let own = named.clone();

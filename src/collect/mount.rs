@@ -111,6 +111,7 @@ const PSEUDO: &[&str] = &[
     "fuse.snapfuse",
     "fusectl",
     "hugetlbfs",
+    "iso9660",
     "mqueue",
     "nfsd",
     "nsfs",
@@ -128,6 +129,7 @@ const PSEUDO: &[&str] = &[
     "squashfs",
     "sysfs",
     "tracefs",
+    "udf",
 ];
 
 /// What is known of a mount's space.

@@ -15,16 +15,17 @@ use super::reading::span_of;
 use super::{candidates, file};
 use crate::alert::action;
 use crate::alert::rule::{Mistake, Rule};
-use crate::alert::settings::{Alert, Settings, Silence};
+use crate::alert::settings::{Alert, Inhibit, Settings, Silence};
 use crate::alert::silence::Silences;
 use crate::collect::schedule;
 use crate::model::Text;
+use crate::store::expr::nearest;
 
 /// The rules that packages install.
 pub const ALERTS: &str = include_str!("../../config/alerts.toml");
 
 /// The file beside the configuration.
-const FILE: &str = "alerts.toml";
+pub(super) const FILE: &str = "alerts.toml";
 
 /// Bytes of it at most.
 const MAX: u64 = 1 << 20;
@@ -99,6 +100,7 @@ fn read(path: &Path) -> Result<File, Problems> {
         let span = span_of(&tree, &[list, &number.to_string(), mistake.key]);
         Problem::new(at(span), mistake.message, mistake.hint.unwrap_or_default())
     };
+    let known = if file.defaults { defaults()?.alert } else { Vec::new() };
     let mut problems = Vec::new();
     for (number, alert) in file.alert.iter().enumerate() {
         let is_double = file.alert.iter().take(number).any(|other| other.name == alert.name);
@@ -108,7 +110,7 @@ fn read(path: &Path) -> Result<File, Problems> {
         } else if number >= MOST {
             Some(Mistake { key: "name", message: format!("there are more than {MOST} rules"), hint: None })
         } else {
-            Rule::new(alert, schedule::tables()).err()
+            mistake(alert, &file.alert, &known)
         };
         problems.extend(mistake.map(|mistake| found("alert", number, mistake)));
     }
@@ -121,6 +123,41 @@ fn read(path: &Path) -> Result<File, Problems> {
         problems.push(Problem::new(at(span_of(&tree, &keys)), mistake.message, mistake.hint));
     }
     if problems.is_empty() { Ok(file) } else { Err(Problems(problems)) }
+}
+
+/// What is wrong with a rule beside the others, of which those of the user come first.
+fn mistake(alert: &Alert, own: &[Alert], known: &[Alert]) -> Option<Mistake> {
+    if alert.enabled == Some(false) && alert.table.is_empty() {
+        // all that is said of it is that it is off
+        let is_known = known.iter().any(|other| other.name == alert.name);
+        let name = Text::from(alert.name.as_str());
+        let message = format!("no rule that comes with the program is called `{name}`");
+        let hint = nearest(&alert.name, known.iter().map(|other| other.name.as_str()));
+        let hint = hint.map(|near| format!("did you mean `{near}`?"));
+        return (!is_known).then_some(Mistake { key: "name", message, hint });
+    }
+    let made = Rule::new(alert, schedule::tables());
+    made.err().or_else(|| alert.inhibited_by.iter().find_map(|one| inhibited(one, own, known)))
+}
+
+/// What is wrong with what makes a rule needless.
+fn inhibited(by: &Inhibit, own: &[Alert], known: &[Alert]) -> Option<Mistake> {
+    let all = || own.iter().chain(known);
+    let wrong = |message: String, hint: Option<&str>| {
+        Some(Mistake { key: "inhibited_by", message, hint: hint.map(|near| format!("did you mean `{near}`?")) })
+    };
+    let named = || all().filter(|other| other.name == by.rule);
+    let Some(other) = named().find(|other| !other.table.is_empty()) else {
+        let near = nearest(&by.rule, all().map(|other| other.name.as_str()));
+        return wrong(format!("there is no rule `{}`", Text::from(by.rule.as_str())), near);
+    };
+    let table = schedule::tables().iter().find(|table| table.name == other.table)?;
+    let theirs = by.equal.values().find(|column| table.position(column).is_none())?;
+    let near = nearest(theirs, table.columns.iter().map(|column| &*column.name));
+    wrong(
+        format!("table `{}` of rule `{}` has no column `{}`", table.name, other.name, Text::from(theirs.as_str())),
+        near,
+    )
 }
 
 #[cfg(test)]
@@ -159,6 +196,34 @@ mod tests {
         assert_eq!(settings.alert.len(), defaults().unwrap().alert.len());
         let (_dir, config) = file("defaults = false\n[[alert]]\nname = 'cpu'\ntable = 'cpu'\nvalue = 'used'\n");
         assert_eq!(alerts(Some(&config)).unwrap().0.alert.len(), 1);
+    }
+
+    #[test]
+    fn a_rule_that_comes_with_the_program_is_switched_off_by_its_name() {
+        let (_dir, config) = file("[[alert]]\nname = 'memory'\nenabled = false\n");
+        let settings = alerts(Some(&config)).unwrap().0;
+        let (rules, wrong) = Rules::new(&settings, Thresholds::default());
+        assert_eq!(wrong, [""; 0]);
+        assert_eq!(rules.rules.len(), defaults().unwrap().alert.len() - 1);
+        assert!(rules.rules.iter().all(|rule| rule.name() != "memory"));
+        let (_dir, config) = file("[[alert]]\nname = 'memroy'\nenabled = false\n");
+        let error = alerts(Some(&config)).unwrap_err().to_string();
+        assert!(error.contains("2:8: ") && error.contains("did you mean `memory`?"), "{error}");
+    }
+
+    #[test]
+    fn what_makes_an_alert_needless_must_be_there() {
+        let inhibited = |by: &str| {
+            let (dir, config) = file(&format!(
+                "[[alert]]\nname = 'one'\ntable = 'ospf_neighbor'\nvalue = 'state'\n[[alert.inhibited_by]]\n{by}\n"
+            ));
+            (alerts(Some(&config)).map(|_| ()).map_err(|error| error.to_string()), dir).0
+        };
+        assert_eq!(inhibited("rule = 'link-down'\nequal = { interface = 'name' }"), Ok(()));
+        let error = inhibited("rule = 'link-dwon'").unwrap_err();
+        assert!(error.contains("there is no rule `link-dwon`") && error.contains("`link-down`"), "{error}");
+        let error = inhibited("rule = 'link-down'\nequal = { interface = 'nam' }").unwrap_err();
+        assert!(error.contains("table `link` of rule `link-down` has no column `nam`"), "{error}");
     }
 
     #[test]

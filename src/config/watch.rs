@@ -55,7 +55,10 @@ pub fn watch(
 ) -> Result<Watch, notify::Error> {
     let files = named.clone();
     let sought = move || {
-        let files = files.clone().map_or_else(file::candidates, |path| vec![path]);
+        let mut files = files.clone().map_or_else(file::candidates, |path| vec![path]);
+        // the rules of alerts lie beside it
+        let beside = files.iter().filter_map(|path| Some(path.parent()?.join(super::alerts::FILE)));
+        files.extend(beside.collect::<Vec<_>>());
         Sought { files, directories: Vec::new() }
     };
     follow(sought, move || changed(load(named.as_deref())))

@@ -31,13 +31,12 @@ impl Memory {
         Self(file.ok())
     }
 
-    /// Gives it to a sampler.
+    /// Gives it to a sampler, or says that there is none.
     ///
     /// # Errors
     /// It does not listen.
     pub(super) fn hand(&self, control: impl AsFd) -> io::Result<()> {
-        let Some(file) = &self.0 else { return Ok(()) };
-        pass::send(control, Word::Alerts, Some(file.as_fd()))
+        pass::send(control, Word::Alerts, self.0.as_ref().map(AsFd::as_fd))
     }
 }
 

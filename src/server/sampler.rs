@@ -81,6 +81,7 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
         rules,
         dispatch,
         hear: Box::new(|_| {}),
+        is_kept: true,
     })?;
     alive(control.try_clone()?, Arc::clone(&changes))?;
     let log = log.clone();
@@ -94,11 +95,7 @@ pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) ->
             }
             (Word::Trail, file) => trail.hand(file.map_or(Hand::Refused, |file| Hand::File(Arc::new(file.into())))),
             (Word::Taken, _) => trail.hand(Hand::Taken),
-            (Word::Alerts, Some(file)) => {
-                if let Err(cause) = watcher.keep(file.into()) {
-                    seats.log.say(Level::Error, &format!("what was known of alerts is lost: {cause}"));
-                }
-            }
+            (Word::Alerts, file) => watcher.keep(file.map(Into::into)),
             (Word::Courier, Some(socket)) => {
                 if let Err(cause) = courier.take(socket.into(), Arc::clone(&routing.board), &seats.log) {
                     seats.log.say(Level::Error, &format!("the sampler hears no courier: {cause}"));

@@ -29,6 +29,9 @@ const KEPT: usize = 4 << 10;
 /// Bytes that are read at once.
 const PIECE: usize = 4 << 10;
 
+/// Pieces that a pipe holds at most.
+const HELD: usize = (64 << 10) / PIECE;
+
 /// Tasks that it may make beside those that its user has already.
 const TASKS: u64 = 64;
 
@@ -179,6 +182,8 @@ impl Running {
                 said = None;
             }
             if has_ended {
+                // what it said last may still be in the pipe
+                let _ = said.is_some_and(|mut said| (0..HELD).all(|_| self.listen(&mut said)));
                 return Ok(true);
             }
         }

@@ -354,3 +354,97 @@ fn what_fired_before_a_restart_is_over_when_its_table_does_not_come_back() {
     assert!(again.look(11.0).is_empty() && again.look(69.0).is_empty());
     assert_eq!(again.look(70.5).len(), 1);
 }
+
+#[test]
+fn low_is_bad_where_one_limit_says_so_and_no_value_may_be_well() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'soon'\ntable = 'sample'\nvalue = 'rss'\ncritical = '1Ki'\nlow_is_bad = true\nmissing = 'ok'\n\
+         by = ['name']\nkeep_firing_for = '0s'\n",
+    );
+    let of = |rss: Option<u64>| vec![SampleRow { rss, ..named(1, "a", 0.0) }];
+    assert_eq!(made.rows(0.0, of(Some(4096))), [""; 0]);
+    assert_eq!(made.rows(1.0, of(Some(1000))).len(), 1);
+    assert_eq!(made.rows(2.0, of(None)).len(), 1, "it is over");
+    assert_eq!(made.states(2.0)[0].1, AlertState::Over);
+}
+
+#[test]
+fn what_has_changed_is_told_when_it_stays_so() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'gone'\ntable = 'sample'\nchanges = 'phase'\nto = ['gone']\nclear = 'phase == \"running\"'\n\
+         for = '3s'\nby = ['name']\nkeep_firing_for = '0s'\ntext = '{name} is {phase}, was {was}'\n",
+    );
+    let mut told = Vec::new();
+    for (second, phase) in [(0, Phase::Running), (1, Phase::Gone), (2, Phase::Running), (3, Phase::Running)] {
+        told.extend(made.rows(f64::from(second), vec![SampleRow { phase, ..named(1, "a", 0.0) }]));
+    }
+    assert_eq!(told, [""; 0], "it was gone for a moment");
+    for second in 4..=8 {
+        told.extend(made.rows(f64::from(second), vec![SampleRow { phase: Phase::Gone, ..named(1, "a", 0.0) }]));
+        assert_eq!(told.len(), usize::from(second >= 7), "{second}: {told:?}");
+    }
+    assert_eq!(told, ["warning fired gone: a is gone, was running"]);
+}
+
+#[test]
+fn what_is_gone_is_missed_after_a_restart() {
+    let text =
+        "[[alert]]\nname = 'gone'\ntable = 'sample'\ngone = true\nkeep = '1h'\nby = ['name']\nkeep_firing_for = '5s'\n";
+    let mut made = Made::new(text);
+    made.rows(0.0, vec![named(1, "a", 0.0), named(2, "b", 0.0)]);
+    assert_eq!(made.rows(1.0, vec![named(2, "b", 0.0)]).len(), 1);
+    let bytes = crate::alert::kept::write(&made.engine, Vec::new(), Made::moment(1.0));
+    let mut again = Made::new(text);
+    crate::alert::kept::restore(&bytes, &mut again.engine, Made::moment(5.0)).unwrap();
+    for second in (6..200).step_by(2) {
+        assert_eq!(again.rows(f64::from(second), vec![named(2, "b", 0.0)]), [""; 0], "{second}");
+    }
+    assert_eq!(again.rows(200.0, vec![named(1, "a", 0.0), named(2, "b", 0.0)]), [""; 0]);
+    assert_eq!(again.rows(206.0, vec![named(1, "a", 0.0), named(2, "b", 0.0)]).len(), 1, "it is back");
+}
+
+#[test]
+fn a_row_that_comes_later_than_others_after_a_restart_goes_on() {
+    let text = "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nby = ['name']\n";
+    let mut made = Made::new(text);
+    assert_eq!(made.rows(0.0, vec![named(1, "a", 0.9), named(2, "b", 0.9)]).len(), 2);
+    let bytes = crate::alert::kept::write(&made.engine, Vec::new(), Made::moment(0.0));
+    let mut again = Made::new(text);
+    crate::alert::kept::restore(&bytes, &mut again.engine, Made::moment(5.0)).unwrap();
+    for second in 6..40 {
+        assert_eq!(again.rows(f64::from(second), vec![named(2, "b", 0.9)]), [""; 0], "{second}");
+    }
+    assert_eq!(again.rows(40.0, vec![named(1, "a", 0.9), named(2, "b", 0.9)]), [""; 0]);
+    assert!(again.states(40.0).iter().all(|(_, state)| *state == AlertState::Firing));
+}
+
+#[test]
+fn a_growth_is_not_told_of_a_longer_time_in_which_nothing_was_known() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'grows'\ntable = 'sample'\nvalue = 'rss'\nwarning = '1Ki'\ndelta = '5s'\nby = ['name']\n",
+    );
+    let of = |rss: u64| vec![SampleRow { rss: Some(rss), ..named(1, "a", 0.0) }];
+    for second in 0..8 {
+        assert_eq!(made.rows(f64::from(second), of(100)), [""; 0]);
+    }
+    assert_eq!(made.rows(7200.0, of(4096)), [""; 0]);
+    assert_eq!(made.rows(7206.0, of(4200)), [""; 0]);
+    assert_eq!(made.rows(7207.0, of(8192)).len(), 1);
+}
+
+#[test]
+fn who_is_at_the_top_is_collected_while_it_may_be_told() {
+    let tables: [&'static Table; 2] = [crate::collect::process::ProcessRow::TABLE, SampleRow::TABLE];
+    let alert: Alert = toml::from_str(
+        "name = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nfor = '5s'\ntop = ['process.swap']\n",
+    )
+    .unwrap();
+    let mut made = Made::new("alert = []");
+    let rules = vec![Rule::new(&alert, &tables).unwrap()];
+    made.engine.adopt(Rules { rules, thresholds: Thresholds::default(), silences: Silences::default() });
+    made.rows(0.0, vec![named(1, "a", 0.1)]);
+    assert_eq!(made.engine.demands(), []);
+    made.rows(1.0, vec![named(1, "a", 0.9)]);
+    let demands = made.engine.demands();
+    assert_eq!((demands[0].table.as_str(), &demands[0].columns[..]), ("process", &["swap".to_owned()][..]));
+}
