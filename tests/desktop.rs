@@ -113,6 +113,7 @@ fn message(alert: &str, change: Change) -> Message {
         top: Vec::new(),
         flaps: 0,
         comment: None,
+        tell: Level::Ok,
     };
     Message { host: "hv1".to_owned(), notifications: vec![one], more: 0 }
 }

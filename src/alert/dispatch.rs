@@ -86,7 +86,8 @@ impl Recipient {
     }
 
     fn wants(&self, notification: &Notification) -> bool {
-        self.levels.contains(&notification.severity) && self.is_about(&notification.rule)
+        let severity = notification.severity;
+        severity >= notification.tell && self.levels.contains(&severity) && self.is_about(&notification.rule)
     }
 
     fn is_about(&self, rule: &str) -> bool {

@@ -72,6 +72,9 @@ pub struct Notification {
     pub flaps: u32,
     /// What somebody has said about it.
     pub comment: Option<String>,
+    /// What is milder than this is shown, and nobody is told.
+    #[serde(with = "severity", default)]
+    pub tell: Level,
 }
 
 /// What is told at once: usually one change, several where many came together.
@@ -156,6 +159,7 @@ mod tests {
             top: vec![hostile.to_owned()],
             flaps: 0,
             comment: Some(hostile.to_owned()),
+            tell: Level::Ok,
         };
         let safe = Message { host: hostile.to_owned(), notifications: vec![one], more: 0 }.safe();
         let written = serde_json::to_string(&safe).unwrap();

@@ -48,6 +48,8 @@ pub struct Rule {
     pub(super) of: Option<(u32, u32)>,
     /// How long it must be otherwise.
     pub(super) calm: Duration,
+    /// What is milder is shown, and nobody is told.
+    pub(super) tell: Level,
     /// Columns that tell alerts apart; Ids if there are none.
     pub(super) by: Option<Vec<usize>>,
     /// What people read.
@@ -147,6 +149,7 @@ impl Rule {
         let top = alert.top.iter().map(|top| top_of(top, tables)).collect::<Result<_, _>>()?;
         let calm = alert.keep_firing_for.map_or(if is_moment(&test) { MOMENT } else { CALM }, |span| span.0);
         let of = alert.of.as_deref().map(share).transpose()?;
+        let tell = severity("tell", Some(alert.tell.as_deref().unwrap_or("careful")))?;
         let inhibited_by = alert.inhibited_by.iter().map(|one| inhibit(one, table)).collect::<Result<_, _>>()?;
         let mut rule = Self {
             name: alert.name.as_str().into(),
@@ -156,6 +159,7 @@ impl Rule {
             lasts: alert.lasts.map_or(Duration::ZERO, |span| span.0),
             of,
             calm,
+            tell,
             by,
             words,
             top,
@@ -464,6 +468,7 @@ mod tests {
             ("value = 'phase'\nlow_is_bad = true", "low_is_bad: means nothing without"),
             ("value = 'rss'\nwarning = '1Mi'\nclear = '2Mi'", "clear: is above the limit"),
             ("value = 'rss * 2'\nwarning = 10\nlow_is_bad = true\nclear = 5", "clear: is below the limit"),
+            ("when = 'up'\ntell = 'all'", "tell: there is no severity `all`"),
             ("value = 'rss'\nwarning = '1Mi'\nmissing = 'bad'", "missing: is `keep` or `ok`"),
             ("changes = 'phase'\nfor = '3s'", "for: means nothing beside `changes` without `clear`"),
             ("when = 'up'\nseverity = 'bad'", "severity: there is no severity `bad`"),

@@ -119,6 +119,9 @@ pub struct Alert {
     /// What is milder is no alert: warning if it is not given and the limits are those of the configuration, else careful.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub least: Option<String>,
+    /// From which severity on people are told: what is milder is shown only. Careful if it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tell: Option<String>,
     /// The value is by how much it has grown in so long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delta: Option<Span>,

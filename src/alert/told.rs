@@ -56,6 +56,7 @@ impl Watched {
             top: one.top.clone(),
             flaps: one.flaps,
             comment: one.known.as_ref().and_then(|known| known.comment.as_ref().map(Text::to_string)),
+            tell: rule.tell,
         }
     }
 }

@@ -68,8 +68,14 @@ pub fn alerts_file(named: Option<&Path>) -> Option<PathBuf> {
 /// Every mistake with its place.
 pub fn alerts(named: Option<&Path>) -> Result<(Settings, action::Settings), Problems> {
     let Some(path) = alerts_file(named) else { return Ok((defaults()?, Vec::new())) };
-    let own = read(&path)?;
+    let mut own = read(&path)?;
     let mut alert = if own.defaults { defaults()?.alert } else { Vec::new() };
+    // one of which only is said that it is off is what it was
+    for off in own.alert.iter_mut().filter(|off| off.table.is_empty()) {
+        if let Some(known) = alert.iter().find(|known| known.name == off.name) {
+            *off = Alert { enabled: off.enabled, ..known.clone() };
+        }
+    }
     alert.retain(|one| own.alert.iter().all(|other| other.name != one.name));
     // those of the user first
     alert.splice(0..0, own.alert);
@@ -205,6 +211,7 @@ mod tests {
         let (rules, wrong) = Rules::new(&settings, Thresholds::default());
         assert_eq!(wrong, [""; 0]);
         assert_eq!(rules.rules.len(), defaults().unwrap().alert.len() - 1);
+        assert!(settings.alert.iter().any(|alert| alert.name == "memory" && alert.table == "memory"));
         assert!(rules.rules.iter().all(|rule| rule.name() != "memory"));
         let (_dir, config) = file("[[alert]]\nname = 'memroy'\nenabled = false\n");
         let error = alerts(Some(&config)).unwrap_err().to_string();

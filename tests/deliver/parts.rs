@@ -201,6 +201,7 @@ pub(crate) fn notification(name: &str, change: Change) -> Notification {
         top: vec![name.to_owned()],
         flaps: 0,
         comment: None,
+        tell: Level::Ok,
     }
 }
 

@@ -142,6 +142,7 @@ pub(in crate::alert) fn example(text: &str) -> Notification {
         top: vec![text.to_owned()],
         flaps: 0,
         comment: None,
+        tell: Level::Ok,
     }
 }
 

@@ -37,6 +37,7 @@ fn told(alert: &str, change: Change, severity: Level) -> Notification {
         top: Vec::new(),
         flaps: 0,
         comment: None,
+        tell: Level::Ok,
     }
 }
 
@@ -237,4 +238,19 @@ fn an_alert_whose_rule_is_gone_is_over() {
     assert!(desk.pass(10.0, 70.0, &Ok(())).is_empty());
     desk.dispatch.orphan(&HashSet::new(), moment(70.0));
     assert_eq!(changes(&desk.pass(70.0, 80.0, &Ok(()))), [Change::Cleared]);
+}
+
+#[test]
+fn people_are_told_from_the_severity_on_that_a_rule_says() {
+    let mut desk = Desk::new(recipient());
+    let told = |change, severity| Notification { tell: Level::Critical, ..told("a", change, severity) };
+    desk.take(told(Change::Fired, Level::Warning));
+    assert!(desk.pass(0.0, 10.0, &Ok(())).is_empty() && desk.dispatch.is_idle());
+    desk.take(told(Change::Worse, Level::Critical));
+    assert_eq!(changes(&desk.pass(10.0, 20.0, &Ok(()))), [Change::Fired]);
+    // who knows of it hears how it goes on
+    desk.take(told(Change::Better, Level::Warning));
+    assert_eq!(changes(&desk.pass(80.0, 90.0, &Ok(()))), [Change::Better]);
+    desk.take(told(Change::Cleared, Level::Warning));
+    assert_eq!(changes(&desk.pass(150.0, 160.0, &Ok(()))), [Change::Cleared]);
 }
