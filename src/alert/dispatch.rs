@@ -3,21 +3,26 @@
 //! For each recipient and each alert it is known what was told last. What is so now and was not told is told: nothing is
 //! queued, so that whatever comes and goes while nothing can be delivered becomes one message, and nobody is told twice of one
 //! thing. An alert that was over before it could be told is told all the same, once. Of one alert a recipient hears at most
-//! once in its window, also when the agent was killed between an attempt and its outcome: then that is tried again after the
-//! window. What is due together goes together.
+//! once in its window, also when nobody knows what came of an attempt, or the agent was killed meanwhile: then that is tried
+//! again after the window. What is refused as it is holds up nothing else and is tried seldom, by itself, until it is over. What
+//! is due together goes together, as far as the recipient has room.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, btree_map};
 use std::sync::Arc;
 use std::time::Duration;
 
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::action::{Action, Way};
-use super::{Change, Failure, Message, Moment, Notification, Order, Outbox, Outcome};
+use super::told::digest;
+use super::{Change, Failure, Fate, Message, Moment, Notification, Order, Outbox, Outcome};
 use crate::collect::alert::AlertActionRow;
 use crate::model::{Level, Mono, Text, Timestamp};
-use crate::store::expr::regex;
+
+mod entry;
+mod recipient;
+
+use entry::{Entry, Sent, Word, at, nanos};
+pub use recipient::Recipient;
 
 /// What is due is told together with what is due so much later.
 const GATHER: Duration = Duration::from_millis(300);
@@ -28,72 +33,17 @@ const PACE: Duration = Duration::from_secs(2);
 /// Shortest and longest wait after a failure.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 
-/// An order whose outcome nobody tells for so long is one of which nobody knows.
+/// An order whose outcome nobody tells for so long after its time is one of which nobody knows.
 const SILENCE: Duration = Duration::from_mins(5);
+
+/// When those who are told have learned what is configured now.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Alerts that wait for one recipient at most.
 const MOST: usize = 1024;
 
 /// Changes in one message at most.
 const TOGETHER: usize = 50;
-
-/// Who is told, as far as that decides what and when.
-#[derive(Debug)]
-pub struct Recipient {
-    /// Name of the action.
-    pub name: Text,
-    /// What it does, in a word.
-    pub kind: &'static str,
-    /// Severities that are told.
-    pub levels: Vec<Level>,
-    /// Whether it is told that an alert is over.
-    pub recovery: bool,
-    /// Rules that are told; all if there are none.
-    pub rules: Vec<Regex>,
-    /// The same alert is not told twice within it.
-    pub window: Duration,
-    /// What goes on is told again after it.
-    pub repeat: Option<Duration>,
-}
-
-impl Recipient {
-    /// Those of a configuration; a pattern that is none fits nothing.
-    pub fn of(action: &Action) -> Self {
-        let patterns = action.rules.iter().filter_map(|pattern| regex(pattern).ok());
-        let repeat = match action.way() {
-            // it forgets what it is not told again
-            Some(Way::Alertmanager(manager)) => Some(manager.resend.0),
-            _ => action.repeat.map(|repeat| repeat.0),
-        };
-        let kind = match action.way() {
-            Some(Way::Command(_)) => "command",
-            Some(Way::Webhook(_)) => "webhook",
-            Some(Way::Mail(_)) => "mail",
-            Some(Way::Syslog(_)) => "syslog",
-            Some(Way::Journald) => "journald",
-            Some(Way::Alertmanager(_)) => "alertmanager",
-            None => "none",
-        };
-        Self {
-            name: action.name.as_str().into(),
-            kind,
-            levels: Level::ALL.into_iter().filter(|level| action.tells(*level, Change::Fired)).collect(),
-            recovery: action.tells(Level::Ok, Change::Cleared),
-            rules: patterns.collect(),
-            window: action.window.0,
-            repeat,
-        }
-    }
-
-    fn wants(&self, notification: &Notification) -> bool {
-        let severity = notification.severity;
-        severity >= notification.tell && self.levels.contains(&severity) && self.is_about(&notification.rule)
-    }
-
-    fn is_about(&self, rule: &str) -> bool {
-        self.rules.is_empty() || self.rules.iter().any(|pattern| pattern.is_match(rule))
-    }
-}
 
 /// Tells recipients.
 #[derive(Debug)]
@@ -109,6 +59,8 @@ pub struct Dispatch {
 struct State {
     entries: BTreeMap<String, Entry>,
     flight: Option<Flight>,
+    /// The one before, if nobody knew what came of it: that may be told late.
+    lost: Option<Flight>,
     /// When it may be told something.
     ready: Option<Mono>,
     fails: u32,
@@ -126,92 +78,35 @@ struct State {
 struct Flight {
     seq: u64,
     begin: Mono,
-    /// The alerts, and what they are told of.
-    told: Vec<(String, Told)>,
-}
-
-/// What somebody knows of an alert: that it goes on with this severity, or nothing.
-type Told = Option<Word>;
-
-/// What a recipient knows of an alert.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Entry {
-    /// How it is now.
-    now: Notification,
-    /// What was told last.
-    told: Told,
-    /// Whether it should have been told and was not.
-    owed: bool,
-    /// Whether it is about a moment.
-    is_moment: bool,
-    /// When it was tried last, in nanoseconds since the Unix epoch.
-    tried: Option<i64>,
-    /// Whether nobody is told now.
-    #[serde(skip)]
-    is_muted: bool,
-}
-
-/// A severity that can be written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Word {
-    Careful,
-    Warning,
-    Critical,
-}
-
-impl Word {
-    fn of(level: Level) -> Self {
-        match level {
-            Level::Ok | Level::Careful => Self::Careful,
-            Level::Warning => Self::Warning,
-            Level::Critical => Self::Critical,
-        }
-    }
-}
-
-impl Entry {
-    fn is_over(&self) -> bool {
-        self.now.change == Change::Cleared
-    }
-
-    /// What is to be told now, if anything.
-    fn due(&self, recipient: &Recipient, time: Timestamp) -> Option<Change> {
-        let severity = Word::of(self.now.severity);
-        let since = |tried: i64| Duration::from_nanos(u64::try_from(time.0.saturating_sub(tried)).unwrap_or(0));
-        if self.is_over() {
-            return match self.told {
-                Some(_) => (recipient.recovery && !self.is_moment).then_some(Change::Cleared),
-                None if self.owed && self.is_moment => Some(Change::Fired),
-                None => self.owed.then_some(Change::Cleared),
-            };
-        }
-        if self.is_muted {
-            return None;
-        }
-        match self.told {
-            None => recipient.wants(&self.now).then_some(Change::Fired),
-            Some(told) if severity > told => Some(Change::Worse),
-            Some(told) if severity < told => Some(Change::Better),
-            Some(_) => {
-                let repeat = recipient.repeat.filter(|_| !self.is_moment)?;
-                self.tried.is_none_or(|tried| since(tried) >= repeat).then_some(Change::Still)
-            }
-        }
-    }
-
-    /// When it may be told again.
-    fn free(&self, recipient: &Recipient) -> i64 {
-        let window = i64::try_from(recipient.window.as_nanos()).unwrap_or(i64::MAX);
-        self.tried.map_or(i64::MIN, |tried| tried.saturating_add(window))
-    }
+    sent: Vec<Sent>,
 }
 
 /// What is written down of a recipient.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Kept {
     name: String,
-    entries: Vec<Entry>,
+    entries: Vec<KeptEntry>,
+}
+
+/// An entry with a time that means something after the machine was started again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptEntry {
+    #[serde(flatten)]
+    entry: Entry,
+    /// When it was tried last, in nanoseconds since the Unix epoch.
+    tried: Option<i64>,
+}
+
+/// An alert that fires.
+pub(super) struct Firing<'a> {
+    /// Name of the rule.
+    pub(super) rule: &'a str,
+    /// What it is about.
+    pub(super) instance: &'a str,
+    /// How bad it is.
+    pub(super) severity: Level,
+    /// What is told of it.
+    pub(super) told: Box<dyn Fn() -> Notification + 'a>,
 }
 
 impl Dispatch {
@@ -221,12 +116,14 @@ impl Dispatch {
         Self { recipients, outbox, host, seq: 0 }
     }
 
-    /// Takes other recipients; what those that stay were told is known.
-    pub fn adopt(&mut self, new: Vec<Recipient>) {
+    /// Takes other recipients; what those that stay were told is known. What failed or was refused is tried again soon: what
+    /// was in its way may have been mended.
+    pub fn adopt(&mut self, new: Vec<Recipient>, moment: Moment) {
         let mut old: HashMap<Text, State> =
             self.recipients.drain(..).map(|(recipient, state)| (recipient.name, state)).collect();
         let with = |recipient: Recipient| {
-            let state = old.remove(&recipient.name).unwrap_or_default();
+            let mut state = old.remove(&recipient.name).unwrap_or_default();
+            state.hope(moment);
             (recipient, state)
         };
         self.recipients = new.into_iter().map(with).collect();
@@ -237,17 +134,35 @@ impl Dispatch {
         for notification in notifications {
             let moment = is_moment(&notification.rule);
             for (recipient, state) in &mut self.recipients {
+                let has_room = state.entries.len() < MOST;
                 if let Some(entry) = state.entries.get_mut(&notification.alert) {
                     entry.now.clone_from(notification);
-                } else if !recipient.wants(notification) || notification.change == Change::Cleared {
+                    // it is not what was refused
+                    entry.aside = None;
+                } else if !recipient.wants(notification) {
                     // nobody misses it
-                } else if state.entries.len() >= MOST {
-                    state.dropped += 1;
-                } else {
-                    let now = notification.clone();
-                    let entry = Entry { now, told: None, owed: false, is_moment: moment, tried: None, is_muted: false };
-                    state.entries.insert(notification.alert.clone(), entry);
+                } else if notification.change == Change::Cleared || (moment && !has_room) {
+                    // without room it was never told; what goes on is told when there is room
+                    state.dropped += u64::from(!has_room);
+                } else if has_room {
+                    state.entries.insert(notification.alert.clone(), Entry::new(notification.clone(), moment));
                 }
+            }
+        }
+    }
+
+    /// Takes what fires and was not told, because nobody was there to be told or there was no room.
+    pub(super) fn find(&mut self, firing: &[Firing<'_>]) {
+        for (recipient, state) in &mut self.recipients {
+            let known: HashSet<(&str, &str)> =
+                state.entries.values().map(|entry| (entry.now.rule.as_str(), entry.now.instance.as_str())).collect();
+            let wants = |one: &&Firing<'_>| recipient.wants_rule(one.severity, one.rule);
+            let is_new = |one: &&Firing<'_>| !known.contains(&(one.rule, one.instance));
+            let room = MOST.saturating_sub(known.len());
+            let new: Vec<Notification> =
+                firing.iter().filter(wants).filter(is_new).take(room).map(|one| (one.told)()).collect();
+            for one in new {
+                state.entries.entry(one.alert.clone()).or_insert_with(|| Entry::new(one, false));
             }
         }
     }
@@ -261,6 +176,11 @@ impl Dispatch {
         }
     }
 
+    /// Whether anybody is told anything.
+    pub fn has_recipients(&self) -> bool {
+        !self.recipients.is_empty()
+    }
+
     /// Whether anybody waits for anything.
     pub fn is_idle(&self) -> bool {
         self.recipients.iter().all(|(_, state)| state.entries.is_empty() && state.flight.is_none())
@@ -270,19 +190,22 @@ impl Dispatch {
     pub fn hear(&mut self, moment: Moment) -> (bool, Vec<(Text, String)>) {
         let (mut heard, mut failed) = (false, Vec::new());
         for Outcome { seq, result } in self.outbox.outcomes() {
-            let is_own = |(_, state): &&mut (Recipient, State)| state.flight.as_ref().is_some_and(|one| one.seq == seq);
+            let is = |flight: &Option<Flight>| flight.as_ref().is_some_and(|one| one.seq == seq);
+            let is_own = |(_, state): &&mut (Recipient, State)| is(&state.flight) || is(&state.lost);
             let Some((recipient, state)) = self.recipients.iter_mut().find(is_own) else { continue };
             heard = true;
-            if let Some(cause) = state.outcome(result, moment) {
+            if is(&state.lost) {
+                state.late(result.err().as_ref(), moment);
+            } else if let Some(cause) = state.outcome(recipient, result, moment) {
                 failed.push((recipient.name.clone(), cause));
             }
         }
         for (recipient, state) in &mut self.recipients {
-            let is_lost = |one: &Flight| moment.mono.since(one.begin) > SILENCE.as_secs_f64();
-            if state.flight.as_ref().is_some_and(is_lost) {
+            let patience = recipient.timeout.saturating_add(SILENCE).as_secs_f64();
+            if state.flight.as_ref().is_some_and(|one| moment.mono.since(one.begin) > patience) {
                 heard = true;
-                let cause = "nobody says what came of it".to_owned();
-                let lost = state.outcome(Err(Failure { cause, again: true }), moment);
+                let unknown = Failure::unknown("nobody says what came of it".to_owned());
+                let lost = state.outcome(recipient, Err(unknown), moment);
                 failed.extend(lost.map(|cause| (recipient.name.clone(), cause)));
             }
         }
@@ -294,18 +217,19 @@ impl Dispatch {
     pub fn prepare(&mut self, moment: Moment) -> Vec<Order> {
         let mut orders = Vec::new();
         for (recipient, state) in &mut self.recipients {
-            state.forget(recipient, moment.time);
+            state.forget(recipient, moment.mono);
             if state.flight.is_some() {
                 continue;
             }
             let mut due: Vec<(String, Change)> = Vec::new();
             for (alert, entry) in &mut state.entries {
-                let Some(change) = entry.due(recipient, moment.time) else { continue };
+                let Some(change) = entry.due(recipient, moment.mono) else { continue };
                 entry.owed = true;
-                if entry.free(recipient) <= moment.time.0 {
+                if entry.free(recipient) <= at(moment.mono) {
                     due.push((alert.clone(), change));
                 }
             }
+            state.part(&mut due);
             if due.is_empty() {
                 state.ready = state.ready.filter(|ready| *ready > moment.mono);
                 continue;
@@ -315,7 +239,7 @@ impl Dispatch {
                 continue;
             }
             self.seq += 1;
-            orders.push(state.message(&recipient.name, due, self.seq, &self.host, moment));
+            orders.push(state.message(recipient, due, self.seq, &self.host, moment));
         }
         orders
     }
@@ -327,19 +251,18 @@ impl Dispatch {
             return;
         }
         let is_own = |(_, state): &&mut (Recipient, State)| state.flight.as_ref().is_some_and(|one| one.seq == seq);
-        if let Some((_, state)) = self.recipients.iter_mut().find(is_own) {
-            let cause = "nobody takes orders".to_owned();
-            let _ = state.outcome(Err(Failure { cause, again: true }), moment);
+        if let Some((recipient, state)) = self.recipients.iter_mut().find(is_own) {
+            let unsent = Failure::unsent("nobody takes orders".to_owned());
+            let _ = state.outcome(recipient, Err(unsent), moment);
         }
     }
 
     /// When something happens by itself.
     pub fn due(&self, moment: Moment) -> Option<Mono> {
         let of = |(recipient, state): &(Recipient, State)| {
-            let waits = state.entries.values().filter(|entry| entry.due(recipient, moment.time).is_some());
+            let waits = state.entries.values().filter(|entry| entry.due(recipient, moment.mono).is_some());
             let free = waits.map(|entry| entry.free(recipient)).min()?;
-            let left = u64::try_from(free.saturating_sub(moment.time.0)).unwrap_or(0);
-            let free = Mono(moment.mono.0.saturating_add(left));
+            let free = Mono(u64::try_from(free).unwrap_or(0));
             Some(state.ready.map_or(free, |ready| free.max(ready)))
         };
         let asleep = self.recipients.iter().filter(|(_, state)| state.flight.is_none());
@@ -351,7 +274,7 @@ impl Dispatch {
         let row = |(recipient, state): &(Recipient, State)| AlertActionRow {
             name: recipient.name.clone(),
             kind: recipient.kind.into(),
-            waiting: state.entries.values().filter(|entry| entry.due(recipient, moment.time).is_some()).count() as u64,
+            waiting: state.entries.values().filter(|entry| entry.due(recipient, moment.mono).is_some()).count() as u64,
             sent: state.sent,
             failed: state.failed,
             dropped: state.dropped,
@@ -363,21 +286,30 @@ impl Dispatch {
     }
 
     /// What is worth writing down.
-    pub(super) fn kept(&self) -> Vec<Kept> {
+    pub(super) fn kept(&self, moment: Moment) -> Vec<Kept> {
+        let offset = moment.time.0.saturating_sub(at(moment.mono));
+        let wall = |tried: i64| tried.saturating_add(offset);
+        let entry = |entry: &Entry| KeptEntry { entry: entry.clone(), tried: entry.tried.map(wall) };
         let keep = |(recipient, state): &(Recipient, State)| Kept {
             name: recipient.name.to_string(),
-            entries: state.entries.values().cloned().collect(),
+            entries: state.entries.values().map(entry).collect(),
         };
         self.recipients.iter().map(keep).collect()
     }
 
-    /// Takes what was written down before.
-    pub(super) fn restore(&mut self, kept: Vec<Kept>) {
+    /// Takes what was written down before. What fires already is taken for what was told then.
+    pub(super) fn restore(&mut self, kept: Vec<Kept>, moment: Moment) {
+        // what was tried at a time that is to come was tried before a clock was put back
+        let mono = |wall: i64| at(moment.mono).saturating_sub(moment.time.0.saturating_sub(wall).max(0));
         for one in kept {
             let is_own = |(recipient, _): &&mut (Recipient, State)| recipient.name.as_str() == one.name;
             let Some((_, state)) = self.recipients.iter_mut().find(is_own) else { continue };
-            for entry in one.entries.into_iter().take(MOST) {
-                state.entries.entry(entry.now.alert.clone()).or_insert(entry);
+            for KeptEntry { entry, tried } in one.entries.into_iter().take(MOST) {
+                let old = Entry { tried: tried.map(mono), ..entry };
+                match state.entries.entry(old.now.alert.clone()) {
+                    btree_map::Entry::Vacant(place) => drop(place.insert(old)),
+                    btree_map::Entry::Occupied(mut known) => known.get_mut().merge(&old),
+                }
             }
         }
     }
@@ -388,74 +320,127 @@ impl Dispatch {
             let now = &mut entry.now;
             if now.change != Change::Cleared && !firing.contains(&(now.rule.as_str(), now.instance.as_str())) {
                 (now.change, now.end) = (Change::Cleared, Some(moment.time.seconds()));
+                now.id = digest(&[&now.id, now.change.name()]);
             }
         }
     }
 }
 
 impl State {
-    fn message(&mut self, name: &Text, mut due: Vec<(String, Change)>, seq: u64, host: &str, moment: Moment) -> Order {
+    /// What was refused goes by itself, so that it is refused alone.
+    fn part(&self, due: &mut Vec<(String, Change)>) {
+        let is_refused = |alert: &String| self.entries.get(alert).is_some_and(|entry| entry.is_refused);
+        if due.iter().any(|(alert, _)| !is_refused(alert)) {
+            due.retain(|(alert, _)| !is_refused(alert));
+        } else {
+            due.truncate(1);
+        }
+    }
+
+    fn message(
+        &mut self,
+        recipient: &Recipient,
+        mut due: Vec<(String, Change)>,
+        seq: u64,
+        host: &str,
+        moment: Moment,
+    ) -> Order {
         let severity = |alert: &String| self.entries.get(alert).map(|entry| entry.now.severity);
         due.sort_by_cached_key(|(alert, _)| std::cmp::Reverse(severity(alert)));
         let more = due.len().saturating_sub(TOGETHER) as u64;
         due.truncate(TOGETHER);
         let mut message = Message { host: host.to_owned(), notifications: Vec::new(), more };
-        let mut told = Vec::new();
+        let mut sent = Vec::new();
         for (alert, change) in due {
             let Some(entry) = self.entries.get_mut(&alert) else { continue };
-            entry.tried = Some(moment.time.0);
-            message.notifications.push(Notification { change, ..entry.now.clone() });
-            let is_over = entry.is_over();
-            told.push((alert, (!is_over).then(|| Word::of(entry.now.severity))));
+            entry.tried = Some(at(moment.mono));
+            let one = entry.notification(change);
+            let told = (!entry.is_over()).then(|| Word::of(one.severity));
+            sent.push(Sent { alert, id: one.id.clone(), change, told });
+            message.notifications.push(one);
         }
-        self.flight = Some(Flight { seq, begin: moment.mono, told });
-        Order { seq, action: name.to_string(), message }
+        self.flight = Some(Flight { seq, begin: moment.mono, sent });
+        Order { seq, action: recipient.name.to_string(), message }
     }
 
     /// Takes what came of the message that is under way; why it failed.
-    fn outcome(&mut self, result: Result<(), Failure>, moment: Moment) -> Option<String> {
+    fn outcome(&mut self, recipient: &Recipient, result: Result<(), Failure>, moment: Moment) -> Option<String> {
         let flight = self.flight.take()?;
-        let wait = |wait: Duration| Some(Mono(moment.mono.0 + wait.as_nanos() as u64));
+        let wait = |wait: Duration| Some(Mono(moment.mono.0.saturating_add(wait.as_nanos() as u64)));
         let failure = result.err();
-        let is_told = failure.as_ref().is_none_or(|failure| !failure.again);
-        for (alert, told) in flight.told {
-            let Some(entry) = self.entries.get_mut(&alert) else { continue };
-            if is_told {
-                (entry.told, entry.owed) = (told, false);
-            } else {
-                // it was not told: the window begins with what is
-                entry.tried = None;
-            }
-            self.dropped += u64::from(failure.is_some() && is_told);
+        let (told, all) = self.settle(&flight, failure.as_ref(), moment.mono);
+        if told > 0 {
+            self.last = Some(moment.time);
         }
-        match failure {
-            None => {
-                (self.fails, self.error, self.last, self.again) = (0, None, Some(moment.time), None);
-                self.sent += 1;
-                self.ready = wait(PACE);
-                None
-            }
-            Some(Failure { cause, .. }) => {
-                let again = AGAIN.0.saturating_mul(1 << self.fails.min(16)).min(AGAIN.1);
-                self.fails += 1;
-                self.failed += 1;
-                let is_new = self.error.as_deref() != Some(cause.as_str());
-                self.error = Some(Text::from(cause.as_str()));
-                self.ready = wait(again);
-                self.again = Some(Timestamp(moment.time.0.saturating_add(again.as_nanos() as i64)));
-                is_new.then_some(cause)
-            }
+        let longer = AGAIN.0.saturating_mul(1 << self.fails.min(16)).min(recipient.longest());
+        let fate = failure.as_ref().filter(|_| told < all).map(|failure| failure.fate);
+        let again = fate.map(|fate| match fate {
+            Fate::Unsent => longer,
+            Fate::Unknown => longer.max(recipient.window),
+            Fate::Refused => AGAIN.1,
+        });
+        self.again = again.map(|again| Timestamp(moment.time.0.saturating_add(nanos(again))));
+        match fate {
+            None => (self.fails, self.sent, self.ready) = (0, self.sent + 1, wait(PACE)),
+            // what is refused as it is says nothing about the next one
+            Some(Fate::Refused) => (self.failed, self.ready) = (self.failed + 1, wait(PACE)),
+            Some(_) => (self.failed, self.fails, self.ready) = (self.failed + 1, self.fails + 1, wait(longer)),
+        }
+        let is_unknown = failure.as_ref().is_some_and(|failure| failure.fate == Fate::Unknown);
+        self.lost = Some(flight).filter(|_| is_unknown);
+        let cause = failure.map(|failure| failure.cause);
+        let is_new = self.error.as_deref() != cause.as_deref();
+        self.error = cause.as_deref().map(Text::from);
+        cause.filter(|_| is_new)
+    }
+
+    /// Takes what came of the message before, of which nobody knew.
+    fn late(&mut self, failure: Option<&Failure>, moment: Moment) {
+        if let Some(flight) = self.lost.take() {
+            let (told, all) = self.settle(&flight, failure, moment.mono);
+            self.sent += u64::from(told == all);
         }
     }
 
-    /// Forgets what is over and told, when its window is.
-    fn forget(&mut self, recipient: &Recipient, time: Timestamp) {
+    /// Notes what came of each change; how many were told, and of how many.
+    fn settle(&mut self, flight: &Flight, failure: Option<&Failure>, mono: Mono) -> (usize, usize) {
+        let mut told = 0;
+        for one in &flight.sent {
+            let is_told = match self.entries.get_mut(&one.alert) {
+                Some(entry) => entry.ended(one, failure, mono),
+                None => failure.is_none(),
+            };
+            told += usize::from(is_told);
+        }
+        (told, flight.sent.len())
+    }
+
+    /// Tries again soon what failed.
+    fn hope(&mut self, moment: Moment) {
+        let soon = Mono(moment.mono.0.saturating_add(SETTLED.as_nanos() as u64));
+        if self.fails > 0 {
+            (self.fails, self.ready) = (0, Some(soon));
+        }
+        let wall = Timestamp(moment.time.0.saturating_add(nanos(SETTLED)));
+        self.again = self.again.map(|again| again.min(wall));
+        for entry in self.entries.values_mut().filter(|entry| entry.aside.is_some()) {
+            entry.aside = Some(at(soon));
+        }
+    }
+
+    /// Forgets what is over and told, when its window is, and what is over and was refused.
+    fn forget(&mut self, recipient: &Recipient, now: Mono) {
         let flight = &self.flight;
+        let mut given_up = 0;
         self.entries.retain(|alert, entry| {
-            let is_flying = flight.as_ref().is_some_and(|flight| flight.told.iter().any(|(one, _)| one == alert));
-            let waits = entry.due(recipient, time).is_some();
-            is_flying || waits || !entry.is_over() || entry.free(recipient) > time.0
+            let is_flying = flight.as_ref().is_some_and(|flight| flight.sent.iter().any(|one| one.alert == *alert));
+            let waits = entry.due(recipient, now).is_some();
+            let stays =
+                is_flying || waits || !entry.is_over() || (entry.free(recipient) > at(now) && !entry.is_given_up());
+            given_up += u64::from(!stays && entry.is_given_up());
+            stays
         });
+        self.dropped += given_up;
     }
 }
 

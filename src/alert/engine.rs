@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::dispatch::Firing;
 use super::events::{Event, Events};
 use super::instance::{Instance, Known, Step};
 use super::message::{Change, Notification};
@@ -134,6 +135,21 @@ impl Engine {
         let all = self.watched.iter().flat_map(|watched| watched.instances.values().map(move |one| (watched, one)));
         let firing = all.filter(|(_, one)| one.level > Level::Ok);
         firing.map(|(watched, one)| (watched.rule.name.as_str(), one.name.as_str())).collect()
+    }
+
+    /// Alerts that fire and go on, with what is told of them: that something has happened is told when it does.
+    pub(super) fn all_firing(&self, moment: Moment) -> Vec<Firing<'_>> {
+        let mut all = Vec::new();
+        for watched in self.watched.iter().filter(|watched| !watched.rule.is_moment()) {
+            let firing = watched.instances.values().filter(|one| one.level >= watched.rule.tell.max(Level::Careful));
+            all.extend(firing.map(|one| Firing {
+                rule: watched.rule.name.as_str(),
+                instance: one.name.as_str(),
+                severity: one.level,
+                told: Box::new(move || watched.notification(one, Change::Fired, moment.time)),
+            }));
+        }
+        all
     }
 
     /// Alerts of which nobody is told now: rules and instances.

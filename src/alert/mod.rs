@@ -27,5 +27,5 @@ mod words;
 
 pub use engine::{Engine, Looked, Moment};
 pub use message::{Change, Message, Notification};
-pub use outbox::{Failure, Order, Outbox, Outcome};
+pub use outbox::{Failure, Fate, Order, Outbox, Outcome};
 pub use rule::Rule;

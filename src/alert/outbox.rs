@@ -1,10 +1,10 @@
 //! What waits to be taken out of the host, and what came of what was taken?
 //!
 //! A queue between who decides and the link to the process that goes out. It is bounded: who decides puts in no more than is
-//! taken out, because it knows what is under way. An order whose outcome is never told was perhaps carried out: who decides
-//! tries it again when that can page nobody twice.
+//! taken out, because it knows what is under way. Of an order that a link has taken with it when it broke nobody knows what
+//! came: who decides tries it again when that can page nobody twice.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,25 +34,72 @@ pub struct Outcome {
     pub result: Result<(), Failure>,
 }
 
-/// Why something was not delivered.
+/// Why something was not delivered, or not all of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{cause}")]
 pub struct Failure {
     /// Operation, object and cause, without secrets.
     pub cause: String,
-    /// Whether it may go better later.
-    pub again: bool,
+    /// What became of the message.
+    pub fate: Fate,
+    /// Changes that were told all the same, by their [`id`](super::Notification::id).
+    pub told: Vec<String>,
+}
+
+/// What became of a message that was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// It was not told: it may be tried again soon.
+    Unsent,
+    /// Whoever is told does not take it as it is.
+    Refused,
+    /// Nobody knows whether it was told.
+    Unknown,
+}
+
+impl Fate {
+    /// The number that stands for it where it is handed on.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Unknown => 0,
+            Self::Unsent => 1,
+            Self::Refused => 2,
+        }
+    }
+
+    /// The one that a number stands for.
+    pub fn of(number: u32) -> Self {
+        [Self::Unsent, Self::Refused].into_iter().find(|fate| fate.number() == number).unwrap_or(Self::Unknown)
+    }
 }
 
 impl Failure {
-    /// One that may go better later.
-    pub fn again(cause: String) -> Self {
-        Self { cause, again: true }
+    /// Nothing was told.
+    pub fn unsent(cause: String) -> Self {
+        Self { cause, fate: Fate::Unsent, told: Vec::new() }
     }
 
-    /// One that stays as long as nobody changes something.
-    pub fn never(cause: String) -> Self {
-        Self { cause, again: false }
+    /// Nobody knows whether it was told.
+    pub fn unknown(cause: String) -> Self {
+        Self { cause, fate: Fate::Unknown, told: Vec::new() }
+    }
+
+    /// It is not taken as it is.
+    pub fn refused(cause: String) -> Self {
+        Self { cause, fate: Fate::Refused, told: Vec::new() }
+    }
+
+    /// The same of what does no harm when it is told twice: it may be tried again soon.
+    #[must_use]
+    pub fn repeatable(self) -> Self {
+        let fate = if self.fate == Fate::Unknown { Fate::Unsent } else { self.fate };
+        Self { fate, ..self }
+    }
+
+    /// The same, but for some changes that were told.
+    #[must_use]
+    pub fn but(self, told: Vec<String>) -> Self {
+        Self { told, ..self }
     }
 }
 
@@ -69,6 +116,18 @@ struct Queues {
     outcomes: VecDeque<Outcome>,
     /// Whoever takes orders; another number is another link.
     link: u64,
+    /// Orders whose outcome is not known, and the link that has taken them.
+    taken: BTreeMap<u64, u64>,
+}
+
+impl Queues {
+    fn ended(&mut self, outcome: Outcome) {
+        self.taken.remove(&outcome.seq);
+        // a process that was taken over may say anything
+        if self.outcomes.len() < MOST {
+            self.outcomes.push_back(outcome);
+        }
+    }
 }
 
 impl Outbox {
@@ -91,6 +150,20 @@ impl Outbox {
         queues.link
     }
 
+    /// A link has ended, and what came of the orders that it has taken is not said any more.
+    pub fn lose(&self, link: u64) {
+        let mut queues = lock(&self.queues);
+        if queues.link == link {
+            queues.link += 1;
+            self.more.notify_all();
+        }
+        let lost: Vec<u64> = queues.taken.iter().filter(|(_, taker)| **taker == link).map(|(seq, _)| *seq).collect();
+        for seq in lost {
+            let failure = Failure::unknown("the courier has gone before it said what came of it".to_owned());
+            queues.ended(Outcome { seq, result: Err(failure) });
+        }
+    }
+
     /// Waits for the next order of a link; `Ok(None)` after so long without one.
     ///
     /// # Errors
@@ -100,16 +173,23 @@ impl Outbox {
         let waits = |queues: &mut Queues| queues.link == link && queues.orders.is_empty();
         let mut queues =
             self.more.wait_timeout_while(queues, patience, waits).unwrap_or_else(PoisonError::into_inner).0;
-        if queues.link == link { Ok(queues.orders.pop_front()) } else { Err(Replaced) }
+        if queues.link != link {
+            return Err(Replaced);
+        }
+        let order = queues.orders.pop_front();
+        if let Some(order) = &order {
+            queues.taken.insert(order.seq, link);
+            // who decides has one under way for each action, and gives up one of which it hears nothing
+            while queues.taken.len() > MOST {
+                queues.taken.pop_first();
+            }
+        }
+        Ok(order)
     }
 
     /// Says what came of an order.
     pub fn outcome(&self, outcome: Outcome) {
-        let mut queues = lock(&self.queues);
-        // a process that was taken over may say anything
-        if queues.outcomes.len() < MOST {
-            queues.outcomes.push_back(outcome);
-        }
+        lock(&self.queues).ended(outcome);
     }
 
     /// Takes out what came of orders.
@@ -150,5 +230,38 @@ mod tests {
             outbox.outcome(Outcome { seq, result: Ok(()) });
         }
         assert_eq!((taken, outbox.outcomes().len(), outbox.outcomes().len()), (MOST, MOST, 0));
+    }
+
+    #[test]
+    fn what_a_link_took_with_it_is_known_to_be_unknown() {
+        let outbox = Outbox::default();
+        let first = outbox.link();
+        for seq in 1..=3 {
+            assert!(outbox.order(order(seq)));
+        }
+        for _ in 1..=2 {
+            outbox.next(first, Duration::ZERO).unwrap().unwrap();
+        }
+        outbox.outcome(Outcome { seq: 1, result: Ok(()) });
+        let second = outbox.link();
+        outbox.lose(first);
+        let outcomes: Vec<_> =
+            outbox.outcomes().into_iter().map(|one| (one.seq, one.result.map_err(|failure| failure.fate))).collect();
+        assert_eq!(outcomes, [(1, Ok(())), (2, Err(Fate::Unknown))]);
+        // what nobody has taken yet is taken by the next one
+        assert_eq!(outbox.next(second, Duration::ZERO).unwrap().unwrap().seq, 3);
+        outbox.lose(first);
+        assert!(outbox.outcomes().is_empty());
+        outbox.lose(second);
+        assert_eq!(outbox.outcomes().len(), 1);
+        assert_eq!(outbox.next(second, Duration::from_secs(20)), Err(Replaced));
+    }
+
+    #[test]
+    fn every_fate_is_handed_on_and_what_is_none_is_unknown() {
+        for fate in [Fate::Unsent, Fate::Refused, Fate::Unknown] {
+            assert_eq!(Fate::of(fate.number()), fate);
+        }
+        assert_eq!(Fate::of(9), Fate::Unknown);
     }
 }

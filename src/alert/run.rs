@@ -29,7 +29,7 @@ const LEAST: Duration = Duration::from_secs(1);
 /// What is known is written down at least so often.
 const SAVE: Duration = Duration::from_mins(1);
 
-/// How often it is looked which alerts have no rule any more.
+/// How often it is looked which alerts have no rule any more, and of which nobody was told.
 const SORT: Duration = Duration::from_secs(5);
 
 /// Longest wait for a disk.
@@ -178,7 +178,7 @@ struct Round {
     /// When rows were put up last, and when what is known was written down.
     put: Option<Mono>,
     saved: Option<Mono>,
-    /// When it was looked last which alerts have no rule any more.
+    /// When it was looked last which alerts have no rule any more, and of which nobody was told.
     sorted: Option<Mono>,
     /// What is collected for the rules.
     wanted: Vec<Demand>,
@@ -197,16 +197,18 @@ impl Round {
     fn renew(&mut self, new: New) {
         if let Some((rules, recipients)) = new.configured {
             self.engine.adopt(rules);
-            self.dispatch.adopt(recipients);
+            self.dispatch.adopt(recipients, Moment::now());
+            self.sorted = None;
         }
         let Some(KeptIn::File(file)) = new.kept else { return };
+        let moment = Moment::now();
         let restored = Slots::open(file).map_err(|cause| cause.to_string()).and_then(|(slots, bytes)| {
             self.slots = Some(slots);
-            kept::restore(&bytes, &mut self.engine, Moment::now())
+            kept::restore(&bytes, &mut self.engine, moment)
         });
         match restored {
-            Ok(recipients) => self.dispatch.restore(recipients),
-            Err(cause) => self.fail("state", &format!("what was known of alerts is lost: {cause}"), Moment::now()),
+            Ok(recipients) => self.dispatch.restore(recipients, moment),
+            Err(cause) => self.fail("state", &format!("what was known of alerts is lost: {cause}"), moment),
         }
     }
 
@@ -239,12 +241,14 @@ impl Round {
     fn tell(&mut self, notifications: &[Notification], moment: Moment) -> bool {
         let engine = &self.engine;
         self.dispatch.take(notifications, &|rule| engine.is_moment(rule));
-        if self.dispatch.is_idle() {
-            return false;
-        }
-        if self.sorted.is_none_or(|sorted| moment.mono.since(sorted) >= SORT.as_secs_f64()) {
+        let is_time = self.sorted.is_none_or(|sorted| moment.mono.since(sorted) >= SORT.as_secs_f64());
+        if is_time && self.dispatch.has_recipients() {
             self.sorted = Some(moment.mono);
             self.dispatch.orphan(&engine.firing(), moment);
+            self.dispatch.find(&engine.all_firing(moment));
+        }
+        if self.dispatch.is_idle() {
+            return false;
         }
         let muted = engine.muted(moment);
         self.dispatch.mute(&|one| muted.contains(&(one.rule.as_str(), one.instance.as_str())));
@@ -268,7 +272,7 @@ impl Round {
     fn save(&mut self, moment: Moment) {
         let Some(slots) = &self.slots else { return };
         self.saved = Some(moment.mono);
-        let bytes = kept::write(&self.engine, self.dispatch.kept(), moment);
+        let bytes = kept::write(&self.engine, self.dispatch.kept(moment), moment);
         // people are told whatever the disk does
         if let Err(cause) = slots.save(bytes, PATIENCE) {
             self.fail("state", &format!("what is known of alerts is not written down: {cause}"), moment);

@@ -17,7 +17,7 @@ impl Watched {
     pub(super) fn told(&mut self, change: &Happened, snapshot: &Snapshot, moment: Moment) -> Notification {
         let top = if change.step == Step::Fired { top(&self.rule, snapshot) } else { Vec::new() };
         let Some(one) = self.instances.get_mut(&change.key) else {
-            return self.notification(&Instance::new(Text::default(), moment.time), Change::Cleared);
+            return self.notification(&Instance::new(Text::default(), moment.time), Change::Cleared, moment.time);
         };
         if change.step == Step::Fired {
             one.top = top;
@@ -29,18 +29,18 @@ impl Watched {
             Step::Cleared => Change::Cleared,
         };
         let one = one.clone();
-        self.notification(&one, change)
+        self.notification(&one, change, moment.time)
     }
 
-    /// What people are told of an alert.
-    pub(super) fn notification(&self, one: &Instance, change: Change) -> Notification {
+    /// What people are told of an alert to which that happens now.
+    pub(super) fn notification(&self, one: &Instance, change: Change, now: Timestamp) -> Notification {
         let rule = &self.rule;
         let unit = rule.unit();
         let number = |value: f64| words::number(value, rule.table, unit);
         let begin = one.since.seconds();
         let end = (change == Change::Cleared).then(|| one.end.unwrap_or(one.since).seconds());
         Notification {
-            id: id(&rule.name, &one.name, one.since, change, one.last),
+            id: id(&rule.name, &one.name, one.since, change, one.last, now),
             alert: digest(&[&rule.name, &one.name]),
             rule: rule.name.to_string(),
             instance: one.name.to_string(),
@@ -61,9 +61,9 @@ impl Watched {
     }
 }
 
-/// The same for the same change of the same alert, whoever computes it.
-fn id(rule: &str, instance: &str, since: Timestamp, change: Change, level: Level) -> String {
-    digest(&[rule, instance, &since.0.to_string(), change.name(), level.name()])
+/// Another one for each change: an alert may get worse more than once.
+fn id(rule: &str, instance: &str, since: Timestamp, change: Change, level: Level, now: Timestamp) -> String {
+    digest(&[rule, instance, &since.0.to_string(), change.name(), level.name(), &now.0.to_string()])
 }
 
 /// Sixteen hexadecimal digits for some words.

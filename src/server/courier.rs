@@ -327,8 +327,8 @@ impl Receiver {
         socket.set_write_timeout(Some(PATIENCE))?;
         let is_replaced = Arc::<AtomicBool>::default();
         self.last = Some((socket.try_clone()?, Arc::clone(&is_replaced)));
-        let (ships, is_over, era) = (socket.try_clone()?, Arc::<AtomicBool>::default(), self.era);
-        let (log, outbox, over) = (log.clone(), Arc::clone(&self.outbox), Arc::clone(&is_over));
+        let (ships, era) = (socket.try_clone()?, self.era);
+        let (log, outbox, number) = (log.clone(), Arc::clone(&self.outbox), self.outbox.link());
         let hear = move || {
             let mut socket = socket;
             let ended = loop {
@@ -344,9 +344,9 @@ impl Receiver {
                     other => break other,
                 }
             };
-            over.store(true, Ordering::Relaxed);
             // the courier is to notice, and wants another one
             let _ = socket.shutdown(Shutdown::Both);
+            outbox.lose(number);
             match ended {
                 _ if is_replaced.load(Ordering::Relaxed) => {}
                 Ok(_) => log.say(Level::Notice, "the courier has closed its link"),
@@ -356,7 +356,7 @@ impl Receiver {
         std::thread::Builder::new().name("courier".to_owned()).spawn(hear)?;
         let outbox = Arc::clone(&self.outbox);
         let ship = move || {
-            if delivery::ship(&outbox, &ships, era, &is_over).is_err() {
+            if delivery::ship(&outbox, number, &ships, era).is_err() {
                 // of an errand that was cut off nobody knows where the next one begins
                 let _ = ships.shutdown(Shutdown::Both);
             }

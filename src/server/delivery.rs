@@ -1,20 +1,19 @@
 //! How does what is to be told get from the sampler to the courier, and how does it learn what came of it?
 //!
-//! Each [`Errand`] is one attempt of one action. The courier carries out eight at once, and of one action as many as it allows;
-//! those of an action that hangs wait, and hold up no other. What came of one goes back as an [`Ended`], over the next link if
-//! the one that it came by has broken. A sampler that was started again has another era: what it never sent off is no news to
-//! it.
+//! Each [`Errand`] is one attempt of one action. The courier carries out eight at once, and one of each action; those of an action
+//! that hangs wait, and hold up no other. What came of one goes back as an [`Ended`], over the next link if the one that it came
+//! by has broken, for whom it may concern then: the sampler has heard by the end of the link that nobody knows. One that was
+//! started again has another era: what it never sent off is no news to it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::link;
 use crate::alert::action::{self, Action, Files, Means, Outside, Settings};
-use crate::alert::{Failure, Message, Order, Outbox, Outcome};
+use crate::alert::{Failure, Fate, Message, Order, Outbox, Outcome};
 use crate::model::lock;
 
 /// Bytes of an errand at most.
@@ -29,7 +28,7 @@ const THREADS: usize = 8;
 /// Bytes of a reason at most.
 const MAX_CAUSE: usize = 8 << 10;
 
-/// How often the sampler looks whether its link is still there.
+/// How long the sampler waits for an order at once.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What is to be told.
@@ -57,32 +56,35 @@ pub(super) struct Ended {
     /// Why it was not told.
     #[prost(string, optional, tag = "3")]
     cause: Option<String>,
-    /// Whether it may go better later.
-    #[prost(bool, tag = "4")]
-    again: bool,
+    /// What became of the message then, as the number of a [`Fate`].
+    #[prost(uint32, tag = "4")]
+    fate: u32,
+    /// Changes that were told all the same.
+    #[prost(string, repeated, tag = "5")]
+    told: Vec<String>,
 }
 
 impl Errand {
     fn of(order: &Order, era: u64) -> Result<Self, Failure> {
         let message = serde_json::to_vec(&order.message);
-        let message = message.map_err(|cause| Failure::never(format!("hand over a message: {cause}")))?;
+        let message = message.map_err(|cause| Failure::refused(format!("hand over a message: {cause}")))?;
         if message.len() > MAX_ERRAND - 1024 {
-            return Err(Failure::never(format!("hand over a message: it has {} bytes", message.len())));
+            return Err(Failure::refused(format!("hand over a message: it has {} bytes", message.len())));
         }
         Ok(Self { era, seq: order.seq, action: order.action.clone(), message })
     }
 
     fn message(&self) -> Result<Message, Failure> {
         let message = serde_json::from_slice::<Message>(&self.message);
-        message.map(Message::safe).map_err(|cause| Failure::never(format!("read a message: {cause}")))
+        message.map(Message::safe).map_err(|cause| Failure::refused(format!("read a message: {cause}")))
     }
 
     fn ended(&self, result: Result<(), Failure>) -> Ended {
-        let (cause, again) = match result {
-            Ok(()) => (None, false),
-            Err(failure) => (Some(cut(failure.cause)), failure.again),
-        };
-        Ended { era: self.era, seq: self.seq, cause, again }
+        let ended = Ended { era: self.era, seq: self.seq, ..Ended::default() };
+        match result {
+            Ok(()) => ended,
+            Err(Failure { cause, fate, told }) => Ended { cause: Some(cut(cause)), fate: fate.number(), told, ..ended },
+        }
     }
 }
 
@@ -96,19 +98,15 @@ fn cut(mut cause: String) -> String {
 impl Ended {
     /// As the sampler of an era knows it; `None` if it is another's.
     pub(super) fn outcome(self, era: u64) -> Option<Outcome> {
-        let failed = |cause: String| Failure { cause: cut(cause), again: self.again };
+        let failed = |cause: String| Failure { cause: cut(cause), fate: Fate::of(self.fate), told: self.told };
         let result = self.cause.map_or(Ok(()), |cause| Err(failed(cause)));
         (self.era == era).then_some(Outcome { seq: self.seq, result })
     }
 }
 
-/// Hands orders to the courier until the link ends or another one takes its place.
-pub(super) fn ship(outbox: &Outbox, mut socket: &UnixStream, era: u64, is_over: &AtomicBool) -> io::Result<()> {
-    let link = outbox.link();
+/// Hands orders to the courier over a link of an outbox until that ends or another one takes its place.
+pub(super) fn ship(outbox: &Outbox, link: u64, mut socket: &UnixStream, era: u64) -> io::Result<()> {
     while let Ok(order) = outbox.next(link, LOOK) {
-        if is_over.load(Ordering::Relaxed) && order.is_none() {
-            break;
-        }
         let Some(order) = order else { continue };
         let outcome = |result| outbox.outcome(Outcome { seq: order.seq, result });
         match Errand::of(&order, era) {
@@ -116,7 +114,7 @@ pub(super) fn ship(outbox: &Outbox, mut socket: &UnixStream, era: u64, is_over: 
             Ok(errand) => {
                 if let Err(cause) = link::write(&mut socket, &errand) {
                     // it did not get there whole
-                    outcome(Err(Failure::again(format!("hand an order to the courier: {cause}"))));
+                    outcome(Err(Failure::unsent(format!("hand an order to the courier: {cause}"))));
                     return Err(cause);
                 }
             }
@@ -140,19 +138,9 @@ struct State {
     actions: HashMap<String, Arc<Action>>,
     files: Files,
     waiting: VecDeque<Errand>,
-    /// Attempts by action.
-    under_way: HashMap<String, usize>,
+    /// Actions of which an attempt is made.
+    under_way: HashSet<String>,
     threads: usize,
-}
-
-impl State {
-    /// An attempt of an action is over.
-    fn done(&mut self, action: &str) {
-        let left = self.under_way.remove(action).unwrap_or_default().saturating_sub(1);
-        if left > 0 {
-            self.under_way.insert(action.to_owned(), left);
-        }
-    }
 }
 
 impl Deliveries {
@@ -185,7 +173,7 @@ impl Deliveries {
         if state.waiting.len() >= MOST {
             drop(state);
             (self.tell)(
-                errand.ended(Err(Failure::again("hand an order to the courier: too many wait there".to_owned()))),
+                errand.ended(Err(Failure::unsent("hand an order to the courier: too many wait there".to_owned()))),
             );
             return;
         }
@@ -204,7 +192,7 @@ impl Deliveries {
             let left = if state.threads == 0 { state.waiting.pop_back() } else { None };
             drop(state);
             if let Some(errand) = left {
-                (self.tell)(errand.ended(Err(Failure::again(format!("start a thread: {cause}")))));
+                (self.tell)(errand.ended(Err(Failure::unsent(format!("start a thread: {cause}")))));
             }
         }
     }
@@ -215,26 +203,23 @@ impl Deliveries {
             let means = Means { files, outside: Arc::clone(&self.outside) };
             let result = match &action {
                 Some(action) => errand.message().and_then(|message| action::attempt(action, &means, &message)),
-                None => Err(Failure::never("the courier knows no such action".to_owned())),
+                // one that was configured a moment ago is known soon
+                None => Err(Failure::unsent("the courier knows no such action".to_owned())),
             };
-            lock(&self.state).done(&errand.action);
+            lock(&self.state).under_way.remove(&errand.action);
             (self.tell)(errand.ended(result));
         }
     }
 
-    /// The first errand whose action is not as busy as it may be; without one there is a thread less.
+    /// The first errand whose action is not busy; without one there is a thread less.
     fn next(&self) -> Option<(Errand, Option<Arc<Action>>, Files)> {
         let mut state = lock(&self.state);
-        let is_free = |errand: &Errand| {
-            let most = state.actions.get(&errand.action).map_or(1, |action| action.concurrency());
-            state.under_way.get(&errand.action).is_none_or(|count| *count < most)
-        };
-        let at = state.waiting.iter().position(is_free);
+        let at = state.waiting.iter().position(|errand| !state.under_way.contains(&errand.action));
         let Some(errand) = at.and_then(|at| state.waiting.remove(at)) else {
             state.threads -= 1;
             return None;
         };
-        *state.under_way.entry(errand.action.clone()).or_default() += 1;
+        state.under_way.insert(errand.action.clone());
         Some((errand.clone(), state.actions.get(&errand.action).cloned(), state.files.clone()))
     }
 }
@@ -262,7 +247,7 @@ mod tests {
         fn run(&self, action: &str, message: &Message, _: Instant) -> Result<(), Failure> {
             lock(&self.begun).send(format!("{action} {}", message.host)).unwrap();
             lock(&self.go[action]).recv_timeout(PATIENCE).unwrap();
-            if message.host == "bad" { Err(Failure::never("no".to_owned())) } else { Ok(()) }
+            if message.host == "bad" { Err(Failure::refused("no".to_owned())) } else { Ok(()) }
         }
     }
 
@@ -288,9 +273,8 @@ mod tests {
         deliveries.configure(actions(), Files::default());
         let outbox = Arc::<Outbox>::default();
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let is_over = Arc::<AtomicBool>::default();
-        let (box_of, over) = (Arc::clone(&outbox), Arc::clone(&is_over));
-        let shipping = std::thread::spawn(move || ship(&box_of, &ours, 7, &over));
+        let (box_of, link) = (Arc::clone(&outbox), outbox.link());
+        let shipping = std::thread::spawn(move || ship(&box_of, link, &ours, 7));
         for (seq, action, host) in [(1, "a", "one"), (2, "a", "bad"), (3, "b", "three"), (4, "none", "x")] {
             assert!(outbox.order(order(seq, action, host)));
         }
@@ -303,7 +287,7 @@ mod tests {
         first.sort();
         assert_eq!(first, ["a one", "b three"]);
         let unknown = next();
-        assert!(unknown.seq == 4 && !unknown.result.unwrap_err().again);
+        assert_eq!((unknown.seq, unknown.result.unwrap_err().fate), (4, Fate::Unsent));
         go["b"].send(()).unwrap();
         assert_eq!(next(), Outcome { seq: 3, result: Ok(()) });
         assert!(begins.try_recv().is_err(), "two of one action");
@@ -311,8 +295,8 @@ mod tests {
         assert_eq!(next().seq, 1);
         assert_eq!(begins.recv_timeout(PATIENCE).unwrap(), "a bad");
         go["a"].send(()).unwrap();
-        assert_eq!(next(), Outcome { seq: 2, result: Err(Failure::never("no".to_owned())) });
-        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(next(), Outcome { seq: 2, result: Err(Failure::refused("no".to_owned())) });
+        outbox.lose(link);
         shipping.join().unwrap().unwrap();
         hearing.join().unwrap().unwrap();
         let start = Instant::now();
@@ -326,8 +310,9 @@ mod tests {
     fn what_another_sampler_has_sent_is_no_news() {
         let errand = Errand::of(&order(1, "a", "x"), 7).unwrap();
         assert_eq!(errand.ended(Ok(())).outcome(8), None);
-        let long = errand.ended(Err(Failure::again("ö".repeat(MAX_CAUSE)))).outcome(7).unwrap();
-        assert_eq!(long.result.unwrap_err().cause.len(), MAX_CAUSE);
+        let failure = Failure::unsent("ö".repeat(MAX_CAUSE)).but(vec!["id".to_owned()]);
+        let long = errand.ended(Err(failure)).outcome(7).unwrap().result.unwrap_err();
+        assert_eq!((long.cause.len(), long.fate, long.told), (MAX_CAUSE, Fate::Unsent, vec!["id".to_owned()]));
     }
 
     #[test]
@@ -338,8 +323,8 @@ mod tests {
         let mut large = order(1, "a", "x");
         large.message.host = "x".repeat(MAX_ERRAND);
         assert!(outbox.order(large) && outbox.order(order(2, "a", "x")));
-        assert!(ship(&outbox, &ours, 7, &AtomicBool::new(false)).is_err());
-        let again: Vec<_> = outbox.outcomes().into_iter().map(|one| (one.seq, one.result.unwrap_err().again)).collect();
-        assert_eq!(again, [(1, false), (2, true)]);
+        assert!(ship(&outbox, outbox.link(), &ours, 7).is_err());
+        let fates: Vec<_> = outbox.outcomes().into_iter().map(|one| (one.seq, one.result.unwrap_err().fate)).collect();
+        assert_eq!(fates, [(1, Fate::Refused), (2, Fate::Unsent)]);
     }
 }

@@ -20,7 +20,7 @@ use super::delivery::MAX_ERRAND;
 use super::pass::{self, Word};
 use super::{Configuration, Level, Log, link};
 use crate::alert::action::{Here, MAX_ADDRESSES, Needs, Outside};
-use crate::alert::{Failure, Message};
+use crate::alert::{Failure, Fate, Message};
 use crate::model::lock;
 
 /// Bytes of an answer at most.
@@ -67,8 +67,9 @@ struct Answer {
     /// Why nothing did.
     #[prost(string, optional, tag = "3")]
     cause: Option<String>,
-    #[prost(bool, tag = "4")]
-    again: bool,
+    /// What became of the message then, as the number of a [`Fate`].
+    #[prost(uint32, tag = "4")]
+    fate: u32,
 }
 
 /// What it is to do.
@@ -140,7 +141,7 @@ fn serve(here: &Arc<Here>, socket: &UnixStream) -> io::Result<()> {
         let id = ask.id;
         if busy.fetch_add(1, Ordering::Relaxed) >= THREADS {
             busy.fetch_sub(1, Ordering::Relaxed);
-            tell(&answers, &failed(id, Failure::again("ask the runner: it is busy".to_owned())));
+            tell(&answers, &failed(id, Failure::unsent("ask the runner: it is busy".to_owned())));
             continue;
         }
         let (here, theirs, counted) = (Arc::clone(here), Arc::clone(&answers), Arc::clone(&busy));
@@ -150,7 +151,7 @@ fn serve(here: &Arc<Here>, socket: &UnixStream) -> io::Result<()> {
         };
         if let Err(cause) = std::thread::Builder::new().name("answer".to_owned()).spawn(answer) {
             busy.fetch_sub(1, Ordering::Relaxed);
-            tell(&answers, &failed(id, Failure::again(format!("start a thread: {cause}"))));
+            tell(&answers, &failed(id, Failure::unsent(format!("start a thread: {cause}"))));
         }
     }
     Ok(())
@@ -165,19 +166,19 @@ fn tell(socket: &Mutex<UnixStream>, answer: &Answer) {
 }
 
 fn failed(id: u64, failure: Failure) -> Answer {
-    Answer { id, cause: Some(failure.cause), again: failure.again, ..Answer::default() }
+    Answer { id, cause: Some(failure.cause), fate: failure.fate.number(), ..Answer::default() }
 }
 
 fn answered(here: &dyn Outside, ask: Ask) -> Answer {
     let until = Instant::now() + Duration::from_millis(ask.left.min(1000 * 60 * 60));
     let result = match (ask.host, ask.action) {
-        (Some(host), None) => here.addresses(&host, until).map_err(|cause| Failure::again(cause.to_string())),
+        (Some(host), None) => here.addresses(&host, until).map_err(|cause| Failure::unsent(cause.to_string())),
         (None, Some(action)) => {
             let message = serde_json::from_slice::<Message>(&ask.message).map(Message::safe);
-            let message = message.map_err(|cause| Failure::never(format!("read a message: {cause}")));
+            let message = message.map_err(|cause| Failure::refused(format!("read a message: {cause}")));
             message.and_then(|message| here.run(&action, &message, until)).map(|()| Vec::new())
         }
-        _ => Err(Failure::never("ask the runner: it knows no such question".to_owned())),
+        _ => Err(Failure::refused("ask the runner: it knows no such question".to_owned())),
     };
     match result {
         Ok(addresses) => {
@@ -234,22 +235,22 @@ impl Line {
         ask.left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         let (sender, answer) = sync_channel(1);
         lock(&self.waiting).insert(ask.id, sender);
-        let gone = || Failure::again("ask the runner: it is not there".to_owned());
+        let gone = "ask the runner: it is not there";
         let sent = match &mut *lock(&self.socket) {
             Some(socket) => link::write(socket, &ask).inspect_err(|_| drop(socket.shutdown(Shutdown::Both))),
             None => Err(io::ErrorKind::NotConnected.into()),
         };
         let answer = match sent {
             Ok(()) => answer.recv_timeout(left + GRACE).map_err(|cause| match cause {
-                RecvTimeoutError::Timeout => Failure::again("ask the runner: it took too long".to_owned()),
-                RecvTimeoutError::Disconnected => gone(),
+                RecvTimeoutError::Timeout => Failure::unknown("ask the runner: it took too long".to_owned()),
+                RecvTimeoutError::Disconnected => Failure::unknown(gone.to_owned()),
             }),
-            Err(_) => Err(gone()),
+            Err(_) => Err(Failure::unsent(gone.to_owned())),
         };
         lock(&self.waiting).remove(&ask.id);
         let answer = answer?;
         match answer.cause {
-            Some(cause) => Err(Failure { cause, again: answer.again }),
+            Some(cause) => Err(Failure { fate: Fate::of(answer.fate), ..Failure::unknown(cause) }),
             None => Ok(answer),
         }
     }
@@ -264,7 +265,7 @@ impl Outside for Line {
 
     fn run(&self, action: &str, message: &Message, until: Instant) -> Result<(), Failure> {
         let message = serde_json::to_vec(message);
-        let message = message.map_err(|cause| Failure::never(format!("hand over a message: {cause}")))?;
+        let message = message.map_err(|cause| Failure::refused(format!("hand over a message: {cause}")))?;
         self.ask(Ask { action: Some(action.to_owned()), message, ..Ask::default() }, until).map(drop)
     }
 }
@@ -296,9 +297,9 @@ mod tests {
                        [[action]]\nname = 'hook'\nwebhook = { url = 'https://localhost/x' }";
         let (line, _here) = linked(actions);
         let failed = line.run("page", &Message::default(), soon()).unwrap_err();
-        assert_eq!(failed, Failure::again("run /bin/sh: it ended with 7".to_owned()));
+        assert_eq!(failed, Failure::unknown("run /bin/sh: it ended with 7".to_owned()));
         let failed = line.run("hook", &Message::default(), soon()).unwrap_err();
-        assert_eq!(failed, Failure::never("run hook: no such command is configured".to_owned()));
+        assert_eq!(failed, Failure::unsent("run hook: no such command is configured".to_owned()));
         assert!(line.addresses("localhost", soon()).unwrap().iter().all(IpAddr::is_loopback));
         assert_eq!(line.addresses("elsewhere.example", soon()).unwrap_err().to_string(), "no action goes there");
     }
@@ -315,7 +316,7 @@ mod tests {
     #[test]
     fn a_runner_that_has_gone_is_not_waited_for() {
         let line = Arc::<Line>::default();
-        assert!(line.run("page", &Message::default(), soon()).unwrap_err().again);
+        assert_eq!(line.run("page", &Message::default(), soon()).unwrap_err().fate, Fate::Unsent);
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (told, lost) = std::sync::mpsc::channel();
         line.open(ours, move || told.send(()).unwrap()).unwrap();
@@ -326,7 +327,8 @@ mod tests {
         assert!(link::read::<Ask>(&mut &theirs, MAX_ERRAND).unwrap().is_some());
         drop(theirs);
         lost.recv_timeout(Duration::from_secs(20)).unwrap();
-        assert_eq!(asking.join().unwrap().unwrap_err().cause, "ask the runner: it is not there");
+        let failed = asking.join().unwrap().unwrap_err();
+        assert_eq!(failed, Failure::unknown("ask the runner: it is not there".to_owned()));
         assert_eq!(line.run("page", &Message::default(), soon()).unwrap_err().cause, "ask the runner: it is not there");
     }
 }

@@ -53,6 +53,10 @@ pub(crate) enum Manner {
     Hurries,
     /// It knows nobody whom a mail is for.
     Nobody,
+    /// It knows nobody but the one who is named last.
+    Some,
+    /// It goes when it has a mail, and does not say whether it takes it.
+    Breaks,
     /// Its answers have no end.
     Endless,
 }
@@ -71,7 +75,9 @@ impl Post {
             let mut commands = Vec::new();
             let secured: Box<dyn Both> = match manner {
                 Manner::Tls => Box::new(authority.secure(stream)),
-                Manner::Plain | Manner::Refuses | Manner::Endless | Manner::Nobody => Box::new(stream),
+                Manner::Plain | Manner::Refuses | Manner::Endless | Manner::Nobody | Manner::Some | Manner::Breaks => {
+                    Box::new(stream)
+                }
                 Manner::Starttls | Manner::Hurries => {
                     let mut plain: Box<dyn Both> = Box::new(stream.try_clone().unwrap());
                     if talk(&mut plain, manner, &mut commands).is_none_or(|text| !text.is_empty()) {
@@ -123,6 +129,8 @@ fn talk(stream: &mut Box<dyn Both>, manner: Manner, commands: &mut Vec<String>) 
             }
             "AUTH" => "235 in\r\n",
             "RCPT" if manner == Manner::Nobody => "550 5.1.1 nobody\x1b[31m\r\n",
+            "RCPT" if manner == Manner::Some && !command.contains("last") => "550 5.1.1 nobody\r\n",
+            "RCPT" if manner == Manner::Some => "251 elsewhere\r\n",
             "DATA" => {
                 reader.get_mut().write_all(b"354 go\r\n").ok()?;
                 break;
@@ -134,6 +142,9 @@ fn talk(stream: &mut Box<dyn Both>, manner: Manner, commands: &mut Vec<String>) 
     let mut text = String::new();
     while !text.ends_with("\r\n.\r\n") {
         reader.read_line(&mut text).ok().filter(|read| *read > 0)?;
+    }
+    if manner == Manner::Breaks {
+        return None;
     }
     reader.get_mut().write_all(b"250 taken\r\n").ok()?;
     text.truncate(text.len() - 3);

@@ -13,7 +13,7 @@ mod receiver;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use netglance::alert::{Change, Message, Notification};
+use netglance::alert::{Change, Fate, Message, Notification};
 use netglance::model::Level;
 
 use letters::{Log, Manager, Manner, Post};
@@ -63,7 +63,7 @@ fn a_command_has_no_rights_and_what_it_is_told() {
     }
     let input: serde_json::Value = serde_json::from_slice(&std::fs::read(format!("{page}.in")).unwrap()).unwrap();
     assert_eq!(input["notifications"][0]["rule"], "guest_cpu");
-    assert!(!parts.tell("nobody", &message("vm1", Change::Fired)).unwrap_err().1);
+    assert_eq!(parts.tell("nobody", &message("vm1", Change::Fired)).unwrap_err().1, Fate::Unsent);
 }
 
 #[test]
@@ -78,12 +78,12 @@ fn a_command_that_hangs_holds_up_no_other_and_ends_with_the_runner() {
     let held = parts.order("hang", &message("vm1", Change::Fired));
     assert_eq!(parts.tell("true", &message("vm1", Change::Fired)), Ok(()));
     let late = parts.tell("late", &message("vm1", Change::Fired)).unwrap_err();
-    assert_eq!(late, (format!("run {hang}: it took too long, and was killed"), true));
+    assert_eq!(late, (format!("run {hang}: it took too long, and was killed"), Fate::Unknown));
     let pid = std::fs::read_to_string(format!("{hang}.pid")).unwrap();
     // the one that took too long or the one that goes on: both are gone when the runner is
     parts.runner.end();
     let ended = parts.ended();
-    assert!(ended.seq == held && ended.again, "{ended:?}");
+    assert_eq!((ended.seq, ended.fate()), (held, Fate::Unknown), "{ended:?}");
     let group: i32 = pid.trim().parse().unwrap();
     let start = std::time::Instant::now();
     // SAFETY: asks only whether there is one
@@ -114,8 +114,8 @@ fn a_webhook_is_told_over_tls_with_its_token() {
     }
     assert_eq!(request.json()["notifications"][0]["text"], "vm1 is busy");
     // an authority that this host does not know
-    let (cause, again) = parts.tell("other", &message("vm1", Change::Fired)).unwrap_err();
-    assert!(again && cause.starts_with(&format!("speak TLS with localhost:{port}: ")), "{cause}");
+    let (cause, fate) = parts.tell("other", &message("vm1", Change::Fired)).unwrap_err();
+    assert!(fate == Fate::Unsent && cause.starts_with(&format!("speak TLS with localhost:{port}: ")), "{cause}");
 }
 
 #[test]
@@ -135,14 +135,30 @@ fn answers_that_are_wrong_endless_or_never_come_are_told_apart() {
     };
     let silent = |stream: &mut dyn receiver::Both| drop(stream.read(&mut [0]));
     let webs = [
-        ("moved", Web::answering(None, to), "it answers 302 Found; redirects are not followed", Some(false)),
-        ("wrong", Web::answering(None, "HTTP/1.1 404 Not Found\r\n\r\n"), "it answers 404 Not Found", Some(false)),
-        ("busy", Web::answering(None, "HTTP/1.1 429 Too Many\r\n\r\n"), "it answers 429 Too Many Requests", Some(true)),
-        ("broken", Web::answering(None, "HTTP/1.1 503 x\r\n\r\n"), "it answers 503 Service Unavailable", Some(true)),
-        ("noise", Web::answering(None, "SSH-2.0-x\r\n"), "invalid HTTP version parsed", Some(true)),
-        ("head", Web::start(None, endless), "message head is too large", Some(true)),
+        ("moved", Web::answering(None, to), "it answers 302 Found; redirects are not followed", Some(Fate::Refused)),
+        (
+            "none",
+            Web::answering(None, "HTTP/1.1 404 Not Found\r\n\r\n"),
+            "it answers 404 Not Found",
+            Some(Fate::Unsent),
+        ),
+        ("wrong", Web::answering(None, "HTTP/1.1 400 x\r\n\r\n"), "it answers 400 Bad Request", Some(Fate::Refused)),
+        (
+            "busy",
+            Web::answering(None, "HTTP/1.1 429 Too Many\r\n\r\n"),
+            "it answers 429 Too Many Requests",
+            Some(Fate::Unsent),
+        ),
+        (
+            "broken",
+            Web::answering(None, "HTTP/1.1 503 x\r\n\r\n"),
+            "it answers 503 Service Unavailable",
+            Some(Fate::Unsent),
+        ),
+        ("noise", Web::answering(None, "SSH-2.0-x\r\n"), "invalid HTTP version parsed", Some(Fate::Unknown)),
+        ("head", Web::start(None, endless), "message head is too large", Some(Fate::Unknown)),
         ("body", Web::start(None, body), "", None),
-        ("silent", Web::start(None, silent), "tell by silent: it took too long", Some(true)),
+        ("silent", Web::start(None, silent), "it took too long", Some(Fate::Unknown)),
     ];
     let mut actions = Vec::new();
     for (name, web, ..) in &webs {
@@ -152,13 +168,13 @@ fn answers_that_are_wrong_endless_or_never_come_are_told_apart() {
         ));
     }
     let mut parts = Parts::start(&actions.concat());
-    for (name, _, wanted, again) in &webs {
+    for (name, _, wanted, fate) in &webs {
         let told = parts.tell(name, &message("vm1", Change::Fired));
-        match (told, again) {
+        match (told, fate) {
             (Ok(()), None) => {}
-            (Err((cause, is_again)), Some(again)) => {
+            (Err((cause, is)), Some(fate)) => {
                 assert!(cause.contains(wanted) && !cause.contains("s3cret"), "{name}: {cause}");
-                assert_eq!(is_again, *again, "{name}: {cause}");
+                assert_eq!(is, *fate, "{name}: {cause}");
             }
             (told, _) => panic!("{name}: {told:?}"),
         }
@@ -204,8 +220,8 @@ fn a_mail_is_handed_over_with_tls_and_a_login() {
     for (tls, post) in &posts {
         assert_eq!(parts.tell(tls, &digest), Ok(()), "{tls}");
         let letter = post.letter();
-        let hello = ["EHLO netglance.invalid", "STARTTLS"].iter().filter(|_| *tls == "starttls");
-        let rest = ["EHLO netglance.invalid", "AUTH PLAIN AHUAcDRzcw==", "MAIL FROM:<n@hv1.example>"];
+        let hello = ["EHLO [127.0.0.1]", "STARTTLS"].iter().filter(|_| *tls == "starttls");
+        let rest = ["EHLO [127.0.0.1]", "AUTH PLAIN AHUAcDRzcw==", "MAIL FROM:<n@hv1.example>"];
         let wanted: Vec<&str> =
             hello.chain(&rest).chain(&["RCPT TO:<a@b.example>", "RCPT TO:<c@d.example>", "DATA"]).copied().collect();
         assert_eq!(letter.commands, wanted);
@@ -220,16 +236,17 @@ fn servers_of_mail_that_misbehave_get_neither_mail_nor_password() {
     let authority = Authority::new(dir.path());
     let password = secret(dir.path(), "password", "p4ss\n");
     let posts = [
-        ("refuses", Manner::Refuses, "it answers 502 no", false),
-        ("hurries", Manner::Hurries, "it says more than it was asked before", false),
-        ("nobody", Manner::Nobody, "it answers 550 5.1.1 nobody\\x1b[31m", false),
-        ("endless", Manner::Endless, "its answer has no end", true),
+        ("refuses", Manner::Refuses, "it answers 502 no", Fate::Refused),
+        ("hurries", Manner::Hurries, "it says more than it was asked before", Fate::Refused),
+        ("nobody", Manner::Nobody, "it answers 550 5.1.1 nobody\\x1b[31m", Fate::Refused),
+        ("endless", Manner::Endless, "its answer has no end", Fate::Unsent),
+        ("breaks", Manner::Breaks, "its answer is none", Fate::Unknown),
     ];
-    let posts = posts.map(|(name, manner, cause, again)| (name, Post::start(&authority, manner), cause, again));
+    let posts = posts.map(|(name, manner, cause, fate)| (name, Post::start(&authority, manner), cause, fate));
     let mut actions = Vec::new();
     for (name, post, ..) in &posts {
         let (port, ca) = (post.address.port(), authority.file.display());
-        let more = if *name == "nobody" {
+        let more = if ["nobody", "breaks"].contains(name) {
             "tls = 'none'".to_owned()
         } else {
             format!("user = 'u', password_file = '{password}', ca_file = '{ca}'")
@@ -239,12 +256,56 @@ fn servers_of_mail_that_misbehave_get_neither_mail_nor_password() {
         ));
     }
     let mut parts = Parts::start(&actions.concat());
-    for (name, post, wanted, again) in &posts {
-        let (cause, is_again) = parts.tell(name, &message("vm1", Change::Fired)).unwrap_err();
+    for (name, post, wanted, fate) in &posts {
+        let (cause, is) = parts.tell(name, &message("vm1", Change::Fired)).unwrap_err();
         assert!(cause.ends_with(wanted), "{name}: {cause}");
-        assert_eq!(is_again, *again, "{name}");
+        assert_eq!(is, *fate, "{name}");
         assert!(post.letters.try_recv().is_err(), "{name}");
     }
+}
+
+#[test]
+fn a_mail_is_for_all_who_are_known_and_who_is_not_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let post = Post::start(&Authority::new(dir.path()), Manner::Some);
+    let mut parts = Parts::start(&format!(
+        "[[action]]\nname = 'mail'\nmail = {{ server = 'localhost:{}', tls = 'none', from = 'n@h', \
+         to = ['first@b', 'second@b', 'last@b'] }}\n",
+        post.address.port()
+    ));
+    let ended = parts.told("mail", &message("vm1", Change::Fired));
+    assert_eq!(ended.told, ["id of vm1"]);
+    assert!(ended.cause.unwrap().ends_with("it answers 550 5.1.1 nobody"));
+    assert!(post.letter().body().contains("vm1 is busy"));
+}
+
+#[test]
+fn each_event_of_a_storm_has_an_end_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = secret(dir.path(), "token", "s3cret\n");
+    // it takes its time, and refuses what it does not like
+    let (told, taken) = std::sync::mpsc::channel();
+    let web = receiver::listen(move |mut stream| {
+        let told = told.clone();
+        std::thread::spawn(move || {
+            let Some(request) = receiver::Request::read(&mut stream) else { return };
+            std::thread::park_timeout(std::time::Duration::from_millis(200));
+            let is_bad = request.body.contains("vm7 is busy");
+            let answer = if is_bad { "HTTP/1.1 400 x\r\n\r\n" } else { "HTTP/1.1 202 x\r\n\r\n" };
+            let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+            let _ = told.send(is_bad);
+        });
+    });
+    let mut parts = Parts::start(&format!(
+        "[[action]]\nname = 'duty'\ntimeout = '5s'\n\
+         webhook = {{ url = 'http://{web}/v2/enqueue', template = 'pagerduty', token_file = '{token}' }}\n"
+    ));
+    let mut storm = message("vm0", Change::Fired);
+    storm.notifications = (0..50).map(|one| notification(&format!("vm{one}"), Change::Fired)).collect();
+    let ended = parts.told("duty", &storm);
+    assert_eq!((ended.fate(), ended.told.len()), (Fate::Refused, 49), "{ended:?}");
+    assert!(!ended.told.contains(&"id of vm7".to_owned()));
+    assert_eq!(taken.try_iter().filter(|is_bad| *is_bad).count(), 1);
 }
 
 #[test]
@@ -293,9 +354,11 @@ fn logs_are_told_over_every_way_there_is() {
 #[test]
 fn an_alertmanager_has_each_alert_once_until_it_is_over() {
     let manager = Manager::start();
-    // one of both is enough
-    let urls = format!("['http://127.0.0.1:{}', 'http://127.0.0.1:9']", manager.port);
-    let mut parts = Parts::start(&format!("[[action]]\nname = 'am'\nalertmanager = {{ urls = {urls} }}"));
+    // one is enough: of the others one is not there, and one says nothing
+    let silent = Web::start(None, |stream| drop(stream.read(&mut [0])));
+    let urls = format!("['http://{}', 'http://127.0.0.1:{}', 'http://127.0.0.1:9']", silent.address, manager.port);
+    let mut parts =
+        Parts::start(&format!("[[action]]\nname = 'am'\ntimeout = '2s'\nalertmanager = {{ urls = {urls} }}"));
     // times that are now: what is long over it does not keep
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     let begin = now() - 10.0;
@@ -313,7 +376,10 @@ fn an_alertmanager_has_each_alert_once_until_it_is_over() {
         (Level::Careful, Change::Better, &["careful"]),
         (Level::Careful, Change::Cleared, &[]),
     ] {
-        assert_eq!(parts.tell("am", &of(severity, change)), Ok(()));
+        let ended = parts.told("am", &of(severity, change));
+        assert_eq!(ended.told, ["id of vm1"]);
+        let cause = ended.cause.unwrap();
+        assert!(cause.contains("it took too long; ") && cause.contains("127.0.0.1:9: Connection refused"), "{cause}");
         assert_eq!(manager.active(), active(wanted), "{change:?}");
     }
 }

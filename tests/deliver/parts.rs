@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use netglance::alert::action::{Action, Files, Settings};
-use netglance::alert::{Change, Message, Notification};
+use netglance::alert::{Change, Fate, Message, Notification};
 use netglance::model::Level;
 use prost::Message as _;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
@@ -52,8 +52,17 @@ pub(crate) struct Ended {
     pub(crate) seq: u64,
     #[prost(string, optional, tag = "3")]
     pub(crate) cause: Option<String>,
-    #[prost(bool, tag = "4")]
-    pub(crate) again: bool,
+    #[prost(uint32, tag = "4")]
+    fate: u32,
+    #[prost(string, repeated, tag = "5")]
+    pub(crate) told: Vec<String>,
+}
+
+impl Ended {
+    /// What became of the message.
+    pub(crate) fn fate(&self) -> Fate {
+        Fate::of(self.fate)
+    }
 }
 
 /// A part that was started, and the supervisor's end of its control socket.
@@ -174,11 +183,18 @@ impl Parts {
     }
 
     /// Gives an order and waits for what comes of it.
-    pub(crate) fn tell(&mut self, action: &str, message: &Message) -> Result<(), (String, bool)> {
+    pub(crate) fn tell(&mut self, action: &str, message: &Message) -> Result<(), (String, Fate)> {
+        let ended = self.told(action, message);
+        let fate = ended.fate();
+        ended.cause.map_or(Ok(()), |cause| Err((cause, fate)))
+    }
+
+    /// The same with all that is said of it.
+    pub(crate) fn told(&mut self, action: &str, message: &Message) -> Ended {
         let seq = self.order(action, message);
         let ended = self.ended();
         assert_eq!((ended.era, ended.seq), (7, seq));
-        ended.cause.map_or(Ok(()), |cause| Err((cause, ended.again)))
+        ended
     }
 }
 

@@ -57,7 +57,8 @@ impl Request {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    fn read(stream: &mut dyn Both) -> Option<Self> {
+    /// Reads one.
+    pub(crate) fn read(stream: &mut dyn Both) -> Option<Self> {
         let mut reader = BufReader::new(stream);
         let mut line = || {
             let mut line = String::new();

@@ -4,16 +4,16 @@
 //! time are among them, so that one that is told again, by whichever sampler, is the same. It ends by itself when it is not
 //! told again for four times as long as it takes to tell it, so that an agent that has gone leaves nothing behind.
 
-use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
+use super::connect::{self, Trust};
 use super::http::{self, Request};
 use super::place::Url;
 use super::settings::Alertmanager;
-use super::{Means, words};
+use super::{Means, talking, words};
 use crate::alert::{Change, Failure, Message, Notification};
 use crate::model::Level;
 
@@ -37,47 +37,58 @@ const SEVERITIES: [Level; 3] = [Level::Careful, Level::Warning, Level::Critical]
 /// # Errors
 /// Nowhere.
 pub(super) fn url(text: &str, insecure: bool) -> Result<Url, Failure> {
-    let mut url = Url::parse(text).map_err(|error| Failure::never(format!("read a URL: {error}")))?;
+    let mut url = Url::parse(text).map_err(|error| Failure::refused(format!("read a URL: {error}")))?;
     if !url.is_tls && !url.place.is_here() && !insecure {
-        return Err(Failure::never(format!("ask {url}: other hosts are told over TLS only")));
+        return Err(Failure::refused(format!("ask {url}: other hosts are told over TLS only")));
     }
     url.target = format!("{}{PATH}", url.target.trim_end_matches('/'));
     Ok(url)
 }
 
-/// Tells all of them; that one of them has taken it is enough.
+/// Tells all of them, side by side; that one of them has taken it is enough. It does no harm to tell it twice.
 ///
 /// # Errors
-/// None has taken it.
-pub(super) async fn send(
+/// None has taken it, or not all: then all is told, and why one has not taken it.
+pub(super) fn send(
     manager: &Alertmanager,
     means: &Means,
     message: &Message,
-    routes: Vec<(Url, Result<Vec<SocketAddr>, Failure>)>,
+    name: &str,
+    until: Instant,
 ) -> Result<(), Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let body = alerts(message, now.as_secs_f64(), (manager.resend.0 * TIMES).as_secs_f64()).to_string();
     let token = means.files.secret(&manager.token_file)?;
-    let tell = |url: Url, addresses: Result<Vec<SocketAddr>, Failure>| {
-        let (body, token) = (body.clone(), token.as_ref());
-        async move {
-            let roots = if url.is_tls { Some(means.files.roots(&manager.ca_file)?) } else { None };
-            let mut request = Request::new(url, Method::POST, "application/json", body);
-            if let Some(token) = token {
-                request.bearer(token.bytes())?;
-            }
-            http::ask(request, &addresses?, roots).await
+    let tell = |text: &str| {
+        let url = url(text, manager.insecure)?;
+        let addresses = connect::route(&url.place, &*means.outside, until)?;
+        let trust = Trust::of(&means.files, url.is_tls, &manager.ca_file)?;
+        let mut request = Request::new(url, Method::POST, "application/json", body.clone());
+        if let Some(token) = &token {
+            request.bearer(token.bytes())?;
         }
+        talking(name, http::ask(request, &addresses, trust.as_ref(), until))
     };
-    // one that hangs does not keep the others from being told
-    let told = futures_util::future::join_all(routes.into_iter().map(|(url, addresses)| tell(url, addresses))).await;
-    let (good, bad): (Vec<_>, Vec<_>) = told.into_iter().partition(Result::is_ok);
-    if !good.is_empty() {
-        return Ok(());
-    }
-    let failures: Vec<Failure> = bad.into_iter().filter_map(Result::err).collect();
+    // one that hangs, or whose name does, keeps no other from being told
+    let told: Vec<Result<(), Failure>> = std::thread::scope(|scope| {
+        let tell = &tell;
+        let builder = || std::thread::Builder::new().name("deliver".to_owned());
+        let start = |url| builder().spawn_scoped(scope, move || tell(url));
+        let started: Vec<_> = manager.urls.iter().map(String::as_str).map(start).collect();
+        let gone = |cause: &dyn std::fmt::Display| Failure::unsent(format!("tell by {name}: {cause}"));
+        let ended = started.into_iter().map(|one| match one.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(gone(&"a thread has ended")),
+            Err(cause) => Err(gone(&cause)),
+        });
+        ended.collect()
+    });
+    let has_told = told.iter().any(Result::is_ok);
+    let failures: Vec<Failure> = told.into_iter().filter_map(|one| one.err().map(Failure::repeatable)).collect();
+    let Some(fate) = failures.iter().map(|failure| failure.fate).min() else { return Ok(()) };
     let causes: Vec<&str> = failures.iter().map(|failure| failure.cause.as_str()).collect();
-    Err(Failure { cause: causes.join("; "), again: failures.iter().any(|failure| failure.again) })
+    let all = message.notifications.iter().map(|one| one.id.clone()).filter(|_| has_told).collect();
+    Err(Failure { cause: causes.join("; "), fate, told: all })
 }
 
 /// What is posted.

@@ -84,12 +84,10 @@ fn kill(group: i32) {
 /// It cannot be started, fails, or takes too long.
 pub(super) fn run(command: &Command, groups: &Groups, message: &Message, until: Instant) -> Result<(), Failure> {
     let [program, arguments @ ..] = command.argv.as_slice() else {
-        return Err(Failure::never("run a program: there is none".to_owned()));
+        return Err(Failure::refused("run a program: there is none".to_owned()));
     };
-    let failed = |cause: io::Error| {
-        let again = !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
-        Failure { cause: format!("run {program}: {cause}"), again }
-    };
+    let failed = |cause: io::Error| Failure::unsent(format!("run {program}: {cause}"));
+    let broken = |cause: io::Error| Failure::unknown(format!("run {program}: {cause}"));
     let (said, theirs) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|cause| failed(cause.into()))?;
     let mut started = std::process::Command::new(program);
@@ -107,8 +105,8 @@ pub(super) fn run(command: &Command, groups: &Groups, message: &Message, until: 
     let mut running = Running { child, input: input(message), said: Vec::new() };
     let heard = running.hear(said, until);
     groups.remove(group);
-    let status = running.child.wait().map_err(failed)?;
-    let ended = if heard.map_err(failed)? { Ended::So(status) } else { Ended::Late };
+    let status = running.child.wait().map_err(broken)?;
+    let ended = if heard.map_err(broken)? { Ended::So(status) } else { Ended::Late };
     ended.judged(program, &running.said)
 }
 
@@ -139,7 +137,8 @@ impl Ended {
             &said.trim_ascii().iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect::<Vec<u8>>(),
         );
         let said = if said.is_empty() { String::new() } else { format!("; it said: {}", words::end(&said, KEPT)) };
-        Err(Failure::again(format!("run {program}: {how}{said}")))
+        // what it did before that nobody knows
+        Err(Failure::unknown(format!("run {program}: {how}{said}")))
     }
 }
 
@@ -285,10 +284,11 @@ fn variables(message: &Message) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Fate;
     use std::time::Duration;
 
     fn command(script: &str) -> Command {
-        Command { argv: ["/bin/sh", "-c", script].map(str::to_owned).into(), concurrency: 1 }
+        Command { argv: ["/bin/sh", "-c", script].map(str::to_owned).into() }
     }
 
     fn told(script: &str, seconds: u64) -> Result<(), Failure> {
@@ -345,16 +345,22 @@ mod tests {
     #[test]
     fn what_goes_wrong_is_told_with_the_end_of_what_it_said() {
         let failed = told("yes x | head -c 100000; echo the last words >&2; exit 3", 20).unwrap_err();
-        assert!(failed.again && failed.cause.starts_with("run /bin/sh: it ended with 3; it said: "), "{failed}");
+        assert!(
+            failed.fate == Fate::Unknown && failed.cause.starts_with("run /bin/sh: it ended with 3; it said: "),
+            "{failed}"
+        );
         assert!(failed.cause.ends_with("the last words") && failed.cause.len() < 4096 + 100, "{}", failed.cause.len());
         let failed = told("kill -9 $$", 20).unwrap_err();
         assert_eq!(failed.cause, "run /bin/sh: signal 9 ended it");
         let failed = told("printf '\\033]0;x\\007'; exit 1", 20).unwrap_err();
         assert!(failed.cause.ends_with("it said: \\x1b]0;x\\x07"), "{failed}");
-        let absent = Command { argv: vec!["/nonexistent/page".to_owned()], concurrency: 1 };
+        let absent = Command { argv: vec!["/nonexistent/page".to_owned()] };
         let failed = run(&absent, &Groups::default(), &words::message("x"), Instant::now() + Duration::from_secs(20))
             .unwrap_err();
-        assert!(!failed.again && failed.cause.starts_with("run /nonexistent/page: No such file"), "{failed}");
+        assert!(
+            failed.fate == Fate::Unsent && failed.cause.starts_with("run /nonexistent/page: No such file"),
+            "{failed}"
+        );
         // who reads nothing is told all the same
         let mut large = words::message("x");
         large.notifications[0].top = vec!["y".repeat(1000); 500];

@@ -14,8 +14,18 @@ use crate::alert::Failure;
 use crate::source::routing::secret::{self, Secret};
 use crate::source::{Error, kept};
 
-/// The authorities that this host trusts, as packages of distributions put them together.
-const ROOTS: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+/// The authorities that this host trusts, as packages of distributions put them together: Debian and Arch, Fedora and its
+/// relatives until now and from now on, SUSE, and Alpine.
+const ROOTS: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// What stands for the path of the authorities of this host.
+const OF_HOST: &str = "";
 
 /// Bytes of a file of authorities or of a template at most.
 const MOST: u64 = 1 << 20;
@@ -23,7 +33,7 @@ const MOST: u64 = 1 << 20;
 /// Bytes of all files as they are handed over at most.
 pub const MAX_FILES: u64 = 16 << 20;
 
-/// What was read, by its path.
+/// What was read, by its path. Those of this host's authorities have none: where they are only who reads them knows.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Files(HashMap<PathBuf, Vec<u8>>);
 
@@ -53,12 +63,20 @@ struct File {
 impl Files {
     /// Reads what actions need; what could not be read is missing, with the reason and the name of the action.
     pub fn read(actions: &[Action]) -> (Self, Vec<(String, Error)>) {
+        Self::read_with(actions, &ROOTS.map(PathBuf::from))
+    }
+
+    /// The same where the authorities of this host are in the first of some files that is there.
+    fn read_with(actions: &[Action], roots: &[PathBuf]) -> (Self, Vec<(String, Error)>) {
         let (mut files, mut untold) = (HashMap::new(), Vec::new());
         for action in actions {
             for (path, how) in needed(action) {
                 let read = match how {
                     Kept::Secret => secret::read(&path).map(|secret| secret.bytes().to_vec()),
-                    Kept::Open => kept::read(&path, MOST).map_err(|cause| Error::new("read", &path, cause)),
+                    Kept::Open => {
+                        let path = if path == Path::new(OF_HOST) { of_host(roots) } else { &path };
+                        kept::read(path, MOST).map_err(|cause| Error::new("read", path, cause))
+                    }
                 };
                 match read {
                     Ok(bytes) => drop(files.insert(path, bytes)),
@@ -86,18 +104,20 @@ impl Files {
     }
 
     fn of(&self, path: &Path) -> Result<&[u8], Failure> {
-        let unread = || Failure::again(format!("read {}: it could not be read; the log says why", path.display()));
+        let what =
+            || if path == Path::new(OF_HOST) { "the authorities of this host".into() } else { path.to_string_lossy() };
+        let unread = || Failure::unsent(format!("read {}: it could not be read; the log says why", what()));
         self.0.get(path).map(Vec::as_slice).ok_or_else(unread)
     }
 
     /// What a file of authorities says; that of this host if the path is empty.
     pub(super) fn roots(&self, path: &Path) -> Result<&[u8], Failure> {
-        self.of(if path.as_os_str().is_empty() { roots() } else { path })
+        self.of(path)
     }
 
     /// What a template says.
     pub(super) fn text(&self, path: &Path) -> Result<&str, Failure> {
-        let wrong = |_| Failure::never(format!("read {}: it is not text", path.display()));
+        let wrong = |_| Failure::refused(format!("read {}: it is not text", path.display()));
         std::str::from_utf8(self.of(path)?).map_err(wrong)
     }
 
@@ -107,14 +127,14 @@ impl Files {
             return Ok(None);
         }
         let secret = Secret::new(path, self.of(path)?);
-        secret.map(Some).map_err(|error| Failure::never(error.to_string()))
+        secret.map(Some).map_err(|error| Failure::refused(error.to_string()))
     }
 }
 
-/// The file of authorities that this host has.
-fn roots() -> &'static Path {
-    let known = ROOTS.map(Path::new);
-    known.into_iter().find(|path| path.exists()).unwrap_or(known[0])
+/// The file of authorities that this host has; the first one, which cannot be read, if it has none.
+fn of_host(roots: &[PathBuf]) -> &Path {
+    let found = roots.iter().find(|path| path.exists()).or(roots.first());
+    found.map_or(Path::new(OF_HOST), PathBuf::as_path)
 }
 
 /// Files that an action names.
@@ -132,14 +152,15 @@ fn needed(action: &Action) -> BTreeMap<PathBuf, Kept> {
     };
     let named =
         |path: Option<&PathBuf>, how| path.filter(|path| !path.as_os_str().is_empty()).map(|path| (path.clone(), how));
-    let trusted = roots_of.map(|path| if path.as_os_str().is_empty() { roots().to_owned() } else { path.clone() });
-    let all = [named(secrets, Kept::Secret), named(open, Kept::Open), trusted.map(|path| (path, Kept::Open))];
+    let trusted = roots_of.map(|path| (path.clone(), Kept::Open));
+    let all = [named(secrets, Kept::Secret), named(open, Kept::Open), trusted];
     all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Fate;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
@@ -164,7 +185,27 @@ mod tests {
         let files = Files::decoded(&files.encoded()).unwrap();
         assert_eq!(files.secret(&token).unwrap().unwrap().bytes(), b"s3cret");
         assert_eq!(files.roots(&roots), Ok(&b"PEM"[..]));
-        assert!(files.secret(&open).unwrap_err().again && files.secret(Path::new("")).unwrap().is_none());
+        assert!(
+            files.secret(&open).unwrap_err().fate == Fate::Unsent && files.secret(Path::new("")).unwrap().is_none()
+        );
         assert!(Files::decoded(&[0xff]).is_none());
+    }
+
+    #[test]
+    fn the_authorities_of_a_host_are_found_where_it_has_them_and_used_where_no_file_can_be_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let action = |text: &str| toml::from_str::<Action>(&format!("name = 'a'\n{text}")).unwrap();
+        let actions = [action("webhook = { url = 'https://h' }")];
+        let known = ["nowhere", "here", "later"].map(|name| dir.path().join(name));
+        std::fs::write(&known[1], "PEM").unwrap();
+        let (files, untold) = Files::read_with(&actions, &known);
+        assert!(untold.is_empty());
+        // whoever is told cannot look where it was
+        std::fs::remove_file(&known[1]).unwrap();
+        assert_eq!(Files::decoded(&files.encoded()).unwrap().roots(Path::new("")), Ok(&b"PEM"[..]));
+        let (files, untold) = Files::read_with(&actions, &known);
+        assert!(untold[0].1.to_string().contains("nowhere"), "{}", untold[0].1);
+        let failed = files.roots(Path::new("")).unwrap_err();
+        assert_eq!(failed.cause, "read the authorities of this host: it could not be read; the log says why");
     }
 }

@@ -5,18 +5,34 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::time::Instant;
 
 use futures_util::future::{Either, select};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 
-use super::connect::{self, Stream};
+use super::connect::{self, Stream, Trust};
 use super::place::Url;
 use crate::alert::Failure;
 
 /// Bytes of the head of an answer at most.
 const MAX_HEAD: usize = 16 << 10;
+
+/// Answers that say nothing about what was told, and that it was not taken.
+const ELSEWHERE: [StatusCode; 11] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::GONE,
+    StatusCode::MISDIRECTED_REQUEST,
+    StatusCode::TOO_EARLY,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
 
 /// Who asks.
 const AGENT: &str = concat!("netglance/", env!("CARGO_PKG_VERSION"));
@@ -41,7 +57,7 @@ impl Request {
     /// # Errors
     /// It cannot be one.
     pub(super) fn header(&mut self, name: &str, value: &[u8], is_secret: bool) -> Result<(), Failure> {
-        let wrong = || Failure::never(format!("ask {}: header {} cannot be sent", self.url, name.escape_debug()));
+        let wrong = || Failure::refused(format!("ask {}: header {} cannot be sent", self.url, name.escape_debug()));
         let known = name.parse::<HeaderName>().map_err(|_| wrong())?;
         let mut value = HeaderValue::from_bytes(value).map_err(|_| wrong())?;
         value.set_sensitive(is_secret);
@@ -58,31 +74,42 @@ impl Request {
     }
 }
 
-/// Asks, over TLS if there are roots of trust.
+/// Asks, over TLS if somebody is trusted.
 ///
 /// # Errors
 /// There is no connection, or the answer is not that it was taken.
-pub(super) async fn ask(request: Request, addresses: &[SocketAddr], roots: Option<&[u8]>) -> Result<(), Failure> {
-    let plain = connect::connect(&request.url.place, addresses).await?;
-    match roots {
-        Some(roots) => {
-            let stream = connect::secure(plain, &request.url.place, roots).await?;
-            say(request, stream).await
+pub(super) async fn ask(
+    request: Request,
+    addresses: &[SocketAddr],
+    trust: Option<&Trust>,
+    until: Instant,
+) -> Result<(), Failure> {
+    let plain = connect::connect(&request.url.place, addresses, until).await?;
+    let late = format!("ask {}: it took too long", request.url);
+    let late = || Failure::unknown(late);
+    match trust {
+        Some(trust) => {
+            let stream = connect::secure(plain, &request.url.place, trust, until).await?;
+            connect::in_time(until, late, say(request, stream)).await
         }
-        None => say(request, plain).await,
+        None => connect::in_time(until, late, say(request, plain)).await,
     }
 }
 
 async fn say(request: Request, stream: impl Stream + 'static) -> Result<(), Failure> {
     let at = request.url.to_string();
-    let broken = |cause: hyper::Error| Failure::again(format!("ask {at}: {}", told(&cause)));
+    let broken = |cause: hyper::Error| {
+        let text = format!("ask {at}: {}", told(&cause));
+        // what was never written was not taken
+        if cause.is_canceled() { Failure::unsent(text) } else { Failure::unknown(text) }
+    };
     let mut builder = hyper::client::conn::http1::Builder::new();
     let (mut sender, connection) =
         builder.max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let Request { url, method, headers, body } = request;
     let asked = hyper::Request::builder().method(method).uri(url.target.as_str());
     let asked = asked.header(header::HOST, url.host()).header(header::USER_AGENT, AGENT).body(body);
-    let mut asked = asked.map_err(|_| Failure::never(format!("ask {url}: the request makes no sense")))?;
+    let mut asked = asked.map_err(|_| Failure::refused(format!("ask {url}: the request makes no sense")))?;
     asked.headers_mut().extend(headers);
     let (answer, connection) = (pin!(sender.send_request(asked)), pin!(connection));
     let answer = match select(answer, connection).await {
@@ -101,31 +128,33 @@ fn told(error: &hyper::Error) -> String {
     }
 }
 
-/// What an answer means.
+/// What an answer means. What is wrong with the place or with who asks may be right soon, whatever is told; what is wrong with
+/// what is told is not.
 fn judged(status: StatusCode, url: &Url) -> Result<(), Failure> {
     let cause = format!("ask {url}: it answers {status}");
     match status {
         _ if status.is_success() => Ok(()),
-        _ if status.is_redirection() => Err(Failure::never(format!("{cause}; redirects are not followed"))),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-            Err(Failure::again(cause))
-        }
-        _ if status.is_client_error() => Err(Failure::never(cause)),
-        _ => Err(Failure::again(cause)),
+        _ if status.is_redirection() => Err(Failure::refused(format!("{cause}; redirects are not followed"))),
+        _ if ELSEWHERE.contains(&status) => Err(Failure::unsent(cause)),
+        _ if status.is_client_error() => Err(Failure::refused(cause)),
+        // it broke over it, or waited in vain for who would have taken it
+        _ => Err(Failure::unknown(cause)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Fate;
 
     #[test]
-    fn what_may_go_better_later_is_told_from_what_never_will() {
+    fn what_may_go_better_later_is_told_from_what_is_refused_and_what_nobody_knows() {
         let url = Url::parse("https://h/secret").unwrap();
-        let again = |status: u16| judged(StatusCode::from_u16(status).unwrap(), &url).map_err(|failure| failure.again);
-        assert_eq!([200, 202, 204].map(again), [Ok(()); 3]);
-        assert_eq!([408, 425, 429, 500, 503].map(again), [Err(true); 5]);
-        assert_eq!([301, 302, 307, 400, 401, 404, 410].map(again), [Err(false); 7]);
+        let fate = |status: u16| judged(StatusCode::from_u16(status).unwrap(), &url).map_err(|failure| failure.fate);
+        assert_eq!([200, 202, 204].map(fate), [Ok(()); 3]);
+        assert_eq!([401, 403, 404, 407, 408, 410, 425, 429, 503].map(fate), [Err(Fate::Unsent); 9]);
+        assert_eq!([301, 302, 307, 400, 413, 422].map(fate), [Err(Fate::Refused); 6]);
+        assert_eq!([500, 502, 504].map(fate), [Err(Fate::Unknown); 3]);
         let told = judged(StatusCode::FOUND, &url).unwrap_err().cause;
         assert_eq!(told, "ask https://h: it answers 302 Found; redirects are not followed");
     }
@@ -134,7 +163,8 @@ mod tests {
     fn nothing_breaks_out_of_a_header() {
         let mut request = Request::new(Url::parse("https://h/x").unwrap(), Method::POST, "text/plain", String::new());
         for (name, value) in [("X-A", "a\r\nX-B: c"), ("X-A\r\nX-B", "c"), ("X A", "c"), ("", "c"), ("X-A", "\0")] {
-            assert!(!request.header(name, value.as_bytes(), false).unwrap_err().again, "{name:?} {value:?}");
+            let refused = request.header(name, value.as_bytes(), false).unwrap_err();
+            assert_eq!(refused.fate, Fate::Refused, "{name:?} {value:?}");
         }
         assert!(request.bearer(b"s3cret\r\nX-B: c").unwrap_err().cause.find("s3cret").is_none());
         request.bearer(b"s3cret").unwrap();

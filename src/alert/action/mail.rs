@@ -29,7 +29,7 @@ const LINE: usize = 76;
 pub(super) fn written(mail: &Mail, message: &Message, now: jiff::Timestamp) -> Result<String, Failure> {
     let host = mail.from.rsplit('@').next().unwrap_or_default();
     let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(jiff::tz::TimeZone::UTC));
-    let date = date.map_err(|cause| Failure::never(format!("write a mail: {cause}")))?;
+    let date = date.map_err(|cause| Failure::refused(format!("write a mail: {cause}")))?;
     let number = |words: &mut dyn Iterator<Item = &str>| format!("<{}@{host}>", digest(words));
     let mut text = format!("From: <{}>\r\nTo: ", mail.from);
     for (n, to) in mail.to.iter().enumerate() {

@@ -15,8 +15,8 @@ const MOST: usize = 64;
 /// Longest name of an action.
 const MAX_NAME: usize = 64;
 
-/// Attempts of one command that may be under way at most.
-const CONCURRENT: usize = 8;
+/// Shortest time after which an Alertmanager is told again: an alert is over there after four of them.
+const RESEND: Duration = Duration::from_secs(10);
 
 /// Shortest and longest time that an attempt may have.
 const TIMES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_hours(1));
@@ -139,10 +139,6 @@ impl Found {
         if command.argv.iter().any(|argument| argument.contains('\0')) {
             self.add(&key, "an argument ends in its middle".to_owned(), "");
         }
-        if !(1..=CONCURRENT).contains(&command.concurrency) {
-            let message = format!("{} of it at once are not run", command.concurrency);
-            self.add(&["command", "concurrency"], message, "1 to 8");
-        }
     }
 
     fn of_webhook(&mut self, hook: &Webhook) {
@@ -247,6 +243,9 @@ impl Found {
         for url in &manager.urls {
             self.of_url(["alertmanager", "urls"], url, manager.insecure);
         }
+        if manager.resend.0 < RESEND {
+            self.add(&["alertmanager", "resend"], "alerts would end there and begin again".to_owned(), "10s or more");
+        }
         self.of_file(["alertmanager", "token_file"], &manager.token_file);
         self.of_file(["alertmanager", "ca_file"], &manager.ca_file);
     }
@@ -346,7 +345,6 @@ mod tests {
             ("command = { argv = [] }", "command.argv"),
             ("command = { argv = ['page'] }", "command.argv"),
             ("command = { argv = ['/p', \"a\\u0000b\"] }", "command.argv"),
-            ("command = { argv = ['/p'], concurrency = 9 }", "command.concurrency"),
             ("webhook = { url = 'http://h/x' }", "webhook.url"),
             ("webhook = { url = 'https://u:p@h/x' }", "webhook.url"),
             ("webhook = { url = 'https://169.254.169.254/' }", "webhook.url"),
@@ -368,6 +366,7 @@ mod tests {
             ("syslog = { udp = 'h:0' }", "syslog.udp"),
             ("syslog = { socket = 'log' }", "syslog.socket"),
             ("alertmanager = { urls = [] }", "alertmanager.urls"),
+            ("alertmanager = { urls = ['https://h'], resend = '1s' }", "alertmanager.resend"),
             ("alertmanager = { urls = ['http://h:9093'] }", "alertmanager.urls"),
         ] {
             assert_eq!(wrong(bad), [key], "{bad}");

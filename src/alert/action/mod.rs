@@ -99,7 +99,8 @@ impl Outside for Here {
     fn run(&self, action: &str, message: &Message, until: Instant) -> Result<(), Failure> {
         let known = |actions: &Settings| actions.iter().find(|one| one.name == action)?.command.clone();
         let command = known(&lock(&self.settings));
-        let command = command.ok_or_else(|| Failure::never(format!("run {action}: no such command is configured")))?;
+        // one that was configured a moment ago is known soon
+        let command = command.ok_or_else(|| Failure::unsent(format!("run {action}: no such command is configured")))?;
         command::run(&command, &self.groups, message, until)
     }
 }
@@ -113,41 +114,27 @@ pub fn attempt(action: &Action, means: &Means, message: &Message) -> Result<(), 
     match action.way() {
         Some(Way::Command(_)) => means.outside.run(&action.name, message, until),
         Some(Way::Webhook(hook)) => {
-            let url = Url::parse(&hook.url).map_err(|error| Failure::never(format!("read a URL: {error}")))?;
+            let url = Url::parse(&hook.url).map_err(|error| Failure::refused(format!("read a URL: {error}")))?;
             let addresses = connect::route(&url.place, &*means.outside, until)?;
-            within(until, &action.name, webhook::send(hook, means, message, &addresses))
+            talking(&action.name, webhook::send(hook, means, message, &addresses, until))
         }
         Some(Way::Mail(mail)) => {
             let place = smtp::place(mail)?;
             let addresses = connect::route(&place, &*means.outside, until)?;
-            within(until, &action.name, smtp::send(mail, means, message, &place, &addresses))
+            talking(&action.name, smtp::send(mail, means, message, &place, &addresses, until))
         }
         Some(Way::Syslog(syslog)) => syslog::send(syslog, &*means.outside, message, &action.name, until),
         Some(Way::Journald) => syslog::note(message, until),
-        Some(Way::Alertmanager(manager)) => {
-            let urls = manager.urls.iter().map(|url| alertmanager::url(url, manager.insecure));
-            let urls = urls.collect::<Result<Vec<Url>, Failure>>()?;
-            let route = |url: Url| {
-                let addresses = connect::route(&url.place, &*means.outside, until);
-                (url, addresses)
-            };
-            let routes = urls.into_iter().map(route).collect();
-            within(until, &action.name, alertmanager::send(manager, means, message, routes))
-        }
-        None => Err(Failure::never(format!("tell by {}: nothing says how", action.name))),
+        Some(Way::Alertmanager(manager)) => alertmanager::send(manager, means, message, &action.name, until),
+        None => Err(Failure::refused(format!("tell by {}: nothing says how", action.name))),
     }
 }
 
-/// Waits for what takes the network, as long as there is time.
-fn within(until: Instant, name: &str, done: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// Waits for what takes the network, which knows how long it may take.
+fn talking(name: &str, done: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|cause| Failure::again(format!("tell by {name}: {cause}")))?;
-    let late = || Failure::again(format!("tell by {name}: it took too long"));
-    let told = runtime.block_on(async {
-        tokio::time::timeout(until.saturating_duration_since(Instant::now()), done)
-            .await
-            .unwrap_or_else(|_| Err(late()))
-    });
+    let runtime = runtime.map_err(|cause| Failure::unsent(format!("tell by {name}: {cause}")))?;
+    let told = runtime.block_on(done);
     // nothing that still waits is waited for
     runtime.shutdown_timeout(Duration::ZERO);
     told

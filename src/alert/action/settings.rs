@@ -89,11 +89,6 @@ impl Action {
         self.ways().into_iter().next()
     }
 
-    /// How many attempts may be under way at once.
-    pub fn concurrency(&self) -> usize {
-        self.command.as_ref().map_or(1, |command| command.concurrency.max(1))
-    }
-
     /// Whether something that has happened to an alert is told; `severity` is that of the notification.
     pub fn tells(&self, severity: Level, change: Change) -> bool {
         let occasion = match (change, severity) {
@@ -127,9 +122,6 @@ pub enum Occasion {
 pub struct Command {
     /// Path of the program and its arguments.
     pub argv: Vec<String>,
-    /// How many of it may run at once.
-    #[serde(default = "one")]
-    pub concurrency: usize,
 }
 
 /// `webhook`: a request over HTTPS.
@@ -318,10 +310,6 @@ fn resend() -> Span {
     Span(Duration::from_mins(1))
 }
 
-fn one() -> usize {
-    1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,7 +322,7 @@ mod tests {
     fn what_is_not_said_is_as_most_people_want_it() {
         let action = read("name = 'log'\njournald = {}").unwrap();
         assert_eq!((action.window, action.timeout, action.repeat), (window(), timeout(), None));
-        assert_eq!((action.way(), action.concurrency()), (Some(Way::Journald), 1));
+        assert_eq!(action.way(), Some(Way::Journald));
         let told = |level, change| action.tells(level, change);
         assert!(told(Level::Warning, Change::Fired) && told(Level::Critical, Change::Worse));
         assert!(told(Level::Careful, Change::Cleared), "a recovery has the severity that there was");
@@ -344,7 +332,7 @@ mod tests {
     #[test]
     fn every_way_is_read_again_as_it_was_written() {
         let ways = [
-            "command = { argv = ['/bin/page', 'me'], concurrency = 2 }",
+            "command = { argv = ['/bin/page', 'me'] }",
             "webhook = { url = 'https://h/x', template = 'slack', method = 'PUT', headers = { X-A = 'b' }, token_file = '/t', ca_file = '/c' }",
             "mail = { server = 'mx:25', tls = 'tls', from = 'a@b', to = ['c@d'], user = 'u', password_file = '/p', ca_file = '/c' }",
             "syslog = { udp = 'h:514', facility = 'local3' }",

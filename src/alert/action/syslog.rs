@@ -4,6 +4,7 @@
 //! Entries of the journal are datagrams of its own protocol: names and values, those of more than a line with their length.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::place::Place;
 use super::settings::{Facility, Syslog};
-use super::{Outside, connect, within, words};
+use super::{Outside, connect, talking, words};
 use crate::alert::{Change, Failure, Message, Notification};
 use crate::model::Level;
 
@@ -53,7 +54,7 @@ impl Target {
     /// It is no place.
     pub(super) fn of(syslog: &Syslog) -> Result<Self, Failure> {
         let place = |text: &str, port| {
-            Place::parse(text, port).ok_or_else(|| Failure::never("send to syslog: there is no such host".to_owned()))
+            Place::parse(text, port).ok_or_else(|| Failure::refused("send to syslog: there is no such host".to_owned()))
         };
         Ok(if !syslog.udp.is_empty() {
             Self::Udp(place(&syslog.udp, UDP)?)
@@ -84,13 +85,10 @@ pub(super) fn send(
         .map(|one| line(one, &message.host, syslog.facility))
         .chain(rest(message, syslog.facility));
     match Target::of(syslog)? {
-        Target::Socket(path) => {
-            let socket = local(&path, until)?;
-            all.try_for_each(|line| said(&path, socket.send(line.as_bytes())))
-        }
+        Target::Socket(path) => sent(&path, message, all.map(String::into_bytes), until),
         Target::Udp(place) => {
             let addresses = connect::route(&place, outside, until)?;
-            let failed = |cause: std::io::Error| Failure::again(format!("send to {place}: {cause}"));
+            let failed = |cause: std::io::Error| Failure::unsent(format!("send to {place}: {cause}"));
             let socket = datagrams(&addresses).map_err(failed)?;
             all.try_for_each(|line| socket.send(line.as_bytes()).map(drop).map_err(failed))
         }
@@ -100,11 +98,14 @@ pub(super) fn send(
                 let _ = write!(text, "{} {line}", line.len());
                 text
             });
-            within(until, name, async {
-                let failed = |cause: std::io::Error| Failure::again(format!("send to {place}: {cause}"));
-                let mut stream = connect::connect(&place, &addresses).await?;
-                stream.write_all(text.as_bytes()).await.map_err(failed)?;
-                stream.shutdown().await.map_err(failed)
+            talking(name, async {
+                let failed = |cause: &dyn std::fmt::Display| Failure::unknown(format!("send to {place}: {cause}"));
+                let mut stream = connect::connect(&place, &addresses, until).await?;
+                let written = async {
+                    stream.write_all(text.as_bytes()).await.map_err(|cause| failed(&cause))?;
+                    stream.shutdown().await.map_err(|cause| failed(&cause))
+                };
+                connect::in_time(until, || failed(&"it took too long"), written).await
             })
         }
     }
@@ -119,22 +120,23 @@ pub(super) fn note(message: &Message, until: Instant) -> Result<(), Failure> {
 }
 
 fn note_at(path: &Path, message: &Message, until: Instant) -> Result<(), Failure> {
-    let socket = local(path, until)?;
-    message.notifications.iter().try_for_each(|one| said(path, socket.send(&entry(one, &message.host))))
+    sent(path, message, message.notifications.iter().map(|one| entry(one, &message.host)), until)
 }
 
-/// A socket to another one of this host, which is not waited for longer than that.
-fn local(path: &Path, until: Instant) -> Result<UnixDatagram, Failure> {
-    let failed = |cause: std::io::Error| Failure::again(format!("connect to {}: {cause}", path.display()));
-    let left = until.saturating_duration_since(Instant::now());
-    let socket = UnixDatagram::unbound().map_err(failed)?;
-    socket.set_write_timeout(Some(left).filter(|left| !left.is_zero())).map_err(failed)?;
-    socket.connect(path).map_err(failed)?;
-    Ok(socket)
-}
-
-fn said(path: &Path, sent: std::io::Result<usize>) -> Result<(), Failure> {
-    sent.map(drop).map_err(|cause| Failure::again(format!("send to {}: {cause}", path.display())))
+/// Sends datagrams to a socket of this host, the first ones of which are about the changes of a message; all of them are not
+/// waited for longer than that.
+fn sent(path: &Path, message: &Message, all: impl Iterator<Item = Vec<u8>>, until: Instant) -> Result<(), Failure> {
+    let failed = |what: &str, cause: std::io::Error| Failure::unsent(format!("{what} {}: {cause}", path.display()));
+    let socket = UnixDatagram::unbound().map_err(|cause| failed("connect to", cause))?;
+    socket.connect(path).map_err(|cause| failed("connect to", cause))?;
+    for (done, datagram) in all.enumerate() {
+        let left = until.saturating_duration_since(Instant::now());
+        // none at all would be without end
+        let sent = if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { socket.set_write_timeout(Some(left)) };
+        let told = || message.notifications.iter().take(done).map(|one| one.id.clone()).collect();
+        sent.and_then(|()| socket.send(&datagram)).map_err(|cause| failed("send to", cause).but(told()))?;
+    }
+    Ok(())
 }
 
 /// A socket that sends to the first of some addresses that there is a way to.
@@ -241,6 +243,7 @@ fn entry(one: &Notification, host: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Fate;
     use std::time::Duration;
 
     fn soon() -> Instant {
@@ -280,7 +283,10 @@ mod tests {
         assert!(next().starts_with("PRIORITY\n\u{1}\0\0\0\0\0\0\u{0}2\nSYSLOG_IDENTIFIER\n"));
         drop(log);
         let failed = note_at(&path, &message, soon()).unwrap_err();
-        assert!(failed.again && failed.cause.starts_with(&format!("connect to {}: ", path.display())), "{failed}");
+        assert!(
+            failed.fate == Fate::Unsent && failed.cause.starts_with(&format!("connect to {}: ", path.display())),
+            "{failed}"
+        );
     }
 
     #[test]
@@ -292,7 +298,11 @@ mod tests {
         message.notifications = vec![words::example(&"x".repeat(4000)); 1000];
         let begin = Instant::now();
         let failed = note_at(&path, &message, begin + Duration::from_millis(200)).unwrap_err();
-        assert!(failed.again && begin.elapsed() < Duration::from_secs(20), "{failed}");
+        assert!(failed.fate == Fate::Unsent && begin.elapsed() < Duration::from_secs(20), "{failed}");
+        // what it has taken already is not told again
+        assert!(!failed.told.is_empty() && failed.told.len() < 1000, "{}", failed.told.len());
+        let late = note_at(&path, &message, begin).unwrap_err();
+        assert!(late.told.is_empty() && begin.elapsed() < Duration::from_secs(20), "{late}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ const MOST: usize = 256 << 10;
 /// # Errors
 /// It is no template, or makes too much.
 pub(super) fn render(path: &Path, text: &str, message: &Message) -> Result<String, Failure> {
-    let failed = |cause: minijinja::Error| Failure::never(format!("fill in {}: {cause}", path.display()));
+    let failed = |cause: minijinja::Error| Failure::refused(format!("fill in {}: {cause}", path.display()));
     let escape = match path.extension().and_then(|end| end.to_str()) {
         Some("json") => AutoEscape::Json,
         Some("html") => AutoEscape::Html,
@@ -39,7 +39,7 @@ pub(super) fn render(path: &Path, text: &str, message: &Message) -> Result<Strin
         values.insert("subject".to_owned(), words::subject(message).into());
     }
     template.render_captured_to(Serde(&values), &mut made).map_err(failed)?;
-    String::from_utf8(made.0).map_err(|_| Failure::never(format!("fill in {}: it makes no text", path.display())))
+    String::from_utf8(made.0).map_err(|_| Failure::refused(format!("fill in {}: it makes no text", path.display())))
 }
 
 /// What has room.

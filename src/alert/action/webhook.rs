@@ -3,17 +3,20 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Instant;
 
+use futures_util::StreamExt as _;
 use hyper::Method as HttpMethod;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde_json::{Value, json};
 
 use super::Means;
+use super::connect::Trust;
 use super::http::{self, Request};
 use super::place::Url;
 use super::settings::{Method, Template, Webhook};
 use super::words::{self, Urgency};
-use super::{digest, template};
+use super::{digest, template as template_file};
 use crate::alert::{Change, Failure, Message, Notification};
 use crate::model::Level;
 use crate::source::routing::secret::Secret;
@@ -32,6 +35,9 @@ const MAX_SLACK: usize = 3000;
 const MAX_NTFY: usize = 4000;
 const MAX_SUMMARY: usize = 1024;
 
+/// Requests at once, where each change is one.
+const AT_ONCE: usize = 8;
+
 /// Tells it.
 ///
 /// # Errors
@@ -41,14 +47,33 @@ pub(super) async fn send(
     means: &Means,
     message: &Message,
     addresses: &[SocketAddr],
+    until: Instant,
 ) -> Result<(), Failure> {
     let token = means.files.secret(&hook.token_file)?;
     let url = url(hook, token.as_ref())?;
-    let roots = if url.is_tls { Some(means.files.roots(&hook.ca_file)?) } else { None };
-    for request in requests(hook, url, token.as_ref(), means, message)? {
-        http::ask(request, addresses, roots).await?;
+    let trust = Trust::of(&means.files, url.is_tls, &hook.ca_file)?;
+    let requests = requests(hook, url, token.as_ref(), means, message)?;
+    let ask = |request| http::ask(request, addresses, trust.as_ref(), until);
+    let asked: Vec<_> = futures_util::stream::iter(requests.into_iter().map(ask)).buffered(AT_ONCE).collect().await;
+    if template(hook) == Some(Template::Pagerduty) { each(message, asked) } else { asked.into_iter().collect() }
+}
+
+/// What came of requests of which each is about one change, and the same however often it is asked.
+fn each(message: &Message, asked: Vec<Result<(), Failure>>) -> Result<(), Failure> {
+    let (mut told, mut failure): (Vec<String>, Option<Failure>) = (Vec::new(), None);
+    for (one, result) in message.notifications.iter().zip(asked) {
+        match result.map_err(Failure::repeatable) {
+            Ok(()) => told.push(one.id.clone()),
+            Err(new) if failure.as_ref().is_none_or(|known| new.fate < known.fate) => failure = Some(new),
+            Err(_) => {}
+        }
     }
-    Ok(())
+    failure.map_or(Ok(()), |failure| Err(failure.but(told)))
+}
+
+/// The template that is taken, if it is none of a file.
+fn template(hook: &Webhook) -> Option<Template> {
+    hook.template_file.as_os_str().is_empty().then_some(hook.template)
 }
 
 /// Where a webhook goes.
@@ -56,12 +81,12 @@ pub(super) async fn send(
 /// # Errors
 /// Nowhere.
 pub(super) fn url(hook: &Webhook, token: Option<&Secret>) -> Result<Url, Failure> {
-    let mut url = Url::parse(&hook.url).map_err(|error| Failure::never(format!("read a URL: {error}")))?;
+    let mut url = Url::parse(&hook.url).map_err(|error| Failure::refused(format!("read a URL: {error}")))?;
     if let Some(token) = token {
         url.target = url.target.replace(TOKEN, &percent_encode(token.bytes(), ESCAPED).to_string());
     }
     if !url.is_tls && !url.place.is_here() && !hook.insecure {
-        return Err(Failure::never(format!("ask {url}: other hosts are told over TLS only")));
+        return Err(Failure::refused(format!("ask {url}: other hosts are told over TLS only")));
     }
     Ok(url)
 }
@@ -74,15 +99,20 @@ fn requests(
     means: &Means,
     message: &Message,
 ) -> Result<Vec<Request>, Failure> {
-    let key = key(message);
+    let is_each = template(hook) == Some(Template::Pagerduty);
+    // who takes each change by itself may be told it among others next time
+    let key = |n: usize| {
+        let of = message.notifications.get(if is_each { n..n + 1 } else { 0..message.notifications.len() });
+        digest(of.unwrap_or_default().iter().map(|one| one.id.as_str()))
+    };
     let mut method = HttpMethod::POST;
-    let bodies: Vec<(&'static str, String)> = if hook.template_file.as_os_str().is_empty() {
-        let values = match hook.template {
+    let bodies: Vec<(&'static str, String)> = if let Some(template) = template(hook) {
+        let values = match template {
             Template::Plain => vec![plain(message)],
             Template::Slack => vec![slack(message)],
             Template::Matrix => {
                 // the same number twice is one message
-                let _ = write!(url.target, "/{key}");
+                let _ = write!(url.target, "/{}", key(0));
                 method = HttpMethod::PUT;
                 vec![matrix(message)]
             }
@@ -92,13 +122,13 @@ fn requests(
                 vec![ntfy(message, &topic)]
             }
             Template::Pagerduty => {
-                let key = token.map(|token| String::from_utf8_lossy(token.bytes()).into_owned());
-                message.notifications.iter().map(|one| pagerduty(one, &message.host, key.as_deref())).collect()
+                let token = token.map(|token| String::from_utf8_lossy(token.bytes()).into_owned());
+                message.notifications.iter().map(|one| pagerduty(one, &message.host, token.as_deref())).collect()
             }
         };
         values.into_iter().map(|value| (JSON, value.to_string())).collect()
     } else {
-        let text = template::render(&hook.template_file, means.files.text(&hook.template_file)?, message)?;
+        let text = template_file::render(&hook.template_file, means.files.text(&hook.template_file)?, message)?;
         vec![(kind(&hook.template_file), text)]
     };
     method = match hook.method {
@@ -109,7 +139,7 @@ fn requests(
     let is_bearer = hook.template != Template::Pagerduty && !hook.url.contains(TOKEN);
     let made = bodies.into_iter().enumerate().map(|(n, (kind, body))| {
         let mut request = Request::new(url.clone(), method.clone(), kind, body);
-        request.header("idempotency-key", format!("{key}-{n}").as_bytes(), false)?;
+        request.header("idempotency-key", key(n).as_bytes(), false)?;
         for (name, value) in &hook.headers {
             request.header(name, value.as_bytes(), false)?;
         }
@@ -119,11 +149,6 @@ fn requests(
         Ok(request)
     });
     made.collect()
-}
-
-/// The same for the same changes.
-fn key(message: &Message) -> String {
-    digest(message.notifications.iter().map(|one| one.id.as_str()))
 }
 
 /// Type of what a template makes.
@@ -199,6 +224,7 @@ fn pagerduty(one: &Notification, host: &str, key: Option<&str>) -> Value {
 mod tests {
     use super::super::Files;
     use super::*;
+    use crate::alert::Fate;
     use std::sync::Arc;
 
     const HOSTILE: &str = "<!channel> &amp; \"},{\\ \r\nX-Evil: 1 <b>'";
@@ -217,6 +243,25 @@ mod tests {
         serde_json::from_str(&request.body).unwrap()
     }
 
+    fn key(request: &Request) -> String {
+        request.headers["idempotency-key"].to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_came_of_each_change_is_told_apart() {
+        let mut message = words::message("one");
+        for id in ["id-2", "id-3"] {
+            message.notifications.push(Notification { id: id.to_owned(), ..words::example("x") });
+        }
+        let failed = |make: fn(String) -> Failure, cause: &str| Err(make(cause.to_owned()));
+        assert_eq!(each(&message, vec![Ok(()); 3]), Ok(()));
+        let asked = vec![failed(Failure::refused, "400"), Ok(()), failed(Failure::unknown, "late")];
+        let told = each(&message, asked).unwrap_err();
+        assert_eq!(told, Failure::unsent("late".to_owned()).but(vec!["id-2".to_owned()]));
+        let asked = vec![failed(Failure::refused, "400"), Ok(()), Ok(())];
+        assert_eq!(each(&message, asked).unwrap_err().fate, Fate::Refused);
+    }
+
     #[test]
     fn each_template_says_it_in_the_words_of_who_is_told() {
         let message = words::message(HOSTILE);
@@ -231,7 +276,7 @@ mod tests {
         assert!(slack.contains("&lt;!channel&gt; &amp;amp;") && !slack.contains('<'), "{slack}");
         let matrix = of("template = 'matrix'");
         assert_eq!(matrix.method, HttpMethod::PUT);
-        assert_eq!(matrix.url.target, format!("/rooms/x/send/{}", key(&message)));
+        assert_eq!(matrix.url.target, format!("/rooms/x/send/{}", key(&matrix)));
         let told = body(&matrix)["formatted_body"].as_str().unwrap().to_owned();
         assert!(told.contains("&lt;b&gt;&#39;") && told.matches('<').count() == 4, "{told}");
         let ntfy = of("template = 'ntfy'");
@@ -257,8 +302,10 @@ mod tests {
         let events: Vec<_> = duty.iter().map(|request| body(request)["event_action"].clone()).collect();
         assert_eq!(events, ["trigger", "resolve"]);
         assert_ne!(duty[0].headers["idempotency-key"], duty[1].headers["idempotency-key"]);
-        let (first, second) = (key(&words::message("a")), key(&message));
-        assert!(first == key(&words::message("b")) && first != second, "it is the changes that make it another one");
+        let of = |message: &Message| key(&asked(&hook("url = 'https://h'"), None, message).unwrap()[0]);
+        let (first, second) = (of(&words::message("a")), of(&message));
+        assert!(first == of(&words::message("b")) && first != second, "it is the changes that make it another one");
+        assert_eq!(key(&duty[0]), first, "whatever it is told with");
     }
 
     #[test]
@@ -299,7 +346,7 @@ mod tests {
             proptest::prop_assert!(said.replace("&amp;", "&").contains(&name), "{}", text);
             proptest::prop_assert_eq!(request.headers.len(), if template == "pagerduty" { 2 } else { 3 });
             for name in ["/t.json", "/t.html", "/t"] {
-                let made = template::render(Path::new(name), "{\"a\": {{ notifications[0].text }}}", &message).unwrap();
+                let made = template_file::render(Path::new(name), "{\"a\": {{ notifications[0].text }}}", &message).unwrap();
                 let is_whole = serde_json::from_str::<Value>(&made).is_ok_and(|made| made["a"] == message.notifications[0].text);
                 proptest::prop_assert!(name != "/t.json" || is_whole, "{}", made);
                 proptest::prop_assert!(name != "/t.html" || !made.contains(['<', '>']), "{}", made);
