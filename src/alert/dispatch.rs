@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::action::words;
 use super::told::digest;
 use super::{Change, Failure, Fate, Message, Moment, Notification, Order, Outbox, Outcome};
 use crate::collect::alert::AlertActionRow;
@@ -27,8 +28,9 @@ pub use recipient::Recipient;
 /// What is due is told together with what is due so much later.
 const GATHER: Duration = Duration::from_millis(300);
 
-/// Shortest time between two messages to one recipient.
-const PACE: Duration = Duration::from_secs(2);
+/// Shortest time between two messages to one recipient, and the longest to which it grows for a person who is told something
+/// within that time again and again; what is critical does not wait for it.
+const PACE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 
 /// Shortest and longest wait after a failure.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
@@ -61,8 +63,12 @@ struct State {
     flight: Option<Flight>,
     /// The one before, if nobody knew what came of it: that may be told late.
     lost: Option<Flight>,
-    /// When it may be told something.
+    /// When it may be told something, and when something that is not critical.
     ready: Option<Mono>,
+    slow: Option<Mono>,
+    /// The time between its last messages, and when it was told the last one.
+    pace: Duration,
+    paced: Option<Mono>,
     fails: u32,
     sent: u64,
     failed: u64,
@@ -78,6 +84,8 @@ struct State {
 struct Flight {
     seq: u64,
     begin: Mono,
+    /// Whether there was more than it had room for.
+    has_more: bool,
     sent: Vec<Sent>,
 }
 
@@ -230,6 +238,9 @@ impl Dispatch {
                 }
             }
             state.part(&mut due);
+            due.retain(|(alert, _)| {
+                state.entries.get(alert).is_some_and(|entry| state.slow_for(entry) <= at(moment.mono))
+            });
             if due.is_empty() {
                 state.ready = state.ready.filter(|ready| *ready > moment.mono);
                 continue;
@@ -261,7 +272,7 @@ impl Dispatch {
     pub fn due(&self, moment: Moment) -> Option<Mono> {
         let of = |(recipient, state): &(Recipient, State)| {
             let waits = state.entries.values().filter(|entry| entry.due(recipient, moment.mono).is_some());
-            let free = waits.map(|entry| entry.free(recipient)).min()?;
+            let free = waits.map(|entry| entry.free(recipient).max(state.slow_for(entry))).min()?;
             let free = Mono(u64::try_from(free).unwrap_or(0));
             Some(state.ready.map_or(free, |ready| free.max(ready)))
         };
@@ -327,6 +338,12 @@ impl Dispatch {
 }
 
 impl State {
+    /// When somebody who is told much may be told of an alert.
+    fn slow_for(&self, entry: &Entry) -> i64 {
+        let is_critical = entry.now.severity == Level::Critical && !entry.is_over();
+        self.slow.filter(|_| !is_critical).map_or(i64::MIN, at)
+    }
+
     /// What was refused goes by itself, so that it is refused alone.
     fn part(&self, due: &mut Vec<(String, Change)>) {
         let is_refused = |alert: &String| self.entries.get(alert).is_some_and(|entry| entry.is_refused);
@@ -347,19 +364,23 @@ impl State {
     ) -> Order {
         let severity = |alert: &String| self.entries.get(alert).map(|entry| entry.now.severity);
         due.sort_by_cached_key(|(alert, _)| std::cmp::Reverse(severity(alert)));
-        let more = due.len().saturating_sub(TOGETHER) as u64;
-        due.truncate(TOGETHER);
-        let mut message = Message { host: host.to_owned(), notifications: Vec::new(), more };
-        let mut sent = Vec::new();
-        for (alert, change) in due {
+        let mut message = Message { host: host.to_owned(), notifications: Vec::new(), more: due.len() as u64 };
+        let (mut sent, mut room) = (Vec::new(), recipient.room);
+        for (alert, change) in due.into_iter().take(TOGETHER) {
             let Some(entry) = self.entries.get_mut(&alert) else { continue };
+            let one = words::short(entry.notification(change));
+            // what has no room is told next
+            let weight = words::weight(&one);
+            if weight > room && !sent.is_empty() {
+                break;
+            }
+            (room, message.more) = (room.saturating_sub(weight), message.more.saturating_sub(1));
             entry.tried = Some(at(moment.mono));
-            let one = entry.notification(change);
             let told = (!entry.is_over()).then(|| Word::of(one.severity));
             sent.push(Sent { alert, id: one.id.clone(), change, told });
             message.notifications.push(one);
         }
-        self.flight = Some(Flight { seq, begin: moment.mono, sent });
+        self.flight = Some(Flight { seq, begin: moment.mono, has_more: message.more > 0, sent });
         Order { seq, action: recipient.name.to_string(), message }
     }
 
@@ -381,9 +402,16 @@ impl State {
         });
         self.again = again.map(|again| Timestamp(moment.time.0.saturating_add(nanos(again))));
         match fate {
-            None => (self.fails, self.sent, self.ready) = (0, self.sent + 1, wait(PACE)),
+            None => {
+                (self.fails, self.sent, self.ready) = (0, self.sent + 1, wait(PACE.0));
+                let is_busy = self.paced.is_some_and(|last| moment.mono.since(last) < PACE.1.as_secs_f64());
+                // what had no room comes at once
+                let grows = recipient.is_person && is_busy && !flight.has_more;
+                self.pace = if grows { self.pace.saturating_mul(2).min(PACE.1) } else { PACE.0 };
+                (self.paced, self.slow) = (Some(moment.mono), wait(self.pace));
+            }
             // what is refused as it is says nothing about the next one
-            Some(Fate::Refused) => (self.failed, self.ready) = (self.failed + 1, wait(PACE)),
+            Some(Fate::Refused) => (self.failed, self.ready) = (self.failed + 1, wait(PACE.0)),
             Some(_) => (self.failed, self.fails, self.ready) = (self.failed + 1, self.fails + 1, wait(longer)),
         }
         let is_unknown = failure.as_ref().is_some_and(|failure| failure.fate == Fate::Unknown);

@@ -130,6 +130,12 @@ impl Engine {
         self.watched.iter().any(|watched| watched.rule.name.as_str() == rule && watched.rule.is_moment())
     }
 
+    /// Whether nothing fires or waits to.
+    pub(super) fn is_calm(&self) -> bool {
+        let mut all = self.watched.iter().flat_map(|watched| watched.instances.values());
+        all.all(|one| one.level == Level::Ok && one.held[0].is_none())
+    }
+
     /// Alerts that fire: rules and instances.
     pub(super) fn firing(&self) -> HashSet<(&str, &str)> {
         let all = self.watched.iter().flat_map(|watched| watched.instances.values().map(move |one| (watched, one)));

@@ -14,7 +14,7 @@ use super::kept;
 use super::settings::Settings;
 use super::silence::Silences;
 use super::slots::Slots;
-use super::{Engine, Looked, Moment, Notification, Rule};
+use super::{Engine, Looked, Moment, Notification, Order, Rule};
 use crate::collect::schedule;
 use crate::model::{Demand, Host, Mono, Rows, Text, lock};
 use crate::source::alarm::{Board, Up};
@@ -26,7 +26,7 @@ const PACE: Duration = Duration::from_millis(100);
 /// Longest time between two looks.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// What is known is written down at least so often.
+/// What is known of alerts is written down at least so often, while there are any.
 const SAVE: Duration = Duration::from_mins(1);
 
 /// How often it is looked which alerts have no rule any more, and of which nobody was told.
@@ -225,9 +225,16 @@ impl Round {
         if !notifications.is_empty() {
             (self.hear)(&notifications);
         }
-        has_changed |= self.tell(&notifications, moment);
-        if has_changed || self.saved.is_none_or(|saved| moment.mono.since(saved) >= SAVE.as_secs_f64()) {
+        let (heard, orders) = self.tell(&notifications, moment);
+        has_changed |= heard || !orders.is_empty();
+        // values change without a word, where there are any
+        let is_late = self.saved.is_none_or(|saved| moment.mono.since(saved) >= SAVE.as_secs_f64());
+        if has_changed || (is_late && !(self.engine.is_calm() && self.dispatch.is_idle())) {
+            // what is tried is written down before: who is killed then does not try it again too soon
             self.save(moment);
+        }
+        for order in orders {
+            self.dispatch.send(order, moment);
         }
         if has_changed || self.put.is_none_or(|put| moment.mono.since(put) >= LEAST.as_secs_f64()) {
             self.put = Some(moment.mono);
@@ -237,8 +244,9 @@ impl Round {
         }
     }
 
-    /// Tells recipients what is due; whether anything is worth writing down.
-    fn tell(&mut self, notifications: &[Notification], moment: Moment) -> bool {
+    /// Says what recipients are to be told now, and whether anything was heard of what they were told, which is worth writing
+    /// down.
+    fn tell(&mut self, notifications: &[Notification], moment: Moment) -> (bool, Vec<Order>) {
         let engine = &self.engine;
         self.dispatch.take(notifications, &|rule| engine.is_moment(rule));
         let is_time = self.sorted.is_none_or(|sorted| moment.mono.since(sorted) >= SORT.as_secs_f64());
@@ -248,7 +256,7 @@ impl Round {
             self.dispatch.find(&engine.all_firing(moment));
         }
         if self.dispatch.is_idle() {
-            return false;
+            return (false, Vec::new());
         }
         let muted = engine.muted(moment);
         self.dispatch.mute(&|one| muted.contains(&(one.rule.as_str(), one.instance.as_str())));
@@ -257,16 +265,7 @@ impl Round {
         for (name, cause) in failed {
             self.fail(&name, &cause, moment);
         }
-        let orders = self.dispatch.prepare(moment);
-        if orders.is_empty() {
-            return heard;
-        }
-        // what is tried is written down before: who is killed then does not try it again too soon
-        self.save(moment);
-        for order in orders {
-            self.dispatch.send(order, moment);
-        }
-        true
+        (heard, self.dispatch.prepare(moment))
     }
 
     fn save(&mut self, moment: Moment) {

@@ -130,3 +130,15 @@ fn top(rule: &Rule, snapshot: &Snapshot) -> Vec<String> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_again_has_another_id() {
+        let of = |now| id("cpu", "0", Timestamp(1), Change::Worse, Level::Critical, Timestamp(now));
+        assert_eq!(of(2), of(2));
+        assert_ne!(of(2), of(3));
+    }
+}

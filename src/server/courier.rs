@@ -368,6 +368,7 @@ impl Receiver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::{Fate, Message, Order};
     use crate::source::routing::ask::{ASK, Heard, Report};
     use crate::source::routing::snmp::{Binding, Oid, Value};
     use crate::source::routing::vty::{Answers, Stored};
@@ -410,6 +411,26 @@ mod tests {
         take(report("r2", Ok(Vec::new())));
         board.wait(&[router("r2")], Duration::from_secs(20));
         assert!(board.of(&router("r2")).is_some() && !asks());
+    }
+
+    #[test]
+    fn what_a_courier_that_has_gone_was_to_tell_is_known_to_be_unknown() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let outbox = Arc::<Outbox>::default();
+        let mut receiver = Receiver::new(Arc::clone(&outbox));
+        receiver.take(ours, Arc::default(), &Log::default()).unwrap();
+        assert!(outbox.order(Order { seq: 3, action: "page".to_owned(), message: Message::default() }));
+        assert!(link::read::<delivery::Errand>(&mut &theirs, delivery::MAX_ERRAND).unwrap().is_some());
+        drop(theirs);
+        let begin = std::time::Instant::now();
+        let outcome = loop {
+            if let Some(outcome) = outbox.outcomes().pop() {
+                break outcome;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "it is waited for in vain");
+            std::thread::yield_now();
+        };
+        assert_eq!((outcome.seq, outcome.result.unwrap_err().fate), (3, Fate::Unknown));
     }
 
     #[test]

@@ -26,8 +26,10 @@ use crate::model::lock;
 /// Bytes of an answer at most.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// Questions that are worked on at once: what the system does about a name cannot be called off.
-const THREADS: usize = 32;
+/// Programs that run at once, and names that are looked up: what the system does about a name cannot be called off, and is to
+/// hold up no program.
+const PROGRAMS: usize = 16;
+const NAMES: usize = 16;
 
 /// How often the runner says that it lives.
 const BEAT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -92,7 +94,8 @@ pub(super) fn runs(configured: &Configuration) -> bool {
 /// # Errors
 /// The control socket broke.
 pub(super) fn run(configured: Configuration, control: &UnixStream, log: &Log) -> io::Result<()> {
-    let here = Arc::new(Here::new(configured.actions));
+    let told = log.clone();
+    let here = Arc::new(Here::new(configured.actions, Box::new(move |said| told.say(Level::Warning, said))));
     let ended = work(&here, control, log);
     here.end();
     ended
@@ -133,18 +136,19 @@ fn work(here: &Arc<Here>, control: &UnixStream, log: &Log) -> io::Result<()> {
 }
 
 /// Answers until the link ends.
-fn serve(here: &Arc<Here>, socket: &UnixStream) -> io::Result<()> {
+fn serve<O: Outside + 'static>(here: &Arc<O>, socket: &UnixStream) -> io::Result<()> {
     socket.set_write_timeout(Some(PATIENCE))?;
     let answers = Arc::new(Mutex::new(socket.try_clone()?));
-    let busy = Arc::<AtomicUsize>::default();
+    let (names, programs) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
     while let Some(ask) = link::read::<Ask>(&mut &*socket, MAX_ERRAND + 1024)? {
         let id = ask.id;
-        if busy.fetch_add(1, Ordering::Relaxed) >= THREADS {
+        let (busy, most) = if ask.host.is_some() { (&names, NAMES) } else { (&programs, PROGRAMS) };
+        if busy.fetch_add(1, Ordering::Relaxed) >= most {
             busy.fetch_sub(1, Ordering::Relaxed);
             tell(&answers, &failed(id, Failure::unsent("ask the runner: it is busy".to_owned())));
             continue;
         }
-        let (here, theirs, counted) = (Arc::clone(here), Arc::clone(&answers), Arc::clone(&busy));
+        let (here, theirs, counted) = (Arc::clone(here), Arc::clone(&answers), Arc::clone(busy));
         let answer = move || {
             tell(&theirs, &answered(&*here, ask));
             counted.fetch_sub(1, Ordering::Relaxed);
@@ -278,7 +282,7 @@ mod tests {
     /// The end of the courier of a link to a runner with these actions.
     fn linked(actions: &str) -> (Arc<Line>, Arc<Here>) {
         let text: HashMap<String, Settings> = toml::from_str(actions).unwrap();
-        let here = Arc::new(Here::new(text["action"].clone()));
+        let here = Arc::new(Here::new(text["action"].clone(), Box::new(|_| {})));
         let (ours, theirs) = UnixStream::pair().unwrap();
         let serving = Arc::clone(&here);
         std::thread::spawn(move || serve(&serving, &theirs));
@@ -302,6 +306,41 @@ mod tests {
         assert_eq!(failed, Failure::unsent("run hook: no such command is configured".to_owned()));
         assert!(line.addresses("localhost", soon()).unwrap().iter().all(IpAddr::is_loopback));
         assert_eq!(line.addresses("elsewhere.example", soon()).unwrap_err().to_string(), "no action goes there");
+    }
+
+    /// Names that nobody answers, and programs that end at once.
+    struct Deaf(Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl Outside for Deaf {
+        fn addresses(&self, _: &str, _: Instant) -> io::Result<Vec<IpAddr>> {
+            let _ = lock(&self.0).recv();
+            Ok(Vec::new())
+        }
+
+        fn run(&self, _: &str, _: &Message, _: Instant) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn names_that_nobody_answers_hold_up_no_program() {
+        let (end, gate) = std::sync::mpsc::channel();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let serving = std::thread::spawn(move || serve(&Arc::new(Deaf(Mutex::new(gate))), &theirs));
+        for id in 0..100 {
+            let ask = Ask { id, left: 1000, host: Some("deaf.example".to_owned()), ..Ask::default() };
+            link::write(&mut &ours, &ask).unwrap();
+        }
+        let message = serde_json::to_vec(&Message::default()).unwrap();
+        let ask = Ask { id: 100, left: 1000, action: Some("page".to_owned()), message, ..Ask::default() };
+        link::write(&mut &ours, &ask).unwrap();
+        let next = || link::read::<Answer>(&mut &ours, MAX_ANSWER).unwrap().unwrap();
+        let answers: Vec<Answer> = (0..=100 - NAMES).map(|_| next()).collect();
+        let page = answers.iter().find(|answer| answer.id == 100).unwrap();
+        assert_eq!(page.cause, None);
+        drop(end);
+        ours.shutdown(Shutdown::Write).unwrap();
+        serving.join().unwrap().unwrap();
     }
 
     #[test]

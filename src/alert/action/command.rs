@@ -82,7 +82,13 @@ fn kill(group: i32) {
 ///
 /// # Errors
 /// It cannot be started, fails, or takes too long.
-pub(super) fn run(command: &Command, groups: &Groups, message: &Message, until: Instant) -> Result<(), Failure> {
+pub(super) fn run(
+    command: &Command,
+    groups: &Groups,
+    message: &Message,
+    until: Instant,
+    hear: &super::Hear,
+) -> Result<(), Failure> {
     let [program, arguments @ ..] = command.argv.as_slice() else {
         return Err(Failure::refused("run a program: there is none".to_owned()));
     };
@@ -107,7 +113,16 @@ pub(super) fn run(command: &Command, groups: &Groups, message: &Message, until: 
     groups.remove(group);
     let status = running.child.wait().map_err(broken)?;
     let ended = if heard.map_err(broken)? { Ended::So(status) } else { Ended::Late };
-    ended.judged(program, &running.said)
+    let judged = ended.judged(program);
+    let words: Vec<u8> =
+        running.said.trim_ascii().iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
+    match judged {
+        Err(failure) if !words.is_empty() => {
+            hear(&format!("{failure}; it said: {}", words::end(&Text::long(&words), KEPT)));
+            Err(Failure { cause: format!("{failure}; the log has what it said"), ..failure })
+        }
+        judged => judged,
+    }
 }
 
 /// What a program reads.
@@ -124,7 +139,7 @@ enum Ended {
 }
 
 impl Ended {
-    fn judged(&self, program: &str, said: &[u8]) -> Result<(), Failure> {
+    fn judged(&self, program: &str) -> Result<(), Failure> {
         let how = match self {
             Self::So(status) if status.success() => return Ok(()),
             Self::So(status) => match (status.code(), status.signal()) {
@@ -133,12 +148,8 @@ impl Ended {
             },
             Self::Late => "it took too long, and was killed".to_owned(),
         };
-        let said = Text::long(
-            &said.trim_ascii().iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect::<Vec<u8>>(),
-        );
-        let said = if said.is_empty() { String::new() } else { format!("; it said: {}", words::end(&said, KEPT)) };
         // what it did before that nobody knows
-        Err(Failure::unknown(format!("run {program}: {how}{said}")))
+        Err(Failure::unknown(format!("run {program}: {how}")))
     }
 }
 
@@ -241,18 +252,22 @@ fn alone(tasks: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Tasks of this user now: the kernel counts those of all its programs.
+/// Tasks of this user now: the kernel counts those of all its programs, also of those whose files are root's because they let
+/// nobody look at their memory.
 fn tasks() -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    let own = rustix::process::geteuid().as_raw();
+    let own = rustix::process::getuid().as_raw();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let of_own = entries.filter(|entry| entry.metadata().is_ok_and(|meta| meta.uid() == own));
     let is_process = |name: &std::ffi::OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
-    let threads = of_own.filter(|entry| is_process(&entry.file_name())).map(|entry| {
-        // links of a directory are those in it
-        std::fs::metadata(entry.path().join("task")).map_or(1, |meta| meta.nlink().saturating_sub(2).max(1))
-    });
-    threads.sum()
+    let statuses = entries.filter(|entry| is_process(&entry.file_name()));
+    let statuses = statuses.filter_map(|entry| std::fs::read_to_string(entry.path().join("status")).ok());
+    statuses.filter_map(|status| threads(&status, own)).sum()
+}
+
+/// Threads of a process, by its `/proc/PID/status`; `None` if it is another user's.
+fn threads(status: &str, user: u32) -> Option<u64> {
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next());
+    let is_own = field("Uid:")?.parse::<u32>().is_ok_and(|uid| uid == user);
+    is_own.then(|| field("Threads:").and_then(|count| count.parse().ok()).unwrap_or(1))
 }
 
 /// What a program finds in its environment: about the worst change, and how many there are.
@@ -292,7 +307,23 @@ mod tests {
     }
 
     fn told(script: &str, seconds: u64) -> Result<(), Failure> {
-        run(&command(script), &Groups::default(), &words::message("a b"), Instant::now() + Duration::from_secs(seconds))
+        heard(script, seconds).0
+    }
+
+    /// What came of a script, and what was heard of it.
+    fn heard(script: &str, seconds: u64) -> (Result<(), Failure>, String) {
+        let (told, hears) = std::sync::mpsc::channel();
+        let hear: super::super::Hear = {
+            let told = Mutex::new(told);
+            Box::new(move |said| lock(&told).send(said.to_owned()).unwrap())
+        };
+        let until = Instant::now() + Duration::from_secs(seconds);
+        let ended = run(&command(script), &Groups::default(), &words::message("a b"), until, &hear);
+        (ended, hears.try_iter().collect())
+    }
+
+    fn nobody() -> super::super::Hear {
+        Box::new(|_| {})
     }
 
     /// What a script writes to the file that its first line names.
@@ -300,7 +331,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         let script = format!("exec >{}\n{script}", out.display());
-        run(&command(&script), &Groups::default(), message, Instant::now() + Duration::from_secs(20)).unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        run(&command(&script), &Groups::default(), message, until, &nobody()).unwrap();
         std::fs::read_to_string(out).unwrap()
     }
 
@@ -327,6 +359,19 @@ mod tests {
     }
 
     #[test]
+    fn all_tasks_of_a_user_count() {
+        let status = "Name:\tUid:\nUmask:\t0022\nUid:\t7\t8\t9\t10\nThreads:\t12\nSigQ:\t0/1\n";
+        assert_eq!((threads(status, 7), threads(status, 8), threads("", 7)), (Some(12), None, None));
+        let begin = tasks();
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let more = std::thread::spawn(move || wait.recv());
+        let own = std::fs::read_to_string("/proc/self/status").unwrap();
+        assert!(threads(&own, rustix::process::getuid().as_raw()) > Some(1) && begin > 0);
+        drop(end);
+        let _ = more.join().unwrap();
+    }
+
+    #[test]
     fn it_is_alone() {
         let message = words::message("x");
         let open =
@@ -343,20 +388,21 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_wrong_is_told_with_the_end_of_what_it_said() {
-        let failed = told("yes x | head -c 100000; echo the last words >&2; exit 3", 20).unwrap_err();
-        assert!(
-            failed.fate == Fate::Unknown && failed.cause.starts_with("run /bin/sh: it ended with 3; it said: "),
-            "{failed}"
-        );
-        assert!(failed.cause.ends_with("the last words") && failed.cause.len() < 4096 + 100, "{}", failed.cause.len());
+    fn what_goes_wrong_is_told_and_the_end_of_what_it_said_is_for_the_log() {
+        let (failed, said) = heard("yes x | head -c 100000; echo the last words >&2; exit 3", 20);
+        let failed = failed.unwrap_err();
+        // it may be secret, and the reason is in a table
+        assert_eq!(failed, Failure::unknown("run /bin/sh: it ended with 3; the log has what it said".to_owned()));
+        assert!(said.starts_with("run /bin/sh: it ended with 3; it said: "), "{said}");
+        assert!(said.ends_with("the last words") && said.len() < 4096 + 100, "{}", said.len());
+        assert_eq!(heard("echo fine", 20), (Ok(()), String::new()));
         let failed = told("kill -9 $$", 20).unwrap_err();
         assert_eq!(failed.cause, "run /bin/sh: signal 9 ended it");
-        let failed = told("printf '\\033]0;x\\007'; exit 1", 20).unwrap_err();
-        assert!(failed.cause.ends_with("it said: \\x1b]0;x\\x07"), "{failed}");
+        let (_, said) = heard("printf '\\033]0;x\\007'; exit 1", 20);
+        assert!(said.ends_with("it said: \\x1b]0;x\\x07"), "{said}");
         let absent = Command { argv: vec!["/nonexistent/page".to_owned()] };
-        let failed = run(&absent, &Groups::default(), &words::message("x"), Instant::now() + Duration::from_secs(20))
-            .unwrap_err();
+        let until = Instant::now() + Duration::from_secs(20);
+        let failed = run(&absent, &Groups::default(), &words::message("x"), until, &nobody()).unwrap_err();
         assert!(
             failed.fate == Fate::Unsent && failed.cause.starts_with("run /nonexistent/page: No such file"),
             "{failed}"
@@ -364,7 +410,7 @@ mod tests {
         // who reads nothing is told all the same
         let mut large = words::message("x");
         large.notifications[0].top = vec!["y".repeat(1000); 500];
-        run(&command("true"), &Groups::default(), &large, Instant::now() + Duration::from_secs(20)).unwrap();
+        run(&command("true"), &Groups::default(), &large, until, &nobody()).unwrap();
     }
 
     #[test]

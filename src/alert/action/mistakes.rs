@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::place::{Place, Url};
 use super::settings::{Action, Alertmanager, Command, Mail, Settings, Syslog, Template, Tls, Way, Webhook};
-use super::webhook::TOKEN;
+use super::webhook::{TOKEN, topic};
 use crate::model::Text;
 use crate::store::expr::regex;
 
@@ -165,7 +165,7 @@ impl Found {
             let hint = "https://HOST/_matrix/client/v3/rooms/ROOM/send/m.room.message";
             self.add(&["webhook", "url"], "no message of Matrix is sent there".to_owned(), hint);
         }
-        if hook.template == Template::Ntfy && Url::parse(&hook.url).is_ok_and(|url| url.target.len() < 2) {
+        if hook.template == Template::Ntfy && Url::parse(&hook.url).is_ok_and(|url| topic(&url.target).1.is_empty()) {
             self.add(&["webhook", "url"], "there is no topic".to_owned(), "https://HOST/TOPIC");
         }
         for (name, value) in &hook.headers {
@@ -350,6 +350,7 @@ mod tests {
             ("webhook = { url = 'https://169.254.169.254/' }", "webhook.url"),
             ("webhook = { url = 'https://h/{token}' }", "webhook.url"),
             ("webhook = { url = 'https://h/', template = 'ntfy' }", "webhook.url"),
+            ("webhook = { url = 'https://h/ntfy/?x=/y', template = 'ntfy' }", "webhook.url"),
             ("webhook = { url = 'https://h/', template = 'matrix' }", "webhook.url"),
             ("webhook = { url = 'https://h/', template = 'pagerduty' }", "webhook.template"),
             ("webhook = { url = 'https://h/', template = 'slack', template_file = '/t' }", "webhook.template_file"),

@@ -63,17 +63,20 @@ pub trait Outside: Send + Sync {
     fn run(&self, action: &str, message: &Message, until: Instant) -> Result<(), Failure>;
 }
 
+/// Who may hear what programs say: that may be secret, and is in no table.
+pub type Hear = Box<dyn Fn(&str) + Send + Sync>;
+
 /// This process, with what it may do itself.
-#[derive(Debug, Default)]
 pub struct Here {
     settings: Mutex<Settings>,
     groups: command::Groups,
+    hear: Hear,
 }
 
 impl Here {
     /// Carries out what is configured.
-    pub fn new(settings: Settings) -> Self {
-        Self { settings: Mutex::new(settings), groups: command::Groups::default() }
+    pub fn new(settings: Settings, hear: Hear) -> Self {
+        Self { settings: Mutex::new(settings), groups: command::Groups::default(), hear }
     }
 
     /// Carries out what is configured now.
@@ -101,7 +104,7 @@ impl Outside for Here {
         let command = known(&lock(&self.settings));
         // one that was configured a moment ago is known soon
         let command = command.ok_or_else(|| Failure::unsent(format!("run {action}: no such command is configured")))?;
-        command::run(&command, &self.groups, message, until)
+        command::run(&command, &self.groups, message, until, &self.hear)
     }
 }
 
@@ -153,6 +156,23 @@ fn places(action: &Action) -> (Vec<Place>, Vec<Place>) {
             Ok(syslog::Target::Socket(_)) | Err(_) => (Vec::new(), Vec::new()),
         },
         Some(Way::Command(_) | Way::Journald) | None => (Vec::new(), Vec::new()),
+    }
+}
+
+/// Bytes of changes that a message of an action has room for, as [`words::weight`] counts them.
+pub(super) fn room(action: &Action) -> usize {
+    match action.way() {
+        Some(Way::Webhook(hook)) => webhook::room(hook),
+        _ => usize::MAX,
+    }
+}
+
+/// Whether a person reads each message of an action, rather than a program that puts them together.
+pub(super) fn is_read(action: &Action) -> bool {
+    match action.way() {
+        Some(Way::Webhook(hook)) => !webhook::is_each(hook),
+        Some(Way::Command(_) | Way::Mail(_)) => true,
+        Some(Way::Syslog(_) | Way::Journald | Way::Alertmanager(_)) | None => false,
     }
 }
 

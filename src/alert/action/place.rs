@@ -1,7 +1,7 @@
 //! Where does something go, and may it go there?
 //!
-//! Whoever may change what a name stands for must not make this host talk to itself, to its neighbors by link, or to what
-//! tells secrets to whoever asks from here. So addresses are looked at after a name was looked up, and the connection goes to
+//! Whoever may change what a name stands for must not make this host talk to itself by its loopback addresses, to its neighbors
+//! by link, or to what tells secrets to whoever asks from here. So addresses are looked at after a name was looked up, and the connection goes to
 //! one that was looked at.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -50,16 +50,16 @@ impl Place {
     /// Whether it is this host by what is written, whatever a name server says.
     pub fn is_here(&self) -> bool {
         self.address()
-            .map_or_else(|| self.host.eq_ignore_ascii_case("localhost"), |address| plain(address).is_loopback())
+            .map_or_else(|| self.host.eq_ignore_ascii_case("localhost"), |address| is_loopback(&meant(address)))
     }
 
     /// Why nothing is sent to an address of it; `None` if it may be.
     pub fn refusal(&self, address: IpAddr) -> Option<&'static str> {
-        let address = plain(address);
-        if address.is_loopback() != self.is_here() {
+        let meant = meant(address);
+        if is_loopback(&meant) != self.is_here() {
             return Some(if self.is_here() { "that is not this host" } else { "that is this host" });
         }
-        why_not(address)
+        meant.into_iter().find_map(why_not)
     }
 }
 
@@ -77,21 +77,43 @@ fn number(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| is_number && *port != 0)
 }
 
-/// Networks of IPv6 whose addresses carry one of IPv4 in their last bytes: mapped ones and NAT64.
-const CARRIERS: [Ipv6Addr; 2] =
-    [Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0)];
+/// A network of IPv6 whose addresses carry one of IPv4: its length in bits, and where that is.
+type Carrier = (Ipv6Addr, u32, fn(u128) -> u32);
 
-/// The address that is meant.
-fn plain(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(six) = address else { return address };
-    let (network, four) = (six.to_bits() >> 32, six.to_bits() as u32);
-    let carries = CARRIERS.iter().any(|carrier| carrier.to_bits() >> 32 == network);
-    if carries { Ipv4Addr::from_bits(four).into() } else { address }
+/// Those that there are: mapped ones, NAT64 (RFC 6052), that of one's own (RFC 8215) in two ways, and 6to4.
+const CARRIERS: [Carrier; 5] = [
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, |bits| bits as u32),
+    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96, |bits| bits as u32),
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, |bits| bits as u32),
+    // the bits between both halves are nobody's
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, |bits| {
+        (((bits >> 64) as u32 & 0xffff) << 16) | ((bits >> 40) as u32 & 0xffff)
+    }),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, |bits| (bits >> 80) as u32),
+];
+
+/// An address, and those that it may stand for.
+fn meant(address: IpAddr) -> Vec<IpAddr> {
+    let IpAddr::V6(six) = address else { return vec![address] };
+    let bits = six.to_bits();
+    let carried = CARRIERS.iter().filter_map(|(network, length, four)| {
+        let is_in = (bits ^ network.to_bits()) >> (u128::BITS - length) == 0;
+        is_in.then(|| IpAddr::from(Ipv4Addr::from_bits(four(bits))))
+    });
+    carried.chain([address]).collect()
 }
 
-/// What clouds tell their guests, beside link-local addresses: of Amazon and Alibaba.
-const METADATA: [IpAddr; 2] =
-    [IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200))];
+fn is_loopback(meant: &[IpAddr]) -> bool {
+    meant.iter().any(IpAddr::is_loopback)
+}
+
+/// What clouds tell their guests, beside link-local addresses: of Amazon, Alibaba, Azure and Oracle.
+const METADATA: [IpAddr; 4] = [
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+];
 
 fn why_not(address: IpAddr) -> Option<&'static str> {
     let is_of_link = match address {
@@ -238,10 +260,24 @@ mod tests {
             "224.0.0.1",
             "ff02::1",
             "64:ff9b::7f00:1",
+            "168.63.129.16",
+            "192.0.0.192",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "2002:a9fe:a9fe::1",
+            "2002:7f00:1::",
         ] {
             assert!(refused("hooks.example", address), "{address}");
         }
-        for address in ["192.0.2.1", "10.0.0.1", "fd00::1", "2001:db8::1", "100.100.100.201", "64:ff9b::c000:201"] {
+        for address in [
+            "192.0.2.1",
+            "10.0.0.1",
+            "fd00::1",
+            "2001:db8::1",
+            "100.100.100.201",
+            "64:ff9b::c000:201",
+            "2002:c000:201::1",
+        ] {
             assert!(!refused("hooks.example", address), "{address}");
         }
         for (host, address) in [("localhost", "127.0.0.1"), ("LOCALHOST", "::1"), ("127.0.0.2", "127.0.0.2")] {

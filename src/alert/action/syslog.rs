@@ -272,7 +272,7 @@ mod tests {
         let syslog = Syslog { socket: path.clone(), ..Syslog::default() };
         let mut message = words::message("x");
         message.more = 3;
-        send(&syslog, &super::super::Here::default(), &message, "log", soon()).unwrap();
+        send(&syslog, &super::super::Here::new(Vec::new(), Box::new(|_| {})), &message, "log", soon()).unwrap();
         let mut bytes = [0; 4096];
         let mut next = || {
             let read = log.recv(&mut bytes).unwrap();

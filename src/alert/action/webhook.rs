@@ -35,6 +35,12 @@ const MAX_SLACK: usize = 3000;
 const MAX_NTFY: usize = 4000;
 const MAX_SUMMARY: usize = 1024;
 
+/// Bytes of them that a subject may take.
+const SUBJECT: usize = 800;
+
+/// Bytes of what is told over Matrix, which takes events of 64 KiB: it is in there twice, and JSON may double it.
+const MAX_MATRIX: usize = 14_000;
+
 /// Requests at once, where each change is one.
 const AT_ONCE: usize = 8;
 
@@ -55,7 +61,7 @@ pub(super) async fn send(
     let requests = requests(hook, url, token.as_ref(), means, message)?;
     let ask = |request| http::ask(request, addresses, trust.as_ref(), until);
     let asked: Vec<_> = futures_util::stream::iter(requests.into_iter().map(ask)).buffered(AT_ONCE).collect().await;
-    if template(hook) == Some(Template::Pagerduty) { each(message, asked) } else { asked.into_iter().collect() }
+    if is_each(hook) { each(message, asked) } else { asked.into_iter().collect() }
 }
 
 /// What came of requests of which each is about one change, and the same however often it is asked.
@@ -69,6 +75,21 @@ fn each(message: &Message, asked: Vec<Result<(), Failure>>) -> Result<(), Failur
         }
     }
     failure.map_or(Ok(()), |failure| Err(failure.but(told)))
+}
+
+/// Bytes of changes that a message has room for, as [`words::weight`] counts them.
+pub(super) fn room(hook: &Webhook) -> usize {
+    match template(hook) {
+        Some(Template::Slack) => MAX_SLACK - SUBJECT,
+        Some(Template::Ntfy) => MAX_NTFY,
+        Some(Template::Matrix) => MAX_MATRIX,
+        Some(Template::Plain | Template::Pagerduty) | None => usize::MAX,
+    }
+}
+
+/// Whether each change is a request.
+pub(super) fn is_each(hook: &Webhook) -> bool {
+    template(hook) == Some(Template::Pagerduty)
 }
 
 /// The template that is taken, if it is none of a file.
@@ -99,7 +120,7 @@ fn requests(
     means: &Means,
     message: &Message,
 ) -> Result<Vec<Request>, Failure> {
-    let is_each = template(hook) == Some(Template::Pagerduty);
+    let is_each = is_each(hook);
     // who takes each change by itself may be told it among others next time
     let key = |n: usize| {
         let of = message.notifications.get(if is_each { n..n + 1 } else { 0..message.notifications.len() });
@@ -117,9 +138,11 @@ fn requests(
                 vec![matrix(message)]
             }
             Template::Ntfy => {
-                let topic = url.target.rsplit('/').next().unwrap_or_default().to_owned();
-                "/".clone_into(&mut url.target);
-                vec![ntfy(message, &topic)]
+                // what has a topic goes to the server itself, wherever that is
+                let (base, topic, query) = topic(&url.target);
+                let told = ntfy(message, topic);
+                url.target = format!("{base}{query}");
+                vec![told]
             }
             Template::Pagerduty => {
                 let token = token.map(|token| String::from_utf8_lossy(token.bytes()).into_owned());
@@ -188,6 +211,13 @@ fn matrix(message: &Message) -> Value {
     })
 }
 
+/// Where the server of a topic is, the topic, and the query behind it.
+pub(super) fn topic(target: &str) -> (&str, &str, &str) {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let (base, topic) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
+    (base, topic, query)
+}
+
 /// As JSON, where no text can be taken for a header.
 fn ntfy(message: &Message, topic: &str) -> Value {
     let (priority, tag) = match words::urgency(message) {
@@ -235,7 +265,8 @@ mod tests {
 
     fn asked(hook: &Webhook, token: Option<&str>, message: &Message) -> Result<Vec<Request>, Failure> {
         let token = token.map(|token| Secret::new(Path::new("/t"), token.as_bytes()).unwrap());
-        let means = Means { files: Files::default(), outside: Arc::new(super::super::Here::default()) };
+        let means =
+            Means { files: Files::default(), outside: Arc::new(super::super::Here::new(Vec::new(), Box::new(|_| {}))) };
         requests(hook, url(hook, token.as_ref())?, token.as_ref(), &means, message)
     }
 
@@ -282,8 +313,9 @@ mod tests {
         let ntfy = of("template = 'ntfy'");
         assert_eq!(
             (ntfy.url.target.as_str(), &body(&ntfy)["topic"], &body(&ntfy)["priority"]),
-            ("/", &json!("send"), &json!(5))
+            ("/rooms/x/", &json!("send"), &json!(5))
         );
+        assert_eq!(topic("/alerts/hv?auth=x/y"), ("/alerts/", "hv", "?auth=x/y"));
         let duty = of("template = 'pagerduty'");
         assert!(!duty.headers.contains_key("authorization"));
         assert_eq!((&body(&duty)["routing_key"], &body(&duty)["event_action"]), (&json!("s3cret"), &json!("trigger")));

@@ -2,8 +2,14 @@
 
 use std::fmt::Write as _;
 
+use crate::alert::told::digest;
 use crate::alert::{Change, Message, Notification};
 use crate::model::Level;
+
+/// Bytes of a name and of a comment at most, and rows at the top.
+const MAX_NAME: usize = 200;
+const MAX_COMMENT: usize = 512;
+const MAX_TOP: usize = 8;
 
 /// One line: how bad it is, and what it is.
 pub(in crate::alert) fn headline(one: &Notification) -> String {
@@ -74,6 +80,27 @@ pub(in crate::alert) fn text(message: &Message) -> String {
 pub(in crate::alert) fn time(seconds: f64) -> String {
     let known = jiff::Timestamp::from_millisecond((seconds * 1e3) as i64).unwrap_or_default();
     format!("{known:.3}")
+}
+
+/// A change whose names leave room for others: those that are long are cut, and go on being different ones.
+pub(in crate::alert) fn short(mut one: Notification) -> Notification {
+    let cut_name = |word: &mut String| {
+        if word.len() > MAX_NAME {
+            let mark = format!("…{}", digest(&[word.as_str()]));
+            *word = format!("{}{mark}", cut(word, MAX_NAME.saturating_sub(mark.len())));
+        }
+    };
+    one.top.truncate(MAX_TOP);
+    for word in one.top.iter_mut().chain(one.labels.values_mut()).chain([&mut one.instance]) {
+        cut_name(word);
+    }
+    one.comment = one.comment.map(|comment| cut(&comment, MAX_COMMENT).to_owned());
+    one
+}
+
+/// Bytes that a change takes in a message at most, in whichever words.
+pub(in crate::alert) fn weight(one: &Notification) -> usize {
+    html(&headline(one)).len() + details(one).iter().map(|line| html(line).len() + 3).sum::<usize>() + 1
 }
 
 /// What of a text has room, cut where a character ends.
@@ -173,6 +200,22 @@ mod tests {
         assert_eq!(subject(&message), "hv1: 4 alerts, the worst over: vm1 is busy");
         message.more = 0;
         assert_eq!(subject(&message), "hv1: over: vm1 is busy");
+    }
+
+    #[test]
+    fn long_names_are_cut_and_stay_different() {
+        let long = |end: &str| format!("{}{end}", "ä".repeat(2048));
+        let of = |end: &str| {
+            let mut one = example(&long(end));
+            one.text = "short".to_owned();
+            (one.top, one.comment) = (vec![long(end); 100], Some(long(end)));
+            short(one)
+        };
+        let (one, other) = (of("1"), of("2"));
+        assert!(one.instance.len() <= MAX_NAME && one.instance.starts_with("ää"), "{}", one.instance);
+        assert!(one.instance != other.instance && one.labels != other.labels && one.instance == one.labels["name"]);
+        assert!(weight(&one) < 3000, "{}", weight(&one));
+        assert_eq!(short(example("vm1")), example("vm1"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::AGAIN;
-use crate::alert::action::{Action, Way};
+use crate::alert::action::{self, Action, Way};
 use crate::alert::{Change, Notification};
 use crate::model::{Level, Text};
 use crate::store::expr::regex;
@@ -31,6 +31,10 @@ pub struct Recipient {
     pub forgets: bool,
     /// How long an attempt may take.
     pub timeout: Duration,
+    /// Whether somebody reads each message.
+    pub is_person: bool,
+    /// Bytes of changes that one message has room for.
+    pub room: usize,
 }
 
 impl Recipient {
@@ -61,6 +65,8 @@ impl Recipient {
             repeat: resend.or(action.repeat.map(|repeat| repeat.0)),
             forgets: resend.is_some(),
             timeout: action.timeout.0,
+            is_person: action::is_read(action),
+            room: action::room(action),
         }
     }
 

@@ -20,6 +20,8 @@ fn recipient() -> Recipient {
         repeat: None,
         forgets: false,
         timeout: Duration::from_secs(10),
+        is_person: false,
+        room: usize::MAX,
     }
 }
 
@@ -193,6 +195,43 @@ fn what_perhaps_was_told_is_tried_again_after_the_window() {
     let tried = desk.pass(0.0, 130.0, &failed(Fate::Unknown));
     let gaps: Vec<f64> = tried.windows(2).map(|pair| (pair[1].0 - pair[0].0).round()).collect();
     assert_eq!(gaps, [60.0, 60.0]);
+}
+
+#[test]
+fn what_has_no_room_is_told_in_the_next_message() {
+    let mut desk = Desk::new(Recipient { room: 1000, ..recipient() });
+    for one in 0..20 {
+        let long = Notification { text: "x".repeat(200), ..told(&format!("{one:02}"), Change::Fired, Level::Warning) };
+        desk.take(long);
+    }
+    let tried = desk.messages(0.0, 60.0, &Ok(()));
+    assert!(tried.iter().all(|(_, message)| (1..5).contains(&message.notifications.len())), "{tried:?}");
+    assert_eq!(tried[0].1.more as usize, 20 - tried[0].1.notifications.len());
+    assert_eq!(tried.iter().map(|(_, message)| message.notifications.len()).sum::<usize>(), 20);
+    // one that is too long by itself goes all the same
+    desk.take(Notification { text: "x".repeat(2000), ..told("long", Change::Fired, Level::Warning) });
+    assert_eq!(desk.pass(60.0, 70.0, &Ok(())).len(), 1);
+}
+
+#[test]
+fn who_reads_all_of_it_is_told_less_often_in_a_storm_but_for_what_is_critical() {
+    let mut desk = Desk::new(Recipient { is_person: true, ..recipient() });
+    let mut told_at = Vec::new();
+    for second in 0..60 {
+        desk.take(told(&format!("{second:02}"), Change::Fired, Level::Warning));
+        told_at.extend(desk.pass(f64::from(second), f64::from(second + 1), &Ok(())));
+    }
+    assert!((5..8).contains(&told_at.len()), "{told_at:?}");
+    desk.take(told("worse", Change::Fired, Level::Critical));
+    let tried = desk.pass(60.0, 63.0, &Ok(()));
+    assert!(tried.iter().any(|(_, told)| told.iter().any(|(alert, _)| alert == "worse")), "{tried:?}");
+    told_at.extend(tried);
+    told_at.extend(desk.pass(63.0, 200.0, &Ok(())));
+    let all: usize = told_at.iter().map(|(_, told)| told.len()).sum();
+    assert_eq!(all, 61);
+    // when it is calm again nobody waits
+    desk.take(told("later", Change::Fired, Level::Warning));
+    assert_eq!(desk.pass(300.0, 301.0, &Ok(())).len(), 1);
 }
 
 #[test]
@@ -407,7 +446,19 @@ fn an_alert_whose_rule_is_gone_is_over() {
     desk.dispatch.orphan(&HashSet::from([("cpu", "a")]), moment(10.0));
     assert!(desk.pass(10.0, 70.0, &Ok(())).is_empty());
     desk.dispatch.orphan(&HashSet::new(), moment(70.0));
-    assert_eq!(changes(&desk.pass(70.0, 80.0, &Ok(()))), [Change::Cleared]);
+    let tried = desk.messages(70.0, 80.0, &Ok(()));
+    let [(_, message)] = tried.as_slice() else { panic!("{tried:?}") };
+    assert_eq!(message.notifications[0].change, Change::Cleared);
+    assert_ne!(message.notifications[0].id, "a-fired", "it is another message");
+}
+
+#[test]
+fn an_alertmanager_is_told_before_it_takes_silence_for_the_end() {
+    let text = "name = 'am'\nwindow = '10m'\nalertmanager = { urls = ['https://h'], resend = '30s' }";
+    let recipient = Recipient::of(&toml::from_str(text).unwrap());
+    let most = Duration::from_secs(30);
+    assert_eq!((recipient.window, recipient.repeat, recipient.longest()), (most, Some(most), most));
+    assert!(recipient.forgets && !recipient.is_person);
 }
 
 #[test]
