@@ -14,33 +14,22 @@ use crate::source::guest::thread::{Role, Threads};
 use crate::source::guest::{Finder, Held, Identity, memory};
 use crate::source::netlink::route::IfIndex;
 use crate::source::process::{File, Handle, Io, Scanner, Stat, boot_time, parse};
-use crate::{label, table};
+use crate::table;
 
 mod costly;
 mod learned;
 pub mod nic;
+mod state;
 mod status;
 mod vcpu;
 
 use costly::Costly;
 use learned::{Learned, Owner};
 use nic::{Nics, VmNicRow};
+use state::Lasting;
+pub use state::{GuestState, StuckIn};
 pub use status::GuestStatus;
 pub use vcpu::VcpuRow;
-
-label! {
-    /// What a guest does.
-    pub enum GuestState {
-        /// Its virtual CPUs run, or wait for an interrupt.
-        Running = "running",
-        /// Its monitor does not let it run.
-        Paused = "paused" => Careful,
-        /// Its process was stopped by a signal.
-        Stopped = "stopped" => Warning,
-        /// Its monitor waits for a device and does not come back.
-        Stuck = "stuck" => Critical,
-    }
-}
 
 table! {
     /// One guest of KVM. Its identity is its process with its start.
@@ -61,6 +50,8 @@ table! {
         Text(None) name: Text { label: true, title: Some("guest") },
         /// Whether it runs.
         Text(None) state: GuestState,
+        /// What keeps it, if it is stuck.
+        Text(None) stuck: Option<StuckIn> { title: Some("stuck in"), wide: true },
         /// What its monitor says that it does; missing where the monitor is not asked.
         Text(None) status: Option<GuestStatus> { wide: true },
         /// Program that runs it.
@@ -160,9 +151,6 @@ const LOOK_TURNS: u64 = 32;
 /// Turns until sizes are read again that cost more than others.
 const SIZE_TURNS: u64 = 8;
 
-/// Turns for which the main thread waits for a device before its guest counts as stuck.
-const STUCK_TURNS: u32 = 3;
-
 /// Part of the descriptors that processes may keep.
 const SHARE: usize = 4;
 
@@ -182,8 +170,7 @@ struct Guest {
     threads: Threads,
     /// Something of it has changed, so that it must be looked up again.
     due: bool,
-    /// Turns in a row in which its main thread waited for a device.
-    waits: u32,
+    lasting: Lasting,
     /// Never goes backwards, though it is a difference.
     emulator: u64,
     swap: Option<u64>,
@@ -277,7 +264,6 @@ impl VmCollector {
                 return false;
             };
             guest.due |= guest.threads.read(scanner) || guest.threads.is_unknown();
-            guest.waits = if stat.state == b'D' { guest.waits.saturating_add(1) } else { 0 };
             stats.insert(*pid, stat);
             true
         });
@@ -343,7 +329,7 @@ impl Guest {
             here: false,
             threads: Threads::default(),
             due: true,
-            waits: 0,
+            lasting: Lasting::default(),
             emulator: 0,
             swap: None,
             huge: None,
@@ -385,15 +371,6 @@ impl Guest {
         self.huge = parse::kibibytes(status, b"HugetlbPages:");
         self.ksm = memory::merged(proc, pid);
     }
-
-    fn state(&mut self, scanner: &mut Scanner, stat: &Stat) -> GuestState {
-        match stat.state {
-            b'T' | b't' => GuestState::Stopped,
-            b'D' if self.waits >= STUCK_TURNS => GuestState::Stuck,
-            _ if self.threads.is_held(scanner) == Some(true) => GuestState::Paused,
-            _ => GuestState::Running,
-        }
-    }
 }
 
 /// What is the same for all guests of a sample.
@@ -418,7 +395,8 @@ impl Common {
         let io = scanner.every_tick(&mut guest.handle, File::Io).map_or(Io::default(), parse::io);
         let statm = scanner.every_tick(&mut guest.handle, File::Statm);
         let resident = statm.ok().and_then(parse::resident).unwrap_or(stat.resident);
-        let state = guest.state(scanner, stat);
+        let said = cx.owners.monitors.get(&pid).filter(|said: &&Monitor| said.start == stat.start);
+        let (state, stuck) = guest.state(scanner, stat, said.is_some_and(|said| said.is_silent));
         guest.size(self.turn, &cx.roots.proc, scanner);
         let [vcpu, work, vhost] = [Role::Vcpu(0), Role::Io, Role::Vhost].map(|role| guest.threads.sum(role));
         let busy = stat.user.saturating_add(stat.system);
@@ -429,7 +407,6 @@ impl Common {
             seconds(guest.emulator)
         });
         let net = |of: fn(&VmNicRow) -> Option<u64>| nics.iter().filter_map(of).reduce(u64::saturating_add);
-        let said = cx.owners.monitors.get(&pid).filter(|said: &&Monitor| said.start == stat.start);
         let started = |boot: Timestamp| Timestamp(boot.0.saturating_add((of_ticks(stat.start) * 1e9) as i64));
         let held = u64::try_from(guest.held.vcpus.len()).ok().filter(|count| *count > 0);
         let named = Some(guest.threads.vcpus().count() as u64).filter(|count| *count > 0);
@@ -438,6 +415,7 @@ impl Common {
             start: stat.start,
             name: guest.name.clone(),
             state,
+            stuck,
             status: said.and_then(|said| GuestStatus::of(said.status.as_ref()?)),
             monitor: Text::new(&guest.identity.monitor),
             machine: guest.identity.machine.as_deref().map(Text::new),

@@ -5,6 +5,7 @@
 //! asked ever less often. A monitor of libvirt is left alone: libvirt holds it, and is asked itself.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,8 +44,11 @@ const PATIENCE: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs
 /// Turns until what a guest has open is looked at again.
 const LOOK_TURNS: u64 = 6;
 
-/// Most turns for which a monitor is not asked that did not answer.
-const LONGEST: u64 = 64;
+/// Most turns for which a monitor is not asked that did not answer: a minute, after which a guest that was stuck is known to go on.
+const LONGEST: u64 = 12;
+
+/// Times in a row that a monitor does not answer until its guest counts as stuck: once is load.
+const SILENCES: u32 = 2;
 
 /// What is known of a guest.
 #[derive(Default)]
@@ -53,8 +57,10 @@ struct Known {
     /// When what it has open is looked at again.
     looks: u64,
     disks: Vec<Disk>,
-    /// Where its monitor listens.
-    socket: Option<PathBuf>,
+    /// Where its monitor listens, here and as its process has it.
+    socket: Option<(PathBuf, Vec<u8>)>,
+    /// Times in a row that it did not answer.
+    silences: u32,
     /// By which libvirt knows it, if it is libvirt's.
     uuid: Option<String>,
     uid: u32,
@@ -99,15 +105,15 @@ impl Collect for MonitorCollector {
         }
         let (mut said, mut trouble) = (BTreeMap::new(), None);
         if cx.roots.live {
-            (said, trouble) = self.ask();
+            (said, trouble) = self.ask(&cx.roots.proc);
             trouble = trouble.or(self.ask_libvirt(&cx.roots.host, &mut said));
         }
-        let monitor = |(pid, said): (&u32, &Said)| {
-            let monitor =
-                Monitor { start: machines.get(pid)?.start, status: said.status.clone(), balloon: said.balloon };
-            Some((*pid, monitor))
+        let monitor = |(pid, known): (&u32, &Known)| {
+            let (said, is_silent) = (said.get(pid), known.silences >= SILENCES);
+            let (status, balloon) = (said.and_then(|said| said.status.clone()), said.and_then(|said| said.balloon));
+            (said.is_some() || is_silent).then_some((*pid, Monitor { start: known.start, status, balloon, is_silent }))
         };
-        out.own(Owned::Monitors(Arc::new(said.iter().filter_map(monitor).collect())));
+        out.own(Owned::Monitors(Arc::new(self.known.iter().filter_map(monitor).collect())));
         let rows = machines.iter().filter_map(|(pid, machine)| {
             let blocks = said.get(pid).map(|said| said.blocks.as_slice()).unwrap_or_default();
             Some(disk::rows(*pid, machine, self.known.get(pid)?, blocks))
@@ -141,7 +147,7 @@ impl Known {
         self.uid = std::fs::metadata(proc.join(pid.to_string())).map_or(u32::MAX, |owner| owner.uid());
         self.uuid = identity.uuid.map(|uuid| String::from_utf8_lossy(&uuid).to_ascii_lowercase());
         let own = identity.monitors.iter().find(|path| !is_libvirts(path));
-        self.socket = own.map(|path| qmp::place(proc.path(), pid, path));
+        self.socket = own.map(|path| (qmp::place(proc.path(), pid, path), path.clone()));
     }
 }
 
@@ -152,7 +158,7 @@ fn is_libvirts(path: &[u8]) -> bool {
 
 impl MonitorCollector {
     /// Asks all monitors that it is time for, those that have answered first; the first trouble is told.
-    fn ask(&mut self) -> (BTreeMap<u32, Said>, Option<Error>) {
+    fn ask(&mut self, proc: &Root) -> (BTreeMap<u32, Said>, Option<Error>) {
         let (mut said, mut trouble) = (BTreeMap::new(), None);
         let end = Instant::now() + PATIENCE[1];
         let mut order: Vec<(u64, u64, u32)> =
@@ -160,14 +166,19 @@ impl MonitorCollector {
         order.sort_unstable();
         for (_, _, pid) in order {
             let Some(known) = self.known.get_mut(&pid).filter(|known| known.wait.until <= self.turn) else { continue };
-            let Some(socket) = &known.socket else { continue };
+            let Some((socket, own)) = &known.socket else { continue };
             if Instant::now() >= end {
                 break;
             }
             let answer = qmp::ask(socket, Process { pid, uid: known.uid }, Instant::now() + PATIENCE[0]);
             known.wait = known.wait.after(self.turn, answer.is_ok());
+            let is_silent = answer.as_ref().is_err_and(|error| error.cause.kind() == ErrorKind::TimedOut);
+            // who talks to somebody else is not silent
+            let is_taken = is_silent && qmp::is_taken(proc, pid, own);
+            known.silences = if is_silent && !is_taken { known.silences.saturating_add(1) } else { 0 };
             match answer {
                 Ok(answer) => drop(said.insert(pid, answer)),
+                Err(_) if is_taken => drop(trouble.get_or_insert_with(|| qmp::taken(socket))),
                 Err(error) => drop(trouble.get_or_insert(error)),
             }
         }

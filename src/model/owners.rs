@@ -47,6 +47,8 @@ pub struct Monitor {
     pub status: Option<Text>,
     /// Bytes that the guest has of its memory.
     pub balloon: Option<u64>,
+    /// Whether it does not answer any more.
+    pub is_silent: bool,
 }
 
 /// What guests have, by their names. What two of them seem to have is neither's.

@@ -102,7 +102,7 @@ fn note(view: &View) -> Line {
     let count =
         |state: &str| (0..view.len()).filter(|row| view.cell(*row, col!(VmRow, state)).text() == Some(state)).count();
     let mut words = format!("{} running", count("running"));
-    for state in ["paused", "stopped", "stuck"] {
+    for state in ["paused", "stuck"] {
         if count(state) > 0 {
             words.extend(["  ", &count(state).to_string(), " ", state]);
         }

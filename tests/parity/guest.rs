@@ -19,7 +19,7 @@ use super::support::space;
 use super::{file, said, said_json};
 
 /// Longest wait for what happens at once on a machine that has time.
-const PATIENT: Duration = Duration::from_secs(20);
+const PATIENT: Duration = Duration::from_mins(1);
 
 /// Field of a `stat`, counted from one as in `proc(5)`; names of QEMU's threads may hold blanks.
 fn field(stat: &str, number: usize) -> f64 {
@@ -54,8 +54,16 @@ impl<'a> Grouped<'a> {
     }
 }
 
+impl Grouped<'_> {
+    /// Has it stand still, or go on.
+    fn freeze(&self, stands: bool) {
+        std::fs::write(group(self.0).join("cgroup.freeze"), if stands { "1" } else { "0" }).unwrap();
+    }
+}
+
 impl Drop for Grouped<'_> {
     fn drop(&mut self) {
+        let _ = std::fs::write(group(self.0).join("cgroup.freeze"), "0");
         let back = group(self.0).parent().unwrap().join("cgroup.procs");
         let _ = std::fs::write(back, self.0.pid.to_string());
         let _ = std::fs::remove_dir(group(self.0));
@@ -101,6 +109,7 @@ fn vm_facts(guests: &[&Guest]) -> Facts {
         facts.text(&name, "numa", "0:100%");
         facts.text(&name, "status", guest.ask("query-status")["status"].as_str().unwrap());
         facts.missing(&name, "balloon");
+        facts.missing(&name, "stuck");
         facts.text(&name, "state", if running { "running" } else { "paused" });
         match guest.ask("query-uuid")["UUID"].as_str().unwrap() {
             // who was given none
@@ -259,31 +268,37 @@ fn root_guests_of_qemu_are_what_qemu_and_the_kernel_say_of_them() {
     });
 }
 
-/// A collector that goes on, as that of an agent does.
-struct Going(Box<dyn Collect>);
+/// Collectors that go on, as those of an agent do, and hear of each other.
+struct Going(Vec<Box<dyn Collect>>, Owners);
 
 impl Going {
-    fn new() -> Self {
-        Self((COLLECTORS.iter().find(|entry| entry.name == "vm").unwrap().make)())
+    fn new(names: &[&str]) -> Self {
+        let make = |name: &&str| (COLLECTORS.iter().find(|entry| entry.name == *name).unwrap().make)();
+        Self(names.iter().map(make).collect(), Owners::default())
     }
 
     /// Rows of a table now.
     fn rows(&mut self, table: &str) -> Arc<dyn Rows> {
-        let (roots, wants, owners) = (Roots::live(), Wants::default(), Owners::default());
-        let cx = Cx { roots: &roots, wants: &wants, owners: &owners, time: Timestamp::now(), mono: Mono::now() };
-        let mut batch = Batch::default();
-        self.0.collect(&cx, &mut batch).unwrap();
-        let tables = batch.into_tables();
-        tables.into_iter().find(|(known, _)| known.name == table).unwrap().1.unwrap()
+        let (roots, wants) = (Roots::live(), Wants::default());
+        let mut rows = None;
+        for collector in &mut self.0 {
+            let cx = Cx { roots: &roots, wants: &wants, owners: &self.1, time: Timestamp::now(), mono: Mono::now() };
+            let mut batch = Batch::default();
+            collector.collect(&cx, &mut batch).unwrap();
+            batch.take_owned().into_iter().for_each(|owned| self.1.take(owned));
+            rows = rows.or(batch.into_tables().into_iter().find(|(known, _)| known.name == table));
+        }
+        rows.unwrap().1.unwrap()
     }
 
-    /// Name and state of each guest.
+    /// Name and state of each guest, with what keeps it.
     fn states(&mut self) -> Vec<(String, String)> {
         let rows = self.rows("vm");
         let cell = |row: usize, column: &str| {
-            rows.cell(row, rows.table().position(column).unwrap()).text().unwrap().to_owned()
+            rows.cell(row, rows.table().position(column).unwrap()).text().unwrap_or_default().to_owned()
         };
-        (0..rows.len()).map(|row| (cell(row, "name"), cell(row, "state"))).collect()
+        let state = |row: usize| format!("{} {}", cell(row, "state"), cell(row, "stuck")).trim_end().to_owned();
+        (0..rows.len()).map(|row| (cell(row, "name"), state(row))).collect()
     }
 
     fn reaches(&mut self, want: &[(&str, &str)]) {
@@ -303,7 +318,7 @@ impl Going {
 #[test]
 fn root_a_guest_that_is_paused_stopped_or_killed_is_shown_so() {
     alone(|dir| {
-        let mut going = Going::new();
+        let mut going = Going::new(&["vm"]);
         going.reaches(&[]);
         let held = Guest::boot(dir, "one", Work::Spin, &["-name", "one,debug-threads=on", "-m", "16", "-S"]);
         going.reaches(&[("one", "paused")]);
@@ -314,7 +329,7 @@ fn root_a_guest_that_is_paused_stopped_or_killed_is_shown_so() {
         held.ask("cont");
         going.reaches(&[("one", "running")]);
         held.signal(Signal::STOP);
-        going.reaches(&[("one", "stopped")]);
+        going.reaches(&[("one", "stuck signal")]);
         held.signal(Signal::CONT);
         let other = Guest::boot(dir, "two", Work::Halt, &["-name", "two", "-m", "16"]);
         going.reaches(&[("one", "running"), ("two", "running")]);
@@ -326,10 +341,38 @@ fn root_a_guest_that_is_paused_stopped_or_killed_is_shown_so() {
 }
 
 #[test]
+fn root_a_guest_whose_monitor_falls_silent_is_stuck_and_one_whose_monitor_somebody_talks_to_is_not() {
+    // control groups are seen where the network is not an own one
+    space::alone(UnshareFlags::empty(), |_| {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let mut going = Going::new(&["vm", "vm_monitor"]);
+        let frozen = Guest::boot(dir, "frozen", Work::Spin, &["-name", "frozen,debug-threads=on", "-m", "16"]);
+        let held = Guest::boot(dir, "held", Work::Spin, &["-name", "held", "-m", "16", "-S"]);
+        let group = Grouped::new(&frozen);
+        going.reaches(&[("frozen", "running"), ("held", "paused")]);
+        // it serves one at a time
+        let client = held.connect();
+        let before = going.1.monitors.clone();
+        assert!(before.values().all(|monitor| !monitor.is_silent && monitor.status.is_some()), "{before:?}");
+        group.freeze(true);
+        going.reaches(&[("frozen", "stuck monitor"), ("held", "paused")]);
+        assert!(going.1.monitors.values().any(|monitor| monitor.is_silent && monitor.status.is_none()));
+        group.freeze(false);
+        going.reaches(&[("frozen", "running"), ("held", "paused")]);
+        drop(client);
+        wait_until("both to say something", || {
+            let _ = going.states();
+            going.1.monitors.values().filter(|monitor| monitor.status.is_some()).count() == 2
+        });
+    });
+}
+
+#[test]
 fn root_virtual_cpus_whose_threads_have_no_names_are_found_by_what_they_wait_in() {
     alone(|dir| {
         let guest = Guest::boot(dir, "plain", Work::Halt, &["-name", "plain", "-m", "16", "-smp", "3"]);
-        let mut going = Going::new();
+        let mut going = Going::new(&["vm"]);
         let end = Instant::now() + PATIENT;
         loop {
             let rows = going.rows("vcpu");

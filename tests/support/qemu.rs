@@ -84,10 +84,16 @@ impl Guest {
         self.tell(command, &Value::Object(serde_json::Map::new()))
     }
 
+    /// A connection to its monitor, which hears nobody else meanwhile.
+    pub(crate) fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(&self.qmp).unwrap();
+        stream.set_read_timeout(Some(PATIENT)).unwrap();
+        stream
+    }
+
     /// What QEMU returns for a command with arguments.
     pub(crate) fn tell(&self, command: &str, arguments: &Value) -> Value {
-        let mut stream = UnixStream::connect(&self.qmp).unwrap();
-        stream.set_read_timeout(Some(PATIENT)).unwrap();
+        let mut stream = self.connect();
         let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
         let mut said = || loop {
             let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();

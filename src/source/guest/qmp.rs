@@ -15,6 +15,7 @@ use crate::source::Error;
 use crate::source::control::json::{self, Json};
 use crate::source::control::line::Line;
 use crate::source::control::trust::refused;
+use crate::source::file::Root;
 
 /// Block devices that are listened to; a guest has some hundreds at most.
 const MAX_BLOCKS: usize = 1024;
@@ -43,6 +44,28 @@ pub fn place(proc: &Path, pid: u32, path: &[u8]) -> PathBuf {
         Err(_) => proc.join(pid.to_string()).join("cwd").join(own),
     };
     if there.as_os_str().len() > MAX_PATH && own.is_absolute() { own.to_owned() } else { there }
+}
+
+/// Whether somebody has a connection to a monitor already, so that it does not hear others; `path` is as its process has it.
+///
+/// The kernel lists connections by the name on which they were accepted. One whose other end is still there has three
+/// references, and one that waits to be accepted has another state.
+pub fn is_taken(proc: &Root, pid: u32, path: &[u8]) -> bool {
+    let Ok(sockets) = proc.read(format!("{pid}/net/unix")) else { return false };
+    let is_it = |line: &[u8]| {
+        let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+        // behind the number of the socket
+        let references = std::str::from_utf8(words.nth(1)?).ok().and_then(|text| u64::from_str_radix(text, 16).ok())?;
+        // behind protocol, flags and type
+        let state = words.nth(3)?;
+        Some(state == b"03" && references > 2 && line.strip_suffix(path)?.ends_with(b" "))
+    };
+    sockets.split(|byte| *byte == b'\n').any(|line| is_it(line) == Some(true))
+}
+
+/// That somebody has it.
+pub fn taken(socket: &Path) -> Error {
+    Error::new("ask", socket, std::io::Error::new(std::io::ErrorKind::ResourceBusy, "somebody else talks to it"))
 }
 
 /// Asks the process that listens on a socket.
@@ -243,6 +266,23 @@ mod tests {
         assert_eq!(ask(&path, own(), soon()).unwrap_err().cause.kind(), ErrorKind::TimedOut);
         monitor.join().unwrap();
         assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_monitor_is_taken_while_somebody_is_there_whom_it_has_accepted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, proc) = (dir.path().join("a b"), Root::new("/proc"));
+        let listener = UnixListener::bind(&path).unwrap();
+        let own = path.as_os_str().as_encoded_bytes();
+        let is_taken = |path: &[u8]| is_taken(&proc, std::process::id(), path);
+        assert!(!is_taken(own));
+        let client = UnixStream::connect(&path).unwrap();
+        assert!(!is_taken(own), "it was not accepted");
+        let accepted = listener.accept().unwrap();
+        assert!(is_taken(own) && !is_taken(b"b") && !is_taken(&[own, b"c"].concat()));
+        drop(client);
+        assert!(!is_taken(own), "nobody is at the other end");
+        drop(accepted);
     }
 
     #[test]

@@ -65,6 +65,17 @@ impl Times {
     }
 }
 
+/// What the virtual CPUs of a guest do, all together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Going {
+    /// They run, or wait for an interrupt.
+    Runs,
+    /// Nothing of the guest ran, and all wait outside of `KVM_RUN`: its monitor holds it.
+    Held,
+    /// Nothing of the guest ran, and some are ready to.
+    Starves,
+}
+
 /// One thread.
 #[derive(Debug)]
 pub struct Thread {
@@ -220,21 +231,23 @@ impl Threads {
         })
     }
 
-    /// Whether the guest is held by its monitor: nothing of it ran, and its virtual CPUs wait outside of `KVM_RUN`. `None` where
-    /// the kernel does not show what they wait in.
-    pub fn is_held(&mut self, scanner: &mut Scanner) -> Option<bool> {
-        let mut waits = self.is_fresh.then_some(true);
+    /// What the virtual CPUs do, by what was read last. `None` where the kernel does not show what they wait in.
+    pub fn going(&mut self, scanner: &mut Scanner) -> Option<Going> {
         if self.vcpus().any(|(_, vcpu)| vcpu.moved) {
-            return Some(false);
+            return Some(Going::Runs);
         }
+        let mut going = self.is_fresh.then_some(Going::Held);
         for vcpu in self.all.iter_mut().filter(|thread| matches!(thread.role, Role::Vcpu(_))) {
             let text = scanner.every_tick(&mut vcpu.handle, File::Syscall).ok()?;
-            if text.starts_with(b"running") || parse::syscall(text).is_some_and(|(_, request)| request == KVM_RUN) {
-                return Some(false);
+            let is_ready = text.starts_with(b"running");
+            let is_in_kvm = parse::syscall(text).is_some_and(|(_, request)| request == KVM_RUN);
+            // without its times nobody knows whether it has run
+            if is_in_kvm || (is_ready && vcpu.times.is_none()) {
+                return Some(Going::Runs);
             }
-            waits = Some(true);
+            going = Some(if is_ready || going == Some(Going::Starves) { Going::Starves } else { Going::Held });
         }
-        waits
+        going
     }
 }
 
@@ -349,14 +362,14 @@ mod tests {
         let dir = tree(&[(7, "qemu", "271 0x55 0x4", "1 1 1"), (8, "qemu", "202 0x55 0x80", "0 0 0")]);
         let (mut scanner, mut threads) = (Scanner::new(&Root::new(dir.path()), false).unwrap(), Threads::default());
         read(&dir, &mut threads, &held);
-        assert!(threads.is_unknown() && threads.is_held(&mut scanner) == Some(true));
+        assert!(threads.is_unknown() && threads.going(&mut scanner) == Some(Going::Held));
         assert_eq!(threads.sum(Role::Vcpu(0)), None);
         std::fs::write(dir.path().join("7/task/8/syscall"), "running\n").unwrap();
         read(&dir, &mut threads, &held);
-        assert!(threads.is_unknown() && threads.is_held(&mut scanner).is_none());
+        assert!(threads.is_unknown() && threads.going(&mut scanner).is_none());
         std::fs::write(dir.path().join("7/task/8/syscall"), "16 0xe 0xae80\n").unwrap();
         read(&dir, &mut threads, &held);
-        assert!(!threads.is_unknown() && threads.is_held(&mut scanner) == Some(false));
+        assert!(!threads.is_unknown() && threads.going(&mut scanner) == Some(Going::Runs));
     }
 
     #[test]
@@ -373,19 +386,21 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_is_held_when_nothing_of_it_ran_and_none_waits_in_kvm() {
+    fn a_guest_is_held_when_nothing_of_it_ran_and_none_waits_in_kvm_and_starves_when_one_is_ready() {
         let held = Held::default();
         let dir = tree(&[(8, "CPU 0/KVM", "202 0x55 0x80 0x0", "5 5 5"), (9, "CPU 1/KVM", "16 0xe 0xae80", "5 5 5")]);
         let (mut scanner, mut threads) = (Scanner::new(&Root::new(dir.path()), false).unwrap(), Threads::default());
         read(&dir, &mut threads, &held);
-        assert_eq!(threads.is_held(&mut scanner), Some(false), "one is halted in KVM");
+        assert_eq!(threads.going(&mut scanner), Some(Going::Runs), "one is halted in KVM");
         std::fs::write(dir.path().join("7/task/9/syscall"), "202 0x55 0x80\n").unwrap();
-        assert_eq!(threads.is_held(&mut scanner), Some(true));
+        assert_eq!(threads.going(&mut scanner), Some(Going::Held));
         std::fs::write(dir.path().join("7/task/9/schedstat"), "6 5 6\n").unwrap();
         read(&dir, &mut threads, &held);
-        assert_eq!(threads.is_held(&mut scanner), Some(false), "one has run since");
+        assert_eq!(threads.going(&mut scanner), Some(Going::Runs), "one has run since");
+        std::fs::write(dir.path().join("7/task/9/syscall"), "running\n").unwrap();
         read(&dir, &mut threads, &held);
+        assert_eq!(threads.going(&mut scanner), Some(Going::Starves), "one is ready");
         std::fs::remove_file(dir.path().join("7/task/9/syscall")).unwrap();
-        assert_eq!(threads.is_held(&mut scanner), None);
+        assert_eq!(threads.going(&mut scanner), None);
     }
 }
