@@ -40,7 +40,7 @@ table! {
     /// huge pages are read of a few guests on each tick, in turn, and so is what is shared out while somebody wants it.
     ///
     /// Source: `Documentation/filesystems/proc.rst`, `/proc/PID/{stat,statm,status,io,cmdline,cgroup,fd,fdinfo,numa_maps}`,
-    /// `cpu.pressure` of its control group, `/proc/PID/task/TID/{comm,schedstat,syscall}`; rtnetlink `RTM_GETSTATS`; `query-status` and `query-balloon` of QMP.
+    /// `cpu.pressure` of its control group, `/proc/PID/task/TID/{comm,schedstat,syscall}`; `/sys/kernel/debug/kvm`; rtnetlink `RTM_GETSTATS`; `query-status` and `query-balloon` of QMP.
     pub struct VmRow = "vm" { title: Some("Guests"), history: History::Whole } {
         /// Process that runs it.
         Id(None) pid: u64 { wide: true },
@@ -114,6 +114,10 @@ table! {
         Counter(Seconds) memory_waited: Option<f64> { wide: true, demand: true },
         /// Time in which a task of its control group waited for storage.
         Counter(Seconds) io_waited: Option<f64> { wide: true, demand: true },
+        /// Times that its virtual CPUs left it for the host, by debugfs.
+        Counter(Events) exits: Option<u64> { wide: true, demand: true },
+        /// Those in which they had nothing to do.
+        Counter(Events) halt_exits: Option<u64> { wide: true, demand: true },
         /// When its process started.
         Gauge(None) started: Option<Timestamp> { wide: true },
         /// Systemd unit or container that it belongs to.
@@ -371,6 +375,14 @@ impl Guest {
         self.huge = parse::kibibytes(status, b"HugetlbPages:");
         self.ksm = memory::merged(proc, pid);
     }
+
+    /// How long its monitor ran, of all that its process did: what is left of that.
+    fn rest(&mut self, busy: u64) -> Option<f64> {
+        let [vcpu, work] = [Role::Vcpu(0), Role::Io].map(|role| self.threads.sum(role));
+        let known = vcpu?.run.saturating_add(work?.run).saturating_add(self.threads.own(Role::Vhost)?);
+        self.emulator = self.emulator.max(busy.saturating_sub(known));
+        Some(seconds(self.emulator))
+    }
 }
 
 /// What is the same for all guests of a sample.
@@ -400,12 +412,7 @@ impl Common {
         guest.size(self.turn, &cx.roots.proc, scanner);
         let [vcpu, work, vhost] = [Role::Vcpu(0), Role::Io, Role::Vhost].map(|role| guest.threads.sum(role));
         let busy = stat.user.saturating_add(stat.system);
-        let others = vcpu.zip(work).zip(guest.threads.own(Role::Vhost));
-        let emulator = others.map(|((vcpu, work), vhost)| {
-            let known = vcpu.run.saturating_add(work.run).saturating_add(vhost);
-            guest.emulator = guest.emulator.max(((of_ticks(busy) * 1e9) as u64).saturating_sub(known));
-            seconds(guest.emulator)
-        });
+        let emulator = guest.rest((of_ticks(busy) * 1e9) as u64);
         let net = |of: fn(&VmNicRow) -> Option<u64>| nics.iter().filter_map(of).reduce(u64::saturating_add);
         let started = |boot: Timestamp| Timestamp(boot.0.saturating_add((of_ticks(stat.start) * 1e9) as i64));
         let held = u64::try_from(guest.held.vcpus.len()).ok().filter(|count| *count > 0);
@@ -447,6 +454,8 @@ impl Common {
             cpu_waited: guest.costly.waited[0],
             memory_waited: guest.costly.waited[1],
             io_waited: guest.costly.waited[2],
+            exits: guest.costly.exits[0],
+            halt_exits: guest.costly.exits[1],
             started: self.boot.map(started),
             unit: guest.unit.clone(),
         }

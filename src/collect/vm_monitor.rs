@@ -24,13 +24,15 @@ use crate::source::guest::{Disk, Held, Identity};
 use crate::source::process::parse;
 
 pub mod disk;
+pub mod exit;
 
 use disk::VmDiskRow;
+use exit::VmExitRow;
 
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
     name: "vm_monitor",
-    tables: &[VmDiskRow::TABLE],
+    tables: &[VmDiskRow::TABLE, VmExitRow::TABLE],
     interval: Duration::from_secs(5),
     // a monitor may be stopped, and a process stuck
     blocks: true,
@@ -119,6 +121,7 @@ impl Collect for MonitorCollector {
             Some(disk::rows(*pid, machine, self.known.get(pid)?, blocks))
         });
         out.push(rows.flatten().collect::<Vec<_>>());
+        exit::fill(cx, &self.known, Instant::now() + PATIENCE[0], out);
         if let Some(error) = trouble {
             out.partly(VmDiskRow::TABLE, &Skip::from(error));
         }

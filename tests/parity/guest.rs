@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netglance::collect::{Batch, COLLECTORS, Collect, Cx, Wants};
-use netglance::model::{Mono, Owners, Rows, Timestamp};
+use netglance::model::{Mono, Owners, Rows, Timestamp, Value};
 use netglance::source::file::Roots;
 use rustix::process::Signal;
 use rustix::thread::UnshareFlags;
@@ -49,7 +49,7 @@ struct Grouped<'a>(&'a Guest);
 impl<'a> Grouped<'a> {
     fn new(guest: &'a Guest) -> Self {
         std::fs::create_dir(group(guest)).unwrap();
-        std::fs::write(group(guest).join("cgroup.procs"), guest.pid.to_string()).unwrap();
+        std::fs::write(group(guest).join("cgroup.procs"), guest.outside()).unwrap();
         Self(guest)
     }
 }
@@ -65,7 +65,7 @@ impl Drop for Grouped<'_> {
     fn drop(&mut self) {
         let _ = std::fs::write(group(self.0).join("cgroup.freeze"), "0");
         let back = group(self.0).parent().unwrap().join("cgroup.procs");
-        let _ = std::fs::write(back, self.0.pid.to_string());
+        let _ = std::fs::write(back, self.0.outside());
         let _ = std::fs::remove_dir(group(self.0));
     }
 }
@@ -109,7 +109,10 @@ fn vm_facts(guests: &[&Guest]) -> Facts {
         facts.text(&name, "numa", "0:100%");
         facts.text(&name, "status", guest.ask("query-status")["status"].as_str().unwrap());
         facts.missing(&name, "balloon");
-        facts.missing(&name, "stuck");
+        // debugfs is mounted in no namespace of a test that does not ask for it
+        for column in ["stuck", "exits", "halt_exits"] {
+            facts.missing(&name, column);
+        }
         facts.text(&name, "state", if running { "running" } else { "paused" });
         match guest.ask("query-uuid")["UUID"].as_str().unwrap() {
             // who was given none
@@ -230,7 +233,7 @@ fn root_guests_of_qemu_are_what_qemu_and_the_kernel_say_of_them() {
         let guests = [&busy, &idle, &held];
         let _groups = guests.map(Grouped::new);
 
-        let demanded = ["pss", "numa", "cpu_waited", "memory_waited", "io_waited"];
+        let demanded = ["pss", "numa", "cpu_waited", "memory_waited", "io_waited", "exits", "halt_exits"];
         let mut table = Parity::of("vm", &["name"]).wanting(&demanded, &[]).asking();
         table.agrees(|| vm_facts(&guests));
         // the kernel of a guest accounts for guests of its own wrongly, so that what they ran is left to recorded trees
@@ -365,6 +368,44 @@ fn root_a_guest_whose_monitor_falls_silent_is_stuck_and_one_whose_monitor_somebo
             let _ = going.states();
             going.1.monitors.values().filter(|monitor| monitor.status.is_some()).count() == 2
         });
+    });
+}
+
+/// Numbers of KVM for a virtual CPU, summed up, as QEMU says.
+fn stats(guest: &Guest, name: &str) -> f64 {
+    let asked = serde_json::json!({"target": "vcpu", "providers": [{"provider": "kvm", "names": [name]}]});
+    let said = guest.tell("query-stats", &asked);
+    let value = |one: &serde_json::Value| one["stats"][0]["value"].as_f64().unwrap();
+    list(&said).iter().map(value).sum()
+}
+
+/// Reasons that are compared; what else there is depends on the machine.
+const REASONS: [&str; 5] = ["halt", "io", "mmio", "signal", "irq_window"];
+
+fn exit_facts(guest: &Guest) -> Facts {
+    let (mut facts, count) = (Facts::default(), |name: &str| stats(guest, name));
+    facts.number("all all", "exits", count("exits"));
+    for reason in REASONS {
+        facts.number(&format!("all {reason}"), "exits", count(&format!("{reason}_exits")));
+    }
+    // there is one
+    facts.number("0 all", "exits", count("exits"));
+    facts
+}
+
+#[test]
+fn root_exits_of_a_guest_are_those_that_kvm_counts_whoever_tells_them() {
+    let name = &format!("exits{}", std::process::id());
+    space::within(UnshareFlags::empty(), || {
+        let dir = tempfile::tempdir().unwrap();
+        let guest = Guest::boot(dir.path(), "exits", Work::Halt, &["-name", name, "-m", "16"]);
+        let mut exits = Parity::of("vm_exit", &["vcpu", "reason"]).asking();
+        exits = exits.wanting(&[], &[Value::U64(guest.pid.into())]);
+        exits.agrees(|| exit_facts(&guest));
+        exits.left_out(&["guest", "pid", "reason", "start", "vcpu"]);
+        // debugfs counts the same, or a kernel that is locked down does not show it
+        space::mount("debugfs", Path::new("/sys/kernel/debug"), "debugfs", 0, "");
+        exits.agrees(|| exit_facts(&guest));
     });
 }
 

@@ -75,6 +75,11 @@ impl Guest {
         guest
     }
 
+    /// Its process as it is numbered outside of the namespaces of the test.
+    pub(crate) fn outside(&self) -> String {
+        self.child.id().to_string()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -1,6 +1,7 @@
 //! What of a guest takes long to find out?
 //!
-//! The kernel walks all pages of a process to share them out, or to say on which node they are. That is done while somebody looks,
+//! The kernel walks all pages of a process to share them out, or to say on which node they are, and all virtual CPUs to sum up
+//! their exits. That is done while somebody looks,
 //! for a moment on each tick, in turn: the others keep what was found last.
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::{Guest, VmRow};
 use crate::collect::Cx;
 use crate::model::Text;
+use crate::source::guest::exits::Places;
 use crate::source::guest::memory;
 use crate::source::process::detail;
 
@@ -24,6 +26,8 @@ pub(super) struct Costly {
     pub(super) numa: Option<Text>,
     /// Waits of its control group.
     pub(super) waited: [Option<f64>; 3],
+    /// Exits, and those that were to halt.
+    pub(super) exits: [Option<u64>; 2],
 }
 
 /// Finds out what somebody looks at, of those first of which it was found longest ago.
@@ -31,14 +35,21 @@ pub(super) fn find<'a>(cx: &Cx<'_>, turn: u64, guests: impl Iterator<Item = &'a 
     let wants = |column| cx.wants.column(VmRow::TABLE, column);
     let (pss, numa) = (wants("pss"), wants("numa"));
     let waits = ["cpu_waited", "memory_waited", "io_waited"].into_iter().any(wants);
+    let places = ["exits", "halt_exits"].into_iter().any(wants).then(|| {
+        let roots = cx.roots;
+        Places::of(&roots.proc, &roots.sys, roots.live)
+    });
     let mut guests: Vec<&mut Guest> = guests.collect();
     for guest in &mut guests {
+        let pid = guest.handle.pid();
+        guest.costly.exits = places.as_ref().map_or([None; 2], |places| places.sums(&cx.roots.sys, pid));
         guest.costly.waited = match &guest.group {
             Some(group) if waits => memory::waited(&cx.roots.sys, group),
             _ => [None; 3],
         };
         if !pss && !numa {
-            guest.costly = Costly { waited: guest.costly.waited, ..Costly::default() };
+            let Costly { waited, exits, .. } = guest.costly;
+            guest.costly = Costly { waited, exits, ..Costly::default() };
         }
     }
     if !pss && !numa {

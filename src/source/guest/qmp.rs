@@ -3,12 +3,13 @@
 //! A monitor serves one client at a time, so that this one asks all at once and leaves. Who listens must be the process of the
 //! guest or its user, because anybody may make a socket of that name. What QEMU tells without being asked is passed over.
 //!
-//! Source: `docs/interop/qmp-spec.rst`, `qapi/block-core.json`, `qapi/machine.json` and `qapi/run-state.json` of QEMU.
+//! Source: `docs/interop/qmp-spec.rst`, `qapi/block-core.json`, `qapi/machine.json`, `qapi/run-state.json` and `qapi/stats.json` of QEMU.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::exits::{self, Exits};
 use super::said::{Block, Counts, Said};
 use crate::model::Text;
 use crate::source::Error;
@@ -23,8 +24,21 @@ const MAX_BLOCKS: usize = 1024;
 /// Longest path of a socket.
 const MAX_PATH: usize = 107;
 
-/// What is asked, in this order.
-const COMMANDS: [&str; 5] = ["qmp_capabilities", "query-status", "query-balloon", "query-block", "query-blockstats"];
+/// What is asked, in this order: commands with their arguments.
+const COMMANDS: [[&str; 2]; 5] = [
+    ["qmp_capabilities", "{}"],
+    ["query-status", "{}"],
+    ["query-balloon", "{}"],
+    ["query-block", "{}"],
+    ["query-blockstats", "{}"],
+];
+
+/// What is asked of exits.
+const EXITS: [[&str; 2]; 3] = [
+    ["qmp_capabilities", "{}"],
+    ["query-cpus-fast", "{}"],
+    ["query-stats", r#"{"target":"vcpu","providers":[{"provider":"kvm"}]}"#],
+];
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +72,9 @@ pub fn is_taken(proc: &Root, pid: u32, path: &[u8]) -> bool {
         let references = std::str::from_utf8(words.nth(1)?).ok().and_then(|text| u64::from_str_radix(text, 16).ok())?;
         // behind protocol, flags and type
         let state = words.nth(3)?;
-        Some(state == b"03" && references > 2 && line.strip_suffix(path)?.ends_with(b" "))
+        // in front of a name, which may have blanks, there are seven words
+        let words = line.strip_suffix(path)?.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).count();
+        Some(state == b"03" && references > 2 && words == 7)
     };
     sockets.split(|byte| *byte == b'\n').any(|line| is_it(line) == Some(true))
 }
@@ -73,25 +89,47 @@ pub fn taken(socket: &Path) -> Error {
 /// # Errors
 /// Nobody listens, somebody else does, or what is said is not understood or does not come in time.
 pub fn ask(socket: &Path, process: Process, deadline: Instant) -> Result<Said, Error> {
+    let [_, status, balloon, blocks, counts] = &talk(socket, process, &COMMANDS, deadline)?;
+    Ok(Said {
+        status: status.as_ref().and_then(|status| status.text(&["status"])),
+        balloon: balloon.as_ref().and_then(|balloon| balloon.count(&["actual"])),
+        blocks: blocks.as_ref().map(|blocks| self::blocks(blocks, counts.as_ref())).unwrap_or_default(),
+    })
+}
+
+/// Asks how often its virtual CPUs left the guest; `None` where QEMU does not tell, before version 7.1.
+///
+/// # Errors
+/// As [`ask`].
+pub fn exits(socket: &Path, process: Process, deadline: Instant) -> Result<Option<Exits>, Error> {
+    let [_, vcpus, stats] = &talk(socket, process, &EXITS, deadline)?;
+    Ok(vcpus.as_ref().zip(stats.as_ref()).and_then(|(vcpus, stats)| exits::of_qemu(stats, vcpus)))
+}
+
+/// Answers to all of these commands; one that is refused has none.
+fn talk<const N: usize>(
+    socket: &Path,
+    process: Process,
+    commands: &[[&str; 2]; N],
+    deadline: Instant,
+) -> Result<[Option<Json>; N], Error> {
     let mut line = Line::to(socket)?;
     let (pid, uid) = line.peer()?;
     if pid != process.pid && uid != process.uid {
         return Err(refused(socket, format!("user {uid} listens there")));
     }
-    talk(&mut line, deadline)
-}
-
-fn talk(line: &mut Line, deadline: Instant) -> Result<Said, Error> {
+    let line = &mut line;
     let greeting = hear(line, deadline)?;
     if greeting.get(&["QMP"]).is_none() {
         return Err(line.broken("it does not begin with a greeting of QMP"));
     }
     let mut questions = String::new();
-    for (id, command) in COMMANDS.iter().enumerate() {
-        questions.extend(["{\"execute\":\"", command, "\",\"id\":", &id.to_string(), "}\n"]);
+    for (id, [command, arguments]) in commands.iter().enumerate() {
+        let id = id.to_string();
+        questions.extend(["{\"execute\":\"", command, "\",\"arguments\":", arguments, ",\"id\":", &id, "}\n"]);
     }
     line.send(questions.as_bytes(), deadline)?;
-    let mut answers: [Option<Json>; COMMANDS.len()] = Default::default();
+    let mut answers = [const { None }; N];
     loop {
         let mut said = hear(line, deadline)?;
         // an event answers nothing
@@ -101,16 +139,10 @@ fn talk(line: &mut Line, deadline: Instant) -> Result<Said, Error> {
         if let Some(slot) = answers.get_mut(at) {
             *slot = said.take("return");
         }
-        if at + 1 == COMMANDS.len() {
-            break;
+        if at + 1 == N {
+            return Ok(answers);
         }
     }
-    let [_, status, balloon, blocks, counts] = &answers;
-    Ok(Said {
-        status: status.as_ref().and_then(|status| status.text(&["status"])),
-        balloon: balloon.as_ref().and_then(|balloon| balloon.count(&["actual"])),
-        blocks: blocks.as_ref().map(|blocks| self::blocks(blocks, counts.as_ref())).unwrap_or_default(),
-    })
 }
 
 /// Hears one line.
