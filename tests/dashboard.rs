@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
@@ -17,7 +17,7 @@ use rustix::process::{Signal, kill_process};
 mod support;
 
 use support::process::{Sleeper, timed};
-use support::pty::{LEAVE, Session, hostname, readable};
+use support::pty::{LEAVE, PATIENT, Session, hostname, netglance, readable};
 use support::watchman::first_forbidden;
 
 #[test]
@@ -220,6 +220,38 @@ fn a_copied_row_goes_to_the_clipboard_of_the_terminal() {
     let text = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, sent).unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(text.starts_with(&format!("{}\t", sleeper.pid())) && text.contains("ng-copied-argument"), "{text}");
+}
+
+#[test]
+fn an_alert_of_this_host_rings_and_is_told_by_the_terminal_where_no_desktop_shows_it() {
+    let home = tempfile::tempdir().unwrap();
+    let main = home.path().join("netglance.toml");
+    std::fs::write(&main, "").unwrap();
+    let rule = "defaults = false\n[[alert]]\nname = \"always\"\ntable = \"load\"\nmax = 0\nseverity = \"critical\"\n\
+        text = \"{count} row \\u001b]0;evil\\u0007\"\n";
+    std::fs::write(home.path().join("alerts.toml"), rule).unwrap();
+    let mut command = netglance(&["--config", main.to_str().unwrap()]);
+    command.env_remove("NETGLANCE__BELL").env_remove("NETGLANCE__NOTIFY");
+    command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+    let mut session = Session::spawn(120, 40, command);
+    session.wait_for("the alert above the last row", |screen| screen.contains("always: 1 row"));
+    let told = format!("\x1b]9;netglance: {}: critical: 1 row \\x1b]0;evil\\x07\x1b\\", hostname());
+    let has = |raw: &[u8], words: &[u8]| raw.windows(words.len()).any(|part| part == words);
+    let end = Instant::now() + PATIENT;
+    while !(has(&session.raw, b"\x07") && has(&session.raw, told.as_bytes())) {
+        assert!(Instant::now() < end, "{}", session.screen());
+        session.pump(Duration::from_millis(50));
+    }
+    assert!(!has(&session.raw, b"\x1b]0;"));
+    session.send("A");
+    session.wait_for("the question", |screen| screen.contains("Say that it is known"));
+    session.send("a test\r");
+    session.wait_for("that it is known", |screen| {
+        // nothing that fires is counted in the first line
+        screen.contains("known: always") && screen.lines().next().is_some_and(|first| !first.contains('✖'))
+    });
+    session.send("q");
+    assert_eq!(session.end(), 0);
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! How is somebody told who sits at this desktop?
 //!
 //! By the daemon of notifications of the session, over D-Bus. What is said of an alert takes the place of what was said of it
-//! before. A daemon that is not there or does not answer within a second is not waited for: then the terminal is told, by its
-//! bell and by OSC 9.
+//! before. A daemon that is not there or does not answer within a second is not waited for: then the terminal is told, by OSC 9.
 
 use std::collections::HashMap;
 use std::io;
@@ -54,11 +53,11 @@ impl Desktop {
     }
 }
 
-/// What tells a terminal: OSC 9, which those that know it show as a notification, and the bell.
-pub fn ring(message: &Message) -> String {
+/// What tells a terminal: OSC 9, which those that know it show as a notification.
+pub fn osc(message: &Message) -> String {
     let told = Text::from(words::subject(message));
     // a number first means something else to some
-    format!("\x1b]9;netglance: {}\x1b\\\x07", words::cut(&told, MAX_TEXT))
+    format!("\x1b]9;netglance: {}\x1b\\", words::cut(&told, MAX_TEXT))
 }
 
 /// Shows messages until there is nobody who could have another one shown.
@@ -144,9 +143,9 @@ mod tests {
 
     #[test]
     fn nothing_but_what_was_meant_reaches_the_terminal() {
-        let told = ring(&message("x\u{1b}]52;c;aGk=\u{7}\u{9c}\u{202e}"));
-        assert_eq!(told, "\u{1b}]9;netglance: hv1: critical: x\\x1b]52;c;aGk=\\x07\\x9c\\u{202e}\u{1b}\\\u{7}");
-        assert!(ring(&message(&"ä".repeat(5000))).len() < 300);
+        let told = osc(&message("x\u{1b}]52;c;aGk=\u{7}\u{9c}\u{202e}"));
+        assert_eq!(told, "\u{1b}]9;netglance: hv1: critical: x\\x1b]52;c;aGk=\\x07\\x9c\\u{202e}\u{1b}\\");
+        assert!(osc(&message(&"ä".repeat(5000))).len() < 300);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::rule::Rule;
 use super::run::Rules;
 use super::silence::Silences;
 use super::watched::{Happened, Look, Watched};
-use crate::collect::alert::What;
+use crate::collect::alert::{EventRow, What};
 use crate::model::{Demand, Level, Mono, Mute, Snapshot, State, Text, Timestamp};
 use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
@@ -123,6 +123,14 @@ impl Engine {
     /// The rules.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.watched.iter().map(|watched| &watched.rule)
+    }
+
+    /// What has happened, the oldest first.
+    pub(super) fn happened(&self) -> Vec<EventRow> {
+        let rules = || self.watched.iter().map(|watched| &watched.rule);
+        let tables: HashMap<&str, Text> =
+            rules().map(|rule| (rule.name.as_str(), Text::from(&*rule.table.name))).collect();
+        self.events.rows(&|rule| tables.get(rule).cloned())
     }
 
     /// Whether alerts of a rule are about moments.

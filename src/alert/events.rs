@@ -60,8 +60,8 @@ impl Events {
         });
     }
 
-    /// Their rows.
-    pub(super) fn rows(&self) -> Vec<EventRow> {
+    /// Their rows; `table` says which one a rule is about.
+    pub(super) fn rows(&self, table: &dyn Fn(&str) -> Option<Text>) -> Vec<EventRow> {
         let row = |(seq, event): &(u64, Event)| EventRow {
             seq: *seq,
             time: event.time,
@@ -71,6 +71,7 @@ impl Events {
             instance: event.instance.clone(),
             value: event.value.clone(),
             duration: event.duration,
+            table: table(&event.rule),
             text: event.text.clone(),
         };
         self.kept.iter().map(row).collect()

@@ -83,7 +83,7 @@ pub struct Options {
     pub rules: Rules,
     /// Who is told.
     pub dispatch: Dispatch,
-    /// Who hears of everything that happens.
+    /// Who hears of everything that happens to alerts that are not muted.
     pub hear: Hear,
     /// Whether [`Watcher::keep`] will say what was known before; until then nothing is looked at, but not for long.
     pub is_kept: bool,
@@ -222,9 +222,7 @@ impl Round {
         let Looked { notifications, changed } = self.engine.look(&snapshot, moment);
         has_changed |= changed;
         self.want();
-        if !notifications.is_empty() {
-            (self.hear)(&notifications);
-        }
+        self.hear(&notifications, moment);
         let (heard, orders) = self.tell(&notifications, moment);
         has_changed |= heard || !orders.is_empty();
         // values change without a word, where there are any
@@ -239,8 +237,21 @@ impl Round {
         if has_changed || self.put.is_none_or(|put| moment.mono.since(put) >= LEAST.as_secs_f64()) {
             self.put = Some(moment.mono);
             let alerts: Arc<dyn Rows> = Arc::new(self.engine.rows(moment));
-            let (events, actions) = (Arc::new(self.engine.events.rows()), Arc::new(self.dispatch.rows(moment)));
+            let (events, actions) = (Arc::new(self.engine.happened()), Arc::new(self.dispatch.rows(moment)));
             self.board.put(Up { alerts, events, actions });
+        }
+    }
+
+    /// Tells who hears what has happened to alerts that are not muted.
+    fn hear(&mut self, notifications: &[Notification], moment: Moment) {
+        if notifications.is_empty() {
+            return;
+        }
+        let muted = self.engine.muted(moment);
+        let is_heard = |one: &&Notification| !muted.contains(&(one.rule.as_str(), one.instance.as_str()));
+        let heard: Vec<Notification> = notifications.iter().filter(is_heard).cloned().collect();
+        if !heard.is_empty() {
+            (self.hear)(&heard);
         }
     }
 

@@ -350,16 +350,30 @@ fn name(rule: &Rule, view: &View, row: usize) -> Text {
     if row >= view.len() {
         return Text::default();
     }
+    joined(view, row, &rule.by.clone().unwrap_or_else(|| usual(view, row)))
+}
+
+/// What people may call the alert of a row: by all that tells it from others, or by one of its words.
+pub fn names(view: &View, row: usize) -> Vec<Text> {
     let table = view.table();
-    let columns = rule.by.clone().unwrap_or_else(|| {
-        let label = table.label_column();
-        let is_shown = |id: &usize| {
-            let wide = table.columns.get(*id).is_some_and(|column| column.attrs.wide);
-            let is_own = view.raw().cell(row, *id).text() == Some(OWN_NETNS);
-            *id != label && !wide && !is_own
-        };
-        [label].into_iter().chain(table.ids().filter(is_shown)).collect::<Vec<usize>>()
-    });
-    let words = columns.into_iter().map(|column| words::id(view, row, column)).filter(|word| !word.is_empty());
+    let is_word = |id: &usize| view.raw().cell(row, *id).text().is_some_and(|word| word != OWN_NETNS);
+    let single = [table.label_column()].into_iter().chain(table.ids().filter(is_word)).map(|column| vec![column]);
+    single.chain([usual(view, row)]).map(|columns| joined(view, row, &columns)).collect()
+}
+
+/// Columns that tell a row from others, what it is called first.
+fn usual(view: &View, row: usize) -> Vec<usize> {
+    let table = view.table();
+    let label = table.label_column();
+    let is_shown = |id: &usize| {
+        let wide = table.columns.get(*id).is_some_and(|column| column.attrs.wide);
+        let is_own = view.raw().cell(row, *id).text() == Some(OWN_NETNS);
+        *id != label && !wide && !is_own
+    };
+    [label].into_iter().chain(table.ids().filter(is_shown)).collect()
+}
+
+fn joined(view: &View, row: usize, columns: &[usize]) -> Text {
+    let words = columns.iter().map(|column| words::id(view, row, *column)).filter(|word| !word.is_empty());
     Text::from(words.collect::<Vec<_>>().join(" "))
 }

@@ -3,18 +3,21 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::args::{Browse, Connect, Dashboard};
 use super::{Failure, access};
+use crate::alert::desktop::{self, Desktop};
 use crate::alert::dispatch::Dispatch;
+use crate::alert::here::Here;
 use crate::alert::run::{self as watch, Rules, Watcher};
 use crate::browse;
 use crate::client;
 use crate::collect;
 use crate::collect::settings::{Interval, IntervalError};
 use crate::config::{self, Config, Problems};
-use crate::model::{Connection, Host, Table};
+use crate::model::{Connection, Host, Table, Text};
 use crate::source::file::Roots;
 use crate::source::netns::Selection;
 use crate::store::expr::nearest;
@@ -35,6 +38,7 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     trail.configure(config.trail.clone());
     routing.configure(config.routing.clone());
     let alarm = Arc::clone(&roots.alarm);
+    let notifies = Arc::new(AtomicBool::new(config.dashboard.notify));
     let options = Options { roots, settings: config.collect.clone(), tick, actions: config.dashboard.allowed() };
     let (samples, rung) = (wake.clone(), Arc::clone(&alarm));
     let changed = move || {
@@ -48,7 +52,7 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
         rules: rules(&config, named.as_deref())?,
         // a dashboard tells who looks at it, and nobody else
         dispatch: Dispatch::new(Vec::new(), Arc::default(), String::new()),
-        hear: Box::new(|_| {}),
+        hear: hear(wake.clone(), Arc::clone(&notifies)),
         is_kept: false,
     });
     let watcher = watcher.map_err(|error| Failure::thread(&error))?;
@@ -59,11 +63,37 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
         reloading.map_err(|error| Failure::thread(&error))?;
         watcher.configure(rules(config, own.as_deref())?, Vec::new());
         reloaded.allow(config.dashboard.allowed());
+        notifies.store(config.dashboard.notify, Ordering::Relaxed);
         trail.configure(config.trail.clone());
         routing.configure(config.routing.clone());
         Ok(())
     };
     show(host, events, config, Following { named, args: args.clone(), wake, reload })
+}
+
+/// Rings at what happens to alerts of this host, and shows it on the desktop while that is wanted; where there is none the
+/// terminal may. It never waits for either.
+fn hear(wake: tui::Wake, notifies: Arc<AtomicBool>) -> watch::Hear {
+    let otherwise = wake.clone();
+    // without a thread for it the terminal is told all the same
+    let desktop = Desktop::start(desktop::PATIENCE, move |message| otherwise.notify(message)).ok();
+    let host = Text::new(rustix::system::uname().nodename().to_bytes());
+    let mut here = Here::default();
+    Box::new(move |happened| {
+        let Some((message, is_loud)) = here.tell(happened, &host) else { return };
+        if is_loud {
+            wake.bell();
+        }
+        if notifies.load(Ordering::Relaxed) {
+            let left = match &desktop {
+                Some(desktop) => desktop.show(message),
+                None => Some(message),
+            };
+            if let Some(message) = left {
+                wake.notify(&message);
+            }
+        }
+    })
 }
 
 /// Shows the host behind an agent until the user has enough.

@@ -131,6 +131,8 @@ table! {
         Text(None) value: Option<Text>,
         /// How long it had lasted when it was over.
         Gauge(Seconds) duration: Option<f64> { wide: true },
+        /// The table that the rule is about; missing if there is no such rule any more.
+        Text(None) table: Option<Text> { wide: true },
         /// What it is about, in a sentence; or who was told, or who has said what of it.
         Text(None) text: Text { last: true },
     }

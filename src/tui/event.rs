@@ -25,6 +25,10 @@ pub(super) enum Event {
     Config(Box<super::Config>),
     /// Something to tell the user: the configuration could not be used.
     Message(String),
+    /// An alert of this host fires.
+    Bell,
+    /// What is to be told by the terminal, where no desktop does: a whole sequence.
+    Notify(String),
     /// A signal.
     Signal(i32),
     /// The terminal took a frame, or will take no more.
@@ -49,6 +53,16 @@ impl Wake {
     /// There is another configuration.
     pub fn config(&self, config: super::Config) {
         let _ = self.0.send(Event::Config(Box::new(config)));
+    }
+
+    /// An alert fires: rings.
+    pub fn bell(&self) {
+        let _ = self.0.send(Event::Bell);
+    }
+
+    /// What no desktop shows the terminal may.
+    pub fn notify(&self, message: &crate::alert::Message) {
+        let _ = self.0.send(Event::Notify(crate::alert::desktop::osc(message)));
     }
 
     /// There is something to tell the user.

@@ -21,6 +21,9 @@ use crate::model::Host;
 /// Largest side of the screen that is drawn, in cells.
 const LARGEST: u16 = 1000;
 
+/// Shortest time between two rings of the bell.
+const PEACE: Duration = Duration::from_secs(3);
+
 /// New samples and a new second are drawn so long after the first of them came.
 const GATHER: Duration = Duration::from_millis(40);
 
@@ -41,7 +44,8 @@ pub fn run(host: Arc<dyn Host>, events: Events, config: Config) -> Result<Option
     });
     listen(&events.sender)?;
     let terminal = Terminal::take(app.config.settings.mouse, written)?;
-    let mut session = Session { terminal, front: Buffer::empty(Rect::ZERO), clear: true, news: None, ended_by: None };
+    let front = Buffer::empty(Rect::ZERO);
+    let mut session = Session { terminal, front, clear: true, news: None, rung: None, ended_by: None };
     resize(&mut app);
     // the table of hosts below one that was opened
     let mut below: Option<App> = None;
@@ -83,6 +87,8 @@ struct Session {
     clear: bool,
     /// When samples and the clock that have moved on are to be drawn.
     news: Option<Instant>,
+    /// When the bell was rung last.
+    rung: Option<Instant>,
     /// The signal that ends the dashboard.
     ended_by: Option<i32>,
 }
@@ -151,6 +157,10 @@ impl Session {
                 }
             }
             Event::Message(text) => app.say(text, crate::model::Level::Warning),
+            Event::Bell => self.ring(app.config.settings.bell),
+            // in one piece, between two frames
+            Event::Notify(told) if app.config.settings.notify => self.terminal.send(told.into_bytes()),
+            Event::Notify(_) => {}
             // a terminal that was taken away says so to its reader
             Event::Deaf(cause) if cause.raw_os_error() != Some(libc::EIO) => {
                 return Err(Error::Terminal { op: "read keys from", cause });
@@ -159,6 +169,14 @@ impl Session {
             Event::Gone | Event::Deaf(_) => app.quit = true,
         }
         Ok(())
+    }
+
+    /// Rings the terminal's bell, not more often than somebody can bear.
+    fn ring(&mut self, is_wanted: bool) {
+        if is_wanted && self.rung.is_none_or(|rung| rung.elapsed() >= PEACE) {
+            self.rung = Some(Instant::now());
+            self.terminal.send(b"\x07".to_vec());
+        }
     }
 
     fn outcome(&mut self, app: &mut App, outcome: input::Outcome) -> Result<(), Error> {

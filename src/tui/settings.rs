@@ -23,6 +23,10 @@ pub struct Settings {
     pub mouse: bool,
     /// ASCII only, whatever the terminal can show.
     pub ascii: bool,
+    /// Rings the terminal's bell when an alert of this host fires or gets worse.
+    pub bell: bool,
+    /// Shows that on the desktop, too, or by the terminal where there is none.
+    pub notify: bool,
     /// Removes every action that changes the host.
     pub read_only: bool,
     /// Offers actions on more than processes, too: to forget connections that the kernel tracks.
@@ -65,6 +69,8 @@ impl Default for Settings {
             interval: None,
             mouse: true,
             ascii: false,
+            bell: true,
+            notify: true,
             read_only: false,
             allow_actions: false,
             toggles: Vec::new(),

@@ -64,7 +64,7 @@ pub(crate) fn netglance(args: &[&str]) -> Command {
     command
 }
 
-/// No configuration and no terminal settings of the person who runs the tests.
+/// No configuration and no terminal settings of the person who runs the tests, who is not to hear what fires meanwhile.
 pub(crate) fn plain_environment(command: &mut Command) {
     command
         .env_clear()
@@ -72,6 +72,7 @@ pub(crate) fn plain_environment(command: &mut Command) {
         .env("LANG", "C.UTF-8")
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("HOME", "/nonexistent").env("XDG_CONFIG_HOME", "/nonexistent");
+    command.env("NETGLANCE__BELL", "false").env("NETGLANCE__NOTIFY", "false");
 }
 
 impl Session {
