@@ -1,116 +1,152 @@
-//! What is over a threshold right now, anywhere?
+//! What needs attention right now?
 //!
-//! Every table's rows are asked for their worst cell, so that a new collector appears here unedited; processes have their
-//! own list and are left out.
+//! What fires by the rules, and nobody has said is known or may be silent. Who evaluates them is the agent, or the dashboard of
+//! this host; of many hosts, and where an agent is too old to do so, it is what is over a threshold here.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+mod limit;
 pub(super) mod list;
+pub(super) mod past;
+mod said;
+
+pub use said::{Fate, Said, said, speaks};
 
 use super::line::{self, gap};
-use super::number::{self, NUMBER};
-use super::pick::natural;
-use super::{Block, Body, Cx, Line, PanelDef, Role, Space, cpu};
-use crate::collect::cpu::CpuRow;
-use crate::collect::process::ProcessRow;
-use crate::model::{Demand, Key, Kind, Level};
+use super::number::NUMBER;
+use super::{Block, Body, Cx, Line, PanelDef, Role, Space};
+use crate::col;
+use crate::collect::alert::{AlertRow, AlertState};
+use crate::model::{Cell, Connection, Demand, Key, Level, State, Timestamp, unit};
 use crate::store::rate::View;
 
 /// The panel.
-pub(super) const PANEL: PanelDef =
-    PanelDef { name: "alerts", title: "Alerts", key: Some('l'), demands: Vec::<Demand>::new, build };
+pub(super) const PANEL: PanelDef = PanelDef {
+    name: "alerts",
+    title: "Alerts",
+    key: Some('l'),
+    demands: || vec![Demand::table(&AlertRow::TABLE.name)],
+    build,
+};
 
 /// Cells of width from which levels are words beside their glyphs.
 const WORDS: u16 = 50;
 /// Most alerts that are looked for: enough for any screen.
-const MAX_FOUND: usize = 1000;
+const MAX_FOUND: usize = 1024;
 
-/// One cell over a threshold: the worst of its row.
+/// One thing that needs attention.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
     /// How bad.
     pub level: Level,
-    /// Name of its table.
+    /// Name of the table of its row.
     pub of: &'static str,
     /// Identity of the row.
     pub key: Key,
-    /// Heading of its table.
-    pub table: String,
-    /// The row.
-    pub name: String,
-    /// Heading of the column.
-    pub column: String,
-    /// The cell.
-    pub words: String,
+    /// What it is.
+    pub what: What,
 }
 
-/// Everything over a threshold, worst first.
-pub fn all(cx: &Cx<'_>) -> Rc<[Alert]> {
-    cx.views.alerts(&|| find(cx))
+/// What an alert is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A rule that holds: which one, of what, since when, and when people were told.
+    Rule {
+        /// What there is to say of it.
+        said: Said,
+        /// Since when it has been so.
+        since: Timestamp,
+        /// When people were told of it first.
+        fired: Timestamp,
+    },
+    /// A cell over a threshold: the worst of its row.
+    Limit {
+        /// Heading of its table.
+        table: String,
+        /// The row.
+        name: String,
+        /// Heading of the column.
+        column: String,
+        /// The cell.
+        words: String,
+    },
 }
 
-fn find(cx: &Cx<'_>) -> Vec<Alert> {
-    let mut found = Vec::new();
-    // of many hosts each counts once
-    let fleet = super::fleet::table(cx.host);
-    for (name, known) in &cx.snapshot.tables {
-        if fleet.is_some_and(|fleet| fleet != *name) {
-            continue;
-        }
-        if *name == ProcessRow::TABLE.name || known.now.as_ref().is_none_or(|sample| sample.rows.is_empty()) {
-            continue;
-        }
-        let Some(view) = cx.views.get(name) else { continue };
-        let table = view.table();
-        if !table.alerts() {
-            continue;
-        }
-        // one busy CPU is a thread that works; all of them together are what matters
-        let only = (*name == CpuRow::TABLE.name).then(|| cpu::all(&view)).flatten();
-        for row in (0..view.len()).filter(|row| only.is_none_or(|only| only == *row)) {
-            let level = cx.levels.row_level(&view, row);
-            if level == Level::Ok || found.len() >= MAX_FOUND {
-                continue;
-            }
-            let worst = (0..table.columns.len()).find(|column| cx.levels.level(&view, row, *column) == level);
-            let Some((at, column)) = worst.and_then(|at| table.columns.get(at).map(|column| (at, column))) else {
-                continue;
-            };
-            let label =
-                table.columns.get(table.label_column()).filter(|label| matches!(label.kind, Kind::Id | Kind::Text));
-            let own = label
-                .map_or_else(String::new, |_| number::words(cx, &view, row, table.label_column()).words.into_owned());
-            let Some(shown) = cx.settings.name(name, &own) else { continue };
-            let apart = apart(&view, row);
-            let shown = if table.is_mostly_single() { String::new() } else { shown.into_owned() } + &apart;
-            // a row that is known by what is wrong with it needs that only once
-            let shown = if at == table.label_column() { apart } else { shown };
-            let shown = shown.trim_start().to_owned();
-            found.push(Alert {
-                level,
-                of: name,
-                key: view.key(row),
-                table: table.title().to_owned(),
-                name: shown,
-                column: column.title().to_owned(),
-                words: number::words(cx, &view, row, at).words.into_owned(),
-            });
+impl Alert {
+    /// What it is, in a line.
+    pub fn words(&self) -> String {
+        match &self.what {
+            What::Rule { said, .. } => said.words(),
+            What::Limit { table, name, column, words } => format!("{table} {name} {column} {words}"),
         }
     }
-    found.sort_by(|a, b| {
-        b.level.cmp(&a.level).then_with(|| a.table.cmp(&b.table)).then_with(|| natural(&a.name, &b.name))
-    });
-    found
 }
 
-/// What tells a row apart from those of its name elsewhere, while there are others.
-fn apart(view: &View, row: usize) -> String {
-    let differ = view.table().several().filter(|id| view.raw().tells(*id));
-    differ.filter_map(|id| Some(format!(" in {}", view.raw().cell(row, id).text()?))).collect()
+/// Everything that needs attention, worst first.
+pub fn all(cx: &Cx<'_>) -> Rc<[Alert]> {
+    cx.views.alerts(&|| match told(cx) {
+        Told::There(view) => firing(&view),
+        Told::NotYet => Vec::new(),
+        Told::ByNobody => limit::find(cx),
+    })
+}
+
+/// Whether somebody evaluates rules and tells what fires.
+pub fn is_told(cx: &Cx<'_>) -> bool {
+    !matches!(told(cx), Told::ByNobody)
+}
+
+/// The alerts of who evaluates rules.
+enum Told {
+    /// They are known.
+    There(Arc<View>),
+    /// They may be in a moment.
+    NotYet,
+    /// Nobody evaluates any.
+    ByNobody,
+}
+
+fn told(cx: &Cx<'_>) -> Told {
+    let table = &*AlertRow::TABLE.name;
+    if super::fleet::table(cx.host).is_some() {
+        return Told::ByNobody;
+    }
+    if let Some(view) = cx.views.get(table) {
+        return Told::There(view);
+    }
+    if !cx.host.schema().iter().any(|known| known.name == table) {
+        return Told::ByNobody;
+    }
+    let is_sought = cx.host.connection() == Connection::Local;
+    let state = cx.snapshot.get(table).map_or(State::Ok, |known| known.status.state);
+    if is_sought || matches!(state, State::Ok | State::Stale) { Told::NotYet } else { Told::ByNobody }
+}
+
+/// What fires, the worst first and the newest first among equals.
+fn firing(view: &View) -> Vec<Alert> {
+    let instant = |row: usize, column: usize| match view.raw().cell(row, column) {
+        Cell::Timestamp(instant) => Some(instant),
+        _ => None,
+    };
+    let rows = (0..view.len()).filter(|row| list::is(view, *row, AlertState::Firing));
+    let mut rows: Vec<(Level, Timestamp, usize)> = rows
+        .map(|row| {
+            let since = instant(row, col!(AlertRow, fired)).or_else(|| instant(row, col!(AlertRow, since)));
+            (list::level(view, row), since.unwrap_or(Timestamp(0)), row)
+        })
+        .collect();
+    rows.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
+    let one = |(level, fired, row): (Level, Timestamp, usize)| {
+        let since = instant(row, col!(AlertRow, since)).unwrap_or(fired);
+        let what = What::Rule { said: said(view, row)?, since, fired };
+        Some(Alert { level, of: &AlertRow::TABLE.name, key: view.key(row), what })
+    };
+    rows.into_iter().take(MAX_FOUND).filter_map(one).collect()
 }
 
 /// How many are careful, warning and critical.
-pub(super) fn counts(found: &[Alert]) -> [(Level, usize); 3] {
+fn counts(found: &[Alert]) -> [(Level, usize); 3] {
     [Level::Careful, Level::Warning, Level::Critical]
         .map(|level| (level, found.iter().filter(|alert| alert.level == level).count()))
 }
@@ -138,32 +174,49 @@ fn glyph(level: Level) -> &'static str {
 
 fn build(cx: &Cx<'_>, space: Space) -> Block {
     let found = all(cx);
+    // people shall not think that a silent agent would tell
+    let own = !is_told(cx) && cx.host.connection() != Connection::Local;
+    let own = own.then(|| line::text("  by the thresholds here: the agent evaluates no rules", Role::Muted));
     if found.is_empty() {
-        let why = "nothing is over a threshold".to_owned();
-        return super::pick::empty("Alerts", Body::Empty { level: Level::Ok, why });
+        let why = if is_told(cx) { "nothing is wrong" } else { "nothing is over a threshold" }.to_owned();
+        let block = super::pick::empty("Alerts", Body::Empty { level: Level::Ok, why });
+        return Block { note: own.into_iter().collect(), ..block };
     }
-    let note = summary(&found);
     let words = if space.width >= WORDS { 9 } else { 2 };
-    let longest = |part: fn(&Alert) -> &String| found.iter().map(|one| line::cells(part(one))).max().unwrap_or(0);
-    let (table, name) = (longest(|one| &one.table), longest(|one| &one.name).min(space.width / 3));
-    let column = longest(|one| &one.column).min(space.width / 4);
+    let widest = |part: fn(&What) -> Option<&String>| {
+        found.iter().filter_map(|one| part(&one.what)).map(|part| line::cells(part)).max().unwrap_or(0)
+    };
+    let table = widest(|what| if let What::Limit { table, .. } = what { Some(table) } else { None });
+    let name = widest(|what| if let What::Limit { name, .. } = what { Some(name) } else { None }).min(space.width / 3);
+    let column = widest(|what| if let What::Limit { column, .. } = what { Some(column) } else { None });
+    let column = column.min(space.width / 4);
     let all = found.iter().map(|one| {
         let role = Role::Level(one.level);
-        vec![
-            line::left(if space.width >= WORDS { one.level.name() } else { glyph(one.level) }, role, words),
-            line::left(one.table.clone(), Role::Label, table),
-            gap(),
-            line::left(one.name.clone(), Role::Plain, name),
-            gap(),
-            line::left(one.column.clone(), Role::Label, column),
-            gap(),
-            // its line has the glyph
-            line::left(
-                format!("{:>cells$}", one.words, cells = usize::from(NUMBER)),
-                role,
-                line::cells(&one.words).max(NUMBER),
-            ),
-        ]
+        let mut out =
+            vec![line::left(if space.width >= WORDS { one.level.name() } else { glyph(one.level) }, role, words)];
+        match &one.what {
+            What::Rule { said, since, .. } => {
+                let age = unit::span(since.age(cx.now).max(0.0));
+                out.extend([line::right(age, Role::Muted, NUMBER + 1), gap(), gap()]);
+                out.push(line::text(said.text.to_string(), Role::Plain));
+            }
+            What::Limit { table: of, name: row, column: about, words } => out.extend([
+                line::left(of.clone(), Role::Label, table),
+                gap(),
+                line::left(row.clone(), Role::Plain, name),
+                gap(),
+                line::left(about.clone(), Role::Label, column),
+                gap(),
+                // its line has the glyph
+                line::left(
+                    format!("{words:>cells$}", cells = usize::from(NUMBER)),
+                    role,
+                    line::cells(words).max(NUMBER),
+                ),
+            ]),
+        }
+        out
     });
-    super::list::lines(all.collect(), space).block("Alerts", note, None)
+    let note = summary(&found).into_iter().chain(own).collect();
+    super::list::lines(all.collect(), space).block("Alerts", note, super::pick::stale(cx, AlertRow::TABLE))
 }

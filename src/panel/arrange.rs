@@ -74,7 +74,7 @@ pub fn arrange(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>, outlined: bool, 
     if table == OspfLsaRow::TABLE.name {
         database::worst_first(view, rows);
     }
-    if alert::list::has(view.table()) {
+    if table == AlertRow::TABLE.name {
         alert::list::worst_first(view, rows);
     }
     let mut heads = match table {

@@ -6,6 +6,7 @@
 use super::line::{self, gap};
 use super::{Cx, Item, Line, Role, alert, toggle};
 use crate::col;
+use crate::collect::alert::AlertRow;
 use crate::collect::host::HostRow;
 use crate::collect::load::LoadRow;
 use crate::collect::memory::MemoryRow;
@@ -18,7 +19,7 @@ pub(super) const SKEW: f64 = 2.0;
 
 /// What the header needs.
 pub fn demands() -> Vec<Demand> {
-    [HostRow::TABLE, LoadRow::TABLE, MemoryRow::TABLE, CollectorRow::TABLE]
+    [HostRow::TABLE, LoadRow::TABLE, MemoryRow::TABLE, CollectorRow::TABLE, AlertRow::TABLE]
         .map(|table| Demand::table(&table.name))
         .to_vec()
 }

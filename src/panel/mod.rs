@@ -53,7 +53,9 @@ mod topology;
 mod transition;
 mod view;
 
-pub use alert::{Alert, all as alerts};
+pub use alert::{
+    Alert, Fate, Said, What, all as alerts, is_told, past::Span, past::demand as past_demand, past::spans, said, speaks,
+};
 pub use arrange::{Beside, Head, about, arrange, beside, flat, is_outlined, is_over, reworded, told_above, tone};
 pub use connections::members;
 pub use database::{contents, inside};
@@ -391,7 +393,7 @@ pub trait Views {
     /// View of a table, `None` while it has no sample.
     fn get(&self, table: &str) -> Option<Arc<crate::store::rate::View>>;
 
-    /// What is over a threshold: `find` is asked once for each snapshot.
+    /// What needs attention: `find` is asked once for each snapshot.
     fn alerts(&self, find: &dyn Fn() -> Vec<Alert>) -> std::rc::Rc<[Alert]>;
 
     /// What panels have made of this snapshot.

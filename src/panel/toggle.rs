@@ -106,7 +106,7 @@ pub static TOGGLES: &[Toggle] = &[
     toggle("disks", 'd', "show or hide disks"),
     toggle("mounts", 'f', "show or hide mounts"),
     toggle("sensors", 's', "show or hide sensors"),
-    toggle("alerts", 'l', "show or hide what is over a threshold"),
+    toggle("alerts", 'l', "show or hide alerts"),
     toggle("processes", 'z', "show or hide processes"),
     toggle("raid", 'R', "show or hide RAID"),
     toggle("gpu", 'G', "show or hide GPUs"),

@@ -3,6 +3,11 @@
 //! A view is a function from the room there is to a tree of panels. Lists get the lines they need as far as there are any,
 //! and what the user has hidden, or has no panel, is left out before the room is shared.
 
+mod alerts;
+mod share;
+
+use share::share;
+
 use super::{Cx, Node, PANELS, PanelDef, Size, ViewDef, legacy, netfilter, toggle};
 
 /// Every view, in the order of the tabs.
@@ -18,7 +23,7 @@ pub static VIEWS: &[ViewDef] = &[
     ViewDef { demands: netfilter::demands, ..view("queues", "Queues", queues) },
     view("routing", "Routing", routing),
     view("topology", "Topology", topology),
-    view("alerts", "Alerts", alerts),
+    view("alerts", "Alerts", alerts::alerts),
 ];
 
 const fn view(name: &'static str, title: &'static str, layout: fn(&Cx<'_>, u16, u16) -> Node) -> ViewDef {
@@ -363,26 +368,6 @@ fn topology(cx: &Cx<'_>, _: u16, _: u16) -> Node {
     visible(cx, Node::Panel(if cx.on(toggle::AREA_MAP) { "area-map" } else { "topology" }))
 }
 
-fn alerts(cx: &Cx<'_>, width: u16, height: u16) -> Node {
-    let list = Node::Panel("alert-list");
-    let actions = with_rows(cx, &[], &["alert-actions"]);
-    // one that fails says why below
-    let told = if actions.is_empty() { 0 } else { FRAME + 1 + 2 * lines(cx, "alert-actions") };
-    let wanted = (lines(cx, "alert-list") + FRAME + 1).max(FRAME + 4);
-    let lower = height.saturating_sub(wanted).clamp(height / 3, height / 3 * 2);
-    let events = (Size::Weight(1), Node::Panel("alert-events"));
-    let told = (Size::Fixed(told.min(lower / 2)), Node::Panel("alert-actions"));
-    let told = (!actions.is_empty()).then_some(told);
-    let below = if width >= WIDE {
-        let mut right = vec![(Size::Weight(1), Node::Panel("alert"))];
-        right.extend(told);
-        Node::Row(vec![events, (Size::Weight(1), Node::Column(right))])
-    } else {
-        Node::Column(std::iter::once(events).chain(told).collect())
-    };
-    visible(cx, Node::Column(vec![(Size::Weight(1), list), (Size::Fixed(lower), below)]))
-}
-
 /// Largest screen that a view is arranged for.
 const LARGEST: (u16, u16) = (300, 100);
 
@@ -473,35 +458,6 @@ fn lines(cx: &Cx<'_>, name: &str) -> u16 {
     u16::try_from(rows.clamp(1, 1000)).unwrap_or(1000)
 }
 
-/// Shares `room` among `wants`: first the least that shows anything, in order, then line by line what is still wanted.
-fn share(room: u16, wants: &[u16]) -> Vec<u16> {
-    const LEAST: u16 = FRAME + 2;
-    let mut left = room;
-    let mut sizes: Vec<u16> = Vec::with_capacity(wants.len());
-    for want in wants {
-        let size = (*want).min(LEAST);
-        let size = if size <= left { size } else { 0 };
-        left -= size;
-        sizes.push(size);
-    }
-    while left > 0 {
-        let before = left;
-        for (size, want) in sizes.iter_mut().zip(wants) {
-            if *size > 0 && *size < *want && left > 0 {
-                *size += 1;
-                left -= 1;
-            }
-        }
-        if left == before {
-            break;
-        }
-    }
-    if let Some(first) = sizes.first_mut() {
-        *first += left;
-    }
-    sizes
-}
-
 /// The tree without panels that are hidden or not there, and without what is empty then.
 fn visible(cx: &Cx<'_>, node: Node) -> Node {
     prune(cx, node).unwrap_or_else(|| Node::Column(Vec::new()))
@@ -515,21 +471,5 @@ fn prune(cx: &Cx<'_>, node: Node) -> Option<Node> {
         Node::Panel(name) => is_shown(cx, name).then_some(Node::Panel(name)),
         Node::Column(parts) => Some(keep(parts)).filter(|parts| !parts.is_empty()).map(Node::Column),
         Node::Row(parts) => Some(keep(parts)).filter(|parts| !parts.is_empty()).map(Node::Row),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_is_shared_fairly_and_never_more_than_there_is() {
-        assert_eq!(share(30, &[5, 5, 5]), [20, 5, 5]);
-        assert_eq!(share(20, &[100, 6, 100]), [7, 6, 7]);
-        assert_eq!(share(10, &[100, 100, 100]), [5, 5, 0]);
-        assert_eq!(share(3, &[9]), [3]);
-        for room in 0..60 {
-            assert!(share(room, &[9, 30, 4, 500]).iter().sum::<u16>() <= room);
-        }
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum What {
     Delete(usize, String),
     /// Somebody who has gone, in words.
     Acknowledge(Text),
+    /// What is said of alerts, in words.
+    Mute(Text),
 }
 
 impl What {
@@ -34,7 +36,7 @@ impl What {
         match self {
             Self::Signal(_, target) | Self::Nice(_, _, target) => format!("{} (pid {})", target.name, target.pid),
             Self::Delete(_, words) => words.clone(),
-            Self::Acknowledge(words) => words.to_string(),
+            Self::Acknowledge(words) | Self::Mute(words) => words.to_string(),
         }
     }
 }
@@ -84,7 +86,7 @@ pub(super) fn act(app: &mut App, actions: Vec<Action>, what: What) {
     }
 }
 
-/// Lets the host show no more that the selected one has gone; acknowledges the newest alert where nobody is selected who has.
+/// Lets the host show no more that the selected one has gone; acknowledges an alert where nobody is selected who has.
 pub(super) fn acknowledge(app: &mut App) {
     let found = app.focus().and_then(|(_, view, state)| crate::panel::departed(&view, state.row(&view)?));
     match found {
@@ -93,9 +95,13 @@ pub(super) fn acknowledge(app: &mut App) {
             let what = What::Acknowledge(action.aim().1);
             act(app, vec![action], what);
         }
+        None if super::mute::acknowledge(app) => {}
         None if app.notices.newest().is_some() => app.notices.acknowledge(),
         None if app.spots.first().is_some_and(|spot| crate::panel::departs(spot.table)) => {
             app.say("select one that is Deleted and not expected", Level::Ok);
+        }
+        None if app.spots.first().is_some_and(|spot| crate::panel::speaks(spot.table)) => {
+            app.say("select an alert first", Level::Ok);
         }
         None => {}
     }
@@ -145,7 +151,8 @@ fn tell(app: &mut App, what: What, outcome: Result<Done, ActionError>) {
             app.say(format!("deleted {} of {aim}: {gone} had ended already", count.saturating_sub(gone)), Level::Ok);
         }
         (What::Acknowledge(_), Ok(_)) => app.say(format!("acknowledged: {aim}"), Level::Ok),
-        (What::Nice(..) | What::Delete(..) | What::Acknowledge(_), Err(cause)) => {
+        (What::Mute(_), Ok(_)) => app.say(aim, Level::Ok),
+        (What::Nice(..) | What::Delete(..) | What::Acknowledge(_) | What::Mute(_), Err(cause)) => {
             app.say(cause.to_string(), Level::Warning);
         }
     }

@@ -15,7 +15,7 @@ use super::cell::{Reader, heading, is_right, unit_words, write};
 use super::overlay::{Overlay, centered, framed_popup, plain, window};
 use super::paint::{clear, line, tint};
 use super::text::{width, wrap};
-use crate::model::{Column, Demand, Key, Kind, Level, Table, Timestamp, Value};
+use crate::model::{Column, Demand, Key, Kind, Level, Table, Timestamp, Type, Value};
 use crate::panel::{Body, Item, Line, Names, Role, Views as _, related_rows};
 use crate::store::query::{Query, default_sort, run};
 use crate::store::rate::{Mode, View};
@@ -235,9 +235,9 @@ fn more(app: &App, view: &View, row: usize, other: &'static Table, room: usize) 
 /// Columns of words that say of all these rows what the row says that they are about.
 fn told(view: &View, row: usize, rows: &View, own: &[usize]) -> Vec<usize> {
     let is_said = |at: usize, column: &Column| {
-        let Some(here) = view.table().position(&column.name).filter(|_| column.kind == Kind::Text) else {
-            return false;
-        };
+        // how bad each was, and the sentence at the end, say more than that they are the same
+        let is_name = column.kind == Kind::Text && column.ty == Type::Text && !column.attrs.last;
+        let Some(here) = view.table().position(&column.name).filter(|_| is_name) else { return false };
         own.iter().all(|one| rows.cell(*one, at) == view.cell(row, here))
     };
     let columns = rows.table().columns.iter().enumerate();

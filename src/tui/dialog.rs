@@ -63,13 +63,18 @@ pub(super) fn key(app: &mut App, key: KeyEvent, event: &Event) -> bool {
         }
         Overlay::Signal(target, chosen) => signal(app, target, chosen, key.code),
         Overlay::Delete(asked) => super::delete::key(app, asked, key.code),
+        Overlay::Mute(asked) => super::mute::key(app, asked, key, event),
     };
     true
 }
 
 /// Puts pasted text into the prompt that is open; elsewhere it does nothing, so that no paste is taken for keys.
 pub(super) fn paste(app: &mut App, text: &str) {
-    let (Overlay::Filter(input, _) | Overlay::Palette(input, ..)) = &mut app.overlay else { return };
+    let input = match &mut app.overlay {
+        Overlay::Filter(input, _) | Overlay::Palette(input, ..) => input,
+        Overlay::Mute(asked) => asked.input(),
+        _ => return,
+    };
     let text: String = text.chars().filter(|ch| !ch.is_control()).collect();
     let mut value = format!("{}{text}", input.value());
     value.truncate(value.floor_char_boundary(LONGEST));
@@ -122,7 +127,8 @@ pub(super) fn wheel(app: &mut App, by: isize) -> bool {
     true
 }
 
-fn typed(input: &mut Input, event: &Event) {
+/// Types into a prompt.
+pub(super) fn typed(input: &mut Input, event: &Event) {
     if input.value().len() < LONGEST || !matches!(event, Event::Key(KeyEvent { code: KeyCode::Char(_), .. })) {
         input.handle_event(event);
     }

@@ -15,7 +15,7 @@ use super::stretch::Stretch;
 use super::text::{fit, width};
 use super::theme::Theme;
 use crate::model::{Column, Key, Kind, Level, Point, Table, unit};
-use crate::panel::{Graph, Item, Line, Role, Views as _};
+use crate::panel::{Graph, Item, Line, Role, Span, Views as _};
 use crate::store::rate::Mode;
 
 /// Dots of the left and right column of a braille cell, by height from below.
@@ -182,15 +182,24 @@ pub(super) fn draw(
     }
     axis(app, buffer, plot, &past, about);
     super::timeline::draw(app, buffer, plot, stretch);
+    let spans = spans(app, table, key);
+    super::timeline::alerts(app, buffer, plot, stretch, &spans);
     super::timeline::oldest(app, buffer, area, stretch);
     let at = stretch.points.len().saturating_sub(1 + cursor);
     if let Some(point) = stretch.points.get(at) {
         let x = plot.x + usize::midpoint(slots.saturating_sub(stretch.points.len()), at) as u16;
         tint(buffer, Rect::new(x, plot.y, 1, plot.height), app.theme.selected());
         let line = Rect::new(inner.x, inner.bottom() - 1, inner.width, 1);
-        let words = under_cursor(app, stretch, at, point, say);
+        let mut words = under_cursor(app, stretch, at, point, say);
+        words.extend(super::timeline::alert_at(app, stretch, at, &spans));
         super::paint::line(buffer, line, &words, &app.theme);
     }
+}
+
+/// When alerts about a row fired.
+fn spans(app: &App, table: &str, key: &Key) -> Vec<Span> {
+    let found = app.cache.get(table).and_then(|view| Some((view.find(key)?, view)));
+    found.map_or_else(Vec::new, |(row, view)| crate::panel::spans(&app.cache, &view, row))
 }
 
 /// Whose column it is.

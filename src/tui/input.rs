@@ -101,10 +101,11 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
             app.past.freeze();
             app.rewind();
         }
-        Act::Earlier => step(app, 1, "nothing older is kept"),
-        Act::Later => step(app, -1, "this is the newest"),
+        Act::Earlier => super::past::step(app, 1, "nothing older is kept"),
+        Act::Later => super::past::step(app, -1, "this is the newest"),
         Act::Acknowledge => super::acting::acknowledge(app),
-        Act::AcknowledgeAll => app.notices.acknowledge_all(),
+        Act::AcknowledgeAll => super::mute::acknowledge_all(app),
+        Act::Silence => super::mute::silence(app),
         Act::Signal => {
             if let Some(target) = target(app) {
                 app.named.set(false);
@@ -129,15 +130,6 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
         other => return on_table(app, other),
     }
     Outcome::Done
-}
-
-/// Steps through the past.
-fn step(app: &mut App, by: isize, otherwise: &str) {
-    if app.past.step(by) {
-        app.rewind();
-    } else {
-        app.say(otherwise, Level::Ok);
-    }
 }
 
 fn back(app: &mut App) {

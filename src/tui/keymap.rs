@@ -5,10 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+mod press;
+
+use crossterm::event::KeyEvent;
 
 use crate::model::Allowed;
 use crate::panel::{LATER, SORTS, TOGGLES};
+
+pub use press::{Press, key_names};
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,10 +71,12 @@ pub enum Act {
     Earlier,
     /// Later.
     Later,
-    /// Acknowledge the newest change of a level.
+    /// Say that an alert is known.
     Acknowledge,
-    /// Acknowledge all of them.
+    /// Say that all of them are.
     AcknowledgeAll,
+    /// Make an alert silent for a time.
+    Silence,
     /// Choose columns.
     Columns,
     /// Graph of the sorted column of the selected row.
@@ -212,9 +218,10 @@ pub static ACTIONS: &[Entry] = &[
         Act::Acknowledge,
         "acknowledge",
         &["A"],
-        "acknowledge the alert above the last row, or that the selected neighbor is gone",
+        "acknowledge the selected alert or the one above the last row, or take that back; that the selected neighbor is gone",
     ),
     entry(Act::AcknowledgeAll, "acknowledge-all", &["w", "x"], "acknowledge all alerts"),
+    change(Act::Silence, "silence", &["!"], "make the selected alert silent for a time, or take that back"),
     entry(Act::Columns, "columns", &["v", "f2"], "choose columns"),
     entry(Act::Graph, "graph", &["g"], "graph of the sorted column of the selected row"),
     entry(Act::ZoomIn, "zoom-in", &["+", "="], "in a graph: a shorter time, down to every sample"),
@@ -243,93 +250,6 @@ pub static ACTIONS: &[Entry] = &[
     allowed(Act::Forget, "delete", &["delete"], "delete the selected connection from the kernel's table"),
     allowed(Act::ForgetAll, "delete-all", &["Z"], "delete the connections that the filter keeps"),
 ];
-
-/// A key with the modifiers that matter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Press {
-    code: KeyCode,
-    ctrl: bool,
-    alt: bool,
-    shift: bool,
-}
-
-const NAMED: &[(&str, KeyCode)] = &[
-    ("space", KeyCode::Char(' ')),
-    ("tab", KeyCode::Tab),
-    ("enter", KeyCode::Enter),
-    ("esc", KeyCode::Esc),
-    ("up", KeyCode::Up),
-    ("down", KeyCode::Down),
-    ("left", KeyCode::Left),
-    ("right", KeyCode::Right),
-    ("home", KeyCode::Home),
-    ("end", KeyCode::End),
-    ("pageup", KeyCode::PageUp),
-    ("pagedown", KeyCode::PageDown),
-    ("insert", KeyCode::Insert),
-    ("delete", KeyCode::Delete),
-    ("backspace", KeyCode::Backspace),
-];
-
-impl Press {
-    /// From an event of the terminal.
-    pub fn of(event: &KeyEvent) -> Self {
-        let has = |modifier| event.modifiers.contains(modifier);
-        let (code, back) = match event.code {
-            KeyCode::BackTab => (KeyCode::Tab, true),
-            code => (code, false),
-        };
-        // a letter's case already says shift
-        let shift = (has(KeyModifiers::SHIFT) && !matches!(code, KeyCode::Char(_))) || back;
-        Self { code, ctrl: has(KeyModifiers::CONTROL), alt: has(KeyModifiers::ALT), shift }
-    }
-
-    /// From the configuration: `q`, `ctrl-c`, `shift-tab`, `f5`, `space`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut rest = text;
-        let mut press = Self { code: KeyCode::Null, ctrl: false, alt: false, shift: false };
-        while rest.chars().count() > 1 {
-            rest = if let Some(after) = rest.strip_prefix("ctrl-") {
-                press.ctrl = true;
-                after
-            } else if let Some(after) = rest.strip_prefix("alt-") {
-                press.alt = true;
-                after
-            } else if let Some(after) = rest.strip_prefix("shift-") {
-                press.shift = true;
-                after
-            } else {
-                break;
-            };
-        }
-        let mut chars = rest.chars();
-        press.code = match (chars.next(), chars.next()) {
-            (Some(ch), None) if !ch.is_control() && !ch.is_whitespace() => KeyCode::Char(ch),
-            (Some('f'), Some(_)) if rest.get(1..).is_some_and(|number| number.parse::<u8>().is_ok()) => {
-                KeyCode::F(rest.get(1..)?.parse().ok().filter(|number| (1..=24).contains(number))?)
-            }
-            _ => NAMED.iter().find(|(name, _)| *name == rest)?.1,
-        };
-        Some(press)
-    }
-}
-
-impl std::fmt::Display for Press {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (set, prefix) in [(self.ctrl, "ctrl-"), (self.alt, "alt-"), (self.shift, "shift-")] {
-            if set {
-                f.write_str(prefix)?;
-            }
-        }
-        match self.code {
-            KeyCode::F(number) => write!(f, "f{number}"),
-            code => match NAMED.iter().find(|(_, known)| *known == code) {
-                Some((name, _)) => f.write_str(name),
-                None => write!(f, "{code}"),
-            },
-        }
-    }
-}
 
 /// Why `[keys]` was refused. The words name no file: a configuration adds the place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -377,22 +297,24 @@ fn defaults() -> Vec<(Bound, Needs)> {
         let keys = entry.keys.iter().filter_map(|key| Press::parse(key)).collect();
         bound.push((Bound { act: entry.act, name: entry.name.to_owned(), keys, help: entry.help }, entry.needs));
     }
-    let letter = |key: char| Press { code: KeyCode::Char(key), ctrl: false, alt: false, shift: false };
     for (i, sort) in SORTS.iter().enumerate() {
         let name = format!("sort-{}", sort.name);
-        bound.push((Bound { act: Act::Sort(i), name, keys: vec![letter(sort.key)], help: sort.help }, Needs::Nothing));
+        bound.push((
+            Bound { act: Act::Sort(i), name, keys: vec![Press::letter(sort.key)], help: sort.help },
+            Needs::Nothing,
+        ));
     }
     for (i, toggle) in TOGGLES.iter().enumerate() {
         let name = format!("toggle-{}", toggle.name);
         bound.push((
-            Bound { act: Act::Toggle(i), name, keys: vec![letter(toggle.key)], help: toggle.help },
+            Bound { act: Act::Toggle(i), name, keys: vec![Press::letter(toggle.key)], help: toggle.help },
             Needs::Nothing,
         ));
     }
     for (i, (key, name, _)) in LATER.iter().enumerate() {
         let help = "as in Glances; there is no table of it yet";
         bound.push((
-            Bound { act: Act::NotYet(i), name: (*name).to_owned(), keys: vec![letter(*key)], help },
+            Bound { act: Act::NotYet(i), name: (*name).to_owned(), keys: vec![Press::letter(*key)], help },
             Needs::Nothing,
         ));
     }
@@ -402,11 +324,6 @@ fn defaults() -> Vec<(Bound, Needs)> {
 /// Names of all actions, as `[keys]` takes them.
 pub fn actions() -> Vec<String> {
     defaults().into_iter().map(|(bound, _)| bound.name).collect()
-}
-
-/// Names of the keys that are no single character, without modifiers.
-pub fn key_names() -> impl Iterator<Item = &'static str> {
-    NAMED.iter().map(|(name, _)| *name)
 }
 
 /// Keys as they work now.
@@ -499,6 +416,7 @@ impl Keymap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossterm::event::{KeyCode, KeyModifiers};
 
     #[test]
     fn default_keys_are_understood_and_unique() {

@@ -32,6 +32,9 @@ mod inside;
 pub mod keymap;
 #[cfg(test)]
 mod lsas;
+mod mute;
+#[cfg(test)]
+mod muting;
 mod naming;
 #[cfg(test)]
 mod neighbors;

@@ -1,13 +1,14 @@
 //! What became worse while nobody was looking?
 //!
-//! A row that stays at warning or critical for some seconds becomes a notice, shown above the last row until it is
-//! acknowledged, also when it is over by then. What was that bad when it was first sampled is no change: the panel of alerts
-//! and the header tell it.
+//! What fires by the rules of who evaluates them is shown above the last row, the newest first, as long as it does so and nobody
+//! has said that it is known. Where nobody evaluates rules, a row that stays at warning or critical for some seconds becomes a
+//! notice, until it is acknowledged here, also when it is over by then. What was that bad when it was first sampled is no change:
+//! the panel of alerts and the header tell it.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::model::{Key, Level, Mono, Timestamp};
-use crate::panel::{Alert, Cx, alerts};
+use crate::panel::{Alert, Cx, Said, What, alerts};
 
 /// The mildest level that is told.
 const LEAST: Level = Level::Warning;
@@ -20,6 +21,8 @@ const MOST: usize = 100;
 #[derive(Default)]
 pub(super) struct Notices {
     judged: HashMap<&'static str, Judged>,
+    /// What is not shown here any more, and since when it fires: the host takes no word of it.
+    hidden: HashMap<Key, Timestamp>,
     waiting: VecDeque<Notice>,
 }
 
@@ -55,6 +58,11 @@ impl Notices {
     /// Compares the levels of the tables that have a new sample.
     pub(super) fn update(&mut self, cx: &Cx<'_>) {
         let alerts = alerts(cx);
+        if crate::panel::is_told(cx) {
+            self.judged.clear();
+            return self.firing(&alerts);
+        }
+        self.waiting.retain(|one| matches!(one.alert.what, What::Limit { .. }));
         for (name, state) in &cx.snapshot.tables {
             let Some(now) = &state.now else {
                 self.judged.remove(name);
@@ -71,6 +79,29 @@ impl Notices {
             };
             self.judged.insert(name, next);
         }
+    }
+
+    /// Takes what fires, the newest first.
+    fn firing(&mut self, alerts: &[Alert]) {
+        let fired = |alert: &Alert| match alert.what {
+            What::Rule { fired, .. } if alert.level >= LEAST => Some(fired),
+            _ => None,
+        };
+        self.hidden.retain(|key, when| alerts.iter().any(|alert| alert.key == *key && fired(alert) == Some(*when)));
+        let shown = alerts.iter().filter_map(|alert| Some((fired(alert)?, alert)));
+        let mut shown: Vec<(Timestamp, &Alert)> =
+            shown.filter(|(_, alert)| !self.hidden.contains_key(&alert.key)).collect();
+        shown.sort_by_key(|(fired, alert)| (std::cmp::Reverse(*fired), std::cmp::Reverse(alert.level)));
+        let notice = |(begun, alert): (Timestamp, &Alert)| Notice { alert: alert.clone(), begun, over: None };
+        self.waiting = shown.into_iter().take(MOST).map(notice).collect();
+    }
+
+    /// What fires of which something can be said, the newest first.
+    pub(super) fn told(&self) -> impl Iterator<Item = &Said> {
+        self.waiting.iter().filter_map(|notice| match &notice.alert.what {
+            What::Rule { said, .. } => Some(said),
+            What::Limit { .. } => None,
+        })
     }
 
     /// Rows of a table that are bad now; tells those that have stayed so.
@@ -120,14 +151,19 @@ impl Notices {
         self.waiting.front().map(|newest| (newest, self.waiting.len() - 1))
     }
 
-    /// Acknowledges all.
+    /// Shows none of them here any more.
     pub(super) fn acknowledge_all(&mut self) {
-        self.waiting.clear();
+        while self.newest().is_some() {
+            self.acknowledge();
+        }
     }
 
-    /// Acknowledges the newest.
+    /// Shows the newest here no more.
     pub(super) fn acknowledge(&mut self) {
-        self.waiting.pop_front();
+        if let Some(Notice { alert: Alert { key, what: What::Rule { fired, .. }, .. }, .. }) = self.waiting.pop_front()
+        {
+            self.hidden.insert(key, fired);
+        }
     }
 }
 

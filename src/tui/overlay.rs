@@ -34,6 +34,8 @@ pub(super) enum Overlay {
     Signal(Target, usize),
     /// Whether connections are to be deleted.
     Delete(super::delete::Asked),
+    /// What is to be said of alerts.
+    Mute(super::mute::Asked),
 }
 
 /// Signals that are offered, the mildest first.
@@ -57,8 +59,12 @@ const UNNAMED: &str = "nothing is sent: no room for name and pid";
 impl Overlay {
     /// What it needs beside what the screen needs.
     pub(super) fn demand(&self, app: &App) -> Option<Demand> {
-        let Self::Detail { table, key, section, .. } = self else { return None };
-        super::detail::demand(app, table, key, *section)
+        match self {
+            Self::Detail { table, key, section, .. } => super::detail::demand(app, table, key, *section),
+            // its marks are those of alerts
+            Self::Graph { .. } => Some(crate::panel::past_demand()),
+            _ => None,
+        }
     }
 
     /// Whether it lies over the screen as a frame of its own; below a prompt the screen shows what it would do.
@@ -81,6 +87,10 @@ impl Overlay {
             Self::Graph { .. } => &[("←→", "cursor"), ("↑↓", "other column"), ("esc", "back")],
             Self::Signal(..) => &[("↑↓", "choose"), ("enter", "send it"), ("esc", "send nothing")],
             Self::Delete(_) => &[("y", "delete"), ("esc", "delete nothing")],
+            Self::Mute(asked) if asked.can_be_whole() => {
+                &[("enter", "say it"), ("tab", "all of its rule"), ("esc", "say nothing")]
+            }
+            Self::Mute(_) => &[("enter", "say it"), ("esc", "say nothing")],
         }
     }
 }
@@ -136,6 +146,7 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect) {
         }
         Overlay::Signal(target, chosen) => signal(app, buffer, area, target, *chosen),
         Overlay::Delete(asked) => super::delete::draw(app, buffer, area, asked),
+        Overlay::Mute(asked) => super::mute::draw(app, buffer, area, asked),
     }
 }
 
@@ -236,16 +247,7 @@ fn prompt(app: &App, buffer: &mut Buffer, area: Rect, mark: &str, input: &Input,
     let y = area.bottom().saturating_sub(1);
     let row = Rect { y, height: 1, ..area };
     clear(buffer, row, app.theme.base());
-    let x = area.x + put(buffer, area.x, y, area.width, mark, app.theme.role(Role::Accent));
-    let skip = input.visual_scroll(usize::from(area.width.saturating_sub(2)));
-    let text = super::text::from_cell(input.value(), skip);
-    put(buffer, x, y, area.width, text, app.theme.role(Role::Value));
-    let cursor = input.visual_cursor().saturating_sub(skip) as u16;
-    tint(
-        buffer,
-        Rect::new(x + cursor, y, 1, 1),
-        ratatui::style::Style::new().add_modifier(ratatui::style::Modifier::REVERSED),
-    );
+    let (x, skip) = typed(app, buffer, row, mark, input);
     if let Some((at, error)) = error {
         // the character where the mistake is, or the place behind the last one
         let before: String = input.value().chars().take(*at).collect();
@@ -259,6 +261,19 @@ fn prompt(app: &App, buffer: &mut Buffer, area: Rect, mark: &str, input: &Input,
             put(buffer, area.x, y, area.width, "✖", app.theme.level(Level::Critical));
         }
     }
+}
+
+/// Draws what is typed behind a mark, as much as has room around the cursor; returns where it begins, and from which cell on.
+pub(super) fn typed(app: &App, buffer: &mut Buffer, row: Rect, mark: &str, input: &Input) -> (u16, usize) {
+    let x = row.x + put(buffer, row.x, row.y, row.width, mark, app.theme.role(Role::Accent));
+    let room = row.right().saturating_sub(x);
+    let skip = input.visual_scroll(usize::from(room.saturating_sub(1)));
+    let text = super::text::from_cell(input.value(), skip);
+    put(buffer, x, row.y, room, text, app.theme.role(Role::Value));
+    let cursor = input.visual_cursor().saturating_sub(skip) as u16;
+    let reversed = ratatui::style::Style::new().add_modifier(ratatui::style::Modifier::REVERSED);
+    tint(buffer, Rect::new(x + cursor, row.y, 1, 1).intersection(row), reversed);
+    (x, skip)
 }
 
 /// Narrowest column of help, and how many stand beside each other at most.

@@ -7,8 +7,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::app::App;
 use crate::model::{
-    Action, ActionError, Connection, Demand, Done, HistoryAsk, Host, Key, Mono, Series, Snapshot, Table, Text,
+    Action, ActionError, Connection, Demand, Done, HistoryAsk, Host, Key, Level, Mono, Series, Snapshot, Table, Text,
     Timestamp,
 };
 
@@ -140,6 +141,15 @@ impl Past {
 
     fn at(&self, back: usize) -> Option<&Kept> {
         self.kept.get(self.kept.len().checked_sub(back + 1)?)
+    }
+}
+
+/// Steps through the past.
+pub(super) fn step(app: &mut App, by: isize, otherwise: &str) {
+    if app.past.step(by) {
+        app.rewind();
+    } else {
+        app.say(otherwise, Level::Ok);
     }
 }
 

@@ -128,7 +128,7 @@ fn hidden(app: &App) -> Option<String> {
     (!named.is_empty()).then(|| format!("hidden, their keys bring them back:  {named}"))
 }
 
-/// The newest change of a level that nobody has acknowledged.
+/// The newest alert that nobody has acknowledged.
 fn notice(app: &App, buffer: &mut Buffer, area: Rect) {
     let Some((newest, more)) = app.notices.newest() else { return };
     let alert = &newest.alert;
@@ -139,15 +139,11 @@ fn notice(app: &App, buffer: &mut Buffer, area: Rect) {
     };
     let key = app.keymap.key(Act::Acknowledge).map_or(String::new(), |key| format!("  {key}:ack "));
     let right = if more > 0 { format!("  +{more}{key}") } else { key };
-    let words = format!(
-        " {} {} {} {} {}  {when}",
-        paint::glyph(alert.level),
-        alert.table,
-        alert.name,
-        alert.column,
-        alert.words
-    );
     let room = area.width.saturating_sub(width(&right) as u16);
+    // since when is not cut away by a long sentence
+    let left = usize::from(room).saturating_sub(width(&when) + 5);
+    let alert_words = alert.words();
+    let words = format!(" {} {}  {when}", paint::glyph(alert.level), super::text::cut(&alert_words, left));
     let level = if newest.over.is_some() { app.theme.role(Role::Muted) } else { app.theme.level(alert.level) };
     put(buffer, area.x, area.y, room, &words, level);
     put(buffer, area.x + room, area.y, area.width - room, &right, app.theme.role(Role::Accent));
@@ -208,10 +204,14 @@ fn tabs(app: &mut App, buffer: &mut Buffer, area: Rect, node: Option<&Node>) {
 
 /// Which tabs have room: all, or as many as fit around the one that is on beside the counts of the others.
 fn around(widths: &[usize], on: usize, room: usize) -> std::ops::Range<usize> {
-    const COUNT: usize = 2;
+    let counted = |count: usize| match count {
+        0 => 0,
+        1..=9 => 2,
+        _ => 3,
+    };
     let needed = |start: usize, end: usize| {
-        let counts = usize::from(start > 0) + usize::from(end < widths.len());
-        widths.iter().take(end).skip(start).sum::<usize>() + COUNT * counts
+        let counts = counted(start) + counted(widths.len() - end);
+        widths.iter().take(end).skip(start).sum::<usize>() + counts
     };
     let start = (0..on).find(|start| needed(*start, on + 1) <= room).unwrap_or(on);
     let end = (on + 1..=widths.len()).rev().find(|end| needed(start, *end) <= room).unwrap_or(on + 1);
@@ -334,7 +334,9 @@ pub(super) fn own(app: &App) -> Vec<(Act, &'static str)> {
         own.extend(filtered.then_some((Act::ForgetAll, "delete all these")));
     }
     let departs = app.fleet.is_none() && app.spots.first().is_some_and(|spot| crate::panel::departs(spot.table));
-    own.extend(departs.then_some((Act::Acknowledge, "acknowledge")));
+    let speaks = app.fleet.is_none() && app.spots.first().is_some_and(|spot| crate::panel::speaks(spot.table));
+    own.extend((departs || speaks).then_some((Act::Acknowledge, "acknowledge")));
+    own.extend(speaks.then_some((Act::Silence, "silence")));
     let here = |table: &str| {
         let grouped = super::group::is_grouped(app) && table == crate::panel::GROUPED.rows.1.name;
         grouped || app.spots.iter().any(|spot| spot.table == table)

@@ -1,16 +1,17 @@
 //! When was what a graph shows?
 //!
-//! Marks below the graph stand at even times ago, with the time of day.
+//! Marks below the graph stand at even times ago, with the time of day; the line below it is heavy while an alert fired about
+//! what is shown, with the glyph of its severity where it began.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::app::App;
-use super::paint::{mark, put};
+use super::paint::{glyph, mark, put};
 use super::stretch::{Stretch, wall};
 use super::text::width;
 use crate::model::{Timestamp, unit};
-use crate::panel::Role;
+use crate::panel::{Item, Role, Span};
 
 /// Seconds between marks.
 const EVEN: [u32; 17] = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 14_400, 21_600, 43_200];
@@ -44,6 +45,39 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, plot: Rect, stretch: &Stretch
     }
 }
 
+/// Marks when alerts began and ended, the worst last, so that no other hides it.
+pub(super) fn alerts(app: &App, buffer: &mut Buffer, plot: Rect, stretch: &Stretch, spans: &[Span]) {
+    let Some(end) = wall(app, stretch.end) else { return };
+    // cells before the last one; what is newer than the newest sample is in that
+    let back = |instant: Timestamp| ((instant.age(end).max(0.0) / stretch.step).round() / 2.0).floor();
+    let last = f64::from(plot.width) - 1.0;
+    for span in spans {
+        let (from, to) = (back(span.begin), span.end.map_or(0.0, back));
+        if to > last {
+            continue;
+        }
+        let style = app.theme.level(span.level);
+        let x = |back: f64| plot.right() - 1 - back.min(last) as u16;
+        for x in x(from)..=x(to) {
+            put(buffer, x, plot.bottom(), 1, "━", style);
+        }
+        if from <= last {
+            put(buffer, x(from), plot.bottom(), 1, glyph(span.level), style);
+        }
+    }
+}
+
+/// The worst alert that fired at a point, in words.
+pub(super) fn alert_at(app: &App, stretch: &Stretch, at: usize, spans: &[Span]) -> Option<Item> {
+    let end = wall(app, stretch.end)?;
+    let half = stretch.step / 2.0;
+    let ago = stretch.ago(at);
+    let is_on =
+        |span: &&Span| span.begin.age(end) >= ago - half && span.end.is_none_or(|over| over.age(end) <= ago + half);
+    let span = spans.iter().rev().find(is_on)?;
+    Some(Item::Text(format!("  {} {}", glyph(span.level), span.words).into(), Role::Level(span.level)))
+}
+
 /// A time that is even: without the unit that is zero.
 fn short(seconds: f64) -> String {
     let hours = seconds / 3600.0;
@@ -71,4 +105,52 @@ pub(super) fn oldest(app: &App, buffer: &mut Buffer, area: Rect, stretch: &Stret
     let words = format!("oldest point {} ago, {}", unit::span(ago), clock(app, stretch, ago, ago));
     let words = if is_cut { format!("{words}; older ones were evicted") } else { words };
     mark(buffer, area, &words, app.theme.role(Role::Muted));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::collect::alert::{AlertRow, EventRow};
+    use crate::collect::load::LoadRow;
+    use crate::model::{Text, Timestamp, Value};
+    use crate::tui::app::{Config, Page};
+    use crate::tui::testing::{Made, app, press, screen};
+
+    /// An event of a rule about the load.
+    fn event(seq: u64, second: f64, what: &str) -> Vec<Value> {
+        let cell = |name: &str| match name {
+            "seq" => Value::U64(seq),
+            "time" => Value::Timestamp(Timestamp::from_seconds(1.8e9 + second)),
+            "what" => Value::Label(what.into()),
+            "severity" => Value::Label("warning".into()),
+            "rule" | "table" => Value::Text("load".into()),
+            "instance" => Value::Text(Text::default()),
+            "text" => Value::Text("much is to do".into()),
+            _ => Value::Missing,
+        };
+        EventRow::TABLE.columns.iter().map(|column| cell(&column.name)).collect()
+    }
+
+    #[test]
+    fn an_alert_is_a_heavy_line_from_where_it_began_to_where_it_ended() {
+        let (host, mut app) = app(Config::default());
+        *host.tables.lock().unwrap() = Some(&[AlertRow::TABLE, EventRow::TABLE, LoadRow::TABLE]);
+        host.publish(Made::new(LoadRow::TABLE, 1, "x"), 59);
+        app.samples();
+        app.go(Page::Table("load"));
+        press(&mut app, &["down", "g"]);
+        assert!(!screen(&mut app).contains('▲'), "{}", screen(&mut app));
+        let wants = host.wants.lock().unwrap().clone();
+        assert!(wants.iter().any(|want| want.table == "event"), "{wants:?}");
+        let events = vec![event(1, 29.0, "fired"), event(2, 39.0, "cleared")];
+        host.publish(Made { table: EventRow::TABLE, cells: events }, 59);
+        app.samples();
+        let shown = screen(&mut app);
+        let axis = shown.lines().find(|line| line.contains('└')).unwrap();
+        assert!(axis.contains("▲━━━━━──"), "{shown}");
+        assert!(!shown.contains("much is to do"), "{shown}");
+        press(&mut app, &["left"; 25]);
+        assert!(screen(&mut app).contains("▲ much is to do"), "{}", screen(&mut app));
+        press(&mut app, &["left"; 10]);
+        assert!(!screen(&mut app).contains("much is to do"), "{}", screen(&mut app));
+    }
 }

@@ -12,7 +12,7 @@ use super::super::{facts, gauge, header, list, number, pick};
 use super::glyph;
 use crate::col;
 use crate::collect::alert::{AlertActionRow, AlertRow, AlertState, EventRow, Severity, What};
-use crate::model::{Cell, Demand, LabelDef, Level, Table, Timestamp, unit};
+use crate::model::{Cell, Demand, LabelDef, Level, Timestamp, unit};
 use crate::store::rate::View;
 
 /// All alerts.
@@ -434,11 +434,6 @@ pub(in crate::panel) fn of(view: &View, row: usize, events: &View) -> Vec<usize>
     let same =
         |one: &usize| SAME.iter().all(|(here, there)| view.raw().cell(row, *here) == events.raw().cell(*one, *there));
     (0..events.len()).filter(same).collect()
-}
-
-/// Whether rows of a table are alerts.
-pub(in crate::panel) fn has(table: &Table) -> bool {
-    table.name == AlertRow::TABLE.name
 }
 
 #[cfg(test)]
