@@ -19,6 +19,7 @@ use crate::collect::vm::VmRow;
 use crate::collect::vm::nic::VmNicRow;
 use crate::model::{Cell, Demand, IpText, Level, Table, Value};
 use crate::panel::arrange;
+use crate::source::routing::daemon::Source;
 use crate::store::rate::View;
 
 /// Most entries of a table that are looked at.
@@ -333,7 +334,12 @@ impl<'a> Known<'a> {
         let mut name = name(view, row, col!(OspfNeighborRow, netns), col!(OspfNeighborRow, interface));
         let id = ip(view, row, col!(OspfNeighborRow, router_id));
         let mut address = ip(view, row, col!(OspfNeighborRow, address));
-        if view.raw().cell(row, col!(OspfNeighborRow, netns)).is_missing() {
+        let source = word(view, row, col!(OspfNeighborRow, source));
+        if source == Source::Snmp.name() {
+            // whoever it is behind is another router's, whatever interface that calls its own
+            return;
+        }
+        if source.is_empty() && view.raw().cell(row, col!(OspfNeighborRow, netns)).is_missing() {
             // one that is expected and was never there may be named by its address
             name.0 = self.places.get(name.1).copied().unwrap_or(self.own);
             address = address.or(id);

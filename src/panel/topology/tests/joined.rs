@@ -130,6 +130,22 @@ fn a_router_of_several_protocols_has_one_place_whatever_each_calls_it() {
 }
 
 #[test]
+fn neighbors_of_a_router_that_is_asked_over_snmp_stand_on_no_map_of_this_host() {
+    let mut fake = host(&["name=eth0 kind=ethernet", "netns=blue name=eth7 kind=ethernet"]);
+    let told = "source=snmp instance=core state=Deleted";
+    let rows = ["interface=eth0", "interface=eth7", "interface=eth9"].iter().zip(1..);
+    let mut rows: Vec<String> = rows.map(|(row, last)| format!("{row} router_id=192.0.2.{last} {told}")).collect();
+    rows.push(format!("interface=eth0 router_id=192.0.2.4 expected=yes {told}"));
+    // so does one whose network namespace this user may not know
+    rows.push("interface=eth0 router_id=192.0.2.5 source=frr instance=ospfd state=Full".to_owned());
+    fake.put(OspfNeighborRow::TABLE, &rows);
+    for graph in made(&fake) {
+        assert!(graph.edges.is_empty() && graph.nodes.len() == 1, "{graph:?}");
+        assert_eq!(graph.nodes[0].level, Level::Ok);
+    }
+}
+
+#[test]
 fn who_is_expected_and_was_never_there_stands_behind_its_interface() {
     let mut fake = host(&["name=eth0 kind=ethernet", "netns=blue name=eth7 kind=ethernet", "netns=blue name=eth0"]);
     let expected = "state=Down expected=yes";
