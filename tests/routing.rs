@@ -646,7 +646,7 @@ fn root_sockets_that_are_no_daemons_are_told_and_harm_nothing() {
         for (name, state, reason) in [
             ("silent/ospfd", "silent", "it says nothing"),
             ("half/ospfd", "silent", "it stops in the middle"),
-            ("stranger/ospfd", "untrusted", "it belongs to 4711"),
+            ("stranger/ospfd", "untrusted", "it belongs to user 4711"),
         ] {
             let told = (watch.daemon(name, "state"), watch.daemon(name, "reason"));
             assert!(told.0 == state && told.1.ends_with(reason), "{told:?}");

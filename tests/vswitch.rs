@@ -145,10 +145,10 @@ fn root_sockets_that_are_no_switch_are_told_and_harm_nothing() {
         run_in("host", &["chown", "4711", management.to_str().unwrap()]);
         let (state, reason, flows, _) = Watch::new().bridge();
         assert_eq!((state.as_str(), flows), ("untrusted", None));
-        assert!(reason.ends_with("it belongs to 4711"), "{reason}");
+        assert!(reason.ends_with("it belongs to user 4711"), "{reason}");
         run_in("host", &["chown", "4711", database.to_str().unwrap()]);
         let refused = Watch::new().look().unwrap_err().status();
-        assert!(refused.state == State::Denied && refused.reason.ends_with("it belongs to 4711"), "{refused:?}");
+        assert!(refused.state == State::Denied && refused.reason.ends_with("it belongs to user 4711"), "{refused:?}");
         // one that answers nothing, and one that is not there
         std::fs::remove_file(&database).unwrap();
         let listener = UnixListener::bind(&database).unwrap();

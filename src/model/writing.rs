@@ -5,6 +5,10 @@
 
 use super::{Cell, Column, IpText, Kind, Style, Timestamp, Unit, unit};
 
+/// Seconds that an instant may be ahead of the sample that it is in without being one to come: what happened while the sample was
+/// taken.
+const SOON: f64 = 1.0;
+
 /// What a reader wants of the writing.
 #[derive(Clone, Copy, Debug)]
 pub struct Writing {
@@ -50,9 +54,9 @@ impl Column {
             Cell::Ip(address) => IpText(address).to_string(),
             Cell::Mac(address) => address.to_string(),
             Cell::Timestamp(time) => match time.age(now) {
-                age if age < 0.0 => format!("in {}", unit::span(-age)),
+                age if age <= -SOON || (self.attrs.until && age < 0.0) => format!("in {}", unit::span(-age)),
                 _ if self.attrs.until => "over".to_owned(),
-                age => unit::span(age),
+                age => unit::span(age.max(0.0)),
             },
             // an Id is a name that happens to be a number, and so is a process, a user, a CPU
             Cell::U64(value) if self.kind == Kind::Id || self.attrs.exact || (bare && value < exact) => {
@@ -114,6 +118,7 @@ mod tests {
             (Kind::Gauge, Unit::Seconds, none, Cell::Duration(1.5), true, "1.50s"),
             (Kind::Gauge, Unit::None, none, age(42), true, "42s"),
             (Kind::Gauge, Unit::None, none, age(-42), true, "in 42s"),
+            (Kind::Gauge, Unit::None, none, Cell::Timestamp(Timestamp(100_010_000_000)), true, "0s"),
             (Kind::Gauge, Unit::None, until, age(-42), true, "in 42s"),
             (Kind::Gauge, Unit::None, until, age(1), true, "over"),
             (Kind::Text, Unit::None, none, Cell::Bool(true), true, "yes"),

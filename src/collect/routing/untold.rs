@@ -27,6 +27,9 @@ const TABLES: [(&Table, &[Subject]); 10] = [
     (AdjacencyRow::TABLE, &[Subject::Ospf, Subject::Bfd, Subject::Bgp, Subject::Isis]),
 ];
 
+/// What to do about a socket that is somebody else's.
+const STRANGER: &str = "not asked, it is another user's: remove the socket, or run the daemon as a user it is made for";
+
 /// Daemons that may tell something, and a directory in which there may be more.
 pub(super) struct Untold<'a> {
     daemons: &'a [&'a Daemon],
@@ -60,8 +63,11 @@ impl<'a> Untold<'a> {
 /// Why a daemon tells nothing.
 fn skip(daemon: &Daemon) -> Option<Skip> {
     let skip = Skip::from(daemon.state.fault.as_ref()?.again());
-    let may_join = daemon.state.standing == Standing::Denied && daemon.has_socket();
-    Some(if may_join { skip.hint(JOIN) } else { skip })
+    Some(match daemon.state.standing {
+        Standing::Denied if daemon.has_socket() => skip.hint(JOIN),
+        Standing::Untrusted => skip.hint(STRANGER),
+        _ => skip,
+    })
 }
 
 #[cfg(test)]
@@ -103,5 +109,9 @@ mod tests {
         assert!(none.is_none() && partly.is_some());
         let why = tell::<BgpPeerRow>(&[daemon(bgpd, denied, false)]).0.unwrap();
         assert!(why.state == State::Denied && why.hint.contains("frrvty"), "{why:?}");
+        let mut stranger = daemon(bgpd, denied, false);
+        stranger.state.standing = Standing::Untrusted;
+        let why = tell::<BgpPeerRow>(&[stranger]).0.unwrap();
+        assert!(why.hint.contains("another user's") && !why.hint.contains("capability"), "{why:?}");
     }
 }

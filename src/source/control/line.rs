@@ -428,7 +428,7 @@ mod tests {
         let _listener = UnixListener::bind(place.socket()).unwrap();
         std::os::unix::fs::chown(place.socket(), Some(4711), None).unwrap();
         let error = place.line().unwrap_err();
-        assert_eq!((error.op, error.to_string().ends_with("it belongs to 4711")), (TRUST, true), "{error}");
+        assert_eq!((error.op, error.to_string().ends_with("it belongs to user 4711")), (TRUST, true), "{error}");
         std::os::unix::fs::chown(place.socket(), Some(0), None).unwrap();
         std::os::unix::fs::chown(place.0.path(), Some(4711), None).unwrap();
         assert_eq!(place.line().unwrap_err().op, TRUST, "nor is one in another's directory");

@@ -63,7 +63,7 @@ impl Trust {
             return Err(refused(socket, "it is no socket".to_owned()));
         }
         let owned = |stat: &Stat| if self.is_trusted(stat.st_uid) { Ok(stat.st_uid) } else { Err(stat.st_uid) };
-        let others = |user| format!("it belongs to {}", self.users.name(user));
+        let others = |user| format!("it belongs to user {}", self.users.name(user));
         let owner = owned(&stat).map_err(|user| refused(socket, others(user)))?;
         let Some(place) = socket.parent() else { return Ok(owner) };
         let stat = rustix::fs::stat(place).map_err(|cause| Error::new("look at", place, cause))?;
@@ -80,7 +80,7 @@ impl Trust {
     /// # Errors
     /// [`TRUST`] when it is somebody else.
     pub fn listener(&self, user: u32, place: &Path) -> Result<(), Error> {
-        let others = || refused(place, format!("{} listens there", self.users.name(user)));
+        let others = || refused(place, format!("user {} listens there", self.users.name(user)));
         if self.is_trusted(user) { Ok(()) } else { Err(others()) }
     }
 
@@ -91,7 +91,7 @@ impl Trust {
     pub fn peer(&self, connection: impl AsFd, socket: &Path, owner: u32) -> Result<Option<u32>, Error> {
         let peer = credentials(connection).map_err(|cause| Error::new("ask who listens on", socket, cause))?;
         if peer.uid != 0 && peer.uid != owner {
-            return Err(refused(socket, format!("{} listens there", self.users.name(peer.uid))));
+            return Err(refused(socket, format!("user {} listens there", self.users.name(peer.uid))));
         }
         Ok(u32::try_from(peer.pid).ok().filter(|pid| *pid > 0))
     }
