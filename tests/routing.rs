@@ -436,10 +436,16 @@ fn root_what_a_daemon_told_that_is_gone_is_forgotten_when_its_time_is_over() {
         assert_eq!(watch.cells(OspfNeighborRow::TABLE, &own, "expected"), ["true"], "who is expected is missed");
         assert_eq!(watch.cells(OspfInterfaceRow::TABLE, &own, "state"), [""; 0]);
         assert_eq!(watch.daemon("host/ospfd", "state"), "down");
-        assert_eq!(watch.log().len(), written, "that its daemon is down is told: {:?}", watch.log());
+        let log = watch.log();
+        assert_eq!(log.len(), written + 1, "it is told once: {log:?}");
+        assert_eq!(log.last().map(|line| (&*line.before, &*line.after)), Some(("Full", "Deleted")));
         assert_eq!(watch.turns("host/ospfd").last().map(String::as_str), Some("down"));
         ring.daemon("host", "ospfd");
         watch.until_state("Full");
+        let log = watch.log();
+        let count = |is: fn(&Line) -> bool| log[written..].iter().filter(|line| is(line)).count();
+        let counts = [count(|line| line.before == "Full"), count(|line| line.after == "Full")];
+        assert_eq!(counts, [1, 1], "it comes once as well: {log:?}");
     });
 }
 

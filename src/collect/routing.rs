@@ -21,7 +21,7 @@ mod untold;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 pub use self::adjacency::{AdjacencyChangeRow, AdjacencyRow};
 use self::adjacency::{Chronicle, Place};
@@ -47,7 +47,7 @@ use crate::source::bounded::Bounded;
 use crate::source::control::standing::Standing;
 use crate::source::routing::ask::{Asked, Askers, Take};
 use crate::source::routing::bird::MAX_PROTOCOLS;
-use crate::source::routing::daemon::{Daemon, Daemons, MOST, Source, Subject, Wanted};
+use crate::source::routing::daemon::{Daemon, Daemons, FIRST, MOST, Source, Subject, Wanted};
 use crate::source::routing::database::{self, Database};
 use crate::source::routing::secret::Secrets;
 use crate::source::routing::settings::{Settings, Wishes};
@@ -133,9 +133,10 @@ impl Collect for RoutingCollector {
         if !cx.roots.live {
             return Err(Skip::absent("a recorded host has no daemons to ask"));
         }
-        let settings = cx.roots.routing.now();
+        let (settings, begin) = (cx.roots.routing.now(), Instant::now());
         let asked = settings.asked();
-        if let Err(skip) = self.have_asked(&cx.roots.routing, asked) {
+        let is_new = asked != self.asked;
+        if let Err(skip) = self.have_asked(&cx.roots.routing, &asked) {
             out.partly(RoutingDaemonRow::TABLE, &skip);
         }
         let wanted = Wanted {
@@ -146,6 +147,12 @@ impl Collect for RoutingCollector {
             lengths: cx.wants.column(OspfLsaRow::TABLE, "length"),
         };
         self.daemons.round(cx.roots, &settings, cx.time, wanted);
+        if is_new {
+            let board = &cx.roots.routing.board;
+            board.wait(&asked, FIRST.saturating_sub(begin.elapsed()));
+            self.daemons.hear(board, &settings, cx.time);
+            self.asked = asked;
+        }
         if self.daemons.known().is_empty() && settings.expect.is_empty() && self.asked.is_empty() {
             return self.end(cx, &settings, out);
         }
@@ -198,21 +205,17 @@ struct Seen {
 }
 
 impl RoutingCollector {
-    /// Has those asked that are configured. Those that are new are given a moment to answer, so that the first sample has them.
+    /// Has those asked that are configured.
     ///
     /// # Errors
     /// There is no thread for one of them; all others are asked.
-    fn have_asked(&mut self, wishes: &Wishes, asked: Vec<Asked>) -> Result<(), Skip> {
+    fn have_asked(&mut self, wishes: &Wishes, asked: &[Asked]) -> Result<(), Skip> {
         let mut started = Ok(());
         if wishes.asks_routers() && (self.askers.is_asking() || !asked.is_empty()) {
             let board = Arc::downgrade(&wishes.board);
             let take: Take = Arc::new(move |report| board.upgrade().map(|board| board.post(report)).is_some());
-            let begun = self.askers.follow(&asked, &Secrets::Files, &take);
+            let begun = self.askers.follow(asked, &Secrets::Files, &take);
             started = begun.map_err(|cause| Skip::from(Error::new("start a thread for", "who is asked", cause)));
-        }
-        if asked != self.asked {
-            wishes.board.wait(&asked, FIRST);
-            self.asked = asked;
         }
         started
     }
@@ -229,12 +232,7 @@ impl RoutingCollector {
         }
         let Placed { rows: mut neighbors, mut places } = ospf;
         let unheard = daemons.iter().find(|daemon| daemon.tells(Subject::Ospf) && daemon.is_unheard());
-        let unasked = unheard.filter(|daemon| daemon.state.fault.is_none()).map(|daemon| {
-            let cause = std::io::Error::new(std::io::ErrorKind::TimedOut, "there was no time to ask it yet");
-            Error::new("ask", daemon.socket.as_path(), cause)
-        });
-        let unheard = unheard.and_then(|daemon| daemon.state.fault.as_ref()).or(unasked.as_ref());
-        let unheard = unheard.or(self.daemons.denied());
+        let unheard = unheard.and_then(|daemon| daemon.state.fault.as_ref()).or(self.daemons.denied());
         self.missed.expect(&settings.expect, &mut neighbors, unheard, cx.time);
         // nobody has told of those who are missed
         let nowhere: Place = Path::new("").into();
@@ -331,9 +329,6 @@ impl RoutingCollector {
     }
 }
 
-/// How long the first answers of those without a control socket are waited for.
-const FIRST: Duration = Duration::from_millis(800);
-
 /// Leaves out rows of those who have gone where somebody knows that, and what they have in common with others, which comes in
 /// the same order.
 fn unknown<R: Departs>(
@@ -402,6 +397,8 @@ fn told<'a, T: 'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::collect::Wants;
     use crate::model::{Cell, Mono, Owners, State};

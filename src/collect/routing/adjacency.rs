@@ -84,7 +84,8 @@ table! {
     /// One change of the state of an adjacency, or of a daemon that tells of some, since this program looks; what a daemon told first
     /// is none. What happens between two looks is one change, with how many the daemon has counted; a daemon that was started anew
     /// meanwhile has gone and come. A state before is missing for one that came, one after for one that went. Of a daemon that says
-    /// nothing there is one line, and none of its adjacencies: nobody knows what becomes of them.
+    /// nothing there is one line, and none of its adjacencies, because nobody knows what becomes of them; when what it told is
+    /// forgotten they have gone, and those of which it tells when it is back have come.
     ///
     /// Source: as of `adjacency`.
     pub struct AdjacencyChangeRow = "adjacency_change" { title: Some("Changes of adjacencies"), shape: Shape::Log } {
@@ -122,6 +123,9 @@ table! {
 /// Changes that are kept.
 const MOST: usize = 2048;
 
+/// Daemons of which it is kept that they have told something before.
+const PLACES: usize = 256;
+
 /// Socket of the daemon that has told something; empty for what none has. A network namespace may get another name.
 pub(super) type Place = Arc<Path>;
 
@@ -151,6 +155,8 @@ pub(super) struct Chronicle {
     known: BTreeMap<Key, (AdjacencyRow, u64)>,
     /// Who had told anything by then.
     heard: BTreeSet<Place>,
+    /// What they had told before of whom that is forgotten.
+    left: BTreeSet<Place>,
     /// How it was with each daemon, by its socket, and which process it was; none before the first look.
     daemons: Option<HashMap<PathBuf, (Standing, Option<u32>)>>,
     changes: VecDeque<AdjacencyChangeRow>,
@@ -165,8 +171,7 @@ impl Chronicle {
         self.known.is_empty() && self.changes.is_empty() && self.daemons.is_none()
     }
 
-    /// Takes the adjacencies of this look, and who has told anything so far. Of those that are missing only those have gone whose
-    /// daemon is asked still; one that is forgotten has had its line.
+    /// Takes the adjacencies of this look, and who has told anything so far. Those whose daemon is forgotten have gone with it.
     pub(super) fn follow(&mut self, now: Timestamp, seen: Vec<Told>, heard: BTreeSet<Place>) -> Vec<AdjacencyRow> {
         if self.last != seen || self.heard != heard {
             self.compare(now, seen.clone(), heard);
@@ -183,7 +188,9 @@ impl Chronicle {
         rename(&mut known, &seen);
         for (key, (row, changes)) in &seen {
             match known.get(key) {
-                None if !before.contains(&key.place) => {}
+                None if !before.contains(&key.place) && !self.left.contains(&key.place) => {}
+                // who has not come back with its daemon had its line when that was forgotten
+                None if !before.contains(&key.place) && row.standing == AdjacencyStanding::Down => {}
                 // somebody who is expected is missed, and was seen with the daemon that told of it
                 None if key.place.as_os_str().is_empty() && row.standing != AdjacencyStanding::Up => {}
                 None => self.note(now, None, Some(row), 1),
@@ -196,22 +203,23 @@ impl Chronicle {
         }
         let gone = known.iter().filter(|(key, _)| !seen.contains_key(*key));
         // of what had gone before that was written then
-        let heard = self.heard.clone();
-        let is_new =
-            |key: &Key, row: &AdjacencyRow| row.standing != AdjacencyStanding::Down && heard.contains(&key.place);
-        for (_, (row, _)) in gone.filter(|(key, (row, _))| is_new(key, row)) {
-            self.note(now, Some(row), None, 1);
+        for (key, (row, _)) in gone.filter(|(_, (row, _))| row.standing != AdjacencyStanding::Down) {
+            // of one that is expected it is known what has become of it
+            let missed = seen.get(&Key { place: Path::new("").into(), ..key.clone() });
+            self.note(now, Some(row), missed.map(|(row, _)| row), 1);
         }
         self.known = seen;
+        self.left.extend(before);
+        self.left.retain(|place| !self.heard.contains(place));
+        while self.left.len() > PLACES {
+            self.left.pop_first();
+        }
     }
 
     /// Takes how it is with the daemons, which are asked in each look.
     pub(super) fn attend(&mut self, now: Timestamp, daemons: &[Daemon]) {
         // of one for whom there was no time nothing is known yet
-        let is_known = |daemon: &&Daemon| {
-            !daemon.is_awaited() && (daemon.state.standing != Standing::Down || daemon.state.fault.is_some())
-        };
-        let asked: Vec<&Daemon> = daemons.iter().filter(is_known).collect();
+        let asked: Vec<&Daemon> = daemons.iter().filter(|daemon| daemon.state.standing != Standing::Unknown).collect();
         let seen = asked.iter().map(|daemon| (daemon.socket.clone(), (daemon.state.standing, daemon.pid))).collect();
         let Some(known) = self.daemons.replace(seen) else { return };
         for daemon in asked {
@@ -565,8 +573,12 @@ mod tests {
         assert_eq!(look(Standing::Up, 2, &["a"], true)[2..], [anew]);
         let down = line(Some("up"), "down", 1);
         assert_eq!(look(Standing::Down, 2, &["a"], true)[3..], [down]);
-        assert_eq!(look(Standing::Down, 2, &[], false).len(), 4, "what is forgotten had its line");
-        assert_eq!(look(Standing::Up, 3, &["a"], true)[4..], [line(None, "up", 1)]);
+        let one = |before: Option<&str>, after: Option<&str>| {
+            ("a".to_owned(), before.map(str::to_owned), after.map(str::to_owned), 1)
+        };
+        assert_eq!(look(Standing::Down, 2, &[], false)[4..], [one(Some("Established"), None)], "it is forgotten");
+        let back = [one(None, Some("Established")), line(None, "up", 1)];
+        assert_eq!(look(Standing::Up, 3, &["a"], true)[5..], back);
         let last = chronicle.changes.back().map(|row| (row.protocol, row.standing, row.reason.is_none()));
         assert_eq!(last, Some((AdjacencyProtocol::Daemon, Up, true)));
         let down = chronicle.changes.get(3).map(|row| (row.standing, row.reason.is_some()));
@@ -600,14 +612,43 @@ mod tests {
         assert_eq!(look(&["/a"], &[("/a", "one")]), []);
         // another one answers later
         assert_eq!(look(&["/a", "/b"], &[("/a", "one"), ("/b", "two")]), []);
-        let all = [("three".to_owned(), false, true)];
+        let line = |peer: &str, before, after| (peer.to_owned(), before, after);
+        let all = [line("three", false, true)];
         assert_eq!(look(&["/a", "/b"], &[("/a", "one"), ("/b", "two"), ("/b", "three")]), all);
-        // it is forgotten with all of its neighbors, and begins anew when it comes back
-        assert_eq!(look(&["/a"], &[("/a", "one")]), all);
-        assert_eq!(look(&["/a", "/b"], &[("/a", "one"), ("/b", "two")]), all);
+        // it is forgotten with all of its neighbors, and tells of some when it comes back
+        let gone = [line("three", true, false), line("two", true, false)];
+        assert_eq!(look(&["/a"], &[("/a", "one")])[1..], gone);
+        assert_eq!(look(&["/a", "/b"], &[("/a", "one"), ("/b", "two")])[3..], [line("two", false, true)]);
         // one that had no neighbors has got one
-        assert_eq!(look(&["/a", "/b", "/c"], &[("/a", "one"), ("/b", "two")]), all);
-        assert_eq!(look(&["/a", "/b", "/c"], &[("/a", "one"), ("/b", "two"), ("/c", "four")]).len(), 2);
+        assert_eq!(look(&["/a", "/b", "/c"], &[("/a", "one"), ("/b", "two")]).len(), 4);
+        assert_eq!(look(&["/a", "/b", "/c"], &[("/a", "one"), ("/b", "two"), ("/c", "four")]).len(), 5);
+    }
+
+    #[test]
+    fn who_is_forgotten_with_its_daemon_goes_once_and_comes_once_whether_it_is_expected_or_not() {
+        use AdjacencyStanding::{Down, Forming, Up};
+        let mut chronicle = Chronicle::default();
+        let mut look = |is_heard: bool, rows: &[(&str, &str, &str, AdjacencyStanding)]| {
+            let row = |(socket, peer, state, standing): &(&str, &str, &str, AdjacencyStanding)| {
+                (place(socket), adjacency(peer, state, *standing), 0)
+            };
+            let heard = [Some(place("")), is_heard.then(|| place("/a"))].into_iter().flatten().collect();
+            let before = chronicle.changes.len();
+            chronicle.follow(Timestamp(0), rows.iter().map(row).collect(), heard);
+            let words = |word: Option<String>| word.unwrap_or_default();
+            let new = told(&chronicle).into_iter().skip(before);
+            new.map(|(peer, before, after, _)| format!("{peer} {} {}", words(before), words(after))).collect::<Vec<_>>()
+        };
+        let full = |peer| ("/a", peer, "Full", Up);
+        assert!(look(true, &[full("expected"), full("one"), full("two")]).is_empty());
+        let missed = ("", "expected", "Deleted", Down);
+        assert_eq!(look(false, &[missed]), ["expected Full Deleted", "one Full ", "two Full "]);
+        assert!(look(false, &[missed]).is_empty());
+        // the daemon is back, and one neighbor after the other
+        let rest = [("/a", "expected", "Deleted", Down), ("/a", "two", "Deleted", Down)];
+        assert_eq!(look(true, &[&rest[..], &[("/a", "one", "Loading", Forming)]].concat()), ["one  Loading"]);
+        let back = look(true, &[full("expected"), full("one"), full("two")]);
+        assert_eq!(back, ["expected Deleted Full", "one Loading Full", "two Deleted Full"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A daemon forgets a neighbor with its dead timer. A [`Circle`] remembers those of one daemon: how often each changed its
 //! state, and for a while those who have gone. [`Missed`] knows those whom the configuration expects.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -260,14 +260,14 @@ fn remember(row: &mut OspfNeighborRow, known: &Known, neighbor: &Neighbor, step:
     row.regressed = steady(old.regressed, row.regressed);
 }
 
-/// Neighbors that are expected, each as it was seen last, or as one that was never there since that was noticed.
+/// Neighbors that are expected, each as it was seen last over each version, or as one that was never there since that was noticed.
 #[derive(Default)]
-pub(super) struct Missed(HashMap<Expected, OspfNeighborRow>);
+pub(super) struct Missed(HashMap<Expected, BTreeMap<Option<u32>, OspfNeighborRow>>);
 
 impl Missed {
     /// Marks the rows of those who are expected, and adds one for each that has none: who has gone keeps its place and since when,
-    /// however long ago that is, and if nobody knows of it any more. One that was never there is not known to be down while a
-    /// daemon that may know it was never heard, for a reason.
+    /// however long ago that is, and if nobody knows of it any more. Who was there over both versions is missed over each. One
+    /// that was never there is not known to be down while a daemon that may know it was never heard, for a reason.
     pub(super) fn expect(
         &mut self,
         expected: &[Expected],
@@ -278,15 +278,19 @@ impl Missed {
         self.0.retain(|known, _| expected.contains(known));
         let told = rows.len();
         for one in expected {
-            let mut found = None;
+            let known = self.0.entry(one.clone()).or_default();
+            let mut found = BTreeMap::new();
             for row in rows.iter_mut().take(told).filter(|row| is_it(one, row)) {
                 row.expected = true;
-                found.get_or_insert_with(|| row.clone());
+                found.entry(row.version).or_insert_with(|| row.clone());
             }
-            if let Some(row) = found {
-                self.0.insert(one.clone(), row);
-            } else {
-                let row = self.0.entry(one.clone()).or_insert_with(|| missed(one, unheard, now));
+            if !found.is_empty() {
+                // it has come over one
+                known.remove(&None);
+            } else if known.is_empty() {
+                known.insert(None, missed(one, unheard, now));
+            }
+            for (_, row) in known.iter_mut().filter(|(version, _)| !found.contains_key(version)) {
                 if row.state == NeighborState::Unknown {
                     row.reason = Some(why_not(unheard));
                 }
@@ -299,6 +303,7 @@ impl Missed {
                     rows.push(row.clone());
                 }
             }
+            known.extend(found);
         }
     }
 }
@@ -614,6 +619,33 @@ mod tests {
         assert_eq!((lost[0].state, lost[0].since, lost[0].stale), (NeighborState::Deleted, Some(at(8000)), None));
         assert_eq!((&lost[0].netns, &lost[0].instance), (&stale[0].netns, &stale[0].instance));
         assert_eq!(look(&mut watched, 11_601, vec![]), lost, "it goes once");
+    }
+
+    #[test]
+    fn one_that_was_there_over_both_versions_is_missed_over_each() {
+        let wanted = [Expected::try_from("10.9.9.2".to_owned()).unwrap()];
+        let mut missed = Missed::default();
+        let mut look = |now: u64, there: &[(u32, NeighborState)]| {
+            let mut watched = Watched::new();
+            let place = |version| Place { instance: None, vrf: None, version };
+            let one = |(version, state): &(u32, NeighborState)| Neighbor {
+                place: place(*version),
+                address: if *version == 3 { "fe80::2" } else { "10.0.12.2" }.parse().ok(),
+                ..neighbor(ONE, *state, None, None)
+            };
+            let mut rows = watched.sees(now, there.iter().map(one).collect());
+            missed.expect(&wanted, &mut rows, None, at(now));
+            rows.iter().map(|row| (row.version, row.state, row.expected)).collect::<Vec<_>>()
+        };
+        let (full, gone) = (NeighborState::Full, NeighborState::Deleted);
+        assert_eq!(look(100, &[]), [(None, NeighborState::Down, true)]);
+        let both = [(Some(2), full, true), (Some(3), full, true)];
+        assert_eq!(look(101, &[(2, full), (3, full)]), both);
+        for now in [102, 9000] {
+            assert_eq!(look(now, &[(3, full)]), [(Some(3), full, true), (Some(2), gone, true)]);
+        }
+        assert_eq!(look(9001, &[]), [(Some(2), gone, true), (Some(3), gone, true)]);
+        assert_eq!(look(9002, &[(2, full), (3, full)]), both);
     }
 
     #[test]

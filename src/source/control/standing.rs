@@ -10,6 +10,8 @@ use crate::source::Error;
 label! {
     /// How it is with a daemon.
     pub enum Standing {
+        /// Nobody has asked it yet, or it has had no time to answer.
+        Unknown = "unknown",
         /// It answers.
         Up = "up",
         /// It did not answer in time, and not the time before.
@@ -57,7 +59,14 @@ impl State {
     /// One who was never asked.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self { standing: Standing::Down, since: now, fault: None }
+        Self { standing: Standing::Unknown, since: now, fault: None }
+    }
+
+    /// Notes why nothing is known yet of one who was never asked.
+    pub fn put_off(&mut self, why: Error) {
+        if self.standing == Standing::Unknown {
+            self.fault = Some(why);
+        }
     }
 
     /// Notes how it is, and since when; another reason for the same is no change. Who has answered so far and is late once, as on
@@ -91,7 +100,7 @@ mod tests {
             (state.standing, state.since, state.fault.as_ref().map(|fault| fault.cause.to_string()), state.is_up())
         };
         let why = |words: &str| Some(words.to_owned());
-        assert_eq!(is(fault(ErrorKind::NotFound, "a"), 2), (Standing::Down, at(1), why("a"), false));
+        assert_eq!(is(fault(ErrorKind::NotFound, "a"), 2), (Standing::Down, at(2), why("a"), false));
         assert_eq!(is(None, 3), (Standing::Up, at(3), None, true));
         assert_eq!(is(None, 4), (Standing::Up, at(3), None, true));
         assert_eq!(is(fault(ErrorKind::TimedOut, "b"), 5), (Standing::Up, at(3), why("b"), false), "late once");
@@ -100,6 +109,17 @@ mod tests {
         assert_eq!(is(fault(ErrorKind::InvalidData, "e"), 8), (Standing::Failed, at(8), why("e"), false));
         assert_eq!(is(None, 9), (Standing::Up, at(9), None, true));
         assert_eq!(is(fault(ErrorKind::ConnectionRefused, "f"), 10), (Standing::Down, at(10), why("f"), false));
+    }
+
+    #[test]
+    fn one_that_was_put_off_is_neither_up_nor_down() {
+        let late = || Error::new("ask", "x", std::io::Error::from(ErrorKind::TimedOut));
+        let mut state = State::new(Timestamp(1));
+        state.put_off(late());
+        assert_eq!((state.standing, state.is_up(), state.fault.is_some()), (Standing::Unknown, false, true));
+        state.settle(None, Timestamp(2));
+        state.put_off(late());
+        assert_eq!((state.standing, state.since, state.is_up()), (Standing::Up, Timestamp(2), true));
     }
 
     #[test]

@@ -41,6 +41,10 @@ use crate::source::{Error, netns};
 /// How long a round may take.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// How long one may take in which somebody is asked for the first time: on a busy host an answer may be late, and who asks once
+/// wants to know of all.
+pub const FIRST: Duration = Duration::from_secs(2);
+
 /// Most daemons that are asked.
 pub const MOST: usize = 64;
 
@@ -110,7 +114,8 @@ impl Daemons {
                 daemon.forget();
             }
         }
-        let end = Instant::now() + ROUND;
+        let is_first = self.known.iter().any(Daemon::is_unasked);
+        let end = Instant::now() + if is_first { FIRST } else { ROUND };
         let mut turns: Vec<usize> = (0..self.known.len()).collect();
         turns.sort_by_key(|at| self.known.get(*at).map(|daemon| (!daemon.state.is_up(), daemon.asked)));
         let (sound, others): (Vec<usize>, Vec<usize>) =
@@ -123,6 +128,10 @@ impl Daemons {
                     daemon.ask_more(wanted, end);
                 }
             }
+        }
+        for daemon in self.known.iter_mut().filter(|daemon| daemon.is_unasked()) {
+            let cause = std::io::Error::new(ErrorKind::TimedOut, "there was no time to ask it yet");
+            daemon.state.put_off(Error::new(ASK, daemon.socket.as_path(), cause));
         }
     }
 
@@ -174,7 +183,7 @@ impl Daemons {
     }
 
     /// Takes what those have told who have no control socket, and forgets those that are not configured any more.
-    fn hear(&mut self, board: &Board, settings: &Settings, now: Timestamp) {
+    pub fn hear(&mut self, board: &Board, settings: &Settings, now: Timestamp) {
         let all = settings.asked();
         let is_it = |daemon: &Daemon, asked: &Asked| {
             daemon.instance == Text::from(asked.name())
@@ -194,7 +203,7 @@ impl Daemons {
                 Some(report) => daemon.report(asked, &report, now),
                 None if daemon.is_awaited() => {
                     let cause = std::io::Error::new(ErrorKind::TimedOut, "it has not answered yet");
-                    daemon.state.settle(Some(Error::new(ASK, asked.name(), cause)), now);
+                    daemon.state.put_off(Error::new(ASK, asked.name(), cause));
                 }
                 None => {}
             }
@@ -236,8 +245,13 @@ impl Daemon {
         self.program != Program::Router
     }
 
+    /// Whether there was no time yet to ask it over its control socket.
+    fn is_unasked(&self) -> bool {
+        self.has_socket() && self.asked.is_none()
+    }
+
     /// Whether somebody else asks it, and nothing was heard of that yet.
-    pub fn is_awaited(&self) -> bool {
+    fn is_awaited(&self) -> bool {
         !self.has_socket() && self.reported.is_none()
     }
 
@@ -392,7 +406,7 @@ impl Daemon {
     /// A router that is asked elsewhere, with what was heard of that.
     pub(crate) fn elsewhere(name: &str, heard: Option<Standing>, now: Timestamp) -> Self {
         let mut daemon = Self::new(name.into(), Source::Snmp, Text::from(name), Program::Router, now);
-        (daemon.reported, daemon.state.standing) = (heard.map(|_| now), heard.unwrap_or(Standing::Silent));
+        (daemon.reported, daemon.state.standing) = (heard.map(|_| now), heard.unwrap_or(Standing::Unknown));
         daemon.state.fault = (heard != Some(Standing::Up)).then(|| Error::malformed(name, "why"));
         daemon
     }
@@ -443,12 +457,38 @@ mod tests {
             (daemon.state.standing, daemon.state.since, why, daemon.is_awaited())
         };
         let why = Some("it has not answered yet".to_owned());
-        assert_eq!(look(100), (Standing::Silent, at(100), why.clone(), true));
-        assert_eq!(look(101), (Standing::Silent, at(100), why, true));
+        assert_eq!(look(100), (Standing::Unknown, at(100), why.clone(), true));
+        assert_eq!(look(101), (Standing::Unknown, at(100), why, true));
         let router = &settings.asked()[0];
         let heard = Ok(Heard::Values(Vec::new()));
         roots.routing.board.post(Report::new(router.name().to_owned(), router.address(), at(102), heard));
         assert_eq!(look(102), (Standing::Up, at(102), None, false));
+    }
+
+    #[test]
+    fn those_for_whom_there_was_no_time_are_told_as_such_and_asked_first_the_next_time() {
+        let place = tempfile::tempdir().unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        std::fs::create_dir_all(place.path().join("run/frr")).unwrap();
+        std::fs::create_dir(place.path().join("etc")).unwrap();
+        std::fs::write(place.path().join("etc/passwd"), format!("frr:x:{own}:{own}::/:\n")).unwrap();
+        let listen = |name: &str| UnixListener::bind(place.path().join("run/frr").join(name)).unwrap();
+        // each of these takes all the patience there is
+        let silent: Vec<UnixListener> = (0..6).map(|number| listen(&format!("ospfd-{number}.vty"))).collect();
+        let roots = Roots { host: Root::new(place.path()), ..Roots::live() };
+        let mut daemons = Daemons::default();
+        let mut look = || {
+            daemons.round(&roots, &Settings::default(), Timestamp::now(), Wanted::default());
+            let told = daemons.known().iter().map(|daemon| {
+                let why = daemon.state.fault.as_ref().map(|error| error.cause.to_string());
+                (daemon.state.standing, why.is_some_and(|why| why.contains("no time to ask it yet")))
+            });
+            told.collect::<Vec<_>>()
+        };
+        let first = look();
+        assert_eq!((first.len(), first[0]), (silent.len(), (Standing::Silent, false)));
+        assert_eq!(first[5], (Standing::Unknown, true), "{first:?}");
+        assert!((0..3).any(|_| !look().contains(&(Standing::Unknown, true))), "all were asked");
     }
 
     #[test]

@@ -41,9 +41,7 @@ impl Daemon {
 
     /// Whether nothing is known of what it could tell. Where nobody listens on a socket of this host there is nothing to tell.
     pub fn is_unheard(&self) -> bool {
-        let state = &self.state;
-        // without a reason nobody has asked yet
-        let is_over = state.standing == Standing::Down && state.fault.is_some() && self.source != Source::Snmp;
+        let is_over = self.state.standing == Standing::Down && self.source != Source::Snmp;
         self.told.is_none() && !self.state.is_up() && !is_over
     }
 }
