@@ -14,6 +14,7 @@ use super::{Block, Body, Cx, Item, Line, PanelDef, Role, Space, TableSpec, facts
 use crate::col;
 use crate::collect::routing::{AdjacencyChangeRow, OspfAreaRow, OspfInterfaceRow, OspfNeighborRow};
 use crate::model::{Cell, Demand, Level};
+use crate::source::netns;
 use crate::store::rate::View;
 
 /// All neighbors.
@@ -146,6 +147,8 @@ fn told(view: &View, row: usize, column: usize) -> Cow<'_, str> {
 /// Where a neighbor stands among the others.
 struct Place<'a> {
     row: usize,
+    /// Those of this host are nearer than those of other network namespaces, and both than those of other routers.
+    far: (bool, bool),
     area: [Cow<'a, str>; 4],
     interface: Cow<'a, str>,
     router: Cow<'a, str>,
@@ -155,6 +158,7 @@ impl<'a> Place<'a> {
     fn new(view: &'a View, row: usize) -> Self {
         Self {
             row,
+            far: far(view, row),
             area: AREA.map(|column| told(view, row, column)),
             interface: told(view, row, col!(OspfNeighborRow, interface)),
             router: told(view, row, col!(OspfNeighborRow, router_id)),
@@ -164,17 +168,25 @@ impl<'a> Place<'a> {
     fn order(&self, other: &Self) -> Ordering {
         let [netns, instance, version, area] = &self.area;
         let [other_netns, other_instance, other_version, other_area] = &other.area;
-        let order = (netns, version, instance, area).cmp(&(other_netns, other_version, other_instance, other_area));
+        let order = self.far.cmp(&other.far).then_with(|| {
+            (netns, version, instance, area).cmp(&(other_netns, other_version, other_instance, other_area))
+        });
         let order = order.then_with(|| pick::natural(&self.interface, &other.interface));
         order.then_with(|| pick::natural(&self.router, &other.router))
     }
+}
+
+/// Whether it is another router than this host that has a neighbor, and whether that is in another network namespace.
+fn far(view: &View, row: usize) -> (bool, bool) {
+    let netns = told(view, row, col!(OspfNeighborRow, netns));
+    (pick::is_far(view, row), !netns.is_empty() && *netns != *netns::host())
 }
 
 /// Puts neighbors under their areas and interfaces; who is missing comes first.
 pub(super) fn outline(cx: &Cx<'_>, view: &View, rows: &mut Vec<usize>) -> Vec<Head> {
     let (mut missing, there): (Vec<usize>, Vec<usize>) =
         rows.iter().partition(|row| level(view, **row) > Level::Careful);
-    missing.sort_by_key(|row| Reverse(level(view, *row)));
+    missing.sort_by_key(|row| (Reverse(level(view, *row)), far(view, *row)));
     let mut heads = Vec::new();
     if !missing.is_empty() {
         heads.push(Head::new(0, vec![line::text("▾ missing or not there yet", Role::Title)]));

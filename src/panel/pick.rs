@@ -8,7 +8,8 @@ use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
 use super::{Block, Body, Cx, Line, Role, number};
-use crate::model::{Connection, Level, State, Table, Unit, tell};
+use crate::model::{Cell, Connection, Level, State, Table, Unit, tell};
+use crate::source::routing::daemon::Source;
 use crate::store::rate::View;
 
 /// A row to be shown.
@@ -24,6 +25,8 @@ pub(super) struct Picked {
     pub(super) busy: Option<f64>,
     /// Whether that is a share of something.
     pub(super) is_share: bool,
+    /// Whether it is about another router than this host.
+    pub(super) is_far: bool,
 }
 
 impl Picked {
@@ -42,11 +45,17 @@ impl Picked {
         self.busy.filter(|busy| *busy > 0.0).map_or(i32::MIN, |busy| (busy.log2() * steps).floor() as i32)
     }
 
-    /// What needs somebody first, then what is busy, then what may be worth a look while nothing happens on it.
-    fn rank(&self) -> (Reverse<Level>, Reverse<i32>, Reverse<Level>) {
+    /// What needs somebody first, then what is here, then what is busy, then what may be worth a look while nothing happens on it.
+    fn rank(&self) -> (Reverse<Level>, bool, Reverse<i32>, Reverse<Level>) {
         let bad = if self.level > Level::Careful { self.level } else { Level::Ok };
-        (Reverse(bad), Reverse(self.step()), Reverse(self.level))
+        (Reverse(bad), self.is_far, Reverse(self.step()), Reverse(self.level))
     }
+}
+
+/// Whether a row is what another router than this host tells of itself.
+pub(super) fn is_far(view: &View, row: usize) -> bool {
+    let source = view.table().columns.iter().position(|column| column.name == "source");
+    source.is_some_and(|column| view.raw().cell(row, column) == Cell::Label(Source::Snmp.name()))
 }
 
 /// Rows to be shown with the view they are in.
@@ -85,7 +94,14 @@ pub(super) fn pick(cx: &Cx<'_>, table: &Table, busy: &[usize]) -> Result<Pick, B
             (Some(a), Some(b)) => Some(a + b),
             (one, None) | (None, one) => one,
         });
-        rows.push(Picked { row, name, level: cx.levels.row_level(&view, row), busy, is_share });
+        rows.push(Picked {
+            row,
+            name,
+            level: cx.levels.row_level(&view, row),
+            busy,
+            is_share,
+            is_far: is_far(&view, row),
+        });
     }
     if rows.is_empty() {
         let why = format!("all {} are hidden by [show.{}]", view.len(), table.name);
@@ -189,12 +205,15 @@ mod tests {
 
     #[test]
     fn a_row_keeps_its_place_while_it_is_about_as_busy() {
-        let row = |busy| Picked { row: 0, name: String::new(), level: Level::Ok, busy, is_share: false };
+        let row = |busy| Picked { row: 0, name: String::new(), level: Level::Ok, busy, is_share: false, is_far: false };
         assert_eq!(row(Some(1000.0)).rank(), row(Some(300.0)).rank());
         assert!(row(Some(5000.0)).rank() < row(Some(300.0)).rank());
         assert!(row(Some(0.1)).rank() < row(None).rank());
         let worse = Picked { level: Level::Warning, ..row(None) };
         assert!(worse.rank() < row(Some(1e12)).rank());
+        let far = |level, busy| Picked { level, is_far: true, ..row(busy) };
+        assert!(row(None).rank() < far(Level::Ok, Some(1e12)).rank(), "what is here comes first");
+        assert!(far(Level::Warning, None).rank() < row(Some(1e12)).rank());
         let careful = Picked { level: Level::Careful, ..row(Some(0.0)) };
         assert!(row(Some(1.0)).rank() < careful.rank() && careful.rank() < row(Some(0.0)).rank());
     }

@@ -51,7 +51,10 @@ fn daemons(cx: &Cx<'_>, space: Space) -> Block {
 }
 
 fn areas(cx: &Cx<'_>, space: Space) -> Block {
-    let columns = vec![
+    let version = col!(OspfAreaRow, version);
+    // one that speaks both has areas of the same names
+    let both = cx.views.get(&OspfAreaRow::TABLE.name).is_some_and(|view| view.raw().differ(version));
+    let mut columns = vec![
         Column::wide("netns", 8, 0, Show::Words(col!(OspfAreaRow, netns))),
         Column::wide("daemon", 8, 1, Show::Words(col!(OspfAreaRow, instance))),
         Column::wide("kind", 6, 3, Show::Words(col!(OspfAreaRow, kind))),
@@ -64,6 +67,9 @@ fn areas(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("last", 2, Show::Words(col!(OspfAreaRow, last_spf))),
         Column::number(SILENT, 1, Show::Words(col!(OspfAreaRow, stale))),
     ];
+    if both {
+        columns.insert(0, Column::wide("v", 1, 0, Show::Words(version)));
+    }
     let (busy, table) = (vec![col!(OspfAreaRow, spf_runs)], OspfAreaRow::TABLE);
     list::block(cx, space, List { title: AREAS.title, names: "area", table, name: 8, busy, columns, graphs: &[] })
 }
@@ -247,6 +253,17 @@ mod tests {
             _ => None,
         };
         lines.iter().map(|one| (line::words(one), one.iter().filter_map(role).collect())).collect()
+    }
+
+    #[test]
+    fn areas_of_both_versions_are_told_apart() {
+        let heading = |versions: &[u8]| {
+            let mut fake = Fake::empty();
+            let row = |version: &u8| format!("area=0.0.0.0 source=snmp instance=core version={version} lsas=7");
+            fake.put(OspfAreaRow::TABLE, &versions.iter().map(row).collect::<Vec<_>>());
+            drawn(&fake, areas)[0].0.split_whitespace().any(|word| word == "v")
+        };
+        assert_eq!([heading(&[2]), heading(&[2, 3])], [false, true]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod share;
 use share::share;
 
 use super::{Cx, Node, PANELS, PanelDef, Size, ViewDef, legacy, netfilter, toggle};
+use crate::collect::routing::OspfNeighborRow;
 
 /// Every view, in the order of the tabs.
 pub static VIEWS: &[ViewDef] = &[
@@ -32,6 +33,8 @@ const fn view(name: &'static str, title: &'static str, layout: fn(&Cx<'_>, u16, 
 
 /// Cells of width from which lists stand beside processes instead of above them.
 const WIDE: u16 = 110;
+/// Cells of width from which neighbors of OSPF have room for all that is to be told of them beside something else.
+const BOTH: u16 = 180;
 /// Cells of width from which quick look has a place of its own.
 const QUICK: u16 = 140;
 /// Lists with graphs below them.
@@ -300,7 +303,7 @@ fn routing(cx: &Cx<'_>, width: u16, height: u16) -> Node {
     // where nobody speaks with other routers, or should, there is only what the kernel has
     let is_alone = ours.is_empty() && peers.is_empty() && !is_ospf;
     let spoken = adjacencies(cx, is_ospf).saturating_add(peers.iter().map(|name| lines(cx, name) + FRAME + 1).sum());
-    let node = if width >= WIDE && !is_alone {
+    let node = if width >= BOTH && !is_alone {
         // who is spoken with goes before what the kernel has
         let lower = height.saturating_sub(spoken).clamp(height / 5, height / 3);
         let neighbors = (Size::Weight(2), neighbors(cx, &peers, is_ospf, height - lower));
@@ -314,6 +317,16 @@ fn routing(cx: &Cx<'_>, width: u16, height: u16) -> Node {
         let top = (FRAME + 1).min(height / 3);
         let lists = stack(cx, &kernel, height - top);
         Node::Column(vec![(Size::Fixed(top), Node::Panel("adjacencies")), (Size::Weight(1), lists)])
+    } else if width >= WIDE {
+        let all = |names: &[&str]| names.iter().map(|name| lines(cx, name) + FRAME + 1).fold(0, u16::saturating_add);
+        let lower = height.saturating_sub(spoken).max(height / 3).min(all(&kernel).max(all(&ours)));
+        let mut upper = neighbors(cx, &peers, is_ospf, height - lower);
+        if is_ospf && cx.picked.contains_key(&*OspfNeighborRow::TABLE.name) {
+            upper = Node::Row(vec![(Size::Weight(3), upper), (Size::Weight(2), Node::Panel("adjacency"))]);
+        }
+        let lists = [&kernel, &ours].into_iter().filter(|names| !names.is_empty());
+        let lists = lists.map(|names| (Size::Weight(1), stack(cx, names, lower))).collect();
+        Node::Column(vec![(Size::Weight(1), upper), (Size::Fixed(lower), Node::Row(lists))])
     } else {
         let names = [ours.get(..1).unwrap_or_default(), kernel.get(..1).unwrap_or_default()].concat();
         let most = if peers.is_empty() { height } else { height.saturating_sub(spoken) };

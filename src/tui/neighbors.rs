@@ -3,7 +3,7 @@
 use super::app::{App, Config};
 use super::testing::{Fake, Made, app, press, screen};
 use crate::collect::routing::{AdjacencyChangeRow, BgpPeerRow, OspfInterfaceRow, OspfNeighborRow};
-use crate::model::{Table, Text, Timestamp, Value};
+use crate::model::{Column, Table, Text, Timestamp, Value};
 use crate::tui::settings::Settings;
 
 static TABLES: &[&Table] =
@@ -125,6 +125,49 @@ fn who_is_missing_stands_above_all_and_the_others_under_area_and_interface() {
 }
 
 #[test]
+fn neighbors_of_this_host_stand_above_those_of_other_namespaces_and_those_of_other_routers_last() {
+    let (host, mut app) = empty();
+    let of = |last: u8, state: &str, netns: Value, source: &str| {
+        let mut row = neighbor(last, state, "0.0.0.0", "eth0");
+        row.insert(0, ("netns", netns));
+        row.insert(0, ("source", Value::Label(source.into())));
+        row
+    };
+    let rows = [
+        of(1, "Full", Value::Missing, "snmp"),
+        of(2, "Full", text("blue"), "frr"),
+        of(3, "Full", text("host"), "frr"),
+        of(4, "Deleted", Value::Missing, "snmp"),
+        of(5, "Deleted", text("host"), "frr"),
+    ];
+    host.publish(made(OspfNeighborRow::TABLE, &rows), NOW);
+    app.samples();
+    let wanted = ["192.0.2.5 ", "192.0.2.4 ", "192.0.2.3 ", "192.0.2.2 ", "192.0.2.1 "];
+    assert_eq!(order(&mut app, &wanted), wanted, "{}", screen(&mut app));
+}
+
+#[test]
+fn a_larger_screen_tells_no_less_of_neighbors() {
+    let (_, mut app) = routing();
+    for keys in [&[][..], &["J"]] {
+        press(&mut app, keys);
+        let mut least = 0;
+        for width in [80, 100, 110, 120, 140, 179, 180, 200] {
+            app.size = (width, 40);
+            let shown = screen(&mut app);
+            let heading =
+                shown.lines().find_map(|line| line.split("││").find(|part| part.contains("router_id"))).unwrap();
+            let words: Vec<&str> = OspfNeighborRow::TABLE.columns.iter().map(Column::title).collect();
+            let told = heading.split_whitespace().filter(|word| words.contains(word)).count();
+            assert!(told >= least && heading.contains("since"), "{width}: {heading}");
+            if width == 80 {
+                least = told;
+            }
+        }
+    }
+}
+
+#[test]
 fn the_version_of_a_neighbor_is_told_where_there_are_both() {
     let (host, mut app) = empty();
     let other = |row: Vec<(&'static str, Value)>| -> Vec<(&'static str, Value)> {
@@ -196,7 +239,11 @@ fn the_selected_neighbor_has_what_is_known_of_it_beside_it() {
         [change(1, "eth0", "Init", "Full"), change(2, "eth9", "Down", "Init"), change(3, "eth0", "Full", "Deleted")];
     host.publish(made(AdjacencyChangeRow::TABLE, &changes), NOW);
     app.samples();
+    let before = screen(&mut app);
+    assert!(!before.contains("Neighbor ") && before.contains("reason1"), "there is room for more of all: {before}");
+    app.size = (200, 60);
     assert!(screen(&mut app).contains("select a neighbor"));
+    app.size = (120, 40);
     press(&mut app, &["down"]);
     let shown = screen(&mut app);
     assert!(shown.contains("Neighbor 192.0.2.1"), "{shown}");

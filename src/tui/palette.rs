@@ -10,8 +10,9 @@ pub(super) fn matches(app: &App, typed: &str) -> Vec<String> {
     let words: Vec<String> = typed.split_whitespace().map(str::to_lowercase).collect();
     let mut fits: Vec<String> =
         commands(app).into_iter().filter(|command| words.iter().all(|word| command.contains(word.as_str()))).collect();
-    // what begins as it is typed comes first
-    fits.sort_by_key(|command| (command != typed, !command.starts_with(typed)));
+    // what is called as it is typed comes first, then what begins so
+    let is_named = |command: &str| command.split(' ').next_back() == Some(typed);
+    fits.sort_by_key(|command| (command != typed, !is_named(command), !command.starts_with(typed)));
     fits.truncate(100);
     fits
 }

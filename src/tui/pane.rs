@@ -22,10 +22,13 @@ pub(super) struct Pane {
     pub(super) table: bool,
 }
 
-/// The pane with the focus if it is not a table.
+/// The pane with the focus if it is not a table. One that is alone has it while not all of it is to be seen.
 pub(super) fn focused(app: &App) -> Option<Pane> {
-    let name = app.focused?;
-    app.panes.iter().copied().find(|pane| pane.name == name && !pane.table)
+    match (app.focused, app.panes.as_slice()) {
+        (Some(name), panes) => panes.iter().copied().find(|pane| pane.name == name && !pane.table),
+        (None, [pane]) => Some(*pane).filter(|pane| !pane.table && pane.hidden > 0),
+        (None, _) => None,
+    }
 }
 
 /// Puts the table of the pane with the focus before the others.

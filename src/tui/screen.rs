@@ -19,6 +19,13 @@ use crate::panel::{Body, Item, Line, Node, Role, Size, Space, TOGGLES, TableSpec
 
 /// Draws everything into a fresh buffer of the app's size.
 pub(super) fn draw(app: &mut App) -> Buffer {
+    let before: Vec<&'static str> = app.picked.keys().copied().collect();
+    let buffer = once(app);
+    // panels may be arranged by what is selected, which is known by now only
+    if app.picked.keys().copied().eq(before) { buffer } else { once(app) }
+}
+
+fn once(app: &mut App) -> Buffer {
     let area = Rect::new(0, 0, app.size.0, app.size.1);
     let mut buffer = Buffer::empty(area);
     buffer.set_style(area, app.theme.base());
@@ -268,7 +275,9 @@ fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
 fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     let mut wanted = Vec::new();
     if pane::focused(app).is_some() {
-        wanted.extend([(Act::Down, "scroll"), (Act::Enter, "open"), (Act::NextPanel, "panel"), (Act::Back, "back")]);
+        wanted.extend([(Act::Down, "scroll"), (Act::Enter, "open")]);
+        let taken = [(Act::NextPanel, "panel"), (Act::Back, "back")];
+        wanted.extend(taken.into_iter().filter(|_| app.focused.is_some()));
     } else if app.fleet.is_some() && app.page != Page::Explore {
         let group = app.merged().is_some_and(crate::browse::is_group);
         wanted.push((Act::Enter, if group { "its hosts" } else { "open host" }));

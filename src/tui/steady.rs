@@ -204,6 +204,16 @@ fn a_palette_without_a_match_says_so_unless_anything_may_be_typed() {
 }
 
 #[test]
+fn what_is_called_as_it_is_typed_comes_before_what_only_has_that_in_its_name() {
+    let (_, mut app) = app(Config::default());
+    press(&mut app, &[":"]);
+    type_text(&mut app, "process");
+    let shown = screen(&mut app);
+    let places = ["table process ", "view processes", "table process_file"].map(|words| shown.find(words));
+    assert!(places[0].is_some() && places[0] < places[1] && places[0] < places[2], "{shown}");
+}
+
+#[test]
 fn tabs_without_room_are_counted_and_the_shown_page_has_its_tab() {
     let (_, mut app) = app(Config::default());
     let all: Vec<&str> = crate::panel::VIEWS.iter().map(|view| view.title).chain(["Explore"]).collect();

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::beyond::counted;
 use super::border::{Part, Parts, Place};
-use super::graph::{Graph, Node, Said};
+use super::graph::{Graph, Node, Said, is_own};
 use super::known::{whole, word};
 use super::layout::Class;
 use crate::col;
@@ -126,7 +126,10 @@ pub(super) fn areas(cx: &Cx<'_>, links: &View) -> Vec<Rc<Joined>> {
     };
     let several = |column| links.raw().differ(column) || links.raw().tells(column);
     let netns = several(col!(OspfLinkRow, netns));
-    let maps = all.iter().map(|([in_netns, instance, _, version, id], (row, area))| {
+    let mut all: Vec<(&Place, &(usize, Area<'_>))> = all.iter().collect();
+    // those of this host before all others, and those of other routers behind
+    all.sort_by_key(|([in_netns, ..], (row, _))| (pick::is_far(links, *row), !is_own(in_netns)));
+    let maps = all.into_iter().map(|([in_netns, instance, _, version, id], (row, area))| {
         let place = if netns { format!("{in_netns}  ") } else { String::new() };
         let title = format!("{place}{instance}  area {id}  OSPFv{version}");
         let own = own(*row);

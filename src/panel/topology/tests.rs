@@ -317,6 +317,22 @@ fn drawn_area(fake: &Fake, width: u16, height: u16) -> Vec<String> {
 }
 
 #[test]
+fn areas_of_this_host_stand_above_those_of_other_namespaces_and_those_of_other_routers_last() {
+    let mut fake = Fake::empty();
+    let row = |of: &str| {
+        format!("{of} version=2 area=0.0.0.0 kind=point-to-point number=0 metric=10 from=192.0.2.1 to=192.0.2.2")
+    };
+    let all =
+        ["source=snmp instance=core", "netns=blue source=frr instance=ospfd", "netns=host source=frr instance=ospfd"];
+    fake.put(OspfLinkRow::TABLE, &all.map(row));
+    let cx = fake.cx();
+    let maps = area::areas(&cx, &cx.views.get(&OspfLinkRow::TABLE.name).unwrap());
+    let names: Vec<String> = maps.iter().map(|map| map.graph(true).name).collect();
+    let is_before = |(name, start): (&String, &str)| name.trim_start().starts_with(start);
+    assert!(names.iter().zip(["host ", "blue ", "core "]).all(is_before), "{names:?}");
+}
+
+#[test]
 fn what_a_daemon_told_of_an_area_that_says_nothing_any_more_is_old() {
     let now = area(&pairs(&[(1, 2, 10, 20)]));
     let text = drawn_area(&now, 120, 20).join("\n");

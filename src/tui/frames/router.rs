@@ -80,6 +80,22 @@ pub(super) fn router(seen: &mut Seen) {
 }
 
 #[test]
+fn a_map_that_is_alone_and_does_not_fit_scrolls_without_being_asked_to() {
+    let mut app = dashboard(ROUTER, "topology", TRUE);
+    app.size = (80, 12);
+    let before = testing::screen(&mut app);
+    assert!(before.lines().last().unwrap().contains(":scroll"), "{before}");
+    testing::press(&mut app, &["down"]);
+    let after = testing::screen(&mut app);
+    assert!(after != before && app.focused.is_none(), "{after}");
+    testing::press(&mut app, &["up"]);
+    assert_eq!(testing::screen(&mut app), before);
+    // there is nothing more to be seen
+    app.size = (200, 60);
+    assert!(!testing::screen(&mut app).contains(":scroll"));
+}
+
+#[test]
 fn the_focus_goes_through_all_panels_of_a_view_whatever_room_there_is() {
     for (view, size) in [("routing", (80, 24)), ("routing", (110, 20)), ("routing", (60, 12)), ("overview", (80, 24))] {
         let mut app = dashboard(ROUTER, view, TRUE);
