@@ -199,45 +199,101 @@ fn show_and_doctor_ask_an_agent() {
     }
 }
 
+/// What an alert is known by, and how it fares.
+fn standing(alert: &Value) -> [&Value; 5] {
+    ["rule", "instance", "severity", "state", "since"].map(|column| &alert[column])
+}
+
+/// An agent with two rules of numbers that do not change, which hold, and one of processes of a name.
+fn alerted(name: &str) -> Agent {
+    let rules = format!(
+        "defaults = false\n\
+         [[alert]]\nname = 'any-load'\ntable = 'load'\nvalue = 'one'\ncareful = 0\n\
+         [[alert]]\nname = 'any-memory'\ntable = 'memory'\nvalue = 'total'\ncritical = 1\n\
+         [[alert]]\nname = 'marked'\ntable = 'process'\nwhere = 'name == \"{name}\"'\nmax = 0\nkeep_firing_for = '1s'\n\
+         text = '{{count}} of them'\n"
+    );
+    let agent = Agent(served::Agent::prepared("127.0.0.1:0", "", |dir| {
+        std::fs::write(dir.path().join("alerts.toml"), rules).unwrap();
+    }));
+    until("alerts", || {
+        let alerts = serde_json::from_str::<Value>(&agent.get("/api/v1/alerts").body);
+        alerts.is_ok_and(|alerts| alerts.as_array().is_some_and(|alerts| alerts.len() == 2))
+    });
+    agent
+}
+
+/// The events of an agent as they come, with their names.
+fn events(agent: &Agent) -> (Guard, impl Iterator<Item = (String, Value)>) {
+    let url = format!("http://{}/api/v1/events", agent.0.address);
+    let arguments = ["--silent", "--no-buffer", "--max-time", "60", &url];
+    let mut curl = Guard(Command::new("curl").args(arguments).stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(curl.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut kind = String::new();
+    let events = lines.filter_map(move |line| {
+        if let Some(name) = line.strip_prefix("event: ") {
+            name.clone_into(&mut kind);
+        }
+        let data = serde_json::from_str::<Value>(line.strip_prefix("data: ")?).unwrap();
+        Some((kind.clone(), data))
+    });
+    (curl, events)
+}
+
 #[test]
 fn alerts_and_events_agree() {
-    const CONFIGURATION: &str = "[[threshold]]\ntable = 'load'\ncolumn = 'cpus'\ncareful = '1'\n\
-                                 [[threshold]]\ntable = 'memory'\ncolumn = 'total'\ncritical = '1'\n";
-    let agent = Agent::with(CONFIGURATION);
-    // what the configuration says of numbers that do not change; others may rise and fall between the two
-    let steady = |alert: &&Value| ["cpus", "total"].iter().any(|column| alert["column"] == *column);
+    let agent = alerted("nobody");
     let alerts = agent.json("/api/v1/alerts");
     let alerts = alerts.as_array().unwrap();
-    assert!(alerts.iter().all(|alert| alert["level"] != "ok" && alert["table"].is_string()));
-    let mut curl = Guard(
-        Command::new("curl")
-            .args(["--silent", "--no-buffer", "--max-time", "20"])
-            .arg(format!("http://{}/api/v1/events", agent.0.address))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    );
-    let lines = BufReader::new(curl.0.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut told = Vec::new();
-    let mut kind = String::new();
-    for line in lines {
-        if let Some(name) = line.strip_prefix("event: ") {
-            kind = name.to_owned();
-        }
-        let Some(data) = line.strip_prefix("data: ") else { continue };
-        let data: Value = serde_json::from_str(data).unwrap();
-        match kind.as_str() {
-            "alert" => told.push(data),
-            "state" => assert!(data["state"] != "ok" && data["table"].is_string(), "{data}"),
-            "begin" => break,
-            other => panic!("{other}"),
-        }
+    // the worst first, each a row of the table
+    let rules: Vec<&Value> = alerts.iter().map(|alert| &alert["rule"]).collect();
+    assert_eq!(rules, ["any-memory", "any-load"]);
+    let rows = agent.json("/api/v1/tables/alert?sort=rule");
+    for (alert, row) in alerts.iter().rev().zip(rows.as_array().unwrap()) {
+        assert_eq!(standing(alert), standing(row));
+        let keys = |row: &Value| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(alert), keys(row));
+        assert_eq!((&alert["instance"], &alert["state"]), (&Value::from(""), &Value::from("firing")));
+        assert!(alert["number"].as_f64().unwrap() >= 0.0 && alert["value"].is_string(), "{alert}");
     }
-    let mut told: Vec<&Value> = told.iter().filter(steady).collect();
-    // the worst first, as the list of alerts is
-    told.sort_by_key(|alert| alert["level"] != "critical");
-    let alerts: Vec<&Value> = alerts.iter().filter(steady).collect();
-    assert_eq!((told.len(), told), (2, alerts));
+    let (_curl, events) = events(&agent);
+    let first: Vec<(String, Value)> = events.take_while(|(kind, _)| kind != "begin").collect();
+    for (kind, data) in first.iter().filter(|(kind, _)| kind != "alert") {
+        assert!(kind == "state" && data["state"] != "ok" && data["table"].is_string(), "{kind} {data}");
+    }
+    let mut told: Vec<&Value> = first.iter().filter(|(kind, _)| kind == "alert").map(|(_, data)| data).collect();
+    told.sort_by_key(|alert| alert["severity"] != "critical");
+    assert!(told.into_iter().map(standing).eq(alerts.iter().map(standing)), "{first:?}");
+}
+
+#[test]
+fn what_happens_to_an_alert_is_told_as_it_happens() {
+    let name = format!("ng{}", std::process::id());
+    let agent = alerted(&name);
+    let (_curl, mut events) = events(&agent);
+    assert!(events.any(|(kind, _)| kind == "begin"));
+    // nothing happens but what this test does
+    let mut next = || events.find(|(_, data)| data["rule"] == "marked").unwrap();
+    let program = agent.0.dir.path().join(&name);
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let process = Guard(Command::new(program).arg("600").spawn().unwrap());
+    let (kind, alert) = next();
+    assert_eq!((kind.as_str(), &alert["state"], &alert["text"]), ("alert", &"firing".into(), &"1 of them".into()));
+    let (kind, change) = next();
+    assert_eq!((kind.as_str(), &change["what"], &change["text"]), ("change", &"fired".into(), &"1 of them".into()));
+    let metrics = agent.get("/metrics").body;
+    for (rule, severity) in [("any-load", "careful"), ("any-memory", "critical"), ("marked", "warning")] {
+        let labels = format!("rule=\"{rule}\",instance=\"\",severity=\"{severity}\",state=\"firing\"");
+        assert!(metrics.contains(&format!("netglance_alert_state{{{labels}}} 1\n")), "{rule}: {metrics}");
+    }
+    drop(process);
+    let (kind, alert) = next();
+    assert_eq!((kind.as_str(), &alert["state"]), ("alert", &"over".into()));
+    assert!(alert["end"].as_f64() >= alert["since"].as_f64(), "{alert}");
+    let (kind, change) = next();
+    assert_eq!((kind.as_str(), &change["what"]), ("change", &"cleared".into()));
+    assert_eq!(agent.json("/api/v1/alerts").as_array().unwrap().len(), 2, "what is over deserves no attention");
+    assert!(!agent.get("/metrics").body.contains("rule=\"marked\""));
 }
 
 #[test]

@@ -29,7 +29,10 @@ use served::{Agent, PATIENCE};
 
 /// An agent for which any load deserves attention.
 fn agent() -> Agent {
-    Agent::start("127.0.0.1:0", "[[threshold]]\ntable = \"load\"\ncolumn = \"one\"\ncareful = 0\n")
+    let rule = "defaults = false\n[[alert]]\nname = 'any'\ntable = 'load'\nvalue = 'one'\ncareful = 0\n";
+    Agent::prepared("127.0.0.1:0", "allow_actions = true", |dir| {
+        std::fs::write(dir.path().join("alerts.toml"), rule).unwrap();
+    })
 }
 
 /// A connection, as soon as the agent has something to say.
@@ -160,9 +163,55 @@ fn the_watcher_of_another_schema_is_sent_away() {
     });
 }
 
-/// Where an alert is, and how bad it is.
+/// Which alert it is, and how bad.
 fn place(alert: &proto::Alert) -> (String, String, String) {
-    (alert.table.clone(), alert.column.clone(), alert.level.clone())
+    (alert.table.clone(), word(&alert.columns, "rule"), alert.level.clone())
+}
+
+/// What a column says in a word.
+fn word(columns: &[proto::Field], name: &str) -> String {
+    let value = columns.iter().find(|field| field.name == name).and_then(|field| field.value.clone());
+    match value.and_then(|value| value.kind) {
+        Some(proto::value::Kind::Text(word) | proto::value::Kind::Label(word)) => word,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+/// The one alert that there is, as soon as the load is sampled.
+async fn only_alert(client: &mut AgentClient<Channel>) -> proto::Alert {
+    loop {
+        let alerts = client.alerts(proto::AlertsRequest {}).await.unwrap().into_inner().alerts;
+        if let Some(alert) = alerts.into_iter().next() {
+            return alert;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Events, and the alerts that were told before them.
+async fn events(client: &mut AgentClient<Channel>) -> (tonic::Streaming<proto::Event>, Vec<proto::Alert>) {
+    let mut events = client.events(proto::EventsRequest {}).await.unwrap().into_inner();
+    let mut told = Vec::new();
+    loop {
+        match next(&mut events).await {
+            Event::Begin(_) => return (events, told),
+            Event::Alert(alert) => told.push(alert),
+            Event::State(_) => {}
+            Event::Missed(count) => panic!("{count} are missed at the start"),
+            Event::Change(change) => panic!("{change:?} is the past"),
+        }
+    }
+}
+
+async fn next(events: &mut tonic::Streaming<proto::Event>) -> Event {
+    events.message().await.unwrap().unwrap().event.unwrap()
+}
+
+/// Says that the alerts of a rule are known; why not.
+async fn acknowledge(client: &mut AgentClient<Channel>, rule: &str) -> String {
+    let mute = proto::Mute { rule: rule.to_owned(), comment: Some("mine".to_owned()), ..Default::default() };
+    let action = Some(proto::act_request::Action::Mute(mute));
+    client.act(proto::ActRequest { action, ..Default::default() }).await.unwrap().into_inner().error
 }
 
 #[test]
@@ -170,43 +219,58 @@ fn alerts_and_events_tell_what_is_and_what_changes() {
     let agent = agent();
     wait(async {
         let mut client = AgentClient::new(channel(&agent).await);
-        let wanted = ("load".to_owned(), "one".to_owned(), "careful".to_owned());
-        // as soon as the load is sampled
-        while !client.alerts(proto::AlertsRequest {}).await.unwrap().into_inner().alerts.iter().any(|alert| {
-            let Some(proto::value::Kind::Real(load)) = alert.value.as_ref().and_then(|value| value.kind.clone()) else {
-                return false;
-            };
-            place(alert) == wanted && load >= 0.0
-        }) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let mut events = client.events(proto::EventsRequest {}).await.unwrap().into_inner();
-        let mut told = Vec::new();
-        loop {
-            match events.message().await.unwrap().unwrap().event.unwrap() {
-                Event::Begin(_) => break,
-                Event::Alert(alert) => told.push(place(&alert)),
-                Event::State(_) => {}
-                Event::Missed(count) => panic!("{count} are missed at the start"),
-            }
-        }
-        assert!(told.contains(&wanted), "{told:?}");
-        // SAFETY: the sampler of the agent that this test has started
-        assert_eq!(unsafe { libc::kill(agent.part("netglance-sampl") as i32, libc::SIGSTOP) }, 0);
-        let (mut stale, mut over) = (false, false);
-        while !(stale && over) {
-            match events.message().await.unwrap().unwrap().event.unwrap() {
-                Event::State(source) if source.table == "load" => {
-                    let status = source.status.unwrap();
-                    assert_eq!((status.state.as_str(), source.collector.as_str()), ("stale", "load"));
-                    assert!(status.reason.contains("the sampler has said nothing"), "{}", status.reason);
-                    stale = true;
+        let wanted = ("load".to_owned(), "any".to_owned(), "careful".to_owned());
+        let alert = only_alert(&mut client).await;
+        let value = alert.value.as_ref().and_then(|value| value.kind.clone());
+        assert!(matches!(value, Some(proto::value::Kind::Real(load)) if load >= 0.0), "{value:?}");
+        assert_eq!((word(&alert.columns, "state").as_str(), word(&alert.row, "rule").as_str()), ("firing", "any"));
+        let (mut events, told) = events(&mut client).await;
+        assert_eq!(told.iter().map(place).collect::<Vec<_>>(), [wanted]);
+        let refused = acknowledge(&mut client, "anny").await;
+        assert_eq!(refused, "acknowledge alert anny: there is no such rule");
+        assert_eq!(acknowledge(&mut client, "any").await, "");
+        let (mut known, mut said) = (false, false);
+        while !(known && said) {
+            match next(&mut events).await {
+                Event::Alert(alert) => {
+                    let state = word(&alert.columns, "state");
+                    assert_eq!((state.as_str(), alert.level.as_str()), ("acknowledged", "careful"));
+                    assert_eq!(word(&alert.columns, "comment"), "mine");
+                    known = true;
                 }
-                Event::Alert(alert) if (alert.table.as_str(), alert.column.as_str()) == ("load", "one") => {
-                    assert!(alert.level == "ok" && alert.value.is_none_or(|value| value.kind.is_none()));
-                    over = true;
+                Event::Change(change) => {
+                    assert_eq!(word(&change.columns, "what"), "acknowledged");
+                    said = true;
                 }
                 _ => {}
+            }
+        }
+    });
+}
+
+#[test]
+fn an_alert_is_as_it_was_while_the_sampler_says_nothing() {
+    let agent = agent();
+    wait(async {
+        let mut client = AgentClient::new(channel(&agent).await);
+        only_alert(&mut client).await;
+        let (mut events, _) = events(&mut client).await;
+        // SAFETY: the sampler of the agent that this test has started
+        assert_eq!(unsafe { libc::kill(agent.part("netglance-sampl") as i32, libc::SIGSTOP) }, 0);
+        let (mut load, mut alert) = (false, false);
+        while !(load && alert) {
+            match next(&mut events).await {
+                Event::State(source) => {
+                    let status = source.status.unwrap();
+                    // one that was told before it stopped
+                    if status.state != "stale" {
+                        continue;
+                    }
+                    assert!(status.reason.contains("the sampler has said nothing"), "{}", status.reason);
+                    load |= (source.table.as_str(), source.collector.as_str()) == ("load", "load");
+                    alert |= source.table == "alert";
+                }
+                other => panic!("{other:?}"),
             }
         }
     });

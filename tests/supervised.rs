@@ -237,13 +237,21 @@ fn a_hangup_reads_the_configuration_again_and_a_wrong_one_changes_nothing() {
     assert_eq!(parts(), before);
     assert!(is_ready(&place.socket()));
     // what the front alone does
-    let threshold = "[[threshold]]\ntable = \"load\"\ncolumn = \"one\"\ncareful = 0\n";
-    place.configure(&format!("socket_mode = \"0600\"\n{threshold}"));
+    place.configure("socket_mode = \"0600\"\nmetrics_series = 0\n");
     agent.signal(libc::SIGHUP);
     agent.says("the front is started again for it");
     until("another front", || agent.part("front").is_some_and(|front| front != before[1]));
     until("samples", || is_ready(&place.socket()));
     assert_eq!(agent.part("sampler"), Some(before[0]));
+    let metrics = || UnixStream::connect(place.socket()).ok().and_then(|stream| answer(stream, "/metrics"));
+    until("the new limit", || metrics().is_some_and(|metrics| !metrics.contains("netglance_load_one")));
+    // what the sampler does with it
+    let threshold = "[[threshold]]\ntable = \"load\"\ncolumn = \"one\"\nwarning = 0\n";
+    place.configure(&format!("socket_mode = \"0600\"\nmetrics_series = 0\n{threshold}"));
+    let rule = "defaults = false\n[[alert]]\nname = 'any'\ntable = 'load'\nvalue = 'one'\n";
+    std::fs::write(place.config().with_file_name("alerts.toml"), rule).unwrap();
+    agent.signal(libc::SIGHUP);
+    agent.says("the configuration was read again");
     let alerts = || UnixStream::connect(place.socket()).ok().and_then(|stream| answer(stream, "/api/v1/alerts"));
     until("the new threshold", || alerts().is_some_and(|alerts| alerts.contains("\"load\"")));
 }

@@ -4,8 +4,8 @@
 //! ([`crate::source::alarm`]), from which it becomes rows here, like those of any other table.
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, NO_CAPABILITY, Skip};
-use crate::model::{Level, Text, Timestamp};
-use crate::{label, table};
+use crate::model::{Cell, Level, Rows, Text, Timestamp};
+use crate::{col, label, table};
 
 label! {
     /// How bad an alert is.
@@ -19,6 +19,15 @@ impl Severity {
             Level::Ok | Level::Careful => Self::Careful,
             Level::Warning => Self::Warning,
             Level::Critical => Self::Critical,
+        }
+    }
+
+    /// As a level.
+    pub fn level(self) -> Level {
+        match self {
+            Self::Careful => Level::Careful,
+            Self::Warning => Level::Warning,
+            Self::Critical => Level::Critical,
         }
     }
 }
@@ -142,7 +151,7 @@ table! {
     /// One way of telling people of alerts, from `[[action]]` of `alerts.toml`, and what came of it. Only an agent tells.
     ///
     /// Source: netglance itself.
-    pub struct AlertActionRow = "alert_action" { title: Some("Alert actions"), again: true } {
+    pub struct AlertActionRow = "alert_action" { title: Some("Alert actions"), history: History::Whole, again: true } {
         /// Name of the action.
         Id(None) name: Text { label: true },
         /// What it does.
@@ -162,6 +171,91 @@ table! {
         /// Why the last attempt failed; missing if it did not.
         Text(None) error: Option<Text> { last: true },
     }
+}
+
+impl AlertRow {
+    /// A row of the table, wherever it comes from; `None` if it has not all that a row must have.
+    pub fn of(rows: &dyn Rows, row: usize) -> Option<Self> {
+        let cell = |column| rows.cell(row, column);
+        let Cell::U64(flaps) = cell(col!(AlertRow, flaps)) else { return None };
+        Some(Self {
+            rule: text(cell(col!(AlertRow, rule)))?,
+            instance: text(cell(col!(AlertRow, instance)))?,
+            severity: severity(cell(col!(AlertRow, severity)))?,
+            state: state(cell(col!(AlertRow, state)))?,
+            since: instant(cell(col!(AlertRow, since)))?,
+            fired: instant(cell(col!(AlertRow, fired))),
+            end: instant(cell(col!(AlertRow, end))),
+            value: text(cell(col!(AlertRow, value))),
+            peak: text(cell(col!(AlertRow, peak))),
+            number: cell(col!(AlertRow, number)).number(),
+            flaps,
+            table: text(cell(col!(AlertRow, table)))?,
+            top: text(cell(col!(AlertRow, top))),
+            user: text(cell(col!(AlertRow, user))),
+            until: instant(cell(col!(AlertRow, until))),
+            comment: text(cell(col!(AlertRow, comment))),
+            text: text(cell(col!(AlertRow, text)))?,
+        })
+    }
+
+    /// How bad it is now; ok when it is over.
+    pub fn level(&self) -> Level {
+        if self.state == AlertState::Over { Level::Ok } else { self.severity.level() }
+    }
+}
+
+impl EventRow {
+    /// A row of the table, wherever it comes from; `None` if it has not all that a row must have.
+    pub fn of(rows: &dyn Rows, row: usize) -> Option<Self> {
+        let cell = |column| rows.cell(row, column);
+        let Cell::U64(seq) = cell(col!(EventRow, seq)) else { return None };
+        Some(Self {
+            seq,
+            time: instant(cell(col!(EventRow, time)))?,
+            what: What::of(&text(cell(col!(EventRow, what)))?),
+            severity: severity(cell(col!(EventRow, severity)))?,
+            rule: text(cell(col!(EventRow, rule)))?,
+            instance: text(cell(col!(EventRow, instance)))?,
+            value: text(cell(col!(EventRow, value))),
+            duration: cell(col!(EventRow, duration)).number(),
+            table: text(cell(col!(EventRow, table))),
+            text: text(cell(col!(EventRow, text)))?,
+        })
+    }
+}
+
+fn text(cell: Cell<'_>) -> Option<Text> {
+    match cell {
+        Cell::Text(text) | Cell::Label(text) => Some(Text::from(text)),
+        _ => None,
+    }
+}
+
+fn instant(cell: Cell<'_>) -> Option<Timestamp> {
+    match cell {
+        Cell::Timestamp(time) => Some(time),
+        _ => None,
+    }
+}
+
+fn severity(cell: Cell<'_>) -> Option<Severity> {
+    let word = text(cell)?;
+    let all = [Severity::Careful, Severity::Warning, Severity::Critical];
+    all.into_iter().find(|severity| severity.name() == word.as_str())
+}
+
+fn state(cell: Cell<'_>) -> Option<AlertState> {
+    let word = text(cell)?;
+    let all = [
+        AlertState::Firing,
+        AlertState::Acknowledged,
+        AlertState::Silenced,
+        AlertState::Inhibited,
+        AlertState::Pending,
+        AlertState::Over,
+    ];
+    all.into_iter().find(|state| state.name() == word.as_str())
 }
 
 /// Registry entry.

@@ -311,7 +311,12 @@ impl Table {
 
     /// The column that a person knows a row by: the one marked `label`, else the first Id, else the first.
     pub fn label_column(&self) -> usize {
-        self.columns.iter().position(|column| column.attrs.label).or_else(|| self.ids().next()).unwrap_or(0)
+        self.name_column().unwrap_or(0)
+    }
+
+    /// The column that tells a person one row from another; `None` where there is but one.
+    pub fn name_column(&self) -> Option<usize> {
+        self.columns.iter().position(|column| column.attrs.label).or_else(|| self.ids().next())
     }
 
     /// First paragraph of the help.

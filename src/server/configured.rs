@@ -77,7 +77,7 @@ impl Configuration {
             let serve = one.serve.clone();
             (serve.allow_actions, serve.metrics_series, serve.insecure, serve.hosts)
         };
-        of(self) == of(other) && self.threshold == other.threshold
+        of(self) == of(other)
     }
 
     /// Hands it to a part.

@@ -1,8 +1,9 @@
 //! What changes, as it changes?
 //!
-//! First what is now ([`Event::Alert`], [`Event::State`], then [`Event::Begin`]), then each change of a cell's level and of a
-//! table's source. Changes are looked for only while somebody listens, once for all, and at most once a second. A reader
-//! that does not keep up is told how many events it has missed, and then anew what is now.
+//! First what is now ([`Event::Alert`], [`Event::State`], then [`Event::Begin`]), then each alert that fares otherwise, what
+//! has happened to it ([`Event::Change`]), and each change of a table's source. Changes are looked for only while somebody
+//! listens, once for all, and at most once a second. A reader that does not keep up is told how many events it has missed,
+//! and then anew what is now. Alerts are as they were while nobody says how they are.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +13,14 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::alerts::{self, Alert, Place};
+use super::alerts::{self, Alerts};
 use super::caller::Caller;
 use super::sampled::Sampled;
 use super::share::{Limits, Seat, Seats};
+use crate::collect::alert::{AlertRow, AlertState, EventRow};
 use crate::collect::collector_of;
-use crate::model::{Level, Snapshot, State, Status, Value, lock};
-use crate::store::level::Thresholds;
+use crate::model::{Snapshot, State, Status, lock};
+use crate::wire::redact;
 
 /// Readers at once.
 const READERS: Limits = Limits { all: 64, each: 16, strangers: 32 };
@@ -35,8 +37,10 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Something that a reader is told.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Event {
-    /// A cell has another level; ok is one that is over.
-    Alert(Alert),
+    /// An alert fares otherwise: it has begun, is told to nobody any more, is over.
+    Alert(AlertRow),
+    /// Something has happened to an alert.
+    Change(EventRow),
     /// A table's source fares otherwise.
     State(Source),
     /// What follows are changes.
@@ -67,7 +71,6 @@ struct Batch {
 /// Where events come from and go to.
 pub(super) struct Events {
     sampled: Arc<Sampled>,
-    thresholds: Thresholds,
     sender: broadcast::Sender<Arc<Batch>>,
     /// What all readers have been told; `None` while there are none.
     known: Mutex<Option<Known>>,
@@ -79,10 +82,9 @@ pub(super) struct Events {
 
 impl Events {
     /// Nobody listens yet.
-    pub(super) fn new(sampled: &Arc<Sampled>, thresholds: Thresholds) -> Arc<Self> {
+    pub(super) fn new(sampled: &Arc<Sampled>) -> Arc<Self> {
         Arc::new(Self {
             sampled: Arc::clone(sampled),
-            thresholds,
             sender: broadcast::Sender::new(BEHIND),
             known: Mutex::default(),
             readers: Seats::new(READERS),
@@ -92,14 +94,9 @@ impl Events {
     }
 
     /// What deserves attention now, worst first; `None` when that is not known.
-    pub(super) fn alerts(&self) -> Option<Vec<Alert>> {
-        if !self.sampled.is_live() {
-            return None;
-        }
-        let mut alerts: Vec<Alert> = alerts::above(&self.sampled.latest(), &self.thresholds).into_values().collect();
-        // the order of tables and rows stays among the equally bad
-        alerts.sort_by_key(|alert| std::cmp::Reverse(alert.level));
-        Some(alerts)
+    pub(super) fn alerts(&self) -> Option<Vec<AlertRow>> {
+        let snapshot = self.sampled.is_live().then(|| redact::snapshot(&self.sampled.latest()))?;
+        alerts::now(&snapshot).map(alerts::worst_first)
     }
 
     /// A reader that is told what is now, and then what changes; `None` when there are too many. Needs a runtime.
@@ -125,10 +122,14 @@ impl Events {
 
     /// Tells all readers what has changed since they were told last.
     fn advance(&self) -> MutexGuard<'_, Option<Known>> {
-        let mut now = Known::of(&self.sampled.latest(), &self.thresholds);
+        // all readers are told the same, so nothing in it is secret
+        let snapshot = redact::snapshot(&self.sampled.latest());
         let mut known = lock(&self.known);
+        let mut now = Known::of(&snapshot, known.as_ref());
         if let Some(before) = &*known {
-            let events: Vec<Arc<Event>> = now.events(before).into_iter().map(Arc::new).collect();
+            let mut events = now.events(before);
+            events.extend(before.changes(&snapshot).map(Event::Change));
+            let events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
             now.told = before.told + events.len() as u64;
             if !events.is_empty() {
                 // nobody may listen
@@ -148,20 +149,25 @@ impl Events {
 /// What readers know.
 #[derive(Default)]
 struct Known {
-    alerts: BTreeMap<Place, Alert>,
+    alerts: Alerts,
     states: BTreeMap<&'static str, Status>,
+    /// Number of the newest change of an alert.
+    newest: Option<u64>,
     /// Events since there are readers.
     told: u64,
 }
 
 impl Known {
-    fn of(snapshot: &Snapshot, thresholds: &Thresholds) -> Self {
+    fn of(snapshot: &Snapshot, before: Option<&Self>) -> Self {
         let states = snapshot.tables.iter().filter(|(_, state)| !state.table.attrs.demand);
         let states = states.map(|(name, state)| (*name, state.status.clone())).collect();
-        Self { alerts: alerts::above(snapshot, thresholds), states, told: 0 }
+        let as_before = || before.map_or_else(Alerts::new, |before| before.alerts.clone());
+        let newest = alerts::changes(snapshot).last().map(|change| change.seq);
+        let newest = newest.or_else(|| before?.newest);
+        Self { alerts: alerts::now(snapshot).unwrap_or_else(as_before), states, newest, told: 0 }
     }
 
-    /// What has changed since `before`.
+    /// How what is there fares otherwise than `before`.
     fn events(&self, before: &Self) -> Vec<Event> {
         let mut events = Vec::new();
         for (name, status) in &self.states {
@@ -169,17 +175,31 @@ impl Known {
                 events.push(Event::State(source(name, status)));
             }
         }
-        for (place, alert) in &self.alerts {
-            if before.alerts.get(place).map(|known| known.level) != Some(alert.level) {
+        for (key, alert) in &self.alerts {
+            let is_told = match before.alerts.get(key) {
+                Some(known) => (known.state, known.severity, known.since) == (alert.state, alert.severity, alert.since),
+                // what was over before anybody listened
+                None => alert.state == AlertState::Over,
+            };
+            if !is_told {
                 events.push(Event::Alert(alert.clone()));
             }
         }
-        for (place, gone) in &before.alerts {
-            if !self.alerts.contains_key(place) {
-                events.push(Event::Alert(Alert { level: Level::Ok, value: Value::Missing, ..gone.clone() }));
+        for (key, gone) in &before.alerts {
+            if gone.state != AlertState::Over && !self.alerts.contains_key(key) {
+                events.push(Event::Alert(AlertRow { state: AlertState::Over, ..gone.clone() }));
             }
         }
         events
+    }
+
+    /// What has happened to alerts since.
+    fn changes(&self, snapshot: &Snapshot) -> impl Iterator<Item = EventRow> {
+        let changes = alerts::changes(snapshot);
+        let seen = self.newest.unwrap_or(0);
+        // numbers of a log that was begun anew are lower
+        let is_other = changes.last().is_some_and(|newest| newest.seq < seen);
+        changes.into_iter().filter(move |change| is_other || change.seq > seen)
     }
 }
 
@@ -245,61 +265,181 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collect::schedule;
-    use crate::model::testing::Made;
-    use crate::model::{Mono, Sample, TableState, Timestamp};
-    use crate::store::level::{Limit, Threshold};
+    use crate::collect::alert::{Severity, What};
+    use crate::model::{Mono, Row, Rows, Sample, TableState, Text, Timestamp};
 
-    /// Events of processes that have threads.
     fn events() -> (Arc<Sampled>, Arc<Events>) {
-        let careful = Some(Limit::Number(1.0));
-        let threshold =
-            Threshold { table: "process".into(), column: "threads".into(), careful, ..Threshold::default() };
-        let thresholds = Thresholds::new(&[threshold], schedule::tables().iter().copied()).unwrap();
         let sampled = Sampled::new();
-        let events = Events::new(&sampled, thresholds);
+        let events = Events::new(&sampled);
         (sampled, events)
     }
 
-    /// Lets these processes and no others be there, and looks for changes.
-    fn run(sampled: &Sampled, events: &Events, second: u64, pids: impl IntoIterator<Item = u64>) {
-        let table = *schedule::tables().iter().find(|table| table.name == "process").unwrap();
-        let row = |pid: u64| {
-            let cell = |name: &str| match name {
-                "pid" => Value::U64(pid),
-                "start" | "threads" => Value::U64(1),
-                _ => Value::Missing,
-            };
-            table.columns.iter().map(|column| cell(&column.name)).collect()
-        };
-        let rows = Arc::new(Made { table, cells: pids.into_iter().map(row).collect() });
+    /// A sample of these rows, or why there is none.
+    fn state<R: Row>(second: u64, rows: Vec<R>, state: State) -> (&'static str, TableState) {
+        let rows: Arc<dyn Rows> = Arc::new(rows);
         let now = Some(Sample { rows, time: Timestamp(second as i64), mono: Mono(second) });
-        let state = TableState { table, now, before: None, status: Status::ok() };
-        sampled.show(&Snapshot { tables: [("process", state)].into(), generation: second });
+        let status = Status { state, ..Status::ok() };
+        (&R::TABLE.name, TableState { table: R::TABLE, now, before: None, status })
+    }
+
+    fn alert(number: u64) -> AlertRow {
+        AlertRow {
+            rule: "many".into(),
+            instance: Text::from(number.to_string()),
+            severity: Severity::Warning,
+            state: AlertState::Firing,
+            since: Timestamp(1),
+            fired: Some(Timestamp(1)),
+            end: None,
+            value: None,
+            peak: None,
+            number: None,
+            flaps: 0,
+            table: "process".into(),
+            top: None,
+            user: None,
+            until: None,
+            comment: None,
+            text: "it is".into(),
+        }
+    }
+
+    fn change(seq: u64) -> EventRow {
+        EventRow {
+            seq,
+            time: Timestamp(1),
+            what: What::Fired,
+            severity: Severity::Warning,
+            rule: "many".into(),
+            instance: Text::default(),
+            value: None,
+            duration: None,
+            table: None,
+            text: "it is".into(),
+        }
+    }
+
+    fn show(sampled: &Sampled, events: &Events, second: u64, tables: Vec<(&'static str, TableState)>) {
+        sampled.show(&Snapshot { tables: tables.into_iter().collect(), generation: second });
         drop(events.advance());
     }
 
-    /// Reads everything that is there: what is believed of every process, and how many events were missed.
-    async fn read(reader: &mut Reader, pids: &mut Vec<u64>) -> (usize, Vec<u64>) {
+    /// Lets these alerts and no others be there, and looks for changes.
+    fn run(sampled: &Sampled, events: &Events, second: u64, numbers: impl IntoIterator<Item = u64>) {
+        let alerts = numbers.into_iter().map(alert).collect();
+        show(sampled, events, second, vec![state(second, alerts, State::Ok)]);
+    }
+
+    /// Reads everything that is there: what is believed of every alert, and how many events were missed.
+    async fn read(reader: &mut Reader, numbers: &mut Vec<u64>) -> (usize, Vec<u64>) {
         let (mut count, mut missed) = (0, Vec::new());
         let soon = Duration::from_millis(20);
         while let Ok(event) = tokio::time::timeout(soon, reader.next()).await {
             match &*event.unwrap() {
                 Event::Missed(events) => {
                     missed.push(*events);
-                    pids.clear();
+                    numbers.clear();
                 }
                 Event::Alert(alert) => {
-                    let [(_, Value::U64(pid)), _] = &alert.row[..] else { panic!("{alert:?}") };
-                    pids.retain(|known| known != pid);
-                    pids.extend((alert.level != Level::Ok).then_some(*pid));
+                    let number: u64 = alert.instance.parse().unwrap();
+                    numbers.retain(|known| *known != number);
+                    numbers.extend((alert.state != AlertState::Over).then_some(number));
                     count += 1;
                 }
                 Event::Begin | Event::State(_) => {}
+                Event::Change(change) => panic!("{change:?}"),
             }
         }
-        pids.sort_unstable();
+        numbers.sort_unstable();
         (count, missed)
+    }
+
+    /// Everything that is there, in a few words.
+    async fn words(reader: &mut Reader) -> Vec<String> {
+        let mut words = Vec::new();
+        while let Ok(event) = tokio::time::timeout(Duration::from_millis(20), reader.next()).await {
+            words.push(match &*event.unwrap() {
+                Event::Alert(alert) => format!("{} {} {}", alert.instance, alert.severity.name(), alert.state.name()),
+                Event::Change(change) => format!("change {}", change.seq),
+                Event::State(source) => format!("{} {}", source.table, source.status.state.name()),
+                Event::Begin => "begin".to_owned(),
+                Event::Missed(count) => format!("missed {count}"),
+            });
+        }
+        words
+    }
+
+    #[test]
+    fn an_alert_is_told_when_it_fares_otherwise_and_with_what_has_happened() {
+        wait(async {
+            let (sampled, events) = events();
+            let over = AlertRow { state: AlertState::Over, end: Some(Timestamp(2)), ..alert(7) };
+            let put = |second, alerts, changes: &[u64]| {
+                let changes = changes.iter().copied().map(change).collect();
+                show(
+                    &sampled,
+                    &events,
+                    second,
+                    vec![state(second, alerts, State::Ok), state(second, changes, State::Ok)],
+                );
+            };
+            put(1, vec![alert(5), over.clone()], &[1, 2]);
+            let mut reader = events.read(Caller::own()).unwrap();
+            assert_eq!(words(&mut reader).await, ["5 warning firing", "begin"], "what is over is the past");
+            let worse = AlertRow { severity: Severity::Critical, ..alert(5) };
+            put(2, vec![worse.clone(), over.clone(), alert(8)], &[1, 2, 3, 4]);
+            let told = ["5 critical firing", "8 warning firing", "change 3", "change 4"];
+            assert_eq!(words(&mut reader).await, told);
+            let known = AlertRow { state: AlertState::Acknowledged, user: Some("me".into()), ..worse };
+            let over = AlertRow { state: AlertState::Over, ..alert(8) };
+            put(3, vec![known.clone(), over], &[2, 3, 4, 5]);
+            assert_eq!(words(&mut reader).await, ["5 critical acknowledged", "8 warning over", "change 5"]);
+            // what was over is forgotten some time; a value is no news
+            put(4, vec![AlertRow { number: Some(1.0), ..known }], &[5]);
+            assert_eq!(words(&mut reader).await, [] as [&str; 0]);
+            // one that is gone without a word, and a log that was begun anew
+            put(5, vec![], &[1, 2]);
+            assert_eq!(words(&mut reader).await, ["5 critical over", "change 1", "change 2"]);
+        });
+    }
+
+    #[test]
+    fn alerts_are_as_they_were_while_nobody_says_how_they_are() {
+        wait(async {
+            let (sampled, events) = events();
+            run(&sampled, &events, 1, [7]);
+            let mut reader = events.read(Caller::own()).unwrap();
+            assert_eq!(words(&mut reader).await, ["7 warning firing", "begin"]);
+            for (second, told) in [(2, State::Stale), (3, State::Failed)] {
+                show(&sampled, &events, second, vec![state(second, vec![alert(9)], told)]);
+                assert_eq!(words(&mut reader).await, [format!("alert {}", told.name())]);
+                assert_eq!(alerts::now(&sampled.latest()), None);
+            }
+            run(&sampled, &events, 4, [7, 9]);
+            assert_eq!(words(&mut reader).await, ["alert ok", "9 warning firing"]);
+            // nobody evaluates any more
+            show(&sampled, &events, 5, vec![state(5, Vec::<AlertRow>::new(), State::Absent)]);
+            assert_eq!(words(&mut reader).await, ["alert absent", "7 warning over", "9 warning over"]);
+        });
+    }
+
+    #[test]
+    fn those_of_which_people_are_told_come_first_and_then_the_worst_and_the_newest() {
+        let (sampled, events) = events();
+        let with =
+            |number, state, severity, since| AlertRow { state, severity, since: Timestamp(since), ..alert(number) };
+        let alerts = vec![
+            with(1, AlertState::Pending, Severity::Critical, 9),
+            with(2, AlertState::Firing, Severity::Warning, 1),
+            with(3, AlertState::Over, Severity::Critical, 5),
+            with(4, AlertState::Firing, Severity::Critical, 1),
+            with(5, AlertState::Silenced, Severity::Critical, 9),
+            with(6, AlertState::Firing, Severity::Warning, 5),
+        ];
+        show(&sampled, &events, 1, vec![state(1, alerts, State::Ok)]);
+        let found = alerts::worst_first(alerts::now(&sampled.latest()).unwrap());
+        let order: Vec<&str> = found.iter().map(|alert| alert.instance.as_str()).collect();
+        assert_eq!(order, ["4", "6", "2", "5", "1"]);
     }
 
     fn wait<T>(future: impl Future<Output = T>) -> T {

@@ -27,7 +27,6 @@ use super::sampled::Sampled;
 use super::tls::{self, Identity as Key};
 use super::token::{self, Tokens};
 use super::waited;
-use crate::store::level::Thresholds;
 
 /// A link that broke is asked for again after so long, unless another sampler has brought one.
 const RELINK: Duration = Duration::from_secs(1);
@@ -59,8 +58,6 @@ pub(super) struct Setup {
     pub(super) identity: Identity,
     /// Whose rules hold.
     pub(super) house: House,
-    /// From where on a value deserves attention.
-    pub(super) thresholds: Thresholds,
     /// Time series of a scrape at most.
     pub(super) metrics_series: usize,
     /// Names of this host besides its own.
@@ -181,9 +178,9 @@ fn resume(why: io::Result<()>, sampled: &Arc<Sampled>, control: UnixStream) -> i
 
 /// Everything that is served.
 fn routes(sampled: &Arc<Sampled>, setup: Setup) -> Guarded {
-    let Setup { identity, thresholds, metrics_series, .. } = setup;
+    let Setup { identity, metrics_series, .. } = setup;
     let Identity { host, machine } = identity;
-    let (events, waiting) = (Events::new(sampled, thresholds), waited::Queue::new());
+    let (events, waiting) = (Events::new(sampled), waited::Queue::new());
     let service = grpc::Service {
         sampled: Arc::clone(sampled),
         bundles: Arc::default(),
@@ -200,10 +197,7 @@ fn routes(sampled: &Arc<Sampled>, setup: Setup) -> Guarded {
 pub(super) fn routes_for_tests() -> Guarded {
     let identity = Identity { host: "made".to_owned(), machine: "made".to_owned() };
     let house = House { own: 0, acts: false, open: false, descriptors: 1024 };
-    routes(
-        &Sampled::new(),
-        Setup { identity, house, thresholds: Thresholds::default(), metrics_series: 500, hosts: Vec::new() },
-    )
+    routes(&Sampled::new(), Setup { identity, house, metrics_series: 500, hosts: Vec::new() })
 }
 
 /// Tells the supervisor as soon as there is something to serve.

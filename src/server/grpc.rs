@@ -6,14 +6,15 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use tonic_reflection::server::Builder;
 
-use super::alerts::Alert;
+use super::alerts::cells;
 use super::bodies::Weight;
 use super::caller::{Asker, Caller, Guarded, Need};
 use super::events::{CROWDED, Event, Events};
 use super::sampled::Sampled;
 use super::waited::{Lack, Queue};
 use super::watch::{Bundles, Watcher, selection};
-use crate::model::{Demand, Mono, Timestamp, Value};
+use crate::collect::alert::AlertRow;
+use crate::model::{Demand, Level, Mono, Row, Timestamp, Value};
 use crate::wire::frame::Frames;
 use crate::wire::proto::agent_server::{Agent, AgentServer};
 use crate::wire::{self, convert, proto, schema};
@@ -183,17 +184,26 @@ fn weighed<M: prost::Message>(message: M) -> Response<M> {
     response
 }
 
+/// Every column that says something.
+fn fields<R: Row>(row: &R) -> Vec<proto::Field> {
+    let said = cells(row).map(|(name, cell)| (name, cell.to_value())).filter(|(_, value)| *value != Value::Missing);
+    said.map(|(name, value)| proto::Field { name: name.to_owned(), value: Some(convert::from_value(&value)) }).collect()
+}
+
 /// As a message.
-fn alert(alert: &Alert) -> proto::Alert {
-    let field =
-        |(name, value): &(String, Value)| proto::Field { name: name.clone(), value: Some(convert::from_value(value)) };
+fn alert(alert: &AlertRow) -> proto::Alert {
+    let columns = fields(alert);
+    let ids: Vec<&str> = AlertRow::TABLE.ids().filter_map(|id| Some(&*AlertRow::TABLE.columns.get(id)?.name)).collect();
+    let is_id = |field: &&proto::Field| ids.contains(&field.name.as_str());
+    let value = alert.number.filter(|_| alert.level() > Level::Ok);
     proto::Alert {
-        level: alert.level.name().to_owned(),
-        table: alert.table.to_owned(),
-        row: alert.row.iter().map(field).collect(),
-        name: Some(convert::from_value(&alert.name)),
-        column: alert.column.clone(),
-        value: Some(convert::from_value(&alert.value)),
+        level: alert.level().name().to_owned(),
+        table: alert.table.to_string(),
+        row: columns.iter().filter(is_id).cloned().collect(),
+        name: Some(convert::from_value(&Value::Text(alert.instance.clone()))),
+        column: String::new(),
+        value: value.map(|value| convert::from_value(&Value::F64(value))),
+        columns,
     }
 }
 
@@ -202,6 +212,7 @@ fn told(event: &Event) -> proto::event::Event {
     use proto::event::Event as Told;
     match event {
         Event::Alert(one) => Told::Alert(alert(one)),
+        Event::Change(change) => Told::Change(proto::AlertChange { columns: fields(change) }),
         Event::Begin => Told::Begin(proto::Begin {}),
         Event::Missed(count) => Told::Missed(*count),
         Event::State(source) => Told::State(proto::SourceState {

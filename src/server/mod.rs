@@ -66,10 +66,8 @@ pub use supervisor::Part;
 pub use token::{Token, TokenError, Tokens};
 
 use crate::client::PORT;
-use crate::collect::schedule;
 use crate::collect::settings::Interval;
 use crate::source::file::Root;
-use crate::store::level::Thresholds;
 
 /// Time series of a scrape at most, unless configured.
 const METRICS_SERIES: usize = 500;
@@ -313,13 +311,10 @@ fn front(configured: Configuration, control: UnixStream, log: &Log) -> Result<()
     let enclosure = sandbox::enclose()?;
     log.tell_panics();
     tell_missing(&walls("front", another, enclosure), log);
-    let Configuration { serve, threshold, .. } = configured;
+    let serve = configured.serve;
     let house = front::House { own, acts: serve.allow_actions, open: serve.insecure, descriptors };
-    let thresholds = Thresholds::new(&threshold, schedule::tables().iter().copied());
-    // the supervisor takes no configuration with others
-    let thresholds = thresholds.map_err(|_| Error::Settings("a threshold makes no sense".to_owned()))?;
     let (metrics_series, hosts) = (serve.metrics_series, serve.hosts);
-    Ok(front::run(control, front::Setup { identity, house, thresholds, metrics_series, hosts }, log)?)
+    Ok(front::run(control, front::Setup { identity, house, metrics_series, hosts }, log)?)
 }
 
 /// What a part without rights is behind, and what is to be said where that is not so.

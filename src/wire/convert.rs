@@ -361,8 +361,11 @@ pub fn done(reply: &proto::ActReply, action: &Action) -> Result<Done, ActionErro
     } else if reply.gone {
         Err(action.gone())
     } else {
+        let (op, what) = action.aim();
+        // what was attempted is said once, over however many links it came
+        let cause = reply.error.strip_prefix(&format!("{op} {what}: ")).unwrap_or(&reply.error);
         Err(action.failed(match reply.errno {
-            0 => std::io::Error::other(Text::from(reply.error.as_str()).as_str().to_owned()),
+            0 => std::io::Error::other(Text::from(cause).as_str().to_owned()),
             errno => std::io::Error::from_raw_os_error(errno),
         }))
     }

@@ -1,7 +1,7 @@
 //! How does REST tell what changes?
 //!
-//! As server-sent events: `alert` and `state`, then `begin`, then the changes. `missed` says how many a slow reader has lost;
-//! after it everything begins anew.
+//! As server-sent events: `alert` and `state`, then `begin`, then more of them as they change, and each `change` of an alert.
+//! `missed` says how many a slow reader has lost; after it everything begins anew.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ fn sent(event: &Event) -> Bytes {
         Event::Begin => ("begin", "{}".to_owned()),
         Event::Missed(count) => ("missed", json!({ "events": count }).to_string()),
         Event::Alert(alert) => ("alert", alerts::json(alert)),
+        Event::Change(change) => ("change", alerts::json(change)),
         Event::State(source) => {
             let data = json!({
                 "table": source.table,

@@ -10,8 +10,8 @@ use super::answer::{Answer, Refusal};
 use super::query::{Parameter, Query as Asked};
 use super::{Api, Call, JSON, Outcome, tables};
 use crate::export;
-use crate::model::{Detail, HistoryAsk, Key, Mono, Series, Table, unit};
-use crate::server::{alerts, waited};
+use crate::model::{Cell, Detail, HistoryAsk, Key, Mono, Series, Table, unit};
+use crate::server::waited;
 use crate::store::query::{self, Query};
 use crate::store::rate::{Mode, View};
 
@@ -106,11 +106,17 @@ fn number(value: f64) -> String {
     }
 }
 
+/// Cells of a row's Ids with their names.
+fn ids(view: &View, row: usize) -> impl Iterator<Item = (&str, Cell<'_>)> {
+    let named = move |id: usize| Some((&*view.table().columns.get(id)?.name, view.raw().cell(row, id)));
+    view.table().ids().filter_map(named)
+}
+
 fn write(out: &mut Vec<u8>, view: &View, asks: &[(usize, Series)], clock: &dyn Fn(Mono) -> f64) -> std::io::Result<()> {
     out.write_all(b"[")?;
     for (n, (row, series)) in asks.iter().enumerate() {
         out.write_all(if n > 0 { b",{\"row\":" } else { b"{\"row\":" })?;
-        export::write_object(out, alerts::ids(view, *row))?;
+        export::write_object(out, ids(view, *row))?;
         out.write_all(b",\"points\":[")?;
         for (n, point) in series.points.iter().enumerate() {
             let comma = if n > 0 { "," } else { "" };

@@ -2,7 +2,8 @@
 //!
 //! Every table whose rows last, as [`export::families`] writes it, one family of series for each number. A table is encoded
 //! once for each of its samples, however many scrape. Of more series than the limit, columns that people see only when they
-//! ask for them are left out first, then the largest families; how many were left out is a metric of its own.
+//! ask for them are left out first, then the largest families; how many were left out is a metric of its own. Alerts come and
+//! go: there is a series for each while it is not over, for the worst of them if there are very many.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,6 +12,7 @@ use super::answer::Answer;
 use crate::collect::COLLECTORS;
 use crate::export::{self, Family, Selection};
 use crate::model::{Mono, Snapshot, State, TableState, Timestamp, lock};
+use crate::server::alerts;
 use crate::server::sampled::Sampled;
 use crate::store::rate::{Mode, View};
 use crate::wire::schema;
@@ -20,6 +22,9 @@ pub(super) const MEDIA: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What replaces it.
 pub(super) const OPEN_MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Alerts that are told at most, and the share of all series that they take at most.
+const ALERTS: (usize, usize) = (128, 2);
 
 /// What has been encoded.
 pub(super) struct Metrics {
@@ -36,7 +41,9 @@ impl Metrics {
     /// All metrics in a form.
     pub(super) fn answer(&self, sampled: &Sampled, media: &'static str) -> Answer {
         let snapshot = sampled.latest();
-        let own = own(&snapshot, sampled.started());
+        let mut own = own(&snapshot, sampled.started());
+        let (alerts, more) = alerts(&snapshot, ALERTS.0.min(self.limit / ALERTS.1));
+        own.extend(alerts);
         let mut encoded = lock(&self.encoded);
         let mut families = Vec::new();
         for table in schema::own().tables.iter().filter(|table| export::refusal(table).is_none()) {
@@ -63,7 +70,7 @@ impl Metrics {
         }
         let about = "Series that the limit metrics_series has left out of this scrape.";
         let mut cut = Family::new("netglance_metrics_left_out", "gauge", about);
-        cut.push(&[], left_out);
+        cut.push(&[], left_out + more);
         cut.write_to(&mut text, open);
         if open {
             text.push_str("# EOF\n");
@@ -130,6 +137,19 @@ fn own(snapshot: &Snapshot, started: i64) -> Vec<Family> {
         since.push(&[], Timestamp(started).0 as f64 / 1e9);
     }
     [build, up, since].into_iter().filter(|family| family.series > 0).collect()
+}
+
+/// The worst alerts, and how many more there are.
+fn alerts(snapshot: &Snapshot, most: usize) -> (Option<Family>, usize) {
+    let alerts = alerts::now(snapshot).map(alerts::worst_first).unwrap_or_default();
+    let about = "Always 1: an alert that is not over, with its severity and whether people are told of it.";
+    let mut family = Family::new("netglance_alert_state", "gauge", about);
+    for alert in alerts.iter().take(most) {
+        let (severity, state) = (alert.severity.name(), alert.state.name());
+        let labels = [("rule", &*alert.rule), ("instance", &*alert.instance), ("severity", severity), ("state", state)];
+        family.push(&labels, 1);
+    }
+    (Some(family).filter(|family| family.series > 0), alerts.len().saturating_sub(most))
 }
 
 #[cfg(test)]

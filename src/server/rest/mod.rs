@@ -135,7 +135,7 @@ const ROUTES: &[Route] = &[
     },
     Route {
         path: "/api/v1/alerts",
-        summary: "What deserves attention now: cells above level ok, worst first.",
+        summary: "What deserves attention now: rows of table alert that are not over, worst first.",
         parameters: &[],
         media: &[JSON],
         need: Need::View,
@@ -143,8 +143,8 @@ const ROUTES: &[Route] = &[
     },
     Route {
         path: "/api/v1/events",
-        summary: "Server-sent events: first what is now up to `begin`, then each change of a level or of a table's state; \
-                  after `missed` what is now again.",
+        summary: "Server-sent events: first what is now up to `begin`, then each `alert` that fares otherwise, each `change` as \
+                  table event has it, and each change of a table's state; after `missed` what is now again.",
         parameters: &[],
         media: &[events::MEDIA],
         need: Need::View,

@@ -10,7 +10,7 @@ use crate::server::caller::Served;
 /// A front whose sampler has said nothing yet.
 fn silent() -> Served {
     let sampled = Sampled::new();
-    let events = Events::new(&sampled, crate::store::level::Thresholds::default());
+    let events = Events::new(&sampled);
     let guarded = routes(Guarded::new(), &sampled, &events, waited::Queue::new(), 500);
     guarded.served(unknown)
 }

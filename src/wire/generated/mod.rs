@@ -406,7 +406,7 @@ pub struct HistoryReply {
     #[prost(uint64, tag = "10")]
     pub evicted: u64,
 }
-/// Asks for what deserves attention.
+/// Asks for what deserves attention, which is not over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AlertsRequest {}
 /// What deserves attention.
@@ -416,27 +416,37 @@ pub struct AlertsReply {
     #[prost(message, repeated, tag = "1")]
     pub alerts: ::prost::alloc::vec::Vec<Alert>,
 }
-/// A cell whose value deserves attention.
+/// What deserves attention by a rule: a row of the table `alert`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Alert {
     /// How bad it is: careful, warning or critical; in an event also ok, when it is over.
     #[prost(string, tag = "1")]
     pub level: ::prost::alloc::string::String,
-    /// Name of the table.
+    /// Name of the table that the rule is about.
     #[prost(string, tag = "2")]
     pub table: ::prost::alloc::string::String,
-    /// Ids of the row.
+    /// Ids of the alert: rule and instance.
     #[prost(message, repeated, tag = "3")]
     pub row: ::prost::alloc::vec::Vec<Field>,
-    /// What people call the row.
+    /// The row or the group of rows that it is about, as people call it; empty where it is about all of the table.
     #[prost(message, optional, tag = "4")]
     pub name: ::core::option::Option<Value>,
-    /// Name of the column.
+    /// Empty since alerts are those of rules: the name of the column whose cell it was about.
     #[prost(string, tag = "5")]
     pub column: ::prost::alloc::string::String,
-    /// What the cell says; none when it is over.
+    /// The value that is compared, in the base unit of its column; none where nothing is compared, and when it is over.
     #[prost(message, optional, tag = "6")]
     pub value: ::core::option::Option<Value>,
+    /// Every column of its row that says something, in the order of the table.
+    #[prost(message, repeated, tag = "7")]
+    pub columns: ::prost::alloc::vec::Vec<Field>,
+}
+/// What has happened to an alert: a row of the table `event`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AlertChange {
+    /// Every column that says something, in the order of the table.
+    #[prost(message, repeated, tag = "1")]
+    pub columns: ::prost::alloc::vec::Vec<Field>,
 }
 /// A value with its column.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -455,7 +465,7 @@ pub struct EventsRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
     /// One of a closed list.
-    #[prost(oneof = "event::Event", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "event::Event", tags = "1, 2, 3, 4, 5")]
     pub event: ::core::option::Option<event::Event>,
 }
 /// Nested message and enum types in `Event`.
@@ -463,7 +473,7 @@ pub mod event {
     /// One of a closed list.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
-        /// A cell has another level.
+        /// An alert fares otherwise: it has another severity or another state, or is over.
         #[prost(message, tag = "1")]
         Alert(super::Alert),
         /// The source of a table fares otherwise.
@@ -476,6 +486,9 @@ pub mod event {
         /// `begin`: what was told before and is not told again is over.
         #[prost(uint64, tag = "4")]
         Missed(u64),
+        /// Something has happened to an alert.
+        #[prost(message, tag = "5")]
+        Change(super::AlertChange),
     }
 }
 /// How the source of a table fares.
