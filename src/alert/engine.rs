@@ -73,15 +73,7 @@ impl Engine {
             facts
         };
         let facts: Vec<Vec<usize>> = rules.iter().map(facts).collect();
-        let watch = |(rule, facts)| Watched {
-            rule,
-            instances: HashMap::new(),
-            newest: None,
-            facts,
-            left_out: 0,
-            kept: None,
-            sampled: None,
-        };
+        let watch = |(rule, facts)| Watched::new(rule, facts);
         Self {
             watched: rules.into_iter().zip(facts).map(watch).collect(),
             configured,
@@ -109,8 +101,7 @@ impl Engine {
                 new.name == old.name && new.table.name == old.table.name && new.by == old.by
             };
             if let Some(watched) = self.watched.iter_mut().find(is_same) {
-                (watched.instances, watched.newest, watched.kept) = (old.instances, old.newest, old.kept);
-                watched.sampled = old.sampled;
+                watched.take_up(old);
             }
         }
     }
@@ -233,44 +224,23 @@ impl Engine {
 
     /// Marks alerts that others make needless.
     fn inhibit(&mut self) {
-        let mut firing: HashMap<Text, Vec<Vec<(String, String)>>> = HashMap::new();
-        let wanted: Vec<Text> = self
-            .watched
-            .iter()
-            .filter(|watched| !watched.instances.is_empty())
-            .flat_map(|watched| watched.rule.inhibited_by.iter().map(|(name, _)| name.clone()))
-            .collect();
-        if wanted.is_empty() {
-            return;
-        }
-        for watched in self.watched.iter().filter(|watched| wanted.contains(&watched.rule.name)) {
-            let those = watched.instances.values().filter(|one| one.level > Level::Ok).map(|one| one.facts.clone());
-            firing.entry(watched.rule.name.clone()).or_default().extend(those);
-        }
-        for watched in &mut self.watched {
-            let Watched { rule, instances, .. } = watched;
-            if rule.inhibited_by.is_empty() {
-                continue;
-            }
-            for one in instances.values_mut() {
-                one.is_inhibited = rule.inhibited_by.iter().any(|(name, equal)| {
-                    let fits = |theirs: &Vec<(String, String)>| {
-                        equal.iter().all(|(own, name)| {
-                            let own = rule.table.columns.get(*own).and_then(|column| fact(&one.facts, &column.name));
-                            own.is_some() && own == fact(theirs, name)
-                        })
-                    };
-                    firing.get(name).is_some_and(|others| others.iter().any(fits))
-                });
+        let needless: Vec<Vec<bool>> = self.watched.iter().map(|watched| watched.needless(&self.watched)).collect();
+        for (watched, needless) in self.watched.iter_mut().zip(needless) {
+            for (one, is_needless) in watched.instances.values_mut().zip(needless) {
+                one.is_inhibited = is_needless;
             }
         }
     }
 
     /// Heeds what somebody has said of an alert; whether there is one.
     pub fn mute(&mut self, user: &Text, mute: &Mute, moment: Moment) -> bool {
-        let of_rule = |watched: &&mut Watched| watched.rule.name == mute.rule;
-        let Some(watched) = self.watched.iter_mut().find(of_rule) else { return false };
-        let one = watched.instances.values_mut().find(|one| one.name == mute.instance && one.level > Level::Ok);
+        let mut of_rule = self.watched.iter_mut().filter(|watched| watched.rule.name == mute.rule);
+        // what was said of a rule that is gone can be taken back
+        let watched = match of_rule.next() {
+            None if !mute.lift => return false,
+            watched => watched,
+        };
+        let one = watched.and_then(|watched| watched.named(&mute.instance)).filter(|one| one.level > Level::Ok);
         let level = one.as_ref().map_or(Level::Ok, |one| one.level);
         let what = match (mute.lift, mute.until) {
             (true, _) => {
@@ -306,10 +276,6 @@ impl Engine {
     }
 }
 
-fn fact<'a>(facts: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    facts.iter().find(|(known, _)| known == name).map(|(_, word)| word.as_str())
-}
-
 fn event(notification: &Notification, change: &Happened, moment: Moment) -> Event {
     Event {
         time: moment.time,
@@ -329,4 +295,5 @@ fn event(notification: &Notification, change: &Happened, moment: Moment) -> Even
 }
 
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "what `table!` declares is public")]
 mod tests;

@@ -22,9 +22,6 @@ const LONGEST_CALM: Duration = Duration::from_mins(15);
 /// Times of firing that are remembered.
 const MOST_FIRES: usize = 8;
 
-/// Points of the past that are kept for what looks at it.
-const MOST_POINTS: usize = 64;
-
 /// What has become of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -84,18 +81,13 @@ pub(super) struct Instance {
     pub(super) limit: Option<f64>,
     pub(super) flaps: u32,
     pub(super) fires: VecDeque<Mono>,
-    pub(super) points: VecDeque<(Mono, f64)>,
-    /// What a column said that is watched for changes.
-    pub(super) word: Option<Box<str>>,
-    /// What it said before it changed.
-    pub(super) was: Option<Box<str>>,
     pub(super) known: Option<Known>,
     /// What a person reads, and when that was written.
     pub(super) text: Text,
     pub(super) written: Option<Mono>,
     pub(super) labels: Vec<(String, String)>,
     /// Columns by which it makes others needless, or is made so.
-    pub(super) facts: Vec<(String, String)>,
+    pub(super) facts: Vec<String>,
     pub(super) top: Vec<String>,
     pub(super) is_inhibited: bool,
 }
@@ -121,9 +113,6 @@ impl Instance {
             limit: None,
             flaps: 0,
             fires: VecDeque::new(),
-            points: VecDeque::new(),
-            word: None,
-            was: None,
             known: None,
             text: Text::default(),
             written: None,
@@ -139,7 +128,6 @@ impl Instance {
         if self.is_heard(pace, mono) {
             return;
         }
-        self.points.clear();
         self.bits = [0; 3];
         for (held, level) in self.held.iter_mut().zip(LEVELS) {
             if level > self.level {
@@ -164,14 +152,14 @@ impl Instance {
             if let Some((n, m)) = pace.of {
                 let bits = (self.bits[at] << 1) | u64::from(holds);
                 self.bits[at] = bits;
-                let window = if m >= 64 { u64::MAX } else { (1 << m) - 1 };
-                holds = (bits & window).count_ones() >= n;
+                holds = (bits & window(m)).count_ones() >= n;
             }
             self.held[at] = if holds { self.held[at].or(Some(mono)) } else { None };
         }
         if self.level == Level::Ok && self.held[0].is_some() && !was_bad {
             self.since = now;
             (self.peak, self.flaps, self.end) = (None, 0, None);
+            self.labels.clear();
         }
     }
 
@@ -187,6 +175,23 @@ impl Instance {
     /// How bad it is by what is known now, whether or not it has held.
     pub(super) fn now(&self) -> Level {
         LEVELS.iter().zip(self.held).rev().find(|(_, held)| held.is_some()).map_or(Level::Ok, |(level, _)| *level)
+    }
+
+    /// Some of its facts; `None` if one of them is not known.
+    pub(super) fn facts(&self, places: &[usize]) -> Option<Vec<&str>> {
+        places.iter().map(|at| self.facts.get(*at).map(String::as_str).filter(|fact| !fact.is_empty())).collect()
+    }
+
+    /// Whether it was bad in one of the last samples that count.
+    pub(super) fn counts(&self, pace: Pace) -> bool {
+        pace.of.is_some_and(|(_, m)| self.bits[0] & window(m) != 0)
+    }
+
+    /// The same of another row, that has taken the place of its own.
+    #[must_use]
+    pub(super) fn again(self) -> Self {
+        let held = if self.level == Level::Ok { [None; 3] } else { self.held };
+        Self { held, bits: [0; 3], written: None, labels: Vec::new(), ..self }
     }
 
     /// Whether it is bad, but not for long enough.
@@ -220,7 +225,9 @@ impl Instance {
             if step == Step::Fired {
                 (self.fired, self.end) = (Some(now), None);
                 self.fires.push_back(mono);
-                self.fires.truncate(MOST_FIRES);
+                if self.fires.len() > MOST_FIRES {
+                    self.fires.pop_front();
+                }
             }
             return step;
         }
@@ -252,49 +259,18 @@ impl Instance {
         // nothing happens without another sample then
         self.is_heard(pace, due).then_some(due)
     }
+}
 
-    /// Remembers a value, and by how much it has grown in so long; `None` until that is known.
-    pub(super) fn delta(&mut self, value: f64, span: Duration, mono: Mono) -> Option<f64> {
-        let old = self.points.iter().rev().find(|(then, _)| has_passed(*then, span, mono)).map(|(_, value)| *value);
-        self.remember(value, span, mono);
-        old.map(|old| value - old)
-    }
-
-    /// Remembers a value, and what it will be after so long if it goes on as it did for as long; `None` until a quarter of that
-    /// is known. A line through all points by least squares.
-    pub(super) fn forecast(&mut self, value: f64, span: Duration, mono: Mono) -> Option<f64> {
-        self.remember(value, span, mono);
-        let (first, _) = self.points.front()?;
-        let known = mono.since(*first);
-        if known < span.as_secs_f64() / 4.0 || self.points.len() < 4 {
-            return None;
-        }
-        let count = self.points.len() as f64;
-        let points = || self.points.iter().map(|(then, value)| (-mono.since(*then), *value));
-        let (mean_x, mean_y) =
-            (points().map(|(x, _)| x).sum::<f64>() / count, points().map(|(_, y)| y).sum::<f64>() / count);
-        let rise: f64 = points().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
-        let run: f64 = points().map(|(x, _)| (x - mean_x).powi(2)).sum();
-        Some(value + rise / run * span.as_secs_f64()).filter(|forecast| forecast.is_finite())
-    }
-
-    fn remember(&mut self, value: f64, span: Duration, mono: Mono) {
-        let apart = span / (MOST_POINTS as u32 / 2);
-        if self.points.back().is_none_or(|(last, _)| has_passed(*last, apart, mono)) {
-            self.points.push_back((mono, value));
-        }
-        // one that is old enough stays
-        let is_old = |at: usize| self.points.get(at).is_some_and(|(then, _)| has_passed(*then, span, mono));
-        let old = (1..self.points.len()).take_while(|at| is_old(*at)).count();
-        self.points.drain(..old.max(self.points.len().saturating_sub(MOST_POINTS)));
-    }
+/// So many of the newest samples.
+fn window(samples: u32) -> u64 {
+    if samples >= u64::BITS { u64::MAX } else { (1 << samples) - 1 }
 }
 
 fn after(then: Mono, span: Duration) -> Mono {
     Mono(then.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
 }
 
-fn has_passed(then: Mono, span: Duration, now: Mono) -> bool {
+pub(super) fn has_passed(then: Mono, span: Duration, now: Mono) -> bool {
     now >= after(then, span)
 }
 
@@ -409,20 +385,18 @@ mod tests {
     }
 
     #[test]
-    fn how_much_it_grew_and_what_it_will_be() {
+    fn the_newest_returns_are_remembered() {
+        let pace = pace(0, 0);
         let mut one = Instance::new("one".into(), Timestamp(0));
-        let minute = Duration::from_mins(1);
-        let grown: Vec<Option<f64>> =
-            (0..=90).map(|second| one.delta(f64::from(second) * 2.0, minute, at(f64::from(second)))).collect();
-        assert_eq!((grown[59], grown[60]), (None, Some(120.0)));
-        assert!((grown[90].unwrap() - 120.0).abs() <= 4.0, "{:?}", grown[90]);
-        let mut two = Instance::new("two".into(), Timestamp(0));
-        let mut last = None;
-        for second in 0..600 {
-            last = two.forecast(f64::from(second), minute, at(f64::from(second)));
-            assert_eq!(last.is_some(), second >= 15, "{second}");
+        let mut step = |second: f64, level| {
+            one.sample(Some(level), pace, at(second), Timestamp(0));
+            (one.settle(pace, at(second), Timestamp(0)), one.fires.len(), one.fires.back().copied())
+        };
+        for return_of in 0..12 {
+            let second = f64::from(return_of) * 300.0;
+            let known = MOST_FIRES.min(return_of as usize + 1);
+            assert_eq!(step(second, W), (Step::Fired, known, Some(at(second))));
+            assert_eq!(step(second + 1.0, O).0, Step::Cleared);
         }
-        assert!((last.unwrap() - 659.0).abs() < 1.0, "{last:?}");
-        assert!(two.points.len() <= MOST_POINTS);
     }
 }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::dispatch;
+use super::dispatch::{self, Dispatch};
 use super::engine::{Engine, Moment};
 use super::events::{self, Event};
 use super::instance::{Instance, Known};
@@ -68,6 +68,8 @@ struct Alert {
     known: Option<(String, Option<String>)>,
     text: String,
     labels: Vec<(String, String)>,
+    #[serde(default)]
+    facts: Vec<String>,
     top: Vec<String>,
 }
 
@@ -148,8 +150,7 @@ pub(super) fn restore(bytes: &[u8], engine: &mut Engine, moment: Moment) -> Resu
         else {
             continue;
         };
-        watched.kept = Some(moment.mono);
-        watched.instances.insert(Key::from_bytes(&key), instance(one, clocks));
+        watched.restore(Key::from_bytes(&key), instance(one, clocks), moment.mono);
     }
     for said in kept.silences {
         let mute = Mute {
@@ -170,6 +171,21 @@ pub(super) fn restore(bytes: &[u8], engine: &mut Engine, moment: Moment) -> Resu
         engine.events.note(event);
     }
     Ok(kept.recipients)
+}
+
+/// What would be written down, for who tries to break the reading.
+#[doc(hidden)]
+pub fn written(engine: &Engine, dispatch: &Dispatch, moment: Moment) -> Vec<u8> {
+    write(engine, dispatch.kept(moment), moment)
+}
+
+/// Takes up what was written down; whether it could be read. For who tries to break the reading.
+#[doc(hidden)]
+pub fn taken_up(bytes: &[u8], engine: &mut Engine, dispatch: &mut Dispatch, moment: Moment) -> bool {
+    let kept = restore(bytes, engine, moment);
+    let is_read = kept.is_ok();
+    dispatch.restore(kept.unwrap_or_default(), moment);
+    is_read
 }
 
 fn alert(rule: &Text, key: &Key, one: &Instance, clocks: Clocks) -> Alert {
@@ -195,6 +211,7 @@ fn alert(rule: &Text, key: &Key, one: &Instance, clocks: Clocks) -> Alert {
         known: one.known.as_ref().map(|known| (known.user.to_string(), known.comment.as_ref().map(Text::to_string))),
         text: one.text.to_string(),
         labels: one.labels.clone(),
+        facts: one.facts.clone(),
         top: one.top.clone(),
     }
 }
@@ -221,6 +238,7 @@ fn instance(one: Alert, clocks: Clocks) -> Instance {
             .map(|(user, comment)| Known { user: user.as_str().into(), comment: comment.as_deref().map(Text::from) }),
         text: one.text.as_str().into(),
         labels: one.labels,
+        facts: one.facts,
         top: one.top,
         ..Instance::new(one.name.as_str().into(), Timestamp(one.since))
     }

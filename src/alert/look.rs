@@ -1,7 +1,7 @@
 //! How bad is a row by a rule?
 
-use super::instance::Instance;
 use super::measure::{LEVELS, MARGIN, Measure, Of, Over};
+use super::past::Past;
 use super::rule::{Rule, Test};
 use super::words;
 use crate::model::{Cell, Kind, Level, Mono};
@@ -24,19 +24,23 @@ pub(super) struct Found {
     pub(super) was: Option<Box<str>>,
 }
 
-/// Looks at a row; what it has been is in its instance, if it has one.
-pub(super) fn row(
-    rule: &Rule,
-    configured: &Thresholds,
-    view: &View,
-    row: usize,
-    mut instance: Option<&mut Instance>,
-    mono: Mono,
-) -> Found {
-    let current = instance.as_ref().map_or(Level::Ok, |instance| instance.level.max(instance.now()));
+/// How a row is looked at.
+pub(super) struct How<'a> {
+    /// Levels of the configuration.
+    pub(super) configured: &'a Thresholds,
+    /// How bad its alert has been until now.
+    pub(super) current: Level,
+    /// What it has been, for rules that look at that.
+    pub(super) past: Option<&'a mut Past>,
+    pub(super) mono: Mono,
+}
+
+/// Looks at a row.
+pub(super) fn row(rule: &Rule, view: &View, row: usize, how: How<'_>) -> Found {
+    let current = how.current;
     match &rule.test {
         Test::Value(measure) => {
-            let mut found = value(measure, configured, view, row, current, instance.as_deref_mut(), mono);
+            let mut found = value(measure, view, row, how);
             found.level = found.level.map(|level| if level < measure.least { Level::Ok } else { level });
             found
         }
@@ -47,16 +51,16 @@ pub(super) fn row(
             Found { level: Some(if holds { *severity } else { Level::Ok }), ..Found::default() }
         }
         Test::Changes { column, from, to, clear, severity } => {
-            let Some(instance) = instance else { return Found::default() };
+            let Some(past) = how.past else { return Found::default() };
             let word = words::id(view, row, *column);
-            let was = instance.word.replace(word.clone().into());
+            let was = past.word.replace(word.clone().into());
             let fits = |listed: &[String], word: &str| listed.is_empty() || listed.iter().any(|one| one == word);
             let lasts = current > Level::Ok && clear.as_ref().is_some_and(|clear| !clear.keeps(&view.scope(row)));
             let changed = was.as_deref().is_some_and(|was| was != word && fits(from, was)) && fits(to, &word);
             if changed {
-                instance.was.clone_from(&was);
+                past.was.clone_from(&was);
             }
-            let was = if lasts { instance.was.clone() } else { was };
+            let was = if lasts { past.was.clone() } else { was };
             Found { level: Some(if changed || lasts { *severity } else { Level::Ok }), was, ..Found::default() }
         }
         // those that are there are as they should be
@@ -66,15 +70,8 @@ pub(super) fn row(
     }
 }
 
-fn value(
-    measure: &Measure,
-    configured: &Thresholds,
-    view: &View,
-    row: usize,
-    current: Level,
-    instance: Option<&mut Instance>,
-    mono: Mono,
-) -> Found {
+fn value(measure: &Measure, view: &View, row: usize, how: How<'_>) -> Found {
+    let How { configured, current, past, mono } = how;
     let begins = measure.begins(configured, view, row);
     if let Of::Column(column) = measure.of
         && let Cell::Label(word) = view.raw().cell(row, column)
@@ -97,10 +94,10 @@ fn value(
     let Some(now) = now.filter(|now| now.is_finite()) else {
         return Found { level: measure.missing, low_is_bad, ..Found::default() };
     };
-    let told = match (measure.over, instance) {
+    let told = match (measure.over, past) {
         (Over::Now, _) => Some(now),
-        (Over::Delta(span), Some(instance)) => instance.delta(now, span, mono),
-        (Over::Forecast(span), Some(instance)) => instance.forecast(now, span, mono),
+        (Over::Delta(span), Some(past)) => past.delta(now, span, mono),
+        (Over::Forecast(span), Some(past)) => past.forecast(now, span, mono),
         (Over::Delta(_) | Over::Forecast(_), None) => None,
     };
     let level = told.map(|told| level(told, values, low_is_bad, (measure.clear, measure.least), current));

@@ -102,7 +102,14 @@ fn measure(alert: &Alert, table: &'static Table) -> Result<Measure, Mistake> {
             return Err(Mistake::new("value", "is a column of words"));
         }
         Of::Column(_) if limits.iter().all(|limit| limit.is_none()) => Own::Configured,
-        Of::Column(_) => Own::Column(own_limits(alert, table)?),
+        Of::Column(column) => {
+            let own = own_limits(alert, table)?;
+            // numbers are the same for every row
+            match own.everywhere(table, *column) {
+                Some(Begins::Numbers { values, low_is_bad }) => Own::Numbers(values, low_is_bad),
+                _ => Own::Column(own),
+            }
+        }
         Of::Expr(_) => {
             let values = [
                 number("careful", limits[0].as_ref())?,

@@ -15,7 +15,9 @@ mod kept;
 mod look;
 mod measure;
 pub mod message;
+mod names;
 pub mod outbox;
+mod past;
 mod rows;
 pub mod rule;
 pub mod run;
@@ -27,7 +29,9 @@ mod watched;
 mod words;
 
 pub use engine::{Engine, Looked, Moment};
+#[doc(hidden)]
+pub use kept::{taken_up, written};
 pub use message::{Change, Message, Notification};
+pub use names::names;
 pub use outbox::{Failure, Fate, Order, Outbox, Outcome};
 pub use rule::Rule;
-pub use watched::names;

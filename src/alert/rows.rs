@@ -1,5 +1,7 @@
 //! What do readers see of alerts?
 
+use std::cmp::Reverse;
+
 use super::engine::{Engine, Moment};
 use super::instance::Instance;
 use super::watched::{SHOWN, Watched};
@@ -22,23 +24,18 @@ impl Engine {
                 }
             }
         }
-        let rank = |(watched, one, state): &(&Watched, &Instance, AlertState)| {
-            let is_firing = one.level > Level::Ok;
-            let name = watched.rule.name.clone();
-            (
-                !is_firing,
-                *state as u8,
-                std::cmp::Reverse(one.last),
-                std::cmp::Reverse(one.since),
-                name,
-                one.name.clone(),
-            )
+        let rank = |a: &(&Watched, &Instance, AlertState), b: &(&Watched, &Instance, AlertState)| {
+            let standing = |(_, one, state): &(&Watched, &Instance, AlertState)| {
+                (one.level == Level::Ok, *state as u8, Reverse(one.last), Reverse(one.since))
+            };
+            let names = || (&a.0.rule.name, &a.1.name).cmp(&(&b.0.rule.name, &b.1.name));
+            standing(a).cmp(&standing(b)).then_with(names)
         };
         if found.len() > MOST {
-            found.select_nth_unstable_by_key(MOST, rank);
+            found.select_nth_unstable_by(MOST, rank);
             found.truncate(MOST);
         }
-        found.sort_by_cached_key(rank);
+        found.sort_unstable_by(rank);
         found.into_iter().map(|(watched, one, state)| self.row(watched, one, state, moment)).collect()
     }
 

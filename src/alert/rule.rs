@@ -60,6 +60,8 @@ pub struct Rule {
     pub(super) inhibited_by: Vec<(Text, Vec<(usize, String)>)>,
     /// What must be collected for it.
     demands: Vec<Demand>,
+    /// As it was written.
+    pub(super) written: Box<Alert>,
 }
 
 /// Reads the expression of a key.
@@ -165,6 +167,7 @@ impl Rule {
             top,
             inhibited_by,
             demands: Vec::new(),
+            written: Box::new(alert.clone()),
         };
         rule.demands = rule.wants()?;
         Ok(rule)
@@ -198,7 +201,14 @@ impl Rule {
         &self.demands
     }
 
-    fn wants(&self) -> Result<Vec<Demand>, Mistake> {
+    /// Columns that it looks at.
+    pub(super) fn columns(&self) -> Vec<usize> {
+        let rows = self.rows.iter().flat_map(Filter::columns).copied();
+        self.named().into_iter().chain(rows).collect()
+    }
+
+    /// Columns that it names: those that tell alerts apart, what must be so, and what people read.
+    fn named(&self) -> Vec<usize> {
         let mut named = self.by.clone().unwrap_or_default();
         named.extend(self.words.columns());
         let equal = self.inhibited_by.iter().flat_map(|(_, equal)| equal.iter().map(|(own, _)| *own));
@@ -213,6 +223,11 @@ impl Rule {
         if let Test::When { clear: Some(clear), .. } | Test::Changes { clear: Some(clear), .. } = &self.test {
             named.extend(clear.columns());
         }
+        named
+    }
+
+    fn wants(&self) -> Result<Vec<Demand>, Mistake> {
+        let named = self.named();
         let query = Query { filter: self.rows.clone(), ..Query::default() };
         let demands = wanted::demands(self.table, &named, &query, Mode::Rate);
         let mut demands = demands.map_err(|error| Mistake::new("where", error.to_string()).hint(error.hint()))?;
@@ -224,6 +239,15 @@ impl Rule {
     /// Whether it is about things that happen in a moment, of which nobody is told that they are over.
     pub(super) fn is_moment(&self) -> bool {
         is_moment(&self.test)
+    }
+
+    /// Whether it looks at what rows have been.
+    pub(super) fn recalls(&self) -> bool {
+        match &self.test {
+            Test::Value(measure) => measure.over != Over::Now,
+            Test::Changes { .. } => true,
+            _ => false,
+        }
     }
 
     /// The column whose unit its value has.

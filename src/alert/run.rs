@@ -16,7 +16,7 @@ use super::silence::Silences;
 use super::slots::Slots;
 use super::{Engine, Looked, Moment, Notification, Order, Rule};
 use crate::collect::schedule;
-use crate::model::{Demand, Host, Mono, Rows, Text, lock};
+use crate::model::{Demand, Host, Mono, Mute, Rows, Text, Timestamp, lock};
 use crate::source::alarm::{Board, Up};
 use crate::store::level::Thresholds;
 
@@ -67,6 +67,16 @@ impl Rules {
             Silences::default()
         });
         (Self { rules, thresholds, silences }, wrong)
+    }
+
+    /// What is written and does nothing, in words: silences of rules that there are not.
+    pub fn idle(&self, settings: &Settings, now: Timestamp) -> Vec<String> {
+        // one that is switched off is one all the same
+        let names: Vec<&str> = settings.alert.iter().map(|alert| alert.name.as_str()).collect();
+        let unfit = self.silences.unfit(&names, now).into_iter();
+        let told =
+            |(number, pattern)| format!("silence {}: there is no rule that fits `{}`", number + 1, Text::from(pattern));
+        unfit.map(told).collect()
     }
 }
 
@@ -132,6 +142,7 @@ impl Watcher {
         };
         let run = move || {
             round.want();
+            round.watch();
             let begin = Instant::now();
             while is_kept && lock(&new).kept.is_none() && begin.elapsed() < KNOWN && !is_over.load(Ordering::Relaxed) {
                 round.board.wait(PACE);
@@ -194,11 +205,17 @@ impl Round {
         }
     }
 
+    /// Says which rules there are.
+    fn watch(&self) {
+        self.board.watch(self.engine.rules().map(|rule| rule.name.clone()).collect());
+    }
+
     fn renew(&mut self, new: New) {
         if let Some((rules, recipients)) = new.configured {
             self.engine.adopt(rules);
             self.dispatch.adopt(recipients, Moment::now());
             self.sorted = None;
+            self.watch();
         }
         let Some(KeptIn::File(file)) = new.kept else { return };
         let moment = Moment::now();
@@ -217,7 +234,16 @@ impl Round {
         let moment = Moment::now();
         let mut has_changed = false;
         for said in self.board.said() {
-            has_changed |= self.engine.mute(&said.user, &said.mute, moment);
+            if !self.engine.mute(&said.user, &said.mute, moment) {
+                // who has said it has seen it when it still fired
+                let Mute { rule, instance, .. } = &said.mute;
+                self.fail(
+                    rule,
+                    &format!("{} has said something of {rule} {instance}: there is nothing to it", said.user),
+                    moment,
+                );
+            }
+            has_changed = true;
         }
         let Looked { notifications, changed } = self.engine.look(&snapshot, moment);
         has_changed |= changed;

@@ -71,6 +71,14 @@ impl Silences {
         said.chain(configured).max_by_key(|silence| silence.until)
     }
 
+    /// Numbers and patterns of those of the configuration that are not over and that no rule of these fits.
+    pub(super) fn unfit<'a>(&'a self, rules: &[&str], now: Timestamp) -> Vec<(usize, &'a str)> {
+        let numbered = self.configured.iter().enumerate().filter(|(_, one)| now < one.end);
+        let patterns = numbered.filter_map(|(number, one)| Some((number, one.rule.as_ref()?)));
+        let unfit = patterns.filter(|(_, pattern)| !rules.iter().any(|rule| pattern.is_match(rule)));
+        unfit.map(|(number, pattern)| (number, pattern.as_str())).collect()
+    }
+
     /// Adds one that somebody has asked for, in the place of one for the same.
     pub(super) fn add(&mut self, user: &Text, mute: &Mute) {
         self.lift(&mute.rule, &mute.instance);

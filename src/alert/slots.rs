@@ -5,7 +5,7 @@
 //! will ever be. It is opened by somebody else, so that who writes needs no right to open files.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,22 +14,27 @@ use sha2::{Digest as _, Sha256};
 use crate::model::lock;
 
 /// Bytes of a slot with its head.
-const SLOT: u64 = 8 << 20;
+pub const SLOT: u64 = 8 << 20;
 
 /// Bytes that can be written down.
-pub(super) const ROOM: usize = SLOT as usize - HEAD;
+pub const ROOM: usize = SLOT as usize - HEAD;
 
 const MAGIC: &[u8; 8] = b"NGALERT1";
 
 /// Bytes before what is written: a magic, a generation, a length, a digest.
 const HEAD: usize = 8 + 8 + 8 + 32;
 
-fn digest(generation: u64, bytes: &[u8]) -> [u8; 32] {
+fn digest(generation: u64, length: u64, bytes: &mut impl Read) -> io::Result<[u8; 32]> {
     let mut hash = Sha256::new();
     hash.update(generation.to_le_bytes());
-    hash.update((bytes.len() as u64).to_le_bytes());
-    hash.update(bytes);
-    hash.finalize().into()
+    hash.update(length.to_le_bytes());
+    let mut piece = [0; 16 << 10];
+    loop {
+        match bytes.read(&mut piece)? {
+            0 => return Ok(hash.finalize().into()),
+            read => hash.update(piece.get(..read).unwrap_or_default()),
+        }
+    }
 }
 
 /// What a slot holds, and its generation; `None` of one that was never written, or not to its end.
@@ -48,10 +53,15 @@ fn slot(file: &mut File, at: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
     if !head.starts_with(MAGIC) || length > ROOM as u64 {
         return Ok(None);
     }
+    // a length that is wrong takes no memory
+    let found = digest(generation, length, &mut (&mut *file).take(length))?;
+    if head.get(24..).is_none_or(|known| known != found) {
+        return Ok(None);
+    }
     let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(at * SLOT + HEAD as u64))?;
     (&mut *file).take(length).read_to_end(&mut bytes)?;
-    let is_whole = head.get(24..).is_some_and(|known| known == digest(generation, &bytes));
-    Ok(is_whole.then_some((generation, bytes)))
+    Ok(Some((generation, bytes)))
 }
 
 /// What was written last, and its generation; nothing of a new file.
@@ -65,7 +75,7 @@ fn write(file: &mut File, generation: u64, bytes: &[u8]) -> io::Result<()> {
     whole.extend_from_slice(MAGIC);
     whole.extend_from_slice(&generation.to_le_bytes());
     whole.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-    whole.extend_from_slice(&digest(generation, bytes));
+    whole.extend_from_slice(&digest(generation, bytes.len() as u64, &mut &*bytes)?);
     whole.extend_from_slice(bytes);
     file.seek(SeekFrom::Start(generation % 2 * SLOT))?;
     file.write_all(&whole)?;

@@ -95,14 +95,18 @@ pub(super) fn write(rule: &Rule, facts: &[usize], one: &mut Instance, view: &Vie
     one.text = Text::from(rule.words.write(row, said).trim());
     one.written = Some(mono);
     let Some((view, row)) = row else { return };
+    one.facts = facts.iter().map(|column| words::id(view, row, *column)).collect();
+    // what tells it from others stays as long as it goes on
+    if !one.labels.is_empty() {
+        return;
+    }
     let table = view.table();
     let word = |column: usize| {
         let name = table.columns.get(column).map_or("", |column| &*column.name);
         (name.to_owned(), words::id(view, row, column))
     };
-    let by: Vec<usize> = rule.by.clone().unwrap_or_else(|| table.ids().chain([table.label_column()]).collect());
+    let by: Vec<usize> = rule.by.clone().unwrap_or_else(|| table.ids().chain(table.name_column()).collect());
     one.labels = by.into_iter().filter(|at| is_stable(table, *at)).map(word).collect();
-    one.facts = facts.iter().map(|column| word(*column)).collect();
 }
 
 /// Whether a column says the same of the same thing when it is started again.

@@ -1,16 +1,16 @@
 //! Which rows of a table are alerts of a rule?
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::engine::Moment;
 use super::instance::{Instance, Pace, Step};
-use super::look::{self, Found};
-use super::measure::Over;
+use super::look::{self, Found, How};
+use super::names;
+use super::past::Past;
 use super::rule::{Rule, Test};
 use super::told::write;
-use super::words;
-use crate::model::{Cell, Demand, Key, Level, Mono, OWN_NETNS, Text, Timestamp};
+use crate::model::{Cell, Demand, Key, Level, Mono, Text, Timestamp};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::store::rate::View;
@@ -39,12 +39,18 @@ const REWRITES: usize = 256;
 pub(super) struct Watched {
     pub(super) rule: Rule,
     pub(super) instances: HashMap<Key, Instance>,
+    /// Whose each name is: people and recipients tell alerts apart by them.
+    pub(super) names: HashMap<Text, Key>,
+    /// What rows have been, for rules that look at that.
+    pub(super) pasts: HashMap<Key, Past>,
     /// Number of the newest entry of a log that was seen.
     pub(super) newest: Option<u64>,
     /// Columns that tell which alerts make which others needless.
     pub(super) facts: Vec<usize>,
     /// How many alerts there was no room for at the last look.
     pub(super) left_out: u64,
+    /// How many alerts the last look has met.
+    met: usize,
     /// When alerts of before a restart were taken up.
     pub(super) kept: Option<Mono>,
     /// When its table was sampled last, and how long before that it was.
@@ -74,7 +80,88 @@ pub(super) struct Together {
     pub(super) found: Found,
 }
 
+impl Together {
+    /// Takes another row: the worst of them speaks for all.
+    fn add(&mut self, row: usize, found: Found) {
+        self.count += 1;
+        let (level, known) = (found.level, self.found.level);
+        if level > known || (level == known && worse(&found, &self.found)) {
+            (self.row, self.found) = (row, found);
+        }
+    }
+}
+
 impl Watched {
+    /// A rule of which nothing is known yet.
+    pub(super) fn new(rule: Rule, facts: Vec<usize>) -> Self {
+        let (instances, names, pasts) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { rule, instances, names, pasts, newest: None, facts, left_out: 0, met: 0, kept: None, sampled: None }
+    }
+
+    /// Takes up what was known of the same rule before it was written anew.
+    pub(super) fn take_up(&mut self, old: Self) {
+        if self.rule.written == old.rule.written {
+            self.pasts = old.pasts;
+        }
+        (self.instances, self.names, self.newest) = (old.instances, old.names, old.newest);
+        (self.kept, self.sampled) = (old.kept, old.sampled);
+        for one in self.instances.values_mut() {
+            // what no rule says any more no look takes back
+            (one.is_inhibited, one.written) = (false, None);
+            if self.facts != old.facts {
+                one.facts.clear();
+            }
+        }
+    }
+
+    /// Takes an alert that was written down.
+    pub(super) fn restore(&mut self, key: Key, mut one: Instance, now: Mono) {
+        self.kept = Some(now);
+        if one.facts.len() != self.facts.len() {
+            one.facts.clear();
+        }
+        if self.instances.len() < MOST {
+            self.names.insert(one.name.clone(), key.clone());
+            self.instances.insert(key, one);
+        }
+    }
+
+    /// The alert of a name.
+    pub(super) fn named(&mut self, name: &Text) -> Option<&mut Instance> {
+        self.instances.get_mut(self.names.get(name)?)
+    }
+
+    /// For each alert whether one of another rule makes it needless; nothing where no rule does.
+    pub(super) fn needless(&self, all: &[Self]) -> Vec<bool> {
+        if self.instances.is_empty() {
+            return Vec::new();
+        }
+        let mut causes = Vec::new();
+        for (name, equal) in &self.rule.inhibited_by {
+            for other in all.iter().filter(|other| other.rule.name == *name) {
+                let own = equal.iter().map(|(own, _)| self.fact(*own));
+                let theirs = equal.iter().map(|(_, theirs)| other.fact(other.rule.table.position(theirs)?));
+                let (Some(own), Some(theirs)) =
+                    (own.collect::<Option<Vec<usize>>>(), theirs.collect::<Option<Vec<usize>>>())
+                else {
+                    continue;
+                };
+                let firing = other.instances.values().filter(|one| one.level > Level::Ok);
+                let found: HashSet<Vec<&str>> = firing.filter_map(|one| one.facts(&theirs)).collect();
+                causes.push((own, found));
+            }
+        }
+        let is_needless = |one: &Instance| {
+            causes.iter().any(|(own, found)| one.facts(own).is_some_and(|facts| found.contains(&facts)))
+        };
+        if causes.is_empty() { Vec::new() } else { self.instances.values().map(is_needless).collect() }
+    }
+
+    /// Where a column stands among the facts of an alert.
+    fn fact(&self, column: usize) -> Option<usize> {
+        self.facts.binary_search(&column).ok()
+    }
+
     fn pace(&self) -> Pace {
         let interval = self.sampled.and_then(|(_, interval)| interval);
         let patience = interval.map_or(UNKNOWN, |interval| interval.saturating_mul(3).max(LEAST));
@@ -110,18 +197,19 @@ impl Watched {
         }
     }
 
-    /// Whether an alert must be known before it is bad.
-    fn remembers(&self) -> bool {
-        match &self.rule.test {
-            Test::Value(measure) => measure.over != Over::Now || self.rule.of.is_some(),
-            Test::Changes { .. } | Test::Gone { .. } => true,
-            Test::When { .. } | Test::Count { .. } | Test::Happens { .. } => self.rule.of.is_some(),
-        }
+    /// Whether an alert is of rows that are there.
+    fn is_of_rows(&self) -> bool {
+        matches!(self.rule.test, Test::Value(_) | Test::When { .. } | Test::Changes { .. })
+    }
+
+    /// Whether a row must be known while it is there.
+    fn misses(&self) -> bool {
+        matches!(self.rule.test, Test::Gone { .. })
     }
 
     /// Looks at all rows of a table.
     pub(super) fn rows(&mut self, view: &View, look: &mut Look<'_>) {
-        self.left_out = 0;
+        (self.left_out, self.met) = (0, 0);
         self.sampled(look.moment.mono);
         if let Test::Happens { when, .. } = &self.rule.test {
             let when = when.clone();
@@ -132,47 +220,71 @@ impl Watched {
         if let Test::Count { .. } = self.rule.test {
             return self.count(view, &rows, look);
         }
-        let (is_grouped, remembers) = (self.rule.by.is_some(), self.remembers());
-        let pace = self.pace();
-        let mut groups: HashMap<Key, Together> = HashMap::new();
+        let (is_grouped, misses, pace) = (self.rule.by.is_some(), self.misses(), self.pace());
+        let (mut groups, mut new): (HashMap<Key, Together>, Vec<(Key, Together)>) = Default::default();
         for row in rows {
-            if self.instances.is_empty() && !is_grouped && !remembers {
+            let is_well = |found: &Found| found.level.is_none_or(|level| level == Level::Ok);
+            if self.instances.is_empty() && !(is_grouped || misses || self.rule.recalls()) {
                 // most rows of most rules are well
-                let found = look::row(&self.rule, look.configured, view, row, None, look.moment.mono);
-                if found.level.is_none_or(|level| level == Level::Ok) {
+                let found = self.found(None, view, row, look);
+                if is_well(&found) {
                     continue;
                 }
             }
             let key = self.key(view, row);
-            if remembers && !self.instances.contains_key(&key) {
-                self.open(&key, view, row, look);
-            }
-            let mut one = self.instances.get_mut(&key);
-            if let Some(one) = &mut one {
+            let one = self.instances.get_mut(&key).map(|one| {
                 one.resume(pace, look.moment.mono);
-            }
-            let found = look::row(&self.rule, look.configured, view, row, one, look.moment.mono);
+                one.level.max(one.now())
+            });
+            let found = self.found(one, view, row, look);
             if !is_grouped {
-                self.take(&key, view, &Together { row, count: 1, found }, look);
+                let together = Together { row, count: 1, found };
+                if one.is_some() {
+                    self.take(&key, true, view, &together, look);
+                } else if misses || !is_well(&together.found) {
+                    new.push((key, together));
+                }
                 continue;
             }
-            let level = found.level;
             match groups.get_mut(&key) {
-                Some(known) => {
-                    known.count += 1;
-                    let is_worse =
-                        level > known.found.level || (level == known.found.level && worse(&found, &known.found));
-                    if is_worse {
-                        (known.row, known.found) = (row, found);
-                    }
-                }
+                Some(known) => known.add(row, found),
                 None => drop(groups.insert(key, Together { row, count: 1, found })),
             }
         }
         for (key, together) in groups {
-            self.take(&key, view, &together, look);
+            if self.instances.contains_key(&key) {
+                self.take(&key, true, view, &together, look);
+            } else {
+                new.push((key, together));
+            }
         }
+        // last, when it is known which of the others are there
+        for (key, together) in new {
+            self.take(&key, false, view, &together, look);
+        }
+        self.pasts.retain(|_, past| past.round == look.round);
         self.others(look, None);
+    }
+
+    /// Looks at one row; how bad its alert is until now, if it has one.
+    fn found(&mut self, current: Option<Level>, view: &View, row: usize, look: &Look<'_>) -> Found {
+        let current = current.unwrap_or_default();
+        let mut how = How { configured: look.configured, current, past: None, mono: look.moment.mono };
+        if self.rule.recalls() {
+            let (own, pace) = (view.key(row), self.pace());
+            if self.pasts.len() >= MOST && !self.pasts.contains_key(&own) {
+                self.left_out += 1;
+                return Found::default();
+            }
+            let past = self.pasts.entry(own).or_default();
+            if std::mem::replace(&mut past.round, look.round) == look.round {
+                // of two rows of one key nobody can tell which of them it was
+                return Found::default();
+            }
+            past.resume(pace.patience, look.moment.mono);
+            how.past = Some(past);
+        }
+        look::row(&self.rule, view, row, how)
     }
 
     /// Looks at how many rows there are.
@@ -190,7 +302,7 @@ impl Watched {
         }
         for (key, mut together) in groups {
             together.found = self.counted(together.count);
-            self.take(&key, view, &together, look);
+            self.take(&key, self.instances.contains_key(&key), view, &together, look);
         }
         let none = self.counted(0);
         self.others(look, Some(&none));
@@ -223,9 +335,9 @@ impl Watched {
             if ![rows.as_ref(), when].into_iter().flatten().all(|filter| filter.keeps(&scope)) {
                 continue;
             }
-            let found = look::row(&self.rule, look.configured, view, row, None, look.moment.mono);
+            let found = self.found(None, view, row, look);
             let key = if self.rule.by.is_none() { Key::default() } else { self.key(view, row) };
-            self.take(&key, view, &Together { row, count: 1, found }, look);
+            self.take(&key, self.instances.contains_key(&key), view, &Together { row, count: 1, found }, look);
         }
         self.others(look, None);
     }
@@ -237,32 +349,35 @@ impl Watched {
             return;
         }
         let none = matches!(self.rule.test, Test::Count { .. }).then(|| self.counted(0));
+        self.met = 0;
         self.others(look, none.as_ref());
     }
 
-    /// Takes what the row of an alert says.
-    fn take(&mut self, key: &Key, view: &View, together: &Together, look: &mut Look<'_>) {
+    /// Takes what the row of an alert says, which may be known already.
+    fn take(&mut self, key: &Key, is_known: bool, view: &View, together: &Together, look: &mut Look<'_>) {
         let found = &together.found;
         let is_bad = found.level.is_some_and(|level| level > Level::Ok);
-        if is_bad && !self.instances.contains_key(key) {
+        if !is_known && (is_bad || self.misses()) {
             self.open(key, view, together.row, look);
         }
         let pace = self.pace();
         let Some(one) = self.instances.get_mut(key) else { return };
+        self.met += usize::from(one.round != look.round);
         (one.round, one.seen) = (look.round, Some(look.moment.mono));
         one.limit = found.limit.or(one.limit);
         one.sample(found.level, pace, look.moment.mono, look.moment.time);
         one.measure(found.value, found.low_is_bad);
         let was_down = one.down.is_some();
         let step = one.settle(pace, look.moment.mono, look.moment.time);
-        // one that comes back is told with what it came back to, whenever it is over
-        let turns = was_down != one.down.is_some();
-        let is_old = one.written.is_none_or(|written| look.moment.mono.since(written) > REWRITE.as_secs_f64());
         // what happened in a moment is told as it was then
-        let goes_on = is_old && !self.rule.is_moment() && *look.rewrites < REWRITES;
+        let is_moment = self.rule.is_moment();
+        // one that comes back is told with what it came back to, whenever it is over
+        let turns = was_down != one.down.is_some() && !is_moment;
+        let is_old = one.written.is_none_or(|written| look.moment.mono.since(written) > REWRITE.as_secs_f64());
+        let goes_on = is_old && !is_moment && *look.rewrites < REWRITES;
         // of one that is gone nobody can say more than was said before
         let matters = one.level > Level::Ok || one.held[0].is_some() || matches!(self.rule.test, Test::Gone { .. });
-        if step != Step::Same || turns || (matters && goes_on) || (is_bad && self.rule.is_moment()) {
+        if step != Step::Same || turns || (matters && goes_on) || (is_bad && is_moment) {
             *look.rewrites += 1;
             write(&self.rule, &self.facts, one, view, together, look.moment.mono);
         }
@@ -273,16 +388,36 @@ impl Watched {
 
     /// Makes room for an alert.
     fn open(&mut self, key: &Key, view: &View, row: usize, look: &Look<'_>) {
+        if self.instances.contains_key(key) {
+            return;
+        }
         if self.instances.len() >= MOST {
             self.left_out += 1;
             return;
         }
-        let name = name(&self.rule, view, row);
+        let mut name = names::name(&self.rule, view, row);
+        if let Some(other) = self.names.get(&name).cloned() {
+            // one of before a restart may come later
+            let waits = self.is_fresh(look.moment.mono);
+            let may_go = |one: &Instance| one.round != look.round && !(waits && one.round == 0);
+            let is_gone = self.is_of_rows() && self.instances.get(&other).is_some_and(may_go);
+            if let Some(old) = is_gone.then(|| self.instances.remove(&other)).flatten() {
+                // what was started again is the same to people, and is told less and less
+                self.names.insert(name, key.clone());
+                self.instances.insert(key.clone(), old.again());
+                return;
+            }
+            name = names::another(&self.rule, &name, key, (view, row), |name| self.names.contains_key(name));
+        }
+        self.names.insert(name.clone(), key.clone());
         self.instances.insert(key.clone(), Instance::new(name, look.moment.time));
     }
 
     /// Those whose rows were not there, who say this.
     fn others(&mut self, look: &mut Look<'_>, none: Option<&Found>) {
+        if self.met == self.instances.len() {
+            return;
+        }
         let pace = self.pace();
         let moment = look.moment;
         // who was known before a restart may come later than others
@@ -298,7 +433,6 @@ impl Watched {
             if let Some(none) = none {
                 one.measure(none.value, none.low_is_bad);
             }
-            one.word = None;
             let step = one.settle(pace, moment.mono, moment.time);
             if step != Step::Same {
                 look.changes.push(Happened { key: key.clone(), step });
@@ -318,16 +452,21 @@ impl Watched {
                 }
             }
         }
-        let remembers = self.remembers();
+        let misses = self.misses();
         let (round, seen) = (look.round, view.is_some());
+        let names = &mut self.names;
         self.instances.retain(|_, one| {
-            let is_active = one.level > Level::Ok || one.held[0].is_some();
+            let is_active = one.level > Level::Ok || one.held[0].is_some() || one.counts(pace);
             // a clock that was put back makes nobody wait for longer
             let ended =
                 |end: Timestamp| (-60.0..SHOWN.as_secs_f64()).contains(&(moment.time.seconds() - end.seconds()));
             let is_shown = one.end.is_some_and(ended);
-            let is_there = remembers && (one.round == round || !seen);
-            is_active || is_shown || !one.fires.is_empty() || is_there
+            let is_there = misses && (one.round == round || !seen);
+            let stays = is_active || is_shown || !one.fires.is_empty() || is_there;
+            if !stays {
+                names.remove(&one.name);
+            }
+            stays
         });
     }
 
@@ -343,37 +482,4 @@ fn worse(a: &Found, b: &Found) -> bool {
         (Some(a_value), Some(b_value)) => a_value > b_value,
         (a_value, b_value) => a_value.is_some() && b_value.is_none(),
     }
-}
-
-/// What people call the alert of a row.
-fn name(rule: &Rule, view: &View, row: usize) -> Text {
-    if row >= view.len() {
-        return Text::default();
-    }
-    joined(view, row, &rule.by.clone().unwrap_or_else(|| usual(view, row)))
-}
-
-/// What people may call the alert of a row: by all that tells it from others, or by one of its words.
-pub fn names(view: &View, row: usize) -> Vec<Text> {
-    let table = view.table();
-    let is_word = |id: &usize| view.raw().cell(row, *id).text().is_some_and(|word| word != OWN_NETNS);
-    let single = [table.label_column()].into_iter().chain(table.ids().filter(is_word)).map(|column| vec![column]);
-    single.chain([usual(view, row)]).map(|columns| joined(view, row, &columns)).collect()
-}
-
-/// Columns that tell a row from others, what it is called first.
-fn usual(view: &View, row: usize) -> Vec<usize> {
-    let table = view.table();
-    let label = table.label_column();
-    let is_shown = |id: &usize| {
-        let wide = table.columns.get(*id).is_some_and(|column| column.attrs.wide);
-        let is_own = view.raw().cell(row, *id).text() == Some(OWN_NETNS);
-        *id != label && !wide && !is_own
-    };
-    [label].into_iter().chain(table.ids().filter(is_shown)).collect()
-}
-
-fn joined(view: &View, row: usize, columns: &[usize]) -> Text {
-    let words = columns.iter().map(|column| words::id(view, row, *column)).filter(|word| !word.is_empty());
-    Text::from(words.collect::<Vec<_>>().join(" "))
 }

@@ -1,10 +1,12 @@
 //! What does a person read of an alert?
 //!
-//! Words with columns in braces. What a column says is made as everywhere else, from names that are safe to print.
+//! Words with columns in braces. What a column says is made as everywhere else, from names that are safe to print. An alert is
+//! shown to whoever may look: of what is secret it says no more than a reader without a name sees.
 
 use crate::model::{Cell, Style, Table, Timestamp, Writing, unit};
 use crate::store::expr::nearest;
 use crate::store::rate::View;
+use crate::wire::redact;
 
 /// Bytes of a sentence at most.
 const MOST: usize = 512;
@@ -117,7 +119,7 @@ fn cut(mut text: String) -> String {
 pub(super) fn cell(view: &View, row: usize, column: usize) -> Option<String> {
     let about = view.table().columns.get(column)?;
     let writing = Writing { rate: true, style: Style::default(), now: view.sample().time, exact: 0 };
-    about.words(&view.cell(row, column), writing)
+    about.words(&redact::shown(about, view.cell(row, column)), writing)
 }
 
 /// A number in the unit of a column, or as it is.
@@ -130,12 +132,12 @@ pub(super) fn number(value: f64, table: &Table, column: Option<usize>) -> String
 
 /// A word of an Id that people tell rows by.
 pub(super) fn id(view: &View, row: usize, column: usize) -> String {
-    match view.raw().cell(row, column) {
+    let Some(about) = view.table().columns.get(column) else { return String::new() };
+    match redact::shown(about, view.raw().cell(row, column)) {
         Cell::Missing => String::new(),
         cell => {
             let writing = Writing { rate: false, style: Style::default(), now: Timestamp(0), exact: u64::MAX };
-            let about = view.table().columns.get(column);
-            about.and_then(|about| about.words(&cell, writing)).unwrap_or_default()
+            about.words(&cell, writing).unwrap_or_default()
         }
     }
 }

@@ -97,10 +97,23 @@ pub fn check_alerts(path: &Path) -> Result<(), Problems> {
 }
 
 fn read(path: &Path) -> Result<File, Problems> {
-    let text = file::trusted(path, MAX)?;
-    let at = |span: Option<Range<usize>>| place(path, &text, span);
-    let file: File = toml::from_str(&text).map_err(|error| Problem::new(at(error.span()), error.message(), ""))?;
-    let tree = DeTable::parse(&text).map(Spanned::into_inner).unwrap_or_default();
+    checked(path, &file::trusted(path, MAX)?)
+}
+
+/// What a file with a text would say, for who tries to break the reading.
+///
+/// # Errors
+/// Every mistake with its place.
+#[doc(hidden)]
+pub fn read_alerts(text: &str) -> Result<Settings, Problems> {
+    let File { alert, silence, .. } = checked(Path::new(FILE), text)?;
+    Ok(Settings { alert, silence })
+}
+
+fn checked(path: &Path, text: &str) -> Result<File, Problems> {
+    let at = |span: Option<Range<usize>>| place(path, text, span);
+    let file: File = toml::from_str(text).map_err(|error| Problem::new(at(error.span()), error.message(), ""))?;
+    let tree = DeTable::parse(text).map(Spanned::into_inner).unwrap_or_default();
     let tree = DeValue::Table(tree);
     let found = |list: &str, number: usize, mistake: Mistake| {
         let span = span_of(&tree, &[list, &number.to_string(), mistake.key]);
@@ -170,6 +183,7 @@ fn inhibited(by: &Inhibit, own: &[Alert], known: &[Alert]) -> Option<Mistake> {
 mod tests {
     use super::*;
     use crate::alert::run::Rules;
+    use crate::model::Timestamp;
     use crate::store::level::Thresholds;
     use std::io::Write as _;
 
@@ -187,6 +201,7 @@ mod tests {
         let (rules, wrong) = Rules::new(&settings, Thresholds::default());
         assert_eq!(wrong, [""; 0]);
         assert_eq!(rules.rules.len(), settings.alert.len());
+        assert_eq!(rules.idle(&settings, Timestamp(0)), [""; 0]);
         let mut names: Vec<&str> = settings.alert.iter().map(|alert| alert.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
@@ -231,6 +246,19 @@ mod tests {
         assert!(error.contains("there is no rule `link-dwon`") && error.contains("`link-down`"), "{error}");
         let error = inhibited("rule = 'link-down'\nequal = { interface = 'nam' }").unwrap_err();
         assert!(error.contains("table `link` of rule `link-down` has no column `nam`"), "{error}");
+    }
+
+    #[test]
+    fn a_silence_of_a_rule_that_there_is_not_is_told() {
+        let text = "defaults = false\n[[alert]]\nname = 'two'\ntable = 'load'\nvalue = 'one'\nenabled = false\n\
+             [[silence]]\nrule = '^dsk'\nend = '2030-01-01T00:00:00Z'\n\
+             [[silence]]\nrule = '^two'\nend = '2030-01-01T00:00:00Z'\n\
+             [[silence]]\nrule = 'x'\nend = '2000-01-01T00:00:00Z'\n";
+        let (_dir, config) = file(text);
+        let settings = alerts(Some(&config)).unwrap().0;
+        let now = Timestamp::from_seconds(1_800_000_000.0);
+        let idle = Rules::new(&settings, Thresholds::default()).0.idle(&settings, now);
+        assert_eq!(idle, ["silence 1: there is no rule that fits `^dsk`"]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::store::level;
 use crate::{panel, server, tui};
 
 pub use crate::store::expr::nearest;
-pub use alerts::{ALERTS, alerts, alerts_file, check_alerts, is_alerts};
+pub use alerts::{ALERTS, alerts, alerts_file, check_alerts, is_alerts, read_alerts};
 pub use file::{candidates, themes};
 pub use hosts::{check as check_hosts, hosts, is_list, watch_hosts};
 pub use load::{Loaded, load};

@@ -119,6 +119,9 @@ fn rules(configured: &Configuration, log: &Log) -> Rules {
     for mistake in wrong {
         log.say(Level::Error, &mistake);
     }
+    for idle in rules.idle(&configured.alerts, Timestamp::now()) {
+        log.say(Level::Warning, &idle);
+    }
     rules
 }
 

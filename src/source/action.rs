@@ -4,19 +4,19 @@
 //! its start is compared with the one the person saw, and the signal goes through the descriptor. There is no such call for
 //! the nice value: the start is compared right before it is set, which leaves a window of microseconds.
 
-use std::io::Error as IoError;
+use std::io::{Error as IoError, ErrorKind};
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::alarm::Said;
+use super::alarm::{Board, Said};
 use super::conntrack;
 use super::file::{Root, Roots};
 use super::netlink::{Family, Socket};
 use super::netns::{self, Census};
 use super::process::{detail, parse};
-use crate::model::{Action, ActionError, Done, Text, Tracked};
+use crate::model::{Action, ActionError, Done, Mute, Text, Tracked};
 
 /// Does something to the running kernel.
 ///
@@ -25,12 +25,7 @@ use crate::model::{Action, ActionError, Done, Text, Tracked};
 /// the errno otherwise.
 pub fn act(action: &Action, user: &Text, roots: &Roots) -> Result<Done, ActionError> {
     match *action {
-        Action::Mute { ref mute } => {
-            let said = Said { user: user.clone(), mute: mute.clone() };
-            // nobody heeds it where nothing is evaluated
-            let heeded = roots.alarm.is_up() && roots.alarm.say(said);
-            if heeded { Ok(Done::default()) } else { Err(action.gone()) }
-        }
+        Action::Mute { ref mute } => say(action, mute, user, &roots.alarm),
         Action::Acknowledge { ref gone } => {
             roots.routing.acknowledge(gone);
             Ok(Done::default())
@@ -49,6 +44,23 @@ pub fn act(action: &Action, user: &Text, roots: &Roots) -> Result<Done, ActionEr
             let _pinned = pin(pid, start, "renice")?;
             renice(pid, start, nice).map(|()| Done::default())
         }
+    }
+}
+
+/// Tells who evaluates alerts what somebody says of one.
+fn say(action: &Action, mute: &Mute, user: &Text, board: &Board) -> Result<Done, ActionError> {
+    let refused = |kind, why: &str| Err(action.failed(IoError::new(kind, why.to_owned())));
+    if !board.is_up() {
+        return refused(ErrorKind::NotFound, "nobody evaluates alerts here");
+    }
+    // what was said of a rule that is gone can be taken back
+    if !mute.lift && !board.watches(&mute.rule) {
+        return refused(ErrorKind::NotFound, "there is no such rule");
+    }
+    if board.say(Said { user: user.clone(), mute: mute.clone() }) {
+        Ok(Done::default())
+    } else {
+        refused(ErrorKind::ResourceBusy, "too much was said at once")
     }
 }
 

@@ -3,7 +3,7 @@
 //! A board: whoever evaluates puts up rows, which a collector takes into its sample like those of any other table, and takes
 //! what people have said of alerts. Nothing is evaluated here.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ const MOST: usize = 256;
 #[derive(Default)]
 pub struct Board {
     up: Mutex<Option<Up>>,
+    rules: Mutex<HashSet<Text>>,
     said: Mutex<VecDeque<Said>>,
     rings: Mutex<bool>,
     bell: Condvar,
@@ -61,6 +62,16 @@ impl Board {
     /// Whether somebody evaluates.
     pub fn is_up(&self) -> bool {
         lock(&self.up).is_some()
+    }
+
+    /// Names of the rules that are evaluated from now on.
+    pub fn watch(&self, rules: HashSet<Text>) {
+        *lock(&self.rules) = rules;
+    }
+
+    /// Whether a rule is evaluated.
+    pub fn watches(&self, rule: &Text) -> bool {
+        lock(&self.rules).contains(rule)
     }
 
     /// Says something of an alert; whether there was room.

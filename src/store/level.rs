@@ -177,6 +177,13 @@ impl Thresholds {
         self.limits(table, &schema.name, |row_regex| row_fits(view, row, row_regex)).map(Limits::begins)
     }
 
+    /// Where the levels of a column begin; `None` if it has none, or not the same for all rows.
+    pub fn everywhere(&self, table: &Table, column: usize) -> Option<Begins<'_>> {
+        let schema = table.columns.get(column)?;
+        let rule = self.by_table.get(&*table.name)?.iter().find(|rule| rule.column == schema.name)?;
+        rule.row.is_none().then(|| rule.limits.begins())
+    }
+
     /// Worst level of a row's cells.
     pub fn row_level(&self, view: &View, row: usize) -> Level {
         (0..view.table().columns.len()).map(|column| self.level(view, row, column)).max().unwrap_or_default()

@@ -40,16 +40,14 @@ impl Rows for Redacted {
 
     fn cell(&self, row: usize, column: usize) -> Cell<'_> {
         let cell = self.0.cell(row, column);
-        match self.0.table().columns.get(column) {
-            Some(described) if described.attrs.secret => shown(described, cell),
-            _ => cell,
-        }
+        self.0.table().columns.get(column).map_or(cell, |column| shown(column, cell))
     }
 }
 
-/// What is left of a secret cell.
-fn shown<'a>(column: &Column, cell: Cell<'a>) -> Cell<'a> {
+/// What is left of a cell, if its column is secret.
+pub fn shown<'a>(column: &Column, cell: Cell<'a>) -> Cell<'a> {
     match cell {
+        cell if !column.attrs.secret => cell,
         Cell::Text(command) if column.attrs.program => {
             // arguments are joined by spaces, and a program may hide some in its own name
             Cell::Text(command.split_once(char::is_whitespace).map_or(command, |(program, _)| program))

@@ -7,6 +7,26 @@ use crate::collect::alert::AlertState;
 use crate::model::{Row, Status, Table, TableState};
 use crate::store::made::{CpuRow, Phase, SampleRow, cpu, row, sample};
 
+crate::table! {
+    /// A row that people know by a name that others have, too.
+    ///
+    /// Source: made.
+    pub struct TwinRow = "twin" {
+        /// Number.
+        Id(None) number: u64 { wide: true },
+        /// Name.
+        Text(None) name: Text { label: true },
+        /// Another name.
+        Text(None) alias: Option<Text>,
+        /// Share.
+        Gauge(Ratio) share: f64,
+    }
+}
+
+fn twin(number: u64, alias: Option<&str>, share: f64) -> TwinRow {
+    TwinRow { number, name: "a".into(), alias: alias.map(Text::from), share }
+}
+
 /// A host that is sampled by hand.
 struct Made {
     engine: Engine,
@@ -19,7 +39,7 @@ fn rules(text: &str) -> Vec<Rule> {
         alert: Vec<Alert>,
     }
     let file: File = toml::from_str(text).unwrap();
-    let tables: [&'static Table; 2] = [SampleRow::TABLE, CpuRow::TABLE];
+    let tables: [&'static Table; 3] = [SampleRow::TABLE, CpuRow::TABLE, TwinRow::TABLE];
     file.alert.iter().map(|alert| Rule::new(alert, &tables).unwrap_or_else(|error| panic!("{error}"))).collect()
 }
 
@@ -447,4 +467,153 @@ fn who_is_at_the_top_is_collected_while_it_may_be_told() {
     made.rows(1.0, vec![named(1, "a", 0.9)]);
     let demands = made.engine.demands();
     assert_eq!((demands[0].table.as_str(), &demands[0].columns[..]), ("process", &["swap".to_owned()][..]));
+}
+
+#[test]
+fn each_row_of_a_group_has_a_past_of_its_own_and_the_worst_counts() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'grows'\ntable = 'sample'\nvalue = 'share'\nwarning = '20%'\ndelta = '10s'\nby = ['name']\n\
+         keep_firing_for = '0s'\ntext = '{pid} has {value} more'\n\
+         [[alert]]\nname = 'moved'\ntable = 'sample'\nchanges = 'phase'\nby = ['name']\ntext = '{pid}: {was}, {phase}'\n",
+    );
+    let gone = |pid, share| SampleRow { phase: Phase::Gone, ..named(pid, "a", share) };
+    // two rows that differ, and stay as they are
+    for second in 0..30 {
+        let rows = vec![named(1, "a", 0.9), gone(2, 0.1)];
+        assert_eq!(made.rows(f64::from(second), rows), [""; 0], "{second}");
+    }
+    for second in 30..35 {
+        let rows = vec![gone(2, 0.1 + f64::from(second - 29) * 0.04), named(1, "a", 0.9)];
+        assert_eq!(made.rows(f64::from(second), rows).is_empty(), second < 34, "{second}");
+    }
+    let text = |made: &Made, rule: &str| {
+        let rows = made.engine.rows(Made::moment(35.0)).into_iter();
+        rows.filter(|row| row.rule.as_str() == rule).map(|row| row.text.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(text(&made, "grows"), ["2 has 20.0% more"]);
+    made.rows(36.0, vec![gone(2, 0.3), gone(1, 0.9)]);
+    assert_eq!(text(&made, "moved"), ["1: time-wait, gone"]);
+    // one that was not there has no past
+    assert_eq!(made.rows(37.0, vec![gone(1, 0.9)]), ["warning cleared grows: 1 has 0% more"]);
+    made.rows(38.0, vec![gone(1, 0.9), named(2, "a", 0.9)]);
+    assert_eq!(text(&made, "moved"), ["1: time-wait, gone"]);
+    assert_eq!(made.engine.watched[0].pasts.len(), 2);
+    assert_eq!(made.rows(39.0, Vec::<SampleRow>::new()), [""; 0]);
+    assert!(made.engine.watched[0].pasts.is_empty());
+}
+
+#[test]
+fn of_rows_with_the_same_ids_nobody_knows_how_they_have_changed() {
+    let mut made = Made::new("[[alert]]\nname = 'moved'\ntable = 'sample'\nchanges = 'phase'\nby = ['name']\n");
+    let gone = SampleRow { phase: Phase::Gone, ..named(1, "a", 0.9) };
+    for second in 0..3 {
+        assert_eq!(made.rows(f64::from(second), vec![named(1, "a", 0.9), gone.clone()]), [""; 0]);
+    }
+}
+
+#[test]
+fn samples_before_it_was_bad_count_among_the_last_ones() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nof = '2/3'\nkeep_firing_for = '0s'\n",
+    );
+    let mut at = |second: u8, share| made.rows(f64::from(second), vec![named(1, "a", share)]).len();
+    assert_eq!([at(0, 0.1), at(1, 0.9), at(2, 0.1), at(3, 0.9), at(4, 0.1)], [0, 0, 0, 1, 1]);
+    assert_eq!([at(5, 0.1), at(6, 0.9), at(7, 0.1), at(8, 0.1), at(9, 0.9), at(10, 0.9)], [0, 0, 0, 0, 0, 1]);
+}
+
+#[test]
+fn alerts_that_people_would_call_the_same_are_told_apart() {
+    let text = "[[alert]]\nname = 'hot'\ntable = 'twin'\nvalue = 'share'\nwarning = '80%'\n\
+                [[alert]]\nname = 'hot-too'\ntable = 'twin'\nvalue = 'share'\nwarning = '80%'\nby = ['alias']\n";
+    let mut made = Made::new(text);
+    let names = |made: &Made, rule: &str| {
+        let rows = made.engine.rows(Made::moment(1.0)).into_iter().filter(|row| row.rule.as_str() == rule);
+        let mut names: Vec<String> = rows.map(|row| row.instance.to_string()).collect();
+        names.sort_unstable();
+        names
+    };
+    made.put(0.0, vec![twin(1, None, 0.9), twin(2, Some(""), 0.9)]);
+    let looked = made.engine.look(&made.snapshot, Made::moment(0.0));
+    let alerts: HashSet<String> = looked.notifications.iter().map(|one| one.alert.clone()).collect();
+    assert_eq!(alerts.len(), 4, "each is one to recipients");
+    let (hot, too) = (names(&made, "hot"), names(&made, "hot-too"));
+    assert_eq!(hot, ["a", "a 2"]);
+    assert!(too.len() == 2 && too[0].is_empty() && too[1].starts_with('#'), "{too:?}");
+    // what is said of one is not said of the other
+    let mute = Mute { rule: "hot".into(), instance: "a 2".into(), until: None, comment: None, lift: false };
+    assert!(made.engine.mute(&"me".into(), &mute, Made::moment(0.0)));
+    assert_eq!(made.engine.muted(Made::moment(0.0)), [("hot", "a 2")].into());
+    // after a restart they have the same names
+    let bytes = crate::alert::kept::write(&made.engine, Vec::new(), Made::moment(0.0));
+    let mut again = Made::new(text);
+    crate::alert::kept::restore(&bytes, &mut again.engine, Made::moment(0.0)).unwrap();
+    assert_eq!(again.rows(1.0, vec![twin(3, Some("b"), 0.9), twin(2, Some(""), 0.9), twin(1, None, 0.9)]).len(), 2);
+    assert_eq!(names(&again, "hot"), ["a", "a 2", "a 3"]);
+    assert_eq!(names(&again, "hot-too"), [&too[0], &too[1], "b"]);
+}
+
+#[test]
+fn what_is_started_again_and_again_is_one_alert_that_is_told_less_and_less() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'twin'\nvalue = 'share'\nwarning = '80%'\nkeep_firing_for = '5s'\ntext = '{instance}'\n",
+    );
+    let mut told = Vec::new();
+    for second in 0..600u32 {
+        // for ten seconds each, with as much between them
+        let rows = if second % 20 < 10 { vec![twin(u64::from(second / 20), None, 0.9)] } else { Vec::new() };
+        told.extend(made.rows(f64::from(second), rows));
+    }
+    let fired = told.iter().filter(|one| one.starts_with("warning fired")).count();
+    assert_eq!(fired, 2, "{told:?}");
+    assert!(told.iter().all(|one| one.ends_with(": a")), "{told:?}");
+    assert_eq!(made.states(600.0).len(), 1);
+}
+
+#[test]
+fn what_is_needless_is_so_after_a_restart_before_anything_is_sampled() {
+    let text = "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nby = ['name']\n\
+                [[alert.inhibited_by]]\nrule = 'down'\nequal = { name = 'name' }\n\
+                [[alert]]\nname = 'down'\ntable = 'made_cpu'\nvalue = 'ticks'\ncareful = 1\n";
+    let mut made = Made::new(text);
+    made.put(0.0, vec![named(1, "a", 0.9), named(2, "b", 0.9)]);
+    made.put(0.0, vec![cpu("a", 0.0, 0)]);
+    made.look(0.0);
+    made.rows(1.0, vec![cpu("a", 0.0, 10)]);
+    let bytes = crate::alert::kept::write(&made.engine, Vec::new(), Made::moment(1.0));
+    let mut again = Made::new(text);
+    crate::alert::kept::restore(&bytes, &mut again.engine, Made::moment(2.0)).unwrap();
+    again.look(2.0);
+    let states: Vec<AlertState> = again.states(2.0).into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, [AlertState::Firing, AlertState::Firing, AlertState::Inhibited]);
+}
+
+#[test]
+fn very_many_alerts_of_others_make_very_many_needless() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nby = ['name']\n\
+         [[alert.inhibited_by]]\nrule = 'down'\nequal = { name = 'name' }\n\
+         [[alert]]\nname = 'down'\ntable = 'made_cpu'\nvalue = 'ticks'\ncareful = 1\n",
+    );
+    let count = 10_000;
+    made.put(0.0, (0..count).map(|one| named(one, &format!("n{one}"), 0.9)).collect());
+    let all = |ticks| (0..count).map(|one| cpu(&format!("n{}", one * 2), 0.0, ticks)).collect::<Vec<_>>();
+    made.put(0.0, all(0));
+    made.engine.look(&made.snapshot, Made::moment(0.0));
+    made.put(1.0, all(10));
+    made.engine.look(&made.snapshot, Made::moment(1.0));
+    let needless = made.engine.watched[0].instances.values().filter(|one| one.is_inhibited);
+    assert_eq!(needless.count() as u64, count / 2);
+    // also when it is read again, before anything was sampled
+    let text = "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nby = ['name']\n\
+                [[alert.inhibited_by]]\nrule = 'down'\nequal = { name = 'name' }\n\
+                [[alert]]\nname = 'down'\ntable = 'made_cpu'\nvalue = 'ticks'\ncareful = 1\n";
+    made.engine.adopt(Rules { rules: rules(text), thresholds: Thresholds::default(), silences: Silences::default() });
+    made.engine.look(&made.snapshot, Made::moment(1.5));
+    let needless = |engine: &Engine| engine.watched[0].instances.values().filter(|one| one.is_inhibited).count();
+    assert_eq!(needless(&made.engine) as u64, count / 2);
+    // a rule that is read again without it lets them be told
+    let text = "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nby = ['name']\n";
+    made.engine.adopt(Rules { rules: rules(text), thresholds: Thresholds::default(), silences: Silences::default() });
+    made.engine.look(&made.snapshot, Made::moment(2.0));
+    assert!(made.engine.watched[0].instances.values().all(|one| !one.is_inhibited));
 }
