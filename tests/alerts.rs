@@ -283,3 +283,40 @@ fn root_a_guest_that_is_busy_fires_after_its_time_and_is_over_when_it_is_paused_
     assert_eq!(desk.told().len(), 2, "{:?}", desk.told());
     assert!(heard.try_recv().is_err());
 }
+
+#[test]
+fn a_rule_is_tried_on_what_an_agent_remembers() {
+    let rules = "defaults = false\n\
+                 [[alert]]\nname = 'any'\ntable = 'load'\nvalue = 'tasks'\ncritical = 1\ntext = 'there are tasks'\n\
+                 [[alert]]\nname = 'none'\ntable = 'load'\nvalue = 'tasks'\ncritical = 1000000000\n\
+                 [[alert]]\nname = 'few'\ntable = 'load'\nmin = 1\n\
+                 [[alert]]\nname = 'log'\ntable = 'event'\nwhen = 'what == "failed"'\n";
+    let agent = agent(rules, None);
+    let test = |rule: &str| {
+        let host = format!("unix:{}", agent.socket().display());
+        let output = served::command(&agent.dir)
+            .args(["alerts", "test", rule, "--since", "1h", "--host", &host])
+            .output()
+            .unwrap();
+        let told = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code(), told)
+    };
+    let begin = Instant::now();
+    let lines = loop {
+        let (code, [told, wrong]) = test("any");
+        let lines: Vec<String> = told.lines().map(str::to_owned).collect();
+        // as soon as a sample is remembered
+        if lines.len() == 2 && code == Some(0) {
+            break lines;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{told} {wrong}");
+    };
+    assert!(lines[0].ends_with(" fired critical: there are tasks"), "{lines:?}");
+    assert!(lines[1].starts_with("it would have fired 1 times in "), "{lines:?}");
+    let (code, [told, _]) = test("none");
+    assert!(code == Some(0) && told.starts_with("it would have fired 0 times in "), "{told}");
+    for (rule, why) in [("few", "it is about which rows there were"), ("log", "nothing is remembered")] {
+        let (code, [told, wrong]) = test(rule);
+        assert!(code == Some(2) && told.is_empty() && wrong.contains(why), "{rule}: {told} {wrong}");
+    }
+}

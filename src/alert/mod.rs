@@ -18,6 +18,7 @@ pub mod message;
 mod names;
 pub mod outbox;
 mod past;
+pub mod replay;
 mod rows;
 pub mod rule;
 pub mod run;

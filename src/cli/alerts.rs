@@ -7,14 +7,14 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::{Failure, args, dashboard};
+use super::{Failure, args, dashboard, past};
 use crate::alert::run::Rules;
 use crate::alert::settings::Settings;
 use crate::alert::{Engine, Moment, Rule};
 use crate::collect::settings::CollectorSettings;
 use crate::collect::{COLLECTORS, EVERY_SECOND, collector_of, schedule};
 use crate::config::{self, Config, nearest};
-use crate::model::{Allowed, Host as _, Text, lock, unit};
+use crate::model::{Allowed, Host as _, Text, Timestamp, lock, unit};
 use crate::source::file::Roots;
 use crate::store::level::Thresholds;
 use crate::store::local::{LocalHost, Options};
@@ -25,11 +25,14 @@ const USUALLY: Duration = Duration::from_secs(3);
 pub(super) fn run(args: &args::Alerts, named: Option<&Path>, out: &mut dyn Write) -> Result<(), Failure> {
     match args {
         args::Alerts::Check => check(named, out),
-        args::Alerts::Test { rule, during } => {
-            let during = during.map_or(USUALLY, |during| during.0);
+        args::Alerts::Test(args) => {
+            let during = args.during.map_or(USUALLY, |during| during.0);
             let config = config::load(named)?.config;
-            let settings = only(config::alerts(named)?.0, rule.as_deref())?;
-            test(&config, settings, during, out)
+            let settings = only(config::alerts(named)?.0, args.rule.as_deref())?;
+            match (args.since, settings.alert.first()) {
+                (Some(since), Some(alert)) => past::test(args, &config, alert, since.0, out),
+                _ => test(&config, settings, during, out),
+            }
         }
     }
 }
@@ -38,6 +41,9 @@ pub(super) fn run(args: &args::Alerts, named: Option<&Path>, out: &mut dyn Write
 fn check(named: Option<&Path>, out: &mut dyn Write) -> Result<(), Failure> {
     config::load(named)?;
     let (settings, actions) = config::alerts(named)?;
+    for idle in Rules::new(&settings, Thresholds::default()).0.idle(&settings, Timestamp::now()) {
+        writeln!(out, "warning: {idle}")?;
+    }
     let off = settings.alert.iter().filter(|alert| alert.enabled == Some(false)).count();
     let file = config::alerts_file(named);
     let from =

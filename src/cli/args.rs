@@ -315,16 +315,31 @@ pub struct Doctor {
 pub enum Alerts {
     /// Check the rules that belong to the configuration, and say how many are in force.
     Check,
-    /// Try one rule on this host, or all that are in force, and say what would fire.
+    /// Try one rule on this host, or all that are in force, and say what would fire; or when it would have fired.
     ///
-    /// Nothing has to last, and nobody is told.
-    Test {
-        /// The rule; all that are in force if not given.
-        rule: Option<String>,
-        /// For how long it is tried: rates take two samples.
-        #[arg(long = "for", value_name = "TIME")]
-        during: Option<Interval>,
-    },
+    /// Now nothing has to last. Nobody is told.
+    Test(Test),
+}
+
+/// Arguments of `alerts test`.
+#[derive(Args, Debug)]
+pub struct Test {
+    /// The rule; all that are in force if not given.
+    pub rule: Option<String>,
+    /// For how long it is tried: rates take two samples.
+    #[arg(long = "for", value_name = "TIME", conflicts_with = "since")]
+    pub during: Option<Interval>,
+    /// Say when it would have fired and been over in so long until now, by the numbers that an agent remembers: every sample of
+    /// ten minutes, and means of minutes for a day.
+    #[arg(long, value_name = "TIME", requires = "rule")]
+    pub since: Option<Interval>,
+    /// With --since: the agent, HOST, HOST:PORT, [ADDRESS]:PORT or unix:PATH; that of this host, at the socket of the
+    /// configuration, if not given.
+    #[arg(long, value_name = "HOST", requires = "since")]
+    pub host: Option<Target>,
+    /// How the agent is spoken to.
+    #[command(flatten)]
+    pub access: Speak,
 }
 
 /// Arguments of `check`.

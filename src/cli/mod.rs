@@ -11,6 +11,7 @@ mod completions;
 mod dashboard;
 mod doctor;
 mod pages;
+mod past;
 mod probe;
 mod remote;
 mod reset;

@@ -61,7 +61,9 @@ that come with the program;
 .B netglance alerts check
 says what is in force,
 .B netglance alerts test
-what would fire now.
+what would fire now, and with
+.B \-\-since
+when it would have fired, by what an agent remembers.
 .TP
 .I /var/lib/netglance/alerts.state
 What an agent knows of alerts, when it is started again.

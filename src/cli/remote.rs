@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use super::probe::{Found, Missed};
 use super::{Failure, access, args};
 use crate::client::{RemoteHost, Target};
-use crate::model::{Connection, Demand, Host as _, Mono, Snapshot, State, Status, Table, Text, lock};
+use crate::model::{
+    Connection, Demand, HistoryAsk, Host as _, Mono, Series, Snapshot, State, Status, Table, Text, lock,
+};
 
 /// Longest wait for a sample: slow collectors of an agent run every ten seconds.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -93,6 +95,15 @@ impl Remote {
     pub(super) fn snapshot(&self, table: &Table) -> Result<Arc<Snapshot>, Missed> {
         self.take(table)?;
         Ok(self.host.latest())
+    }
+
+    /// What is remembered of a cell; `None` of one of which nothing is.
+    ///
+    /// # Errors
+    /// The agent says nothing.
+    pub(super) fn past(&self, ask: HistoryAsk) -> Result<Option<Series>, Failure> {
+        let lost = || peer(&format!("{}: it does not tell the past", self.target));
+        self.host.past(ask).ok_or_else(lost)
     }
 
     /// Waits for what a snapshot must show.

@@ -134,6 +134,7 @@ pub struct RemoteHost {
 enum Command {
     Demand(Vec<Demand>),
     History(HistoryAsk),
+    Past(HistoryAsk, mpsc::Sender<Option<Series>>),
     Act(Action, mpsc::Sender<Result<Done, ActionError>>),
 }
 
@@ -271,6 +272,15 @@ impl RemoteHost {
         let own = Arc::clone(&shared);
         runtime.spawn(async move { session::keep(&own, Dial::Line(line, None), waiting, None).await });
         Arc::new(Self { shared, to, commands })
+    }
+}
+
+impl RemoteHost {
+    /// Asks for a past and waits for it; `Some(None)` is that nothing is kept, `None` that nobody answers.
+    pub fn past(&self, ask: HistoryAsk) -> Option<Option<Series>> {
+        let (sender, answer) = mpsc::channel();
+        let _ = self.commands.send(Command::Past(ask, sender));
+        answer.recv_timeout(PATIENCE).ok()
     }
 }
 

@@ -20,7 +20,7 @@ use tonic::{Status, Streaming};
 use super::refusal::{self, Heard, Refusal};
 use super::trust::{self, Access};
 use super::{Clock, Command, Line, Opened, Reach, Shared, Target, Trouble, TroubleKind};
-use crate::model::{Action, ActionError, Demand, Done, HistoryAsk, Text};
+use crate::model::{Action, ActionError, Demand, Done, HistoryAsk, Series, Text};
 use crate::wire::mirror::Mirror;
 use crate::wire::proto::agent_client::AgentClient;
 use crate::wire::schema::Schema;
@@ -161,6 +161,7 @@ async fn rest(
             Ok(None) => return false,
             Ok(Some(Command::Demand(wants))) => *demands = wants,
             Ok(Some(Command::History(_))) => {}
+            Ok(Some(Command::Past(_, answer))) => drop(answer),
             Ok(Some(Command::Act(action, outcome))) => {
                 let _ = outcome.send(Err(failed(&action, "no connection to the agent")));
             }
@@ -368,6 +369,10 @@ impl<'a> Session<'a> {
                         *demands = wants;
                         self.demand(demands).await
                     }
+                    Some(Command::Past(ask, answer)) => {
+                        self.open.push(Box::pin(past(self.client.clone(), ask, answer)));
+                        Ok(())
+                    }
                     Some(Command::History(ask)) => {
                         self.open.push(Box::pin(history(self.shared, self.client.clone(), ask)));
                         Ok(())
@@ -469,6 +474,16 @@ async fn history(shared: &Shared, mut client: Client, ask: HistoryAsk) {
         (past.series, past.answered) = (series, true);
     }
     (shared.on_change)();
+}
+
+/// Asks for a past that somebody waits for.
+async fn past(mut client: Client, ask: HistoryAsk, answer: mpsc::Sender<Option<Series>>) {
+    let reply = tokio::time::timeout(ANSWER, client.history(convert::from_ask(&ask))).await;
+    let Ok(Ok(reply)) = reply else { return };
+    if let Ok(series) = convert::series(&reply.into_inner()) {
+        // nobody may wait any more
+        let _ = answer.send(series);
+    }
 }
 
 async fn act(mut client: Client, action: Action, outcome: mpsc::Sender<Result<Done, ActionError>>) {
