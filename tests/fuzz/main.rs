@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use netglance::alert::Moment;
 use netglance::collect::{Batch, COLLECTORS, Cx, Wants};
 use netglance::model::{
     Action, Detail, HistoryAsk, Key, Mono, Owners, Point, Sample, Series, Snapshot, Status, TableState, Timestamp,
@@ -122,29 +123,35 @@ fn read(name: &str, input: &[u8]) {
     assert!(most <= room, "{most} bytes of memory for {} bytes", input.len());
 }
 
+/// What is sampled of a recorded host.
+fn recorded(tree: &str, moment: Moment) -> Snapshot {
+    let (wants, owners) = (Wants::default(), Owners::default());
+    let roots = Roots::recorded(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/trees").join(tree));
+    let Moment { time, mono } = moment;
+    let cx = Cx { roots: &roots, wants: &wants, owners: &owners, time, mono };
+    let mut snapshot = Snapshot::default();
+    for entry in COLLECTORS {
+        let mut batch = Batch::default();
+        let _ = (entry.make)().collect(&cx, &mut batch);
+        for (table, rows) in batch.into_tables() {
+            let Ok(rows) = rows else { continue };
+            let Cow::Borrowed(name) = table.name else { continue };
+            let state =
+                TableState { table, now: Some(Sample { rows, time, mono }), before: None, status: Status::ok() };
+            snapshot.tables.insert(name, state);
+        }
+    }
+    assert!(snapshot.tables.len() > 10);
+    snapshot
+}
+
 /// What an agent tells of one recorded host and then of another.
 fn told() -> Vec<u8> {
-    let (wants, owners) = (Wants::default(), Owners::default());
     let mut frames = Frames::all(schema::own());
     let mut bytes = Vec::new();
     for (second, tree) in [(1, "made-5.10-hypervisor"), (2, "live-6.18"), (3, "live-6.18")] {
-        let roots = Roots::recorded(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/trees").join(tree));
-        let (time, mono) = (Timestamp(second * 1_000_000_000), Mono(second as u64 * 1_000_000_000));
-        let cx = Cx { roots: &roots, wants: &wants, owners: &owners, time, mono };
-        let mut snapshot = Snapshot::default();
-        for entry in COLLECTORS {
-            let mut batch = Batch::default();
-            let _ = (entry.make)().collect(&cx, &mut batch);
-            for (table, rows) in batch.into_tables() {
-                let Ok(rows) = rows else { continue };
-                let Cow::Borrowed(name) = table.name else { continue };
-                let state =
-                    TableState { table, now: Some(Sample { rows, time, mono }), before: None, status: Status::ok() };
-                snapshot.tables.insert(name, state);
-            }
-        }
-        assert!(snapshot.tables.len() > 10);
-        frames.next(&snapshot).encode_length_delimited(&mut bytes).unwrap();
+        let moment = Moment { time: Timestamp(second * 1_000_000_000), mono: Mono(second as u64 * 1_000_000_000) };
+        frames.next(&recorded(tree, moment)).encode_length_delimited(&mut bytes).unwrap();
     }
     bytes
 }
@@ -177,6 +184,8 @@ fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let mut kept: Vec<_> = files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
     match name {
         "stream" => kept.push(("an agent".into(), told())),
+        "kept" => kept.push(("a watcher".into(), targets::written())),
+        "slots" => kept.extend([&b"{}"[..], &targets::written()].map(|bytes| ("a slot".into(), targets::slot(bytes)))),
         "message" => kept.extend(said().into_iter().map(|bytes| ("a message".into(), bytes))),
         _ => {}
     }
@@ -313,6 +322,21 @@ fn messages_of_routers_and_what_they_told() {
 #[test]
 fn answers_of_open_vswitch() {
     holds("ovs");
+}
+
+#[test]
+fn rules_of_alerts() {
+    holds("alerts");
+}
+
+#[test]
+fn slots_of_what_is_known_of_alerts() {
+    holds("slots");
+}
+
+#[test]
+fn what_is_known_of_alerts() {
+    holds("kept");
 }
 
 #[test]

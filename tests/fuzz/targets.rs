@@ -1,10 +1,19 @@
 //! What is read that strangers write? One function for each reader; it may refuse, but neither panic nor take much memory.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use netglance::alert::action::Action;
+use netglance::alert::dispatch::{Dispatch, Recipient};
+use netglance::alert::run::Rules;
+use netglance::alert::slots::{ROOM, SLOT, Slots};
+use netglance::alert::{self, Engine, Moment};
 use netglance::collect::schedule;
+use netglance::config;
 use netglance::model::text::MAX_LONG;
-use netglance::model::{Sample, TableState, Timestamp};
+use netglance::model::{Mono, Mute, Sample, Snapshot, TableState, Timestamp};
 use netglance::source::conntrack::{expect, flow};
 use netglance::source::ipset::{self, element};
 use netglance::source::netfilter::{acct, timeout};
@@ -21,6 +30,7 @@ use netglance::source::routing::vty::Telnet;
 use netglance::source::routing::{bird, database as link_state, frr, lsa, ospf, snmp};
 use netglance::source::xtables::{Sets, legacy};
 use netglance::store::expr::Filter;
+use netglance::store::level::Thresholds;
 use netglance::store::rate::{Mode, View};
 use netglance::wire::mirror::Mirror;
 use netglance::wire::schema::Schema;
@@ -29,6 +39,9 @@ use prost::Message as _;
 
 /// Cells of a sample that are looked at.
 const LOOKED_AT: usize = 4096;
+
+/// Bytes of a slot before what it holds.
+const HEAD: usize = 56;
 
 /// Reads what a stranger wrote.
 type Target = fn(&[u8]);
@@ -48,6 +61,9 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("snmp", snmp),
     ("vty", vty),
     ("ovs", ovs),
+    ("alerts", alerts),
+    ("slots", slots),
+    ("kept", kept),
 ];
 
 /// The stream of an agent of this version: frames, each with its length before it.
@@ -312,6 +328,120 @@ fn ovs(bytes: &[u8]) {
     });
     let _ = openflow::read_ports(*version, Bytes(records), &mut |_, _| {});
     let _ = openflow::read_tables(Bytes(records), &mut TableCounts::default());
+}
+
+/// A file of rules of alerts, and what they find on a recorded host.
+fn alerts(bytes: &[u8]) {
+    let host = host();
+    let Ok(settings) = config::read_alerts(&String::from_utf8_lossy(bytes)) else { return };
+    let (rules, wrong) = Rules::new(&settings, Thresholds::default());
+    assert_eq!(wrong, [""; 0], "what is read can be evaluated");
+    let _ = rules.idle(&settings, Timestamp(0));
+    let mut engine = Engine::new(rules);
+    for (second, snapshot) in host.iter().enumerate() {
+        let moment = moment(60 * second as u64);
+        let looked = engine.look(snapshot, moment);
+        assert!(looked.changed || looked.notifications.is_empty());
+        let rows = engine.rows(moment);
+        assert!(rows.iter().all(|row| row.text.len() < 4096 && row.end.is_none_or(|end| end >= row.since)));
+    }
+}
+
+/// A slot of the file of what is known of alerts. Whatever is in it, the other one is read.
+fn slots(bytes: &[u8]) {
+    let patience = Duration::from_secs(20);
+    // what is written last is in the one slot and then in the other
+    for saves in 1..=2_u64 {
+        let file = in_memory();
+        let (slots, before) = Slots::open(file.try_clone().unwrap()).unwrap();
+        assert!(before.is_empty());
+        for save in 1..=saves {
+            slots.save(vec![save as u8; 100], patience).unwrap();
+        }
+        file.write_all_at(bytes, (saves + 1) % 2 * SLOT).unwrap();
+        let (_, read) = Slots::open(file).unwrap();
+        let is_own = bytes.get(HEAD..HEAD + read.len()) == Some(read.as_slice()) && !read.is_empty();
+        assert!(is_own || read == vec![saves as u8; 100], "{} bytes are read", read.len());
+    }
+}
+
+/// What is known of alerts, as it is written down.
+fn kept(bytes: &[u8]) {
+    let host = host();
+    let (mut engine, mut dispatch) = watcher();
+    let last = moment(30);
+    if !alert::taken_up(bytes, &mut engine, &mut dispatch, last) {
+        return;
+    }
+    for (second, snapshot) in host.iter().enumerate() {
+        let moment = moment(30 + 60 * second as u64);
+        let looked = engine.look(snapshot, moment);
+        dispatch.take(&looked.notifications, &|_| false);
+        let _ = (dispatch.prepare(moment), dispatch.due(moment), dispatch.rows(moment), engine.due());
+        assert!(engine.rows(moment).len() <= 1024);
+    }
+    let again = alert::written(&engine, &dispatch, last);
+    assert!(again.len() <= ROOM);
+    let (mut engine, mut dispatch) = watcher();
+    assert!(alert::taken_up(&again, &mut engine, &mut dispatch, last), "what was written can be read");
+}
+
+/// What is written down of alerts of a recorded host.
+pub(crate) fn written() -> Vec<u8> {
+    let (mut engine, mut dispatch) = watcher();
+    for (second, snapshot) in host().iter().enumerate() {
+        let looked = engine.look(snapshot, moment(second as u64));
+        dispatch.take(&looked.notifications, &|_| false);
+        let _ = dispatch.prepare(moment(second as u64));
+    }
+    for (instance, until) in [("", None), ("other", Some(Timestamp::from_seconds(2e9)))] {
+        let comment = Some("on it".into());
+        let mute = Mute { rule: "few".into(), instance: instance.into(), until, comment, lift: false };
+        engine.mute(&"somebody".into(), &mute, moment(2));
+    }
+    alert::written(&engine, &dispatch, moment(2))
+}
+
+/// A slot that holds something.
+pub(crate) fn slot(content: &[u8]) -> Vec<u8> {
+    let file = in_memory();
+    let (slots, _) = Slots::open(file.try_clone().unwrap()).unwrap();
+    slots.save(content.to_vec(), Duration::from_secs(20)).unwrap();
+    let mut slot = vec![0; HEAD + content.len()];
+    file.read_exact_at(&mut slot, SLOT).unwrap();
+    slot
+}
+
+/// A file that no disk makes slow.
+fn in_memory() -> File {
+    rustix::fs::memfd_create("slots", rustix::fs::MemfdFlags::CLOEXEC).unwrap().into()
+}
+
+fn moment(second: u64) -> Moment {
+    Moment { time: Timestamp::from_seconds(1.8e9 + second as f64), mono: Mono((second + 100) * 1_000_000_000) }
+}
+
+/// Two samples of recorded hosts.
+fn host() -> &'static [Snapshot; 2] {
+    static HOST: OnceLock<[Snapshot; 2]> = OnceLock::new();
+    HOST.get_or_init(|| {
+        [(0, "made-5.10-hypervisor"), (60, "live-6.18")].map(|(at, tree)| crate::recorded(tree, moment(at)))
+    })
+}
+
+/// Rules of several kinds, and somebody who is told.
+fn watcher() -> (Engine, Dispatch) {
+    let rule = |name: &str, more: &str| format!("[[alert]]\nname = '{name}'\n{more}\n");
+    let text = [
+        rule("busy", "table = 'load'\nvalue = 'tasks'\nwarning = 1\nkeep_firing_for = '1h'"),
+        rule("few", "table = 'process'\nmin = 1000000"),
+        rule("gone", "table = 'process'\ngone = true\nby = ['name']"),
+        rule("up", "table = 'link'\nwhen = 'mtu > 0'\nfor = '10m'"),
+    ];
+    let settings = config::read_alerts(&text.concat()).unwrap();
+    let action: Action = toml::from_str("name = 'log'\njournald = {}").unwrap();
+    let dispatch = Dispatch::new(vec![Recipient::of(&action)], Arc::default(), "host".to_owned());
+    (Engine::new(Rules::new(&settings, Thresholds::default()).0), dispatch)
 }
 
 /// Every answer that is whole.
