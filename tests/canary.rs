@@ -90,6 +90,8 @@ fn canaries(agent: &Agent, token: &str) -> Vec<Canary> {
     let (pem, kept) = (read("state/identity.pem"), read("tokens"));
     let key = pem.split_once("BEGIN PRIVATE KEY").unwrap().1.lines().find(|line| line.len() == 64).unwrap();
     vec![
+        Canary::new("token of an action", ACTION_TOKEN),
+        Canary::new("password of an action", ACTION_PASSWORD),
         Canary::new("token", &token[3..]),
         Canary::new("argument", "canary-argv-0815"),
         Canary::new("environment", "canary-environment-2342"),
@@ -98,6 +100,58 @@ fn canaries(agent: &Agent, token: &str) -> Vec<Canary> {
         Canary::new("hash", kept.trim().rsplit(' ').next().unwrap()),
         Canary::new("key", key),
     ]
+}
+
+/// Secrets of those who tell people of alerts.
+const ACTION_TOKEN: &str = "canary-hook-token-1337";
+const ACTION_PASSWORD: &str = "canary-mail-password-0042";
+
+/// Rules that name what is secret, and actions that fail with their secrets in hand.
+fn alerts(dir: &tempfile::TempDir, victim: u32) {
+    for (name, text) in [("token", ACTION_TOKEN), ("password", ACTION_PASSWORD)] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let at = dir.path().display();
+    let rules = format!(
+        "defaults = false\n\
+         [[alert]]\nname = 'told'\ntable = 'process'\nwhere = 'pid == {victim}'\nwhen = 'threads > 0'\ntext = '{{command}} runs'\n\
+         [[alert]]\nname = 'grouped'\ntable = 'process'\nwhere = 'pid == {victim}'\nwhen = 'threads > 0'\nby = ['command']\n\
+         [[action]]\nname = 'path'\nwebhook = {{ url = 'http://localhost:9/{{token}}', token_file = '{at}/token' }}\n\
+         [[action]]\nname = 'bearer'\nwebhook = {{ url = 'http://localhost:9/x', token_file = '{at}/token' }}\n\
+         [[action]]\nname = 'mail'\nmail = {{ server = 'localhost:9', from = 'n@h', to = ['a@b'], user = 'u', \
+         password_file = '{at}/password' }}\n"
+    );
+    std::fs::write(dir.path().join("alerts.toml"), rules).unwrap();
+}
+
+/// Waits until people should have been told, and nobody could be.
+fn wait_for_alerts(agent: &Agent) {
+    let start = Instant::now();
+    let rows = |table: &str| {
+        let (_, answer) = agent.ask(&format!("GET /api/v1/tables/{table}"), &[]);
+        let rows = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
+        rows.unwrap_or(serde_json::Value::Null)
+    };
+    loop {
+        let (alerts, actions) = (rows("alert"), rows("alert_action"));
+        let has_failed = |row: &serde_json::Value| row["failed"].as_u64() > Some(0);
+        let failed = actions.as_array().map_or(0, |rows| rows.iter().filter(|row| has_failed(row)).count());
+        if alerts.as_array().is_some_and(|rows| rows.len() == 2) && failed == 3 {
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "{alerts} {actions}");
+        std::thread::park_timeout(std::time::Duration::from_millis(50));
+    }
+}
+
+/// What anybody on this host reads of the agent's processes, and what its own user does.
+fn of_processes(agent: &Agent) -> Read {
+    let parts = ["netglance-sampl", "netglance-front", "netglance-couri", "netglance-runne"];
+    let pids = parts.map(|part| agent.part(part)).into_iter().chain([agent.pid()]);
+    let files = pids.flat_map(|pid| ["cmdline", "environ"].map(|file| format!("/proc/{pid}/{file}")));
+    files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
 }
 
 /// What was read, and where.
@@ -178,11 +232,16 @@ fn nothing_that_is_secret_leaves_the_agent() {
     let victim = victim(&dir);
     let mut one = String::new();
     // for other hosts too, so that it has a key; this one is asked as anybody on this host
-    let agent = Agent::prepared("0.0.0.0:0", "metrics_series = 100000", |dir| one = token(dir, &["one"]));
+    let agent = Agent::prepared("0.0.0.0:0", "metrics_series = 100000", |dir| {
+        alerts(dir, victim.pid());
+        one = token(dir, &["one"]);
+    });
     crash(&agent, &one);
     let (canaries, tables, pid) = (canaries(&agent, &one), tables(&agent), victim.pid());
     let wrong = format!("Bearer {}x", &one[..one.len() - 1]);
+    wait_for_alerts(&agent);
     let mut all = over_http(&agent, &tables, pid, &wrong);
+    all.extend(of_processes(&agent));
     // what is hidden cannot be found out by a question either
     let rows = |wanted: &str| {
         let path = format!("/api/v1/tables/process?where=command~%22{wanted}%22&columns=pid");

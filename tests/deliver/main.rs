@@ -9,6 +9,7 @@ mod hostile;
 mod letters;
 mod parts;
 mod receiver;
+mod whole;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
