@@ -290,7 +290,7 @@ fn a_rule_is_tried_on_what_an_agent_remembers() {
                  [[alert]]\nname = 'any'\ntable = 'load'\nvalue = 'tasks'\ncritical = 1\ntext = 'there are tasks'\n\
                  [[alert]]\nname = 'none'\ntable = 'load'\nvalue = 'tasks'\ncritical = 1000000000\n\
                  [[alert]]\nname = 'few'\ntable = 'load'\nmin = 1\n\
-                 [[alert]]\nname = 'log'\ntable = 'event'\nwhen = 'what == "failed"'\n";
+                 [[alert]]\nname = 'log'\ntable = 'event'\nwhen = 'seq > 0'\n";
     let agent = agent(rules, None);
     let test = |rule: &str| {
         let host = format!("unix:{}", agent.socket().display());
