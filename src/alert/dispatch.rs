@@ -210,10 +210,15 @@ impl Dispatch {
         }
         for (recipient, state) in &mut self.recipients {
             let patience = recipient.timeout.saturating_add(SILENCE).as_secs_f64();
-            if state.flight.as_ref().is_some_and(|one| moment.mono.since(one.begin) > patience) {
+            let silent = state.flight.as_ref().filter(|one| moment.mono.since(one.begin) > patience);
+            if let Some(seq) = silent.map(|one| one.seq) {
                 heard = true;
-                let unknown = Failure::unknown("nobody says what came of it".to_owned());
-                let lost = state.outcome(recipient, Err(unknown), moment);
+                let failure = if self.outbox.withdraw(seq) {
+                    Failure::unsent("nobody takes orders".to_owned())
+                } else {
+                    Failure::unknown("nobody says what came of it".to_owned())
+                };
+                let lost = state.outcome(recipient, Err(failure), moment);
                 failed.extend(lost.map(|cause| (recipient.name.clone(), cause)));
             }
         }
@@ -226,9 +231,6 @@ impl Dispatch {
         let mut orders = Vec::new();
         for (recipient, state) in &mut self.recipients {
             state.forget(recipient, moment.mono);
-            if state.flight.is_some() {
-                continue;
-            }
             let mut due: Vec<(String, Change)> = Vec::new();
             for (alert, entry) in &mut state.entries {
                 let Some(change) = entry.due(recipient, moment.mono) else { continue };
@@ -236,6 +238,9 @@ impl Dispatch {
                 if entry.free(recipient) <= at(moment.mono) {
                     due.push((alert.clone(), change));
                 }
+            }
+            if state.flight.is_some() {
+                continue;
             }
             state.part(&mut due);
             due.retain(|(alert, _)| {

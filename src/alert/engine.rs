@@ -186,6 +186,7 @@ impl Engine {
                 let now = state.now.as_ref().filter(|now| state.status.state == State::Ok && seen != Some(now.mono))?;
                 Some(View::new(now, state.before.as_ref(), Mode::Rate))
             });
+            let view = view.as_ref().filter(|view| !watched.has_seen(view.sample().mono));
             let mut changes = Vec::new();
             let mut look = Look {
                 configured: &self.configured,
@@ -199,7 +200,7 @@ impl Engine {
                 None if state.status.state == State::Absent => watched.nothing(&mut look),
                 None => {}
             }
-            watched.settle(view.as_ref(), &mut look);
+            watched.settle(view, &mut look);
             for change in changes {
                 looked.changed = true;
                 let notification = watched.told(&change, snapshot, moment);

@@ -232,6 +232,7 @@ fn instance(one: Alert, clocks: Clocks) -> Instance {
         flaps: one.flaps,
         fires: one.fires.into_iter().take(8).map(mono).collect(),
         seen: one.seen.map(mono),
+        heard: one.seen.map(mono),
         bits: one.bits,
         known: one
             .known

@@ -142,6 +142,14 @@ impl Outbox {
         has_room
     }
 
+    /// Takes an order back; whether nobody had taken it.
+    pub fn withdraw(&self, seq: u64) -> bool {
+        let mut queues = lock(&self.queues);
+        let before = queues.orders.len();
+        queues.orders.retain(|order| order.seq != seq);
+        queues.orders.len() < before
+    }
+
     /// Makes a link that takes orders from now on; whoever took them before gets none any more.
     pub fn link(&self) -> u64 {
         let mut queues = lock(&self.queues);
@@ -208,6 +216,16 @@ mod tests {
 
     fn order(seq: u64) -> Order {
         Order { seq, action: "mail".to_owned(), message: Message::default() }
+    }
+
+    #[test]
+    fn what_was_given_up_is_taken_by_nobody() {
+        let outbox = Outbox::default();
+        let link = outbox.link();
+        assert!(outbox.order(order(1)) && outbox.order(order(2)));
+        assert!(outbox.withdraw(1) && !outbox.withdraw(1));
+        assert_eq!(outbox.next(link, Duration::ZERO).unwrap().unwrap().seq, 2);
+        assert!(!outbox.withdraw(2), "it was taken");
     }
 
     #[test]

@@ -28,8 +28,8 @@ const START: Duration = Duration::from_mins(1);
 const UNKNOWN: Duration = Duration::from_mins(1);
 const LEAST: Duration = Duration::from_secs(10);
 
-/// How often the words of an alert that goes on are written anew.
-const REWRITE: Duration = Duration::from_secs(10);
+/// How often the words of an alert that goes on are written anew, and where a rule has many.
+const REWRITE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
 /// Words that are written anew in one look at most: transitions always are.
 const REWRITES: usize = 256;
@@ -104,7 +104,9 @@ impl Watched {
             self.pasts = old.pasts;
         }
         (self.instances, self.names, self.newest) = (old.instances, old.names, old.newest);
-        (self.kept, self.sampled) = (old.kept, old.sampled);
+        self.kept = old.kept;
+        // another rule looks at what is there anew
+        self.sampled = old.sampled.filter(|_| self.rule.written == old.rule.written);
         for one in self.instances.values_mut() {
             // what no rule says any more no look takes back
             (one.is_inhibited, one.written) = (false, None);
@@ -168,11 +170,16 @@ impl Watched {
         Pace { lasts: self.rule.lasts, of: self.rule.of, calm: self.rule.calm, patience }
     }
 
-    /// Takes that its table was sampled. One that was late does not make the next one late, too.
+    /// Whether it has looked at the sample of a moment.
+    pub(super) fn has_seen(&self, mono: Mono) -> bool {
+        self.sampled.is_some_and(|(last, _)| last == mono)
+    }
+
+    /// Takes that its table was sampled. One that was late does not make the next one late, too, and one that was early not early.
     fn sampled(&mut self, mono: Mono) {
         let interval = self.sampled.map(|(last, before)| {
             let now = Duration::from_secs_f64(mono.since(last).max(0.0));
-            before.map_or(now, |before| now.min(before.saturating_mul(2)))
+            before.map_or(now, |before| now.clamp(before / 2, before.saturating_mul(2)))
         });
         self.sampled = Some((mono, interval));
     }
@@ -210,7 +217,7 @@ impl Watched {
     /// Looks at all rows of a table.
     pub(super) fn rows(&mut self, view: &View, look: &mut Look<'_>) {
         (self.left_out, self.met) = (0, 0);
-        self.sampled(look.moment.mono);
+        self.sampled(view.sample().mono);
         if let Test::Happens { when, .. } = &self.rule.test {
             let when = when.clone();
             return self.log(view, when.as_ref(), look);
@@ -361,6 +368,7 @@ impl Watched {
             self.open(key, view, together.row, look);
         }
         let pace = self.pace();
+        let rewrite = if self.instances.len() <= REWRITES { REWRITE.0 } else { REWRITE.1 };
         let Some(one) = self.instances.get_mut(key) else { return };
         self.met += usize::from(one.round != look.round);
         (one.round, one.seen) = (look.round, Some(look.moment.mono));
@@ -373,7 +381,7 @@ impl Watched {
         let is_moment = self.rule.is_moment();
         // one that comes back is told with what it came back to, whenever it is over
         let turns = was_down != one.down.is_some() && !is_moment;
-        let is_old = one.written.is_none_or(|written| look.moment.mono.since(written) > REWRITE.as_secs_f64());
+        let is_old = one.written.is_none_or(|written| look.moment.mono.since(written) >= rewrite.as_secs_f64());
         let goes_on = is_old && !is_moment && *look.rewrites < REWRITES;
         // of one that is gone nobody can say more than was said before
         let matters = one.level > Level::Ok || one.held[0].is_some() || matches!(self.rule.test, Test::Gone { .. });

@@ -475,3 +475,36 @@ fn people_are_told_from_the_severity_on_that_a_rule_says() {
     desk.take(told(Change::Cleared, Level::Warning));
     assert_eq!(changes(&desk.pass(150.0, 160.0, &Ok(()))), [Change::Cleared]);
 }
+
+#[test]
+fn what_comes_and_goes_while_another_message_is_under_way_is_told() {
+    let mut desk = Desk::new(recipient());
+    desk.take(told("a", Change::Fired, Level::Warning));
+    assert!(desk.dispatch.prepare(moment(0.0)).is_empty());
+    let order = desk.dispatch.prepare(moment(1.0)).remove(0);
+    let seq = order.seq;
+    desk.dispatch.send(order, moment(1.0));
+    desk.take(told("b", Change::Fired, Level::Critical));
+    assert!(desk.dispatch.prepare(moment(2.0)).is_empty());
+    desk.take(told("b", Change::Cleared, Level::Critical));
+    assert!(desk.dispatch.prepare(moment(3.0)).is_empty());
+    desk.outbox.outcome(Outcome { seq, result: Ok(()) });
+    assert_eq!(changes(&desk.pass(4.0, 20.0, &Ok(()))), [Change::Cleared]);
+}
+
+#[test]
+fn an_order_that_nobody_takes_does_not_pile_up() {
+    let mut desk = Desk::new(recipient());
+    desk.take(told("a", Change::Fired, Level::Warning));
+    let mut now = 0.0;
+    while now < 4000.0 {
+        desk.dispatch.hear(moment(now));
+        for order in desk.dispatch.prepare(moment(now)) {
+            desk.dispatch.send(order, moment(now));
+        }
+        now += 1.0;
+    }
+    let link = desk.outbox.link();
+    let taken = std::iter::from_fn(|| desk.outbox.next(link, Duration::ZERO).ok().flatten()).count();
+    assert!(taken <= 1, "{taken}");
+}

@@ -617,3 +617,33 @@ fn very_many_alerts_of_others_make_very_many_needless() {
     made.engine.look(&made.snapshot, Made::moment(2.0));
     assert!(made.engine.watched[0].instances.values().all(|one| !one.is_inhibited));
 }
+
+#[test]
+fn a_sample_is_looked_at_once_by_a_rule_that_stays() {
+    let text = "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nof = '2/3'\nfor = '2m'\n";
+    let mut made = Made::new(text);
+    for minute in 0..3 {
+        made.rows(f64::from(minute) * 60.0, vec![named(1, "a", 0.1)]);
+    }
+    made.rows(180.0, vec![named(1, "a", 0.9)]);
+    made.engine.adopt(Rules { rules: rules(text), thresholds: Thresholds::default(), silences: Silences::default() });
+    assert_eq!(made.look(181.0), [""; 0]);
+    assert_eq!(made.states(181.0), [], "one sample is not two");
+    let told: Vec<usize> =
+        (4..8).map(|minute| made.rows(f64::from(minute) * 60.0, vec![named(1, "a", 0.9)]).len()).collect();
+    assert_eq!(told, [0, 0, 1, 0]);
+}
+
+#[test]
+fn what_waited_before_a_long_stop_waits_anew() {
+    let text =
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\nfor = '10s'\nby = ['name']\n";
+    let mut made = Made::new(text);
+    made.rows(0.0, vec![named(1, "a", 0.9)]);
+    let bytes = crate::alert::kept::write(&made.engine, Vec::new(), Made::moment(1.0));
+    let mut again = Made::new(text);
+    crate::alert::kept::restore(&bytes, &mut again.engine, Made::moment(3600.0)).unwrap();
+    assert_eq!(again.look(3600.5), [""; 0]);
+    assert_eq!(again.rows(3601.0, vec![named(1, "a", 0.9)]), [""; 0]);
+    assert_eq!(again.look(3611.0).len(), 1);
+}
