@@ -51,6 +51,8 @@ pub(super) struct Asked {
     /// Whether it is said of all alerts of their rules.
     whole: bool,
     input: Input,
+    /// Whether what stands there was typed by nobody: another time takes its place, and a comment follows it.
+    is_usual: bool,
     error: Option<String>,
 }
 
@@ -116,7 +118,8 @@ fn ask(app: &mut App, alerts: Vec<Said>, how: How, first: &str) {
         return;
     }
     app.named.set(false);
-    app.overlay = Overlay::Mute(Asked { alerts, how, whole: false, input: Input::new(first.to_owned()), error: None });
+    let (input, is_usual) = (Input::new(first.to_owned()), !first.is_empty());
+    app.overlay = Overlay::Mute(Asked { alerts, how, whole: false, input, is_usual, error: None });
 }
 
 /// What was typed, as it is meant: until when, or that it is taken back, and why.
@@ -228,6 +231,10 @@ pub(super) fn key(app: &mut App, mut asked: Asked, key: KeyEvent, event: &Event)
         _ if asked.how == How::Lift => {}
         _ => {
             asked.error = None;
+            let is_time = matches!(key.code, KeyCode::Char(letter) if letter.is_ascii_digit());
+            if std::mem::take(&mut asked.is_usual) && is_time {
+                asked.input.reset();
+            }
             super::dialog::typed(&mut asked.input, event);
         }
     }

@@ -109,6 +109,23 @@ fn an_alert_is_silent_for_a_time_or_all_of_its_rule_are() {
     let wanted =
         [("web1".to_owned(), until(3600.0), None), (String::new(), until(172_800.0), Some(Text::from("it moves")))];
     assert_eq!(told, wanted);
+    // another time takes the place of the usual one, and a comment follows it
+    let usual = |words: &str| {
+        let (host, mut app) = told_of(words);
+        press(&mut app, &["enter"]);
+        said(&host).into_iter().map(|one| (one.until, one.comment)).collect::<Vec<_>>()
+    };
+    assert_eq!(usual("2h 3 disks"), [(until(7200.0), Some(Text::from("3 disks")))]);
+    assert_eq!(usual(" it moves"), [(until(3600.0), Some(Text::from("it moves")))]);
+}
+
+/// A dashboard in which somebody has typed these words to make an alert silent.
+fn told_of(words: &str) -> (Arc<Fake>, App) {
+    let (host, mut app) = told(at("alerts", false), &[STUCK]);
+    press(&mut app, &["down", "!"]);
+    assert!(screen(&mut app).contains("how long, and why: 1h"));
+    type_text(&mut app, words);
+    (host, app)
 }
 
 #[test]
