@@ -6,6 +6,7 @@
 //! growing, jittered pause. A reader never waits for the network, except for the outcome of an action.
 
 mod known;
+mod question;
 mod refusal;
 pub(crate) mod session;
 mod target;

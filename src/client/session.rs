@@ -19,8 +19,8 @@ use tonic::{Status, Streaming};
 
 use super::refusal::{self, Heard, Refusal};
 use super::trust::{self, Access};
-use super::{Clock, Command, Line, Opened, Reach, Shared, Target, Trouble, TroubleKind};
-use crate::model::{Action, ActionError, Demand, Done, HistoryAsk, Series, Text};
+use super::{Clock, Command, Line, Opened, Reach, Shared, Target, Trouble, TroubleKind, question};
+use crate::model::{Action, ActionError, Demand, Text};
 use crate::wire::mirror::Mirror;
 use crate::wire::proto::agent_client::AgentClient;
 use crate::wire::schema::Schema;
@@ -176,7 +176,7 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + (random % 1000) as f64 / 2000.0)
 }
 
-fn failed(action: &Action, why: &str) -> ActionError {
+pub(super) fn failed(action: &Action, why: &str) -> ActionError {
     action.failed(std::io::Error::other(why.to_owned()))
 }
 
@@ -370,15 +370,15 @@ impl<'a> Session<'a> {
                         self.demand(demands).await
                     }
                     Some(Command::Past(ask, answer)) => {
-                        self.open.push(Box::pin(past(self.client.clone(), ask, answer)));
+                        self.open.push(Box::pin(question::past(self.client.clone(), ask, answer)));
                         Ok(())
                     }
                     Some(Command::History(ask)) => {
-                        self.open.push(Box::pin(history(self.shared, self.client.clone(), ask)));
+                        self.open.push(Box::pin(question::history(self.shared, self.client.clone(), ask)));
                         Ok(())
                     }
                     Some(Command::Act(action, outcome)) => {
-                        self.open.push(Box::pin(act(self.client.clone(), action, outcome)));
+                        self.open.push(Box::pin(question::act(self.client.clone(), action, outcome)));
                         Ok(())
                     }
                 },
@@ -463,38 +463,6 @@ pub(crate) async fn watched(
     let begun = tokio::time::timeout(ANSWER, client.watch(request)).await;
     let begun = begun.map_err(|_| Text::from("the agent does not answer"))?;
     Ok(begun.map(tonic::Response::into_inner))
-}
-
-/// Asks for a past; without an answer it is asked for again later.
-async fn history(shared: &Shared, mut client: Client, ask: HistoryAsk) {
-    let reply = tokio::time::timeout(ANSWER, client.history(convert::from_ask(&ask))).await;
-    let Ok(Ok(reply)) = reply else { return };
-    let Ok(series) = convert::series(&reply.into_inner()) else { return };
-    if let Some(past) = shared.state().pasts.iter_mut().find(|past| past.ask == ask) {
-        (past.series, past.answered) = (series, true);
-    }
-    (shared.on_change)();
-}
-
-/// Asks for a past that somebody waits for.
-async fn past(mut client: Client, ask: HistoryAsk, answer: mpsc::Sender<Option<Series>>) {
-    let reply = tokio::time::timeout(ANSWER, client.history(convert::from_ask(&ask))).await;
-    let Ok(Ok(reply)) = reply else { return };
-    if let Ok(series) = convert::series(&reply.into_inner()) {
-        // nobody may wait any more
-        let _ = answer.send(series);
-    }
-}
-
-async fn act(mut client: Client, action: Action, outcome: mpsc::Sender<Result<Done, ActionError>>) {
-    let reply = tokio::time::timeout(ANSWER, client.act(convert::from_action(&action))).await;
-    let done = match reply {
-        Ok(Ok(reply)) => convert::done(&reply.into_inner(), &action),
-        Ok(Err(status)) => Err(failed(&action, &told(&status))),
-        Err(_) => Err(failed(&action, "the agent does not answer")),
-    };
-    // a reader that has gone wants no outcome
-    let _ = outcome.send(done);
 }
 
 /// What of a demand an agent of another version understands.
