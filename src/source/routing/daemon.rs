@@ -41,8 +41,7 @@ use crate::source::{Error, netns};
 /// How long a round may take.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// How long one may take in which somebody is asked for the first time: on a busy host an answer may be late, and who asks once
-/// wants to know of all.
+/// How long routers that somebody else asks are waited for at the start: who asks once wants to know of all.
 pub const FIRST: Duration = Duration::from_secs(2);
 
 /// Most daemons that are asked.
@@ -114,8 +113,7 @@ impl Daemons {
                 daemon.forget();
             }
         }
-        let is_first = self.known.iter().any(Daemon::is_unasked);
-        let end = Instant::now() + if is_first { FIRST } else { ROUND };
+        let end = Instant::now() + ROUND;
         let mut turns: Vec<usize> = (0..self.known.len()).collect();
         turns.sort_by_key(|at| self.known.get(*at).map(|daemon| (!daemon.state.is_up(), daemon.asked)));
         let (sound, others): (Vec<usize>, Vec<usize>) =
