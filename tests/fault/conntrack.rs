@@ -128,7 +128,7 @@ fn root_of_very_many_namespaces_only_those_are_dumped_that_have_connections() {
             .args(["--seccomp-bpf", "-f", "-e", "trace=sendto", "-o"])
             .arg(trace.path())
             .arg(program)
-            .args(["show", "conntrack_flow", "--netns", "ct*", "--format", "json", "--every", "1s", "--count", "8"])
+            .args(["show", "conntrack_flow", "--netns", "ct*", "--format", "json", "--every", "1s", "--count", "15"])
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
