@@ -17,7 +17,8 @@ Fine. Rows that this user may see in part only come with a warning on
 standard error.
 .TP
 .B 1
-The source is absent, denied, failed or stale; nothing is on standard output. Of
+The source is absent, denied, failed or stale; nothing is on standard output. A
+series goes on when its source fails or is stale after the first sample. Of
 .BR doctor :
 a collector failed.
 .TP

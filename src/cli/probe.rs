@@ -267,7 +267,7 @@ pub(super) mod testing {
 
     use super::*;
     use crate::collect::load::LoadRow;
-    use crate::collect::{Batch, Collect, Skip};
+    use crate::collect::{Batch, Collect, Reason, Skip};
 
     /// A collector of loads that are the numbers of its runs. One of them waits until it is let go.
     pub(crate) static WAITS: Entry = Entry {
@@ -278,6 +278,27 @@ pub(super) mod testing {
         needs: crate::collect::NO_CAPABILITY,
         make: || Box::new(Waits(0)),
     };
+
+    /// A collector of loads that are the numbers of its runs, the second of which fails.
+    pub(crate) static FALTERS: Entry = Entry { name: "falters", make: || Box::new(Falters(0)), ..WAITS };
+
+    struct Falters(u32);
+
+    impl Collect for Falters {
+        fn collect(&mut self, _: &Cx<'_>, out: &mut Batch) -> Result<(), Skip> {
+            self.0 += 1;
+            if self.0 == 2 {
+                return Err(Skip::Failed(Reason { error: "it was another".into(), hint: None }));
+            }
+            out.push(loads(self.0));
+            Ok(())
+        }
+    }
+
+    fn loads(run: u32) -> Vec<LoadRow> {
+        let run = f64::from(run);
+        vec![LoadRow { one: run, five: run, fifteen: run, runnable: 0, tasks: 0, cpus: None }]
+    }
 
     struct Waits(u32);
 
@@ -291,8 +312,7 @@ pub(super) mod testing {
             self.0 += 1;
             let closed = CLOSED.lock().unwrap();
             drop(OPENED.wait_while(closed, |run| *run == Some(self.0)).unwrap());
-            let run = f64::from(self.0);
-            out.push(vec![LoadRow { one: run, five: run, fifteen: run, runnable: 0, tasks: 0, cpus: None }]);
+            out.push(loads(self.0));
             Ok(())
         }
     }

@@ -53,7 +53,8 @@ struct Ask<'a> {
 /// Says what does not keep the command from its answer, and what to do about it.
 type Tell<'a> = &'a dyn Fn(&str, &str);
 
-/// Prints as often as was asked for. A sample that does not come in time is told, and the next one is waited for.
+/// Prints as often as was asked for. A sample that does not come in time, or that fails once there was one, is
+/// told, and the next one is waited for.
 fn series(ask: &Ask<'_>, source: &Source, tell: Tell<'_>, out: &mut dyn Write) -> Result<(), Failure> {
     let (args, table) = (ask.args, ask.table);
     let every = args.every.map_or(EVERY_SECOND, |interval| interval.0);
@@ -74,8 +75,8 @@ fn series(ask: &Ask<'_>, source: &Source, tell: Tell<'_>, out: &mut dyn Write) -
         }
         let (now, part) = match source.take(table) {
             Ok(taken) => taken,
-            Err(Missed::Source(status)) if n > 0 && n + 1 < prints && status.state == State::Stale => {
-                tell(&format!("{}: stale: {}", table.name, status.reason), &status.hint);
+            Err(Missed::Source(status)) if n > 0 && n + 1 < prints && passes(status.state) => {
+                tell(&format!("{}: {}: {}", table.name, status.state.name(), status.reason), &status.hint);
                 continue;
             }
             Err(missed) => return Err(missed.failure(table)),
@@ -94,6 +95,11 @@ fn series(ask: &Ask<'_>, source: &Source, tell: Tell<'_>, out: &mut dyn Write) -
         before = Some(now);
     }
     Ok(())
+}
+
+/// Whether what keeps a table from being read may be over by the next time.
+fn passes(state: State) -> bool {
+    matches!(state, State::Stale | State::Failed)
 }
 
 /// Prints one sample.
@@ -263,20 +269,20 @@ fn demands(args: &args::Show, table: &Table, columns: &[usize], query: &Query) -
 mod tests {
     use super::*;
     use crate::cli::args::{Cli, Command};
-    use crate::cli::probe::testing::{Gate, WAITS};
+    use crate::cli::probe::testing::{FALTERS, Gate, WAITS};
     use clap::Parser as _;
 
-    #[test]
-    fn a_sample_that_does_not_come_is_told_and_the_series_goes_on() {
+    /// What a series of four prints, as the numbers of the runs, and what is told beside it.
+    fn told(entry: &'static crate::collect::Entry) -> (Vec<String>, Vec<String>) {
+        // a second run that waits does so until it is told
+        let _gate = Gate::closed_at(2);
         let cli =
             Cli::parse_from(["netglance", "show", "load", "--every", "100ms", "--count", "4", "--format", "json"]);
         let Some(Command::Show(args)) = cli.command else { panic!("show is a command") };
         let table = table(schedule::tables(), "load").unwrap();
         let query = Query { filter: None, sort: Vec::new(), limit: None };
         let ask = Ask { args: &args, table, columns: columns(&args, table).unwrap(), query };
-        // the second run waits
-        let _gate = Gate::closed_at(2);
-        let source = Source::Collector(probe::testing::probe(&WAITS, Duration::from_secs(2)));
+        let source = Source::Collector(probe::testing::probe(entry, Duration::from_secs(2)));
         let told = std::cell::RefCell::new(Vec::new());
         let tell = |message: &str, _: &str| {
             told.borrow_mut().push(message.to_owned());
@@ -285,8 +291,21 @@ mod tests {
         let mut out = Vec::new();
         series(&ask, &source, &tell, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        let runs: Vec<&str> = text.lines().map(|line| line.split([':', ',']).nth(1).unwrap()).collect();
-        assert_eq!(runs, ["1.0", "3.0", "4.0"], "{text}");
-        assert_eq!(told.into_inner(), ["load: stale: no answer within 2s"]);
+        let runs = text.lines().map(|line| line.split([':', ',']).nth(1).unwrap().to_owned()).collect();
+        (runs, told.into_inner())
+    }
+
+    #[test]
+    fn a_sample_that_does_not_come_is_told_and_the_series_goes_on() {
+        let (runs, told) = told(&WAITS);
+        assert_eq!(runs, ["1.0", "3.0", "4.0"]);
+        assert_eq!(told, ["load: stale: no answer within 2s"]);
+    }
+
+    #[test]
+    fn a_sample_that_fails_is_told_and_the_series_goes_on() {
+        let (runs, told) = told(&FALTERS);
+        assert_eq!(runs, ["1.0", "3.0", "4.0"]);
+        assert_eq!(told, ["load: failed: it was another"]);
     }
 }

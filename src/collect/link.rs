@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::pair::{End, Numbers, Pairs};
-use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
+use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Reason, Skip};
 use crate::model::{Mac, Text};
 use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::file::Root;
 use crate::source::netlink::common::Common;
 use crate::source::netlink::route::{self, FLAG_UP, IfIndex, Link, LinkNews, LinkStats, Lower};
-use crate::source::netlink::{Drained, Family, Part, Socket};
+use crate::source::netlink::{Drained, Family, Socket};
 use crate::source::netns::{self, Rooms};
 use crate::{label, table};
 
@@ -152,7 +152,7 @@ impl Collect for LinkCollector {
             out.push(recorded::links(cx.roots)?);
             return Ok(());
         }
-        let (mut rows, mut left_out, mut pairs) = (Vec::new(), 0, Pairs::default());
+        let (mut rows, mut left_out, mut is_changing, mut pairs) = (Vec::new(), 0, false, Pairs::default());
         if cx.roots.netns.has_host() {
             let mut live = match self.live.take() {
                 Some(live) => live,
@@ -162,6 +162,7 @@ impl Collect for LinkCollector {
             rows = live.sample(&netns::host(), Some(&cx.roots.sys))?;
             live.pairs(&netns::host(), 0, &rows, &mut pairs);
             left_out += live.stats.left_out();
+            is_changing |= live.is_changing;
             self.live = Some(live);
         }
         let troubles = self.others.read(&cx.roots.netns, Live::open, |netns, live| {
@@ -170,10 +171,15 @@ impl Collect for LinkCollector {
             rows.append(&mut live.sample(netns, None)?);
             live.pairs(netns, first, &rows, &mut pairs);
             left_out += live.stats.left_out();
+            is_changing |= live.is_changing;
             Ok(())
         });
         pairs.join(&mut rows, &mut self.numbers, |name| netns::file(&cx.roots.netns, name).ok());
         out.left_out(LinkRow::TABLE, left_out, MAX_LINKS, "interfaces");
+        if is_changing {
+            let error = "changing: they were others at every attempt, so that some may be missing".into();
+            out.partly(LinkRow::TABLE, &Skip::Failed(Reason { error, hint: None }));
+        }
         out.push_netns(cx, rows, &troubles)
     }
 }
@@ -192,8 +198,10 @@ struct Live {
     queries: Common,
     news: Socket,
     known: BTreeMap<IfIndex, Known>,
-    /// Notifications were lost, or there was no dump yet.
+    /// Notifications were lost, or there was no dump yet that is whole.
     stale: bool,
+    /// Interfaces came or went during every attempt of the last sample.
+    is_changing: bool,
     stats: Bounded<(IfIndex, LinkStats)>,
 }
 
@@ -203,7 +211,15 @@ impl Live {
         let news = Socket::subscribe(Family::Route, &[route::GROUP_LINK])?;
         let queries = Common::open(Family::Route)?;
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { number, queries, news, known: BTreeMap::new(), stale: true, stats: Bounded::new(MAX_LINKS) })
+        Ok(Self {
+            number,
+            queries,
+            news,
+            known: BTreeMap::new(),
+            stale: true,
+            is_changing: false,
+            stats: Bounded::new(MAX_LINKS),
+        })
     }
 
     /// Adds the ends of virtual pairs among its rows, the first of which has a number.
@@ -236,20 +252,17 @@ impl Live {
                 None => self.stale = true,
             }
         }
+        if self.is_changing {
+            rows.sort_by_key(|row: &LinkRow| row.index);
+            rows.dedup_by_key(|row| row.index);
+        }
         Ok(rows)
     }
 
     fn read_stats(&mut self) -> Result<(), Error> {
         let stats = &mut self.stats;
-        self.queries.with(|socket| {
-            socket.dump(&route::link_stats(), |part| {
-                match part {
-                    Part::Start => stats.clear(),
-                    Part::Message(message) => stats.extend(route::link_stats_of(message)?),
-                }
-                Ok(())
-            })
-        })
+        self.is_changing = self.queries.with(|socket| route::read_link_stats(socket, stats))?;
+        Ok(())
     }
 
     fn read_news(&mut self, sys: Option<&Root>) -> Result<(), Error> {
@@ -271,24 +284,12 @@ impl Live {
     fn read_links(&mut self, sys: Option<&Root>) -> Result<(), Error> {
         // those left out here are left out of the counters, too
         let mut links = Bounded::new(MAX_LINKS);
-        self.queries.with(|socket| {
-            socket.dump(&route::links(), |part| {
-                match part {
-                    Part::Start => links.clear(),
-                    Part::Message(message) => {
-                        if let Some(LinkNews::Is(link)) = route::link_news(message)? {
-                            links.push(link);
-                        }
-                    }
-                }
-                Ok(())
-            })
-        })?;
+        self.stale = self.queries.with(|socket| route::read_links(socket, &mut links))?;
+        self.is_changing |= self.stale;
         self.known.clear();
         for link in links.into_kept() {
             remember(&mut self.known, sys, link);
         }
-        self.stale = false;
         Ok(())
     }
 

@@ -12,9 +12,9 @@ use crate::source::Error;
 use crate::source::bounded::Bounded;
 use crate::source::file::Roots;
 use crate::source::guest::Tap;
+use crate::source::netlink::Family;
 use crate::source::netlink::common::Common;
-use crate::source::netlink::route::{self, IfIndex, Link, LinkNews, LinkStats};
-use crate::source::netlink::{Family, Part};
+use crate::source::netlink::route::{self, IfIndex, Link, LinkStats};
 use crate::table;
 
 table! {
@@ -94,15 +94,7 @@ impl Nics {
             None => Common::open(Family::Route)?,
         };
         let mut all = Bounded::new(MAX_LINKS);
-        queries.with(|socket| {
-            socket.dump(&route::link_stats(), |part| {
-                match part {
-                    Part::Start => all.clear(),
-                    Part::Message(message) => all.extend(route::link_stats_of(message)?),
-                }
-                Ok(())
-            })
-        })?;
+        queries.with(|socket| route::read_link_stats(socket, &mut all))?;
         self.stats.extend(all.into_kept());
         self.strange.retain(|tap| taps.contains(tap));
         self.age += 1;
@@ -117,20 +109,9 @@ impl Nics {
 
     fn list(&mut self, queries: &Common) -> Result<(), Error> {
         let mut all = Bounded::new(MAX_LINKS);
-        queries.with(|socket| {
-            socket.dump(&route::links(), |part| {
-                match part {
-                    Part::Start => all.clear(),
-                    Part::Message(message) => {
-                        if let Some(LinkNews::Is(link)) = route::link_news(message)? {
-                            all.push(link);
-                        }
-                    }
-                }
-                Ok(())
-            })
-        })?;
-        self.age = 0;
+        let is_changing = queries.with(|socket| route::read_links(socket, &mut all))?;
+        // what may be missing is looked for again by the next sample
+        self.age = if is_changing { LIST_TURNS } else { 0 };
         self.links = all.into_kept().into_iter().map(|link| (link.index, link)).collect();
         self.names = self.links.values().map(|link| (link.name.clone(), link.index)).collect();
         Ok(())

@@ -40,6 +40,7 @@ use rustix::net::sockopt;
 use rustix::net::{RecvFlags, SendFlags};
 
 use self::frame::{Question, Refusal, each_message, encode, read_datagram};
+use super::bounded::Bounded;
 use super::{Error, meter};
 pub use attr::{Attribute, Malformed, attributes};
 
@@ -67,6 +68,8 @@ impl Default for Patience {
 impl Patience {
     /// For a table that is large, or changes all the time: three more attempts, and then it is said.
     pub const FEW: Self = Self { attempts: 4, time: Duration::from_secs(5) };
+    /// For a table that is soon read, and of which the last attempt is good enough.
+    const MOVING: Self = Self { attempts: 16, time: Duration::from_secs(5) };
 }
 
 /// What is said of a table that changed during every attempt to read it whole.
@@ -293,6 +296,30 @@ impl Socket {
             }
         }
         Err(self.error(request, std::io::Error::new(ErrorKind::ResourceBusy, Changing)))
+    }
+
+    /// Reads a kernel table of which each part is true by itself into `found`: whether the table changed during every attempt.
+    /// Then some of it may be missing, or there twice.
+    ///
+    /// # Errors
+    /// As [`Self::dump_within`], which does not fail for changes here.
+    pub fn dump_moving<T>(
+        &mut self,
+        request: &Request,
+        found: &mut Bounded<T>,
+        decode: impl Fn(Message<'_>) -> Result<Option<T>, Malformed>,
+    ) -> Result<bool, Error> {
+        let dumped = self.dump_within(Patience::MOVING, request, |part| {
+            match part {
+                Part::Start => found.clear(),
+                Part::Message(message) => found.extend(decode(message)?),
+            }
+            Ok(())
+        });
+        match dumped {
+            Err(error) if Changing::is_cause_of(&error) => Ok(true),
+            dumped => dumped.map(|()| false),
+        }
     }
 
     /// Asks about one thing, or changes one, and gives what the kernel answers before its acknowledgment to `visit`.

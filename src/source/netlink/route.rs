@@ -13,6 +13,7 @@ use super::attr::{self, Malformed, attributes, u32_at, u64_at};
 use super::{Message, Part, Request, Socket};
 use crate::model::{Mac, Text};
 use crate::source::Error;
+use crate::source::bounded::Bounded;
 
 /// `RTM_NEWLINK`
 pub const NEW_LINK: u16 = 16;
@@ -51,7 +52,7 @@ pub fn links() -> Request {
 }
 
 /// Asks for the 64-bit counters of all interfaces.
-pub fn link_stats() -> Request {
+fn link_stats() -> Request {
     let mut body = vec![0; STATS_HEADER];
     // filter_mask: one bit for each attribute, counted from one
     if let Some(mask) = body.get_mut(8..12) {
@@ -197,6 +198,27 @@ pub fn number_of(socket: &mut Socket, netns: BorrowedFd<'_>) -> Result<Option<i3
         Ok(())
     })?;
     Ok(number)
+}
+
+/// Reads all interfaces; what is said of changes is that of [`Socket::dump_moving`].
+///
+/// # Errors
+/// As [`Socket::dump_moving`].
+pub fn read_links(socket: &mut Socket, found: &mut Bounded<Link>) -> Result<bool, Error> {
+    socket.dump_moving(&links(), found, |message| {
+        Ok(match link_news(message)? {
+            Some(LinkNews::Is(link)) => Some(link),
+            _ => None,
+        })
+    })
+}
+
+/// Reads the counters of all interfaces; what is said of changes is that of [`Socket::dump_moving`].
+///
+/// # Errors
+/// As [`Socket::dump_moving`].
+pub fn read_link_stats(socket: &mut Socket, found: &mut Bounded<(IfIndex, LinkStats)>) -> Result<bool, Error> {
+    socket.dump_moving(&link_stats(), found, link_stats_of)
 }
 
 /// Names of interfaces by their numbers.

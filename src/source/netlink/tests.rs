@@ -1,8 +1,10 @@
 use super::frame::{
     HEADER, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR, NLMSGERR_ATTR_MSG,
 };
+use super::route::{self, LinkNews};
 use super::*;
 use proptest::prelude::*;
+use std::cell::Cell;
 
 fn framed(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -151,6 +153,38 @@ fn root_a_table_that_changes_during_every_attempt_is_told_from_other_errors() {
         assert!(Changing::is_cause_of(&result.unwrap_err()));
         let refused = socket.dump(&Request { kind: 0xfff, body: Vec::new(), what: "nothing" }, |_| Ok(()));
         assert!(!Changing::is_cause_of(&refused.unwrap_err()), "the socket is in order, and other errors are others");
+    });
+}
+
+#[test]
+fn root_of_a_table_that_changes_during_every_attempt_the_last_one_counts_where_that_is_enough() {
+    testing::in_own_network(|| {
+        testing::ip_batch((0..150).map(|i| format!("link add a{i} type veth peer name b{i}")));
+        let mut socket = Socket::open(Family::Route).unwrap();
+        let mut found = Bounded::new(1000);
+        assert!(!route::read_links(&mut socket, &mut found).unwrap());
+        let before = found.kept().len();
+        assert!(before > 300, "{before}");
+        let (extra, changed) = (Cell::new(0), Cell::new(false));
+        let is_changing = socket.dump_moving(&route::links(), &mut found, |message| {
+            let index = message.body.get(4..8).map(<[u8]>::to_vec);
+            // the first message of each attempt is that of lo
+            changed.set(changed.get() && index != Some(1_u32.to_ne_bytes().to_vec()));
+            if !changed.replace(true) {
+                extra.set(extra.get() + 1);
+                testing::ip(&format!("link add extra{} type bridge", extra.get()));
+            }
+            Ok(match route::link_news(message)? {
+                Some(LinkNews::Is(link)) => Some(link),
+                _ => None,
+            })
+        });
+        assert!(is_changing.unwrap());
+        assert!(extra.get() > 1, "it was tried again");
+        // nothing of the attempts before
+        assert!((before..=before + extra.get()).contains(&found.kept().len()), "{}", found.kept().len());
+        assert!(!route::read_links(&mut socket, &mut found).unwrap(), "the socket is in order");
+        assert_eq!(found.kept().len(), before + extra.get());
     });
 }
 
