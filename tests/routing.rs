@@ -225,7 +225,8 @@ const FAULTS: [Fault; 7] = [
         "another MTU",
         || {
             in_one("ip link set to1 down");
-            in_one("ip link set to1 mtu 1400");
+            // what is larger than its own the host ignores; with a smaller one it would go on to Exchange
+            in_one("ip link set to1 mtu 1600");
             in_one("ip link set to1 up");
         },
         || {
