@@ -167,10 +167,11 @@ fn an_alert_is_told_once_after_its_time_and_an_agent_that_is_killed_repeats_and_
     assert_eq!(desk.told().len(), 1, "{:?}", desk.told());
     process.kill().unwrap();
     process.wait().unwrap();
+    let gone = now();
     let told = desk.wait(2);
     let what: Vec<&str> = told.iter().map(|(_, what)| what.as_str()).collect();
     assert_eq!(what, ["fired 1 of them", "cleared 0 of them"]);
-    assert!(told[1].0 - told[0].0 >= 8.0, "nothing of it is told twice within the window: {told:?}");
+    assert!(told[1].0 - gone >= 1.0, "that it is over has held for its time: {told:?} {gone}");
     // rows follow within a second
     let begin = Instant::now();
     loop {

@@ -24,8 +24,6 @@ use crate::store::rate::{Mode, View};
 pub struct Engine {
     pub(super) watched: Vec<Watched>,
     configured: Thresholds,
-    /// The sample of each table that was looked at last.
-    seen: HashMap<&'static str, Mono>,
     round: u64,
     pub(super) events: Events,
     pub(super) silences: Silences,
@@ -77,7 +75,6 @@ impl Engine {
         Self {
             watched: rules.into_iter().zip(facts).map(watch).collect(),
             configured,
-            seen: HashMap::new(),
             round: 0,
             events: Events::default(),
             silences,
@@ -104,6 +101,11 @@ impl Engine {
                 watched.take_up(old);
             }
         }
+    }
+
+    /// Which rules want to know who is at the top now: where it changes, other things must be collected.
+    pub(super) fn tops(&self) -> Vec<bool> {
+        self.watched.iter().map(Watched::wants_top).collect()
     }
 
     /// What must be collected now.
@@ -172,7 +174,7 @@ impl Engine {
         self.round += 1;
         self.rewrites = 0;
         let mut looked = Looked::default();
-        let mut views: BTreeMap<&'static str, Option<View>> = BTreeMap::new();
+        let mut views: BTreeMap<&'static str, View> = BTreeMap::new();
         for at in 0..self.watched.len() {
             let Some(watched) = self.watched.get_mut(at) else { continue };
             let name = watched.rule.table.name.as_ref();
@@ -181,12 +183,9 @@ impl Engine {
                 std::borrow::Cow::Borrowed(name) => name,
                 std::borrow::Cow::Owned(_) => continue,
             };
-            let seen = self.seen.get(name).copied();
-            let view = views.entry(name).or_insert_with(|| {
-                let now = state.now.as_ref().filter(|now| state.status.state == State::Ok && seen != Some(now.mono))?;
-                Some(View::new(now, state.before.as_ref(), Mode::Rate))
-            });
-            let view = view.as_ref().filter(|view| !watched.has_seen(view.sample().mono));
+            let now = state.now.as_ref().filter(|now| state.status.state == State::Ok && !watched.has_seen(now.mono));
+            let view =
+                now.map(|now| &*views.entry(name).or_insert_with(|| View::new(now, state.before.as_ref(), Mode::Rate)));
             let mut changes = Vec::new();
             let mut look = Look {
                 configured: &self.configured,
@@ -206,11 +205,6 @@ impl Engine {
                 let notification = watched.told(&change, snapshot, moment);
                 self.events.note(event(&notification, &change, moment));
                 looked.notifications.push(notification);
-            }
-        }
-        for (name, view) in views {
-            if let Some(view) = view {
-                self.seen.insert(name, view.sample().mono);
             }
         }
         self.inhibit();

@@ -1,9 +1,8 @@
 //! How does one alert come and go?
 //!
 //! Each sample says how bad it is, or that nobody knows, which changes nothing: nor does time, when nothing was heard for longer
-//! than a few samples take. A severity counts when it has held for as long
-//! as the rule wants; an alert is over when nothing has held for its time of calm, which doubles for one that comes back within
-//! the hour, so that who flaps pages once.
+//! than a few samples take. A severity counts when it has held for as long as the rule wants; an alert is over when nothing has
+//! held for its time of calm, which doubles for one that comes back within the hour, so that who flaps pages once.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -57,7 +56,7 @@ pub(super) struct Instance {
     /// The last look that has seen its row, and when that was.
     pub(super) round: u64,
     pub(super) seen: Option<Mono>,
-    /// When something was known of it last; nothing after a restart.
+    /// When something was known of it last; after a restart that is when its row was seen.
     pub(super) heard: Option<Mono>,
     /// Since when it is at least that bad.
     pub(super) held: [Option<Mono>; 3],

@@ -16,7 +16,7 @@ use super::silence::Silences;
 use super::slots::Slots;
 use super::{Engine, Looked, Moment, Notification, Order, Rule};
 use crate::collect::schedule;
-use crate::model::{Demand, Host, Mono, Mute, Rows, Text, Timestamp, lock};
+use crate::model::{Host, Mono, Mute, Rows, Text, Timestamp, lock};
 use crate::source::alarm::{Board, Up};
 use crate::store::level::Thresholds;
 
@@ -138,21 +138,20 @@ impl Watcher {
             put: None,
             saved: None,
             sorted: None,
-            wanted: Vec::new(),
+            tops: None,
         };
         let run = move || {
             round.want();
             round.watch();
             let begin = Instant::now();
             while is_kept && lock(&new).kept.is_none() && begin.elapsed() < KNOWN && !is_over.load(Ordering::Relaxed) {
-                round.board.wait(PACE);
+                round.board.wait(Duration::ZERO, PACE);
             }
             while !is_over.load(Ordering::Relaxed) {
                 let begin = Instant::now();
                 round.renew(std::mem::take(&mut *lock(&new)));
                 round.look();
-                std::thread::sleep(PACE.saturating_sub(begin.elapsed()));
-                round.board.wait(round.patience());
+                round.board.wait(PACE.saturating_sub(begin.elapsed()), round.patience());
             }
         };
         std::thread::Builder::new().name("alerts".to_owned()).spawn(run)?;
@@ -191,17 +190,17 @@ struct Round {
     saved: Option<Mono>,
     /// When it was looked last which alerts have no rule any more, and of which nobody was told.
     sorted: Option<Mono>,
-    /// What is collected for the rules.
-    wanted: Vec<Demand>,
+    /// Which rules wanted to know who is at the top when it was said last what they need; `None` for others than these.
+    tops: Option<Vec<bool>>,
 }
 
 impl Round {
     /// Says what the rules need.
     fn want(&mut self) {
-        let wanted = self.engine.demands();
-        if wanted != self.wanted {
-            self.wanted.clone_from(&wanted);
-            self.host.demand(READER, wanted);
+        let tops = self.engine.tops();
+        if self.tops.as_ref() != Some(&tops) {
+            self.host.demand(READER, self.engine.demands());
+            self.tops = Some(tops);
         }
     }
 
@@ -214,7 +213,7 @@ impl Round {
         if let Some((rules, recipients)) = new.configured {
             self.engine.adopt(rules);
             self.dispatch.adopt(recipients, Moment::now());
-            self.sorted = None;
+            (self.sorted, self.tops) = (None, None);
             self.watch();
         }
         let Some(KeptIn::File(file)) = new.kept else { return };

@@ -10,7 +10,7 @@ use super::names;
 use super::past::Past;
 use super::rule::{Rule, Test};
 use super::told::write;
-use crate::model::{Cell, Demand, Key, Level, Mono, Text, Timestamp};
+use crate::model::{Demand, Key, Level, Mono, Text, Timestamp};
 use crate::store::expr::Filter;
 use crate::store::level::Thresholds;
 use crate::store::rate::View;
@@ -191,9 +191,14 @@ impl Watched {
 
     /// What must be collected for it now: who is at the top only while that may be told.
     pub(super) fn demands(&self) -> impl Iterator<Item = Demand> {
-        let is_active = || self.instances.values().any(|one| one.level > Level::Ok || one.held[0].is_some());
-        let top = (!self.rule.top.is_empty() && is_active()).then(|| self.rule.of_top());
+        let top = self.wants_top().then(|| self.rule.of_top());
         self.rule.demands().iter().cloned().chain(top.into_iter().flatten())
+    }
+
+    /// Whether it may soon be told who is at the top.
+    pub(super) fn wants_top(&self) -> bool {
+        let is_active = || self.instances.values().any(|one| one.level > Level::Ok || one.held[0].is_some());
+        !self.rule.top.is_empty() && is_active()
     }
 
     /// The key of a row's alert.
@@ -323,10 +328,7 @@ impl Watched {
 
     /// Looks at what is new in a log.
     fn log(&mut self, view: &View, when: Option<&Filter>, look: &mut Look<'_>) {
-        let seq = |row: usize| match view.raw().cell(row, view.table().ids().next().unwrap_or(0)) {
-            Cell::U64(seq) => Some(seq),
-            _ => None,
-        };
+        let seq = |row: usize| view.raw().cell(row, view.table().ids().next().unwrap_or(0)).count();
         let newest = (0..view.len()).filter_map(seq).max();
         let Some(seen) = self.newest else {
             // what happened before anybody watched is the past

@@ -62,17 +62,7 @@ label! {
 impl What {
     /// That of a word, as it was written down; what this version does not know has failed.
     pub fn of(word: &str) -> Self {
-        let all = [
-            Self::Fired,
-            Self::Worse,
-            Self::Better,
-            Self::Cleared,
-            Self::Acknowledged,
-            Self::Silenced,
-            Self::Unmuted,
-            Self::Told,
-        ];
-        all.into_iter().find(|what| what.name() == word).unwrap_or(Self::Failed)
+        word.parse().unwrap_or(Self::Failed)
     }
 }
 
@@ -177,23 +167,22 @@ impl AlertRow {
     /// A row of the table, wherever it comes from; `None` if it has not all that a row must have.
     pub fn of(rows: &dyn Rows, row: usize) -> Option<Self> {
         let cell = |column| rows.cell(row, column);
-        let Cell::U64(flaps) = cell(col!(AlertRow, flaps)) else { return None };
         Some(Self {
             rule: text(cell(col!(AlertRow, rule)))?,
             instance: text(cell(col!(AlertRow, instance)))?,
-            severity: severity(cell(col!(AlertRow, severity)))?,
-            state: state(cell(col!(AlertRow, state)))?,
-            since: instant(cell(col!(AlertRow, since)))?,
-            fired: instant(cell(col!(AlertRow, fired))),
-            end: instant(cell(col!(AlertRow, end))),
+            severity: cell(col!(AlertRow, severity)).text()?.parse().ok()?,
+            state: cell(col!(AlertRow, state)).text()?.parse().ok()?,
+            since: cell(col!(AlertRow, since)).instant()?,
+            fired: cell(col!(AlertRow, fired)).instant(),
+            end: cell(col!(AlertRow, end)).instant(),
             value: text(cell(col!(AlertRow, value))),
             peak: text(cell(col!(AlertRow, peak))),
             number: cell(col!(AlertRow, number)).number(),
-            flaps,
+            flaps: cell(col!(AlertRow, flaps)).count()?,
             table: text(cell(col!(AlertRow, table)))?,
             top: text(cell(col!(AlertRow, top))),
             user: text(cell(col!(AlertRow, user))),
-            until: instant(cell(col!(AlertRow, until))),
+            until: cell(col!(AlertRow, until)).instant(),
             comment: text(cell(col!(AlertRow, comment))),
             text: text(cell(col!(AlertRow, text)))?,
         })
@@ -209,12 +198,11 @@ impl EventRow {
     /// A row of the table, wherever it comes from; `None` if it has not all that a row must have.
     pub fn of(rows: &dyn Rows, row: usize) -> Option<Self> {
         let cell = |column| rows.cell(row, column);
-        let Cell::U64(seq) = cell(col!(EventRow, seq)) else { return None };
         Some(Self {
-            seq,
-            time: instant(cell(col!(EventRow, time)))?,
+            seq: cell(col!(EventRow, seq)).count()?,
+            time: cell(col!(EventRow, time)).instant()?,
             what: What::of(&text(cell(col!(EventRow, what)))?),
-            severity: severity(cell(col!(EventRow, severity)))?,
+            severity: cell(col!(EventRow, severity)).text()?.parse().ok()?,
             rule: text(cell(col!(EventRow, rule)))?,
             instance: text(cell(col!(EventRow, instance)))?,
             value: text(cell(col!(EventRow, value))),
@@ -226,36 +214,7 @@ impl EventRow {
 }
 
 fn text(cell: Cell<'_>) -> Option<Text> {
-    match cell {
-        Cell::Text(text) | Cell::Label(text) => Some(Text::from(text)),
-        _ => None,
-    }
-}
-
-fn instant(cell: Cell<'_>) -> Option<Timestamp> {
-    match cell {
-        Cell::Timestamp(time) => Some(time),
-        _ => None,
-    }
-}
-
-fn severity(cell: Cell<'_>) -> Option<Severity> {
-    let word = text(cell)?;
-    let all = [Severity::Careful, Severity::Warning, Severity::Critical];
-    all.into_iter().find(|severity| severity.name() == word.as_str())
-}
-
-fn state(cell: Cell<'_>) -> Option<AlertState> {
-    let word = text(cell)?;
-    let all = [
-        AlertState::Firing,
-        AlertState::Acknowledged,
-        AlertState::Silenced,
-        AlertState::Inhibited,
-        AlertState::Pending,
-        AlertState::Over,
-    ];
-    all.into_iter().find(|state| state.name() == word.as_str())
+    cell.text().map(Text::from)
 }
 
 /// Registry entry.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::settings::CollectorSettings;
 use super::{Batch, Collect, Cx, Entry, Filled, Partly, Skip, Wants};
-use crate::model::{Cell, Owned, Rows, State, Status, Text};
+use crate::model::{Owned, Rows, State, Status, Text};
 use crate::source::meter;
 use crate::{col, table};
 
@@ -50,15 +50,9 @@ impl CollectorRow {
     /// A row of the table, wherever it comes from; `None` if it has not all that a row must have. A state that this version
     /// does not know is a failure.
     pub fn of(rows: &dyn Rows, row: usize) -> Option<Self> {
-        let text = |column| match rows.cell(row, column) {
-            Cell::Text(text) | Cell::Label(text) => Some(Text::from(text)),
-            _ => None,
-        };
+        let text = |column| rows.cell(row, column).text().map(Text::from);
         let number = |column| rows.cell(row, column).number();
-        let count = |column| match rows.cell(row, column) {
-            Cell::U64(count) => Some(count),
-            _ => None,
-        };
+        let count = |column| rows.cell(row, column).count();
         Some(Self {
             name: text(col!(CollectorRow, name))?,
             state: State::of(&text(col!(CollectorRow, state))?),

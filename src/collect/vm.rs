@@ -423,7 +423,7 @@ impl Common {
             name: guest.name.clone(),
             state,
             stuck,
-            status: said.and_then(|said| GuestStatus::of(said.status.as_ref()?)),
+            status: said.and_then(|said| said.status.as_ref()?.parse().ok()),
             monitor: Text::new(&guest.identity.monitor),
             machine: guest.identity.machine.as_deref().map(Text::new),
             uuid: guest.identity.uuid.as_deref().map(Text::new),

@@ -180,6 +180,16 @@ impl Cell<'_> {
         }
     }
 
+    /// The moment in a cell of moments.
+    pub fn instant(&self) -> Option<Timestamp> {
+        if let Cell::Timestamp(instant) = *self { Some(instant) } else { None }
+    }
+
+    /// The count in a cell of counts.
+    pub fn count(&self) -> Option<u64> {
+        if let Cell::U64(count) = *self { Some(count) } else { None }
+    }
+
     /// Whether this names the place where most things are: the own network namespace, or the VRF that has no name.
     pub fn is_usual_place(&self) -> bool {
         matches!(self, Self::Missing | Self::Text(OWN_NETNS | "default"))
@@ -331,6 +341,12 @@ macro_rules! label {
             /// The word.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = ();
+            fn from_str(word: &str) -> Result<Self, ()> {
+                match word { $($word => Ok(Self::$variant),)+ _ => Err(()) }
             }
         }
         impl $crate::model::AsCell for $name {

@@ -306,10 +306,7 @@ pub(super) fn beside<'a>(cx: &'a Cx<'_>, view: &'a View) -> Vec<Beside<'a>> {
 
 /// What is left of the time for which a neighbor may be silent.
 fn dead(cx: &Cx<'_>, view: &View, row: usize, width: u16) -> Item {
-    let left = match view.raw().cell(row, col!(OspfNeighborRow, expires)) {
-        Cell::Timestamp(end) => Some(-end.age(cx.now)),
-        _ => None,
-    };
+    let left = view.raw().cell(row, col!(OspfNeighborRow, expires)).instant().map(|end| -end.age(cx.now));
     let all = behind(cx, view, row).and_then(|(interfaces, at)| {
         interfaces.raw().cell(at, col!(OspfInterfaceRow, dead)).number().filter(|all| *all > 0.0)
     });

@@ -18,7 +18,7 @@ use super::number::NUMBER;
 use super::{Block, Body, Cx, Line, PanelDef, Role, Space};
 use crate::col;
 use crate::collect::alert::{AlertRow, AlertState};
-use crate::model::{Cell, Connection, Demand, Key, Level, State, Timestamp, unit};
+use crate::model::{Connection, Demand, Key, Level, State, Timestamp, unit};
 use crate::store::rate::View;
 
 /// The panel.
@@ -125,10 +125,7 @@ fn told(cx: &Cx<'_>) -> Told {
 
 /// What fires, the worst first and the newest first among equals.
 fn firing(view: &View) -> Vec<Alert> {
-    let instant = |row: usize, column: usize| match view.raw().cell(row, column) {
-        Cell::Timestamp(instant) => Some(instant),
-        _ => None,
-    };
+    let instant = |row: usize, column: usize| view.raw().cell(row, column).instant();
     let rows = (0..view.len()).filter(|row| list::is(view, *row, AlertState::Firing));
     let mut rows: Vec<(Level, Timestamp, usize)> = rows
         .map(|row| {

@@ -125,10 +125,11 @@ impl Events {
         // all readers are told the same, so nothing in it is secret
         let snapshot = redact::snapshot(&self.sampled.latest());
         let mut known = lock(&self.known);
-        let mut now = Known::of(&snapshot, known.as_ref());
+        let changes = alerts::changes(&snapshot);
+        let mut now = Known::of(&snapshot, &changes, known.as_ref());
         if let Some(before) = &*known {
             let mut events = now.events(before);
-            events.extend(before.changes(&snapshot).map(Event::Change));
+            events.extend(before.others(changes).map(Event::Change));
             let events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
             now.told = before.told + events.len() as u64;
             if !events.is_empty() {
@@ -158,11 +159,11 @@ struct Known {
 }
 
 impl Known {
-    fn of(snapshot: &Snapshot, before: Option<&Self>) -> Self {
+    fn of(snapshot: &Snapshot, changes: &[EventRow], before: Option<&Self>) -> Self {
         let states = snapshot.tables.iter().filter(|(_, state)| !state.table.attrs.demand);
         let states = states.map(|(name, state)| (*name, state.status.clone())).collect();
         let as_before = || before.map_or_else(Alerts::new, |before| before.alerts.clone());
-        let newest = alerts::changes(snapshot).last().map(|change| change.seq);
+        let newest = changes.last().map(|change| change.seq);
         let newest = newest.or_else(|| before?.newest);
         Self { alerts: alerts::now(snapshot).unwrap_or_else(as_before), states, newest, told: 0 }
     }
@@ -193,9 +194,8 @@ impl Known {
         events
     }
 
-    /// What has happened to alerts since.
-    fn changes(&self, snapshot: &Snapshot) -> impl Iterator<Item = EventRow> {
-        let changes = alerts::changes(snapshot);
+    /// Those changes of alerts that are not known.
+    fn others(&self, changes: Vec<EventRow>) -> impl Iterator<Item = EventRow> {
         let seen = self.newest.unwrap_or(0);
         // numbers of a log that was begun anew are lower
         let is_other = changes.last().is_some_and(|newest| newest.seq < seen);

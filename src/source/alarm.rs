@@ -5,7 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::model::{Mute, Rows, Text, lock};
 
@@ -97,11 +97,19 @@ impl Board {
         self.bell.notify_all();
     }
 
-    /// Waits until somebody rings, or so long.
-    pub fn wait(&self, patience: Duration) {
-        let rings = lock(&self.rings);
-        let waited = self.bell.wait_timeout_while(rings, patience, |rings| !*rings);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    /// Waits until somebody rings, though at least so long, or else until patience is over.
+    pub fn wait(&self, least: Duration, patience: Duration) {
+        let begin = Instant::now();
+        let mut rings = lock(&self.rings);
+        loop {
+            let whole = if *rings { least } else { patience.max(least) };
+            let left = whole.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                *rings = false;
+                return;
+            }
+            rings = self.bell.wait_timeout(rings, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -117,11 +125,16 @@ mod tests {
             mute: Mute { rule: "cpu".into(), instance: Text::default(), until: None, comment: None, lift: false },
         };
         let taken = (0..2 * MOST).filter(|_| board.say(said.clone())).count();
-        let begin = std::time::Instant::now();
-        board.wait(Duration::from_secs(20));
-        assert!(begin.elapsed() < Duration::from_secs(10));
+        let begin = Instant::now();
+        let least = Duration::from_millis(50);
+        board.wait(least, Duration::from_secs(20));
+        assert!((least..Duration::from_secs(10)).contains(&begin.elapsed()));
+        // that it rang is over
+        let begin = Instant::now();
+        board.wait(Duration::ZERO, least);
+        assert!(begin.elapsed() >= least);
         assert_eq!((taken, board.said().len(), board.said().len()), (MOST, MOST, 0));
-        board.wait(Duration::from_millis(1));
+        board.wait(Duration::ZERO, Duration::from_millis(1));
         assert!(!board.is_up());
     }
 }

@@ -1,8 +1,8 @@
 //! Where does something go, and may it go there?
 //!
 //! Whoever may change what a name stands for must not make this host talk to itself by its loopback addresses, to its neighbors
-//! by link, or to what tells secrets to whoever asks from here. So addresses are looked at after a name was looked up, and the connection goes to
-//! one that was looked at.
+//! by link, or to what tells secrets to whoever asks from here. So addresses are looked at after a name was looked up, and the
+//! connection goes to one that was looked at.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

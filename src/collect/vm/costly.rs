@@ -1,8 +1,7 @@
 //! What of a guest takes long to find out?
 //!
 //! The kernel walks all pages of a process to share them out, or to say on which node they are, and all virtual CPUs to sum up
-//! their exits. That is done while somebody looks,
-//! for a moment on each tick, in turn: the others keep what was found last.
+//! their exits. That is done while somebody looks, for a moment on each tick, in turn: the others keep what was found last.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

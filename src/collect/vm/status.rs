@@ -23,29 +23,3 @@ label! {
         Replicating = "colo",
     }
 }
-
-impl GuestStatus {
-    const ALL: [Self; 16] = [
-        Self::Running,
-        Self::Paused,
-        Self::Prelaunch,
-        Self::Suspended,
-        Self::Shutdown,
-        Self::Watchdog,
-        Self::Panicked,
-        Self::IoError,
-        Self::InternalError,
-        Self::InMigrate,
-        Self::FinishMigrate,
-        Self::PostMigrate,
-        Self::Restoring,
-        Self::Saving,
-        Self::Debugged,
-        Self::Replicating,
-    ];
-
-    /// The status of this word.
-    pub(super) fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == word)
-    }
-}

@@ -1,5 +1,6 @@
 //! Which disks do guests have, how much room do they take on this host, and what is read and written?
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Known;
@@ -74,11 +75,10 @@ table! {
 
 /// The disks of a guest, with what its monitor has said of them: files that it has open first.
 pub(super) fn rows(pid: u32, machine: &Machine, known: &Known, said: &[Block]) -> Vec<VmDiskRow> {
-    let mut left: Vec<&Block> = said.iter().collect();
+    let mut left: Vec<(&Block, Option<PathBuf>)> = said.iter().map(|block| (block, device(block))).collect();
     let row = |disk: &Disk| {
-        let is_same = |block: &&Block| is_same(disk, block);
-        let at = left.iter().position(is_same);
-        let block = at.map(|at| left.remove(at));
+        let at = left.iter().position(|(block, device)| is_same(disk, block, device.as_deref()));
+        let block = at.map(|at| left.remove(at).0);
         VmDiskRow {
             path: Text::new(&disk.path),
             access: access(disk.writable),
@@ -90,7 +90,7 @@ pub(super) fn rows(pid: u32, machine: &Machine, known: &Known, said: &[Block]) -
         }
     };
     let mut rows: Vec<VmDiskRow> = known.disks.iter().map(row).collect();
-    for block in left {
+    for (block, _) in left {
         let Some(path) = block.path.as_deref().map(Text::from) else { continue };
         // one image may be in two drives
         if !rows.iter().any(|row| row.path == path) {
@@ -102,12 +102,17 @@ pub(super) fn rows(pid: u32, machine: &Machine, known: &Known, said: &[Block]) -
     rows
 }
 
-/// Whether a monitor means this file: devices have several names.
-fn is_same(disk: &Disk, block: &Block) -> bool {
-    let Some(name) = block.path.as_deref() else { return false };
-    is_named(&disk.path, name.as_bytes())
-        || (name.starts_with("/dev/")
-            && std::fs::canonicalize(name).is_ok_and(|path| path.as_os_str().as_encoded_bytes() == disk.path))
+/// Whether a monitor means this file.
+fn is_same(disk: &Disk, block: &Block, device: Option<&Path>) -> bool {
+    block.path.as_deref().is_some_and(|name| is_named(&disk.path, name.as_bytes()))
+        || device.is_some_and(|device| device.as_os_str().as_encoded_bytes() == disk.path)
+}
+
+/// The device that a monitor means: devices have several names. Nothing else is looked up, where looking may hang.
+fn device(block: &Block) -> Option<PathBuf> {
+    let name = block.path.as_deref().filter(|name| name.starts_with("/dev/"))?;
+    let leads_out = name.split('/').any(|part| part == "..");
+    (!leads_out).then(|| std::fs::canonicalize(name).ok()).flatten()
 }
 
 fn access(is_writable: bool) -> DiskAccess {

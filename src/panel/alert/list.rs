@@ -103,9 +103,12 @@ fn place(view: &View, row: usize, column: usize, labels: &[LabelDef]) -> usize {
 
 /// How bad an alert is, or was.
 pub(super) fn level(view: &View, row: usize) -> Level {
-    let cell = view.raw().cell(row, col!(AlertRow, severity));
-    let word = cell.text().unwrap_or_default();
-    Severity::LABELS.iter().find(|label| label.name == word).map_or(Level::Ok, |label| label.level)
+    severity(view.raw().cell(row, col!(AlertRow, severity)))
+}
+
+/// The level of a severity; one that nobody knows is none.
+pub(super) fn severity(cell: Cell<'_>) -> Level {
+    cell.text().and_then(|word| word.parse().ok()).map_or(Level::Ok, Severity::level)
 }
 
 /// Whether an alert is in a state.
@@ -161,10 +164,7 @@ pub(in crate::panel) fn lasted(view: &View, row: usize, column: usize) -> Option
     if column != col!(AlertRow, since) || view.table().name != AlertRow::TABLE.name {
         return None;
     }
-    let instant = |column: usize| match view.raw().cell(row, column) {
-        Cell::Timestamp(instant) => Some(instant),
-        _ => None,
-    };
+    let instant = |column: usize| view.raw().cell(row, column).instant();
     Some(unit::span(instant(col!(AlertRow, since))?.age(instant(col!(AlertRow, end))?).max(0.0)))
 }
 
@@ -178,19 +178,16 @@ fn events(cx: &Cx<'_>, space: Space) -> Block {
         Err(body) => return pick::empty(EVENTS.title, body),
     };
     let whose = if space.width >= ROOMY { Whose::Beside } else { Whose::Needed };
-    let lines = newest(&view).take(NEWEST).map(|row| event(cx, &view, row, whose)).collect();
+    let lines = oldest_first(&view).into_iter().rev().take(NEWEST).map(|row| event(cx, &view, row, whose)).collect();
     let note = vec![line::text(view.len().to_string(), Role::Muted)];
     list::lines(lines, space).block(EVENTS.title, note, pick::stale(cx, EventRow::TABLE))
 }
 
-fn newest(view: &View) -> impl Iterator<Item = usize> {
-    let mut rows: Vec<usize> = (0..view.len()).collect();
-    let seq = |row: usize| match view.raw().cell(row, col!(EventRow, seq)) {
-        Cell::U64(seq) => seq,
-        _ => 0,
-    };
-    rows.sort_by_key(|row| Reverse(seq(*row)));
-    rows.into_iter()
+/// Events in the order in which they happened.
+pub(super) fn oldest_first(events: &View) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..events.len()).collect();
+    rows.sort_by_key(|row| events.raw().cell(*row, col!(EventRow, seq)).count());
+    rows
 }
 
 /// Where it is told to which alert something has happened.
@@ -207,17 +204,15 @@ enum Whose {
 /// When, what, and to which alert.
 fn event(cx: &Cx<'_>, view: &View, row: usize, whose: Whose) -> Line {
     let words = |column: usize| number::words(cx, view, row, column).words.into_owned();
-    let time = match view.raw().cell(row, col!(EventRow, time)) {
-        Cell::Timestamp(time) => when(cx.now, time),
-        _ => "?".to_owned(),
-    };
-    let (happened, severity) = (words(col!(EventRow, what)), words(col!(EventRow, severity)));
+    let time = view.raw().cell(row, col!(EventRow, time)).instant();
+    let time = time.map_or_else(|| "?".to_owned(), |time| when(cx.now, time));
+    let happened = words(col!(EventRow, what));
     let is = |what: What| happened == what.name();
     let is_failed = is(What::Failed);
-    let level = Severity::LABELS.iter().find(|label| label.name == severity).map_or(Level::Ok, |label| label.level);
+    let level = severity(view.raw().cell(row, col!(EventRow, severity)));
     let (told, role) = match () {
         () if is(What::Fired) || is(What::Worse) || is(What::Better) => {
-            (format!("{happened} {severity}"), Role::Level(level))
+            (format!("{happened} {}", words(col!(EventRow, severity))), Role::Level(level))
         }
         () if is(What::Cleared) => {
             let lasted = view.raw().cell(row, col!(EventRow, duration)).number().filter(|lasted| lasted.is_finite());
@@ -329,10 +324,7 @@ fn action(cx: &Cx<'_>, view: &View, row: usize, shown: Shown, width: u16) -> Vec
         out.extend([gap(), line::left(words(col!(AlertActionRow, kind)), Role::Label, shown.kind)]);
     }
     for (_, column) in COUNTS.into_iter().take(shown.counts) {
-        let number = match view.raw().cell(row, column) {
-            Cell::U64(count) => count.to_string(),
-            _ => "–".to_owned(),
-        };
+        let number = view.raw().cell(row, column).count().map_or_else(|| "–".to_owned(), |count| count.to_string());
         let role = if number == "0" { Role::Muted } else { Role::Value };
         out.extend([gap(), line::right(number, role, NUMBER)]);
     }
@@ -341,12 +333,10 @@ fn action(cx: &Cx<'_>, view: &View, row: usize, shown: Shown, width: u16) -> Vec
     out.extend([gap(), line::right(last, Role::Value, NUMBER)]);
     let mut lines = vec![out];
     if failed {
-        let again = match view.raw().cell(row, col!(AlertActionRow, again)) {
-            Cell::Timestamp(again) if again > cx.now => {
-                format!("; again in {}", unit::span(-again.age(cx.now)))
-            }
-            Cell::Timestamp(_) => "; again now".to_owned(),
-            _ => String::new(),
+        let again = match view.raw().cell(row, col!(AlertActionRow, again)).instant() {
+            Some(again) if again > cx.now => format!("; again in {}", unit::span(-again.age(cx.now))),
+            Some(_) => "; again now".to_owned(),
+            None => String::new(),
         };
         let why = format!("{}{again}", words(col!(AlertActionRow, error)));
         let why = wrap(&why, width.saturating_sub(2)).into_iter();
@@ -388,9 +378,9 @@ fn alert(cx: &Cx<'_>, space: Space) -> Block {
     let mut lines = sentence(cx, &view, row, space.width);
     lines.extend(facts::lines(cx, &view, row, FACTS, space.width).into_iter().flat_map(|one| broken(one, space.width)));
     if let Some(events) = cx.views.get(&EventRow::TABLE.name) {
-        let own: Vec<usize> = of(&view, row, &events);
+        let own = of(&view, row, &events);
         lines.extend((!own.is_empty()).then(Line::new));
-        lines.extend(newest(&events).filter(|one| own.contains(one)).map(|one| event(cx, &events, one, Whose::Clear)));
+        lines.extend(own.into_iter().rev().map(|one| event(cx, &events, one, Whose::Clear)));
     }
     list::lines(lines, space).block(ALERT.title, Line::new(), pick::stale(cx, AlertRow::TABLE))
 }
@@ -429,11 +419,11 @@ pub(in crate::panel) fn sentence(cx: &Cx<'_>, view: &View, row: usize, width: u1
 const SAME: [(usize, usize); 2] =
     [(col!(AlertRow, rule), col!(EventRow, rule)), (col!(AlertRow, instance), col!(EventRow, instance))];
 
-/// Events of an alert.
+/// Events of an alert, in the order in which they happened.
 pub(in crate::panel) fn of(view: &View, row: usize, events: &View) -> Vec<usize> {
     let same =
         |one: &usize| SAME.iter().all(|(here, there)| view.raw().cell(row, *here) == events.raw().cell(*one, *there));
-    (0..events.len()).filter(same).collect()
+    oldest_first(events).into_iter().filter(same).collect()
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use super::super::Views;
 use super::list;
 use crate::alert;
 use crate::col;
-use crate::collect::alert::{AlertRow, AlertState, EventRow, Severity, What};
-use crate::model::{Cell, Demand, Level, Timestamp};
+use crate::collect::alert::{AlertRow, AlertState, EventRow, What};
+use crate::model::{Demand, Level, Timestamp};
 use crate::store::rate::View;
 
 /// A time in which an alert fired.
@@ -44,12 +44,7 @@ pub fn spans<V: Views + ?Sized>(views: &V, view: &View, row: usize) -> Vec<Span>
     };
     let (mut spans, mut open) = (Vec::new(), HashMap::new());
     if let Some(events) = views.get(&EventRow::TABLE.name) {
-        let mut rows: Vec<usize> = (0..events.len()).collect();
-        rows.sort_by_key(|row| match events.raw().cell(*row, col!(EventRow, seq)) {
-            Cell::U64(seq) => seq,
-            _ => 0,
-        });
-        for row in rows {
+        for row in list::oldest_first(&events) {
             let (of, name) =
                 (word(&events, row, col!(EventRow, table)), [col!(EventRow, rule), col!(EventRow, instance)]);
             let [rule, instance] = name.map(|column| word(&events, row, column));
@@ -66,7 +61,7 @@ pub fn spans<V: Views + ?Sized>(views: &V, view: &View, row: usize) -> Vec<Span>
             if !is_on || !is_about(&word(&alerts, row, col!(AlertRow, table)), &instance) {
                 continue;
             }
-            let Some(begin) = instant(&alerts, row, col!(AlertRow, fired)) else { continue };
+            let Some(begin) = alerts.raw().cell(row, col!(AlertRow, fired)).instant() else { continue };
             let words = word(&alerts, row, col!(AlertRow, text));
             // the log may not go back to when it began
             let known = open.remove(&(rule, instance));
@@ -80,10 +75,9 @@ pub fn spans<V: Views + ?Sized>(views: &V, view: &View, row: usize) -> Vec<Span>
 
 /// Takes an event: what begins with it, or has ended.
 fn event(events: &View, row: usize, name: Name, (spans, open): (&mut Vec<Span>, &mut HashMap<Name, Span>)) {
-    let Some(time) = instant(events, row, col!(EventRow, time)) else { return };
+    let Some(time) = events.raw().cell(row, col!(EventRow, time)).instant() else { return };
     let what = word(events, row, col!(EventRow, what));
-    let severity = word(events, row, col!(EventRow, severity));
-    let level = Severity::LABELS.iter().find(|label| label.name == severity).map_or(Level::Ok, |label| label.level);
+    let level = list::severity(events.raw().cell(row, col!(EventRow, severity)));
     let is = |one: What| what == one.name();
     if is(What::Fired) {
         let words = word(events, row, col!(EventRow, text));
@@ -101,13 +95,6 @@ fn event(events: &View, row: usize, name: Name, (spans, open): (&mut Vec<Span>, 
 
 fn word(view: &View, row: usize, column: usize) -> String {
     view.raw().cell(row, column).text().unwrap_or_default().to_owned()
-}
-
-fn instant(view: &View, row: usize, column: usize) -> Option<Timestamp> {
-    match view.raw().cell(row, column) {
-        Cell::Timestamp(instant) => Some(instant),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use crate::col;
 use crate::collect::alert::{AlertRow, AlertState};
-use crate::model::{Cell, Mute, Text, Timestamp};
+use crate::model::{Mute, Text, Timestamp};
 use crate::store::rate::View;
 
 /// An alert, and how it fares.
@@ -76,10 +76,7 @@ pub fn said(view: &View, row: usize) -> Option<Said> {
     }
     let word = |column: usize| view.raw().cell(row, column).text().map(Text::from);
     let user = word(col!(AlertRow, user));
-    let until = match view.raw().cell(row, col!(AlertRow, until)) {
-        Cell::Timestamp(until) => Some(until),
-        _ => None,
-    };
+    let until = view.raw().cell(row, col!(AlertRow, until)).instant();
     let state = word(col!(AlertRow, state))?;
     let is = |one: AlertState| state.as_str() == one.name();
     let fate = match () {

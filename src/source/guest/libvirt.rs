@@ -167,8 +167,10 @@ impl<'a> Answer<'a> {
     /// A value with its type, `virTypedParameterType`.
     fn value(&mut self) -> Option<Value<'a>> {
         Some(match self.number()? {
-            1 | 2 | 6 => Value::Number(self.number()?.into()),
-            3 | 4 => Value::Number(self.long()?),
+            2 | 6 => Value::Number(self.number()?.into()),
+            4 => Value::Number(self.long()?),
+            1 => u64::try_from(self.number()?.cast_signed()).map_or(Value::Other, Value::Number),
+            3 => u64::try_from(self.long()?.cast_signed()).map_or(Value::Other, Value::Number),
             5 => {
                 self.long()?;
                 Value::Other
