@@ -28,6 +28,7 @@ mod served;
 mod support;
 
 use served::{Agent, PATIENCE};
+use support::pty::{Session, hostname, netglance};
 use support::qemu::{Guest, Work};
 use support::ring::wait_until;
 
@@ -124,6 +125,45 @@ fn show(agent: &Agent, table: &str) -> serde_json::Value {
 fn now() -> f64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     since.as_secs_f64()
+}
+
+#[test]
+fn whoever_looks_from_elsewhere_hears_what_begins_then_and_not_what_was_before() {
+    let desk = Desk::new();
+    let names = ["old", "new"].map(|word| format!("ng{word}{}", std::process::id()));
+    let rule = |name: &String| {
+        format!(
+            "[[alert]]\nname = '{name}'\ntable = 'process'\nwhere = 'name == \"{name}\"'\nmax = 0\nseverity = 'critical'\n\
+             text = \"{name} is \\u001b]0;there\"\n"
+        )
+    };
+    let rules: Vec<String> = names.iter().map(rule).collect();
+    let agent = agent(&format!("defaults = false\n{}", rules.join("")), None);
+    let mut processes = vec![desk.process(&names[0])];
+    while show(&agent, "alert")[0]["state"] != "firing" {
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    let mut command = netglance(&["connect", &format!("unix:{}", agent.socket().display())]);
+    command.env_remove("NETGLANCE__BELL").env_remove("NETGLANCE__NOTIFY");
+    command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+    let mut session = Session::spawn(120, 40, command);
+    session.wait_for("the alert above the last row", |screen| screen.contains(&format!("{}: ", names[0])));
+    let has = |raw: &[u8], words: &str| raw.windows(words.len()).any(|part| part == words.as_bytes());
+    assert!(!has(&session.raw, "\x07"), "it was before");
+    processes.push(desk.process(&names[1]));
+    let told = format!("\x1b]9;netglance: {}: critical: {} is \\x1b]0;there\x1b\\", hostname(), names[1]);
+    let end = Instant::now() + PATIENCE;
+    while !(has(&session.raw, "\x07") && has(&session.raw, &told)) {
+        assert!(Instant::now() < end, "{}", session.screen());
+        session.pump(Duration::from_millis(50));
+    }
+    assert!(!has(&session.raw, &format!("critical: {}", names[0])) && !has(&session.raw, "\x1b]0;"));
+    session.send("q");
+    assert_eq!(session.end(), 0);
+    for mut process in processes {
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
 }
 
 #[test]

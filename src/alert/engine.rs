@@ -52,6 +52,8 @@ impl Moment {
 pub struct Looked {
     /// What people may be told.
     pub notifications: Vec<Notification>,
+    /// Of each of them whether nobody is told.
+    pub muted: Vec<bool>,
     /// Whether anything is worth writing down.
     pub changed: bool,
 }
@@ -169,11 +171,17 @@ impl Engine {
         all.filter(is_muted).map(|(watched, one)| (watched.rule.name.as_str(), one.name.as_str())).collect()
     }
 
+    /// Whether nobody is told of some changes.
+    fn which_muted(&self, notifications: &[Notification], moment: Moment) -> Vec<bool> {
+        let muted = self.muted(moment);
+        notifications.iter().map(|one| muted.contains(&(one.rule.as_str(), one.instance.as_str()))).collect()
+    }
+
     /// Looks at what is new since the last look.
     pub fn look(&mut self, snapshot: &Snapshot, moment: Moment) -> Looked {
         self.round += 1;
         self.rewrites = 0;
-        let mut looked = Looked::default();
+        let (mut looked, mut happened) = (Looked::default(), Vec::new());
         let mut views: BTreeMap<&'static str, View> = BTreeMap::new();
         for at in 0..self.watched.len() {
             let Some(watched) = self.watched.get_mut(at) else { continue };
@@ -203,11 +211,18 @@ impl Engine {
             for change in changes {
                 looked.changed = true;
                 let notification = watched.told(&change, snapshot, moment);
-                self.events.note(event(&notification, &change, moment));
+                happened.push(event(&notification, &change, moment));
                 looked.notifications.push(notification);
             }
         }
         self.inhibit();
+        if !happened.is_empty() {
+            looked.muted = self.which_muted(&looked.notifications, moment);
+            for ((event, one), is_muted) in happened.into_iter().zip(&looked.notifications).zip(&looked.muted) {
+                let told = one.severity >= one.tell && !is_muted;
+                self.events.note(Event { told: Some(told), ..event });
+            }
+        }
         self.silences.forget(moment.time);
         looked
     }
@@ -265,6 +280,7 @@ impl Engine {
             instance: mute.instance.clone(),
             value: None,
             duration: None,
+            told: None,
             text: Text::from(format!("{user}{said}")),
         });
         true
@@ -284,6 +300,7 @@ fn event(notification: &Notification, change: &Happened, moment: Moment) -> Even
         rule: notification.rule.as_str().into(),
         instance: notification.instance.as_str().into(),
         value: notification.value.as_deref().map(Text::from),
+        told: None,
         duration: (change.step == Step::Cleared).then(|| moment.time.seconds() - notification.begin),
         text: notification.text.as_str().into(),
     }

@@ -21,6 +21,8 @@ pub(super) struct Event {
     pub(super) instance: Text,
     pub(super) value: Option<Text>,
     pub(super) duration: Option<f64>,
+    /// Whether people are told; `None` of what is no change of an alert.
+    pub(super) told: Option<bool>,
     pub(super) text: Text,
 }
 
@@ -56,6 +58,7 @@ impl Events {
             instance: Text::default(),
             value: None,
             duration: None,
+            told: None,
             text,
         });
     }
@@ -72,6 +75,7 @@ impl Events {
             value: event.value.clone(),
             duration: event.duration,
             table: table(&event.rule),
+            told: event.told,
             text: event.text.clone(),
         };
         self.kept.iter().map(row).collect()

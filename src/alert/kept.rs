@@ -41,6 +41,8 @@ struct KeptEvent {
     instance: String,
     value: Option<String>,
     duration: Option<f64>,
+    #[serde(default)]
+    told: Option<bool>,
     text: String,
 }
 
@@ -265,6 +267,7 @@ fn kept_event(seq: u64, event: &Event) -> KeptEvent {
         instance: event.instance.to_string(),
         value: event.value.as_ref().map(Text::to_string),
         duration: event.duration,
+        told: event.told,
         text: event.text.to_string(),
     }
 }
@@ -278,6 +281,7 @@ fn event_of(event: &KeptEvent) -> Event {
         instance: event.instance.as_str().into(),
         value: event.value.as_deref().map(Text::from),
         duration: event.duration,
+        told: event.told,
         text: event.text.as_str().into(),
     }
 }

@@ -244,10 +244,10 @@ impl Round {
             }
             has_changed = true;
         }
-        let Looked { notifications, changed } = self.engine.look(&snapshot, moment);
+        let Looked { notifications, muted, changed } = self.engine.look(&snapshot, moment);
         has_changed |= changed;
         self.want();
-        self.hear(&notifications, moment);
+        self.hear(&notifications, &muted);
         let (heard, orders) = self.tell(&notifications, moment);
         has_changed |= heard || !orders.is_empty();
         // values change without a word, where there are any
@@ -268,13 +268,9 @@ impl Round {
     }
 
     /// Tells who hears what has happened to alerts that are not muted.
-    fn hear(&mut self, notifications: &[Notification], moment: Moment) {
-        if notifications.is_empty() {
-            return;
-        }
-        let muted = self.engine.muted(moment);
-        let is_heard = |one: &&Notification| !muted.contains(&(one.rule.as_str(), one.instance.as_str()));
-        let heard: Vec<Notification> = notifications.iter().filter(is_heard).cloned().collect();
+    fn hear(&mut self, notifications: &[Notification], muted: &[bool]) {
+        let heard = notifications.iter().zip(muted).filter(|(_, is_muted)| !**is_muted);
+        let heard: Vec<Notification> = heard.map(|(one, _)| one.clone()).collect();
         if !heard.is_empty() {
             (self.hear)(&heard);
         }

@@ -2,19 +2,22 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::args::{Browse, Connect, Dashboard};
 use super::{Failure, access};
+use crate::alert::afar;
 use crate::alert::desktop::{self, Desktop};
 use crate::alert::dispatch::Dispatch;
 use crate::alert::here::Here;
 use crate::alert::run::{self as watch, Rules, Watcher};
 use crate::browse;
 use crate::client;
+use crate::col;
 use crate::collect;
+use crate::collect::host::HostRow;
 use crate::collect::settings::{Interval, IntervalError};
 use crate::config::{self, Config, Problems};
 use crate::model::{Connection, Host, Table, Text};
@@ -52,7 +55,7 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
         rules: rules(&config, named.as_deref())?,
         // a dashboard tells who looks at it, and nobody else
         dispatch: Dispatch::new(Vec::new(), Arc::default(), String::new()),
-        hear: hear(wake.clone(), Arc::clone(&notifies)),
+        hear: hear(wake.clone(), Arc::clone(&notifies), own_name),
         is_kept: false,
     });
     let watcher = watcher.map_err(|error| Failure::thread(&error))?;
@@ -71,16 +74,20 @@ pub(super) fn run(args: &Dashboard, named: Option<PathBuf>) -> Result<(), Failur
     show(host, events, config, Following { named, args: args.clone(), wake, reload })
 }
 
-/// Rings at what happens to alerts of this host, and shows it on the desktop while that is wanted; where there is none the
+/// What this host calls itself.
+fn own_name() -> Text {
+    Text::new(rustix::system::uname().nodename().to_bytes())
+}
+
+/// Rings at what happens to alerts of a host of some name, and shows it on the desktop while that is wanted; where there is none the
 /// terminal may. It never waits for either.
-fn hear(wake: tui::Wake, notifies: Arc<AtomicBool>) -> watch::Hear {
+fn hear(wake: tui::Wake, notifies: Arc<AtomicBool>, name: impl Fn() -> Text + Send + 'static) -> watch::Hear {
     let otherwise = wake.clone();
     // without a thread for it the terminal is told all the same
     let desktop = Desktop::start(desktop::PATIENCE, move |message| otherwise.notify(message)).ok();
-    let host = Text::new(rustix::system::uname().nodename().to_bytes());
     let mut here = Here::default();
     Box::new(move |happened| {
-        let Some((message, is_loud)) = here.tell(happened, &host) else { return };
+        let Some((message, is_loud)) = here.tell(happened, &name()) else { return };
         if is_loud {
             wake.bell();
         }
@@ -104,14 +111,39 @@ pub(super) fn connect(args: &Connect, named: Option<PathBuf>) -> Result<(), Fail
     check_netns(&args.dashboard)?;
     let config = start(&args.dashboard, named.as_deref())?;
     let (wake, events) = tui::events();
+    // one sign that waits is as good as many
+    let (sign, signs) = mpsc::sync_channel(1);
     let samples = wake.clone();
     let changed = || {
-        let samples = samples.clone();
-        Box::new(move || samples.samples()) as client::OnChange
+        let (samples, sign) = (samples.clone(), sign.clone());
+        Box::new(move || {
+            samples.samples();
+            let _ = sign.try_send(());
+        }) as client::OnChange
     };
-    let host = access::connect(&args.target, &access::access(&args.access)?, changed)?;
-    let following = Following { named, args: args.dashboard.clone(), wake, reload: |_: &Config, _| Ok(()) };
-    show(host, events, config, following)
+    let host = access::connect(&args.target, &access::access(&args.access)?, changed)? as Arc<dyn Host>;
+    // the host has the only one: without it there is nothing to listen to
+    drop(sign);
+    let notifies = Arc::new(AtomicBool::new(config.dashboard.notify));
+    let (watched, named_there, target) = (Arc::downgrade(&host), Arc::downgrade(&host), args.target.to_string());
+    let hear = hear(wake.clone(), Arc::clone(&notifies), move || {
+        named_there.upgrade().and_then(|host| name_there(&*host)).unwrap_or_else(|| Text::from(&*target))
+    });
+    let listen = move || afar::listen(&watched, &signs, hear);
+    let listening = std::thread::Builder::new().name("alerts".to_owned()).spawn(listen);
+    listening.map_err(|error| Failure::thread(&error))?;
+    let reload = move |config: &Config, _| {
+        notifies.store(config.dashboard.notify, Ordering::Relaxed);
+        Ok(())
+    };
+    show(host, events, config, Following { named, args: args.dashboard.clone(), wake, reload })
+}
+
+/// What a host behind an agent calls itself, as soon as it is known.
+fn name_there(host: &dyn Host) -> Option<Text> {
+    let snapshot = host.latest();
+    let now = snapshot.get(&HostRow::TABLE.name)?.now.as_ref()?;
+    now.rows.cell(0, col!(HostRow, hostname)).text().map(Text::from)
 }
 
 /// Shows many hosts until the user has enough.

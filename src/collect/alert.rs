@@ -132,6 +132,9 @@ table! {
         Gauge(Seconds) duration: Option<f64> { wide: true },
         /// The table that the rule is about; missing if there is no such rule any more.
         Text(None) table: Option<Text> { wide: true },
+        /// Whether people are told: it was as bad as its rule tells, and not known, silent or needless. Missing of what is no
+        /// change of an alert.
+        Text(None) told: Option<bool> { wide: true },
         /// What it is about, in a sentence; or who was told, or who has said what of it.
         Text(None) text: Text { last: true },
     }
@@ -208,6 +211,7 @@ impl EventRow {
             value: text(cell(col!(EventRow, value))),
             duration: cell(col!(EventRow, duration)).number(),
             table: text(cell(col!(EventRow, table))),
+            told: if let Cell::Bool(told) = cell(col!(EventRow, told)) { Some(told) } else { None },
             text: text(cell(col!(EventRow, text)))?,
         })
     }

@@ -314,6 +314,7 @@ mod tests {
             instance: Text::default(),
             value: None,
             duration: None,
+            told: None,
             table: None,
             text: "it is".into(),
         }

@@ -221,6 +221,36 @@ fn an_alert_of_what_is_behind_it_is_inhibited() {
 }
 
 #[test]
+fn events_say_of_which_changes_people_are_told() {
+    let mut made = Made::new(
+        "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\ncritical = '95%'\nclear = '70%'\n\
+         keep_firing_for = '0s'\nby = ['name']\ntell = 'critical'\n",
+    );
+    let told = |made: &Made| -> Vec<(What, Option<bool>)> {
+        made.engine.happened().into_iter().map(|event| (event.what, event.told)).collect()
+    };
+    made.rows(0.0, vec![named(1, "web0", 0.9)]);
+    made.rows(1.0, vec![named(1, "web0", 0.96)]);
+    let is_silent = Mute {
+        rule: "hot".into(),
+        instance: "web0".into(),
+        until: Some(Timestamp::from_seconds(1e9)),
+        comment: None,
+        lift: false,
+    };
+    assert!(made.engine.mute(&"me".into(), &is_silent, Made::moment(1.0)));
+    made.rows(2.0, vec![named(1, "web0", 0.9)]);
+    made.rows(3.0, vec![named(1, "web0", 0.99)]);
+    let all = [(What::Fired, Some(false)), (What::Worse, Some(true)), (What::Silenced, None)];
+    assert_eq!(told(&made)[..3], all);
+    assert!(
+        told(&made).len() > 3 && told(&made)[3..].iter().all(|(_, told)| *told == Some(false)),
+        "{:?}",
+        told(&made)
+    );
+}
+
+#[test]
 fn who_says_that_it_is_known_or_silent_is_heeded_and_remembered() {
     let mut made = Made::new(
         "[[alert]]\nname = 'hot'\ntable = 'sample'\nvalue = 'share'\nwarning = '80%'\ncritical = '95%'\nby = ['name']\n",
