@@ -32,6 +32,9 @@ const GATHER: Duration = Duration::from_millis(300);
 /// within that time again and again; what is critical does not wait for it.
 const PACE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 
+/// For so long whoever is told may want to be left alone.
+const LEFT_ALONE: Duration = Duration::from_mins(15);
+
 /// Shortest and longest wait after a failure.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 
@@ -399,6 +402,8 @@ impl State {
             self.last = Some(moment.time);
         }
         let longer = AGAIN.0.saturating_mul(1 << self.fails.min(16)).min(recipient.longest());
+        let asked = failure.as_ref().and_then(|failure| failure.after).unwrap_or_default();
+        let longer = longer.max(asked.min(LEFT_ALONE));
         let fate = failure.as_ref().filter(|_| told < all).map(|failure| failure.fate);
         let again = fate.map(|fate| match fate {
             Fate::Unsent => longer,

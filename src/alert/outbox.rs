@@ -44,6 +44,8 @@ pub struct Failure {
     pub fate: Fate,
     /// Changes that were told all the same, by their [`id`](super::Notification::id).
     pub told: Vec<String>,
+    /// How long whoever is told wants to be left alone.
+    pub after: Option<Duration>,
 }
 
 /// What became of a message that was not delivered.
@@ -76,17 +78,23 @@ impl Fate {
 impl Failure {
     /// Nothing was told.
     pub fn unsent(cause: String) -> Self {
-        Self { cause, fate: Fate::Unsent, told: Vec::new() }
+        Self { cause, fate: Fate::Unsent, told: Vec::new(), after: None }
     }
 
     /// Nobody knows whether it was told.
     pub fn unknown(cause: String) -> Self {
-        Self { cause, fate: Fate::Unknown, told: Vec::new() }
+        Self { cause, fate: Fate::Unknown, told: Vec::new(), after: None }
     }
 
     /// It is not taken as it is.
     pub fn refused(cause: String) -> Self {
-        Self { cause, fate: Fate::Refused, told: Vec::new() }
+        Self { cause, fate: Fate::Refused, told: Vec::new(), after: None }
+    }
+
+    /// The same, to be tried no sooner.
+    #[must_use]
+    pub fn after(self, after: Option<Duration>) -> Self {
+        Self { after, ..self }
     }
 
     /// The same of what does no harm when it is told twice: it may be tried again soon.

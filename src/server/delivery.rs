@@ -62,6 +62,9 @@ pub(super) struct Ended {
     /// Changes that were told all the same.
     #[prost(string, repeated, tag = "5")]
     told: Vec<String>,
+    /// Seconds for which whoever is told wants to be left alone.
+    #[prost(uint32, optional, tag = "6")]
+    after: Option<u32>,
 }
 
 impl Errand {
@@ -83,7 +86,13 @@ impl Errand {
         let ended = Ended { era: self.era, seq: self.seq, ..Ended::default() };
         match result {
             Ok(()) => ended,
-            Err(Failure { cause, fate, told }) => Ended { cause: Some(cut(cause)), fate: fate.number(), told, ..ended },
+            Err(Failure { cause, fate, told, after }) => Ended {
+                cause: Some(cut(cause)),
+                fate: fate.number(),
+                told,
+                after: after.map(|after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX)),
+                ..ended
+            },
         }
     }
 }
@@ -98,7 +107,8 @@ fn cut(mut cause: String) -> String {
 impl Ended {
     /// As the sampler of an era knows it; `None` if it is another's.
     pub(super) fn outcome(self, era: u64) -> Option<Outcome> {
-        let failed = |cause: String| Failure { cause: cut(cause), fate: Fate::of(self.fate), told: self.told };
+        let after = self.after.map(|after| Duration::from_secs(after.into()));
+        let failed = |cause: String| Failure { cause: cut(cause), fate: Fate::of(self.fate), told: self.told, after };
         let result = self.cause.map_or(Ok(()), |cause| Err(failed(cause)));
         (self.era == era).then_some(Outcome { seq: self.seq, result })
     }
@@ -310,9 +320,11 @@ mod tests {
     fn what_another_sampler_has_sent_is_no_news() {
         let errand = Errand::of(&order(1, "a", "x"), 7).unwrap();
         assert_eq!(errand.ended(Ok(())).outcome(8), None);
-        let failure = Failure::unsent("ö".repeat(MAX_CAUSE)).but(vec!["id".to_owned()]);
+        let failure =
+            Failure::unsent("ö".repeat(MAX_CAUSE)).but(vec!["id".to_owned()]).after(Some(Duration::from_mins(1)));
         let long = errand.ended(Err(failure)).outcome(7).unwrap().result.unwrap_err();
         assert_eq!((long.cause.len(), long.fate, long.told), (MAX_CAUSE, Fate::Unsent, vec!["id".to_owned()]));
+        assert_eq!(long.after, Some(Duration::from_mins(1)));
     }
 
     #[test]

@@ -88,7 +88,8 @@ pub(super) fn send(
     let Some(fate) = failures.iter().map(|failure| failure.fate).min() else { return Ok(()) };
     let causes: Vec<&str> = failures.iter().map(|failure| failure.cause.as_str()).collect();
     let all = message.notifications.iter().map(|one| one.id.clone()).filter(|_| has_told).collect();
-    Err(Failure { cause: causes.join("; "), fate, told: all })
+    let after = failures.iter().filter_map(|failure| failure.after).max();
+    Err(Failure { cause: causes.join("; "), fate, told: all, after })
 }
 
 /// What is posted.

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -117,7 +117,14 @@ async fn say(request: Request, stream: impl Stream + 'static) -> Result<(), Fail
         // with the answer, or without one
         Either::Right((_, answer)) => answer.await,
     };
-    judged(answer.map_err(broken)?.status(), &url)
+    let answer = answer.map_err(broken)?;
+    judged(answer.status(), &url).map_err(|failure| failure.after(after(answer.headers())))
+}
+
+/// For how long the answer wants nothing to be asked (RFC 9110, 10.2.3); one that names a date has no say.
+fn after(headers: &HeaderMap) -> Option<Duration> {
+    let words = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    words.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// What went wrong, with the reason behind it.
@@ -157,6 +164,17 @@ mod tests {
         assert_eq!([500, 502, 504].map(fate), [Err(Fate::Unknown); 3]);
         let told = judged(StatusCode::FOUND, &url).unwrap_err().cause;
         assert_eq!(told, "ask https://h: it answers 302 Found; redirects are not followed");
+    }
+
+    #[test]
+    fn how_long_it_wants_to_be_left_alone_is_told_in_seconds() {
+        let after = |words: &'static [u8]| {
+            after(&HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_bytes(words).unwrap())]))
+        };
+        assert_eq!(after(b" 30 "), Some(Duration::from_secs(30)));
+        for strange in [&b"Wed, 21 Oct 2026 07:28:00 GMT"[..], b"-1", b"1.5", b"99999999999999999999", b"\xff", b""] {
+            assert_eq!(after(strange), None, "{strange:?}");
+        }
     }
 
     #[test]

@@ -315,6 +315,18 @@ fn who_was_killed_between_an_attempt_and_its_outcome_tries_again_after_the_windo
 }
 
 #[test]
+fn who_wants_to_be_left_alone_is_but_not_for_ever() {
+    for (asked, again) in [(40, 40.0), (1, 5.0), (u32::MAX, 900.0)] {
+        let mut desk = Desk::new(recipient());
+        desk.take(told("web", Change::Fired, Level::Critical));
+        let failure = Failure::unsent("429".to_owned()).after(Some(Duration::from_secs(asked.into())));
+        let tried = desk.pass(0.0, 1000.0, &Err(failure));
+        let (first, second) = (tried[0].0, tried[1].0);
+        assert!((again..again + 1.0).contains(&(second - first)), "{asked}: {first} {second}");
+    }
+}
+
+#[test]
 fn nobody_is_told_while_it_is_muted_and_is_when_it_no_longer_is() {
     let mut desk = Desk::new(recipient());
     desk.take(told("a", Change::Fired, Level::Warning));
