@@ -553,6 +553,35 @@ mod tests {
     }
 
     #[test]
+    fn of_more_guests_than_there_is_room_for_the_rest_is_told_and_waits_for_room() {
+        let (guests, mut collector) = (Guests::new(), VmCollector::default());
+        guests.put(10, 5, "many", [3, 0], 25_000_000);
+        let place = |pid: u32| guests.0.path().join(format!("proc/{pid}"));
+        // under many numbers
+        for pid in 20..20 + MAX_GUESTS as u32 + 2 {
+            std::os::unix::fs::symlink("10", place(pid)).unwrap();
+        }
+        let roots = Roots::recorded(guests.0.path());
+        let mut sample = || {
+            let mut batch = run(&mut collector, &roots).unwrap();
+            let rows = [VmRow::TABLE, VcpuRow::TABLE].map(|table| batch.rows(table).unwrap().len());
+            let told: Vec<String> = batch.take_partly().iter().map(|(_, status)| status.reason.to_string()).collect();
+            (rows, told)
+        };
+        let told =
+            |count: usize| vec![format!("{count} guests are left out, because no more than {MAX_GUESTS} are read")];
+        for _ in 0..2 {
+            assert_eq!(sample(), ([MAX_GUESTS; 2], told(3)));
+        }
+        for pid in 20..22 {
+            std::fs::remove_file(place(pid)).unwrap();
+        }
+        // there is room when it is seen that they are gone
+        sample();
+        assert_eq!(sample(), ([MAX_GUESTS; 2], told(1)));
+    }
+
+    #[test]
     fn the_rest_of_a_monitor_never_goes_backwards() {
         let (guests, mut collector) = (Guests::new(), VmCollector::default());
         guests.put(7, 5, "web", [300, 180], 2_500_000_000);

@@ -272,16 +272,16 @@ fn root_guests_of_qemu_are_what_qemu_and_the_kernel_say_of_them() {
 }
 
 /// Collectors that go on, as those of an agent do, and hear of each other.
-struct Going(Vec<Box<dyn Collect>>, Owners);
+pub(super) struct Going(Vec<Box<dyn Collect>>, Owners);
 
 impl Going {
-    fn new(names: &[&str]) -> Self {
+    pub(super) fn new(names: &[&str]) -> Self {
         let make = |name: &&str| (COLLECTORS.iter().find(|entry| entry.name == *name).unwrap().make)();
         Self(names.iter().map(make).collect(), Owners::default())
     }
 
     /// Rows of a table now.
-    fn rows(&mut self, table: &str) -> Arc<dyn Rows> {
+    pub(super) fn rows(&mut self, table: &str) -> Arc<dyn Rows> {
         let (roots, wants) = (Roots::live(), Wants::default());
         let mut rows = None;
         for collector in &mut self.0 {

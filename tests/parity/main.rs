@@ -42,6 +42,7 @@ mod system;
 mod tcp_metric;
 mod traffic;
 mod unit;
+mod vmm;
 mod work;
 
 use std::process::Command;

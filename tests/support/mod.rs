@@ -7,6 +7,7 @@ pub(crate) mod qemu;
 pub(crate) mod ring;
 pub(crate) mod snmp;
 pub(crate) mod space;
+pub(crate) mod vmm;
 pub(crate) mod vswitch;
 pub(crate) mod watch;
 pub(crate) mod watchman;
