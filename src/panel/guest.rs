@@ -181,8 +181,8 @@ fn nics(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("tx", 0, Show::Of(col!(VmNicRow, tx_bytes))),
         Column::number("rx pkt", 4, Show::Of(col!(VmNicRow, rx_packets))),
         Column::number("tx pkt", 4, Show::Of(col!(VmNicRow, tx_packets))),
-        Column::number("rx lost", 1, Show::Bad(col!(VmNicRow, rx_dropped))),
-        Column::number("tx lost", 2, Show::Bad(col!(VmNicRow, tx_dropped))),
+        Column::number("rxdrop", 1, Show::Bad(col!(VmNicRow, rx_dropped))),
+        Column::number("txdrop", 2, Show::Bad(col!(VmNicRow, tx_dropped))),
     ];
     let busy = col!(VmNicRow, rx_bytes);
     let list = List {
@@ -234,26 +234,37 @@ fn places(cx: &Cx<'_>, space: Space) -> Block {
         }
     }
     let each = usize::from((space.width.saturating_sub(10) / (CELL + 1)).max(1));
-    let lines = cpus.iter().map(|(cpu, rows)| {
-        let mut out = vec![line::right(cpu.to_string(), Role::Label, 4)];
-        out.extend([gap(), line::right(format!("{}×", rows.len()), Role::Muted, 4)]);
-        for row in rows.iter().take(each) {
-            let vcpu = view.cell(*row, col!(VcpuRow, vcpu)).number().unwrap_or_default();
-            let name = number::words(cx, view, *row, col!(VcpuRow, guest)).words;
-            let used = number::number(cx, view, *row, col!(VcpuRow, used));
-            let share = line::cells(&used.words) + 1;
-            let name = format!("{}/{vcpu}", line::cut(&name, CELL.saturating_sub(share + 5)));
-            out.extend([gap(), line::left(name, Role::Plain, CELL - share), used.cell(share)]);
+    let cell = |row: &usize| place(cx, view, *row);
+    // all of them where there is room
+    let whole: usize = cpus.values().map(|rows| rows.len().div_ceil(each)).sum();
+    let most = if whole <= usize::from(space.height) { usize::MAX } else { each };
+    let lines = cpus.iter().flat_map(|(cpu, rows)| {
+        let more = rows.len().saturating_sub(most);
+        let shown = rows.get(..rows.len() - more).unwrap_or_default();
+        let mut lines: Vec<Line> = shown.chunks(each).map(|chunk| chunk.iter().flat_map(cell).collect()).collect();
+        for (at, line) in lines.iter_mut().enumerate() {
+            let [cpu, count] =
+                if at > 0 { [String::new(), String::new()] } else { [cpu.to_string(), format!("{}×", rows.len())] };
+            line.splice(0..0, [line::right(cpu, Role::Label, 4), gap(), line::right(count, Role::Muted, 4)]);
         }
-        let more = rows.len().saturating_sub(each);
-        if more > 0 {
-            out.push(line::text(format!(" +{more}"), Role::Muted));
+        if let Some(last) = lines.last_mut().filter(|_| more > 0) {
+            last.push(line::text(format!(" +{more}"), Role::Muted));
         }
-        out
+        lines
     });
     let shown = list::lines(lines.collect(), space);
     let note = vec![line::text(format!("{} of the host's CPUs", cpus.len()), Role::Muted)];
     shown.block(PLACES.title, note, pick::stale(cx, VcpuRow::TABLE))
+}
+
+/// A virtual CPU on its place.
+fn place(cx: &Cx<'_>, view: &View, row: usize) -> Line {
+    let vcpu = view.cell(row, col!(VcpuRow, vcpu)).number().unwrap_or_default();
+    let name = number::words(cx, view, row, col!(VcpuRow, guest)).words;
+    let used = number::number(cx, view, row, col!(VcpuRow, used));
+    let share = line::cells(&used.words) + 1;
+    let name = format!("{}/{vcpu}", line::cut(&name, CELL.saturating_sub(share + 5)));
+    vec![gap(), line::left(name, Role::Plain, CELL - share), used.cell(share)]
 }
 
 #[cfg(test)]
@@ -307,7 +318,10 @@ mod tests {
         assert!(lines[0].contains("web/1") && !lines[0].contains("db"), "{lines:?}");
         assert!(lines[1].contains("2×") && lines[1].contains("web/0") && lines[1].contains("db/0"), "{lines:?}");
         let narrow = words(&places(&fake.cx(), Space { width: 40, ..ROOM }));
-        assert!(narrow[1].ends_with(" +1"), "{narrow:?}");
+        assert_eq!(narrow.len(), 3, "{narrow:?}");
+        assert!(narrow[1].contains("2×") && narrow[2].contains("web/0") && !narrow[2].contains('×'), "{narrow:?}");
+        let low = words(&places(&fake.cx(), Space { width: 40, height: 2, ..ROOM }));
+        assert!(low.len() == 2 && low[1].ends_with(" +1"), "{low:?}");
     }
 
     #[test]
