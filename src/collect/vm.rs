@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Batch, Collect, Cx, EVERY_SECOND, Entry, Skip};
-use crate::model::{Machine, Monitor, Owned, Text, Timestamp};
+use crate::model::{Machine, Monitor, Monitors, Owned, Text, Timestamp};
 use crate::source::file::{Root, Roots};
 use crate::source::guest::thread::{Role, Threads};
 use crate::source::guest::{Finder, Held, Identity, memory};
@@ -38,6 +38,9 @@ table! {
     /// scheduler's; they are missing where the kernel keeps none. What a guest itself ran is missing where the kernel does not
     /// account for guests. What is received and sent is seen from the guest, and summed up over its network cards. Swap and
     /// huge pages are read of a few guests on each tick, in turn, and so is what is shared out while somebody wants it.
+    ///
+    /// The name is what its administrator gave it: Nova's (OpenStack) where libvirt tells, else that of the command line, of the scope
+    /// of systemd-machined, or what QEMU says.
     ///
     /// Source: `Documentation/filesystems/proc.rst`, `/proc/PID/{stat,statm,status,io,cmdline,cgroup,fd,fdinfo,numa_maps}`,
     /// `cpu.pressure` of its control group, `/proc/PID/task/TID/{comm,schedstat,syscall}`; `/sys/kernel/debug/kvm`; rtnetlink `RTM_GETSTATS`; `query-status` and `query-balloon` of QMP.
@@ -167,6 +170,8 @@ struct Guest {
     start: u64,
     identity: Identity,
     name: Text,
+    /// Name and UUID that its monitor has said.
+    said: [Option<Text>; 2],
     unit: Option<Text>,
     held: Held,
     /// Whether its taps are named as they are here.
@@ -208,7 +213,7 @@ impl Collect for VmCollector {
         };
         scanner.pids(&mut self.pids)?;
         self.turn = self.turn.wrapping_add(1);
-        let refused = self.find(cx.roots, &mut scanner);
+        let refused = self.find(cx.roots, &cx.owners.monitors, &mut scanner);
         let stats = self.read(&mut scanner);
         let complete = scanner.complete();
         self.rows(cx, &mut scanner, &stats, out);
@@ -233,7 +238,7 @@ impl Collect for VmCollector {
 
 impl VmCollector {
     /// Finds new guests and looks up what those that are due are made of. Says why some process could not be looked at.
-    fn find(&mut self, roots: &Roots, scanner: &mut Scanner) -> Option<crate::source::Error> {
+    fn find(&mut self, roots: &Roots, monitors: &Monitors, scanner: &mut Scanner) -> Option<crate::source::Error> {
         let found = self.finder.find(&roots.proc, scanner, &self.pids);
         self.left_out = 0;
         for pid in found.guests {
@@ -250,6 +255,7 @@ impl VmCollector {
         }
         let (turn, finder) = (self.turn, &self.finder);
         for (pid, guest) in &mut self.guests {
+            guest.hear(monitors);
             if std::mem::take(&mut guest.due) || turn.wrapping_add(u64::from(*pid)).is_multiple_of(LOOK_TURNS) {
                 guest.look(roots, &finder.vhost_of(*pid));
             }
@@ -328,6 +334,7 @@ impl Guest {
             start: stat.start,
             identity: Identity::default(),
             name: Text::new(stat.comm.as_bytes()),
+            said: [None, None],
             unit: None,
             held: Held::default(),
             here: false,
@@ -361,7 +368,19 @@ impl Guest {
         self.identity = Identity::of(&cmdline, comm.trim_ascii_end(), place);
         self.unit = place.and_then(parse::unit).map(|unit| Text::new(&unit));
         let plain = || format!("{} {pid}", String::from_utf8_lossy(&self.identity.monitor)).into_bytes();
-        self.name = Text::new(&self.identity.name.clone().unwrap_or_else(plain));
+        let own = || Text::new(&self.identity.name.clone().unwrap_or_else(plain));
+        self.name = self.said[0].clone().unwrap_or_else(own);
+    }
+
+    /// Takes what its monitor says of who it is; while it says nothing that stays.
+    fn hear(&mut self, monitors: &Monitors) {
+        let said = monitors.get(&self.handle.pid()).filter(|said| said.start == self.start && !said.is_silent);
+        let Some(said) = said else { return };
+        if self.said[0] != said.name {
+            self.said[0].clone_from(&said.name);
+            self.due = true;
+        }
+        self.said[1].clone_from(&said.uuid);
     }
 
     /// Reads sizes that cost more than others, if it is time to.
@@ -426,7 +445,7 @@ impl Common {
             status: said.and_then(|said| said.status.as_ref()?.parse().ok()),
             monitor: Text::new(&guest.identity.monitor),
             machine: guest.identity.machine.as_deref().map(Text::new),
-            uuid: guest.identity.uuid.as_deref().map(Text::new),
+            uuid: guest.identity.uuid.as_deref().map(Text::new).or_else(|| guest.said[1].clone()),
             vcpus: held.or(named).or(guest.identity.vcpus),
             memory_size: guest.identity.memory,
             cpu_time: of_ticks(busy),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Batch, Collect, Cx, Entry, Skip};
-use crate::model::{Machine, Monitor, Owned};
+use crate::model::{Machine, Monitor, Owned, Text};
 use crate::source::Error;
 use crate::source::control::line::Line;
 use crate::source::control::trust::Trust;
@@ -49,6 +49,12 @@ const LOOK_TURNS: u64 = 6;
 /// Most turns for which a monitor is not asked that did not answer: a minute, after which a guest that was stuck is known to go on.
 const LONGEST: u64 = 12;
 
+/// Turns until libvirt is asked again what OpenStack calls a guest, which may be changed at any time.
+const NAME_TURNS: u64 = 60;
+
+/// Guests of which that is asked in one turn.
+const MAX_NAMES: usize = 32;
+
 /// Times in a row that a monitor does not answer until its guest counts as stuck: once is load.
 const SILENCES: u32 = 2;
 
@@ -63,6 +69,10 @@ struct Known {
     socket: Option<(PathBuf, Vec<u8>)>,
     /// Times in a row that it did not answer.
     silences: u32,
+    /// Whether its command line says what it is called.
+    is_named: bool,
+    /// What OpenStack calls it, and when that is asked again.
+    of_nova: (Option<Text>, u64),
     /// By which libvirt knows it, if it is libvirt's.
     uuid: Option<String>,
     uid: u32,
@@ -112,8 +122,11 @@ impl Collect for MonitorCollector {
         }
         let monitor = |(pid, known): (&u32, &Known)| {
             let (said, is_silent) = (said.get(pid), known.silences >= SILENCES);
-            let (status, balloon) = (said.and_then(|said| said.status.clone()), said.and_then(|said| said.balloon));
-            (said.is_some() || is_silent).then_some((*pid, Monitor { start: known.start, status, balloon, is_silent }))
+            let heard = said.cloned().unwrap_or_default();
+            let name = known.of_nova.0.clone().or(heard.name.filter(|_| !known.is_named));
+            let Said { status, uuid, balloon, .. } = heard;
+            let monitor = Monitor { start: known.start, status, name, uuid, balloon, is_silent };
+            (said.is_some() || is_silent).then_some((*pid, monitor))
         };
         out.own(Owned::Monitors(Arc::new(self.known.iter().filter_map(monitor).collect())));
         let rows = machines.iter().filter_map(|(pid, machine)| {
@@ -140,15 +153,17 @@ impl Known {
         let is_it = |stat: Vec<u8>| parse::stat(&stat).is_some_and(|stat| stat.start == machine.start);
         let (Ok(held), Ok(cmdline)) = (Held::read(proc, pid), proc.read(format!("{pid}/cmdline"))) else { return };
         let comm = proc.read(format!("{pid}/comm")).unwrap_or_default();
-        let identity = Identity::of(&cmdline, comm.trim_ascii_end(), None);
+        let cgroup = proc.read(format!("{pid}/cgroup")).unwrap_or_default();
+        let identity = Identity::of(&cmdline, comm.trim_ascii_end(), parse::cgroup(&cgroup));
         let disks = held.disks([proc, &roots.sys], pid, &identity.others);
         // its number may be another one's by now
         if !proc.read(format!("{pid}/stat")).is_ok_and(is_it) {
             return;
         }
         self.disks = disks;
+        self.is_named = identity.is_named;
         self.uid = std::fs::metadata(proc.join(pid.to_string())).map_or(u32::MAX, |owner| owner.uid());
-        self.uuid = identity.uuid.map(|uuid| String::from_utf8_lossy(&uuid).to_ascii_lowercase());
+        self.uuid = identity.uuid.map(|uuid| String::from_utf8_lossy(&uuid).into_owned());
         let own = identity.monitors.iter().find(|path| !is_libvirts(path));
         self.socket = own.map(|path| (qmp::place(proc.path(), pid, path), path.clone()));
     }
@@ -207,8 +222,11 @@ impl MonitorCollector {
             let told = opened.and_then(|mut opened| Ok((opened.domains(deadline)?, opened)));
             *wait = wait.after(self.turn, told.is_ok());
             match told {
-                Ok((domains, opened)) => {
-                    *connection = Some(opened);
+                Ok((domains, mut opened)) => {
+                    match names(&mut opened, &domains, &whose, &mut self.known, self.turn, deadline) {
+                        Ok(()) => *connection = Some(opened),
+                        Err(error) => drop(trouble.get_or_insert(error)),
+                    }
                     let guest = |domain: Domain| Some((*whose.get(&domain.uuid)?, domain.said));
                     said.extend(domains.into_iter().filter_map(guest));
                 }
@@ -217,4 +235,25 @@ impl MonitorCollector {
         }
         trouble
     }
+}
+
+/// Asks what OpenStack calls those guests of which it is time to. One that has hung is not asked again soon.
+fn names(
+    opened: &mut Connection,
+    domains: &[Domain],
+    whose: &BTreeMap<String, u32>,
+    known: &mut BTreeMap<u32, Known>,
+    turn: u64,
+    deadline: Instant,
+) -> Result<(), Error> {
+    let mut left = MAX_NAMES;
+    for domain in domains {
+        let known = whose.get(&domain.uuid).and_then(|pid| known.get_mut(pid));
+        if let Some(known) = known.filter(|known| left > 0 && known.of_nova.1 <= turn) {
+            known.of_nova.1 = turn + NAME_TURNS;
+            known.of_nova.0 = opened.of_nova(domain, deadline)?;
+            left -= 1;
+        }
+    }
+    Ok(())
 }

@@ -45,6 +45,10 @@ pub struct Monitor {
     pub start: u64,
     /// What the guest does, in a word.
     pub status: Option<Text>,
+    /// What it is called, where that is more than its command line says.
+    pub name: Option<Text>,
+    /// Its UUID.
+    pub uuid: Option<Text>,
     /// Bytes that the guest has of its memory.
     pub balloon: Option<u64>,
     /// Whether it does not answer any more.

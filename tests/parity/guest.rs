@@ -371,6 +371,23 @@ fn root_a_guest_whose_monitor_falls_silent_is_stuck_and_one_whose_monitor_somebo
     });
 }
 
+#[test]
+fn root_a_guest_whose_name_is_not_on_its_command_line_is_called_as_qemu_says() {
+    alone(|dir| {
+        let config = dir.join("config");
+        std::fs::write(&config, "[name]\n  guest = \"of a file\"\n").unwrap();
+        let uuid = "type=1,uuid=C7A5FDBD-edaf-9455-926a-d65c16db1810";
+        let args = ["-readconfig", config.to_str().unwrap(), "-smbios", uuid, "-m", "16"];
+        let guest = Guest::boot(dir, "plain", Work::Halt, &args);
+        Parity::of("vm", &["monitor"]).asking().agrees(|| {
+            let (mut facts, said) = (Facts::default(), |command: &str, key: &str| guest.ask(command)[key].clone());
+            facts.text("qemu", "name", said("query-name", "name").as_str().unwrap());
+            facts.text("qemu", "uuid", said("query-uuid", "UUID").as_str().unwrap());
+            facts
+        });
+    });
+}
+
 /// Numbers of KVM for a virtual CPU, summed up, as QEMU says.
 fn stats(guest: &Guest, name: &str) -> f64 {
     let asked = serde_json::json!({"target": "vcpu", "providers": [{"provider": "kvm", "names": [name]}]});

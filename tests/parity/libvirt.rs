@@ -58,12 +58,12 @@ impl Drop for Domain {
     }
 }
 
-/// Starts a guest with a disk.
-fn start(dir: &Path, name: &'static str, work: Work) -> Domain {
+/// Starts a guest with a disk, and with what others than libvirt have to say of it.
+fn start(dir: &Path, name: &'static str, work: Work, metadata: &str) -> Domain {
     let disk = dir.join(format!("{name}.img"));
     std::fs::write(&disk, work.sector()).unwrap();
     let domain = format!(
-        "<domain type='kvm'><name>{name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>\
+        "<domain type='kvm'><name>{name}</name><metadata>{metadata}</metadata><memory unit='MiB'>32</memory><vcpu>1</vcpu>\
          <os><type arch='x86_64' machine='pc'>hvm</type></os><devices><emulator>/usr/bin/qemu-system-x86_64</emulator>\
          <disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{}'/>\
          <target dev='hda' bus='ide'/></disk><memballoon model='virtio'/></devices></domain>",
@@ -90,7 +90,7 @@ fn root_guests_of_libvirt_are_what_it_says_of_them_and_their_monitors_are_left_a
         let dir = tempfile::tempdir().unwrap();
         let _daemon = libvirt(dir.path());
         let _guests = [("of-libvirt", Work::Disk), ("of-libvirt-held", Work::Halt)]
-            .map(|(name, work)| start(dir.path(), name, work));
+            .map(|(name, work)| start(dir.path(), name, work, ""));
         virsh("suspend of-libvirt-held");
         Parity::of("vm_disk", &["guest"]).asking().agrees(|| {
             let mut facts = Facts::default();
@@ -122,6 +122,31 @@ fn root_guests_of_libvirt_are_what_it_says_of_them_and_their_monitors_are_left_a
                 facts.text(name, "uuid", virsh(&format!("domuuid {name}")).trim());
                 facts.number(name, "balloon", stats(name)("balloon.current").parse::<f64>().unwrap() * 1024.0);
             }
+            facts
+        });
+    });
+}
+
+/// What Nova has written of a guest.
+const NOVA: &str = "<nova:instance xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.1'>\
+    <nova:package version='26.1.0'/><nova:name>web &amp; &lt;mail&gt;</nova:name></nova:instance>";
+
+#[test]
+fn root_a_guest_of_nova_is_called_as_its_owner_has_called_it() {
+    within(UnshareFlags::NEWNET, || {
+        let dir = tempfile::tempdir().unwrap();
+        let _daemon = libvirt(dir.path());
+        let guests = [("instance-0000002a", NOVA), ("instance-0000002b", "")];
+        let _guests = guests.map(|(name, metadata)| start(dir.path(), name, Work::Halt, metadata));
+        Parity::of("vm", &["uuid"]).asking().agrees(|| {
+            let mut facts = Facts::default();
+            let uuid = |name: &str| virsh(&format!("domuuid {name}")).trim().to_owned();
+            // libvirt writes an element of others anew
+            let said = virsh("metadata instance-0000002a --uri http://openstack.org/xmlns/libvirt/nova/1.1");
+            let name = said.split_once("<name>").unwrap().1.split_once("</name>").unwrap().0;
+            let name = name.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+            facts.text(&uuid("instance-0000002a"), "name", &name);
+            facts.text(&uuid("instance-0000002b"), "name", "instance-0000002b");
             facts
         });
     });

@@ -17,7 +17,9 @@ pub struct Identity {
     pub monitor: Vec<u8>,
     /// Name that its administrator gave it.
     pub name: Option<Vec<u8>>,
-    /// UUID as it is written on the command line.
+    /// Whether its command line or its control group say that name, which else follows from where it may be asked.
+    pub is_named: bool,
+    /// UUID that its command line says, in small letters.
     pub uuid: Option<Vec<u8>>,
     /// Machine type.
     pub machine: Option<Vec<u8>>,
@@ -63,8 +65,11 @@ impl Identity {
             Some(_) => of_options(rest, &[], &[b"--api-socket"]),
             None => Self::default(),
         };
+        identity.uuid = identity.uuid.map(|uuid| uuid.to_ascii_lowercase());
         identity.monitor = known.map_or_else(|| program.to_vec(), |known| known.as_bytes().to_vec());
-        identity.name = identity.name.or_else(|| cgroup.and_then(of_scope)).or_else(|| {
+        identity.name = identity.name.or_else(|| cgroup.and_then(of_scope)).filter(|name| !name.is_empty());
+        identity.is_named = identity.name.is_some();
+        identity.name = identity.name.or_else(|| {
             let socket = identity.sockets.first()?.rsplit(|byte| *byte == b'/').next()?;
             Some(socket.split(|byte| *byte == b'.').next()?.to_vec())
         });
@@ -93,6 +98,10 @@ fn of_qemu(arguments: &[&[u8]]) -> Identity {
         match option.strip_prefix(b"-").map(|name| name.strip_prefix(b"-").unwrap_or(name)) {
             Some(b"name") => identity.name = first(value, b"guest"),
             Some(b"uuid") => identity.uuid = Some(value.to_vec()),
+            // as Proxmox has it
+            Some(b"smbios") if of_key(value, b"type").as_deref() == Some(b"1") => {
+                identity.uuid = identity.uuid.or_else(|| of_key(value, b"uuid"));
+            }
             Some(b"machine" | b"M") => identity.machine = first(value, b"type"),
             Some(b"smp") => identity.vcpus = first(value, b"cpus").as_deref().and_then(parse::number),
             Some(b"m") => identity.memory = first(value, b"size").as_deref().and_then(|size| bytes(size, 1 << 20)),
@@ -296,6 +305,42 @@ mod tests {
         assert_eq!((text(guest.name.as_ref()), guest.vcpus, guest.memory), (Some("db"), Some(2), Some(2 << 30)));
         assert_eq!(text(guest.machine.as_ref()), Some("pc+pve0"));
         assert_eq!(guest.sockets, [b"/var/run/qemu-server/100.qmp"]);
+    }
+
+    #[test]
+    fn a_guest_of_proxmox_has_the_uuid_of_its_firmware_and_not_that_of_another_table() {
+        let begin = ["/usr/bin/kvm", "-id", "100", "-name", "mail,debug-threads=on", "-no-shutdown", "-daemonize"];
+        let smbios = ["-smbios", "type=1,uuid=4a53f0f8-6a0c-4d63-a5a5-4f3d9be0ac72"];
+        let rest = [
+            "-smbios",
+            "type=2,uuid=1",
+            "-smp",
+            "4,sockets=1,cores=4,maxcpus=4",
+            "-nodefaults",
+            "-boot",
+            "menu=on,strict=on,reboot-timeout=1000",
+            "-vnc",
+            "unix:/var/run/qemu-server/100.vnc,password=on",
+            "-cpu",
+            "host,+kvm_pv_eoi,+kvm_pv_unhalt",
+            "-m",
+            "size=1024,slots=255,maxmem=4194304M",
+            "-drive",
+            "file=/dev/pve/vm-100-disk-0,if=none,id=drive-scsi0,format=raw,cache=none,aio=io_uring,detect-zeroes=on",
+            "-netdev",
+            "type=tap,id=net0,ifname=tap100i0,script=/var/lib/qemu-server/pve-bridge,vhost=on",
+            "-machine",
+            "type=pc-i440fx-8.1+pve0",
+        ];
+        let guest = read(&[&begin[..], &smbios, &rest].concat());
+        assert_eq!((text(guest.name.as_ref()), guest.is_named), (Some("mail"), true));
+        assert_eq!(text(guest.uuid.as_ref()), Some("4a53f0f8-6a0c-4d63-a5a5-4f3d9be0ac72"));
+        assert_eq!((guest.vcpus, guest.memory), (Some(4), Some(1 << 30)));
+        assert_eq!(text(guest.machine.as_ref()), Some("pc-i440fx-8.1+pve0"));
+        let both = read(&[&begin[..], &smbios, &["-uuid", "own"]].concat());
+        assert_eq!(text(both.uuid.as_ref()), Some("own"));
+        let none = read(&["kvm", "-chardev", "socket,id=q,path=/run/db.qmp"]);
+        assert_eq!((text(none.name.as_ref()), none.is_named), (Some("db"), false));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What does libvirt say of the guests that it runs?
 //!
 //! It holds their monitors itself, so that it is asked instead, over the socket on which everybody may read, in its own protocol:
-//! messages of XDR with a length, a head of six words and what the procedure takes or gives. Three calls are known here. It is told
+//! messages of XDR with a length, a head of six words and what the procedure takes or gives. Four calls are known here. It is told
 //! not to wait for a monitor that hangs.
 //!
 //! Source: `src/rpc/virnetprotocol.x` and `src/remote/remote_protocol.x` of libvirt, `virConnectGetAllDomainStats`; RFC 4506.
@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use super::nova;
 use super::said::{Block, Said};
 use crate::model::Text;
 use crate::source::Error;
@@ -23,6 +24,7 @@ const PROGRAM: [u32; 2] = [0x2000_8086, 1];
 const HEAD: usize = 28;
 
 const CONNECT_OPEN: u32 = 1;
+const DOMAIN_GET_XML_DESC: u32 = 14;
 const AUTH_LIST: u32 = 66;
 const GET_ALL_DOMAIN_STATS: u32 = 344;
 
@@ -41,6 +43,10 @@ const MAX_BLOCKS: usize = 1024;
 /// A guest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Domain {
+    /// By what libvirt knows it: name, UUID and number.
+    name: Vec<u8>,
+    raw: [u8; 16],
+    id: u32,
     /// As QEMU is told.
     pub uuid: String,
     /// What libvirt says of it.
@@ -88,6 +94,19 @@ impl Connection {
         })
     }
 
+    /// Asks what OpenStack calls a guest; `None` if it has none to do with it, or is gone.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of_nova(&mut self, domain: &Domain, deadline: Instant) -> Result<Option<Text>, Error> {
+        let mut body = Vec::new();
+        string(&mut body, &domain.name);
+        body.extend(domain.raw);
+        body.extend(words(&[domain.id, 0]));
+        let name = self.ask(DOMAIN_GET_XML_DESC, &body, deadline, |answer| answer.string().map(nova::name))?;
+        Ok(name.ok().flatten())
+    }
+
     fn call<T>(
         &mut self,
         procedure: u32,
@@ -95,6 +114,17 @@ impl Connection {
         deadline: Instant,
         read: impl FnOnce(&mut Answer<'_>) -> Option<T>,
     ) -> Result<T, Error> {
+        self.ask(procedure, body, deadline, read)?.map_err(|why| self.line.broken(&why))
+    }
+
+    /// What is answered, or why that is refused.
+    fn ask<T>(
+        &mut self,
+        procedure: u32,
+        body: &[u8],
+        deadline: Instant,
+        read: impl FnOnce(&mut Answer<'_>) -> Option<T>,
+    ) -> Result<Result<T, String>, Error> {
         self.serial = self.serial.wrapping_add(1);
         let length = u32::try_from(HEAD + body.len()).unwrap_or(u32::MAX);
         let head = words(&[length, PROGRAM[0], PROGRAM[1], procedure, 0, self.serial, 0]);
@@ -110,11 +140,10 @@ impl Connection {
                 continue;
             }
             if *status != 0 {
-                let why = answer.error().map_or_else(|| "it refuses".to_owned(), |why| why.to_string());
-                return Err(self.line.broken(&why));
+                return Ok(Err(answer.error().map_or_else(|| "it refuses".to_owned(), |why| why.to_string())));
             }
             let read = read(&mut answer);
-            return read.ok_or_else(|| self.line.broken("an answer of libvirt is not understood"));
+            return read.map(Ok).ok_or_else(|| self.line.broken("an answer of libvirt is not understood"));
         }
     }
 }
@@ -200,7 +229,7 @@ impl Value<'_> {
 }
 
 fn domain(answer: &mut Answer<'_>) -> Option<Domain> {
-    let (_name, uuid, _id) = (answer.string()?, answer.bytes(16)?, answer.number()?);
+    let (name, uuid, id) = (answer.string()?.to_vec(), answer.bytes(16)?, answer.number()?);
     let (mut said, mut state) = (Said::default(), [None; 2]);
     for _ in 0..answer.number()? {
         let (name, value) = (answer.string()?, answer.value()?);
@@ -219,7 +248,7 @@ fn domain(answer: &mut Answer<'_>) -> Option<Domain> {
     said.status = status(state);
     // what nothing was said of in between has no name
     said.blocks.retain(|block| block.target.is_some() || block.path.is_some());
-    Some(Domain { uuid: written(uuid), said })
+    Some(Domain { name, raw: uuid.try_into().ok()?, id, uuid: written(uuid), said })
 }
 
 fn block(blocks: &mut Vec<Block>, at: &str, field: &str, value: Value<'_>) {

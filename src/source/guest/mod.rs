@@ -16,6 +16,7 @@ pub mod held;
 pub mod identity;
 pub mod libvirt;
 pub mod memory;
+pub mod nova;
 pub mod qmp;
 pub mod said;
 pub mod thread;

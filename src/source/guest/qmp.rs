@@ -25,9 +25,11 @@ const MAX_BLOCKS: usize = 1024;
 const MAX_PATH: usize = 107;
 
 /// What is asked, in this order: commands with their arguments.
-const COMMANDS: [[&str; 2]; 5] = [
+const COMMANDS: [[&str; 2]; 7] = [
     ["qmp_capabilities", "{}"],
     ["query-status", "{}"],
+    ["query-name", "{}"],
+    ["query-uuid", "{}"],
     ["query-balloon", "{}"],
     ["query-block", "{}"],
     ["query-blockstats", "{}"],
@@ -89,9 +91,13 @@ pub fn taken(socket: &Path) -> Error {
 /// # Errors
 /// Nobody listens, somebody else does, or what is said is not understood or does not come in time.
 pub fn ask(socket: &Path, process: Process, deadline: Instant) -> Result<Said, Error> {
-    let [_, status, balloon, blocks, counts] = &talk(socket, process, &COMMANDS, deadline)?;
+    let [_, status, name, uuid, balloon, blocks, counts] = &talk(socket, process, &COMMANDS, deadline)?;
+    // who was given none has one of zeros
+    let is_own = |uuid: &Text| uuid.as_str().bytes().any(|digit| !matches!(digit, b'0' | b'-'));
     Ok(Said {
         status: status.as_ref().and_then(|status| status.text(&["status"])),
+        name: name.as_ref().and_then(|name| name.text(&["name"])).filter(|name| !name.as_str().is_empty()),
+        uuid: uuid.as_ref().and_then(|uuid| uuid.text(&["UUID"])).filter(is_own),
         balloon: balloon.as_ref().and_then(|balloon| balloon.count(&["actual"])),
         blocks: blocks.as_ref().map(|blocks| self::blocks(blocks, counts.as_ref())).unwrap_or_default(),
     })
@@ -243,19 +249,21 @@ mod tests {
         let (path, monitor) = monitor(dir.path(), |stream| {
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
             writeln!(&stream, "{GREETING}").unwrap();
-            let asked: Vec<String> = (0..5).map(|_| lines.next().unwrap().unwrap()).collect();
-            assert!(asked[0].contains("qmp_capabilities") && asked[4].contains("query-blockstats"), "{asked:?}");
+            let asked: Vec<String> = (0..7).map(|_| lines.next().unwrap().unwrap()).collect();
+            assert!(asked[0].contains("qmp_capabilities") && asked[6].contains("query-blockstats"), "{asked:?}");
             for line in [
                 r#"{"return": {}, "id": 0}"#,
-                r#"{"timestamp": {"seconds": 1}, "event": "RESUME", "id": 4}"#,
+                r#"{"timestamp": {"seconds": 1}, "event": "RESUME", "id": 6}"#,
                 r#"{"return": {"status": "io-error", "running": false}, "id": 1}"#,
-                r#"{"error": {"class": "DeviceNotActive", "desc": "no"}, "id": 2}"#,
+                r#"{"return": {"name": "db"}, "id": 2}"#,
+                r#"{"return": {"UUID": "00000000-0000-0000-0000-000000000000"}, "id": 3}"#,
+                r#"{"error": {"class": "DeviceNotActive", "desc": "no"}, "id": 4}"#,
                 r#"{"return": [{"device": "", "qdev": "/machine/peripheral/disk0/virtio-backend", "inserted":
                     {"file": "a", "drv": "qcow2", "ro": false, "image": {"filename": "/a", "virtual-size": 9}}},
-                    {"device": "cd0"}], "id": 3}"#,
+                    {"device": "cd0"}], "id": 5}"#,
                 r#"{"return": [{"device": "cd0", "stats": {"rd_bytes": 5}}, {"device": "", "qdev":
                     "/machine/peripheral/disk0/virtio-backend", "stats": {"rd_bytes": 1, "rd_operations": 2,
-                    "rd_total_time_ns": 3, "flush_operations": 4}}], "id": 4}"#,
+                    "rd_total_time_ns": 3, "flush_operations": 4}}], "id": 6}"#,
             ] {
                 writeln!(&stream, "{}\r", line.replace('\n', "")).unwrap();
             }
@@ -265,6 +273,7 @@ mod tests {
         monitor.join().unwrap();
         let said = said.unwrap();
         assert_eq!((said.status.as_deref(), said.balloon, said.blocks.len()), (Some("io-error"), None, 1));
+        assert_eq!((said.name.as_deref(), said.uuid), (Some("db"), None));
         let block = &said.blocks[0];
         assert_eq!((block.target.as_deref(), block.path.as_deref()), (Some("disk0"), Some("/a")));
         assert_eq!((block.format.as_deref(), block.size, block.is_writable), (Some("qcow2"), Some(9), Some(true)));

@@ -9,6 +9,10 @@ use crate::model::Text;
 pub struct Said {
     /// What the guest does, in a word.
     pub status: Option<Text>,
+    /// What it is called.
+    pub name: Option<Text>,
+    /// Its UUID.
+    pub uuid: Option<Text>,
     /// Bytes that the guest has of its memory.
     pub balloon: Option<u64>,
     /// Its block devices that have something in them.
