@@ -363,8 +363,14 @@ fn row(daemon: &Daemon) -> RoutingDaemonRow {
         version: daemon.version.clone(),
         pid: daemon.pid,
         neighbors: daemon.told.as_ref().map(Told::neighbors),
-        reason: daemon.state.fault.as_ref().map(|error| Text::from(error.to_string())),
+        reason: reason(daemon),
     }
+}
+
+/// Why a daemon is not up, or tells of nobody.
+fn reason(daemon: &Daemon) -> Option<Text> {
+    let fault = daemon.state.fault.as_ref().map(|error| Text::from(error.to_string()));
+    fault.or_else(|| daemon.told.as_ref()?.excuse.clone())
 }
 
 /// Name of what told something: the daemon, or the protocol of a daemon that has several.

@@ -36,6 +36,8 @@ pub(super) enum Show {
     First(&'static [usize]),
     /// Words.
     Words(usize),
+    /// Words, but for one that says that there is nothing to say.
+    Unless(usize, &'static str),
 }
 
 /// One column of a list.
@@ -145,6 +147,7 @@ fn says(view: &View, row: usize, column: &Column) -> bool {
     match column.show {
         Show::Of(at) | Show::Bad(at) | Show::Bar(at) | Show::Spark(at, _) | Show::Words(at) => there(at),
         Show::Total(at) => !view.raw().cell(row, at).is_missing(),
+        Show::Unless(at, none) => view.raw().cell(row, at).text().is_some_and(|words| words != none),
         Show::Sum(a, b, _) => there(a) || there(b) || !view.raw().cell(row, a).is_missing(),
         Show::First(several) => several.iter().any(|at| there(*at)),
     }
@@ -243,7 +246,7 @@ fn heading(list: &List, name: u16) -> Line {
     for column in &list.columns {
         out.push(gap());
         out.push(match column.show {
-            Show::Words(_) | Show::Bar(_) | Show::Spark(..) => {
+            Show::Words(_) | Show::Unless(..) | Show::Bar(_) | Show::Spark(..) => {
                 line::left(column.title.clone(), Role::Label, column.width)
             }
             _ => line::right(column.title.clone(), Role::Label, column.width),
@@ -276,6 +279,11 @@ fn one(cx: &Cx<'_>, list: &List, picked: &Pick, row: &Picked, name: u16) -> Line
             Show::Words(at) => {
                 let words = number::words(cx, view, row.row, at);
                 line::left(words.words, words.role, column.width)
+            }
+            Show::Unless(at, none) => {
+                let words = number::words(cx, view, row.row, at);
+                let said = if words.words == none { "".into() } else { words.words };
+                line::left(said, words.role, column.width)
             }
         });
     }

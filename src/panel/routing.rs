@@ -93,7 +93,8 @@ fn interfaces(cx: &Cx<'_>, space: Space) -> Block {
     if both {
         columns.insert(0, Column::wide("v", 1, 0, Show::Words(version)));
     }
-    let (busy, table) = (vec![col!(OspfInterfaceRow, adjacent)], OspfInterfaceRow::TABLE);
+    let (busy, table) =
+        (vec![col!(OspfInterfaceRow, neighbors), col!(OspfInterfaceRow, adjacent)], OspfInterfaceRow::TABLE);
     list::block(
         cx,
         space,
@@ -114,6 +115,7 @@ fn bgp(cx: &Cx<'_>, space: Space) -> Block {
         Column::number("out", 1, Show::Of(col!(BgpPeerRow, sent))),
         Column::number("lost", 2, Show::Total(col!(BgpPeerRow, dropped))),
         Column::wide("name", 12, 5, Show::Words(col!(BgpPeerRow, name))),
+        Column::wide("description", 16, 4, Show::Words(col!(BgpPeerRow, description))),
         Column::wide("last error", 24, 3, Show::Words(col!(BgpPeerRow, reason))),
     ];
     let (busy, table) = (vec![col!(BgpPeerRow, accepted)], BgpPeerRow::TABLE);
@@ -131,7 +133,7 @@ fn bfd(cx: &Cx<'_>, space: Space) -> Block {
         Column::number(SILENT, 1, Show::Words(col!(BfdPeerRow, stale))),
         Column::number("every", 4, Show::Of(col!(BfdPeerRow, transmit))),
         Column::number("lost", 1, Show::Total(col!(BfdPeerRow, downs))),
-        Column::wide("why", 24, 3, Show::Words(col!(BfdPeerRow, diagnostic))),
+        Column::wide("why", 24, 3, Show::Unless(col!(BfdPeerRow, diagnostic), "ok")),
     ];
     let table = BfdPeerRow::TABLE;
     list::block(
@@ -215,7 +217,8 @@ fn change(cx: &Cx<'_>, view: &View, row: usize) -> Line {
     let mut out = vec![line::text(format!("{time} "), Role::Muted), line::text(action.words, action.role)];
     if there(col!(RouteChangeRow, routes)) {
         let many = words(col!(RouteChangeRow, routes)).words;
-        out.push(line::text(format!(" {many} routes"), Role::Value));
+        let one = view.raw().cell(row, col!(RouteChangeRow, routes)) == Cell::U64(1);
+        out.push(line::text(format!(" {many} route{}", if one { "" } else { "s" }), Role::Value));
     }
     if there(col!(RouteChangeRow, destination)) {
         let destination = words(col!(RouteChangeRow, destination)).words;
@@ -285,5 +288,37 @@ mod tests {
             assert!(old[0].0.contains(SILENT) && old[1].0.contains("1h"), "{old:?}");
             assert!(old[1].1.iter().all(|role| *role == Role::Stale), "{}: {old:?}", table.name);
         }
+    }
+
+    #[test]
+    fn what_says_that_nothing_is_wrong_says_nothing() {
+        let mut fake = Fake::empty();
+        let row = |why: &str| format!("address=192.0.2.9 instance=bfdd state=up diagnostic={why}");
+        fake.put(BfdPeerRow::TABLE, &[row("ok")]);
+        let said = drawn(&fake, bfd);
+        assert!(!said[0].0.contains("why") && !said[1].0.contains("ok"), "{said:?}");
+        fake.put(BfdPeerRow::TABLE, &[row("ok"), row("neighbor-signaled").replace(".9", ".8")]);
+        let said = drawn(&fake, bfd);
+        assert!(said.iter().any(|(words, _)| words.contains("neighbor-signaled")), "{said:?}");
+        assert!(!said.iter().any(|(words, _)| words.split_whitespace().any(|word| word == "ok")), "{said:?}");
+    }
+
+    #[test]
+    fn one_route_is_one_route() {
+        let mut fake = Fake::empty();
+        let row = |seq: u8, routes: u8| format!("seq={seq} time=9 action=added routes={routes} protocol=zebra");
+        fake.put(RouteChangeRow::TABLE, &[row(1, 1), row(2, 7)]);
+        let said: Vec<String> = drawn(&fake, changes).into_iter().map(|(words, _)| words).collect();
+        assert!(said[0].contains("7 routes") && said[1].contains("1 route "), "{said:?}");
+    }
+
+    #[test]
+    fn an_interface_with_a_neighbor_but_no_adjacency_stands_above_those_without_neighbors() {
+        let mut fake = Fake::empty();
+        let rows = ["interface=a neighbors=0 adjacent=0", "interface=b neighbors=1 adjacent=0"];
+        fake.put(OspfInterfaceRow::TABLE, &rows.map(|row| format!("area=0.0.0.0 instance=ospfd state=DR {row}")));
+        let said: Vec<String> = drawn(&fake, interfaces).into_iter().skip(1).map(|(words, _)| words).collect();
+        let first: Vec<&str> = said.iter().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(first, ["b", "a"]);
     }
 }

@@ -14,6 +14,8 @@ use crate::store::rate::View;
 
 /// What is said first of a table that was not the same while it was read.
 const CHANGING: &str = "changing: ";
+/// What stands in errors of the kernel.
+const ERRNO: &str = "(os error ";
 
 /// Draws a table with its frame, and remembers where it is.
 pub(super) fn framed_table(
@@ -117,7 +119,7 @@ fn rows(app: &App, buffer: &mut Buffer, area: Rect, view: &View, state: &mut Tab
     table_paint::draw(buffer, area, view, state, &Reader { beside: &beside, ..app.writing() }, &app.theme)
 }
 
-/// What some cells of a table lack, with what can be done about it rather than the errno.
+/// What some cells of a table lack: why, as far as that is words, or what can be done about it rather than the errno.
 pub(super) fn partly(app: &App, table: &str) -> Option<String> {
     let status = &app.cache.snapshot().get(table).filter(|one| one.status.state == State::Ok)?.status;
     let (what, why) = status.reason.split_once(": ")?;
@@ -125,7 +127,8 @@ pub(super) fn partly(app: &App, table: &str) -> Option<String> {
     if why.starts_with(CHANGING) {
         return Some(format!("  {why}"));
     }
-    Some(format!("  {what}: {}", if status.hint.is_empty() { why } else { &status.hint }))
+    let is_said = status.hint.is_empty() || !why.contains(ERRNO);
+    Some(format!("  {what}: {}", if is_said { why } else { &status.hint }))
 }
 
 /// Why there is more than the rows of a table tell.

@@ -304,6 +304,12 @@ fn help(app: &App, cells: usize) -> Vec<Line> {
     let signs = wrap("• careful  ▲ warning  ✖ critical  – missing  ? rate not known yet", cells);
     let mut lines = Vec::new();
     let (here, everywhere) = keys(app);
+    if super::screen::view_name(app) == Some("topology") {
+        // what a map has is what people ask about who look at one
+        lines.push(title("On the map"));
+        lines.extend(MAP.iter().flat_map(|words| wrap(words, cells)).map(|words| plain(words, Role::Plain)));
+        lines.push(Line::new());
+    }
     if !here.is_empty() {
         lines.push(title("Keys here"));
         lines.extend(beside(here.iter().map(key), across, each));
@@ -313,16 +319,15 @@ fn help(app: &App, cells: usize) -> Vec<Line> {
     lines.extend(beside(everywhere.iter().map(key), across, each));
     lines.extend([Line::new(), title("Signs")]);
     lines.extend(signs.into_iter().map(|words| plain(words, Role::Plain)));
-    if super::screen::view_name(app) == Some("topology") {
-        lines.extend(MAP.iter().flat_map(|words| wrap(words, cells)).map(|words| plain(words, Role::Plain)));
-    }
     lines.extend([Line::new(), title("Tables")]);
     lines.extend(beside(app.host.schema().iter().map(table), across, each));
     lines
 }
 
 /// What is written on maps.
-const MAP: [&str; 3] = [
+const MAP: [&str; 4] = [
+    "↓ received  ↑ sent  ↕ both, a second; /24 +1 an address of this host and how many more, gone: the interface is not there, \
+     silent 5m: for so long nobody tells of it",
     "▸ stands elsewhere on the map; this is one more way there",
     "on the map of areas: 15/10 what a link costs there and back, one way: only this end tells the link, not reached: no way there \
      over links that both ends tell",

@@ -22,7 +22,10 @@ struct Place<'a> {
 /// One link: area, from, kind, to, metric, and how far off that is where it begins.
 type Link = (String, String, &'static str, String, [Option<f64>; 2]);
 
-fn said(place: &Place<'_>, links: &[Link], facts: &mut Facts) {
+/// What routers say of themselves, by area and router: whether they are ABR and ASBR.
+type Roles = BTreeMap<(String, String), [bool; 2]>;
+
+fn said(place: &Place<'_>, (links, roles): (&[Link], &Roles), facts: &mut Facts) {
     let Place { netns, source, instance, version, vrf } = place;
     for (area, from, kind, to, costs) in links {
         let key = format!("{netns} {instance} {version} {area} {from} {kind} {to} 0");
@@ -45,8 +48,42 @@ fn said(place: &Place<'_>, links: &[Link], facts: &mut Facts) {
                 None => row.missing(&[column]),
             }
         }
+        for (at, column) in ["abr", "asbr"].into_iter().enumerate() {
+            match roles.get(&(area.clone(), from.clone())).filter(|_| *kind != "attached") {
+                Some(roles) => row.text(column, &roles[at].to_string()),
+                None => row.missing(&[column]),
+            }
+        }
         row.missing(&["stale"]);
     }
+}
+
+/// What the routers say of themselves in the database of one daemon of a router.
+fn roles(router: &str, is_six: bool) -> Roles {
+    let (command, heading) = if is_six {
+        ("show ipv6 ospf6 database router detail", "Area Scoped Link State Database")
+    } else {
+        ("show ip ospf database router", "Router Link States")
+    };
+    let (mut roles, mut at, mut from, mut flags) = (Roles::new(), String::new(), String::new(), [false; 2]);
+    for line in vtysh(router, command).lines() {
+        at = area(line, heading).map_or(at, dotted);
+        // version 2 tells what a router is before it names it, version 3 behind that
+        if let Some(words) = line.trim().strip_prefix("Flags: ") {
+            let has = |word: &str| words.split_whitespace().any(|one| one == word);
+            flags = [has("ABR"), has("ASBR")];
+        }
+        if let Some(name) = behind(line, "Advertising Router: ") {
+            name.clone_into(&mut from);
+            if !is_six {
+                roles.insert((at.clone(), from.clone()), flags);
+            }
+        }
+        if let Some(bits) = behind(line, "Bits: ").filter(|_| is_six) {
+            roles.insert((at.clone(), from.clone()), ['B', 'E'].map(|bit| bits.contains(bit)));
+        }
+    }
+    roles
 }
 
 /// What stands in a line behind some words, up to the next blank.
@@ -170,12 +207,13 @@ pub(crate) fn agree() {
         for (router, _) in ROUTERS {
             for (daemon, version, links) in [("ospfd", 2, of_ospfd(router)), ("ospf6d", 3, of_ospf6d(router))] {
                 let (instance, vrf) = (format!("{router}/{daemon}"), Some("default"));
-                said(&Place { netns: router, source: "frr", instance, version, vrf }, &links, &mut facts);
+                let roles = roles(router, version == 3);
+                said(&Place { netns: router, source: "frr", instance, version, vrf }, (&links, &roles), &mut facts);
             }
         }
         for (protocol, version) in [("backbone", 2), (SIX, 3)] {
             let place = Place { netns: BIRD.0, source: "bird", instance: protocol.to_owned(), version, vrf: None };
-            said(&place, &of_bird(protocol), &mut facts);
+            said(&place, (&of_bird(protocol), &Roles::new()), &mut facts);
         }
         counted = facts.rows();
         facts

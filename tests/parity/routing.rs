@@ -598,6 +598,10 @@ fn peers_of_bgpd(router: &str, facts: &mut Facts) {
             Some(name) => row.text("name", name),
             None => row.missing(&["name"]),
         }
+        match found["nbrDesc"].as_str() {
+            Some(words) => row.text("description", words),
+            None => row.missing(&["description"]),
+        }
         row.text("state", word(&short["state"]));
         row.router("router_id", &found["remoteRouterId"]);
         let is_up = short["state"] == "Established";
@@ -661,6 +665,10 @@ fn peer_of_bird(protocol: &str, facts: &mut Facts) {
         row.number("hold", &number(of("Hold timer").map(|timer| timer.rsplit('/').next().unwrap().to_owned())));
     } else {
         row.missing(&["router_id", "local_address", "name", "accepted", "sent", "hold"]);
+    }
+    match of("Description") {
+        Some(words) => row.text("description", &words),
+        None => row.missing(&["description"]),
     }
     match of("Last error") {
         Some(error) => row.text("reason", &error),

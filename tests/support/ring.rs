@@ -232,7 +232,7 @@ impl Ring {
         run_in("host", &["install", "-d", "-o", "bird", "-g", "bird", "/run/bird"]);
         let config = "router id 10.9.9.5;\nprotocol device { scan time 2; }\n\
             protocol bfd detection { interface \"to2\" { interval 300 ms; multiplier 3; }; }\n\
-            protocol bgp uplink { local as 5; neighbor 10.0.25.2 as 2; ipv4 { import all; export all; }; }\n\
+            protocol bgp uplink { description \"up: the ring\"; local as 5; neighbor 10.0.25.2 as 2; ipv4 { import all; export all; }; }\n\
             protocol bgp nobody { local as 5; neighbor 10.0.25.99 as 99; hold time 30; ipv4 { import all; export none; }; }\n\
             protocol static { ipv4; route 10.75.0.0/16 blackhole; }\n\
             protocol ospf v2 backbone { ipv4 { import all; export none; }; \
@@ -279,6 +279,7 @@ fn bgp(number: u32) -> String {
     for (low, high, _) in links.filter(|(one, other, _)| *one == number || *other == number) {
         let far = if *low == number { high } else { low };
         let _ = writeln!(text, " neighbor 10.0.{low}{high}.{far} remote-as {far}");
+        let _ = writeln!(text, " neighbor 10.0.{low}{high}.{far} description to the one who is {far}");
     }
     let _ = write!(text, " neighbor 10.99.99.99 remote-as 99\n address-family ipv4 unicast\n");
     let _ = write!(

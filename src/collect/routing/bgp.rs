@@ -32,6 +32,8 @@ table! {
         Id(None) peer: Text { label: true },
         /// How the other end calls itself.
         Text(None) name: Option<Text>,
+        /// What it was called in the configuration of the daemon.
+        Text(None) description: Option<Text> { wide: true },
         /// Autonomous system of the other end.
         Gauge(None) remote_as: Option<u64> { exact: true, title: Some("AS") },
         /// Autonomous system of this end.
@@ -119,6 +121,7 @@ fn row(daemon: &Daemon, peer: &BgpPeer) -> BgpPeerRow {
         vrf: peer.vrf.clone(),
         peer: peer.peer.clone(),
         name: peer.name.clone(),
+        description: peer.description.clone(),
         remote_as: peer.remote_as,
         local_as: peer.local_as,
         router_id: peer.router,

@@ -39,6 +39,10 @@ table! {
         Gauge(None) metric: Option<u64> { exact: true },
         /// What it costs to get from this router to where it leads from; FRR does not tell it.
         Gauge(None) distance: Option<u64> { exact: true, wide: true },
+        /// Whether the router that it leads from joins areas, as its LSA says; BIRD does not tell it.
+        Text(None) abr: Option<bool> { title: Some("ABR"), wide: true },
+        /// Whether the router that it leads from may bring routes of other protocols, as its LSA says; BIRD does not tell it.
+        Text(None) asbr: Option<bool> { title: Some("ASBR"), wide: true },
         /// When it was told, where the daemon does not tell it any more.
         Gauge(None) stale: Option<Timestamp>,
     }
@@ -69,6 +73,8 @@ fn row(daemon: &Daemon, link: &Link) -> OspfLinkRow {
         number: link.number,
         metric: link.metric,
         distance: link.distance,
+        abr: link.roles.map(|roles| roles.abr),
+        asbr: link.roles.map(|roles| roles.asbr),
         stale: stale(daemon),
     }
 }

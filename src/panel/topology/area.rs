@@ -116,7 +116,10 @@ pub(super) fn areas(cx: &Cx<'_>, links: &View) -> Vec<Rc<Joined>> {
     let lsas = cx.views.get(&OspfLsaRow::TABLE.name);
     let parts = Parts::of(areas.as_deref(), lsas.as_deref());
     for (place, (_, area)) in &mut all {
-        area.parts = parts.of_area(place);
+        for (router, part) in parts.of_area(place) {
+            let known = area.parts.entry(router).or_default();
+            *known = known.and(part);
+        }
     }
     let own = |row: usize| {
         let areas = areas.as_deref()?;
@@ -154,6 +157,11 @@ impl<'a> Area<'a> {
         let (kind, metric) = (cell(col!(OspfLinkRow, kind)), whole(links, row, col!(OspfLinkRow, metric)));
         if kind != "attached" && whole(links, row, col!(OspfLinkRow, distance)) == Some(0) {
             self.own = Some(from);
+        }
+        let is = |column| links.raw().cell(row, column) == Cell::Bool(true);
+        let part = Part { abr: is(col!(OspfLinkRow, abr)), asbr: is(col!(OspfLinkRow, asbr)) };
+        if part.abr || part.asbr {
+            self.parts.insert(from.to_owned(), part);
         }
         self.told.push(Told { from, to, kind, metric });
     }

@@ -1,7 +1,8 @@
 //! Which routers of an area of OSPF join it to others or bring routes of other protocols?
 //!
-//! This router's daemon says what it is itself. Others are known by the LSAs that they have made: who tells an area of networks
-//! outside of it joins it to others, and who tells of routes of other protocols brings them.
+//! This router's daemon says what it is itself, and each router in its own LSA, where the daemon tells that. Others are known by
+//! the LSAs that they have made: who tells an area of networks outside of it joins it to others, and who tells of routes of other
+//! protocols brings them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -99,7 +100,7 @@ impl Parts {
 }
 
 impl Part {
-    fn and(self, other: Self) -> Self {
+    pub(super) fn and(self, other: Self) -> Self {
         Self { abr: self.abr || other.abr, asbr: self.asbr || other.asbr }
     }
 }

@@ -46,11 +46,13 @@ pub(super) struct Node {
     pub(super) fault: Option<(String, Level)>,
     /// Whether it is as it was told by somebody who says nothing any more.
     pub(super) is_old: bool,
+    /// Whether it is an address of the host.
+    pub(super) is_own: bool,
 }
 
 impl Node {
     pub(super) fn new(class: Class, name: String, about: String) -> Self {
-        Self { class, name, about, said: Said::Nothing, level: Level::Ok, fault: None, is_old: false }
+        Self { class, name, about, said: Said::Nothing, level: Level::Ok, fault: None, is_old: false, is_own: false }
     }
 
     /// How the name is written.
@@ -187,7 +189,7 @@ fn inside(out: &mut Graph, known: &Known<'_>, netns: &str, links: &[Link<'_>]) -
         let more = addresses.len() - 1;
         let about = if more > 0 { format!("/{prefix} +{more}") } else { format!("/{prefix}") };
         let level = addresses.iter().map(|(.., level)| *level).max().unwrap_or_default();
-        ends.push((at, Node { level, ..Node::new(Class::End, IpText(*first).to_string(), about) }));
+        ends.push((at, Node { level, is_own: true, ..Node::new(Class::End, IpText(*first).to_string(), about) }));
     }
     let first = ends.len();
     for (number, (at, node)) in ends.into_iter().enumerate() {

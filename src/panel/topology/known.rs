@@ -374,8 +374,12 @@ impl<'a> Known<'a> {
         let own = own.flat_map(|(name, all)| all.iter().map(move |(own, prefix, _)| (*prefix, *name, *own)));
         let near = own.filter(|(prefix, _, own)| covers(*own, *prefix, address)).max();
         if let Some((_, name, _)) = near {
-            let known = self.behind.entry((name, address)).or_insert_with(|| IpText(address).to_string());
-            let id = known.clone();
+            // who has the number of a router that is there is that one, also where nobody has told its address
+            let number = ip(view, row, col!(BgpPeerRow, router_id)).map(|number| IpText(number).to_string());
+            let is_there = |number: &String| self.routers.get(&name).is_some_and(|there| there.contains_key(number));
+            let number = number.filter(is_there);
+            let new = || number.unwrap_or_else(|| IpText(address).to_string());
+            let id = self.behind.entry((name, address)).or_insert_with(new).clone();
             self.router((name, id), "BGP", state, (view, row));
         }
     }

@@ -155,6 +155,8 @@ pub(super) struct Spacing {
     pub(super) apart: bool,
     /// Whether a row is left below what is neither an end nor beyond.
     pub(super) below: bool,
+    /// Whether one is left below those beyond, too.
+    pub(super) under: bool,
 }
 
 /// A node that waits for its place, whether it has one already, and from where it is reached.
@@ -274,8 +276,12 @@ impl Placing<'_> {
         let passed = self.free.get_mut(passed).unwrap_or_default();
         let row = passed.iter().copied().max().unwrap_or(0).max(least);
         passed.fill(row + 1);
-        let tall =
-            self.spacing.below && !again && matches!(self.classes.get(node), Some(Class::Between | Class::Outer));
+        let tall = !again
+            && match self.classes.get(node) {
+                Some(Class::Between | Class::Outer) => self.spacing.below,
+                Some(Class::Beyond) => self.spacing.under,
+                _ => false,
+            };
         if let Some(free) = self.free.get_mut(column).filter(|_| tall) {
             *free = row + 2;
         }
@@ -364,7 +370,8 @@ fn tracks(buses: &mut [Bus], columns: usize) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    const CLOSE: Spacing = Spacing { apart: false, below: false };
+    const CLOSE: Spacing = Spacing { apart: false, below: false, under: false };
+    const APART: Spacing = Spacing { apart: true, ..CLOSE };
 
     /// Column and row of each node that has its place, by its number.
     fn places(layout: &Layout) -> Vec<(usize, usize)> {
@@ -375,7 +382,8 @@ mod tests {
 
     /// Whatever is drawn: each node has one place, no two have the same, and none is above the one that it is reached from.
     fn check(classes: &[Class], edges: &[(usize, usize)]) -> Layout {
-        for spacing in [CLOSE, Spacing { apart: true, below: false }, Spacing { apart: true, below: true }] {
+        let airy = Spacing { below: true, ..APART };
+        for spacing in [CLOSE, APART, airy, Spacing { under: true, ..airy }] {
             let layout = Layout::new(classes, edges, &[], spacing);
             let own: Vec<usize> = layout.spots.iter().filter(|spot| !spot.again).map(|spot| spot.node).collect();
             let mut known = own.clone();
@@ -448,7 +456,7 @@ mod tests {
         use Class::{Between, End, Outer};
         let layout = check(&[Outer, Between, End, Outer], &[(2, 1)]);
         assert_eq!(places(&layout), [(2, 1), (1, 0), (0, 0), (2, 2)]);
-        let layout = Layout::new(&[Outer, Between, End], &[(2, 1)], &[], Spacing { apart: true, below: false });
+        let layout = Layout::new(&[Outer, Between, End], &[(2, 1)], &[], APART);
         assert_eq!(places(&layout)[0], (2, 2));
         assert_eq!(Layout::new(&[], &[], &[], CLOSE), Layout::default());
     }

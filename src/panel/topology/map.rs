@@ -5,7 +5,7 @@
 
 use std::cell::OnceCell;
 
-use super::graph::Graph;
+use super::graph::{Graph, Node};
 use super::layout::{Bus, Class, Layout, Side, Spacing, Spot};
 use super::style::{Cells, NAME, Rates, STYLES, Style, Widths, Words, said};
 use super::wire::{DOWN, LEFT, RIGHT, UP, Wire, Wires, joined};
@@ -18,18 +18,20 @@ const STRETCH: u16 = 8;
 /// The layouts of a graph, by what they leave room for, and the cells of its nodes; each is made when it is needed.
 #[derive(Debug, Default)]
 pub(super) struct Layouts {
-    layouts: [OnceCell<Layout>; 4],
+    layouts: [OnceCell<Layout>; 6],
     cells: OnceCell<Vec<Cells>>,
 }
 
 impl Layouts {
     fn of(&self, graph: &Graph, spacing: Spacing) -> &Layout {
-        let [close, apart, tall, airy] = &self.layouts;
-        let known = match (spacing.apart, spacing.below) {
-            (false, false) => close,
-            (true, false) => apart,
-            (false, true) => tall,
-            (true, true) => airy,
+        let [close, apart, tall, airy, taller, airiest] = &self.layouts;
+        let known = match (spacing.apart, spacing.below, spacing.under) {
+            (false, false, _) => close,
+            (true, false, _) => apart,
+            (false, true, false) => tall,
+            (true, true, false) => airy,
+            (false, true, true) => taller,
+            (true, true, true) => airiest,
         };
         known.get_or_init(|| {
             let classes: Vec<Class> = graph.nodes.iter().map(|node| node.class).collect();
@@ -47,10 +49,11 @@ impl Layouts {
     }
 
     /// What is not connected is apart only where that fits a height.
-    fn fitting(&self, graph: &Graph, below: bool, height: u16) -> &Layout {
+    fn fitting(&self, graph: &Graph, Style { below, under, .. }: Style, height: u16) -> &Layout {
         let fits = |layout: &&Layout| layout.rows <= usize::from(height);
-        let close = self.of(graph, Spacing { apart: false, below });
-        let apart = Some(close).filter(fits).map(|_| self.of(graph, Spacing { apart: true, below })).filter(fits);
+        let spacing = Spacing { apart: false, below, under };
+        let close = self.of(graph, spacing);
+        let apart = Some(close).filter(fits).map(|_| self.of(graph, Spacing { apart: true, ..spacing })).filter(fits);
         apart.unwrap_or(close)
     }
 }
@@ -76,9 +79,15 @@ impl<'a> Map<'a> {
         (width, height): (u16, u16),
         combined: bool,
     ) -> Option<Self> {
+        let is_lost = |node: &Node| node.class == Class::Beyond && node.level > Level::Ok;
+        let is_lost = graph.nodes.iter().any(is_lost);
         let styles = STYLES.into_iter().filter(|style| !(combined && style.rates == Rates::Both));
         styles.into_iter().find_map(|style| {
-            let layout = layouts.fitting(graph, style.below, height);
+            let layout = layouts.fitting(graph, style, height);
+            // what is well takes no room from what is not to be seen without scrolling
+            if style.under && !is_lost && layout.rows > usize::from(height) {
+                return None;
+            }
             let widths = Self::widths(graph, (layout, layouts.cells(graph)), style);
             let taken = Self::taken(layout, &widths, style);
             (taken <= width).then(|| Self::fitted(graph, layout, style, widths, (taken, width)))

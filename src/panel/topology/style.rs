@@ -18,7 +18,9 @@ pub(super) struct Style {
     pub(super) rates: Rates,
     /// Whether rates of what is neither an end nor beyond stand below it.
     pub(super) below: bool,
-    /// No cell more than it takes to tell nodes and lines from each other, and no words of those beyond.
+    /// Whether words of those beyond stand below them.
+    pub(super) under: bool,
+    /// No cell more than it takes to tell nodes and lines from each other, and no words of those beyond beside them.
     pub(super) tight: bool,
     /// Names of guests and containers are cut further.
     pub(super) short: bool,
@@ -31,12 +33,14 @@ pub(super) enum Rates {
     None,
 }
 
-const LEAST: Style = Style { about: false, fault: false, rates: Rates::None, below: false, tight: true, short: false };
+const LEAST: Style =
+    Style { about: false, fault: false, rates: Rates::None, below: false, under: false, tight: true, short: false };
 const SUM: Style = Style { rates: Rates::Sum, ..LEAST };
 const BOTH: Style = Style { rates: Rates::Both, tight: false, ..LEAST };
+const TALL: Style = Style { below: true, under: true, ..SUM };
 
 /// From the most to the least that is told.
-pub(super) const STYLES: [Style; 12] = [
+pub(super) const STYLES: [Style; 15] = [
     Style { about: true, fault: true, ..BOTH },
     Style { fault: true, ..BOTH },
     BOTH,
@@ -45,8 +49,11 @@ pub(super) const STYLES: [Style; 12] = [
     Style { tight: false, ..SUM },
     Style { tight: false, below: true, ..SUM },
     Style { tight: false, below: true, short: true, ..SUM },
+    TALL,
+    Style { short: true, ..TALL },
     Style { below: true, ..SUM },
     Style { below: true, short: true, ..SUM },
+    Style { rates: Rates::None, short: true, ..TALL },
     LEAST,
     Style { short: true, ..LEAST },
 ];
@@ -139,14 +146,18 @@ impl Style {
 
     /// Whether what is said of a node stands below it.
     pub(super) fn is_below(self, node: &Node) -> bool {
-        self.below && matches!(node.class, Class::Between | Class::Outer)
+        match node.class {
+            Class::Between | Class::Outer => self.below,
+            Class::Beyond => self.under,
+            Class::End => false,
+        }
     }
 
     /// Whether anything is said of a node.
     pub(super) fn says(self, node: &Node) -> bool {
         match node.said {
             Said::Nothing => false,
-            Said::Word(..) => !(self.tight && node.class == Class::Beyond),
+            Said::Word(..) => !self.tight || self.under || node.class != Class::Beyond,
             Said::Rates { .. } => self.rates != Rates::None,
         }
     }

@@ -257,7 +257,8 @@ fn a_small_screen_has_the_same_as_a_tree() {
     let fake = hypervisor();
     let (map, _) = drawn(&fake, 80, 20, 0);
     let (tree, block) = drawn(&fake, 50, 20, 0);
-    assert_eq!((tree.len(), block.hidden), (made(&fake)[0].nodes.len(), 0));
+    // the address of the bridge stands beside it
+    assert_eq!((tree.len(), block.hidden), (made(&fake)[0].nodes.len() - 1, 0));
     for node in &made(&fake)[0].nodes {
         for lines in [&map, &tree] {
             assert!(lines.iter().any(|line| line.contains(&node.name)), "{} {lines:?}", node.name);
@@ -467,4 +468,61 @@ fn parallel_links_are_one_that_costs_least_and_very_many_routers_have_a_bound() 
     let block = areas(&fake.cx(), Space { width: 80, height: 20, scroll: 10_000 });
     let Body::Lines(lines) = &block.body else { panic!("{block:?}") };
     assert!(line::words(lines.last().unwrap()).contains("499 more are left out"), "{lines:?}");
+}
+
+#[test]
+fn what_is_wrong_with_those_beyond_is_said_below_them_where_there_is_no_room_beside() {
+    // what makes a map wide, and two routers behind one interface
+    let wide: Vec<String> =
+        (0..3).map(|number| format!("name=a-guest-with-a-name{number} kind=tun master=br0")).collect();
+    let links =
+        ["name=br0 kind=bridge master=", "name=bond0.1234 kind=vlan", "name=ethernet1 kind=ethernet master=br0"];
+    let mut fake = host(&links.into_iter().chain(wide.iter().map(String::as_str)).collect::<Vec<_>>());
+    let state = |state: &str| {
+        ["192.0.2.101", "192.0.2.102"].map(|id| format!("interface=ethernet1 router_id={id} state={state}"))
+    };
+    let put = |fake: &mut Fake, state: [String; 2]| {
+        add(fake, OspfNeighborRow::TABLE, &state.each_ref().map(String::as_str));
+        fake.next();
+    };
+    put(&mut fake, state("Deleted"));
+    let (lines, _) = drawn(&fake, 62, 20, 0);
+    let at = |lines: &[String], word: &str| lines.iter().position(|line| line.contains(word)).unwrap();
+    let column = |line: &str, word: &str| line.find(word).map(|at| line[..at].chars().count());
+    for id in ["192.0.2.101", "192.0.2.102"] {
+        let own = at(&lines, id);
+        let below = &lines[own + 1];
+        assert_eq!(column(below, "Deleted"), column(&lines[own], id), "{lines:#?}");
+    }
+    // where they are well, nothing that would have room is pushed below the edge for that
+    put(&mut fake, state("Full"));
+    let (lines, block) = drawn(&fake, 62, 10, 0);
+    assert!(block.hidden == 0 || !lines.iter().any(|line| line.contains("Full")), "{lines:#?}");
+}
+
+#[test]
+fn in_a_tree_an_address_of_the_host_stands_beside_its_interface() {
+    let mut fake = hypervisor();
+    add(&mut fake, OspfNeighborRow::TABLE, &["interface=br0 router_id=192.0.2.9 state=Full"]);
+    let (tree, _) = drawn(&fake, 50, 20, 0);
+    let own: Vec<&String> = tree.iter().filter(|line| line.contains("192.0.2.1/24")).collect();
+    assert!(own.len() == 1 && own[0].contains("br0"), "{tree:#?}");
+    let router = tree.iter().find(|line| line.contains("192.0.2.9")).unwrap();
+    assert!(router.trim_start_matches([' ', '│']).starts_with(['├', '└']), "{tree:#?}");
+}
+
+#[test]
+fn routers_are_on_the_map_what_their_own_lsas_say() {
+    let mut fake = area(&pairs(&[(1, 2, 10, 10)]));
+    let place = "netns=host instance=ospfd version=2 area=0.0.0.0 source=frr kind=point-to-point number=0 metric=10";
+    let rows = ["from=192.0.2.1 to=192.0.2.2 abr=no asbr=no", "from=192.0.2.2 to=192.0.2.1 abr=no asbr=yes"];
+    fake.put(OspfLinkRow::TABLE, &rows.map(|row| format!("{place} {row}")));
+    fake.put(
+        OspfLsaRow::TABLE,
+        &["netns=host instance=ospfd version=2 area=0.0.0.0 kind=Summary advertising_router=192.0.2.2".to_owned()],
+    );
+    let cx = fake.cx();
+    let maps = area::areas(&cx, &cx.views.get(&OspfLinkRow::TABLE.name).unwrap());
+    let graph = maps[0].graph(true);
+    assert_eq!(["192.0.2.1", "192.0.2.2"].map(|name| node(&graph, name).about.as_str()), ["", "ABR ASBR"]);
 }

@@ -1,9 +1,11 @@
 //! How is a map told where there is no room for one?
 //!
-//! Each node in a line below the one that it is reached from.
+//! Each node in a line below the one that it is reached from, but for addresses of the host, which stand beside their interfaces.
 
-use super::graph::{Graph, Said};
-use super::layout::Layout;
+use std::collections::BTreeMap;
+
+use super::graph::{Graph, Node, Said};
+use super::layout::{Layout, Spot};
 use super::style::{Rates, said};
 use crate::panel::{Item, Line, Role, line};
 
@@ -18,7 +20,12 @@ const BOTH: u16 = 36;
 pub(super) fn lines(graph: &Graph, layout: &Layout, width: u16, combined: bool) -> Vec<Line> {
     let mut followed = vec![false; layout.spots.len()];
     let mut seen = vec![false; layout.spots.len()];
+    let mut addresses: BTreeMap<usize, &Node> = BTreeMap::new();
     for (number, spot) in layout.spots.iter().enumerate().rev() {
+        if let Some((own, (from, _))) = address(graph, spot).zip(spot.from) {
+            addresses.insert(from, own);
+            continue;
+        }
         let parent = spot.from.and_then(|(from, _)| seen.get_mut(from));
         if let (Some(parent), Some(followed)) = (parent, followed.get_mut(number)) {
             *followed = std::mem::replace(parent, true);
@@ -28,7 +35,7 @@ pub(super) fn lines(graph: &Graph, layout: &Layout, width: u16, combined: bool) 
     // what stands before the lines of those behind each spot
     let mut before: Vec<String> = Vec::with_capacity(layout.spots.len());
     let mut out = Vec::with_capacity(layout.spots.len());
-    for (spot, followed) in layout.spots.iter().zip(followed) {
+    for (number, (spot, followed)) in layout.spots.iter().zip(followed).enumerate() {
         let parent = spot.from.and_then(|(from, _)| before.get(from)).cloned();
         let branch = if followed { "├ " } else { "└ " };
         let own = parent.as_ref().map(|parent| format!("{parent}{branch}")).unwrap_or_default();
@@ -37,6 +44,9 @@ pub(super) fn lines(graph: &Graph, layout: &Layout, width: u16, combined: bool) 
             parent => parent.unwrap_or_default(),
         });
         let Some(node) = graph.nodes.get(spot.node) else { continue };
+        if address(graph, spot).is_some() && spot.from.is_some() {
+            continue;
+        }
         let mut items = vec![line::text(own, Role::Muted)];
         if spot.again {
             items.push(line::text(format!("▸ {}", node.name), Role::Muted));
@@ -46,6 +56,10 @@ pub(super) fn lines(graph: &Graph, layout: &Layout, width: u16, combined: bool) 
         items.push(line::text(node.name.clone(), node.role()));
         if width >= ABOUT && !node.about.is_empty() {
             items.push(line::text(format!("  {}", node.about), Role::Label));
+        }
+        if let Some(own) = addresses.get(&number) {
+            items.push(line::text("  ", Role::Plain));
+            items.push(line::text(format!("{}{}", own.name, own.about), own.role()));
         }
         if let Some((words, level)) = &node.fault {
             items.extend([line::text("  ", Role::Plain), line::text(words.clone(), Role::Level(*level))]);
@@ -57,4 +71,9 @@ pub(super) fn lines(graph: &Graph, layout: &Layout, width: u16, combined: bool) 
         out.push(items);
     }
     out
+}
+
+/// The address of the host that a spot is.
+fn address<'a>(graph: &'a Graph, spot: &Spot) -> Option<&'a Node> {
+    graph.nodes.get(spot.node).filter(|node| node.is_own && !spot.again)
 }

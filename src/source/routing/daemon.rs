@@ -490,6 +490,31 @@ mod tests {
     }
 
     #[test]
+    fn one_that_tells_nothing_is_up_and_says_why() {
+        let place = tempfile::tempdir().unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        std::fs::create_dir_all(place.path().join("run/frr")).unwrap();
+        std::fs::create_dir(place.path().join("etc")).unwrap();
+        std::fs::write(place.path().join("etc/passwd"), format!("frr:x:{own}:{own}::/:\n")).unwrap();
+        let listener = UnixListener::bind(place.path().join("run/frr/ospfd.vty")).unwrap();
+        let daemon = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut writer = stream.try_clone().unwrap();
+            for _ in BufReader::new(stream).split(0).map_while(Result::ok) {
+                let _ = writer.write_all(b"% OSPF is not enabled\n\0\0\0\x01");
+            }
+        });
+        let roots = Roots { host: Root::new(place.path()), ..Roots::live() };
+        let mut daemons = Daemons::default();
+        daemons.round(&roots, &Settings::default(), Timestamp::now(), Wanted::default());
+        let [known] = daemons.known() else { panic!("{:?}", daemons.known()) };
+        let excuse = known.told.as_ref().and_then(|told| told.excuse.clone());
+        assert_eq!((known.state.standing, excuse.as_deref()), (Standing::Up, Some("OSPF is not enabled")));
+        drop(daemons);
+        daemon.join().unwrap();
+    }
+
+    #[test]
     fn what_takes_longer_has_time_of_its_own() {
         let place = tempfile::tempdir().unwrap();
         let own = rustix::process::geteuid().as_raw();

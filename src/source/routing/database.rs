@@ -38,6 +38,23 @@ label! {
     }
 }
 
+/// What a router says of itself in its LSA, beside its links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// Whether it joins areas.
+    pub abr: bool,
+    /// Whether it may bring routes of other protocols.
+    pub asbr: bool,
+}
+
+impl Roles {
+    /// Those in the flags of the LSA of a router (RFC 2328, appendix A.4.2; RFC 5340, appendix A.4.3).
+    #[must_use]
+    pub(super) fn of(flags: u64) -> Self {
+        Self { abr: flags & 1 != 0, asbr: flags & 2 != 0 }
+    }
+}
+
 /// One link, in the direction in which it was told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Link {
@@ -57,6 +74,8 @@ pub struct Link {
     pub metric: Option<u64>,
     /// What it costs to get from this router to where it begins.
     pub distance: Option<u64>,
+    /// What the router that it leads from says of itself.
+    pub roles: Option<Roles>,
 }
 
 /// The links in a database, in the order in which they are told.
@@ -65,15 +84,22 @@ pub struct Links {
     all: Bounded<Link>,
     /// How many there are between two.
     numbers: HashMap<(Place, Text, Text, Text, LinkKind), u64>,
+    /// What the router says of itself whose links come.
+    roles: Option<Roles>,
 }
 
 impl Default for Links {
     fn default() -> Self {
-        Self { all: Bounded::new(MOST), numbers: HashMap::new() }
+        Self { all: Bounded::new(MOST), numbers: HashMap::new(), roles: None }
     }
 }
 
 impl Links {
+    /// What the router says of itself whose links come next.
+    pub(super) fn router(&mut self, roles: Option<Roles>) {
+        self.roles = roles;
+    }
+
     /// One more.
     pub(super) fn push(
         &mut self,
@@ -87,7 +113,10 @@ impl Links {
         let number = self.numbers.entry((place.clone(), area.clone(), from.clone(), to.clone(), kind)).or_default();
         let own = *number;
         *number += 1;
-        self.all.push(Link { place: place.clone(), area: area.clone(), from, kind, to, number: own, metric, distance });
+        let (place, area) = (place.clone(), area.clone());
+        // a network says nothing of itself
+        let roles = self.roles.filter(|_| kind != LinkKind::Attached);
+        self.all.push(Link { place, area, from, kind, to, number: own, metric, distance, roles });
     }
 
     /// All of them.

@@ -63,25 +63,58 @@ pub fn end(answer: &[u8], before: usize) -> Option<usize> {
 /// `CMD_ERR_NO_MATCH` of `lib/command.h`: the status of a command that a daemon does not know.
 const NO_MATCH: u8 = 2;
 
-/// Asks a daemon one thing; `None` when it does not know the command.
-fn command<'a>(line: &'a mut Line, command: &str, deadline: Instant) -> Result<Option<&'a [u8]>, Error> {
+/// Asks a daemon one thing: the status of the command, and the answer.
+fn reply<'a>(line: &'a mut Line, command: &str, deadline: Instant) -> Result<(u8, &'a [u8]), Error> {
     let answer = line.ask(&[command.as_bytes(), &[0]].concat(), end, deadline)?;
-    let Some((status, text)) = answer.split_last() else { return Ok(None) };
-    let text = text.strip_suffix(MARK).unwrap_or(text);
-    Ok((*status != NO_MATCH).then_some(text))
+    let (status, text) = answer.split_last().map_or((NO_MATCH, answer), |(status, text)| (*status, text));
+    Ok((status, text.strip_suffix(MARK).unwrap_or(text)))
+}
+
+/// The same; `None` when it does not know the command.
+fn command<'a>(line: &'a mut Line, command: &str, deadline: Instant) -> Result<Option<&'a [u8]>, Error> {
+    reply(line, command, deadline).map(|(status, text)| (status != NO_MATCH).then_some(text))
+}
+
+/// What a daemon tells when it is asked for JSON.
+struct Answer {
+    values: Vec<Json>,
+    /// What it says in place of it.
+    excuse: Option<Text>,
+}
+
+impl std::ops::Deref for Answer {
+    type Target = [Json];
+
+    fn deref(&self) -> &[Json] {
+        &self.values
+    }
 }
 
 /// Asks for JSON, of which there is none while nothing is configured.
-fn query(line: &mut Line, words: &str, deadline: Instant) -> Result<Vec<Json>, Error> {
+fn query(line: &mut Line, words: &str, deadline: Instant) -> Result<Answer, Error> {
     query_parts(line, words, deadline, |_, _| true)
 }
 
 /// The same of an answer that is long: of it what is wanted is read.
-fn query_parts(line: &mut Line, words: &str, deadline: Instant, wanted: Wanted) -> Result<Vec<Json>, Error> {
+fn query_parts(line: &mut Line, words: &str, deadline: Instant, wanted: Wanted) -> Result<Answer, Error> {
     let path = line.path().to_owned();
-    let answer = command(line, words, deadline)?;
-    let answer = answer.map_or_else(|| Err(unknown(words)), |answer| values_of(answer, wanted));
-    answer.map_err(|cause| Error::new("read what is told by", path, cause))
+    let (status, answer) = reply(line, words, deadline)?;
+    let values = if status == NO_MATCH { Err(unknown(words)) } else { values_of(answer, wanted) };
+    let values = values.map_err(|cause| Error::new("read what is told by", path, cause))?;
+    let is_nothing = values.iter().flat_map(Json::members).next().is_none();
+    Ok(Answer { values, excuse: excuse(status, answer).filter(|_| is_nothing) })
+}
+
+/// Most bytes of an excuse.
+const EXCUSE: usize = 120;
+
+/// Why an answer tells nothing, as far as the daemon says it.
+fn excuse(status: u8, answer: &[u8]) -> Option<Text> {
+    let line = answer.trim_ascii().split(|byte| *byte == b'\n').next().unwrap_or_default();
+    match line.strip_prefix(b"%").map(<[u8]>::trim_ascii).filter(|words| !words.is_empty()) {
+        Some(words) => Some(Text::new(words.get(..EXCUSE).unwrap_or(words))),
+        None => (status != 0).then(|| Text::from(format!("it answers with status {status}"))),
+    }
 }
 
 /// Asks for text.
@@ -142,7 +175,8 @@ pub(super) fn ospf(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
     let told = Told::new(Timestamp::now());
     let interfaces = query(line, "show ip ospf vrf all interface json", deadline)?;
     let areas = query(line, "show ip ospf vrf all json", deadline)?;
-    Ok(compose(told, &neighbors, &interfaces, &areas))
+    let excuse = areas.excuse.clone().or_else(|| neighbors.excuse.clone());
+    Ok(Told { excuse, ..compose(told, &neighbors, &interfaces, &areas) })
 }
 
 /// Reads what `ospfd` answered when it was asked for neighbors, interfaces and itself.

@@ -118,6 +118,8 @@ pub struct BgpPeer {
     pub local: Option<IpAddr>,
     /// Name that the peer gives itself.
     pub name: Option<Text>,
+    /// What it was called in the configuration of the daemon.
+    pub description: Option<Text>,
     /// Number of the peer.
     pub router: Option<IpAddr>,
     /// Its autonomous system.

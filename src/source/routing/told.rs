@@ -12,6 +12,8 @@ use crate::source::bounded::Bounded;
 pub struct Told {
     /// When.
     pub at: Timestamp,
+    /// Why it tells of nobody, if it says so.
+    pub excuse: Option<Text>,
     /// Protocols of BIRD that are not asked about.
     pub unasked: usize,
     /// Neighbors.
@@ -34,6 +36,7 @@ impl Told {
     pub fn new(at: Timestamp) -> Self {
         Self {
             at,
+            excuse: None,
             unasked: 0,
             neighbors: Bounded::new(MOST),
             interfaces: Bounded::new(MOST),

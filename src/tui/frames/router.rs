@@ -124,3 +124,35 @@ fn the_focus_goes_through_all_panels_of_a_view_whatever_room_there_is() {
         assert_eq!(drawn(&mut app), at_first);
     }
 }
+
+#[test]
+fn help_begins_with_what_is_on_a_map_where_one_is_shown() {
+    for keys in [&["?"][..], &["*", "?"]] {
+        let mut app = dashboard(ROUTER, "topology", TRUE);
+        app.size = (80, 24);
+        testing::screen(&mut app);
+        testing::press(&mut app, keys);
+        let shown = testing::screen(&mut app);
+        assert!(["ASBR", "one way", "▸"].iter().all(|words| shown.contains(words)), "{shown}");
+    }
+}
+
+#[test]
+fn what_neighbors_lack_is_told_in_the_words_of_the_reason_unless_it_is_an_error_of_the_kernel() {
+    let title = |reason: &str| {
+        let mut router = Router::new(ROUTER);
+        let status = &mut Arc::get_mut(&mut router.0).unwrap().tables.get_mut("ospf_neighbor").unwrap().status;
+        (status.reason, status.hint) = (reason.into(), "do this or that".into());
+        let mut app = App::new(Arc::new(router), Config::default(), TRUE).unwrap();
+        app.clock = || NOW;
+        app.samples();
+        app.go(Page::View(VIEWS.iter().position(|one| one.name == "routing").unwrap()));
+        app.size = (200, 60);
+        testing::screen(&mut app)
+    };
+    let said = title("partly failed: trust /run/frr/x/ospfd.vty: it belongs to somebody");
+    assert!(said.contains("partly failed: trust /run/frr/x/ospfd.vty: it belongs to somebody"), "{said}");
+    assert!(!said.contains("do this or that"), "{said}");
+    let said = title("partly denied: open /run/frr: Permission denied (os error 13)");
+    assert!(said.contains("partly denied: do this or that") && !said.contains("os error"), "{said}");
+}

@@ -350,3 +350,16 @@ fn a_bridge_whose_process_says_nothing_stands_out() {
         );
     }
 }
+
+#[test]
+fn a_peer_with_the_number_of_a_router_is_that_router() {
+    let mut fake = host(&["name=eth0 kind=ethernet"]);
+    add(&mut fake, OspfNeighborRow::TABLE, &["interface=eth0 router_id=10.0.0.9 version=3 address=fe80::9 state=Full"]);
+    add(&mut fake, AddressRow::TABLE, &["interface=eth0 address=192.0.2.250 prefix=24 scope=global state=usable"]);
+    let peers =
+        ["peer=192.0.2.1 router_id=10.0.0.9 state=Established", "peer=192.0.2.2 router_id=10.0.0.8 state=Active"];
+    add(&mut fake, BgpPeerRow::TABLE, &peers);
+    let graphs = made(&fake);
+    assert_eq!(edges(&graphs[0]), ["192.0.2.250 eth0", "eth0 10.0.0.9", "eth0 192.0.2.2"]);
+    assert_eq!(node(&graphs[0], "10.0.0.9").about, "OSPF, BGP");
+}

@@ -52,6 +52,7 @@ fn line(peer: &mut BgpPeer, words: &str) {
         "Local AS" => peer.local_as = value.parse().ok(),
         "Neighbor ID" => peer.router = value.parse().ok(),
         "Source address" => peer.local = value.parse().ok(),
+        "Description" => peer.description = Some(Text::from(value)),
         "Hostname" => peer.name = Some(Text::from(value)),
         "Last error" => peer.reason = Some(Text::from(value)),
         "Hold timer" => {
@@ -125,7 +126,12 @@ mod tests {
 
     #[test]
     fn sessions_of_bgp_are_protocols() {
-        let peers = read_bgp(&answer("bird-2.0", "protocols-all"), &Clock::default(), now());
+        let described = answer("bird-2.0", "protocols-all").replace(
+            "  BGP state:          Established",
+            "  Description:    to: r1\n  BGP state:          Established",
+        );
+        let peers = read_bgp(&described, &Clock::default(), now());
+        assert_eq!(peers[0].description.as_deref(), Some("to: r1"));
         let [one, two] = peers.as_slice() else { panic!("{peers:?}") };
         assert_eq!((one.instance.as_deref(), one.peer.as_str()), (Some("peer1"), "10.0.15.1"));
         assert_eq!((one.state, one.name.as_deref()), (Some(BgpState::Established), Some("r1")));

@@ -22,7 +22,8 @@ pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, 
     command(line, "enable", deadline)?;
     let peers = query(line, "show bfd peers json", deadline)?;
     let at = Timestamp::now();
-    Ok(compose(&peers, &query(line, "show bfd peers counters json", deadline)?, at))
+    let told = compose(&peers, &query(line, "show bfd peers counters json", deadline)?, at);
+    Ok(Told { excuse: peers.excuse, ..told })
 }
 
 /// Reads what `bfdd` answered when it was asked for its peers and their counters.

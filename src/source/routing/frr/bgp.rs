@@ -19,7 +19,8 @@ use crate::source::control::line::Line;
 /// As [`Line::ask`], or the answer is no JSON.
 pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, Error> {
     let answer = query_parts(line, "show bgp vrf all neighbors json", deadline, is_wanted)?;
-    Ok(compose(&answer, Timestamp::now()))
+    let told = compose(&answer, Timestamp::now());
+    Ok(Told { excuse: answer.excuse, ..told })
 }
 
 /// Reads what `bgpd` answered when it was asked for its neighbors.
@@ -41,7 +42,7 @@ fn is_wanted(depth: usize, key: &str) -> bool {
 }
 
 /// Members of a peer that are looked up.
-const PEER: [&str; 16] = [
+const PEER: [&str; 17] = [
     "bgpState",
     "bgpTimerUpMsec",
     "lastResetTimerMsecs",
@@ -49,6 +50,7 @@ const PEER: [&str; 16] = [
     "messageStats",
     "hostLocal",
     "hostname",
+    "nbrDesc",
     "remoteRouterId",
     "remoteAs",
     "localAs",
@@ -97,6 +99,7 @@ fn peer(vrf: &str, name: &str, found: &Json, at: Timestamp) -> BgpPeer {
         peer: Text::from(name),
         local: found.ip(&["hostLocal"]),
         name: found.text(&["hostname"]),
+        description: found.text(&["nbrDesc"]).filter(|words| !words.is_empty()),
         router: found.ip(&["remoteRouterId"]),
         remote_as: found.count(&["remoteAs"]),
         local_as: found.count(&["localAs"]),

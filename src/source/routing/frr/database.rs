@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
-use super::super::database::{LinkKind, Links};
+use super::super::database::{LinkKind, Links, Roles};
 use super::super::ospf::Place;
 use super::{area_id, link, query, values, vrfs};
 use crate::model::Text;
@@ -46,6 +46,7 @@ fn compose(routers: &[Json], networks: &[Json]) -> Links {
     for (place, area, lsa) in lsas(routers, &["routerLinkStates"]) {
         let Some(from) = lsa.text(&["advertisingRouter"]) else { continue };
         let at = (&place, &Text::from(area));
+        links.router(lsa.count(&["flags"]).map(Roles::of));
         for (_, link) in lsa.get(&["routerLinks"]).into_iter().flat_map(Json::members) {
             let named = |id: &str| names.get(&(place.clone(), area, id)).cloned().unwrap_or_else(|| Text::from(id));
             let (kind, to) = if let Some(router) = link.text(&["neighborRouterId"]) {
@@ -115,6 +116,9 @@ pub fn read6([routers, networks]: [&[u8]; 2]) -> std::io::Result<Links> {
 pub(super) fn compose6(links: &mut Links, place: &Place, routers: &[Json], networks: &[Json]) {
     for (area, lsa) in lsas6(routers) {
         let Some(from) = lsa.text(&["advertisingRouter"]) else { continue };
+        // letters of those that are set
+        let bits = lsa.str(&["bits"]);
+        links.router(bits.map(|bits| Roles { abr: bits.contains('B'), asbr: bits.contains('E') }));
         for link in lsa.get(&["lsaDescription"]).map(Json::items).unwrap_or_default() {
             let Some(router) = link.str(&["neighborRouterId"]) else { continue };
             let (kind, to) = match link.str(&["type"]) {

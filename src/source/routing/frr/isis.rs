@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::super::ospf::BfdState;
 use super::super::peer::{IsisAdjacency, IsisState};
 use super::super::told::Told;
-use super::{command, span, unknown};
+use super::{command, excuse, span, unknown};
 use crate::model::{Text, Timestamp};
 use crate::source::Error;
 use crate::source::control::json::{PLAIN, readable};
@@ -25,7 +25,8 @@ pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, 
     let path = line.path().to_owned();
     let answer =
         command(line, WORDS, deadline)?.ok_or_else(|| Error::new("read what is told by", &path, unknown(WORDS)))?;
-    Ok(read(&readable(answer, PLAIN), Timestamp::now()))
+    let told = read(&readable(answer, PLAIN), Timestamp::now());
+    Ok(Told { excuse: excuse(0, answer), ..told })
 }
 
 /// What the lines that follow are, which are indented further.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::super::database::{LinkKind, Links, MOST};
+use super::super::database::{LinkKind, Links, MOST, Roles};
 use super::super::ospf::Place;
 use super::database::within;
 use super::lsa::{Under, command};
@@ -95,6 +95,8 @@ fn read_routers(links: &mut Links, names: &HashMap<(&Place, &Text, IpAddr), &Tex
         let words = line.trim();
         if under.takes(line) {
             (from, found) = (None, Found::default());
+        } else if let Some(flags) = behind(line, "Flags: 0x") {
+            links.router(u64::from_str_radix(flags, 16).ok().map(Roles::of));
         } else if let Some(router) = behind(line, "Advertising Router: ") {
             (from, found) = (Some(Text::from(router)), Found::default());
         } else if let Some(words) = words.strip_prefix("Link connected to: ") {

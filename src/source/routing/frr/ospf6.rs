@@ -44,7 +44,9 @@ pub(in super::super) fn ask(line: &mut Line, deadline: Instant) -> Result<Told, 
         let (of, place) = within(vrf.as_deref());
         let mut show = |what: &str| query(line, &format!("show ipv6 ospf6 {of}{what}json"), deadline).map_err(too_old);
         let (short, long) = (show("neighbor ")?, show("neighbor detail ")?);
-        compose(&mut told, &place, &short, &long, &show("interface ")?, &show("")?);
+        let (interfaces, areas) = (show("interface ")?, show("")?);
+        compose(&mut told, &place, &short, &long, &interfaces, &areas);
+        told.excuse = told.excuse.or(areas.excuse);
     }
     told.count_neighbors();
     Ok(told)

@@ -353,3 +353,44 @@ fn an_answer_that_tells_no_object_is_none() {
         assert_eq!(read(answer).unwrap().neighbors.kept(), [], "{answer}");
     }
 }
+
+#[test]
+fn routers_say_in_their_lsas_what_they_are() {
+    let roles = |links: crate::source::routing::database::Links| {
+        let links = links.done();
+        let said = links.kept().iter().filter_map(|link| Some((link.from.to_string(), link.roles?)));
+        let said = said.map(|(from, roles)| format!("{from} {} {}", u8::from(roles.abr), u8::from(roles.asbr)));
+        said.collect::<std::collections::BTreeSet<String>>().into_iter().collect::<Vec<String>>()
+    };
+    let want = ["10.9.9.1 0 0", "10.9.9.2 1 1", "10.9.9.3 1 0", "10.9.9.4 0 0", "10.9.9.5 0 0"];
+    let router = String::from_utf8(answer("frr-8.4", "ospf-database-router.json")).unwrap();
+    let router = router.replacen("\"flags\": 1", "\"flags\": 3", 1);
+    let network = answer("frr-8.4", "ospf-database-network.json");
+    assert_eq!(roles(read_database([router.as_bytes(), &network]).unwrap()), want);
+    let router = String::from_utf8(answer("frr-8.4", "ospf6-database-router.json")).unwrap();
+    let router = router.replacen("-------B", "------EB", 1);
+    let network = answer("frr-8.4", "ospf6-database-network.json");
+    assert_eq!(roles(read6_database([router.as_bytes(), &network]).unwrap())[..2], want[..2]);
+    let router = String::from_utf8(answer("made-frr-7.5", "ospf-database-router.txt")).unwrap();
+    let router = router.replacen("Flags: 0x5 : ABR", "Flags: 0x7 : ABR ASBR", 1);
+    let network = String::from_utf8(answer("made-frr-7.5", "ospf-database-network.txt")).unwrap();
+    assert_eq!(roles(read_links([&router, &network])), want[..2]);
+}
+
+#[test]
+fn who_tells_nothing_says_why_as_far_as_it_does() {
+    let said = |status, answer: &str| excuse(status, answer.as_bytes()).map(|words| words.to_string());
+    assert_eq!(said(0, "{}"), None);
+    assert_eq!(said(0, "% OSPF is not enabled\nmore"), Some("OSPF is not enabled".to_owned()));
+    assert_eq!(said(1, "%% OSPF instance not found"), Some("% OSPF instance not found".to_owned()));
+    assert_eq!(said(1, "{}"), Some("it answers with status 1".to_owned()));
+    assert_eq!(said(0, &format!("% {}", "x".repeat(9000))).unwrap().len(), EXCUSE);
+}
+
+#[test]
+fn peers_of_bgp_have_the_names_that_people_gave_them() {
+    let answer = String::from_utf8(answer("frr-8.4", "bgp-neighbors.json")).unwrap();
+    let named = answer.replacen("\"hostname\"", "\"nbrDesc\":\"Zurich uplink\",\"hostname\"", 1);
+    let of = |answer: &str| read_bgp(answer.as_bytes(), AT).unwrap().bgp.kept()[0].description.clone();
+    assert_eq!((of(&answer), of(&named).as_deref()), (None, Some("Zurich uplink")));
+}

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use super::super::super::database::{Link, LinkKind, Links};
+use super::super::super::database::{Link, LinkKind, Links, Roles};
 use super::super::super::lsa::LsaType;
 use super::lsdb::Advertised;
 use super::place;
@@ -30,6 +30,7 @@ pub(super) fn links(all: &[Advertised<'_>]) -> Bounded<Link> {
     let names: HashMap<(&Text, Ipv4Addr), Text> = named.collect();
     for lsa in of(LsaType::Router) {
         let from = Text::from(lsa.router.to_string());
+        links.router(lsa.body.first().map(|flags| Roles::of((*flags).into())));
         let mut push = |kind, to, metric: u16| {
             links.push((&place(lsa.version), &lsa.area), (from.clone(), kind, to), [Some(metric.into()), None]);
         };
@@ -144,6 +145,14 @@ mod tests {
         let network = (2, LsaType::Network, "10.0.12.2", "10.9.9.2", &NETWORK[..]);
         let first = "10.9.9.1 point-to-point 10.9.9.2 0 7";
         let attached = ["10.0.12.0/24 attached 10.9.9.1 0 -", "10.0.12.0/24 attached 10.9.9.2 0 -"];
+        let id = "10.9.9.1".parse().unwrap();
+        let roles = |flags: u8| {
+            let body = [&[flags], &ROUTER[1..]].concat();
+            let (area, kind) = (Text::from("0.0.0.7"), LsaType::Router);
+            let told = links(&[Advertised { version: 2, area, kind, id, router: id, body: &body }]);
+            told.kept()[0].roles.map(|roles| (roles.abr, roles.asbr))
+        };
+        assert_eq!([0, 1, 6].map(roles), [Some((false, false)), Some((true, false)), Some((false, true))]);
         let whole =
             [first, "10.9.9.1 transit 10.0.12.0/24 0 256", "10.9.9.1 stub 10.9.9.1/32 0 0", attached[0], attached[1]];
         assert_eq!(told(&[network, router]), whole);
