@@ -32,6 +32,7 @@ mod legacy;
 mod line;
 mod list;
 mod load;
+mod mark;
 mod memory;
 mod named;
 mod netfilter;
@@ -67,10 +68,12 @@ pub use keys::{
     GROUPED, Grouping, LATER, SORTS, Scale, Sort, Target, columns, fate, groupings, is_tracked, scale, target, tracked,
     tree,
 };
+pub use mark::{Leads, Mark};
 pub use named::{Names, PROTOCOLS, Services, has_addresses};
 pub use pick::{NONE, why};
 pub use related::{demand as related_demand, of as related_rows, related};
 pub use toggle::{TOGGLES, Toggle};
+pub use topology::marks;
 pub use view::{VIEWS, left_out, with_below};
 
 /// Every panel.

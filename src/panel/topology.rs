@@ -6,7 +6,7 @@
 use std::cell::LazyCell;
 use std::rc::Rc;
 
-use super::{Block, Cx, Demand, Line, PanelDef, Role, Space, line, list, pick, toggle};
+use super::{Block, Body, Cx, Demand, Line, Mark, PanelDef, Role, Space, line, list, pick, toggle};
 use crate::collect::link::LinkRow;
 use crate::collect::routing::{OspfAreaRow, OspfLinkRow, OspfLsaRow};
 use crate::model::{Level, Table};
@@ -61,37 +61,64 @@ fn laid(graph: impl FnOnce() -> Graph + 'static) -> Laid {
     LazyCell::new(Box::new(|| (graph(), Layouts::default())))
 }
 
-fn build(cx: &Cx<'_>, space: Space) -> Block {
-    let view = match super::gauge::single(cx, LinkRow::TABLE) {
-        Ok(view) => view,
-        Err(body) => return pick::empty(PANEL.title, body),
-    };
-    let all = cx.views.kept().of(cx, PANEL.name, || -> Vec<Vec<Laid>> {
+/// Maps, each in the ways in which it may be drawn.
+type Maps = Rc<Vec<Vec<Laid>>>;
+
+/// Those of this host.
+fn of_host(cx: &Cx<'_>) -> Result<Maps, Body> {
+    let view = super::gauge::single(cx, LinkRow::TABLE)?;
+    Ok(cx.views.kept().of(cx, PANEL.name, || -> Vec<Vec<Laid>> {
         graph::graphs(cx, &view).into_iter().map(|graph| vec![laid(|| graph)]).collect()
-    });
-    drawn(cx, space, &all, (&PANEL, LinkRow::TABLE))
+    }))
 }
 
-fn areas(cx: &Cx<'_>, space: Space) -> Block {
-    let view = match super::gauge::single(cx, OspfLinkRow::TABLE) {
-        Ok(view) => view,
-        Err(body) => return pick::empty(AREAS.title, body),
-    };
-    let all = cx.views.kept().of(cx, AREAS.name, || -> Vec<Vec<Laid>> {
+/// Those of areas.
+fn of_areas(cx: &Cx<'_>) -> Result<Maps, Body> {
+    let view = super::gauge::single(cx, OspfLinkRow::TABLE)?;
+    Ok(cx.views.kept().of(cx, AREAS.name, || -> Vec<Vec<Laid>> {
         let maps = |area: Rc<Joined>| {
             let other = Rc::clone(&area);
             // this router in the middle, and at the left
             vec![laid(move || area.graph(true)), laid(move || other.graph(false))]
         };
         area::areas(cx, &view).into_iter().map(maps).collect()
-    });
+    }))
+}
+
+fn build(cx: &Cx<'_>, space: Space) -> Block {
+    match of_host(cx) {
+        Ok(all) => drawn(cx, space, &all, (&PANEL, LinkRow::TABLE)),
+        Err(body) => pick::empty(PANEL.title, body),
+    }
+}
+
+fn areas(cx: &Cx<'_>, space: Space) -> Block {
+    let all = match of_areas(cx) {
+        Ok(all) => all,
+        Err(body) => return pick::empty(AREAS.title, body),
+    };
     let mut block = drawn(cx, space, &all, (&AREAS, OspfLinkRow::TABLE));
     block.note = area::note(nodes(&all));
     block
 }
 
+/// What can be selected in the lines of a panel, whatever of them is shown.
+pub fn marks(cx: &Cx<'_>, panel: &str, space: Space) -> Vec<Mark> {
+    let of = [(PANEL.name, of_host as fn(&Cx<'_>) -> Result<Maps, Body>), (AREAS.name, of_areas)];
+    let all = of.iter().find(|(name, _)| *name == panel).and_then(|(_, maps)| maps(cx).ok());
+    let Some(all) = all else { return Vec::new() };
+    let mut out = Vec::new();
+    let mut before = 0;
+    for part in parts(cx, space, &all) {
+        part.marks(before, &mut out);
+        before += part.height;
+    }
+    out.retain(|mark| mark.at.saturating_add(mark.cells) <= space.width);
+    out
+}
+
 /// Maps one below the other, each the first of several that fits.
-fn drawn(cx: &Cx<'_>, space: Space, all: &[Vec<Laid>], (panel, table): (&PanelDef, &Table)) -> Block {
+fn parts<'a>(cx: &Cx<'_>, space: Space, all: &'a [Vec<Laid>]) -> Vec<Part<'a>> {
     let mut room = space.height;
     let mut parts = Vec::new();
     for several in all {
@@ -101,6 +128,12 @@ fn drawn(cx: &Cx<'_>, space: Space, all: &[Vec<Laid>], (panel, table): (&PanelDe
         room = room.saturating_sub(u16::try_from(part.height).unwrap_or(u16::MAX));
         parts.push(part);
     }
+    parts
+}
+
+/// As much of maps as there is room for.
+fn drawn(cx: &Cx<'_>, space: Space, all: &[Vec<Laid>], (panel, table): (&PanelDef, &Table)) -> Block {
+    let parts = parts(cx, space, all);
     let height = parts.iter().map(|part| part.height).sum();
     let shown = list::window(height, usize::from(space.height), space.scroll);
     let mut lines: Vec<Line> = Vec::with_capacity(shown.len());
@@ -137,6 +170,7 @@ fn note(count: String, levels: impl Iterator<Item = Level>) -> Line {
 
 /// The map or the tree of one network namespace.
 struct Part<'a> {
+    name: &'a str,
     heading: Option<Line>,
     body: Drawn<'a>,
     /// What is said below it.
@@ -146,7 +180,7 @@ struct Part<'a> {
 
 enum Drawn<'a> {
     Map(Map<'a>),
-    Tree(Vec<Line>),
+    Tree(Vec<tree::Told<'a>>),
 }
 
 impl Part<'_> {
@@ -159,10 +193,37 @@ impl Part<'_> {
         let mut out: Vec<Line> = heading.collect();
         match &self.body {
             Drawn::Map(map) => out.extend(map.lines(body)),
-            Drawn::Tree(lines) => out.extend(lines.get(body).unwrap_or_default().iter().cloned()),
+            Drawn::Tree(lines) => {
+                out.extend(lines.get(body).unwrap_or_default().iter().map(|(line, _)| line.clone()));
+            }
         }
         out.extend(self.left_out.iter().filter(|_| to > end).cloned());
         out
+    }
+
+    /// What can be selected in it, so many lines below the first one.
+    fn marks(&self, before: usize, out: &mut Vec<Mark>) {
+        let first = before + usize::from(self.heading.is_some());
+        // a mark that names another node is none itself
+        let mut add = |node: &Node, (line, at, cells): (usize, u16, u16)| {
+            if !node.name.starts_with('▸') {
+                out.push(node.mark(self.name, (first + line, at, cells)));
+            }
+        };
+        match &self.body {
+            Drawn::Map(map) => {
+                for (node, place) in map.places() {
+                    add(node, place);
+                }
+            }
+            Drawn::Tree(lines) => {
+                for (line, (_, node)) in lines.iter().enumerate() {
+                    if let Some((node, at)) = node {
+                        add(node, (line, *at, line::cells(&node.name) + node.sign()));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -181,5 +242,6 @@ fn part<'a>(several: &'a [Laid], heading: Option<Line>, (cx, room): (&Cx<'_>, Sp
         Drawn::Map(map) => map.height(),
         Drawn::Tree(lines) => lines.len(),
     };
-    Part { heading, body, left_out, height: lines + around }
+    let name = several.first().map_or("", |laid| laid.0.name.as_str());
+    Part { name, heading, body, left_out, height: lines + around }
 }

@@ -108,6 +108,9 @@ pub(super) struct App {
     pub(super) focused: Option<&'static str>,
     /// First item shown of each panel that is scrolled.
     pub(super) scrolls: HashMap<&'static str, usize>,
+    /// What can be selected in each panel that is no table, as drawn last, and what is.
+    pub(super) marks: HashMap<&'static str, Vec<panel::Mark>>,
+    pub(super) chosen: HashMap<&'static str, u64>,
     /// Where Esc goes back to.
     pub(super) came: Option<Page>,
     /// Tabs as drawn last.
@@ -174,6 +177,8 @@ impl App {
             walk: Vec::new(),
             focused: None,
             scrolls: HashMap::new(),
+            marks: HashMap::new(),
+            chosen: HashMap::new(),
             came: None,
             tabs: Vec::new(),
             clock: Timestamp::now,

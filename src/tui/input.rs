@@ -133,7 +133,9 @@ pub(super) fn act(app: &mut App, act: Act) -> Outcome {
 }
 
 fn back(app: &mut App) {
-    if app.focused.take().is_some() {
+    if super::node::forget(app) {
+        // no node is selected any more
+    } else if app.focused.take().is_some() {
         // back to the table
     } else if app.home.as_ref() == Some(&app.page) {
         app.left = true;

@@ -11,14 +11,14 @@ pub(super) fn open(app: &mut App) -> bool {
     }
     let found =
         app.focus().and_then(|(table, view, state)| Some((table, crate::panel::inside(&view, state.row(&view)?)?)));
-    found.is_some_and(|(table, filter)| show(app, table, &filter))
+    found.is_some_and(|(table, filter)| {
+        crate::panel::contents(table).is_some_and(|(inside, _)| show(app, &inside.name, &filter))
+    })
 }
 
-/// Shows what a filter keeps of the table that is inside another one.
-fn show(app: &mut App, table: &str, filter: &str) -> bool {
-    let Some(table) = crate::panel::contents(table).and_then(|(inside, _)| app.table(&inside.name)) else {
-        return false;
-    };
+/// Shows what a filter keeps of a table; false where it is not to be had.
+pub(super) fn show(app: &mut App, table: &str, filter: &str) -> bool {
+    let Some(table) = app.table(table) else { return false };
     let Ok(filter) = Filter::parse(filter, table) else { return false };
     let known = app.tables.remove(&*table.name);
     let mut state = known.unwrap_or_else(|| super::framed::first_state(app, table, &TableSpec::of(&table.name)));

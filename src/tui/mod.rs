@@ -38,6 +38,7 @@ mod muting;
 mod naming;
 #[cfg(test)]
 mod neighbors;
+mod node;
 mod notice;
 mod output;
 mod overlay;

@@ -1,12 +1,14 @@
 //! Which panel do the arrows go to, and how far is each one scrolled?
 //!
 //! The panels of a view as drawn last are the panes. One of them may have the focus: a click or a key gives it, Esc takes it
-//! away, and then the keys go to the table of the view. One that has no room gets some while it has the focus.
+//! away, and then the keys go to the table of the view. One that has no room gets some while it has the focus. In one with nodes
+//! the arrows select these.
 
 use ratatui::layout::{Position, Rect};
 
 use super::app::{App, Page};
 use super::keymap::Act;
+use super::node;
 use crate::panel::{PANELS, PanelDef};
 
 /// A panel on the screen.
@@ -22,11 +24,12 @@ pub(super) struct Pane {
     pub(super) table: bool,
 }
 
-/// The pane with the focus if it is not a table. One that is alone has it while not all of it is to be seen.
+/// The pane with the focus if it is not a table. One that is alone has it while not all of it is to be seen,
+/// or where it has nodes.
 pub(super) fn focused(app: &App) -> Option<Pane> {
     match (app.focused, app.panes.as_slice()) {
         (Some(name), panes) => panes.iter().copied().find(|pane| pane.name == name && !pane.table),
-        (None, [pane]) => Some(*pane).filter(|pane| !pane.table && pane.hidden > 0),
+        (None, [pane]) => Some(*pane).filter(|pane| !pane.table && (pane.hidden > 0 || node::are_in(app, pane))),
         (None, _) => None,
     }
 }
@@ -74,6 +77,9 @@ pub(super) fn turn(app: &mut App, by: isize) {
 /// A key of movement on the pane with the focus; false when it is for the table.
 pub(super) fn key(app: &mut App, act: Act) -> bool {
     let Some(pane) = focused(app) else { return false };
+    if node::key(app, pane, act) {
+        return true;
+    }
     let now = app.scrolls.get(pane.name).copied().unwrap_or(0);
     let page = pane.page.saturating_sub(1).max(1);
     let to = match act {
@@ -112,6 +118,7 @@ pub(super) fn wheel(app: &mut App, at: Position, by: isize) {
 pub(super) fn click(app: &mut App, at: Position) {
     app.focused = app.panes.iter().find(|pane| pane.area.contains(at)).map(|pane| pane.name);
     lead(app);
+    node::click(app, at);
 }
 
 /// A panel by its name.

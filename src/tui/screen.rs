@@ -274,8 +274,9 @@ fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
 /// What may be done here, the most useful first.
 fn wanted(app: &App) -> Vec<(Act, &'static str)> {
     let mut wanted = Vec::new();
-    if pane::focused(app).is_some() {
-        wanted.extend([(Act::Down, "scroll"), (Act::Enter, "open")]);
+    if let Some(pane) = pane::focused(app) {
+        let down = if super::node::are_in(app, &pane) { "select" } else { "scroll" };
+        wanted.extend([(Act::Down, down), (Act::Enter, "open")]);
         let taken = [(Act::NextPanel, "panel"), (Act::Back, "back")];
         wanted.extend(taken.into_iter().filter(|_| app.focused.is_some()));
     } else if app.fleet.is_some() && app.page != Page::Explore {
@@ -434,6 +435,7 @@ fn panel(app: &mut App, buffer: &mut Buffer, area: Rect, name: &str) {
         }
         paint::block(buffer, area, &block, &app.theme);
         app.scrolls.insert(def.name, block.scrolled);
+        super::node::draw(app, buffer, def.name, (room, block.scrolled));
         if let Some(old) = old.filter(|_| matches!(block.body, Body::Lines(_))) {
             old.mark(app, buffer, area);
         }

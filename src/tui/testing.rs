@@ -180,6 +180,7 @@ pub(super) fn press(app: &mut App, keys: &[&str]) {
             "left" => (KeyCode::Left, KeyModifiers::NONE),
             "right" => (KeyCode::Right, KeyModifiers::NONE),
             "space" => (KeyCode::Char(' '), KeyModifiers::NONE),
+            "home" => (KeyCode::Home, KeyModifiers::NONE),
             "end" => (KeyCode::End, KeyModifiers::NONE),
             "delete" => (KeyCode::Delete, KeyModifiers::NONE),
             "backspace" => (KeyCode::Backspace, KeyModifiers::NONE),

@@ -15,7 +15,8 @@ use super::layout::Class;
 use crate::col;
 use crate::collect::routing::{OspfAreaRow, OspfLinkRow, OspfLsaRow};
 use crate::model::{Cell, Level};
-use crate::panel::{Cx, Line, Role, arrange, line, number, pick};
+use crate::panel::{Cx, Leads, Line, Role, arrange, line, number, pick};
+use crate::store::expr::quoted;
 use crate::store::rate::View;
 
 /// Most routers and networks of a map.
@@ -79,6 +80,8 @@ pub(super) struct Joined {
     is_anybodys: bool,
     /// How long ago all that was told, by a daemon that says nothing any more.
     old: Option<String>,
+    /// The filter that keeps what it tells.
+    filter: String,
 }
 
 /// How many routers there are on maps, and how bad they and networks are, each once.
@@ -136,7 +139,9 @@ pub(super) fn areas(cx: &Cx<'_>, links: &View) -> Vec<Rc<Joined>> {
         let place = if netns { format!("{in_netns}  ") } else { String::new() };
         let title = format!("{place}{instance}  area {id}  OSPFv{version}");
         let own = own(*row);
-        Rc::new(area.joined(title, own.as_deref().or(area.own)))
+        let terms = [format!("instance == {}", quoted(instance)), format!("area == {}", quoted(id))];
+        let filter = format!("version == {version} and {}", terms.join(" and "));
+        Rc::new(Joined { filter, ..area.joined(title, own.as_deref().or(area.own)) })
     });
     maps.collect()
 }
@@ -191,6 +196,7 @@ impl<'a> Area<'a> {
             own: own.and_then(|own| numbers.get(own).copied()),
             is_anybodys: own.is_none(),
             old: self.old.clone(),
+            filter: String::new(),
         };
         for told in &self.told {
             let Some(from) = numbers.get(told.from).copied() else { continue };
@@ -419,7 +425,9 @@ impl Drawing<'_> {
             parts.chain(stubs).collect::<Vec<String>>().join(" ")
         };
         let name = self.area.names.get(name).map_or("", |name| name);
-        Node { level, ..Node::new(class, name.to_owned(), about) }
+        let filter = format!("{} and from == {}", self.area.filter, quoted(name));
+        let leads = Some(Leads::Rows(&OspfLinkRow::TABLE.name, filter));
+        Node { level, leads, ..Node::new(class, name.to_owned(), about) }
     }
 
     /// A node at its place, with the line to the one that it is reached from.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::graph::{Graph, Link, Node, SWITCHES, Said};
+use super::graph::{self, Graph, Link, Node, SWITCHES, Said};
 use super::known::{Known, Router};
 use super::layout::Class;
 use crate::model::Level;
@@ -35,7 +35,8 @@ pub(super) fn add(
             _ if words.is_empty() => {}
             Class::Outer => {
                 out.edges.push((first + at, out.nodes.len()));
-                out.nodes.push(Node::new(Class::Beyond, words, String::new()));
+                let leads = out.nodes.get(first + at).and_then(|link| link.leads.clone());
+                out.nodes.push(Node { leads, ..Node::new(Class::Beyond, words, String::new()) });
             }
             // a line to the outside would pass what is between
             Class::Between => {
@@ -107,7 +108,14 @@ fn router(cx: &Cx<'_>, id: &str, router: &Router<'_>) -> Node {
         (None, _) => Said::Nothing,
     };
     let is_old = router.old.is_some();
-    Node { said, level: level(router), is_old, ..Node::new(Class::Beyond, id.to_owned(), router.about.join(", ")) }
+    let leads = router.of.map(|(table, view, row)| graph::leads(table, view, row));
+    Node {
+        said,
+        level: level(router),
+        is_old,
+        leads,
+        ..Node::new(Class::Beyond, id.to_owned(), router.about.join(", "))
+    }
 }
 
 /// So many of something.

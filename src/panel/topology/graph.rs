@@ -4,15 +4,16 @@
 //! whom become edges that lead from the inside to the outside; one graph for each network namespace.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::known::{Known, Name, Port, TABLES, label, whole, word};
 use super::layout::Class;
 use super::{beyond, guest, pair, switch};
 use crate::col;
 use crate::collect::link::LinkRow;
-use crate::model::{IpText, Level};
+use crate::model::{IpText, Level, Table};
 use crate::panel::number::{self, Number};
-use crate::panel::{Cx, Role, pick, toggle};
+use crate::panel::{Cx, Leads, Mark, Role, pick, toggle};
 use crate::source::netns;
 use crate::store::rate::View;
 
@@ -48,11 +49,23 @@ pub(super) struct Node {
     pub(super) is_old: bool,
     /// Whether it is an address of the host.
     pub(super) is_own: bool,
+    /// What tells more of it.
+    pub(super) leads: Option<Leads>,
 }
 
 impl Node {
     pub(super) fn new(class: Class, name: String, about: String) -> Self {
-        Self { class, name, about, said: Said::Nothing, level: Level::Ok, fault: None, is_old: false, is_own: false }
+        Self {
+            class,
+            name,
+            about,
+            said: Said::Nothing,
+            level: Level::Ok,
+            fault: None,
+            is_old: false,
+            is_own: false,
+            leads: None,
+        }
     }
 
     /// How the name is written.
@@ -63,6 +76,16 @@ impl Node {
             (Level::Ok, _) => Role::Title,
             (level, _) => Role::Level(level),
         }
+    }
+
+    /// What selects it in a line of the map of a name.
+    pub(super) fn mark(&self, map: &str, (line, at, cells): (usize, u16, u16)) -> Mark {
+        let mut id = DefaultHasher::new();
+        (map, self.class, &self.leads).hash(&mut id);
+        if self.leads.is_none() {
+            self.name.hash(&mut id);
+        }
+        Mark { id: id.finish(), line, at, cells, leads: self.leads.clone() }
     }
 
     /// Cells of the glyph of its level.
@@ -171,6 +194,13 @@ fn graph(cx: &Cx<'_>, view: &View, known: &Known<'_>, netns: &str, rows: Vec<usi
         let is_inner = link.class == Class::End || reversed.contains(link.own);
         out.edges.extend(master.map(|master| if is_inner { (own, *master) } else { (*master, own) }));
     }
+    // an address of the host is told with its interface
+    for own in 0..first {
+        let link = out.edges.get(own).and_then(|(_, link)| out.nodes.get(*link)).and_then(|link| link.leads.clone());
+        if let Some(own) = out.nodes.get_mut(own) {
+            own.leads = link;
+        }
+    }
     switch::add(&mut out, cx, known, netns, (&at, &reversed));
     pair::add(&mut out, netns, (first, &links), &at);
     guest::add(&mut out, known, netns, (first, &links));
@@ -238,6 +268,7 @@ fn node(cx: &Cx<'_>, view: &View, known: &Known<'_>, (netns, link, lost): (&str,
     let about = known.about.get(&(netns, link.own)).cloned();
     let about = about.unwrap_or_else(|| word(view, row, col!(LinkRow, kind)).to_owned());
     let mut out = Node::new(link.class, link.shown.clone(), about);
+    out.leads = Some(leads(LinkRow::TABLE, view, row));
     out.level = cx.levels.row_level(view, row);
     let (state, level) = label(view, row, col!(LinkRow, state));
     let level = if level > Level::Ok { level.max(lost) } else { level };
@@ -256,6 +287,11 @@ fn node(cx: &Cx<'_>, view: &View, known: &Known<'_>, (netns, link, lost): (&str,
         out.level = out.level.max(*level);
     }
     out
+}
+
+/// A row of a table.
+pub(super) fn leads(table: &'static Table, view: &View, row: usize) -> Leads {
+    Leads::Row(&table.name, view.key(row))
 }
 
 /// What something carries, by its counters of what it received and sent.

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::graph::{Graph, Link, Node, is_own};
-use super::known::Known;
+use super::graph::{self, Graph, Link, Node, is_own};
+use super::known::{Known, Told};
 use super::layout::Class;
 use crate::model::Level;
 use crate::panel::pick;
@@ -21,6 +21,8 @@ pub(super) struct Guest<'a> {
     /// What runs it.
     pub(super) monitor: &'a str,
     pub(super) state: Option<(&'a str, Level)>,
+    /// The row that tells of it.
+    pub(super) of: Option<Told<'a>>,
 }
 
 /// What the taps of guests are for the map. Returns those that lead to their bridges, not these to them.
@@ -62,6 +64,7 @@ pub(super) fn add(out: &mut Graph, known: &Known<'_>, netns: &str, (first, links
 /// The node of a guest, with what is wrong with it unless it simply runs.
 fn node(guest: &Guest<'_>, class: Class) -> Node {
     let mut out = Node::new(class, guest.name.to_owned(), guest.monitor.to_owned());
+    out.leads = guest.of.map(|(table, view, row)| graph::leads(table, view, row));
     if let Some((state, level)) = guest.state.filter(|(_, level)| *level > Level::Ok) {
         out.level = level;
         out.fault = Some((state.to_owned(), level));

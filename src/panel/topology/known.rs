@@ -31,6 +31,9 @@ const GATEWAY: &str = "gateway";
 /// An interface by the names of its network namespace and its own.
 pub(super) type Name<'a> = (&'a str, &'a str);
 
+/// A row of a table.
+pub(super) type Told<'a> = (&'static Table, &'a View, usize);
+
 /// A router behind an interface.
 #[derive(Default)]
 pub(super) struct Router<'a> {
@@ -40,6 +43,8 @@ pub(super) struct Router<'a> {
     pub(super) state: Option<(&'a str, Level)>,
     /// The cell that says since when nobody says that any more.
     pub(super) old: Option<(&'a View, usize, usize)>,
+    /// The row that says the worst of it.
+    pub(super) of: Option<Told<'a>>,
 }
 
 /// A port of Open vSwitch.
@@ -314,9 +319,13 @@ impl<'a> Known<'a> {
         (name, id): (Name<'a>, String),
         about: &'static str,
         state: Option<(&'a str, Level)>,
-        (view, row): (&'a View, usize),
+        (table, view, row): Told<'a>,
     ) {
         let router = self.routers.entry(name).or_default().entry(id).or_default();
+        let level = |state: Option<(&str, Level)>| state.map(|(_, level)| level);
+        if router.of.is_none() || level(state) > level(router.state) {
+            router.of = Some((table, view, row));
+        }
         if !router.about.contains(&about) {
             router.about.push(about);
         }
@@ -347,7 +356,12 @@ impl<'a> Known<'a> {
         let id = id.or(address);
         let id = id.map_or_else(|| "?".to_owned(), |id| IpText(id).to_string());
         self.behind.extend(address.map(|address| ((name, address), id.clone())));
-        self.router((name, id), "OSPF", Some(label(view, row, col!(OspfNeighborRow, state))), (view, row));
+        self.router(
+            (name, id),
+            "OSPF",
+            Some(label(view, row, col!(OspfNeighborRow, state))),
+            (OspfNeighborRow::TABLE, view, row),
+        );
     }
 
     fn isis_adjacency(&mut self, view: &'a View, row: usize) {
@@ -360,7 +374,12 @@ impl<'a> Known<'a> {
         for address in addresses {
             self.behind.entry((name, address)).or_insert_with(|| id.clone());
         }
-        self.router((name, id), "IS-IS", Some(label(view, row, col!(IsisAdjacencyRow, state))), (view, row));
+        self.router(
+            (name, id),
+            "IS-IS",
+            Some(label(view, row, col!(IsisAdjacencyRow, state))),
+            (IsisAdjacencyRow::TABLE, view, row),
+        );
     }
 
     /// A peer that is in a network of this host, or is known by the interface that it is behind.
@@ -368,7 +387,7 @@ impl<'a> Known<'a> {
         let (netns, peer) = name(view, row, col!(BgpPeerRow, netns), col!(BgpPeerRow, peer));
         let state = Some(label(view, row, col!(BgpPeerRow, state)));
         let Ok(address) = peer.parse::<IpAddr>() else {
-            return self.router(((netns, peer), peer.to_owned()), "BGP", state, (view, row));
+            return self.router(((netns, peer), peer.to_owned()), "BGP", state, (BgpPeerRow::TABLE, view, row));
         };
         let own = self.addresses.iter().filter(|((at, _), _)| *at == netns);
         let own = own.flat_map(|(name, all)| all.iter().map(move |(own, prefix, _)| (*prefix, *name, *own)));
@@ -380,7 +399,7 @@ impl<'a> Known<'a> {
             let number = number.filter(is_there);
             let new = || number.unwrap_or_else(|| IpText(address).to_string());
             let id = self.behind.entry((name, address)).or_insert_with(new).clone();
-            self.router((name, id), "BGP", state, (view, row));
+            self.router((name, id), "BGP", state, (BgpPeerRow::TABLE, view, row));
         }
     }
 
@@ -400,7 +419,7 @@ impl<'a> Known<'a> {
             let name = (netns, interface);
             let known = self.behind.entry((name, gateway)).or_insert_with(|| IpText(gateway).to_string());
             let id = known.clone();
-            self.router((name, id), GATEWAY, None, (view, row));
+            self.router((name, id), GATEWAY, None, (RouteRow::TABLE, view, row));
         }
     }
 
@@ -430,7 +449,8 @@ impl<'a> Known<'a> {
     fn guest(&mut self, view: &'a View, row: usize) {
         let Some(process) = process(view, row, (col!(VmRow, pid), col!(VmRow, start))) else { return };
         let (name, monitor) = (word(view, row, col!(VmRow, name)), word(view, row, col!(VmRow, monitor)));
-        self.guests.insert(process, Guest { name, monitor, state: Some(label(view, row, col!(VmRow, state))) });
+        let (state, of) = (Some(label(view, row, col!(VmRow, state))), Some((VmRow::TABLE, view, row)));
+        self.guests.insert(process, Guest { name, monitor, state, of });
     }
 
     fn tap(&mut self, view: &'a View, row: usize) {
@@ -439,6 +459,10 @@ impl<'a> Known<'a> {
         let Some(index) = whole(view, row, col!(VmNicRow, index)) else { return };
         self.taps.insert(index, process);
         let name = word(view, row, col!(VmNicRow, guest));
-        self.guests.entry(process).or_insert_with(|| Guest { name, ..Guest::default() });
+        self.guests.entry(process).or_insert_with(|| Guest {
+            name,
+            of: Some((VmNicRow::TABLE, view, row)),
+            ..Guest::default()
+        });
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 /// What a node is for a map, from the inside of a host to the outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Class {
     /// Where traffic ends: an address of the host, a guest, a container.
     End,

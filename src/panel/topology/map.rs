@@ -139,6 +139,15 @@ impl<'a> Map<'a> {
         self.layout.rows
     }
 
+    /// Nodes with their line, first cell and cells.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&'a Node, (usize, u16, u16))> + '_ {
+        self.layout.spots.iter().filter(|spot| !spot.again).filter_map(|spot| {
+            let node = self.graph.nodes.get(spot.node)?;
+            let cells = line::cells(&line::cut(&node.name, self.style.name(node))) + node.sign();
+            Some((node, (spot.row, self.start(spot.column), cells)))
+        })
+    }
+
     /// Some of the lines.
     pub(super) fn lines(&self, shown: std::ops::Range<usize>) -> Vec<Line> {
         let width = usize::from(self.width);

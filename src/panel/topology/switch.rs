@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::graph::{Graph, Node, Said, carried};
+use super::graph::{self, Graph, Node, Said, carried};
 use super::known::{Known, Name, Port, label, word};
 use super::layout::Class;
 use crate::col;
@@ -82,6 +82,7 @@ fn node(cx: &Cx<'_>, port: &Port<'_>) -> Node {
     let about = if to.is_empty() { port.kind.to_owned() } else { format!("{} {to}", port.kind) };
     let class = if port.kind == "internal" { Class::End } else { Class::Outer };
     let mut out = Node::new(class, port.interface.to_owned(), about);
+    out.leads = Some(graph::leads(OvsPortRow::TABLE, port.view, port.row));
     let (link, level) = label(port.view, port.row, col!(OvsPortRow, link));
     let (word, level) =
         if cell(col!(OvsPortRow, error)).is_empty() { (link, level) } else { ("failed", Level::Warning) };

@@ -526,3 +526,52 @@ fn routers_are_on_the_map_what_their_own_lsas_say() {
     let graph = maps[0].graph(true);
     assert_eq!(["192.0.2.1", "192.0.2.2"].map(|name| node(&graph, name).about.as_str()), ["", "ABR ASBR"]);
 }
+
+#[test]
+fn what_can_be_selected_is_where_it_is_drawn_and_leads_to_its_row() {
+    let fake = hypervisor();
+    for width in [200, 80, 50] {
+        let (lines, _) = drawn(&fake, width, 30, 0);
+        let all = marks(&fake.cx(), PANEL.name, Space { width, height: 30, scroll: 0 });
+        let told = |mark: &Mark| -> (String, &'static str) {
+            let words = lines[mark.line].chars().skip(mark.at.into()).take(mark.cells.into()).collect::<String>();
+            let Some(crate::panel::Leads::Row(table, _)) = mark.leads else { panic!("{words} {mark:?}") };
+            (words.trim().to_owned(), table)
+        };
+        let mut all: Vec<(u64, (String, &str))> = all.iter().map(|mark| (mark.id, told(mark))).collect();
+        let links = ["bond0", "bond0.7", "bond0.8", "br0", "eth0", "eth1", "tap0", "tap1"].map(|name| (name, "link"));
+        // a tree has the address beside its bridge
+        let own = (width > 50).then_some(("192.0.2.1", "link"));
+        let mut want: Vec<(&str, &str)> =
+            links.into_iter().chain(own).chain([("192.0.2.9", "ospf_neighbor")]).collect();
+        want.sort_unstable();
+        all.sort_by(|(_, a), (_, b)| a.cmp(b));
+        assert_eq!(
+            all.iter().map(|(_, (name, table))| (name.as_str(), *table)).collect::<Vec<_>>(),
+            want,
+            "{lines:#?}"
+        );
+        all.sort_by_key(|(id, _)| *id);
+        all.dedup_by_key(|(id, _)| *id);
+        assert_eq!(all.len(), want.len(), "each is another one");
+    }
+}
+
+#[test]
+fn a_router_of_an_area_leads_to_its_links() {
+    let fake = area(&pairs(&[(1, 2, 10, 10), (2, 3, 10, 10), (3, 1, 10, 10)]));
+    let all = marks(&fake.cx(), AREAS.name, Space { width: 120, height: 20, scroll: 0 });
+    let mut filters: Vec<String> = all
+        .into_iter()
+        .map(|mark| match mark.leads {
+            Some(crate::panel::Leads::Rows("ospf_link", filter)) => filter,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    filters.sort();
+    let from = |last: u8| {
+        let here = "version == 2 and instance == \"ospfd\" and area == \"0.0.0.0\"";
+        format!("{here} and from == \"192.0.2.{last}\"")
+    };
+    assert_eq!(filters, [1, 2, 3].map(from), "the mark that closes the ring is none");
+}

@@ -16,8 +16,11 @@ const DEEPEST: usize = 12 * STEP;
 const ABOUT: u16 = 44;
 const BOTH: u16 = 36;
 
+/// A line, and the node in it with its first cell.
+pub(super) type Told<'a> = (Line, Option<(&'a Node, u16)>);
+
 /// All lines of a tree.
-pub(super) fn lines(graph: &Graph, layout: &Layout, width: u16, combined: bool) -> Vec<Line> {
+pub(super) fn lines<'a>(graph: &'a Graph, layout: &Layout, width: u16, combined: bool) -> Vec<Told<'a>> {
     let mut followed = vec![false; layout.spots.len()];
     let mut seen = vec![false; layout.spots.len()];
     let mut addresses: BTreeMap<usize, &Node> = BTreeMap::new();
@@ -50,9 +53,10 @@ pub(super) fn lines(graph: &Graph, layout: &Layout, width: u16, combined: bool) 
         let mut items = vec![line::text(own, Role::Muted)];
         if spot.again {
             items.push(line::text(format!("▸ {}", node.name), Role::Muted));
-            out.push(items);
+            out.push((items, None));
             continue;
         }
+        let at = line::width(&items);
         items.push(line::text(node.name.clone(), node.role()));
         if width >= ABOUT && !node.about.is_empty() {
             items.push(line::text(format!("  {}", node.about), Role::Label));
@@ -68,7 +72,7 @@ pub(super) fn lines(graph: &Graph, layout: &Layout, width: u16, combined: bool) 
             items.extend([line::gap(), Item::Fill]);
             items.extend(said(node, rates).items);
         }
-        out.push(items);
+        out.push((items, Some((node, at))));
     }
     out
 }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use crossterm::event::{MouseButton, MouseEventKind};
+
 use super::super::app::{App, Config, Page};
+use super::super::overlay::Overlay;
 use super::super::testing;
 use super::{Ability, NOW, SIZES, Seen, TRUE, compare, defaults, frame, made, past, state};
 use crate::collect::schedule;
 use crate::model::{Action, ActionError, Demand, Done, HistoryAsk, Host, Rows, Series, Snapshot, Table, TableState};
-use crate::panel::VIEWS;
+use crate::panel::{Leads, VIEWS};
 use crate::store::level::Thresholds;
 use crate::store::rate::{Mode, View};
 
@@ -80,19 +83,82 @@ pub(super) fn router(seen: &mut Seen) {
 }
 
 #[test]
-fn a_map_that_is_alone_and_does_not_fit_scrolls_without_being_asked_to() {
+fn arrows_select_nodes_of_a_map_that_is_alone_and_it_scrolls_along() {
     let mut app = dashboard(ROUTER, "topology", TRUE);
     app.size = (80, 12);
     let before = testing::screen(&mut app);
-    assert!(before.lines().last().unwrap().contains(":scroll"), "{before}");
+    assert!(before.lines().last().unwrap().contains(":select"), "{before}");
+    let shown = |app: &App| {
+        let mark = app.marks["topology"].iter().find(|mark| Some(&mark.id) == app.chosen.get("topology")).unwrap();
+        let (top, page) = (app.scrolls["topology"], app.panes[0].page);
+        assert!((top..top + page).contains(&mark.line), "{mark:?} {top} {page}");
+        mark.line
+    };
     testing::press(&mut app, &["down"]);
+    assert_eq!((shown(&app), app.focused), (0, None), "the first one");
+    testing::press(&mut app, &["end"]);
     let after = testing::screen(&mut app);
-    assert!(after != before && app.focused.is_none(), "{after}");
-    testing::press(&mut app, &["up"]);
+    assert!(after != before && shown(&app) > 12, "{after}");
+    testing::press(&mut app, &["home", "esc"]);
     assert_eq!(testing::screen(&mut app), before);
-    // there is nothing more to be seen
-    app.size = (200, 60);
-    assert!(!testing::screen(&mut app).contains(":scroll"));
+}
+
+#[test]
+fn all_nodes_of_a_map_are_reached_by_arrows() {
+    for (keys, panel) in [(&[][..], "topology"), (&["*"], "area-map")] {
+        for size in [(80, 24), (120, 40), (200, 60), (50, 20)] {
+            let mut app = dashboard(ROUTER, "topology", TRUE);
+            app.size = size;
+            testing::screen(&mut app);
+            testing::press(&mut app, keys);
+            testing::screen(&mut app);
+            testing::press(&mut app, &["down"]);
+            let mut seen = std::collections::BTreeSet::from([app.chosen[panel]]);
+            let mut waiting: Vec<u64> = seen.iter().copied().collect();
+            while let Some(from) = waiting.pop() {
+                for key in ["up", "down", "left", "right"] {
+                    app.chosen.insert(panel, from);
+                    testing::press(&mut app, &[key]);
+                    if seen.insert(app.chosen[panel]) {
+                        waiting.push(app.chosen[panel]);
+                    }
+                }
+            }
+            let lost: Vec<_> = app.marks[panel].iter().filter(|mark| !seen.contains(&mark.id)).collect();
+            assert!(lost.is_empty(), "{panel} {size:?} {lost:?}");
+        }
+    }
+}
+
+#[test]
+fn enter_opens_what_a_node_stands_for_and_so_does_a_second_click() {
+    let mut app = dashboard(ROUTER, "topology", TRUE);
+    app.size = (120, 40);
+    testing::screen(&mut app);
+    let at =
+        app.marks["topology"].iter().find(|mark| matches!(mark.leads, Some(Leads::Row("ospf_neighbor", _)))).cloned();
+    let at = at.unwrap();
+    app.chosen.insert("topology", at.id);
+    testing::press(&mut app, &["enter"]);
+    let shown = testing::screen(&mut app);
+    assert!(matches!(app.overlay, Overlay::Detail { table: "ospf_neighbor", .. }) && shown.contains("dead"), "{shown}");
+    testing::press(&mut app, &["esc", "esc"]);
+    assert!(matches!(app.overlay, Overlay::None) && app.chosen.is_empty());
+    let inner = super::super::paint::inside(app.panes[0].area);
+    let (x, y) = (inner.x + at.at, inner.y + at.line as u16);
+    for wanted in [false, true] {
+        testing::mouse(&mut app, MouseEventKind::Down(MouseButton::Left), x, y);
+        assert_eq!(app.chosen.get("topology"), Some(&at.id));
+        assert_eq!(matches!(app.overlay, Overlay::Detail { .. }), wanted);
+    }
+    let mut app = dashboard(ROUTER, "topology", TRUE);
+    app.size = (120, 40);
+    testing::screen(&mut app);
+    testing::press(&mut app, &["*"]);
+    testing::screen(&mut app);
+    testing::press(&mut app, &["down", "enter"]);
+    let shown = testing::screen(&mut app);
+    assert!(app.page == Page::Table("ospf_link") && shown.contains("from =="), "{shown}");
 }
 
 #[test]
