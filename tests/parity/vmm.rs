@@ -62,7 +62,7 @@ fn root_guests_of_any_program_are_shown_with_their_names_and_what_they_do() {
         let start = |comm: &str, command: &[&str], vcpus: &[&str], does| {
             Vmm::start(&Shape { comm, command, vcpus, does, tap: None, number: None })
         };
-        let fire = ["/usr/bin/firecracker", "--id", "of-fire", "--api-sock", "/run/of-fire.sock"];
+        let fire = ["/usr/bin/firecracker", "--id", "of-fire", "--api-sock", "/run/firecracker.socket"];
         let fire = start("firecracker", &fire, &["fc_vcpu 0", "fc_vcpu 1"], Does::Halt);
         let cloud = ["cloud-hypervisor", "--api-socket", "path=/run/of-cloud.sock", "--cpus", "boot=1"];
         let cloud = start("cloud-hyperviso", &[&cloud[..], &["--memory", "size=1G"]].concat(), &["vcpu0"], Does::Spin);
