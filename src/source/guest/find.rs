@@ -30,6 +30,8 @@ struct Candidate {
     wait: u64,
     /// Last turn of those in which it is looked at each time.
     eager: u64,
+    /// Whether it could not be looked at for want of a right.
+    is_refused: bool,
 }
 
 /// What was found in a turn.
@@ -70,7 +72,7 @@ impl Finder {
                 if candidate.due > turn || (candidate.eager >= turn) != eager || (!eager && read > DESCRIPTORS) {
                     continue;
                 }
-                if holds(proc, *pid, &mut read, eager, &mut found) {
+                if candidate.holds(proc, *pid, &mut read, eager, &mut found) {
                     candidate.due = u64::MAX;
                     found.guests.push(*pid);
                     continue;
@@ -80,7 +82,18 @@ impl Finder {
             }
             read = 0;
         }
+        self.ask_again(proc, &mut found);
         found
+    }
+
+    /// What was refused is told on every turn for as long as it is, though most of it is not due.
+    fn ask_again(&mut self, proc: &Root, found: &mut Found) {
+        let refused = self.seen.iter_mut().find(|(_, candidate)| candidate.is_refused);
+        let Some((pid, candidate)) = refused.filter(|_| found.refused.is_none()) else { return };
+        match holds_guest(proc, *pid, &mut 0) {
+            Err(error) if error.is_denied() => found.refused = Some(error),
+            _ => (candidate.is_refused, candidate.due) = (false, self.turn + 1),
+        }
     }
 
     /// What to do with a process that is seen for the first time; `None` when it is gone already.
@@ -90,10 +103,10 @@ impl Finder {
         if stat.kernel {
             let owner = name.strip_prefix(b"vhost-").and_then(parse::number).and_then(|pid| u32::try_from(pid).ok());
             self.vhost.extend(owner.map(|owner| (pid, owner)));
-            return Some(Candidate { due: u64::MAX, wait: LONGEST, eager: 0 });
+            return Some(Candidate { due: u64::MAX, wait: LONGEST, eager: 0, is_refused: false });
         }
         let eager = if monitor(name).is_some() { self.turn + EAGER } else { 0 };
-        Some(Candidate { due: self.turn, wait: 1, eager })
+        Some(Candidate { due: self.turn, wait: 1, eager, is_refused: false })
     }
 
     /// Looks at a process again as if it had just appeared: it is no guest any more, or its number is another one's.
@@ -107,22 +120,29 @@ impl Finder {
     }
 }
 
-fn holds(proc: &Root, pid: u32, read: &mut usize, known: bool, found: &mut Found) -> bool {
-    match holds_guest(proc, pid, read) {
-        Ok(holds) => holds,
-        Err(error) if error.is_denied() => {
-            found.refused.get_or_insert(error);
-            // everybody may see how the threads of a program are called that is known to run guests
-            known && names_vcpus(proc, pid)
+impl Candidate {
+    fn holds(&mut self, proc: &Root, pid: u32, read: &mut usize, known: bool, found: &mut Found) -> bool {
+        let held = holds_guest(proc, pid, read);
+        self.is_refused = held.as_ref().is_err_and(Error::is_denied);
+        match held {
+            Ok(holds) => holds,
+            Err(error) if self.is_refused => {
+                found.refused.get_or_insert(error);
+                // everybody may see how the threads of a program are called that is known to run guests
+                known && names_vcpus(proc, pid)
+            }
+            Err(_) => false,
         }
-        Err(_) => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use rustix::process::Uid;
+    use rustix::thread::set_thread_res_uid;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
     fn process(dir: &Path, pid: u32, comm: &str, flags: u64) {
@@ -155,6 +175,31 @@ mod tests {
         assert_eq!(find(&mut finder, dir.path(), &pids), [7]);
         assert!(find(&mut finder, dir.path(), &[]).is_empty());
         assert!(finder.seen.is_empty() && finder.vhost.is_empty());
+    }
+
+    #[test]
+    fn root_what_was_refused_is_told_on_every_turn_for_as_long_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        process(dir.path(), 9, "own-monitor", 0);
+        let closed = dir.path().join("9/fd");
+        std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+        let mut finder = Finder::default();
+        let mut refused = |turns: usize| {
+            let proc = Root::new(dir.path());
+            let mut scanner = Scanner::new(&proc, false).unwrap();
+            (0..turns).filter(|_| finder.find(&proc, &mut scanner, &[9]).refused.is_some()).count()
+        };
+        std::thread::scope(|scope| {
+            // a thread has its own rights
+            let asked = scope.spawn(|| {
+                let nobody = Uid::from_raw(65_534);
+                set_thread_res_uid(nobody, nobody, nobody).unwrap();
+                refused(20)
+            });
+            assert_eq!(asked.join().unwrap(), 20);
+        });
+        assert_eq!(refused(20), 0);
     }
 
     #[test]

@@ -12,18 +12,16 @@ const MAX_REFERENCE: usize = 8;
 
 /// The name in a description of a domain; `None` in one that Nova has not written.
 pub fn name(description: &[u8]) -> Option<Text> {
-    let (_, own) = between(description, b"<nova:instance", b"</nova:instance>")?;
-    let (_, name) = between(own, b"<nova:name>", b"</nova:name>")?;
+    let own = between(description, b"<nova:instance", b"</nova:instance>")?;
+    let name = between(own, b"<nova:name>", b"</nova:name>")?;
     let name = plain(name.trim_ascii());
     (!name.is_empty()).then(|| Text::new(&name))
 }
 
-/// What is before the first `begin`, and between it and the first `end` behind it.
-fn between<'a>(text: &'a [u8], begin: &[u8], end: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = find(text, begin)?;
-    let (before, rest) = text.split_at_checked(at)?;
-    let rest = rest.get(begin.len()..)?;
-    Some((before, rest.get(..find(rest, end)?)?))
+/// What is between the first `begin` and the first `end` behind it.
+fn between<'a>(text: &'a [u8], begin: &[u8], end: &[u8]) -> Option<&'a [u8]> {
+    let rest = text.get(find(text, begin)? + begin.len()..)?;
+    rest.get(..find(rest, end)?)
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
