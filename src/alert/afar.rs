@@ -10,6 +10,7 @@ use std::sync::mpsc::Receiver;
 use super::run::Hear;
 use super::told::digest;
 use super::{Change, Notification};
+use crate::col;
 use crate::collect::alert::{EventRow, What};
 use crate::model::{Host, Level, Snapshot, State};
 
@@ -38,13 +39,16 @@ impl Log {
         let state = snapshot.get(&EventRow::TABLE.name).filter(|state| state.status.state == State::Ok);
         let Some(now) = state.and_then(|state| state.now.as_ref()) else { return Vec::new() };
         let rows = now.rows.as_ref();
-        let mut events: Vec<EventRow> = (0..rows.len()).filter_map(|row| EventRow::of(rows, row)).collect();
-        events.sort_unstable_by_key(|event| event.seq);
-        let newest = events.last().map_or(0, |event| event.seq);
+        let seq = |row: usize| rows.cell(row, col!(EventRow, seq)).count().unwrap_or(0);
+        let newest = (0..rows.len()).map(seq).max().unwrap_or(0);
         let before = self.newest.replace(newest);
         // numbers of a log that was begun anew are lower: how far it was read is not known
         let Some(seen) = before.filter(|seen| *seen <= newest) else { return Vec::new() };
-        events.iter().filter(|event| event.seq > seen).filter_map(notification).collect()
+        // most samples bring nothing new
+        let new = (0..rows.len()).filter(|row| seq(*row) > seen);
+        let mut events: Vec<EventRow> = new.filter_map(|row| EventRow::of(rows, row)).collect();
+        events.sort_unstable_by_key(|event| event.seq);
+        events.iter().filter_map(notification).collect()
     }
 }
 

@@ -489,14 +489,20 @@ mod tests {
         assert!((0..3).any(|_| !look().contains(&(Standing::Unknown, true))), "all were asked");
     }
 
-    #[test]
-    fn one_that_tells_nothing_is_up_and_says_why() {
+    /// A host whose `ospfd` is whoever takes calls here.
+    fn ospfd() -> (tempfile::TempDir, UnixListener) {
         let place = tempfile::tempdir().unwrap();
         let own = rustix::process::geteuid().as_raw();
         std::fs::create_dir_all(place.path().join("run/frr")).unwrap();
         std::fs::create_dir(place.path().join("etc")).unwrap();
         std::fs::write(place.path().join("etc/passwd"), format!("frr:x:{own}:{own}::/:\n")).unwrap();
         let listener = UnixListener::bind(place.path().join("run/frr/ospfd.vty")).unwrap();
+        (place, listener)
+    }
+
+    #[test]
+    fn one_that_tells_nothing_is_up_and_says_why() {
+        let (place, listener) = ospfd();
         let daemon = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
             let mut writer = stream.try_clone().unwrap();
@@ -516,12 +522,7 @@ mod tests {
 
     #[test]
     fn what_takes_longer_has_time_of_its_own() {
-        let place = tempfile::tempdir().unwrap();
-        let own = rustix::process::geteuid().as_raw();
-        std::fs::create_dir_all(place.path().join("run/frr")).unwrap();
-        std::fs::create_dir(place.path().join("etc")).unwrap();
-        std::fs::write(place.path().join("etc/passwd"), format!("frr:x:{own}:{own}::/:\n")).unwrap();
-        let listener = UnixListener::bind(place.path().join("run/frr/ospfd.vty")).unwrap();
+        let (place, listener) = ospfd();
         let daemon = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
             let mut writer = stream.try_clone().unwrap();
